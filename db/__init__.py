@@ -1,0 +1,1 @@
+"""The contract between descgen and recognize: what is stored, and how it is named."""

@@ -1,0 +1,1 @@
+"""Tables of class names, in the label order of each dataset."""

@@ -1,0 +1,181 @@
+"""Tables. Changing one needs an Alembic revision beside it, and a new `HEAD`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+HEAD = "0001"  # the newest revision in migrations/versions; a test holds the two together
+
+
+def utc_now() -> datetime:
+    """Return the time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time that is UTC on the way in and out; SQLite itself would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times, which would be stored as if they were UTC."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"a naive time: {value}")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the stored time with its zone."""
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that later migrations can change them on any database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: UtcDateTime}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class DatasetRow(Base):
+    """A vocabulary of actions."""
+
+    __tablename__ = "dataset"
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+
+
+class ActionRow(Base):
+    """A class of a dataset; `label` is null once the dataset no longer lists it."""
+
+    __tablename__ = "action"
+    __table_args__ = (UniqueConstraint("dataset_id", "name"),)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"))
+    label: Mapped[int | None]
+    name: Mapped[str] = mapped_column(String(200))
+    phrase: Mapped[str] = mapped_column(Text)
+
+
+class TemplateRow(Base):
+    """One version of a prompt template."""
+
+    __tablename__ = "template"
+    kind: Mapped[str] = mapped_column(String(100))
+    version: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    source: Mapped[str] = mapped_column(Text)
+
+
+class LLMRow(Base):
+    """A model that wrote."""
+
+    __tablename__ = "llm"
+    __table_args__ = (UniqueConstraint("provider", "model", "revision"),)
+    provider: Mapped[str] = mapped_column(String(300))
+    model: Mapped[str] = mapped_column(String(300))
+    revision: Mapped[str] = mapped_column(String(100))
+
+
+class GenerationRow(Base):
+    """One LLM call. A key has one row for each attempt; the newest `ok` one is the cache."""
+
+    __tablename__ = "generation"
+    __table_args__ = (UniqueConstraint("cache_key", "attempt"),)
+    cache_key: Mapped[str] = mapped_column(String(64))
+    attempt: Mapped[int]
+    action_id: Mapped[int] = mapped_column(ForeignKey("action.id"), index=True)
+    template_id: Mapped[int] = mapped_column(ForeignKey("template.id"))
+    llm_id: Mapped[int] = mapped_column(ForeignKey("llm.id"))
+    sample: Mapped[int]
+    parameters: Mapped[dict[str, Any]]
+    environment: Mapped[dict[str, Any]]
+    messages: Mapped[list[Any]]
+    output_schema: Mapped[dict[str, Any]]
+    reply: Mapped[str] = mapped_column(Text)
+    finish_reason: Mapped[str] = mapped_column(String(50))
+    status: Mapped[str] = mapped_column(String(20))
+    error: Mapped[str | None] = mapped_column(Text)
+    tokens_in: Mapped[int | None]
+    tokens_out: Mapped[int | None]
+    seconds: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class DescriptorRow(Base):
+    """One text. `superseded_at` is set when a newer generation took its place; the row stays."""
+
+    __tablename__ = "descriptor"
+    __table_args__ = (Index("ix_descriptor_action_id_kind", "action_id", "kind"),)
+    action_id: Mapped[int] = mapped_column(ForeignKey("action.id"))
+    kind: Mapped[str] = mapped_column(String(100))
+    position: Mapped[int]
+    text: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(20))
+    generation_id: Mapped[int | None] = mapped_column(ForeignKey("generation.id"), index=True)
+    status: Mapped[str] = mapped_column(String(20), default="pending")
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    superseded_at: Mapped[datetime | None]
+
+
+class ReviewEventRow(Base):
+    """One decision of a reviewer. Rows are added, never changed."""
+
+    __tablename__ = "review_event"
+    descriptor_id: Mapped[int] = mapped_column(ForeignKey("descriptor.id"), index=True)
+    reviewer: Mapped[str] = mapped_column(String(200))
+    what: Mapped[str] = mapped_column(String(50))
+    before: Mapped[dict[str, Any]]
+    after: Mapped[dict[str, Any]]
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class RunRow(Base):
+    """One evaluation."""
+
+    __tablename__ = "run"
+    dataset: Mapped[str] = mapped_column(String(200))
+    settings: Mapped[dict[str, Any]]
+    descriptors_sha256: Mapped[str] = mapped_column(String(64))
+    descriptor_ids: Mapped[list[Any]]
+    counts: Mapped[dict[str, Any]]
+    left_out: Mapped[list[Any]]
+    results: Mapped[dict[str, Any]]
+    seconds: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class PredictionRow(Base):
+    """How a run ranked one video."""
+
+    __tablename__ = "prediction"
+    __table_args__ = (UniqueConstraint("run_id", "video"),)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    video: Mapped[str] = mapped_column(String(500))
+    label: Mapped[int]
+    ranking: Mapped[list[Any]]
+    rank: Mapped[int]
+    label_only_rank: Mapped[int]
+
+
+class ImpactRow(Base):
+    """What leaving one descriptor out changes in a run."""
+
+    __tablename__ = "impact"
+    __table_args__ = (UniqueConstraint("run_id", "descriptor_id"),)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    descriptor_id: Mapped[int] = mapped_column(ForeignKey("descriptor.id"), index=True)
+    top1_change: Mapped[float]
+    margin_change: Mapped[float]

@@ -1,0 +1,233 @@
+"""The store: the only place with database sessions. It takes and returns the values of `records`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+from sqlalchemy import Engine, func, insert, select
+from sqlalchemy.orm import Session
+
+from db import queries, vocabulary
+from db.engine import open_engine, sqlite_path, writing
+from db.errors import UsageError, UserError
+from db.records import (
+    Action,
+    Dataset,
+    Descriptor,
+    Generation,
+    LLMIdentity,
+    Run,
+    Template,
+    Written,
+)
+from db.schema import (
+    ActionRow,
+    DatasetRow,
+    DescriptorRow,
+    GenerationRow,
+    LLMRow,
+    PredictionRow,
+    RunRow,
+)
+
+
+class Store:
+    """Everything that descgen and recognize keep."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = True) -> Self:
+        """Open a database by SQLAlchemy URL or SQLite file, and bring it to the newest schema.
+
+        Raises:
+            UserError: it cannot be opened, or it is not there and `create` is false.
+        """
+        path = sqlite_path(url) if not create else None
+        if path and not path.exists():
+            raise UserError(
+                f"No database at {path}. Make one with: descgen build --dataset hmdb51, or name yours with --db"
+            )
+        return cls(open_engine(url))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _read(self) -> Iterator[Session]:
+        with Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        with Session(writing(self._engine)) as session, session.begin():
+            yield session
+
+    def dataset(self, name: str) -> Dataset:
+        """Return a built-in dataset, or one that was registered before.
+
+        Raises:
+            UsageError: the name is neither.
+        """
+        if vocabulary.canonical(name) in vocabulary.BUILT_IN:
+            return vocabulary.load(name)
+        with self._read() as session:
+            rows = session.scalars(
+                select(ActionRow)
+                .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+                .where(DatasetRow.name == name, ActionRow.label.is_not(None))
+                .order_by(ActionRow.label)
+            ).all()
+            own = session.scalars(select(DatasetRow.name).order_by(DatasetRow.name)).all()
+        if not rows:
+            known = ", ".join(dict.fromkeys([*vocabulary.BUILT_IN, *own]))
+            raise UsageError(
+                f"Unknown dataset {name!r}. Known: {known}. For your own classes give a text file with one label a "
+                "line, or a folder that holds one folder a class"
+            )
+        actions = tuple(Action(row.label or 0, row.name, row.phrase) for row in rows)
+        return Dataset(name, actions, stored_as=name)
+
+    def datasets(self) -> list[str]:
+        """Return the names of the stored datasets."""
+        with self._read() as session:
+            return list(session.scalars(select(DatasetRow.name).order_by(DatasetRow.name)))
+
+    def register(self, dataset: Dataset) -> None:
+        """Store a dataset's actions; changed labels and phrases are updated, actions that went lose their label."""
+        if dataset.stored_as != dataset.name:
+            dataset = vocabulary.load(dataset.stored_as)
+        wanted = {action.name: action for action in dataset.actions}
+        with self._read() as session:
+            stored = {row.name: (row.label, row.phrase) for row in queries.actions(session, dataset.name)}
+        if stored == {name: (action.label, action.phrase) for name, action in wanted.items()}:
+            return
+        with self._write() as session:
+            row = session.scalar(select(DatasetRow).where(DatasetRow.name == dataset.name))
+            if row is None:
+                session.add(row := DatasetRow(name=dataset.name))
+                session.flush()
+            queries.sync_actions(session, row.id, wanted)
+
+    def generations(self, keys: Iterable[str]) -> dict[str, Generation]:
+        """Return the newest good generation of each key that has one; these are the cache's hits."""
+        found: dict[str, Generation] = {}
+        with self._read() as session:
+            for chunk in queries.chunks(list(keys)):
+                query = select(GenerationRow).where(GenerationRow.cache_key.in_(chunk), GenerationRow.status == "ok")
+                rows = session.scalars(query.order_by(GenerationRow.attempt))
+                found.update((row.cache_key, queries.generation(row)) for row in rows)
+        return found
+
+    def current(self, dataset: Dataset, kind: str) -> dict[str, set[int]]:
+        """Return, by action name, the generations whose descriptors of that kind are in use."""
+        query = queries.descriptor_query(dataset.stored_as, [kind]).where(DescriptorRow.generation_id.is_not(None))
+        in_use: dict[str, set[int]] = {}
+        with self._read() as session:
+            rows = session.execute(query.with_only_columns(ActionRow.name, DescriptorRow.generation_id).distinct())
+            for action, generation_id in rows:
+                in_use.setdefault(action, set()).add(generation_id)
+        return in_use
+
+    def save(self, dataset: Dataset, llm: LLMIdentity, template: Template, written: Sequence[Written]) -> None:
+        """Store one batch in one transaction: new generations, and the descriptors that are now in use.
+
+        A generation that is not `ok` is kept with its raw reply and makes no descriptors. Descriptors of other
+        generations in the same place (action, kind, LLM, sample) are superseded, not deleted.
+        """
+        with self._write() as session:
+            actions = {row.name: row.id for row in queries.actions(session, dataset.stored_as)}
+            llm_id, template_id = queries.llm_id(session, llm), queries.template_id(session, template)
+            for item in written:
+                generation_id = item.generation.id or queries.add_generation(
+                    session, item.generation, actions[item.action], llm_id, template_id
+                )
+                if item.generation.status == "ok":
+                    queries.use(session, item, actions[item.action], template.kind, generation_id, llm_id)
+
+    def descriptors(
+        self,
+        dataset: Dataset,
+        *,
+        kinds: Sequence[str] | None = None,
+        statuses: Sequence[str] = ("pending", "accepted"),
+    ) -> list[Descriptor]:
+        """Return the descriptors in use for a dataset's actions, by label, kind, and position."""
+        order = {action.name: action.label for action in dataset.actions}
+        with self._read() as session:
+            query = queries.descriptor_query(dataset.stored_as, kinds).where(DescriptorRow.status.in_(statuses))
+            found = [queries.descriptor(*row) for row in session.execute(query) if row.ActionRow.name in order]
+        return sorted(found, key=lambda d: (order[d.action], d.kind, d.llm or "", d.id))
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Return one row for each dataset, kind, LLM, and status of the descriptors in use."""
+        columns = (
+            DatasetRow.name,
+            DescriptorRow.kind,
+            LLMRow.model,
+            DescriptorRow.source,
+            DescriptorRow.status,
+        )
+        with self._read() as session:
+            query = (
+                queries.descriptor_query(None, None)
+                .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+                .with_only_columns(*columns, func.count(func.distinct(ActionRow.id)), func.count(DescriptorRow.id))
+                .group_by(*columns)
+                .order_by(*columns)
+            )
+            names = ("dataset", "kind", "llm", "source", "status", "actions", "descriptors")
+            return [dict(zip(names, row, strict=True)) for row in session.execute(query)]
+
+    def generation_counts(self) -> list[dict[str, Any]]:
+        """Return one row for each LLM and outcome: calls, tokens in and out, seconds."""
+        columns = (LLMRow.provider, LLMRow.model, GenerationRow.status)
+        sums = (GenerationRow.tokens_in, GenerationRow.tokens_out, GenerationRow.seconds)
+        with self._read() as session:
+            query = (
+                select(
+                    *columns,
+                    func.count(GenerationRow.id),
+                    *(func.coalesce(func.sum(column), 0) for column in sums),
+                )
+                .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
+                .group_by(*columns)
+                .order_by(*columns)
+            )
+            names = ("provider", "model", "status", "calls", "tokens_in", "tokens_out", "seconds")
+            return [dict(zip(names, row, strict=True)) for row in session.execute(query)]
+
+    def save_run(self, run: Run) -> int:
+        """Store a run with its predictions; return its id."""
+        with self._write() as session:
+            session.add(row := queries.run_row(run))
+            session.flush()
+            rows = [queries.prediction_values(row.id, prediction) for prediction in run.predictions]
+            if rows:
+                session.execute(insert(PredictionRow), rows)
+            return row.id
+
+    def runs(self, dataset: str | None = None) -> list[Run]:
+        """Return the runs, oldest first, without their predictions."""
+        query = select(RunRow).order_by(RunRow.id)
+        if dataset:
+            query = query.where(RunRow.dataset == dataset)
+        with self._read() as session:
+            return [queries.run(row) for row in session.scalars(query)]
+
+    def run(self, run_id: int) -> Run:
+        """Return one run with its predictions.
+
+        Raises:
+            UsageError: there is no run of that id.
+        """
+        with self._read() as session:
+            row = session.get(RunRow, run_id)
+            if row is None:
+                raise UsageError(f"No run {run_id}. The runs are listed by: recognize runs")
+            query = select(PredictionRow).where(PredictionRow.run_id == run_id).order_by(PredictionRow.video)
+            return queries.run(row, [queries.prediction(item) for item in session.scalars(query)])

@@ -1,0 +1,101 @@
+"""Datasets and their actions in label order: the built-in ones, and a user's own."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from db.errors import UsageError, UserError
+from db.records import Action, Dataset
+
+_TABLES = ("ucf101", "hmdb51", "kinetics600")
+_SUBSETS = {f"kinetics600-zs{n}": "kinetics600" for n in (1, 2, 3)}  # Chen & Huang, ICCV 2021: 3 x 160 classes
+_ALIASES = {"k600": "kinetics600"} | {f"k600-zs{n}": f"kinetics600-zs{n}" for n in (1, 2, 3)}
+
+BUILT_IN: tuple[str, ...] = (*_TABLES, *_SUBSETS)
+
+
+@cache
+def load(name: str) -> Dataset:
+    """Return a built-in dataset by its name or alias.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    name = _ALIASES.get(name, name)
+    if name in _TABLES:
+        return Dataset(name, tuple(_rows(name)), stored_as=name)
+    if name in _SUBSETS:
+        return _subset(name, load(_SUBSETS[name]))
+    raise UsageError(
+        f"Unknown dataset {name!r}. Known: {', '.join(BUILT_IN)}. For your own classes give a text file with one "
+        "label a line, or a folder that holds one folder a class"
+    )
+
+
+def _rows(name: str) -> Iterable[Action]:
+    lines = files("db.classes").joinpath(f"{name}.tsv").read_text(encoding="utf-8").splitlines()
+    for row in csv.DictReader(lines, delimiter="\t"):
+        yield Action(int(row["label"]), row["name"], row["phrase"])
+
+
+def _subset(name: str, parent: Dataset) -> Dataset:
+    phrases = {action.name: action.phrase for action in parent.actions}
+    names = files("db.classes").joinpath(f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    actions = tuple(Action(label, name, phrases[name]) for label, name in enumerate(names))
+    return Dataset(name, actions, stored_as=parent.name)
+
+
+def canonical(name: str) -> str:
+    """Return the name that a built-in dataset is stored under (`k600` -> `kinetics600`); other names unchanged."""
+    return _ALIASES.get(name, name)
+
+
+def from_path(path: Path) -> Dataset:
+    """Return a user's own dataset: a text file of labels, or a folder of class folders, named after it.
+
+    Raises:
+        UserError: no labels in it, a label twice, or its name is that of a built-in dataset.
+    """
+    name = canonical(path.resolve().stem)
+    if name in BUILT_IN:
+        raise UsageError(
+            f"{path} has the name of the built-in dataset {name}. Use --dataset {name} for its official classes, "
+            "or rename the file for your own"
+        )
+    return from_labels(name, _folder_labels(path) if path.is_dir() else _file_labels(path))
+
+
+def from_labels(name: str, labels: Sequence[str]) -> Dataset:
+    """Return a dataset of labels in the order given; phrases are made readable by `phrase_of`."""
+    if not labels:
+        raise UserError(f"No labels in {name}. Write one label a line, or make one folder a class")
+    phrases = [phrase_of(label) for label in labels]
+    twice = [phrase for phrase, count in Counter(phrases).items() if count > 1]
+    if twice:
+        raise UserError(f"Labels of {name} that mean the same class: {', '.join(twice)}. Keep one of each")
+    actions = tuple(Action(i, label, phrase) for i, (label, phrase) in enumerate(zip(labels, phrases, strict=True)))
+    return Dataset(name, actions, stored_as=name)
+
+
+def _file_labels(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a text file of labels (UTF-8, one a line)") from error
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _folder_labels(path: Path) -> list[str]:
+    return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def phrase_of(label: str) -> str:
+    """Return a label as a readable lower-case phrase: `ApplyEyeMakeup`, `apply_eye_makeup` -> `apply eye makeup`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", label)
+    return re.sub(r"[\s_-]+", " ", words).strip().lower()

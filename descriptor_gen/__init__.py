@@ -1,0 +1,1 @@
+"""descgen: class names in, reviewed descriptors out."""

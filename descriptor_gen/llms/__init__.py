@@ -1,0 +1,64 @@
+"""Language models: one narrow seam. A model loads at its first request, so a build with nothing to do loads none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from db.records import LLMIdentity
+
+Message = Mapping[Literal["role", "content"], str]
+FinishReason = Literal["stop", "length", "error"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One independent conversation that asks for one JSON document.
+
+    Attributes:
+        messages: system, then user and assistant in turn, ending with user.
+        output_schema: JSON schema of the reply.
+        sample: index among several replies to the same messages.
+        max_tokens: tokens after which the reply is cut off.
+    """
+
+    messages: tuple[Message, ...]
+    output_schema: Mapping[str, Any]
+    max_tokens: int
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back for one request; `error` is set, and `text` empty, where the call itself failed."""
+
+    request: Request
+    text: str
+    finish_reason: FinishReason
+    tokens_in: int | None
+    tokens_out: int | None
+    seconds: float
+    error: str | None = None
+
+
+class LLM(Protocol):
+    """A language model.
+
+    Attributes:
+        identity: provider, model and revision; with `parameters` and the request it determines the reply.
+        parameters: decoding parameters beyond the request's own.
+        environment: how replies were made (dtype, device, library versions): recorded, not part of the key.
+    """
+
+    identity: LLMIdentity
+    parameters: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
+        """Yield the replies in groups, in any order; each group is stored before the next is asked for.
+
+        Raises:
+            UserError: the model cannot be loaded or reached at all. One failed call is a `Reply` with an error.
+        """
+        ...

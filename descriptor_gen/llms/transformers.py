@@ -1,0 +1,199 @@
+"""Local models: any instruct model that transformers loads, decoded in batches under a JSON grammar."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import Any, cast
+
+from db.errors import UserError
+from db.records import LLMIdentity
+from descriptor_gen.llms import FinishReason, Message, Reply, Request
+
+
+class TransformersLLM:
+    """A causal language model on this machine: bf16 over every GPU there is, else float32 on the CPU."""
+
+    def __init__(
+        self,
+        identity: LLMIdentity,
+        *,
+        source: Path | None = None,
+        batch_size: int = 16,
+        repetition_penalty: float = 1.0,
+    ) -> None:
+        """Name the model; nothing is loaded yet.
+
+        Args:
+            identity: model and revision.
+            source: a folder or a GGUF file; None loads `identity.model` from the hub or its cache.
+            batch_size: conversations decoded together.
+            repetition_penalty: divides the logits of tokens that the reply already holds (Keskar et al., 2019); the
+                prompt's tokens are not penalised. Very small models repeat themselves without.
+        """
+        self.identity = identity
+        self.parameters: Mapping[str, Any] = {"do_sample": False, "repetition_penalty": repetition_penalty}
+        self.environment: Mapping[str, Any] = {}
+        self._source = source
+        self._batch_size = batch_size
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
+        """Yield the replies batch by batch, in the order of the requests; a batch shares schema and token limit."""
+        for _, group in groupby(requests, key=lambda request: (str(request.output_schema), request.max_tokens)):
+            alike = list(group)
+            for start in range(0, len(alike), self._batch_size):
+                batch = alike[start : start + self._batch_size]
+                yield self._decoder.reply(batch, repetition_penalty=self.parameters["repetition_penalty"])
+
+    @cached_property
+    def _decoder(self) -> _Decoder:
+        decoder = _Decoder(*_load(self.identity, self._source))
+        self.environment = decoder.environment | {"batch_size": self._batch_size}
+        return decoder
+
+
+class _Decoder:
+    """A loaded model: tokenizer, grammars, and the cache of the prompt that a batch shares."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        import xgrammar
+
+        self._model, self._tokenizer = model, tokenizer
+        stop = model.generation_config.eos_token_id
+        self._stop_ids: list[int] = list(stop) if isinstance(stop, list) else [stop or tokenizer.eos_token_id]
+        info = xgrammar.TokenizerInfo.from_huggingface(
+            tokenizer, vocab_size=model.config.get_text_config().vocab_size, stop_token_ids=self._stop_ids
+        )
+        self._compiler = xgrammar.GrammarCompiler(info)
+        self._prefix: tuple[list[int], Any] = ([], None)
+        self.environment = {
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "device": str(model.device),
+            **{package: version(package) for package in ("torch", "transformers", "xgrammar")},
+        }
+
+    def reply(self, batch: Sequence[Request], *, repetition_penalty: float) -> list[Reply]:
+        """Decode one batch greedily."""
+        import torch
+
+        start = time.perf_counter()
+        with torch.inference_mode():
+            inputs, prefix_cache = self._inputs(batch)
+            width = inputs["input_ids"].shape[1]
+            processors = self._processors(batch[0].output_schema, repetition_penalty, width)
+            output = self._model.generate(
+                **inputs,
+                past_key_values=prefix_cache,
+                logits_processor=processors,
+                max_new_tokens=batch[0].max_tokens,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                pad_token_id=self._tokenizer.pad_token_id,
+                eos_token_id=self._stop_ids,
+            )
+        seconds = (time.perf_counter() - start) / len(batch)
+        prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
+        new_tokens = output[:, width:].tolist()
+        return [self._read(*row, seconds) for row in zip(batch, prompt_tokens, new_tokens, strict=True)]
+
+    def _read(self, request: Request, tokens_in: int, tokens: list[int], seconds: float) -> Reply:
+        stop = next((place for place, token in enumerate(tokens) if token in self._stop_ids), None)
+        text = self._tokenizer.decode(tokens[:stop], skip_special_tokens=True)
+        reason: FinishReason = "length" if stop is None else "stop"
+        return Reply(request, text, reason, tokens_in, len(tokens) if stop is None else stop + 1, seconds)
+
+    def _processors(self, schema: Mapping[str, Any], repetition_penalty: float, width: int) -> list[Any]:
+        """Return what changes the logits [B, vocabulary] of one call of generate; `width` is that of its prompt."""
+        from transformers import RepetitionPenaltyLogitsProcessor
+        from xgrammar.contrib.hf import LogitsProcessor
+
+        grammar = self._compiler.compile_json_schema(dict(schema), any_whitespace=False)  # compiled once, then cached
+        penalty = RepetitionPenaltyLogitsProcessor(repetition_penalty, prompt_ignore_length=width)
+        return [*([penalty] if repetition_penalty != 1 else []), LogitsProcessor(grammar)]
+
+    def _inputs(self, batch: Sequence[Request]) -> tuple[dict[str, Any], Any]:
+        """Return left-padded inputs [B, L] and the cache of what all rows begin with.
+
+        The padding stands between the shared beginning and the rest, so that the beginning is computed once:
+
+            | examples, the same in every row | pad pad | <user> waving a hand <assistant> |
+        """
+        import torch
+
+        rows = [self._tokens(request.messages, ask=True) for request in batch]
+        shared, cache = self._shared(batch[0].messages, rows)
+        rests = [row[len(shared) :] for row in rows]
+        width = max(map(len, rests))
+        pad = self._tokenizer.pad_token_id
+        ids = [shared + [pad] * (width - len(rest)) + rest for rest in rests]
+        mask = [[1] * len(shared) + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests]
+        inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
+        if cache is not None:
+            cache = copy.deepcopy(cache)  # decoding appends to it
+            cache.batch_repeat_interleave(len(batch))
+        return {name: value.to(self._model.device) for name, value in inputs.items()}, cache
+
+    def _tokens(self, messages: Sequence[Message], *, ask: bool) -> list[int]:
+        text = self._tokenizer.apply_chat_template(
+            [dict(message) for message in messages], tokenize=False, add_generation_prompt=ask
+        )
+        return cast(list[int], self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _shared(self, messages: Sequence[Message], rows: list[list[int]]) -> tuple[list[int], Any]:
+        """Return the tokens of everything before the question, and their key-value cache.
+
+        Empty where the rows do not begin alike, or where the model forgets (a sliding window).
+        """
+        shared = self._tokens(messages[:-1], ask=False) if len(messages) > 1 else []
+        alike = bool(shared) and all(row[: len(shared)] == shared and len(row) > len(shared) for row in rows)
+        if not alike or getattr(self._model.config.get_text_config(), "sliding_window", None):
+            return [], None
+        if self._prefix[0] != shared:
+            self._prefix = (shared, self._prefill(shared))
+        return self._prefix
+
+    def _prefill(self, tokens: list[int]) -> Any:
+        import torch
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self._model.config)
+        self._model(input_ids=torch.tensor([tokens], device=self._model.device), past_key_values=cache, use_cache=True)
+        return cache
+
+
+def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
+    """Return model and tokenizer.
+
+    Raises:
+        UserError: they cannot be had; the message says what was tried and what works without.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    from descriptor_gen.llms.digest import unavailable
+    from descriptor_gen.llms.gguf import unpacked
+
+    logging.disable_progress_bar()
+    gpu = torch.cuda.is_available()
+    dtype = torch.bfloat16 if gpu else torch.float32
+    if source is not None and source.suffix == ".gguf":
+        source = unpacked(source, identity.revision, dtype)
+    place: dict[str, Any] = {"revision": identity.revision} if source is None else {"local_files_only": True}
+    name = str(source or identity.model)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", **place)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, device_map="auto" if gpu else None, **place)
+    except (OSError, ValueError) as error:
+        raise UserError(unavailable(identity.model, error)) from error
+    if not tokenizer.chat_template:
+        raise UserError(f"{identity.model} has no chat template. Use an instruct model, such as --llm smollm2")
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return model.eval(), tokenizer

@@ -1,0 +1,48 @@
+"""From an LLM's raw reply to descriptors. Raw text is stored beside them, so a better parser needs no model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class InvalidReplyError(ValueError):
+    """The reply is not what was asked for; the message says why."""
+
+
+def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the descriptors of a reply in the order of its fields.
+
+    Texts are made plain first: one space between words, lower case, no final full stop.
+
+    Raises:
+        InvalidReplyError: it is empty, not JSON, or not of the schema.
+    """
+    from jsonschema import Draft202012Validator, ValidationError
+
+    try:
+        document = _plain(json.loads(reply))
+        Draft202012Validator(output_schema).validate(document)
+    except json.JSONDecodeError as error:
+        raise InvalidReplyError(f"not JSON: {error}" if reply.strip() else "empty") from error
+    except ValidationError as error:
+        raise InvalidReplyError(f"not of the schema, at {error.json_path}: {error.message}") from error
+    return tuple(_texts(document))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return re.sub(r"\s+", " ", value).strip().rstrip(".").lower() if isinstance(value, str) else value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)

@@ -1,0 +1,180 @@
+"""What descgen shows: plain rows for JSON, and tables of them for people."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from rich.tree import Tree
+
+from db import vocabulary
+from db.commandline import table
+from db.engine import sqlite_path
+from db.errors import UsageError
+from db.records import Dataset, Descriptor
+from db.store import Store
+from descriptor_gen.build import BuildReport
+from descriptor_gen.llms.registry import Known, known_llms
+
+Rows = list[dict[str, Any]]
+_SHOWN_PROBLEMS = 10
+
+
+def build_report(report: BuildReport) -> RenderableType:
+    """Return the problems of a build, if any, and its one summary line."""
+    shown = report.problems[:_SHOWN_PROBLEMS]
+    lines = [f"{problem.action}, {problem.kind}: {problem.reason}" for problem in shown]
+    if len(report.problems) > len(shown):
+        lines.append(f"... and {len(report.problems) - len(shown)} more (all of them: --json)")
+    lines.append(
+        f"{report.dataset}: {report.cached} cached, {report.generated} generated, {report.invalid} invalid, "
+        f"{report.failed} failed, {report.seconds:.1f} seconds"
+    )
+    return Text("\n".join(lines))
+
+
+def action_rows(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Rows:
+    """Return one row for each action, with its number of descriptors of each kind."""
+    counts: dict[str, Counter[str]] = {action.name: Counter() for action in dataset.actions}
+    for descriptor in descriptors:
+        counts[descriptor.action][descriptor.kind] += 1
+    return [
+        {"label": action.label, "name": action.name, "phrase": action.phrase, "descriptors": dict(counts[action.name])}
+        for action in dataset.actions
+    ]
+
+
+def action_table(dataset: Dataset, rows: Rows) -> RenderableType:
+    """Return the rows as a table with a column for each kind."""
+    kinds = sorted({kind for row in rows for kind in row["descriptors"]})
+    body = [
+        (row["label"], row["name"], row["phrase"], *(row["descriptors"].get(kind, 0) for kind in kinds)) for row in rows
+    ]
+    return table(">label", "name", "phrase", *(f">{kind}" for kind in kinds), title=dataset.name, rows=body)
+
+
+def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """Return the dataset with only the actions named, by name or phrase; all of them when none is named.
+
+    Raises:
+        UsageError: the dataset has no action of that name.
+    """
+    if not names:
+        return dataset
+    wanted = {name.lower() for name in names}
+    found = tuple(action for action in dataset.actions if {action.name.lower(), action.phrase} & wanted)
+    unknown = wanted - {known for action in found for known in (action.name.lower(), action.phrase)}
+    if unknown:
+        raise UsageError(
+            f"{dataset.name} has no action {', '.join(sorted(unknown))}. "
+            f"Its names: {', '.join(action.name for action in dataset.actions)}"
+        )
+    return replace(dataset, actions=found)
+
+
+def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor]) -> RenderableType:
+    """Return actions, below each its kinds and LLMs, below each the texts in order."""
+    phrases = {action.name: action.phrase for action in dataset.actions}
+    trees = []
+    for name, of_action in groupby(descriptors, key=lambda descriptor: descriptor.action):
+        tree = Tree(Text(f"{name} ({phrases[name]})", style="bold"))
+        for (kind, llm), texts in groupby(of_action, key=lambda descriptor: (descriptor.kind, descriptor.llm)):
+            branch = tree.add(Text(f"{kind}, by {llm or 'hand'}", style="cyan"))
+            for descriptor in texts:
+                branch.add(Text(f"{descriptor.text}  [{descriptor.status}]"))
+        trees.append(tree)
+    return Group(*trees)
+
+
+def stats(counts: Mapping[str, Rows]) -> RenderableType:
+    """Return two tables: descriptors in use, and calls made."""
+    descriptors = [tuple(row.values()) for row in counts["descriptors"]]
+    calls = [(*list(row.values())[:-1], f"{row['seconds']:.1f}") for row in counts["calls"]]
+    return Group(
+        table(
+            "dataset",
+            "kind",
+            "llm",
+            "source",
+            "status",
+            ">actions",
+            ">descriptors",
+            title="Descriptors in use",
+            rows=descriptors,
+        ),
+        Text(),
+        table(
+            "provider",
+            "model",
+            "outcome",
+            ">calls",
+            ">tokens in",
+            ">tokens out",
+            ">seconds",
+            title="Calls made",
+            rows=calls,
+        ),
+    )
+
+
+def dataset_rows(url: str) -> Rows:
+    """Return the built-in datasets, and those that the database at `url` holds, if it is there."""
+    rows = [
+        {"name": name, "actions": len(vocabulary.load(name).actions), "built_in": True} for name in vocabulary.BUILT_IN
+    ]
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        return rows
+    store = Store.open(url)
+    own = [name for name in store.datasets() if name not in vocabulary.BUILT_IN]
+    rows += [{"name": name, "actions": len(store.dataset(name).actions), "built_in": False} for name in own]
+    store.close()
+    return rows
+
+
+def dataset_table(rows: Rows) -> RenderableType:
+    """Return the rows as a table."""
+    body = [(row["name"], row["actions"], "built in" if row["built_in"] else "your own") for row in rows]
+    return table("dataset", ">classes", "from", rows=body)
+
+
+def llm_rows() -> Rows:
+    """Return the short names, and whether each can be used without a download."""
+    return [
+        {
+            "name": known.name,
+            "provider": known.provider,
+            "model": known.model,
+            "revision": known.revision,
+            "about": known.about,
+            "here": _here(known),
+        }
+        for known in known_llms().values()
+    ]
+
+
+def _here(known: Known) -> str:
+    if known.provider == "openai":
+        return "key set" if os.environ.get("OPENAI_API_KEY") else "no key set"
+    if known.package:
+        file = known.file()
+        return "installed" if file and file.is_file() else "not installed"
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(known.model, "config.json", revision=known.revision)
+    return "in the cache" if isinstance(cached, str) else "to download"
+
+
+def llm_table(rows: Rows) -> RenderableType:
+    """Return the rows as a table."""
+    body = [(row["name"], row["model"], row["here"], row["about"]) for row in rows]
+    return Group(
+        table("--llm", "model", "here", "about", rows=body),
+        Text("\nAlso: hf:<repo or folder of a Hugging Face model>, a .gguf file, openai:<model> with --base-url"),
+    )

@@ -1,0 +1,1 @@
+"""recognize: classify videos by text, without any training."""

