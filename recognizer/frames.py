@@ -1,7 +1,7 @@
 """Which frames of a video are looked at, and their pixels.
 
 decord is the fast reader, and wrong where it cannot trust the time stamps of a file: in AVI files with
-packed B-frames (all of HMDB51) its random access gives another frame, off by one to off by twenty; in
+packed B-frames (HMDB51) its random access gives another frame, off by one to off by twenty; in
 MP4 files cut without encoding (an edit list) it counts frames that are not shown. PyAV decodes such
 files from the start.
 """
@@ -32,9 +32,6 @@ class UnreadableVideo(Exception):  # noqa: N818 (a fact about a file, counted in
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason  # short and stable, to count by
         self.detail = detail  # of this one video
-
-    def __reduce__(self) -> tuple[type[UnreadableVideo], tuple[str, str]]:
-        return type(self), (self.reason, self.detail)  # it comes out of worker processes
 
 
 @dataclass(frozen=True)
@@ -175,7 +172,7 @@ def _with_decord(path: Path, frames: int, total: int) -> Frames | None:
 def _seeks_right(video: Any, total: int) -> bool:
     """Tell whether decord's own table of time stamps is one it can jump by."""
     starts = video.get_frame_timestamp(range(len(video)))[:, 0]  # seconds
-    return len(video) == total and starts[0] >= 0 and bool((np.diff(starts) > 0).all())
+    return bool(len(video) == total and starts[0] >= 0 and (np.diff(starts) > 0).all())
 
 
 def _with_pyav(path: Path, frames: int, total: int) -> Frames:

@@ -13,6 +13,7 @@ from db.records import Dataset, Descriptor, Run
 from recognizer.evaluate import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.predict import Ranking
 
+_WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 _FEW = 100  # videos below which a table says that it shows no more than that everything works
 
 
@@ -38,7 +39,7 @@ def _unreadable(run: Run) -> list[str]:
 
 
 def _warnings(run: Run) -> list[str]:
-    warnings = []
+    warnings = [_WEAK] if run.settings["encoder"] == "objects" else []
     cut = run.settings["texts_cut"]
     if cut:
         warnings.append(
@@ -96,7 +97,7 @@ def ranking_report(
         f"{len(dataset.actions)} classes of {dataset.name}, {made} · protocol {settings['protocol']} · "
         f"encoder {settings['encoder']} · {settings['frames']} frames · score: cosine"
     )
-    parts: list[RenderableType] = [Text(note)]
+    parts: list[RenderableType] = [Text(note), *([Text(_WEAK)] if settings["encoder"] == "objects" else [])]
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking)]
     return Group(*parts)
@@ -106,4 +107,5 @@ def _ranking_table(ranking: Ranking) -> RenderableType:
     if ranking.unreadable:
         return Text(f"{ranking.video}\nunreadable: {ranking.unreadable}")
     body = [(c.rank, c.phrase, f"{c.score:.3f}", c.label_only_rank) for c in ranking.candidates]
-    return table(">rank", "class", ">score", ">rank by label only", title=ranking.video, rows=body)
+    rows = table(">rank", "class", ">score", ">rank by label only", rows=body)
+    return Group(Text(ranking.video, style="bold"), rows)

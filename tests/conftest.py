@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -112,3 +113,42 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder ../shared with real clips and reference data")
     return folder
+
+
+class FakeEncoder:
+    """An encoder that maps a text to a fixed vector, and frames to vectors of their mean colour."""
+
+    id = "fake"
+    revision = "1"
+    width = 32
+    context_length = 77
+
+    def __init__(self) -> None:
+        self.encoded: list[str] = []
+
+    def preprocess(self, frames: Any, *, preprocessing: str = "own") -> Any:
+        import torch
+
+        return torch.from_numpy(frames.astype("float32")).permute(0, 3, 1, 2).mean(dim=(2, 3), keepdim=True)
+
+    def encode_frames(self, pixels: Any) -> Any:
+        import torch
+
+        return torch.nn.functional.pad(pixels.flatten(1), (0, self.width - 3))
+
+    def encode_texts(self, texts: Sequence[str]) -> Any:
+        import torch
+
+        self.encoded.extend(texts)
+        seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) for text in texts]
+        rows = [torch.randn(self.width, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(rows)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) + 2 for text in texts]
+
+
+@pytest.fixture
+def fake_encoder() -> FakeEncoder:
+    """A fresh fake encoder."""
+    return FakeEncoder()

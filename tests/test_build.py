@@ -175,7 +175,7 @@ def test_an_unfit_prompt_variable_is_named(llm: FakeLLM, store: Store) -> None:
 
     [prompt] = load_prompts(["context"])
     broken = parse(prompt.template.source.replace("{{ action }}", "{{ acton }}"))
-    with pytest.raises(UserError, match="acton.*Known variables: action"):
+    with pytest.raises(UserError, match=r"acton.*Known variables: action"):
         broken.request(store.dataset("hmdb51").actions[0])
     with pytest.raises(UserError, match="version"):
         parse(prompt.template.source.replace("version: 1", ""))

@@ -343,10 +343,10 @@ def hub_error(kind: str) -> Exception:
 def test_what_the_hub_refuses_is_told(kind: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
-    def download(repo: str, file: str) -> str:
+    def refuse(url: str, timeout: float) -> None:
         raise hub_error(kind)
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", refuse)
     text = message("hf:owner/repo")
     assert said in text
     assert "https://huggingface.co/owner/repo" in text
@@ -363,7 +363,12 @@ def test_a_cached_repository_opens_at_its_commit(
 
     commit = "0123456789abcdef0123456789abcdef01234567"
     config = tmp_path / "snapshots" / commit / "config.json"
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda repo, file: str(config))
+
+    def out_of_reach(url: str, timeout: float) -> None:
+        raise hub_error("OfflineModeIsEnabled")
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", out_of_reach)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repo, file: str(config))
     asked = redirect_loads(monkeypatch, to=tiny_siglip_folder)
     encoder = open_encoder("hf:owner/repo")
     assert encoder.revision == commit

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from recognizer import frames as module
 from recognizer.frames import Frames, UnreadableVideo, frame_indices, read_frames
 
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
@@ -101,6 +102,21 @@ def test_an_avi_without_time_stamps_is_decoded_from_its_start(tmp_path: Path) ->
     frames = read_frames(make_video(tmp_path / "a.avi", 40, b_frames=2), 8)
     assert frames.reader == "pyav"
     assert shown(frames) == list(frames.indices) == [2, 7, 12, 17, 22, 27, 32, 37]
+
+
+@pytest.mark.parametrize(
+    ("starts", "expected"),
+    [([0, 0.1, 0.2], True), ([0, 0.1, 0.1], False), ([0, 0.2, 0.1], False), ([-0.1, 0, 0.1], False), ([0, 0.1], False)],
+)
+def test_decord_is_trusted_only_with_rising_time_stamps(starts: list[float], expected: bool) -> None:
+    class Video:
+        def __len__(self) -> int:
+            return len(starts)
+
+        def get_frame_timestamp(self, numbers: range) -> NDArray[np.float32]:
+            return np.array([[starts[i], starts[i] + 0.1] for i in numbers], dtype=np.float32)
+
+    assert module._seeks_right(Video(), 3) is expected
 
 
 def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path: Path) -> None:

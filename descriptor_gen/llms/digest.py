@@ -7,6 +7,7 @@ from pathlib import Path
 
 from db.errors import UserError
 
+_PATIENCE_SECONDS = 10.0  # for the hub to answer at all
 _WEIGHTS = (".safetensors", ".bin", ".gguf", ".json", ".model", ".jinja")
 
 
@@ -29,23 +30,28 @@ def folder_digest(folder: Path) -> str:
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
-def hub_revision(repository: str) -> str:
-    """Return the commit that `main` of a hub repository stands for: the cached one, else the hub's.
+def hub_commit(repository: str, revision: str | None = None) -> str:
+    """Return the commit of a hub repository (of its `main` where no revision is given): the cached one, else the hub's.
+
+    The hub is asked once, for the head of one file: it tells in a second what a download would after a minute of
+    retries, that it is out of reach, that the repository is gated, or that there is none.
 
     Raises:
         UserError: it is in no cache, and the hub does not give it.
     """
-    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        cached = try_to_load_from_cache(repository, "config.json")
-        return Path(cached).parent.name if isinstance(cached, str) else str(HfApi().model_info(repository).sha)
+        cached = try_to_load_from_cache(repository, "config.json", revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent.name  # .../snapshots/COMMIT/config.json
+        url = hf_hub_url(repository, "config.json", revision=revision)
+        return str(get_hf_file_metadata(url, timeout=_PATIENCE_SECONDS).commit_hash)
     except HFValidationError as error:
-        raise UserError(
-            f"hf:{repository} is neither a folder nor a repository id such as Qwen/Qwen2.5-7B-Instruct"
-        ) from error
-    except (OSError, ValueError, RuntimeError) as error:
+        known = "a folder or a repository such as Qwen/Qwen2.5-7B-Instruct"
+        raise UserError(f"hf:{repository} is not {known}") from error
+    except Exception as error:  # of which HTTP library the error is, the hub's version decides
         raise UserError(unavailable(repository, error)) from error
 
 

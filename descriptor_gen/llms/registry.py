@@ -103,7 +103,7 @@ def _gguf(name: str, batch_size: int, _base_url: str | None) -> LLM:
 
 
 def _hf(name: str, batch_size: int, _base_url: str | None) -> LLM:
-    from descriptor_gen.llms.digest import folder_digest, hub_revision
+    from descriptor_gen.llms.digest import folder_digest, hub_commit
     from descriptor_gen.llms.transformers import TransformersLLM
 
     model = name.removeprefix("hf:")
@@ -111,7 +111,7 @@ def _hf(name: str, batch_size: int, _base_url: str | None) -> LLM:
     if folder.is_dir():
         identity = LLMIdentity("transformers", folder.resolve().name, folder_digest(folder))
         return TransformersLLM(identity, source=folder, batch_size=batch_size)
-    identity = LLMIdentity("transformers", model, hub_revision(model))
+    identity = LLMIdentity("transformers", model, hub_commit(model))
     return TransformersLLM(identity, batch_size=batch_size)
 
 

@@ -174,12 +174,14 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     Raises:
         UserError: they cannot be had; the message says what was tried and what works without.
     """
+    from descriptor_gen.llms.digest import hub_commit, unavailable
+    from descriptor_gen.llms.gguf import unpacked
+
+    if source is None:
+        hub_commit(identity.model, identity.revision)  # before anything heavy: can it be had?
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
-
-    from descriptor_gen.llms.digest import unavailable
-    from descriptor_gen.llms.gguf import unpacked
 
     logging.disable_progress_bar()
     gpu = torch.cuda.is_available()

@@ -39,7 +39,7 @@ def bundled_classifier() -> Any:
     weights = torch.load(file, map_location="cpu", weights_only=True)
     model = timm.create_model("tf_efficientnet_lite2", pretrained=False)
     model.load_state_dict(_renamed(weights, places=list(_places(model))))
-    return model.eval().to(best_device())
+    return model.eval().to(best_device(), memory_format=torch.channels_last)  # twice as fast on a CPU
 
 
 def _places(model: Any) -> Iterator[str]:

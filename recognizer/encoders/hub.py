@@ -15,6 +15,7 @@ from recognizer.encoders.forward import best_device
 from recognizer.encoders.transformers import DualEncoder, not_dual
 from recognizer.encoders.weights import sha256_of_files
 
+_PATIENCE_SECONDS = 10.0  # for the hub to answer at all
 # what determines an embedding: weights, configuration, tokenizer, image processor
 _MODEL_FILES = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")
 
@@ -84,19 +85,22 @@ def _source(name: str) -> Source:
 
 def _newest_commit(repo: str) -> str:
     """Return the repository's newest commit, or offline the one in the cache."""
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 
     try:
-        config = hf_hub_download(repo, "config.json")
+        found = get_hf_file_metadata(hf_hub_url(repo, "config.json"), timeout=_PATIENCE_SECONDS)
     except errors.GatedRepoError as error:
         raise UserError(_GATED.format(repo=repo)) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise UserError(_UNKNOWN.format(repo=repo)) from error
     except errors.RemoteEntryNotFoundError as error:
         raise UserError(f"https://huggingface.co/{repo} has no config.json: not a model of transformers.") from error
-    except OSError as error:  # every other failure of the hub, LocalEntryNotFoundError when it is out of reach
-        raise UserError(_UNREACHABLE.format(repo=repo, error=_first_line(error))) from error
-    return Path(config).parent.name  # .../snapshots/COMMIT/config.json
+    except Exception as error:  # out of reach: of which HTTP library the error is, the hub's version decides
+        cached = try_to_load_from_cache(repo, "config.json")
+        if not isinstance(cached, str):
+            raise UserError(_UNREACHABLE.format(repo=repo, error=_first_line(error))) from error
+        return Path(cached).parent.name  # .../snapshots/COMMIT/config.json
+    return str(found.commit_hash)
 
 
 _GATED = (

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from recognizer.encoders import efficientnet, minilm
+from recognizer.encoders.forward import encode_frames_in_batches
 from recognizer.encoders.minilm import MiniLM
 from recognizer.encoders.pixels import Transform, frame_transform, tear_transform, transform_frames
 
@@ -60,9 +61,8 @@ class Objects:
     def encode_frames(self, pixels: Tensor) -> Tensor:
         """Return the object vectors [N, 1000] of pixels [N, 3, 260, 260]."""
         device = next(self._classifier.parameters()).device
-        with torch.no_grad():
-            logits = self._classifier(pixels.to(device))  # [N, 1000]
-        return frame_vectors(logits.float().cpu())
+        logits = encode_frames_in_batches(pixels, self._classifier, device=device)  # [N, 1000]
+        return frame_vectors(logits)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the object vectors [K, 1000] of texts."""

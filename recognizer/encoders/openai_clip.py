@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from db.errors import UserError
-from recognizer.encoders.forward import best_device, encode_in_batches
+from recognizer.encoders.forward import best_device, encode_frames_in_batches, encode_in_batches
 from recognizer.encoders.pixels import Transform, tear_transform, transform_frames
 from recognizer.encoders.weights import sha256_of
 
@@ -71,9 +71,7 @@ class OpenAIClip:
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
         """Return the embeddings [N, D] of pixels [N, 3, S, S]."""
-        with torch.no_grad():
-            embeddings: Tensor = self._model.encode_image(pixels.to(self._device))
-        return embeddings.float().cpu()
+        return encode_frames_in_batches(pixels, self._model.encode_image, device=self._device)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, D] of texts."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from db.errors import UserError
-from recognizer.encoders.forward import encode_in_batches
+from recognizer.encoders.forward import encode_frames_in_batches, encode_in_batches
 from recognizer.encoders.pixels import Transform, tear_transform, transform_frames
 
 if TYPE_CHECKING:
@@ -55,9 +55,11 @@ class DualEncoder:
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
         """Return the embeddings [N, D] of pixels [N, 3, S, S]."""
-        with torch.no_grad():
-            output = self._model.get_image_features(pixel_values=pixels.to(self._model.device))
-        return _embeddings(output).float().cpu()
+
+        def encode(batch: Tensor) -> Tensor:
+            return _embeddings(self._model.get_image_features(pixel_values=batch))
+
+        return encode_frames_in_batches(pixels, encode, device=self._model.device)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, D] of texts."""

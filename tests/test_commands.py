@@ -1,0 +1,117 @@
+"""What the commands print, what they cost to start, and how they fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakeLLM, Run
+
+LIGHT = (
+    "import sys; from {module} import {name}; {name}({arguments!r}, standalone_mode=False); "
+    "heavy = {{'torch', 'transformers', 'decord', 'openai', 'alembic'}} & sys.modules.keys(); assert not heavy, heavy"
+)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"], ["build", "--help"], ["datasets"], ["llms"], ["list", "-d", "hmdb51"], ["stats"],
+        ["show", "-d", "hmdb51", "-a", "wave"], ["build", "-d", "hmdb51", "-k", "context", "--llm", "smollm2"],
+    ],
+)  # fmt: skip
+def test_descgen_needs_no_model_where_none_is_wanted(cached: Path, arguments: list[str]) -> None:
+    code = LIGHT.format(module="descriptor_gen.cli", name="descgen", arguments=["--db", str(cached), *arguments])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["eval", "--help"], ["predict", "--help"], ["runs", "--json"]])
+def test_recognize_needs_no_model_where_none_is_wanted(cached: Path, arguments: list[str]) -> None:
+    code = LIGHT.format(module="recognizer.cli", name="recognize", arguments=["--db", str(cached), *arguments])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def cached(database: Path) -> Path:
+    """A database in which every reply that smollm2 would give for one kind of hmdb51 is there."""
+    from db.store import Store
+    from descriptor_gen.build import build_descriptors
+    from descriptor_gen.llms.registry import open_llm
+    from descriptor_gen.prompt import load_prompts
+
+    real, fake = open_llm("smollm2"), FakeLLM()
+    fake.identity, fake.parameters = real.identity, dict(real.parameters)
+    store = Store.open(str(database))
+    build_descriptors(store, store.dataset("hmdb51"), llm=fake, prompts=load_prompts(["context"]))
+    store.close()
+    return database
+
+
+def test_list_show_and_stats(descgen: Run, llm: FakeLLM) -> None:
+    descgen("build", "-d", "hmdb51", "-k", "context", "-k", "decomposition", "--limit", "2")
+    listed = descgen("list", "-d", "hmdb51").stdout.splitlines()
+    assert listed[1].split() == ["label", "name", "phrase", "context", "decomposition"]
+    assert listed[2].split() == ["0", "brush_hair", "brushing", "hair", "3", "3"]
+    assert listed[-1].split() == ["50", "wave", "waving", "a", "hand", "0", "0"]
+    shown = descgen("show", "-d", "hmdb51", "-a", "doing a cartwheel").stdout
+    assert shown == (
+        "cartwheel (doing a cartwheel)\n"
+        "├── context, by fake\n"
+        "│   ├── a wide green field  [pending]\n"
+        "│   ├── a ball  [pending]\n"
+        "│   └── a wooden bat  [pending]\n"
+        "└── decomposition, by fake\n"
+        "    ├── someone begins it slowly  [pending]\n"
+        "    ├── someone moves on with it  [pending]\n"
+        "    └── someone ends it at last  [pending]\n"
+    )
+    stats = json.loads(descgen("stats", "--json").stdout)
+    assert stats["descriptors"][0] == {
+        "dataset": "hmdb51", "kind": "context", "llm": "fake", "source": "llm", "status": "pending",
+        "actions": 2, "descriptors": 6,
+    }  # fmt: skip
+    assert [(row["model"], row["status"], row["calls"]) for row in stats["calls"]] == [("fake", "ok", 4)]
+    assert "Descriptors in use" in descgen("stats").stdout
+
+
+def test_datasets_and_llms_are_listed(descgen: Run) -> None:
+    datasets = {row["name"]: row["actions"] for row in json.loads(descgen("datasets", "--json").stdout)}
+    assert datasets["ucf101"] == 101
+    assert (datasets["kinetics600"], datasets["kinetics600-zs3"]) == (600, 160)
+    llms = {row["name"]: row["model"] for row in json.loads(descgen("llms", "--json").stdout)}
+    assert llms["llama"] == "meta-llama/Llama-3.1-8B-Instruct"
+    assert llms.keys() == {"smollm2", "llama", "mistral", "qwen", "gpt"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["build", "-d", "hmdb52"], 2, "Unknown dataset 'hmdb52'. Known: ucf101, hmdb51, kinetics600"),
+        (["build", "-d", "hmdb51", "--llm", "lama"], 2, "Unknown LLM 'lama'. Known: smollm2, llama, mistral"),
+        (["build", "-d", "hmdb51", "-k", "contxt"], 2, "Unknown kind 'contxt'. Known: context, decomposition"),
+        (["build", "-d", "hmdb51", "--llm", "no.gguf"], 1, "No file no.gguf"),
+        (["build"], 2, "Missing option '--dataset'"),
+        (["list", "-d", "hmdb51"], 1, "No database at"),
+    ],
+)
+def test_wrong_use_is_told_with_what_is_known(descgen: Run, arguments: list[str], code: int, said: str) -> None:
+    result = descgen(*arguments)
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_no_descriptors_names_the_command_that_makes_them(descgen: Run, llm: FakeLLM) -> None:
+    descgen("build", "-d", "ucf101", "--limit", "1")
+    result = descgen("show", "-d", "hmdb51")
+    assert result.exit_code == 1
+    assert "Write them with: descgen build --dataset hmdb51" in result.stderr
+    wrong = descgen("show", "-d", "ucf101", "-a", "YoYos")
+    assert wrong.exit_code == 2
+    assert "ucf101 has no action yoyos. Its names: ApplyEyeMakeup" in wrong.stderr

@@ -1,0 +1,222 @@
+"""recognize eval, predict and runs, through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from db.store import Store
+from tests.conftest import FakeEncoder, FakeLLM, Run
+
+COLOURS = {"red_ball": (250, 10, 10), "green_ball": (10, 250, 10), "blue_ball": (10, 10, 250)}
+
+
+class ColourEncoder(FakeEncoder):
+    """An encoder whose texts lie where the frames of their colour lie."""
+
+    def encode_texts(self, texts: list[str]) -> object:
+        import torch
+
+        vectors = super().encode_texts(texts) * 0.01
+        for row, text in enumerate(texts):
+            for name, colour in COLOURS.items():
+                if name.split("_")[0] in text:
+                    vectors[row, :3] = torch.tensor(colour, dtype=torch.float)
+        return vectors
+
+
+@pytest.fixture
+def balls(tmp_path: Path) -> Path:
+    """A folder of class folders: two videos of each colour, as folders of frames, and one broken file."""
+    root = tmp_path / "balls"
+    for name, colour in COLOURS.items():
+        for take in ("a", "b"):
+            folder = root / name / take
+            folder.mkdir(parents=True)
+            for number in (1, 2, 10):
+                Image.fromarray(np.full((20, 30, 3), colour, np.uint8)).save(folder / f"frame_{number}.png")
+    (root / "red_ball" / "broken.mp4").write_bytes(b"")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def encoder(monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
+    """The encoder that every `--encoder fake` opens."""
+    from recognizer import encoders
+
+    real, fake = encoders.open_encoder, ColourEncoder()
+    monkeypatch.setattr(encoders, "open_encoder", lambda name: fake if name == "fake" else real(name))
+    return fake
+
+
+def test_a_run_counts_everything_and_keeps_every_prediction(
+    descgen: Run, recognize: Run, llm: FakeLLM, balls: Path, store: Store
+) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    result = recognize("eval", "-d", "balls", "--root", balls, "--encoder", "fake", "--json")
+    assert result.exit_code == 0, result.output
+    run = json.loads(result.stdout)
+    assert run["counts"] == {
+        "listed": 7, "evaluated": 6, "missing": 0, "unreadable": 1, "beyond the limit": 0, "ignored files": 0,
+    }  # fmt: skip
+    assert run["left_out"] == [["red_ball/broken.mp4", "empty file"]]
+    rows = run["results"]["rows"]
+    assert rows["label only"]["top1"]["value"] == 1.0
+    assert rows["label only"]["top1"]["low"] == pytest.approx(0.6097, abs=1e-4)
+    assert rows["label + descriptors"]["videos"] == 6
+    assert run["settings"]["kinds"] == ["context"]
+    assert run["settings"]["statuses"] == {"pending": 9}
+    assert run["descriptor_ids"] == [d.id for d in store.descriptors(store.dataset("balls"))]
+    assert {p["video"]: p["label"] for p in run["predictions"]} == {
+        f"{name}/{take}": label for label, name in enumerate(sorted(COLOURS)) for take in ("a", "b")
+    }
+    assert all(p["rank"] == 1 and p["ranking"][0][0] == p["label"] for p in run["predictions"])
+
+
+def test_a_run_is_shown_as_it_was_stored(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    shown = recognize("eval", "-d", "balls", "--root", balls, "--encoder", "fake").stdout
+    assert shown == recognize("runs", "1").stdout
+    lines = shown.splitlines()
+    assert lines[1].startswith("protocol default · encoder fake · method mean · 16 frames · ")
+    assert lines[2] == "descriptors: 9 (context) by fake, 9 pending"
+    assert lines[3] == "videos: 7 listed, 6 evaluated, 1 unreadable"
+    assert lines[4] == "unreadable: red_ball/broken.mp4: empty file"
+    assert lines[5] == "6 videos are too few to compare anything: see the intervals"
+    assert "label only" in lines[8]
+    assert "100.0 [61.0, 100.0]" in lines[8]
+    assert [row["id"] for row in json.loads(recognize("runs", "--json").stdout)] == [1]
+    assert "balls" in recognize("runs").stdout
+
+
+def test_the_digest_of_descriptors_follows_their_texts(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:
+    digests = []
+    for kinds in (["context"], ["context", "description"], ["context"]):
+        descgen("build", "-d", balls, *(part for kind in kinds for part in ("-k", kind)))
+        chosen = [part for kind in kinds for part in ("-k", kind)]
+        run = json.loads(recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", *chosen, "--json").stdout)
+        digests.append(run["descriptors_sha256"])
+    assert digests[0] == digests[2] != digests[1]
+
+
+def test_limit_is_spread_over_the_classes(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    (balls / "red_ball" / "broken.mp4").unlink()
+    run = json.loads(recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", "--limit", 3, "--json").stdout)
+    assert sorted(p["label"] for p in run["predictions"]) == [0, 1, 2]
+    assert run["counts"]["beyond the limit"] == 3
+
+
+def test_predict_by_dataset_and_by_labels(
+    descgen: Run, recognize: Run, llm: FakeLLM, balls: Path, tmp_path: Path
+) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    broken = balls / "red_ball" / "broken.mp4"
+    result = recognize("predict", balls / "blue_ball" / "a", broken, "-d", "balls", "-e", "fake", "--json")
+    best, lost = json.loads(result.stdout)
+    assert [c["rank"] for c in best["candidates"]] == [1, 2, 3]
+    first, second, _ = best["candidates"]
+    assert (first["name"], first["label_only_rank"]) == ("blue_ball", 1)
+    assert first["score"] > second["score"] + 0.2
+    assert (lost["candidates"], lost["unreadable"]) == ([], "empty file")
+    labels = tmp_path / "colours.txt"
+    labels.write_text("a green thing\na red thing\n")
+    shown = recognize("predict", balls / "green_ball" / "a", "--labels", labels, "-e", "fake")
+    assert shown.exit_code == 0
+    assert "no descriptors: labels alone" in shown.stdout
+    assert shown.stdout.splitlines()[4].split()[:4] == ["1", "a", "green", "thing"]
+
+
+def test_predict_with_labels_leaves_no_database_behind(recognize: Run, balls: Path, database: Path) -> None:
+    labels = balls.parent / "labels.txt"
+    labels.write_text("red\ngreen\n")
+    assert recognize("predict", balls / "red_ball" / "a", "--labels", labels, "-e", "fake").exit_code == 0
+    assert not database.exists()
+
+
+def test_classes_without_descriptors_are_refused_by_name(
+    descgen: Run, recognize: Run, llm: FakeLLM, balls: Path
+) -> None:
+    descgen("build", "-d", balls, "-k", "context", "--limit", "2")
+    result = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake")
+    assert result.exit_code == 1
+    assert "for 1 of the 3 classes of balls: red_ball. Write them with: descgen build --dataset balls" in result.stderr
+    accepted = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", "--status", "accepted")
+    assert "No accepted descriptors for balls" in accepted.stderr
+
+
+def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:
+    from db.records import LLMIdentity
+
+    descgen("build", "-d", balls, "-k", "context")
+    llm.identity = LLMIdentity("fake", "other", "1")
+    descgen("build", "-d", balls, "-k", "context")
+    mixed = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake")
+    assert mixed.exit_code == 1
+    assert "several LLMs: fake, other. Choose one with --llm" in mixed.stderr
+    run = json.loads(recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", "--llm", "other", "--json").stdout)
+    assert (run["settings"]["llms"], len(run["descriptor_ids"])) == (["other"], 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["-e", "ViT-B/17"], 2, "Unknown encoder 'ViT-B/17'. Known: objects, "),
+        (["--method", "median"], 2, "Unknown method 'median'. Known: mean"),
+        (["--root", "nowhere"], 1, "There is no nowhere"),
+        (["--split", "1"], 1, "No test split '1' of balls"),
+        (["-d", "bowls"], 2, "Unknown dataset 'bowls'"),
+        (["--protocol", "other"], 2, "'other' is not one of 'default', 'tear'"),
+        (["-k", "situation"], 1, "Write them with: descgen build --dataset balls --kind situation"),
+    ],
+)
+def test_wrong_use_is_told(
+    descgen: Run, recognize: Run, llm: FakeLLM, balls: Path, arguments: list[str], code: int, said: str
+) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    result = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", *arguments)
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_videos_are_looked_for_where_people_put_them(
+    descgen: Run, recognize: Run, llm: FakeLLM, balls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    monkeypatch.chdir(balls.parent)
+    lost = recognize("eval", "-d", "balls", "-e", "fake")
+    assert lost.exit_code == 2
+    assert "Not in: data/balls. Give --root or set RECOGNIZE_DATA" in lost.stderr
+    monkeypatch.setenv("RECOGNIZE_DATA", str(balls.parent))
+    assert recognize("eval", "-d", "balls", "-e", "fake").exit_code == 0
+
+
+def test_a_missing_run_or_none_at_all(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    assert recognize("runs", "7").exit_code == 2
+    assert "Make one with: recognize eval" in recognize("runs").stderr
+
+
+@pytest.mark.parametrize("protocol", ["default", "tear"])
+@pytest.mark.parametrize("kind", ["archive", "folder"])
+def test_real_formats_of_clip_run_the_same_road(
+    descgen: Run, recognize: Run, llm: FakeLLM, shared: Path, tiny_clip_archive: Path, tiny_hf_clip_folder: Path,
+    kind: str, protocol: str,
+) -> None:  # fmt: skip
+    descgen("build", "-d", "ucf101", "-k", "decomposition")
+    name = str(tiny_clip_archive) if kind == "archive" else f"hf:{tiny_hf_clip_folder}"
+    root = shared / "clips" / "ucf101"
+    result = recognize("eval", "-d", "ucf101", "--root", root, "-e", name, "--protocol", protocol, "--json")
+    assert result.exit_code == 0, result.output
+    run = json.loads(result.stdout)
+    assert run["counts"]["listed"] == 3783
+    assert run["counts"]["evaluated"] + run["counts"]["missing"] == 3783
+    assert run["counts"]["evaluated"] == len(run["predictions"]) == 9
+    assert (run["settings"]["encoder"], run["settings"]["preprocessing"]) == (
+        name, "tear" if protocol == "tear" else "own",
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""Class names and phrases against the datasets' own lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from db.errors import UsageError, UserError
+from db.vocabulary import BUILT_IN, from_path, load, phrase_of
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("ucf101", "ucf101"),
+        ("hmdb51", "hmdb51"),
+        ("kinetics600", "kinetics600"),
+        *((f"kinetics600-zs{n}", f"kinetics600_zeroshot_split{n}") for n in (1, 2, 3)),
+    ],
+)
+def test_names_and_label_order_are_the_official_ones(shared: Path, name: str, reference: str) -> None:
+    official = (shared / "reference" / "classes" / f"{reference}.txt").read_text().splitlines()
+    actions = load(name).actions
+    assert [action.name for action in actions] == official
+    assert [action.label for action in actions] == list(range(len(official)))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_phrases_are_readable_and_tell_classes_apart(name: str) -> None:
+    phrases = [action.phrase for action in load(name).actions]
+    assert len(set(phrases)) == len(phrases)
+    assert all(phrase == phrase.lower().strip() and "_" not in phrase for phrase in phrases)
+
+
+def test_phrases_say_which_sense_is_meant() -> None:
+    ucf, hmdb = ({a.name: a.phrase for a in load(name).actions} for name in ("ucf101", "hmdb51"))
+    assert (ucf["YoYo"], ucf["TaiChi"], ucf["HandstandPushups"]) == ("yo-yo", "tai chi", "handstand pushups")
+    assert hmdb["flic_flac"] == "back handspring (flic flac)"
+    assert (hmdb["turn"], hmdb["wave"], hmdb["dive"]) == ("turning around", "waving a hand", "diving into water")
+    assert "stick" in hmdb["hit"]
+
+
+def test_aliases_and_subsets() -> None:
+    assert load("k600") == load("kinetics600")
+    parent = {action.name: action.phrase for action in load("k600").actions}
+    subset = load("k600-zs1")
+    assert subset.stored_as == "kinetics600"
+    assert all(parent[action.name] == action.phrase for action in subset.actions)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"'hmdb52'.*ucf101, hmdb51, kinetics600, kinetics600-zs1"):
+        load("hmdb52")
+
+
+@pytest.mark.parametrize(
+    ("label", "phrase"),
+    [
+        ("ApplyEyeMakeup", "apply eye makeup"),
+        ("peel_potatoes", "peel potatoes"),
+        ("washing  up", "washing up"),
+        ("TVWatching", "tv watching"),
+        ("b-side", "b side"),
+    ],
+)
+def test_phrases_of_own_labels(label: str, phrase: str) -> None:
+    assert phrase_of(label) == phrase
+
+
+def test_own_labels_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    def labels(name: str, content: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    with pytest.raises(UserError, match="No labels in empty"):
+        from_path(labels("empty.txt", b"\n# nothing\n"))
+    with pytest.raises(UserError, match="mean the same class: peel potatoes"):
+        from_path(labels("twice.txt", b"peel_potatoes\nPeelPotatoes\n"))
+    with pytest.raises(UserError, match="not a text file"):
+        from_path(labels("binary.txt", b"\xff\xfe\x00\x81"))
+    with pytest.raises(UsageError, match=r"built-in dataset ucf101"):
+        from_path(labels("ucf101.txt", b"one\n"))
