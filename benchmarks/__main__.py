@@ -1,0 +1,85 @@
+"""Measure what must stay fast, and say whether it is; exit code 1 where a target is missed.
+
+Each line names what was measured, the figure, and the target. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from db.vocabulary import load
+from descriptor_gen.llms.registry import open_llm
+from descriptor_gen.prompt import load_prompts
+
+BIN = Path(sys.executable).parent
+Outcome = tuple[str, float, str, bool]
+
+
+def generation_in_batches() -> Outcome:
+    """Batches of 16 against one by one: the bundled LLM, the same 32 classes, the same prompt, each after a warm-up."""
+    [prompt] = load_prompts(["decomposition"])
+    requests = [prompt.request(action) for action in load("hmdb51").actions[:32]]
+    rates = {}
+    for size in (1, 16):
+        llm = open_llm("smollm2", batch_size=size)
+        list(llm.generate(requests[:1]))
+        asked = requests if size > 1 else requests[::4]  # one by one, a quarter of them says enough
+        start = time.perf_counter()
+        replies = [reply for batch in llm.generate(asked) for reply in batch]
+        rates[size] = len(replies) / (time.perf_counter() - start)
+    ratio = rates[16] / rates[1]
+    what = f"generation in batches of 16 ({rates[16]:.2f} calls/s) over one by one ({rates[1]:.2f} calls/s)"
+    return what, ratio, "at least 3 times", ratio >= 3
+
+
+def cached_build() -> Outcome:
+    """A build in which everything is cached, as a whole process; the median of five."""
+    from db.store import Store
+    from descriptor_gen.build import build_descriptors
+    from tests.conftest import FakeLLM
+
+    with tempfile.TemporaryDirectory() as folder:
+        url = str(Path(folder) / "cached.db")
+        llm, real = FakeLLM(), open_llm("smollm2")
+        llm.identity, llm.parameters = real.identity, dict(real.parameters)
+        store = Store.open(url)
+        build_descriptors(store, load("hmdb51"), llm=llm, prompts=load_prompts(["decomposition"]))
+        store.close()
+        command = [BIN / "descgen", "--db", url, "build", "-d", "hmdb51", "-k", "decomposition"]
+        seconds = median(_seconds(command) for _ in range(5))
+    return "descgen build, 51 of 51 cached, whole process", seconds, "under 1.5 s", seconds < 1.5
+
+
+def help_text() -> Outcome:
+    """Start-up: `--help` of both commands, the slower of the two medians of five."""
+    seconds = max(median(_seconds([BIN / name, "--help"]) for _ in range(5)) for name in ("descgen", "recognize"))
+    return "--help, whole process", seconds, "under 1.5 s", seconds < 1.5
+
+
+def _seconds(command: list[object]) -> float:
+    start = time.perf_counter()
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+BENCHMARKS: tuple[Callable[[], Outcome], ...] = (help_text, cached_build, generation_in_batches)
+
+
+def main() -> int:
+    """Run every benchmark; return the number of missed targets."""
+    missed = 0
+    for benchmark in BENCHMARKS:
+        what, figure, target, held = benchmark()
+        missed += not held
+        print(f"{'held  ' if held else 'MISSED'}  {figure:6.2f}  {target:<16}  {what}", flush=True)
+    return min(missed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
