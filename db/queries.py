@@ -173,6 +173,7 @@ def descriptor(row: DescriptorRow, action: ActionRow, llm: LLMRow | None, templa
         status=cast(DescriptorStatus, row.status),
         llm=llm.model if llm else None,
         template=template.sha256 if template else None,
+        origin=row.origin,
     )
 
 

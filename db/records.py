@@ -103,6 +103,7 @@ class Descriptor:
     status: DescriptorStatus
     llm: str | None
     template: str | None
+    origin: str | None = None
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,7 @@ class DescriptorRow(Base):
     position: Mapped[int]
     text: Mapped[str] = mapped_column(Text)
     source: Mapped[str] = mapped_column(String(20))
+    origin: Mapped[str | None] = mapped_column(String(300))  # the file of an import
     generation_id: Mapped[int | None] = mapped_column(ForeignKey("generation.id"), index=True)
     status: Mapped[str] = mapped_column(String(20), default="pending")
     version: Mapped[int] = mapped_column(default=1)

@@ -94,7 +94,9 @@ def _committed(database: Path) -> int:
 def test_real_clips_are_recognised_better_than_by_chance(shared: Path, tmp_path: Path) -> None:
     """Labels and the descriptors of the real model, the offline encoder, the 9 clips that test split 1 lists."""
     database = tmp_path / "ucf.db"
-    done = run("descgen", "--db", database, "build", "--dataset", "ucf101", "--llm", "smollm2", "--kind", "decomposition")
+    done = run(
+        "descgen", "--db", database, "build", "--dataset", "ucf101", "--llm", "smollm2", "--kind", "decomposition"
+    )
     assert done.returncode == 0, done.stderr
     root = shared / "clips" / "ucf101"
     arguments = ("eval", "--dataset", "ucf101", "--root", root, "--encoder", "objects", "--split", "1", "--json")

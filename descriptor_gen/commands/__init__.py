@@ -1,0 +1,1 @@
+"""The commands of descgen, a module for each thing people do."""

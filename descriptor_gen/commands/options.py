@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import click
+
+from db import vocabulary
+from descriptor_gen.prompt import kinds
+
+dataset_option = click.option(
+    "--dataset",
+    "-d",
+    required=True,
+    metavar="NAME|PATH",
+    help=f"{', '.join(vocabulary.BUILT_IN)}; a text file of labels; or a folder of class folders.",
+)
+kind_option = click.option(
+    "--kind", "-k", "wanted", multiple=True, metavar="KIND", help=f"{', '.join(kinds())}; may be given again. [all]"
+)
+action_option = click.option(
+    "--action", "-a", "wanted_actions", multiple=True, metavar="NAME", help="Class name or phrase. [all]"
+)
