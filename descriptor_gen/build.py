@@ -7,12 +7,12 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from db.records import Action, Dataset, Generation, GenerationStatus, Written
 from db.store import Store
-from descriptor_gen.llms import LLM, Reply, Request
+from descriptor_gen.llms import LLM, Reply, Request, StoppedEarlyError, StopReason
 from descriptor_gen.prompt import Prompt
 from descriptor_gen.reply import InvalidReplyError, texts_of
 
@@ -30,7 +30,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build did, in calls: each is one action and one kind."""
+    """What a build did, in calls: each is one action and one kind.
+
+    `cost` is what the answers of this run cost in USD, by their token counts; None where a price is not known.
+    `stopped` says why `left` calls were not made.
+    """
 
     dataset: str
     llm: str
@@ -43,6 +47,9 @@ class BuildReport:
     tokens_out: int
     seconds: float
     problems: tuple[Problem, ...] = field(default=())
+    cost: float | None = None
+    stopped: StopReason | None = None
+    left: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,11 +115,23 @@ def build_descriptors(
     cached = len(calls) - len(misses)
     on_progress(cached, len(calls))
     done: list[tuple[_Call, Generation]] = []
-    for batch in _generate(store, dataset, llm, misses):
-        done += batch
-        on_progress(cached + len(done), len(calls))
+    stopped: StopReason | None = None
+    try:
+        for batch in _generate(store, dataset, llm, misses):
+            done += batch
+            on_progress(cached + len(done), len(calls))
+    except StoppedEarlyError as stop:
+        stopped = stop.reason
     kinds = tuple(prompt.kind for prompt in prompts)
-    return _report(dataset.name, llm.identity.model, kinds, cached, done, time.perf_counter() - start)
+    report = _report(dataset.name, llm.identity.model, kinds, cached, done, time.perf_counter() - start)
+    left = len({call.key for call in misses} - {call.key for call, _ in done})
+    return replace(report, cost=_cost(done), stopped=stopped, left=left)
+
+
+def _cost(done: list[tuple[_Call, Generation]]) -> float | None:
+    costs = [generation.environment.get("cost_usd") for _, generation in done]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, 0.0) if len(known) == len(costs) else None
 
 
 def _report(
@@ -186,7 +205,7 @@ def _checked(llm: LLM, call: _Call, reply: Reply) -> tuple[Generation, tuple[str
         cache_key=call.key,
         sample=call.request.sample,
         parameters=_parameters(llm, call.request),
-        environment=llm.environment,
+        environment={**llm.environment, **reply.environment},
         messages=call.request.messages,
         output_schema=call.request.output_schema,
         reply=reply.text,

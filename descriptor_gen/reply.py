@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
+
+Reading = Literal["json", "fence", "braces", "empty", "none"]
+"""Where a reply's JSON was: all of it, in a ```json fence, in the first braces that are JSON; or nowhere."""
+
+_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
 class InvalidReplyError(ValueError):
@@ -15,7 +21,8 @@ class InvalidReplyError(ValueError):
 def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the descriptors of a reply in the order of its fields.
 
-    Texts are made plain first: one space between words, lower case, no final full stop.
+    Texts are made plain first: one space between words, lower case, no final full stop. JSON in a fence or between
+    chatter counts, for the servers that cannot be asked for JSON alone.
 
     Raises:
         InvalidReplyError: it is empty, not JSON, or not of the schema.
@@ -23,13 +30,54 @@ def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
     from jsonschema import Draft202012Validator, ValidationError
 
     try:
-        document = _plain(json.loads(reply))
+        document = _plain(_document(reply)[0])
         Draft202012Validator(output_schema).validate(document)
     except json.JSONDecodeError as error:
         raise InvalidReplyError(f"not JSON: {error}" if reply.strip() else "empty") from error
     except ValidationError as error:
         raise InvalidReplyError(f"not of the schema, at {error.json_path}: {error.message}") from error
     return tuple(_texts(document))
+
+
+def reading_of(reply: str) -> Reading:
+    """Return where the reply's JSON is."""
+    try:
+        return _document(reply)[1]
+    except json.JSONDecodeError:
+        return "none" if reply.strip() else "empty"
+
+
+def _document(reply: str) -> tuple[Any, Reading]:
+    """Return the reply's JSON, and where it was; the error is that of reading all of it."""
+    try:
+        return json.loads(reply), "json"
+    except json.JSONDecodeError:
+        said = _THOUGHTS.sub("", reply)
+        if (document := _in_fence(said)) is not None:
+            return document, "fence"
+        if (document := _in_braces(said)) is not None:
+            return document, "braces"
+        raise
+
+
+def _in_fence(text: str) -> dict[str, Any] | None:
+    for inside in _FENCE.findall(text):
+        try:
+            document = json.loads(inside)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(document, dict):
+            return document
+    return None
+
+
+def _in_braces(text: str) -> dict[str, Any] | None:
+    for brace in re.finditer(r"\{", text):
+        try:
+            return dict(json.JSONDecoder().raw_decode(text, brace.start())[0])
+        except json.JSONDecodeError:
+            continue
+    return None
 
 
 def _plain(value: Any) -> Any:

@@ -24,6 +24,7 @@ from descriptor_gen.llms.registry import Known, known_llms
 
 Rows = list[dict[str, Any]]
 _SHOWN_PROBLEMS = 10
+_STOPPED_BY = {"budget": "the budget", "interrupt": "Ctrl-C"}
 
 
 def build_report(report: BuildReport) -> RenderableType:
@@ -32,9 +33,12 @@ def build_report(report: BuildReport) -> RenderableType:
     lines = [f"{problem.action}, {problem.kind}: {problem.reason}" for problem in shown]
     if len(report.problems) > len(shown):
         lines.append(f"... and {len(report.problems) - len(shown)} more (all of them: --json)")
+    if report.stopped:
+        lines.append(f"stopped by {_STOPPED_BY[report.stopped]}: {report.left} calls left")
+    cost = f", {report.cost:.4f} USD" if report.cost else ""
     lines.append(
         f"{report.dataset}: {report.cached} cached, {report.generated} generated, {report.invalid} invalid, "
-        f"{report.failed} failed, {report.seconds:.1f} seconds"
+        f"{report.failed} failed, {report.seconds:.1f} seconds{cost}"
     )
     return Text("\n".join(lines))
 
@@ -154,6 +158,8 @@ def llm_rows() -> Rows:
             "revision": known.revision,
             "about": known.about,
             "here": _here(known),
+            "price_in": known.price_in,
+            "price_out": known.price_out,
         }
         for known in known_llms().values()
     ]

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 
@@ -18,82 +14,41 @@ from descriptor_gen.build import cache_key
 from descriptor_gen.llms.registry import open_llm
 from descriptor_gen.prompt import kinds, load_prompts
 from descriptor_gen.reply import texts_of
-from tests.conftest import ANSWERS, Run
+from tests.chat_server import ChatServer
+from tests.conftest import Run
 
 
-class ChatServer(BaseHTTPRequestHandler):
-    """Answers chat completions as told by `plan`: a status code, or the text of the reply; it keeps what was asked."""
-
-    asked: ClassVar[list[dict[str, Any]]] = []
-    plan: ClassVar[list[int | str]] = []
-    lock: ClassVar[threading.Lock] = threading.Lock()
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.lock:
-            self.asked.append(body)
-            told = self.plan.pop(0) if self.plan else 200
-        self.answer(told, body)
-
-    def answer(self, told: int | str, body: dict[str, Any]) -> None:
-        schema = body["response_format"]["json_schema"]["schema"]
-        text = told if isinstance(told, str) else json.dumps({name: ANSWERS[name] for name in schema["properties"]})
-        message = {"role": "assistant", "content": text}
-        good = {
-            "id": "1", "object": "chat.completion", "created": 0, "model": body["model"],
-            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-            "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
-        }  # fmt: skip
-        status = told if isinstance(told, int) else 200
-        payload = json.dumps(good if status == 200 else {"error": {"message": f"planned {status}"}}).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Retry-After", "0")
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a chat server on this machine."""
-    ChatServer.asked, ChatServer.plan = [], []
-    http = ThreadingHTTPServer(("127.0.0.1", 0), ChatServer)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    yield f"http://127.0.0.1:{http.server_port}/v1"
-    http.shutdown()
-
-
-def test_an_openai_server_takes_the_same_road(descgen: Run, server: str) -> None:
-    arguments = ("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server, "--json")
+def test_an_openai_server_takes_the_same_road(descgen: Run, server: ChatServer) -> None:
+    arguments = ("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server.url, "--json")
     report = json.loads(descgen(*arguments).stdout)
     assert (report["generated"], report["tokens_in"], report["tokens_out"]) == (51, 5100, 1020)
-    asked = ChatServer.asked[0]
+    asked = server.asked[0]
     assert asked["model"] == "tiny"
     assert asked["temperature"] == 0
     assert asked["response_format"]["json_schema"]["strict"] is True
-    assert {body["messages"][-1]["content"] for body in ChatServer.asked} == {
+    assert {body["messages"][-1]["content"] for body in server.asked} == {
         request.messages[-1]["content"] for request in map(load_prompts(["context"])[0].request, load("hmdb51").actions)
     }
     assert json.loads(descgen(*arguments).stdout)["cached"] == 51
-    assert len(ChatServer.asked) == 51
+    assert len(server.asked) == 51
 
 
-def test_a_server_that_stumbles_is_asked_again_by_the_client(descgen: Run, server: str) -> None:
-    ChatServer.plan = [429, 500, 503]
+def test_a_server_that_stumbles_is_asked_again_by_the_client(descgen: Run, server: ChatServer) -> None:
+    server.plan = [429, 500, 503]
     report = json.loads(
-        descgen("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server, "--json").stdout
+        descgen(
+            "build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server.url, "--json"
+        ).stdout
     )
     assert (report["generated"], report["failed"]) == (51, 0)
-    assert len(ChatServer.asked) == 54
+    assert len(server.asked) == 54
 
 
-def test_a_call_that_fails_for_good_is_told_and_the_rest_goes_on(descgen: Run, server: str) -> None:
-    ChatServer.plan = [400]
-    result = descgen("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server, "--json")
+def test_a_call_that_fails_for_good_is_told_and_the_rest_goes_on(descgen: Run, server: ChatServer) -> None:
+    server.plan = [400]
+    result = descgen(
+        "build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server.url, "--json"
+    )
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert (report["generated"], report["failed"]) == (50, 1)
@@ -101,13 +56,13 @@ def test_a_call_that_fails_for_good_is_told_and_the_rest_goes_on(descgen: Run, s
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_server_that_refuses_ends_the_build_with_its_reason(descgen: Run, server: str, status: int) -> None:
-    ChatServer.plan = [status] * 100
-    result = descgen("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server)
+def test_a_server_that_refuses_ends_the_build_with_its_reason(descgen: Run, server: ChatServer, status: int) -> None:
+    server.plan = [status] * 100
+    result = descgen("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server.url)
     assert result.exit_code == 1
     assert f"planned {status}" in result.stderr
     assert "Traceback" not in result.output
-    assert len(ChatServer.asked) < 51
+    assert len(server.asked) < 51
 
 
 def test_no_key_and_no_server_say_what_to_do(descgen: Run, monkeypatch: pytest.MonkeyPatch) -> None:

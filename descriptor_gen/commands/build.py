@@ -7,7 +7,9 @@ import click
 from db.commandline import Database, console, json_option, print_json, progress, resolve
 from db.errors import UserError
 from descriptor_gen import show
+from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
 from descriptor_gen.commands.options import dataset_option, kind_option
+from descriptor_gen.llms.options import ApiOptions
 from descriptor_gen.prompt import kinds, load_prompts
 
 
@@ -32,6 +34,7 @@ from descriptor_gen.prompt import kinds, load_prompts
     help="Conversations that a local model decodes together.",
 )
 @click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="An OpenAI-compatible server.")
+@api_options
 @json_option
 @click.pass_obj
 def build(
@@ -42,6 +45,7 @@ def build(
     limit: int | None,
     batch_size: int,
     base_url: str | None,
+    api: ApiOptions,
     as_json: bool,
 ) -> None:
     """Write the missing descriptors of a dataset with an LLM.
@@ -53,10 +57,11 @@ def build(
 
     prompts = load_prompts(wanted or kinds())
     actions = resolve(database.store, dataset)
-    llm = open_llm(llm_name, batch_size=batch_size, base_url=base_url)
-    with progress(f"{actions.name}, {llm.identity.model}", "calls") as advance:
+    llm = open_llm(llm_name, batch_size=batch_size, base_url=base_url, api=api)
+    with interrupts(llm), progress(f"{actions.name}, {llm.identity.model}", "calls") as advance:
         report = build_descriptors(database.store, actions, llm=llm, prompts=prompts, limit=limit, on_progress=advance)
     print_json(report) if as_json else console.print(show.build_report(report), soft_wrap=True)
+    end_if_stopped(report, api)
     if report.invalid or report.failed:
         raise UserError(
             f"{report.invalid + report.failed} calls gave no descriptors. Run the same command to try again"

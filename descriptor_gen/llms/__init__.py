@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from db.records import LLMIdentity
 
 Message = Mapping[Literal["role", "content"], str]
-FinishReason = Literal["stop", "length", "error"]
+FinishReason = Literal["stop", "length", "refusal", "filter", "error"]
+StopReason = Literal["interrupt", "budget"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back for one request; `error` is set, and `text` empty, where the call itself failed."""
+    """What came back for one request.
+
+    Attributes:
+        request: what was asked.
+        text: the raw reply; what the server said where that is no reply at all; empty where nothing came.
+        finish_reason: why the text ends.
+        tokens_in: of the request; None where the server did not say.
+        tokens_out: of the reply, likewise.
+        seconds: this call's share of the time.
+        error: why the call gave no reply: it failed, was refused, or filtered.
+        environment: how this reply was made, beyond the LLM's own; `cost_usd` where the prices are known.
+    """
 
     request: Request
     text: str
@@ -40,6 +52,15 @@ class Reply:
     tokens_out: int | None
     seconds: float
     error: str | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StoppedEarlyError(Exception):
+    """No more calls are made though some are left; every reply that came was yielded before."""
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason)
+        self.reason: StopReason = reason
 
 
 class LLM(Protocol):
@@ -60,5 +81,15 @@ class LLM(Protocol):
 
         Raises:
             UserError: the model cannot be loaded or reached at all. One failed call is a `Reply` with an error.
+            StoppedEarlyError: the budget is spent, or someone called `stop`.
         """
+        ...
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """An LLM whose calls are worth waiting for: they are paid, and they end soon."""
+
+    def stop(self) -> None:
+        """Make no more calls; those in flight are awaited. Safe to call from a signal handler."""
         ...

