@@ -11,7 +11,7 @@ from typing import Any
 
 from db.errors import UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import FinishReason, Reply, Request
+from descriptor_gen.llms import GREEDY, FinishReason, Reply, Request, Sampling
 
 _CONCURRENCY = 8
 _RETRIES = 5  # by the client: rate limits, time-outs, server errors, with backoff
@@ -21,10 +21,12 @@ _TIMEOUT_SECONDS = 120.0
 class OpenAILLM:
     """A chat model behind the OpenAI protocol, asked for replies of a JSON schema."""
 
-    def __init__(self, model: str, *, base_url: str | None = None) -> None:
+    def __init__(self, model: str, *, base_url: str | None = None, sampling: Sampling = GREEDY) -> None:
         """Name the model and the server; None is OpenAI itself. No call is made yet."""
         self.identity = LLMIdentity(f"openai@{base_url}" if base_url else "openai", model, "")
-        self.parameters: Mapping[str, Any] = {"temperature": 0}
+        self.parameters: Mapping[str, Any] = {"temperature": sampling.temperature}
+        if sampling.temperature:
+            self.parameters = {**self.parameters, "seed": sampling.seed}
         self.environment: Mapping[str, Any] = {}
         self._base_url = base_url
 
@@ -66,6 +68,7 @@ class OpenAILLM:
                 response_format=_response_format(request),
                 **{limit: request.max_tokens},
                 **self.parameters,
+                **({"seed": self.parameters["seed"] + request.sample} if "seed" in self.parameters else {}),
             )
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
             raise UserError(f"{self.identity.provider} refused {self.identity.model}: {error.message}") from error

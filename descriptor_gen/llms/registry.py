@@ -13,7 +13,7 @@ from typing import Any
 
 from db.errors import UsageError, UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import LLM
+from descriptor_gen.llms import GREEDY, LLM, Sampling
 
 OFFLINE = "Without any download or account: --llm smollm2"
 
@@ -43,13 +43,23 @@ def known_llms() -> dict[str, Known]:
     return {name: Known(name=name, **entry) for name, entry in table.items()}
 
 
-def open_llm(name: str, *, batch_size: int = 16, base_url: str | None = None) -> LLM:
-    """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
+@dataclass(frozen=True)
+class LLMOptions:
+    """How a model is run.
 
-    Args:
-        name: which model.
+    Attributes:
         batch_size: conversations that a local model decodes together.
         base_url: an OpenAI-compatible server; None is OpenAI itself.
+        sampling: temperature and seed.
+    """
+
+    batch_size: int = 16
+    base_url: str | None = None
+    sampling: Sampling = GREEDY
+
+
+def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
+    """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
 
     Raises:
         UsageError: the name is none of these.
@@ -57,17 +67,17 @@ def open_llm(name: str, *, batch_size: int = 16, base_url: str | None = None) ->
     """
     if name in known_llms():
         entry = known_llms()[name]
-        return _KNOWN[entry.provider](entry, batch_size, base_url)
+        return _KNOWN[entry.provider](entry, options)
     for fits, opener in _FORMS:
         if fits(name):
-            return opener(name, batch_size, base_url)
+            return opener(name, options)
     raise UsageError(
         f"Unknown LLM {name!r}. Known: {', '.join(known_llms())}; or hf:<repo or folder of a Hugging Face model>, "
         "a .gguf file, openai:<model> (with --base-url for a compatible server)"
     )
 
 
-def _known_transformers(entry: Known, batch_size: int, _base_url: str | None) -> LLM:
+def _known_transformers(entry: Known, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.transformers import TransformersLLM
 
     file = entry.file()
@@ -76,22 +86,23 @@ def _known_transformers(entry: Known, batch_size: int, _base_url: str | None) ->
     return TransformersLLM(
         LLMIdentity("transformers", entry.model.removesuffix(".gguf"), entry.revision),
         source=file,
-        batch_size=batch_size,
+        batch_size=options.batch_size,
+        sampling=options.sampling,
         repetition_penalty=entry.repetition_penalty,
     )
 
 
-def _known_openai(entry: Known, batch_size: int, base_url: str | None) -> LLM:
-    return _openai(f"openai:{entry.model}", batch_size, base_url)
+def _known_openai(entry: Known, options: LLMOptions) -> LLM:
+    return _openai(f"openai:{entry.model}", options)
 
 
-def _openai(name: str, _batch_size: int, base_url: str | None) -> LLM:
+def _openai(name: str, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.openai import OpenAILLM
 
-    return OpenAILLM(name.removeprefix("openai:"), base_url=base_url)
+    return OpenAILLM(name.removeprefix("openai:"), base_url=options.base_url, sampling=options.sampling)
 
 
-def _gguf(name: str, batch_size: int, _base_url: str | None) -> LLM:
+def _gguf(name: str, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.digest import file_digest
     from descriptor_gen.llms.transformers import TransformersLLM
 
@@ -99,10 +110,10 @@ def _gguf(name: str, batch_size: int, _base_url: str | None) -> LLM:
     if not path.is_file():
         raise UserError(f"No file {path}. {OFFLINE}")
     identity = LLMIdentity("transformers", path.stem, file_digest(path))
-    return TransformersLLM(identity, source=path, batch_size=batch_size)
+    return TransformersLLM(identity, source=path, batch_size=options.batch_size, sampling=options.sampling)
 
 
-def _hf(name: str, batch_size: int, _base_url: str | None) -> LLM:
+def _hf(name: str, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.digest import folder_digest, hub_commit
     from descriptor_gen.llms.transformers import TransformersLLM
 
@@ -110,12 +121,12 @@ def _hf(name: str, batch_size: int, _base_url: str | None) -> LLM:
     folder = Path(model).expanduser()
     if folder.is_dir():
         identity = LLMIdentity("transformers", folder.resolve().name, folder_digest(folder))
-        return TransformersLLM(identity, source=folder, batch_size=batch_size)
+        return TransformersLLM(identity, source=folder, batch_size=options.batch_size, sampling=options.sampling)
     identity = LLMIdentity("transformers", model, hub_commit(model))
-    return TransformersLLM(identity, batch_size=batch_size)
+    return TransformersLLM(identity, batch_size=options.batch_size, sampling=options.sampling)
 
 
-_Opener = Callable[[Any, int, str | None], LLM]
+_Opener = Callable[[Any, LLMOptions], LLM]
 _KNOWN: dict[str, _Opener] = {"transformers": _known_transformers, "openai": _known_openai}
 _FORMS: tuple[tuple[Callable[[str], bool], _Opener], ...] = (
     (lambda name: name.startswith("openai:"), _openai),
