@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from db.vocabulary import load
-from descriptor_gen.llms.registry import open_llm
+from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.prompt import load_prompts
 
 BIN = Path(sys.executable).parent
@@ -27,7 +27,7 @@ def generation_in_batches() -> Outcome:
     requests = [prompt.request(action) for action in load("hmdb51").actions[:32]]
     rates = {}
     for size in (1, 16):
-        llm = open_llm("smollm2", batch_size=size)
+        llm = open_llm("smollm2", LLMOptions(batch_size=size))
         list(llm.generate(requests[:1]))
         asked = requests if size > 1 else requests[::4]  # one by one, a quarter of them says enough
         start = time.perf_counter()

@@ -15,6 +15,7 @@ from db.records import (
     DescriptorStatus,
     Generation,
     GenerationStatus,
+    HistoryEntry,
     LLMIdentity,
     Prediction,
     Run,
@@ -141,6 +142,34 @@ def descriptor_query(dataset: str | None, kinds: Sequence[str] | None) -> Any:
     if dataset is not None:
         query = query.join(DatasetRow, DatasetRow.id == ActionRow.dataset_id).where(DatasetRow.name == dataset)
     return query if kinds is None else query.where(DescriptorRow.kind.in_(kinds))
+
+
+def history(session: Session, dataset: str, kinds: Sequence[str] | None) -> list[HistoryEntry]:
+    query = (
+        select(GenerationRow, ActionRow.name, LLMRow, TemplateRow)
+        .join(ActionRow, ActionRow.id == GenerationRow.action_id)
+        .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+        .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
+        .join(TemplateRow, TemplateRow.id == GenerationRow.template_id)
+        .where(DatasetRow.name == dataset)
+        .order_by(GenerationRow.id)
+    )
+    query = query if kinds is None else query.where(TemplateRow.kind.in_(kinds))
+    used = set(session.scalars(select(DescriptorRow.generation_id).where(DescriptorRow.superseded_at.is_(None))))
+    return [
+        HistoryEntry(
+            action=action,
+            kind=template.kind,
+            generation=generation(row),
+            llm=LLMIdentity(llm.provider, llm.model, llm.revision),
+            template_version=template.version,
+            template_sha256=template.sha256,
+            attempt=row.attempt,
+            created_at=row.created_at,
+            in_use=row.id in used,
+        )
+        for row, action, llm, template in session.execute(query)
+    ]
 
 
 def generation(row: GenerationRow) -> Generation:

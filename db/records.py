@@ -82,6 +82,21 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class HistoryEntry:
+    """One call about an action, with where it came from; `in_use` tells whether its descriptors are those of now."""
+
+    action: str
+    kind: str
+    generation: Generation
+    llm: LLMIdentity
+    template_version: int
+    template_sha256: str
+    attempt: int
+    created_at: datetime
+    in_use: bool
+
+
+@dataclass(frozen=True)
 class Written:
     """What one call gave for one action: the generation (new, or already stored) and its texts in order."""
 

@@ -113,6 +113,15 @@ class GenerationRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
+class ClaimRow(Base):
+    """A call that a builder is making; see `db.claims`."""
+
+    __tablename__ = "claim"
+    cache_key: Mapped[str] = mapped_column(String(64), unique=True)
+    owner: Mapped[str] = mapped_column(String(300), index=True)
+    expires_at: Mapped[datetime]
+
+
 class DescriptorRow(Base):
     """One text. `superseded_at` is set when a newer generation took its place; the row stays."""
 

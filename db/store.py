@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
 from db import queries, vocabulary
+from db.claims import Claims
 from db.engine import open_engine, sqlite_path, writing
 from db.errors import UsageError, UserError
 from db.records import (
@@ -17,6 +18,7 @@ from db.records import (
     Dataset,
     Descriptor,
     Generation,
+    HistoryEntry,
     LLMIdentity,
     Run,
     Template,
@@ -149,6 +151,10 @@ class Store:
                 if item.generation.status == "ok":
                     queries.use(session, item, actions[item.action], template.kind, generation_id, llm_id)
 
+    def claims(self) -> Claims:
+        """Return the claims of a builder, to be used as a context: see `db.claims`."""
+        return Claims(self._engine)
+
     def descriptors(
         self,
         dataset: Dataset,
@@ -162,6 +168,13 @@ class Store:
             query = queries.descriptor_query(dataset.stored_as, kinds).where(DescriptorRow.status.in_(statuses))
             found = [queries.descriptor(*row) for row in session.execute(query) if row.ActionRow.name in order]
         return sorted(found, key=lambda d: (order[d.action], d.kind, d.llm or "", d.id))
+
+    def history(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[HistoryEntry]:
+        """Return every call made about a dataset's actions, good and bad, by label and then by time."""
+        order = {action.name: action.label for action in dataset.actions}
+        with self._read() as session:
+            found = queries.history(session, dataset.stored_as, kinds)
+        return sorted((entry for entry in found if entry.action in order), key=lambda entry: order[entry.action])
 
     def counts(self) -> list[dict[str, Any]]:
         """Return one row for each dataset, kind, LLM, and status of the descriptors in use."""

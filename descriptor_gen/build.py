@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from db.records import Action, Dataset, Generation, GenerationStatus, Written
+from db.claims import Claims
+from db.records import Dataset, Generation, GenerationStatus, Written
 from db.store import Store
-from descriptor_gen.llms import LLM, Reply, Request, StoppedEarlyError, StopReason
+from descriptor_gen.llms import LLM, Reply, StoppedEarlyError, StopReason
+from descriptor_gen.plan import DEFAULTS, Call, Estimate, Options, again, estimate, parameters, plan
 from descriptor_gen.prompt import Prompt
 from descriptor_gen.reply import InvalidReplyError, texts_of
 
-KEY_VERSION = 1
+_CLAIMED = 64  # calls that one builder takes at a time; another one on the same database takes the next
+_POLL_SECONDS = 1.0  # between looks at what another builder has finished
+
+Progress = Callable[[int, int], None]
+"""Called with (calls done, calls in all), cached ones included."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build did, in calls: each is one action and one kind.
+    """What a build did, in calls: each is one reply for one action, kind and sample.
 
-    `cost` is what the answers of this run cost in USD, by their token counts; None where a price is not known.
-    `stopped` says why `left` calls were not made.
+    Attributes:
+        retries: further calls made because a reply was invalid; their tokens count too.
+        cost: of all answers, by their token counts, in USD; None where a price is not known.
+        stopped: why calls were left, if any were.
+        left: calls that were not made.
     """
 
     dataset: str
@@ -43,6 +48,7 @@ class BuildReport:
     generated: int
     invalid: int
     failed: int
+    retries: int
     tokens_in: int
     tokens_out: int
     seconds: float
@@ -52,36 +58,39 @@ class BuildReport:
     left: int = 0
 
 
-@dataclass(frozen=True)
-class _Call:
-    action: Action
-    prompt: Prompt
-    request: Request
-    key: str
+@dataclass
+class _Tally:
+    """What has come of the calls so far: the last generation of each, and the sums over all attempts."""
+
+    calls: int
+    cached: int = 0
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = 0.0
+    stopped: StopReason | None = None
+    last: dict[str, tuple[Call, Generation]] = field(default_factory=dict)
+
+    def add(self, call: Call, generation: Generation) -> None:
+        self.retries += call.key in self.last
+        self.tokens_in += generation.tokens_in or 0
+        self.tokens_out += generation.tokens_out or 0
+        cost = generation.environment.get("cost_usd")
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
+        self.last[call.key] = (call, generation)
+
+    @property
+    def done(self) -> int:
+        return self.cached + len(self.last)
 
 
-Progress = Callable[[int, int], None]
-"""Called with (calls done, calls in all), cached ones included."""
-
-
-def cache_key(llm: LLM, request: Request) -> str:
-    """Return the sha256 (hex) of canonical JSON of everything that determines a reply."""
-    parts = {
-        "version": KEY_VERSION,
-        "provider": llm.identity.provider,
-        "model": llm.identity.model,
-        "revision": llm.identity.revision,
-        "messages": request.messages,
-        "output_schema": request.output_schema,
-        "parameters": _parameters(llm, request),
-        "sample": request.sample,
-    }
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _parameters(llm: LLM, request: Request) -> dict[str, Any]:
-    return {**llm.parameters, "max_tokens": request.max_tokens}
+def estimate_build(
+    store: Store, dataset: Dataset, *, llm: LLM, prompts: Sequence[Prompt], options: Options = DEFAULTS
+) -> Estimate:
+    """Return what `build_descriptors` would do, without doing it."""
+    calls = plan(llm, dataset, prompts, options)
+    hits = {} if options.refresh else store.generations(call.key for call in calls)
+    return estimate(llm, dataset, calls, [call for call in calls if call.key not in hits])
 
 
 def build_descriptors(
@@ -90,17 +99,19 @@ def build_descriptors(
     *,
     llm: LLM,
     prompts: Sequence[Prompt],
-    limit: int | None = None,
+    options: Options = DEFAULTS,
     on_progress: Progress = lambda done, total: None,
 ) -> BuildReport:
     """Write the descriptors that a dataset lacks; running it again is the resume.
+
+    Several builders may work on one database at a time: each call is claimed by one of them before it is made.
 
     Args:
         store: where replies are looked up, and each batch is committed.
         dataset: the actions to write about.
         llm: who writes; it is not loaded when every reply is cached.
         prompts: one for each kind.
-        limit: only the first actions, in label order.
+        options: how many, how long, how often.
         on_progress: told after each batch.
 
     Raises:
@@ -108,103 +119,136 @@ def build_descriptors(
     """
     start = time.perf_counter()
     store.register(dataset)
-    calls = [_call(llm, prompt, action) for prompt in prompts for action in dataset.actions[:limit]]
-    hits = store.generations(call.key for call in calls)
-    _reuse(store, dataset, llm, [call for call in calls if call.key in hits], hits)
-    misses = [call for call in calls if call.key not in hits]
-    cached = len(calls) - len(misses)
-    on_progress(cached, len(calls))
-    done: list[tuple[_Call, Generation]] = []
-    stopped: StopReason | None = None
+    calls = plan(llm, dataset, prompts, options)
+    tally = _Tally(len(calls))
+    job = _Job(store, dataset, llm, options, tally)
     try:
-        for batch in _generate(store, dataset, llm, misses):
-            done += batch
-            on_progress(cached + len(done), len(calls))
+        for _ in job.run(calls):
+            on_progress(tally.done, tally.calls)
     except StoppedEarlyError as stop:
-        stopped = stop.reason
+        tally.stopped = stop.reason
     kinds = tuple(prompt.kind for prompt in prompts)
-    report = _report(dataset.name, llm.identity.model, kinds, cached, done, time.perf_counter() - start)
-    left = len({call.key for call in misses} - {call.key for call, _ in done})
-    return replace(report, cost=_cost(done), stopped=stopped, left=left)
+    return _report(dataset.name, llm.identity.model, kinds, tally, time.perf_counter() - start)
 
 
-def _cost(done: list[tuple[_Call, Generation]]) -> float | None:
-    costs = [generation.environment.get("cost_usd") for _, generation in done]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known, 0.0) if len(known) == len(costs) else None
-
-
-def _report(
-    dataset: str, llm: str, kinds: tuple[str, ...], cached: int, done: list[tuple[_Call, Generation]], seconds: float
-) -> BuildReport:
-    outcomes = Counter(generation.status for _, generation in done)
+def _report(dataset: str, llm: str, kinds: tuple[str, ...], tally: _Tally, seconds: float) -> BuildReport:
+    statuses = [generation.status for _, generation in tally.last.values()]
     return BuildReport(
         dataset=dataset,
         llm=llm,
         kinds=kinds,
-        cached=cached,
-        generated=outcomes["ok"],
-        invalid=outcomes["invalid"],
-        failed=outcomes["error"],
-        tokens_in=sum(generation.tokens_in or 0 for _, generation in done),
-        tokens_out=sum(generation.tokens_out or 0 for _, generation in done),
+        cached=tally.cached,
+        generated=statuses.count("ok"),
+        invalid=statuses.count("invalid"),
+        failed=statuses.count("error"),
+        retries=tally.retries,
+        tokens_in=tally.tokens_in,
+        tokens_out=tally.tokens_out,
         seconds=seconds,
         problems=tuple(
             Problem(call.action.name, call.prompt.kind, generation.error)
-            for call, generation in done
+            for call, generation in tally.last.values()
             if generation.error
         ),
+        cost=tally.cost,
+        stopped=tally.stopped,
+        left=tally.calls - tally.done if tally.stopped else 0,
     )
 
 
-def _call(llm: LLM, prompt: Prompt, action: Action) -> _Call:
-    request = prompt.request(action)
-    return _Call(action, prompt, request, cache_key(llm, request))
+@dataclass(frozen=True)
+class _Job:
+    """One build at work."""
 
+    store: Store
+    dataset: Dataset
+    llm: LLM
+    options: Options
+    tally: _Tally
 
-def _reuse(store: Store, dataset: Dataset, llm: LLM, calls: Sequence[_Call], hits: dict[str, Generation]) -> None:
-    """Put descriptors of cached replies in use where they are not: another dataset's, or those of an older prompt."""
-    for prompt in dict.fromkeys(call.prompt.template for call in calls):
-        in_use = store.current(dataset, prompt.kind)
-        written = [
-            Written(call.action.name, hits[call.key], texts_of(hits[call.key].reply, call.request.output_schema))
-            for call in calls
-            if call.prompt.template == prompt and hits[call.key].id not in in_use.get(call.action.name, ())
-        ]
-        if written:
-            store.save(dataset, llm.identity, prompt, written)
+    def run(self, calls: Sequence[Call]) -> Iterator[None]:
+        """Do the calls; yield after each step that was committed."""
+        missing = list(calls) if self.options.refresh else self._reuse(calls)
+        yield
+        if not missing:
+            return
+        with self.store.claims() as claims:
+            while missing:
+                mine, missing = self._take(claims, missing)
+                yield from self._generate(mine)
+                claims.release(call.key for call in mine)
+                if missing and not mine:
+                    time.sleep(_POLL_SECONDS)  # another builder has the rest
+                yield
 
+    def _take(self, claims: Claims, missing: Sequence[Call]) -> tuple[list[Call], list[Call]]:
+        """Return the calls that are now this builder's, and those still missing besides.
 
-def _generate(
-    store: Store, dataset: Dataset, llm: LLM, calls: Sequence[_Call]
-) -> Iterable[list[tuple[_Call, Generation]]]:
-    """Yield what was generated after it was committed, batch by batch."""
-    by_request = {id(call.request): call for call in calls}
-    for replies in llm.generate([call.request for call in calls]) if calls else ():
-        batch = [(call := by_request[id(reply.request)], *_checked(llm, call, reply)) for reply in replies]
-        for prompt in dict.fromkeys(call.prompt.template for call, _, _ in batch):
+        What another builder finished in the meantime is reused. A claim is granted only after its last holder
+        stored the reply, so looking after claiming cannot overlook one.
+        """
+        granted = claims.take([call.key for call in missing], at_most=_CLAIMED)
+        left = list(missing) if self.options.refresh else self._reuse(missing)
+        mine = [call for call in left if call.key in granted]
+        claims.release(granted - {call.key for call in mine})
+        return mine, [call for call in left if call.key not in granted]
+
+    def _reuse(self, calls: Sequence[Call]) -> list[Call]:
+        """Put descriptors of cached replies in use where they are not yet; return the calls that are not cached."""
+        hits = self.store.generations(call.key for call in calls)
+        found = [call for call in calls if call.key in hits]
+        self.tally.cached += len(found)
+        for prompt, of_prompt in _by_prompt(found):
+            in_use = self.store.current(self.dataset, prompt.kind)
             written = [
-                Written(call.action.name, generation, texts)
-                for call, generation, texts in batch
-                if call.prompt.template == prompt
+                Written(call.action.name, hits[call.key], texts_of(hits[call.key].reply, call.request.output_schema))
+                for call in of_prompt
+                if hits[call.key].id not in in_use.get(call.action.name, ())
             ]
-            store.save(dataset, llm.identity, prompt, written)
-        yield [(call, generation) for call, generation, _ in batch]
+            if written:
+                self.store.save(self.dataset, self.llm.identity, prompt.template, written)
+        return [call for call in calls if call.key not in hits]
+
+    def _generate(self, calls: Sequence[Call]) -> Iterator[None]:
+        """Make calls until each has a valid reply or no attempt left; commit and yield group by group."""
+        for attempt in range(1, self.options.attempts + 1):
+            bad: list[Call] = []
+            by_request = {id(call.request): call for call in calls}
+            for replies in self.llm.generate([call.request for call in calls]) if calls else ():
+                outcomes = [(by_request[id(reply.request)], reply) for reply in replies]
+                bad += self._commit(outcomes, last=attempt == self.options.attempts)
+                yield
+            calls = bad
+
+    def _commit(self, outcomes: Sequence[tuple[Call, Reply]], *, last: bool) -> list[Call]:
+        """Store a group of replies; return the calls to make again for those that were invalid."""
+        checked = {call.key: _checked(self.llm, call, reply) for call, reply in outcomes}
+        for prompt, of_prompt in _by_prompt([call for call, _ in outcomes]):
+            written = [Written(call.action.name, *checked[call.key]) for call in of_prompt]
+            self.store.save(self.dataset, self.llm.identity, prompt.template, written)
+        for call, _ in outcomes:
+            self.tally.add(call, checked[call.key][0])
+        return [
+            again(call, reply.text, checked[call.key][0].error or "")
+            for call, reply in outcomes
+            if checked[call.key][0].status == "invalid" and not last
+        ]
 
 
-def _checked(llm: LLM, call: _Call, reply: Reply) -> tuple[Generation, tuple[str, ...]]:
-    texts: tuple[str, ...] = ()
-    error = reply.error
-    if error is None:
-        try:
-            texts = texts_of(reply.text, call.request.output_schema)
-        except InvalidReplyError as problem:
-            error = f"cut off after {reply.tokens_out} tokens" if reply.finish_reason == "length" else str(problem)
+def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:
+    groups: dict[str, tuple[Prompt, list[Call]]] = {}
+    for call in calls:
+        groups.setdefault(call.prompt.template.sha256, (call.prompt, []))[1].append(call)
+    return list(groups.values())
+
+
+def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str, ...]]:
+    texts, error = _read(call.request.output_schema, reply)
     status: GenerationStatus = "error" if reply.error else "invalid" if error else "ok"
     return Generation(
         cache_key=call.key,
         sample=call.request.sample,
-        parameters=_parameters(llm, call.request),
+        parameters=parameters(llm, call.request),
         environment={**llm.environment, **reply.environment},
         messages=call.request.messages,
         output_schema=call.request.output_schema,
@@ -216,3 +260,14 @@ def _checked(llm: LLM, call: _Call, reply: Reply) -> tuple[Generation, tuple[str
         tokens_out=reply.tokens_out,
         seconds=reply.seconds,
     ), texts
+
+
+def _read(output_schema: Mapping[str, object], reply: Reply) -> tuple[tuple[str, ...], str | None]:
+    """Return the texts of a reply, or why there are none."""
+    if reply.error:
+        return (), reply.error
+    try:
+        return texts_of(reply.text, output_schema), None
+    except InvalidReplyError as problem:
+        cut_off = f"cut off after {reply.tokens_out} tokens, so it must be shorter"
+        return (), cut_off if reply.finish_reason == "length" else str(problem)

@@ -6,7 +6,7 @@ import click
 
 from db.commandline import Commands, Database, database_option
 from descriptor_gen.commands.build import build
-from descriptor_gen.commands.read import datasets, list_actions, llms, show_descriptors, stats
+from descriptor_gen.commands.read import datasets, history, list_actions, llms, show_descriptors, stats
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -25,5 +25,5 @@ def descgen(context: click.Context, url: str) -> None:
     context.call_on_close(context.obj.close)
 
 
-for command in (build, list_actions, show_descriptors, stats, datasets, llms):
+for command in (build, list_actions, show_descriptors, history, stats, datasets, llms):
     descgen.add_command(command)

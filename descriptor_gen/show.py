@@ -17,10 +17,11 @@ from db import vocabulary
 from db.commandline import table
 from db.engine import sqlite_path
 from db.errors import UsageError
-from db.records import Dataset, Descriptor
+from db.records import Dataset, Descriptor, HistoryEntry
 from db.store import Store
 from descriptor_gen.build import BuildReport
 from descriptor_gen.llms.registry import Known, known_llms
+from descriptor_gen.plan import Estimate
 
 Rows = list[dict[str, Any]]
 _SHOWN_PROBLEMS = 10
@@ -35,12 +36,21 @@ def build_report(report: BuildReport) -> RenderableType:
         lines.append(f"... and {len(report.problems) - len(shown)} more (all of them: --json)")
     if report.stopped:
         lines.append(f"stopped by {_STOPPED_BY[report.stopped]}: {report.left} calls left")
+    retries = f", {report.retries} retries" if report.retries else ""
     cost = f", {report.cost:.4f} USD" if report.cost else ""
     lines.append(
         f"{report.dataset}: {report.cached} cached, {report.generated} generated, {report.invalid} invalid, "
-        f"{report.failed} failed, {report.seconds:.1f} seconds{cost}"
+        f"{report.failed} failed, {report.seconds:.1f} seconds{retries}{cost}"
     )
     return Text("\n".join(lines))
+
+
+def estimate(found: Estimate) -> RenderableType:
+    """Return what a build would do."""
+    return Text(
+        f"{found.dataset}, {found.llm}: {found.cached} cached, {found.calls} calls to make, "
+        f"about {found.tokens_in} tokens in and {found.tokens_out} out (estimated; nothing was called)"
+    )
 
 
 def action_rows(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Rows:
@@ -94,6 +104,37 @@ def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Rend
                 branch.add(Text(f"{descriptor.text}  [{descriptor.status}]"))
         trees.append(tree)
     return Group(*trees)
+
+
+def history_table(entries: Sequence[HistoryEntry]) -> RenderableType:
+    """Return every call about some actions, oldest first, with its reply."""
+    body = [
+        (
+            entry.action,
+            entry.kind,
+            f"{entry.created_at:%Y-%m-%d %H:%M}",
+            entry.llm.model,
+            f"v{entry.template_version} {entry.template_sha256[:8]}",
+            entry.generation.sample,
+            entry.attempt,
+            "in use" if entry.in_use else entry.generation.error or entry.generation.status,
+            entry.generation.reply,
+        )
+        for entry in entries
+    ]
+    columns = ("action", "kind", "UTC", "llm", "template", ">sample", ">attempt", "outcome", "reply")
+    return table(*columns, rows=body)
+
+
+def raw_replies(entries: Sequence[HistoryEntry]) -> RenderableType:
+    """Return the raw replies that the descriptors in use were read from."""
+    return Text(
+        "\n".join(
+            f"{entry.action}, {entry.kind}, by {entry.llm.model}: {entry.generation.reply}"
+            for entry in entries
+            if entry.in_use
+        )
+    )
 
 
 def stats(counts: Mapping[str, Rows]) -> RenderableType:

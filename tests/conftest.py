@@ -69,7 +69,7 @@ def valid_reply(request: Request) -> str:
 def llm(monkeypatch: pytest.MonkeyPatch) -> FakeLLM:
     """The model that every `--llm` opens in this test."""
     fake = FakeLLM()
-    monkeypatch.setattr("descriptor_gen.llms.registry.open_llm", lambda name, **options: fake)
+    monkeypatch.setattr("descriptor_gen.llms.registry.open_llm", lambda name, options=None: fake)
     return fake
 
 

@@ -23,8 +23,9 @@ import pytest
 from db.vocabulary import load
 from descriptor_gen.llms import Stoppable, StoppedEarlyError
 from descriptor_gen.llms.pacing import Patience
-from descriptor_gen.llms.registry import open_llm
+from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.prompt import load_prompts
+from descriptor_gen.reply import InvalidReplyError, reading_of, texts_of
 from tests.chat_server import Answer, ChatServer, valid_text
 from tests.conftest import Run
 
@@ -207,7 +208,7 @@ def test_the_cost_of_a_run_is_told(descgen: Run, build: Build, server: ChatServe
 def test_gpt_has_its_price_and_another_server_does_not() -> None:
     from descriptor_gen.llms.openai import OpenAILLM
 
-    gpt, elsewhere = open_llm("gpt"), open_llm("gpt", base_url="http://127.0.0.1:9/v1")
+    gpt, elsewhere = open_llm("gpt"), open_llm("gpt", LLMOptions(base_url="http://127.0.0.1:9/v1"))
     assert isinstance(gpt, OpenAILLM)
     assert isinstance(elsewhere, OpenAILLM)
     assert gpt._budget.prices
@@ -220,12 +221,12 @@ def test_a_budget_stops_before_it_is_passed_and_keeps_what_is_paid(
     build: Build, server: ChatServer, database: Path
 ) -> None:
     server.otherwise = lambda body: Answer(seconds=0.01)
-    report = build("--max-cost", 4, *PRICED)
+    report = build("--max-cost", 3, *PRICED)
     assert report["exit_code"] == 1
     assert report["stopped"] == "budget"
-    assert 0.1 < report["cost"] <= 4.0
+    assert 0.1 < report["cost"] <= 3.0
     assert report["generated"] == len(server.paid) == len(stored(database)) == 12 - report["left"]
-    assert f"The budget of 4 USD stopped it with {report['left']} calls left" in report["stderr"]
+    assert f"The budget of 3 USD stopped it with {report['left']} calls left" in report["stderr"]
     assert "Run the same command to go on" in report["stderr"]
     assert build()["cached"] == 12 - report["left"]
 
@@ -300,11 +301,37 @@ def test_an_answer_that_is_no_reply_is_kept_with_its_reason(
     build: Build, server: ChatServer, database: Path, answer: Answer, finish: str, reason: str
 ) -> None:
     server.plan = [answer]
-    report = build("--limit", 1)
+    report = build("--limit", 1, "--attempts", 1)
     assert report["exit_code"] == 1
     assert reason in report["problems"][0]["reason"]
     assert [row["finish_reason"] for row in stored(database)] == [finish]
     assert len(server.asked) == 1
+
+
+SCHEMA = {"type": "object", "properties": {"texts": {"type": "array"}}, "required": ["texts"]}
+
+
+@pytest.mark.parametrize(
+    ("reply", "reading", "texts"),
+    [
+        ('{"texts": ["A ball."]}', "json", ("a ball",)),
+        ('Sure!\n```json\n{"texts": ["a ball"]}\n```\nMore?', "fence", ("a ball",)),
+        ('```\n{"texts": ["a ball"]}\n```', "fence", ("a ball",)),
+        ('Of {this} kind: {"texts": ["a ball"]} and {"texts": ["a bat"]}', "braces", ("a ball",)),
+        ('<think>{"texts": ["a draft"]}?</think>{"texts": ["a ball"]}', "braces", ("a ball",)),
+        ("1. a ball\n2. a bat", "none", None),
+        ('["a ball", "a bat"]', "json", None),
+        ('Here: {"texts": ["a ball", ', "none", None),
+        ("  ", "empty", None),
+    ],
+)
+def test_json_is_found_in_chatter_and_nothing_else_is(reply: str, reading: str, texts: tuple[str, ...] | None) -> None:
+    assert reading_of(reply) == reading
+    if texts is None:
+        with pytest.raises(InvalidReplyError):
+            texts_of(reply, SCHEMA)
+    else:
+        assert texts_of(reply, SCHEMA) == texts
 
 
 def test_models_that_think_get_room_and_no_temperature(build: Build, descgen: Run, server: ChatServer) -> None:
@@ -363,23 +390,27 @@ def test_ctrl_c_waits_for_what_is_paid(server: ChatServer, database: Path) -> No
     assert f"stopped by Ctrl-C: {51 - len(server.paid)} calls left" in out
 
 
-def test_a_second_ctrl_c_ends_at_once(server: ChatServer, database: Path) -> None:
-    server.otherwise = lambda body: Answer(seconds=8.0 if len(server.asked) > 4 else 0.0)
-    with process(server, database) as running:
+def test_a_second_ctrl_c_ends_at_once(descgen: Run, server: ChatServer, database: Path) -> None:
+    server.otherwise = lambda body: Answer(seconds=20.0 if len(server.asked) > 4 else 0.0)
+
+    def press_twice() -> None:
         until(lambda: len(server.paid) == 4 and server.in_flight == 4)
-        running.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-        assert running.poll() is None
-        running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=5)
-    assert running.returncode == 130
-    assert "Traceback" not in err
+        for _ in range(2):
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press_twice, daemon=True).start()
+    start = time.monotonic()
+    result = descgen(*BUILD, "--base-url", server.url, "--concurrency", 4)
+    assert result.exit_code == 130
+    assert "run the same command to go on" in result.stderr
+    assert time.monotonic() - start < 10
     assert len(stored(database)) == 4
 
 
 def test_a_stop_wakes_calls_that_wait_for_a_rate_limit(server: ChatServer) -> None:
     server.plan, server.otherwise = [200] * 2, lambda body: Answer(429, headers={"Retry-After": "4"})
-    llm, [prompt] = open_llm("openai:tiny", base_url=server.url), load_prompts(["context"])
+    llm, [prompt] = open_llm("openai:tiny", LLMOptions(base_url=server.url)), load_prompts(["context"])
     assert isinstance(llm, Stoppable)
     groups = llm.generate([prompt.request(action) for action in load("hmdb51").actions])
     replies, start = [*next(groups)], time.monotonic()

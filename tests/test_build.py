@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,7 +65,7 @@ def test_a_bad_reply_is_kept_told_and_never_a_hit(
     descgen: Run, llm: FakeLLM, store: Store, reply: str, reason: str
 ) -> None:
     llm.enqueue(reply)
-    first = descgen("build", "-d", "hmdb51", "-k", "decomposition", "--limit", "2")
+    first = descgen("build", "-d", "hmdb51", "-k", "decomposition", "--limit", "2", "--attempts", "1")
     assert first.exit_code == 1
     assert f"brush_hair, decomposition: {reason}" in first.stdout
     assert "Run the same command to try again" in first.stderr
@@ -95,7 +98,7 @@ def test_the_key_tells_apart_what_determines_the_reply(llm: FakeLLM) -> None:
     from dataclasses import replace
 
     from db.vocabulary import load
-    from descriptor_gen.build import cache_key
+    from descriptor_gen.plan import cache_key
     from descriptor_gen.prompt import load_prompts
 
     request = load_prompts(["context"])[0].request(load("hmdb51").actions[0])
@@ -126,19 +129,20 @@ def test_a_phrase_that_two_datasets_share_is_asked_once(descgen: Run, llm: FakeL
 
 def test_a_changed_template_supersedes_and_going_back_restores(llm: FakeLLM, store: Store) -> None:
     from descriptor_gen.build import build_descriptors
+    from descriptor_gen.plan import Options
     from descriptor_gen.prompt import load_prompts, parse
 
     dataset = store.dataset("hmdb51")
     [old] = load_prompts(["context"])
     new = parse(old.template.source.replace("camera", "visitor"))
     assert new.template != old.template
-    build_descriptors(store, dataset, llm=llm, prompts=[old], limit=3)
+    build_descriptors(store, dataset, llm=llm, prompts=[old], options=Options(limit=3))
     first = store.descriptors(dataset)
-    build_descriptors(store, dataset, llm=llm, prompts=[new], limit=3)
+    build_descriptors(store, dataset, llm=llm, prompts=[new], options=Options(limit=3))
     second = store.descriptors(dataset)
     assert len(first) == len(second) == 9
     assert not {d.id for d in first} & {d.id for d in second}
-    build_descriptors(store, dataset, llm=llm, prompts=[old], limit=3)
+    build_descriptors(store, dataset, llm=llm, prompts=[old], options=Options(limit=3))
     assert store.descriptors(dataset) == first
     assert len(llm.history) == 6
 
@@ -179,3 +183,105 @@ def test_an_unfit_prompt_variable_is_named(llm: FakeLLM, store: Store) -> None:
         broken.request(store.dataset("hmdb51").actions[0])
     with pytest.raises(UserError, match="version"):
         parse(prompt.template.source.replace("version: 1", ""))
+
+
+def test_an_invalid_reply_is_told_what_is_wrong_with_it(descgen: Run, llm: FakeLLM, store: Store) -> None:
+    llm.enqueue("Sure!", '{"steps": []}')
+    told = report(descgen("build", "-d", "hmdb51", "-k", "decomposition", "--limit", "1", "--json"))
+    assert (told["generated"], told["invalid"], told["retries"]) == (1, 0, 2)
+    assert told["tokens_in"] == 300
+    first, second, third = (request.messages for request in llm.history)
+    assert second[: len(first)] == first
+    assert second[-2] == {"role": "assistant", "content": "Sure!"}
+    assert "not JSON" in second[-1]["content"]
+    assert "at $.steps" in third[-1]["content"]
+    calls = store.history(store.dataset("hmdb51"))
+    assert [(call.attempt, call.generation.status, call.in_use) for call in calls] == [
+        (1, "invalid", False), (2, "invalid", False), (3, "ok", True),
+    ]  # fmt: skip
+    assert len({call.generation.cache_key for call in calls}) == 1
+    assert report(descgen("build", "-d", "hmdb51", "-k", "decomposition", "--limit", "1", "--json"))["cached"] == 1
+
+
+def test_attempts_end_and_the_class_is_named(descgen: Run, llm: FakeLLM) -> None:
+    llm.enqueue(*["nonsense"] * 2)
+    result = descgen("build", "-d", "hmdb51", "-k", "decomposition", "--limit", "1", "--attempts", "2")
+    assert result.exit_code == 1
+    assert "brush_hair, decomposition: not JSON" in result.stdout
+    assert len(llm.history) == 2
+
+
+def test_several_samples_are_all_kept(descgen: Run, llm: FakeLLM, store: Store) -> None:
+    arguments = ("build", "-d", "hmdb51", "-k", "context", "--limit", "2", "--samples", "3", "--json")
+    assert report(descgen(*arguments))["generated"] == 6
+    assert sorted({request.sample for request in llm.history}) == [0, 1, 2]
+    assert len(store.descriptors(store.dataset("hmdb51"))) == 2 * 3 * 3
+    assert report(descgen(*arguments))["cached"] == 6
+    same = descgen("build", "-d", "hmdb51", "--samples", "3", "--temperature", "0")
+    assert same.exit_code == 2
+    assert "3 times the same reply" in same.stderr
+
+
+def test_refresh_writes_anew_and_keeps_the_old_as_history(descgen: Run, llm: FakeLLM, store: Store) -> None:
+    arguments = ("build", "-d", "hmdb51", "-k", "description", "-a", "wave", "--json")
+    descgen(*arguments)
+    llm.enqueue(json.dumps({"description": "a hand swings from side to side above a smiling face"}))
+    again = report(descgen(*arguments, "--refresh"))
+    assert (again["cached"], again["generated"]) == (0, 1)
+    [descriptor] = store.descriptors(store.dataset("hmdb51"))
+    assert descriptor.text == "a hand swings from side to side above a smiling face"
+    old, new = store.history(store.dataset("hmdb51"))
+    assert (old.attempt, old.in_use, new.attempt, new.in_use) == (1, False, 2, True)
+    assert report(descgen(*arguments))["cached"] == 1
+    assert [d.text for d in store.descriptors(store.dataset("hmdb51"))] == [descriptor.text]
+    shown = descgen("history", "-d", "hmdb51", "-a", "wave").stdout
+    assert shown.count("wave") == 2
+    assert "in use" in shown
+    raw = descgen("show", "-d", "hmdb51", "-a", "wave", "--raw").stdout
+    assert raw.strip() == f"wave, description, by fake: {new.generation.reply}"
+
+
+def test_a_dry_run_calls_nobody(descgen: Run, llm: FakeLLM) -> None:
+    descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "11")
+    asked = len(llm.history)
+    estimate = report(descgen("build", "-d", "hmdb51", "-k", "context", "--dry-run", "--json"))
+    assert (estimate["cached"], estimate["calls"]) == (11, 40)
+    assert estimate["tokens_in"] > 40 * 100
+    shown = descgen("build", "-d", "hmdb51", "-k", "context", "--dry-run").stdout
+    assert shown.startswith("hmdb51, fake: 11 cached, 40 calls to make, about ")
+    assert len(llm.history) == asked
+
+
+def test_two_builders_on_one_database_share_the_calls(database: Path) -> None:
+    """Two processes, each with a model that takes its time, over 200 calls: none is made twice."""
+    script = (
+        "import sys, time; from db.store import Store; from tests.conftest import FakeLLM\n"
+        "from descriptor_gen.build import build_descriptors; from descriptor_gen.prompt import kinds, load_prompts\n"
+        "class Slow(FakeLLM):\n"
+        "    def _reply(self, request):\n"
+        "        time.sleep(0.005); return super()._reply(request)\n"
+        "store = Store.open(sys.argv[1]); llm = Slow()\n"
+        "r = build_descriptors(store, store.dataset('hmdb51'), llm=llm, prompts=load_prompts(kinds()))\n"
+        "print(r.generated, r.cached, len(llm.history))"
+    )
+    command = [sys.executable, "-c", script, str(database)]
+    builders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    done = [tuple(map(int, builder.communicate(timeout=120)[0].split())) for builder in builders]
+    assert all(generated + cached == 204 for generated, cached, _ in done)
+    assert sum(calls for _, _, calls in done) == 204
+    store = Store.open(str(database))
+    assert [(row["calls"], row["status"]) for row in store.generation_counts()] == [(204, "ok")]
+    store.close()
+
+
+def test_the_claims_of_a_dead_builder_hold_nobody_up(descgen: Run, llm: FakeLLM, store: Store) -> None:
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    with store.claims() as claims:
+        claims._owner = f"{socket.gethostname()} {dead.stdout.strip()} x"
+        from descriptor_gen.plan import Options, plan
+        from descriptor_gen.prompt import load_prompts
+
+        calls = plan(llm, store.dataset("hmdb51"), load_prompts(["context"]), Options())
+        assert len(claims.take([call.key for call in calls], at_most=51)) == 51
+        with store.claims() as others:
+            assert len(others.take([call.key for call in calls], at_most=64)) == 51

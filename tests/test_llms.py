@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from db.errors import UserError
 from db.records import Action
 from db.vocabulary import load
-from descriptor_gen.build import cache_key
-from descriptor_gen.llms.registry import open_llm
+from descriptor_gen.llms import Request, Sampling
+from descriptor_gen.llms.registry import LLMOptions, open_llm
+from descriptor_gen.plan import cache_key
 from descriptor_gen.prompt import kinds, load_prompts
 from descriptor_gen.reply import texts_of
 from tests.chat_server import ChatServer
@@ -91,7 +93,7 @@ def test_a_hub_out_of_reach_says_how_to_get_access(descgen: Run, monkeypatch: py
 def test_the_bundled_models_key_needs_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key is known before anything is loaded, and does not change between two openings."""
     request = load_prompts(["context"])[0].request(Action(0, "wave", "waving a hand"))
-    assert cache_key(open_llm("smollm2"), request) == cache_key(open_llm("smollm2", batch_size=1), request)
+    assert cache_key(open_llm("smollm2"), request) == cache_key(open_llm("smollm2", LLMOptions(batch_size=1)), request)
 
 
 def test_missing_weights_say_how_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +123,7 @@ def test_a_file_that_is_no_model_is_told(descgen: Run, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_bundled_model_follows_every_template() -> None:
-    llm = open_llm("smollm2", batch_size=3)
+    llm = open_llm("smollm2", LLMOptions(batch_size=3))
     actions = load("ucf101").actions[::34]
     for prompt in load_prompts(kinds()):
         for batch in llm.generate([prompt.request(action) for action in actions]):
@@ -141,7 +143,9 @@ def test_batches_and_the_shared_beginning_do_not_change_what_is_written(monkeypa
     requests = [prompt.request(action) for action in load("hmdb51").actions[:4]]
     together = [reply.text for batch in open_llm("smollm2").generate(requests) for reply in batch]
     monkeypatch.setattr(_Decoder, "_shared", lambda self, messages, rows: ([], None))
-    one_by_one = [reply.text for batch in open_llm("smollm2", batch_size=1).generate(requests) for reply in batch]
+    one_by_one = [
+        reply.text for batch in open_llm("smollm2", LLMOptions(batch_size=1)).generate(requests) for reply in batch
+    ]
     assert together == one_by_one
 
 
@@ -170,3 +174,21 @@ def test_any_folder_of_a_chat_model_will_do(descgen: Run, tmp_path: Path) -> Non
     assert report["llm"] == "tiny-qwen"
     assert report["generated"] + report["invalid"] == 2
     assert all("cut off" in problem["reason"] for problem in report["problems"])
+
+
+@pytest.mark.slow
+def test_a_sample_does_not_depend_on_its_batch() -> None:
+    """Drawn at temperature 0.8: differs by sample and seed, and is the same alone and in company."""
+    [prompt] = load_prompts(["context"])
+    [one, other] = [prompt.request(action) for action in load("hmdb51").actions[:2]]
+    requests = [one, replace(one, sample=1), other]
+
+    def drawn(asked: list[Request], *, seed: int = 0) -> list[str]:
+        llm = open_llm("smollm2", LLMOptions(sampling=Sampling(temperature=0.8, seed=seed)))
+        return [reply.text for batch in llm.generate(asked) for reply in batch]
+
+    together = drawn(requests)
+    assert together[0] != together[1]
+    assert drawn([requests[1]]) == [together[1]]
+    assert drawn([one], seed=1) != [together[0]]
+    assert all(texts_of(text, prompt.output_schema) for text in together)

@@ -24,7 +24,7 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 _OPTIONS = (
     click.option(
         "--concurrency",
-        type=click.IntRange(1, 256),
+        type=click.IntRange(1, 64),
         default=8,
         show_default=True,
         help="Calls of an API model in flight at a time.",

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from db.commandline import Database, console, json_option, print_json, progress, resolve
-from db.errors import UserError
+from db.errors import UsageError, UserError
 from descriptor_gen import show
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
-from descriptor_gen.commands.options import dataset_option, kind_option
+from descriptor_gen.commands.options import action_option, dataset_option, kind_option
+from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
+from descriptor_gen.plan import Options
 from descriptor_gen.prompt import kinds, load_prompts
+
+_SAMPLED = 0.8  # the temperature of several samples, where none is given
 
 
 @click.command()
@@ -25,13 +31,17 @@ from descriptor_gen.prompt import kinds, load_prompts
     help="A short name (descgen llms), hf:<repo or folder>, a .gguf file, or openai:<model>.",
 )
 @kind_option
+@action_option
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first classes, in label order.")
+@click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Replies for each call.")
+@click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy.  [0; 0.8 with several samples]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of sampling; no matter to greedy decoding.")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="Cut replies off here.  [as the template says]")
+@click.option("--attempts", type=click.IntRange(min=1), default=3, show_default=True, help="Calls for a valid reply.")
+@click.option("--refresh", is_flag=True, help="Write anew what is cached; the old replies stay as history.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=16,
-    show_default=True,
-    help="Conversations that a local model decodes together.",
+    "--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Conversations decoded together."
 )
 @click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="An OpenAI-compatible server.")
 @api_options
@@ -39,30 +49,49 @@ from descriptor_gen.prompt import kinds, load_prompts
 @click.pass_obj
 def build(
     database: Database,
+    /,
     dataset: str,
     llm_name: str,
     wanted: tuple[str, ...],
-    limit: int | None,
+    wanted_actions: tuple[str, ...],
+    temperature: float | None,
+    seed: int,
     batch_size: int,
     base_url: str | None,
     api: ApiOptions,
+    dry_run: bool,
     as_json: bool,
+    **choices: Any,
 ) -> None:
     """Write the missing descriptors of a dataset with an LLM.
 
     Each reply is committed with its batch: stop it at any time, and run it again to go on.
     """
-    from descriptor_gen.build import build_descriptors
-    from descriptor_gen.llms.registry import open_llm
+    from descriptor_gen.build import build_descriptors, estimate_build
+    from descriptor_gen.llms.registry import LLMOptions, open_llm
 
+    options = Options(**choices)
+    sampling = _sampling(temperature, seed, options.samples)
     prompts = load_prompts(wanted or kinds())
-    actions = resolve(database.store, dataset)
-    llm = open_llm(llm_name, batch_size=batch_size, base_url=base_url, api=api)
+    actions = show.select(resolve(database.store, dataset), wanted_actions)
+    llm = open_llm(llm_name, LLMOptions(batch_size=batch_size, base_url=base_url, sampling=sampling, api=api))
+    if dry_run:
+        estimate = estimate_build(database.store, actions, llm=llm, prompts=prompts, options=options)
+        print_json(estimate) if as_json else console.print(show.estimate(estimate), soft_wrap=True)
+        return
     with interrupts(llm), progress(f"{actions.name}, {llm.identity.model}", "calls") as advance:
-        report = build_descriptors(database.store, actions, llm=llm, prompts=prompts, limit=limit, on_progress=advance)
+        report = build_descriptors(
+            database.store, actions, llm=llm, prompts=prompts, options=options, on_progress=advance
+        )
     print_json(report) if as_json else console.print(show.build_report(report), soft_wrap=True)
     end_if_stopped(report, api)
     if report.invalid or report.failed:
         raise UserError(
             f"{report.invalid + report.failed} calls gave no descriptors. Run the same command to try again"
         )
+
+
+def _sampling(temperature: float | None, seed: int, samples: int) -> Sampling:
+    if samples > 1 and temperature == 0:
+        raise UsageError(f"--samples {samples} at --temperature 0 would be {samples} times the same reply")
+    return Sampling(_SAMPLED if temperature is None and samples > 1 else temperature or 0.0, seed)

@@ -29,16 +29,21 @@ def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_j
 @dataset_option
 @action_option
 @kind_option
+@click.option("--raw", is_flag=True, help="The LLM's replies as they came.")
 @json_option
 @click.pass_obj
 def show_descriptors(
-    database: Database, dataset: str, wanted_actions: tuple[str, ...], wanted: tuple[str, ...], as_json: bool
+    database: Database, dataset: str, wanted_actions: tuple[str, ...], wanted: tuple[str, ...], raw: bool, as_json: bool
 ) -> None:
     """Show the descriptors of classes, and which LLM wrote them."""
     store = database.existing
     actions = show.select(resolve(store, dataset), wanted_actions)
     names = [prompt.kind for prompt in load_prompts(wanted)] or None
     found = store.descriptors(actions, kinds=names)
+    if raw:
+        entries = [entry for entry in store.history(actions, kinds=names) if entry.in_use]
+        print_json(entries) if as_json else console.print(show.raw_replies(entries), soft_wrap=True)
+        return
     if not found:
         raise UserError(f"No descriptors for {actions.name} here. Write them with: descgen build --dataset {dataset}")
     print_json(found) if as_json else console.print(show.descriptor_tree(actions, found))
@@ -69,3 +74,21 @@ def llms(as_json: bool) -> None:
     """List the short names of LLMs, and which can be used here and now."""
     rows = show.llm_rows()
     print_json(rows) if as_json else console.print(show.llm_table(rows))
+
+
+@click.command()
+@dataset_option
+@action_option
+@kind_option
+@json_option
+@click.pass_obj
+def history(
+    database: Database, dataset: str, wanted_actions: tuple[str, ...], wanted: tuple[str, ...], as_json: bool
+) -> None:
+    """Show every call ever made about classes: when, by which LLM and template, what came back."""
+    store = database.existing
+    actions = show.select(resolve(store, dataset), wanted_actions)
+    entries = store.history(actions, kinds=[prompt.kind for prompt in load_prompts(wanted)] or None)
+    if not entries:
+        raise UserError(f"No calls about {actions.name} here. Make them with: descgen build --dataset {dataset}")
+    print_json(entries) if as_json else console.print(show.history_table(entries))

@@ -14,6 +14,17 @@ StopReason = Literal["interrupt", "budget"]
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen: temperature 0 takes the likeliest, any other draws by the seed (and the sample index)."""
+
+    temperature: float = 0.0
+    seed: int = 0
+
+
+GREEDY = Sampling()
+
+
+@dataclass(frozen=True)
 class Request:
     """One independent conversation that asks for one JSON document.
 

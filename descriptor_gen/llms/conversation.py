@@ -90,6 +90,7 @@ class Conversation:
             **{limit: request.max_tokens + reasoning},
             **arguments(mode, request),
             **parameters,
+            **({"seed": parameters["seed"] + request.sample} if "seed" in parameters else {}),
         )
         return str(response.text)
 

@@ -9,9 +9,9 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from db.errors import UserError
+from db.errors import UsageError, UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import Reply, Request, StoppedEarlyError
+from descriptor_gen.llms import GREEDY, Reply, Request, Sampling, StoppedEarlyError
 from descriptor_gen.llms.budget import Budget
 from descriptor_gen.llms.conversation import TIMEOUT_SECONDS, Conversation, Service
 from descriptor_gen.llms.flights import Flights
@@ -31,16 +31,23 @@ class OpenAILLM:
     after a number of tries, where a storm ends after a time, and not wake for Ctrl-C.
     """
 
-    def __init__(self, model: str, *, base_url: str | None = None, options: ApiOptions | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        sampling: Sampling = GREEDY,
+        options: ApiOptions | None = None,
+    ) -> None:
         """Name the model and the server; None is OpenAI itself. No call is made yet."""
-        reasoning = _REASONING_TOKENS if _REASONING.search(model) else 0
         self.identity = LLMIdentity(f"openai@{base_url}" if base_url else "openai", model, "")
-        self.parameters: Mapping[str, Any] = {"reasoning_tokens": reasoning} if reasoning else {"temperature": 0}
+        self.parameters = _parameters(model, sampling)
         self.environment: Mapping[str, Any] = {}
         self._base_url = base_url
         self._options = options or ApiOptions()
         self._pace = Pace(self._options.requests_per_minute, self._options.tokens_per_minute)
-        self._budget = Budget(self._options.max_cost, self._options.prices, room=reasoning)
+        room = self.parameters.get("reasoning_tokens", 0)
+        self._budget = Budget(self._options.max_cost, self._options.prices, room=room)
         self._stopped = False
 
     def stop(self) -> None:
@@ -103,3 +110,11 @@ class OpenAILLM:
                 f"Cannot call {self.identity.model}: no API key. Set OPENAI_API_KEY (any value for a local server with "
                 "--base-url). Without any download or account: --llm smollm2"
             ) from error
+
+
+def _parameters(model: str, sampling: Sampling) -> Mapping[str, Any]:
+    if not _REASONING.search(model):
+        return {"temperature": sampling.temperature, **({"seed": sampling.seed} if sampling.temperature else {})}
+    if sampling.temperature:
+        raise UsageError(f"{model} takes no temperature: leave out --temperature, and --samples, which needs one")
+    return {"reasoning_tokens": _REASONING_TOKENS}

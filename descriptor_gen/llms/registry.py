@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ from typing import Any
 
 from db.errors import UsageError, UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import LLM
+from descriptor_gen.llms import GREEDY, LLM, Sampling
 from descriptor_gen.llms.options import ApiOptions, Prices
 
 OFFLINE = "Without any download or account: --llm smollm2"
@@ -50,13 +50,6 @@ class Known:
         return Path(spec.origin).parent / self.model if spec and spec.origin else None
 
 
-@dataclass(frozen=True)
-class _Options:
-    batch_size: int
-    base_url: str | None
-    api: ApiOptions
-
-
 @cache
 def known_llms() -> dict[str, Known]:
     """Return the short names."""
@@ -64,20 +57,30 @@ def known_llms() -> dict[str, Known]:
     return {name: Known(name=name, **entry) for name, entry in table.items()}
 
 
-def open_llm(name: str, *, batch_size: int = 16, base_url: str | None = None, api: ApiOptions | None = None) -> LLM:
-    """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
+@dataclass(frozen=True)
+class LLMOptions:
+    """How a model is run.
 
-    Args:
-        name: which model.
+    Attributes:
         batch_size: conversations that a local model decodes together.
         base_url: an OpenAI-compatible server; None is OpenAI itself.
+        sampling: temperature and seed.
         api: how an API model is called.
+    """
+
+    batch_size: int = 16
+    base_url: str | None = None
+    sampling: Sampling = GREEDY
+    api: ApiOptions = field(default_factory=ApiOptions)
+
+
+def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
+    """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
 
     Raises:
         UsageError: the name is none of these, or a budget was given and the prices are unknown.
         UserError: the model's revision cannot be found out.
     """
-    options = _Options(batch_size, base_url, api or ApiOptions())
     if name in known_llms():
         entry = known_llms()[name]
         return _KNOWN[entry.provider](entry, options)
@@ -90,7 +93,7 @@ def open_llm(name: str, *, batch_size: int = 16, base_url: str | None = None, ap
     )
 
 
-def _known_transformers(entry: Known, options: _Options) -> LLM:
+def _known_transformers(entry: Known, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.transformers import TransformersLLM
 
     _costs_nothing(entry.name, options.api)
@@ -101,22 +104,18 @@ def _known_transformers(entry: Known, options: _Options) -> LLM:
         LLMIdentity("transformers", entry.model.removesuffix(".gguf"), entry.revision),
         source=file,
         batch_size=options.batch_size,
+        sampling=options.sampling,
         repetition_penalty=entry.repetition_penalty,
     )
 
 
-def _costs_nothing(name: str, api: ApiOptions) -> None:
-    if api.max_cost is not None or api.prices is not None:
-        raise UsageError(f"{name} runs on this machine and has no price: leave out --max-cost, --price-in, --price-out")
-
-
-def _known_openai(entry: Known, options: _Options) -> LLM:
+def _known_openai(entry: Known, options: LLMOptions) -> LLM:
     # A server of another's has prices of its own.
     prices = options.api.prices or (entry.prices if options.base_url is None else None)
     return _openai(f"openai:{entry.model}", replace(options, api=replace(options.api, prices=prices)))
 
 
-def _openai(name: str, options: _Options) -> LLM:
+def _openai(name: str, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.openai import OpenAILLM
 
     if options.api.max_cost is not None and options.api.prices is None:
@@ -124,10 +123,16 @@ def _openai(name: str, options: _Options) -> LLM:
             f"--max-cost needs the prices of {name}. Give them in USD per million tokens, from the provider's page: "
             "--price-in and --price-out"
         )
-    return OpenAILLM(name.removeprefix("openai:"), base_url=options.base_url, options=options.api)
+    model = name.removeprefix("openai:")
+    return OpenAILLM(model, base_url=options.base_url, sampling=options.sampling, options=options.api)
 
 
-def _gguf(name: str, options: _Options) -> LLM:
+def _costs_nothing(name: str, api: ApiOptions) -> None:
+    if api.max_cost is not None or api.prices is not None:
+        raise UsageError(f"{name} runs on this machine and has no price: leave out --max-cost, --price-in, --price-out")
+
+
+def _gguf(name: str, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.digest import file_digest
     from descriptor_gen.llms.transformers import TransformersLLM
 
@@ -136,10 +141,10 @@ def _gguf(name: str, options: _Options) -> LLM:
     if not path.is_file():
         raise UserError(f"No file {path}. {OFFLINE}")
     identity = LLMIdentity("transformers", path.stem, file_digest(path))
-    return TransformersLLM(identity, source=path, batch_size=options.batch_size)
+    return TransformersLLM(identity, source=path, batch_size=options.batch_size, sampling=options.sampling)
 
 
-def _hf(name: str, options: _Options) -> LLM:
+def _hf(name: str, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.digest import folder_digest, hub_commit
     from descriptor_gen.llms.transformers import TransformersLLM
 
@@ -148,12 +153,12 @@ def _hf(name: str, options: _Options) -> LLM:
     folder = Path(model).expanduser()
     if folder.is_dir():
         identity = LLMIdentity("transformers", folder.resolve().name, folder_digest(folder))
-        return TransformersLLM(identity, source=folder, batch_size=options.batch_size)
+        return TransformersLLM(identity, source=folder, batch_size=options.batch_size, sampling=options.sampling)
     identity = LLMIdentity("transformers", model, hub_commit(model))
-    return TransformersLLM(identity, batch_size=options.batch_size)
+    return TransformersLLM(identity, batch_size=options.batch_size, sampling=options.sampling)
 
 
-_Opener = Callable[[Any, _Options], LLM]
+_Opener = Callable[[Any, LLMOptions], LLM]
 _KNOWN: dict[str, _Opener] = {"transformers": _known_transformers, "openai": _known_openai}
 _FORMS: tuple[tuple[Callable[[str], bool], _Opener], ...] = (
     (lambda name: name.startswith("openai:"), _openai),

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from db.errors import UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import FinishReason, Message, Reply, Request
+from descriptor_gen.llms import GREEDY, FinishReason, Message, Reply, Request, Sampling
+from descriptor_gen.llms.sampling import GumbelSampling
 
 
 class TransformersLLM:
@@ -26,6 +27,7 @@ class TransformersLLM:
         source: Path | None = None,
         batch_size: int = 16,
         repetition_penalty: float = 1.0,
+        sampling: Sampling = GREEDY,
     ) -> None:
         """Name the model; nothing is loaded yet.
 
@@ -35,9 +37,14 @@ class TransformersLLM:
             batch_size: conversations decoded together.
             repetition_penalty: divides the logits of tokens that the reply already holds (Keskar et al., 2019); the
                 prompt's tokens are not penalised. Very small models repeat themselves without.
+            sampling: temperature and seed; temperature 0 is greedy.
         """
         self.identity = identity
-        self.parameters: Mapping[str, Any] = {"do_sample": False, "repetition_penalty": repetition_penalty}
+        self.parameters: Mapping[str, Any] = {
+            **({"temperature": sampling.temperature, "seed": sampling.seed} if sampling.temperature else {}),
+            "do_sample": bool(sampling.temperature),
+            "repetition_penalty": repetition_penalty,
+        }
         self.environment: Mapping[str, Any] = {}
         self._source = source
         self._batch_size = batch_size
@@ -48,7 +55,7 @@ class TransformersLLM:
             alike = list(group)
             for start in range(0, len(alike), self._batch_size):
                 batch = alike[start : start + self._batch_size]
-                yield self._decoder.reply(batch, repetition_penalty=self.parameters["repetition_penalty"])
+                yield self._decoder.reply(batch, self.parameters)
 
     @cached_property
     def _decoder(self) -> _Decoder:
@@ -77,15 +84,15 @@ class _Decoder:
             **{package: version(package) for package in ("torch", "transformers", "xgrammar")},
         }
 
-    def reply(self, batch: Sequence[Request], *, repetition_penalty: float) -> list[Reply]:
-        """Decode one batch greedily."""
+    def reply(self, batch: Sequence[Request], parameters: Mapping[str, Any]) -> list[Reply]:
+        """Decode one batch: greedily, or by temperature and seed."""
         import torch
 
         start = time.perf_counter()
         with torch.inference_mode():
             inputs, prefix_cache = self._inputs(batch)
             width = inputs["input_ids"].shape[1]
-            processors = self._processors(batch[0].output_schema, repetition_penalty, width)
+            processors = self._processors(batch, parameters, width)
             output = self._model.generate(
                 **inputs,
                 past_key_values=prefix_cache,
@@ -109,14 +116,20 @@ class _Decoder:
         reason: FinishReason = "length" if stop is None else "stop"
         return Reply(request, text, reason, tokens_in, len(tokens) if stop is None else stop + 1, seconds)
 
-    def _processors(self, schema: Mapping[str, Any], repetition_penalty: float, width: int) -> list[Any]:
+    def _processors(self, batch: Sequence[Request], parameters: Mapping[str, Any], width: int) -> list[Any]:
         """Return what changes the logits [B, vocabulary] of one call of generate; `width` is that of its prompt."""
         from transformers import RepetitionPenaltyLogitsProcessor
         from xgrammar.contrib.hf import LogitsProcessor
 
-        grammar = self._compiler.compile_json_schema(dict(schema), any_whitespace=False)  # compiled once, then cached
-        penalty = RepetitionPenaltyLogitsProcessor(repetition_penalty, prompt_ignore_length=width)
-        return [*([penalty] if repetition_penalty != 1 else []), LogitsProcessor(grammar)]
+        penalty = parameters["repetition_penalty"]
+        grammar = self._compiler.compile_json_schema(dict(batch[0].output_schema), any_whitespace=False)  # cached
+        processors: list[Any] = []
+        if penalty != 1:
+            processors.append(RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=width))
+        processors.append(LogitsProcessor(grammar))
+        if parameters["do_sample"]:
+            processors.append(GumbelSampling(batch, parameters["temperature"], parameters["seed"]))
+        return processors
 
     def _inputs(self, batch: Sequence[Request]) -> tuple[dict[str, Any], Any]:
         """Return left-padded inputs [B, L] and the cache of what all rows begin with.

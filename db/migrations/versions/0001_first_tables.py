@@ -9,6 +9,16 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
+        "claim",
+        sa.Column("cache_key", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=300), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_claim")),
+        sa.UniqueConstraint("cache_key", name=op.f("uq_claim_cache_key")),
+    )
+    op.create_index(op.f("ix_claim_owner"), "claim", ["owner"], unique=False)
+    op.create_table(
         "dataset",
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("id", sa.Integer(), nullable=False),
@@ -160,6 +170,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_claim_owner"), table_name="claim")
+    op.drop_table("claim")
     with op.batch_alter_table("review_event", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_review_event_descriptor_id"))
 

@@ -1,0 +1,128 @@
+"""What a build wants: one call for each action, kind and sample, under the key that its reply is cached by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from db.records import Action, Dataset
+from descriptor_gen.llms import LLM, Message, Request
+from descriptor_gen.prompt import Prompt
+
+KEY_VERSION = 1
+_CHARACTERS_PER_TOKEN = 4  # of English text, roughly; for estimates before a tokenizer is there
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a build goes about it.
+
+    Attributes:
+        limit: only the first actions, in label order.
+        samples: independent replies for each action and kind.
+        max_tokens: cut replies off here instead of where the template says.
+        attempts: calls for one reply, the first included; an invalid reply is told what is wrong with it.
+        refresh: write anew what is cached; the old replies stay as history.
+    """
+
+    limit: int | None = None
+    samples: int = 1
+    max_tokens: int | None = None
+    attempts: int = 3
+    refresh: bool = False
+
+
+DEFAULTS = Options()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One reply that is wanted, and the request that asks for it (the first, or one that says what was wrong)."""
+
+    action: Action
+    prompt: Prompt
+    request: Request
+    key: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a build would do; tokens are estimated from the length of the texts, within some tens of percent."""
+
+    dataset: str
+    llm: str
+    cached: int
+    calls: int
+    tokens_in: int
+    tokens_out: int
+
+
+def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options) -> list[Call]:
+    """Return the calls of a build: by prompt, by sample, and by label, so that neighbours share their examples."""
+    return [
+        _call(llm, prompt, action, sample, options)
+        for prompt in prompts
+        for sample in range(options.samples)
+        for action in dataset.actions[: options.limit]
+    ]
+
+
+def _call(llm: LLM, prompt: Prompt, action: Action, sample: int, options: Options) -> Call:
+    request = replace(prompt.request(action), sample=sample)
+    request = replace(request, max_tokens=options.max_tokens or request.max_tokens)
+    return Call(action, prompt, request, cache_key(llm, request))
+
+
+def cache_key(llm: LLM, request: Request) -> str:
+    """Return the sha256 (hex) of canonical JSON of everything that determines a reply."""
+    parts = {
+        "version": KEY_VERSION,
+        "provider": llm.identity.provider,
+        "model": llm.identity.model,
+        "revision": llm.identity.revision,
+        "messages": request.messages,
+        "output_schema": request.output_schema,
+        "parameters": parameters(llm, request),
+        "sample": request.sample,
+    }
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def parameters(llm: LLM, request: Request) -> dict[str, Any]:
+    """Return all decoding parameters of a request."""
+    return {**llm.parameters, "max_tokens": request.max_tokens}
+
+
+def estimate(llm: LLM, dataset: Dataset, calls: Sequence[Call], misses: Sequence[Call]) -> Estimate:
+    """Return what generating the misses would take, if every reply were as long as the examples."""
+    return Estimate(
+        dataset=dataset.name,
+        llm=llm.identity.model,
+        cached=len(calls) - len(misses),
+        calls=len(misses),
+        tokens_in=sum(_tokens(*(message["content"] for message in call.request.messages)) for call in misses),
+        tokens_out=sum(_reply_tokens(call.prompt) for call in misses),
+    )
+
+
+def _tokens(*texts: str) -> int:
+    return sum(len(text) // _CHARACTERS_PER_TOKEN + 4 for text in texts)  # 4: the markers around a message
+
+
+def _reply_tokens(prompt: Prompt) -> int:
+    lengths = [_tokens(json.dumps(reply)) for _, reply in prompt.examples]
+    return sum(lengths) // len(lengths) if lengths else prompt.max_tokens
+
+
+def again(call: Call, reply: str, reason: str) -> Call:
+    """Return the call that follows an invalid reply: the same conversation, the reply, and what is wrong with it."""
+    complaint = (
+        f"That reply cannot be used: {reason}. Reply again, with JSON of the same form as before and nothing else."
+    )
+    said: Message = {"role": "assistant", "content": reply or "{}"}
+    told: Message = {"role": "user", "content": complaint}
+    return replace(call, request=replace(call.request, messages=(*call.request.messages, said, told)))
