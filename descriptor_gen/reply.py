@@ -25,11 +25,11 @@ def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
     try:
         document = _plain(json.loads(reply))
         Draft202012Validator(output_schema).validate(document)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise InvalidReplyError(f"not JSON: {error}" if reply.strip() else "empty") from error
     except ValidationError as error:
         raise InvalidReplyError(f"not of the schema, at {error.json_path}: {error.message}") from error
-    return tuple(_texts(document))
+    return tuple(_texts(document, output_schema))
 
 
 def _plain(value: Any) -> Any:
@@ -40,9 +40,14 @@ def _plain(value: Any) -> Any:
     return re.sub(r"\s+", " ", value).strip().rstrip(".").lower() if isinstance(value, str) else value
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the strings of a document in the order of the schema's fields: servers need not keep it."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, schema.get("items", {}))
+    elif isinstance(value, dict):
+        fields = schema.get("properties", {})
+        for name in sorted(value, key=lambda name: list(fields).index(name) if name in fields else len(fields)):
+            yield from _texts(value[name], fields.get(name, {}))

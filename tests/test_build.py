@@ -230,6 +230,7 @@ def test_refresh_writes_anew_and_keeps_the_old_as_history(descgen: Run, llm: Fak
     assert (again["cached"], again["generated"]) == (0, 1)
     [descriptor] = store.descriptors(store.dataset("hmdb51"))
     assert descriptor.text == "a hand swings from side to side above a smiling face"
+    assert len(json.loads(descgen("list", "-d", "hmdb51", "--json").stdout)) == 51
     old, new = store.history(store.dataset("hmdb51"))
     assert (old.attempt, old.in_use, new.attempt, new.in_use) == (1, False, 2, True)
     assert report(descgen(*arguments))["cached"] == 1

@@ -66,10 +66,11 @@ def build(
     from descriptor_gen.build import build_descriptors, estimate_build
     from descriptor_gen.llms.registry import LLMOptions, open_llm
 
-    options = Options(**choices)
+    actions = resolve(database.store, dataset)
+    only = tuple(action.name for action in show.select(actions, wanted_actions).actions) if wanted_actions else ()
+    options = Options(actions=only, **choices)
     sampling = _sampling(temperature, seed, options.samples)
     prompts = load_prompts(wanted or kinds())
-    actions = show.select(resolve(database.store, dataset), wanted_actions)
     llm = open_llm(llm_name, LLMOptions(batch_size=batch_size, base_url=base_url, sampling=sampling))
     if dry_run:
         estimate = estimate_build(database.store, actions, llm=llm, prompts=prompts, options=options)
