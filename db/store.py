@@ -163,6 +163,12 @@ class Store:
             found = [queries.descriptor(*row) for row in session.execute(query) if row.ActionRow.name in order]
         return sorted(found, key=lambda d: (order[d.action], d.kind, d.llm or "", d.id))
 
+    def kinds(self) -> list[str]:
+        """Return the kinds of the descriptors in use, of any dataset."""
+        with self._read() as session:
+            query = queries.descriptor_query(None, None).with_only_columns(DescriptorRow.kind)
+            return list(session.scalars(query.distinct().order_by(DescriptorRow.kind)))
+
     def counts(self) -> list[dict[str, Any]]:
         """Return one row for each dataset, kind, LLM, and status of the descriptors in use."""
         columns = (

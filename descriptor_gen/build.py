@@ -101,7 +101,7 @@ def build_descriptors(
     """
     start = time.perf_counter()
     store.register(dataset)
-    calls = [_call(llm, prompt, action) for prompt in prompts for action in dataset.actions[:limit]]
+    calls = [_call(llm, prompt, action, dataset) for prompt in prompts for action in dataset.actions[:limit]]
     hits = store.generations(call.key for call in calls)
     _reuse(store, dataset, llm, [call for call in calls if call.key in hits], hits)
     misses = [call for call in calls if call.key not in hits]
@@ -138,8 +138,8 @@ def _report(
     )
 
 
-def _call(llm: LLM, prompt: Prompt, action: Action) -> _Call:
-    request = prompt.request(action)
+def _call(llm: LLM, prompt: Prompt, action: Action, dataset: Dataset) -> _Call:
+    request = prompt.request(action, dataset=dataset.stored_as)
     return _Call(action, prompt, request, cache_key(llm, request))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from db.commandline import Database, console, json_option, print_json, progress, resolve
 from db.errors import UserError
 from descriptor_gen import show
-from descriptor_gen.commands.options import dataset_option, kind_option
-from descriptor_gen.prompt import kinds, load_prompts
+from descriptor_gen.commands.options import dataset_option, kind_option, template_option
+from descriptor_gen.prompt import choose_prompts
 
 
 @click.command()
@@ -23,6 +25,7 @@ from descriptor_gen.prompt import kinds, load_prompts
     help="A short name (descgen llms), hf:<repo or folder>, a .gguf file, or openai:<model>.",
 )
 @kind_option
+@template_option
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first classes, in label order.")
 @click.option(
     "--batch-size",
@@ -39,6 +42,7 @@ def build(
     dataset: str,
     llm_name: str,
     wanted: tuple[str, ...],
+    templates: tuple[Path, ...],
     limit: int | None,
     batch_size: int,
     base_url: str | None,
@@ -51,7 +55,7 @@ def build(
     from descriptor_gen.build import build_descriptors
     from descriptor_gen.llms.registry import open_llm
 
-    prompts = load_prompts(wanted or kinds())
+    prompts = choose_prompts(wanted, templates)
     actions = resolve(database.store, dataset)
     llm = open_llm(llm_name, batch_size=batch_size, base_url=base_url)
     with progress(f"{actions.name}, {llm.identity.model}", "calls") as advance:

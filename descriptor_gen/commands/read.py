@@ -8,7 +8,6 @@ from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UserError
 from descriptor_gen import show
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option
-from descriptor_gen.prompt import load_prompts
 
 
 @click.command("list")
@@ -20,8 +19,7 @@ def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_j
     """List the classes of a dataset with how many descriptors each has."""
     store = database.existing
     actions = resolve(store, dataset)
-    names = [prompt.kind for prompt in load_prompts(wanted)] or None
-    rows = show.action_rows(actions, store.descriptors(actions, kinds=names))
+    rows = show.action_rows(actions, store.descriptors(actions, kinds=show.select_kinds(store, wanted)))
     print_json(rows) if as_json else console.print(show.action_table(actions, rows))
 
 
@@ -37,8 +35,7 @@ def show_descriptors(
     """Show the descriptors of classes, and which LLM wrote them."""
     store = database.existing
     actions = show.select(resolve(store, dataset), wanted_actions)
-    names = [prompt.kind for prompt in load_prompts(wanted)] or None
-    found = store.descriptors(actions, kinds=names)
+    found = store.descriptors(actions, kinds=show.select_kinds(store, wanted))
     if not found:
         raise UserError(f"No descriptors for {actions.name} here. Write them with: descgen build --dataset {dataset}")
     print_json(found) if as_json else console.print(show.descriptor_tree(actions, found))
