@@ -176,6 +176,12 @@ class Store:
             found = queries.history(session, dataset.stored_as, kinds)
         return sorted((entry for entry in found if entry.action in order), key=lambda entry: order[entry.action])
 
+    def kinds(self) -> list[str]:
+        """Return the kinds of the descriptors in use, of any dataset."""
+        with self._read() as session:
+            query = queries.descriptor_query(None, None).with_only_columns(DescriptorRow.kind)
+            return list(session.scalars(query.distinct().order_by(DescriptorRow.kind)))
+
     def counts(self) -> list[dict[str, Any]]:
         """Return one row for each dataset, kind, LLM, and status of the descriptors in use."""
         columns = (

@@ -66,15 +66,15 @@ def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options
     """Return the calls of a build: by prompt, by sample, and by label, so that neighbours share their examples."""
     actions = [action for action in dataset.actions if not options.actions or action.name in options.actions]
     return [
-        _call(llm, prompt, action, sample, options)
+        _call(llm, dataset, prompt, action, sample, options)
         for prompt in prompts
         for sample in range(options.samples)
         for action in actions[: options.limit]
     ]
 
 
-def _call(llm: LLM, prompt: Prompt, action: Action, sample: int, options: Options) -> Call:
-    request = replace(prompt.request(action), sample=sample)
+def _call(llm: LLM, dataset: Dataset, prompt: Prompt, action: Action, sample: int, options: Options) -> Call:
+    request = replace(prompt.request(action, dataset=dataset.stored_as), sample=sample)
     request = replace(request, max_tokens=options.max_tokens or request.max_tokens)
     return Call(action, prompt, request, cache_key(llm, request))
 

@@ -23,31 +23,32 @@ def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
     from jsonschema import Draft202012Validator, ValidationError
 
     try:
-        document = _plain(json.loads(reply))
+        document = plain(json.loads(reply))
         Draft202012Validator(output_schema).validate(document)
     except (json.JSONDecodeError, RecursionError) as error:
         raise InvalidReplyError(f"not JSON: {error}" if reply.strip() else "empty") from error
     except ValidationError as error:
         raise InvalidReplyError(f"not of the schema, at {error.json_path}: {error.message}") from error
-    return tuple(_texts(document, output_schema))
+    return tuple(texts(document, output_schema))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value with its texts made plain: one space between words, lower case, no final full stop."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return re.sub(r"\s+", " ", value).strip().rstrip(".").lower() if isinstance(value, str) else value
 
 
-def _texts(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+def texts(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield the strings of a document in the order of the schema's fields: servers need not keep it."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item, schema.get("items", {}))
+            yield from texts(item, schema.get("items", {}))
     elif isinstance(value, dict):
         fields = schema.get("properties", {})
         for name in sorted(value, key=lambda name: list(fields).index(name) if name in fields else len(fields)):
-            yield from _texts(value[name], fields.get(name, {}))
+            yield from texts(value[name], fields.get(name, {}))
