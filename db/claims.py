@@ -14,7 +14,7 @@ from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from db.engine import writing
+from db.engine import write_session
 from db.schema import ClaimRow, utc_now
 
 _HEARTBEAT_SECONDS = 20.0
@@ -39,13 +39,13 @@ class Claims:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._heart.join()
-        with self._session() as session, session.begin():
+        with write_session(self._engine) as session:
             session.execute(delete(ClaimRow).where(ClaimRow.owner == self._owner))
 
     def take(self, keys: Sequence[str], *, at_most: int) -> set[str]:
         """Claim up to `at_most` of the keys that nobody else holds, in order; return those that are now held."""
         held: set[str] = set()
-        with self._session() as session, session.begin():
+        with write_session(self._engine) as session:
             _drop_dead(session)
             for start in range(0, len(keys), at_most):
                 if len(held) == at_most:
@@ -67,19 +67,16 @@ class Claims:
     def release(self, keys: Iterable[str]) -> None:
         """Give claims back; their replies are stored, or will not be."""
         held = list(keys)
-        with self._session() as session, session.begin():
+        with write_session(self._engine) as session:
             for start in range(0, len(held), _CHUNK):
                 chunk = held[start : start + _CHUNK]
                 session.execute(delete(ClaimRow).where(ClaimRow.owner == self._owner, ClaimRow.cache_key.in_(chunk)))
 
     def _beat(self) -> None:
         while not self._stop.wait(_HEARTBEAT_SECONDS):
-            with self._session() as session, session.begin():
+            with write_session(self._engine) as session:
                 renewed = update(ClaimRow).where(ClaimRow.owner == self._owner)
                 session.execute(renewed.values(expires_at=utc_now() + _LIFETIME))
-
-    def _session(self) -> Session:
-        return Session(writing(self._engine))
 
 
 def _drop_dead(session: Session) -> None:

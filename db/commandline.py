@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -26,8 +27,11 @@ from db.store import Store
 _WIDTH_OF_A_PIPE = 120
 _SECONDS_BETWEEN_LINES = 5.0
 
-console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE, highlight=False)
-notes = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDTH_OF_A_PIPE, highlight=False)
+# no markup: labels and an LLM's texts may hold [brackets]
+console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE, highlight=False, markup=False, emoji=False)
+notes = Console(
+    stderr=True, width=None if sys.stderr.isatty() else _WIDTH_OF_A_PIPE, highlight=False, markup=False, emoji=False
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -43,6 +47,10 @@ class Commands(click.Group):
         """Run the command; let nothing that a user can mend end in a traceback."""
         try:
             return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE or not error.filename:
+                raise  # click ends quietly where the reader of our output has gone
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except UserError as error:
             raise (_WrongUse if isinstance(error, UsageError) else click.ClickException)(str(error)) from error
 
@@ -98,16 +106,14 @@ def database_option(command: Any) -> Any:
 
 
 def resolve(store: Store, name: str) -> Dataset:
-    """Return the dataset that `--dataset` names: built in, registered before, or read from a file or folder."""
+    """Return the dataset that `--dataset` names: built in, stored before, or read from a file or folder.
+
+    A name that is known wins over a file or folder of that name; with a `/` or a suffix it is a path.
+    """
     from db import vocabulary
 
-    path = Path(name)
-    is_path = path.is_file() or path.is_dir()
-    if not is_path or vocabulary.canonical(name) in vocabulary.BUILT_IN:
-        return store.dataset(name)
-    dataset = vocabulary.from_path(path)
-    store.register(dataset)
-    return dataset
+    known = vocabulary.canonical(name) in vocabulary.BUILT_IN or name in store.datasets()
+    return store.dataset(name) if known or not name or not Path(name).exists() else vocabulary.from_path(Path(name))
 
 
 def print_json(value: Any) -> None:
@@ -151,7 +157,7 @@ def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         yield _lines(what, unit)
         return
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),

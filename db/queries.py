@@ -104,10 +104,15 @@ def add_generation(session: Session, item: Generation, action_id: int, llm_id: i
     return row.id
 
 
-def use(session: Session, item: Written, action_id: int, kind: str, generation_id: int, llm_id: int) -> None:
-    """Put a generation's descriptors in use, and those it takes the place of out of use."""
-    place = select(GenerationRow.id).where(
-        GenerationRow.llm_id == llm_id, GenerationRow.sample == item.generation.sample
+def use(session: Session, item: Written, action_id: int, kind: str, generation_id: int, model: str) -> None:
+    """Put a generation's descriptors in use, and those it takes the place of out of use.
+
+    A place is (action, kind, name of the model, sample): a newer revision of a model replaces the older one.
+    """
+    place = (
+        select(GenerationRow.id)
+        .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
+        .where(LLMRow.model == model, GenerationRow.sample == item.generation.sample)
     )
     mine = (DescriptorRow.action_id == action_id) & (DescriptorRow.kind == kind)
     others = mine & DescriptorRow.generation_id.in_(place) & (DescriptorRow.generation_id != generation_id)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db import queries, vocabulary
 from db.claims import Claims
-from db.engine import open_engine, sqlite_path, writing
+from db.engine import open_engine, sqlite_path, told, write_session
 from db.errors import UsageError, UserError
 from db.records import (
     Action,
@@ -61,12 +61,12 @@ class Store:
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
-        with Session(self._engine) as session:
+        with told(self._engine.url), Session(self._engine) as session:
             yield session
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
-        with Session(writing(self._engine)) as session, session.begin():
+        with told(self._engine.url), write_session(self._engine) as session:
             yield session
 
     def dataset(self, name: str) -> Dataset:
@@ -139,7 +139,7 @@ class Store:
         """Store one batch in one transaction: new generations, and the descriptors that are now in use.
 
         A generation that is not `ok` is kept with its raw reply and makes no descriptors. Descriptors of other
-        generations in the same place (action, kind, LLM, sample) are superseded, not deleted.
+        generations in the same place (action, kind, model, sample) are superseded, not deleted.
         """
         with self._write() as session:
             actions = {row.name: row.id for row in queries.actions(session, dataset.stored_as)}
@@ -149,7 +149,7 @@ class Store:
                     session, item.generation, actions[item.action], llm_id, template_id
                 )
                 if item.generation.status == "ok":
-                    queries.use(session, item, actions[item.action], template.kind, generation_id, llm_id)
+                    queries.use(session, item, actions[item.action], template.kind, generation_id, llm.model)
 
     def claims(self) -> Claims:
         """Return the claims of a builder, to be used as a context: see `db.claims`."""
@@ -175,6 +175,12 @@ class Store:
         with self._read() as session:
             found = queries.history(session, dataset.stored_as, kinds)
         return sorted((entry for entry in found if entry.action in order), key=lambda entry: order[entry.action])
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of the descriptors in use, of any dataset."""
+        with self._read() as session:
+            query = queries.descriptor_query(None, None).with_only_columns(DescriptorRow.kind)
+            return list(session.scalars(query.distinct().order_by(DescriptorRow.kind)))
 
     def counts(self) -> list[dict[str, Any]]:
         """Return one row for each dataset, kind, LLM, and status of the descriptors in use."""

@@ -62,7 +62,10 @@ def from_path(path: Path) -> Dataset:
     Raises:
         UserError: no labels in it, a label twice, or its name is that of a built-in dataset.
     """
-    name = canonical(path.resolve().stem)
+    resolved = path.resolve()
+    name = canonical(resolved.name if resolved.is_dir() else resolved.stem)
+    if not name:
+        raise UsageError(f"{path} has no name to call a dataset by")
     if name in BUILT_IN:
         raise UsageError(
             f"{path} has the name of the built-in dataset {name}. Use --dataset {name} for its official classes, "
@@ -76,6 +79,8 @@ def from_labels(name: str, labels: Sequence[str]) -> Dataset:
     if not labels:
         raise UserError(f"No labels in {name}. Write one label a line, or make one folder a class")
     phrases = [phrase_of(label) for label in labels]
+    if "" in phrases:
+        raise UserError(f"A label of {name} has no word in it: {labels[phrases.index('')]!r}")
     twice = [phrase for phrase, count in Counter(phrases).items() if count > 1]
     if twice:
         raise UserError(f"Labels of {name} that mean the same class: {', '.join(twice)}. Keep one of each")

@@ -196,17 +196,15 @@ class _Job:
     def _reuse(self, calls: Sequence[Call]) -> list[Call]:
         """Put descriptors of cached replies in use where they are not yet; return the calls that are not cached."""
         hits = self.store.generations(call.key for call in calls)
-        found = [call for call in calls if call.key in hits]
-        self.tally.cached += len(found)
-        for prompt, of_prompt in _by_prompt(found):
+        for prompt, of_prompt in _by_prompt([call for call in calls if call.key in hits]):
             in_use = self.store.current(self.dataset, prompt.kind)
-            written = [
-                Written(call.action.name, hits[call.key], texts_of(hits[call.key].reply, call.request.output_schema))
-                for call in of_prompt
-                if hits[call.key].id not in in_use.get(call.action.name, ())
-            ]
+            new = [call for call in of_prompt if hits[call.key].id not in in_use.get(call.action.name, ())]
+            read = {call.key: _texts_of_hit(call, hits[call.key]) for call in new}
+            written = [Written(call.action.name, hits[call.key], texts) for call in new if (texts := read[call.key])]
             if written:
                 self.store.save(self.dataset, self.llm.identity, prompt.template, written)
+            hits = {key: hit for key, hit in hits.items() if read.get(key, True)}
+        self.tally.cached += len(hits)
         return [call for call in calls if call.key not in hits]
 
     def _generate(self, calls: Sequence[Call]) -> Iterator[None]:
@@ -233,6 +231,14 @@ class _Job:
             for call, reply in outcomes
             if checked[call.key][0].status == "invalid" and not last
         ]
+
+
+def _texts_of_hit(call: Call, hit: Generation) -> tuple[str, ...]:
+    """Return the texts of a stored reply; none where it was good by the rules of an earlier version only."""
+    try:
+        return texts_of(hit.reply, call.request.output_schema)
+    except InvalidReplyError:
+        return ()
 
 
 def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:

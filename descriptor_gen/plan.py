@@ -21,6 +21,7 @@ class Options:
     """How a build goes about it.
 
     Attributes:
+        actions: only those of these names; all when empty.
         limit: only the first actions, in label order.
         samples: independent replies for each action and kind.
         max_tokens: cut replies off here instead of where the template says.
@@ -28,6 +29,7 @@ class Options:
         refresh: write anew what is cached; the old replies stay as history.
     """
 
+    actions: tuple[str, ...] = ()
     limit: int | None = None
     samples: int = 1
     max_tokens: int | None = None
@@ -62,16 +64,17 @@ class Estimate:
 
 def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options) -> list[Call]:
     """Return the calls of a build: by prompt, by sample, and by label, so that neighbours share their examples."""
+    actions = [action for action in dataset.actions if not options.actions or action.name in options.actions]
     return [
-        _call(llm, prompt, action, sample, options)
+        _call(llm, dataset, prompt, action, sample, options)
         for prompt in prompts
         for sample in range(options.samples)
-        for action in dataset.actions[: options.limit]
+        for action in actions[: options.limit]
     ]
 
 
-def _call(llm: LLM, prompt: Prompt, action: Action, sample: int, options: Options) -> Call:
-    request = replace(prompt.request(action), sample=sample)
+def _call(llm: LLM, dataset: Dataset, prompt: Prompt, action: Action, sample: int, options: Options) -> Call:
+    request = replace(prompt.request(action, dataset=dataset.stored_as), sample=sample)
     request = replace(request, max_tokens=options.max_tokens or request.max_tokens)
     return Call(action, prompt, request, cache_key(llm, request))
 

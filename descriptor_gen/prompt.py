@@ -1,4 +1,4 @@
-"""Prompt templates: read, check, render. A template is front matter (what comes out) and two Jinja blocks."""
+"""Prompts, one for each descriptor kind: the built-in ones and a user's own. A prompt makes the requests."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-import yaml
-from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError
 from jinja2 import Template as JinjaTemplate
-from jinja2.sandbox import SandboxedEnvironment
 
 from db.errors import UsageError, UserError
 from db.records import Action, Template
 from descriptor_gen.llms import Message, Request
+from descriptor_gen.template import block, compiled, split
+from descriptor_gen.template_faults import faults
 
-_FIELDS = {"kind": str, "version": int, "about": str, "max_tokens": int, "output": dict, "examples": list}
+BUILT_IN = "built in"
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Prompt:
         max_tokens: more than any valid reply needs.
         output_schema: JSON schema of the reply.
         examples: (action phrase, reply) pairs, shown to the model as earlier turns of the conversation.
+        origin: the file that it was read from, or `built in`.
     """
 
     template: Template
@@ -39,30 +40,44 @@ class Prompt:
     output_schema: Mapping[str, Any]
     examples: Sequence[tuple[str, Mapping[str, Any]]]
     jinja: JinjaTemplate
+    origin: str
 
     @property
     def kind(self) -> str:
         """The descriptor kind."""
         return self.template.kind
 
-    def request(self, action: Action) -> Request:
+    def request(self, action: Action, *, dataset: str = "") -> Request:
         """Return the conversation that asks for an action.
 
+        The examples are asked for in the same words: of the same dataset, with their phrase as their name.
+
         Raises:
-            UserError: the template uses a variable that does not exist.
+            UserError: the template cannot be rendered with this action.
         """
-        messages: list[Message] = [{"role": "system", "content": self._block("system")}]
+        shared = {"dataset": dataset, "kind": self.kind}
+        messages: list[Message] = [{"role": "system", "content": self._block("system", shared)}]
         for phrase, reply in self.examples:
-            messages.append({"role": "user", "content": self._block("user", action=phrase)})
+            question = self._block("user", {**shared, "action": phrase, "name": phrase})
+            messages.append({"role": "user", "content": question})
             messages.append({"role": "assistant", "content": json.dumps(reply, ensure_ascii=False)})
-        messages.append({"role": "user", "content": self._block("user", action=action.phrase)})
+        question = self._block("user", {**shared, "action": action.phrase, "name": action.name})
+        messages.append({"role": "user", "content": question})
         return Request(tuple(messages), self.output_schema, self.max_tokens)
 
-    def _block(self, name: str, **variables: str) -> str:
+    def _block(self, name: str, variables: Mapping[str, str]) -> str:
         try:
-            return "".join(self.jinja.blocks[name](self.jinja.new_context(variables))).strip()
-        except UndefinedError as error:
-            raise UserError(f"Template {self.kind}, block {name}: {error.message}. Known variables: action") from error
+            return block(self.jinja, name, variables)
+        except UserError as error:
+            raise UserError(f"Template {self.kind} ({self.origin}), {error}") from error
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A template that was looked through: where it is from, and a line for each fault."""
+
+    template: str
+    faults: tuple[str, ...]
 
 
 def kinds() -> list[str]:
@@ -70,54 +85,106 @@ def kinds() -> list[str]:
     return sorted(file.name.removesuffix(".j2") for file in files("prompts").iterdir() if file.name.endswith(".j2"))
 
 
-def load_prompts(names: Sequence[str]) -> list[Prompt]:
-    """Return the prompts of descriptor kinds.
+def load_prompts(names: Sequence[str], *, own: Sequence[Prompt] = ()) -> list[Prompt]:
+    """Return the prompts of descriptor kinds; one's own take the place of built-in ones.
 
     Raises:
         UsageError: there is no such kind.
     """
-    unknown = [name for name in names if name not in kinds()]
+    mine = {prompt.kind: prompt for prompt in own}
+    known = sorted({*kinds(), *mine})
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known: {', '.join(kinds())}")
-    return [parse(files("prompts").joinpath(f"{name}.j2").read_text(encoding="utf-8")) for name in dict.fromkeys(names)]
+        raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known: {', '.join(known)}")
+    return [mine.get(name) or _prompt(_built_in(name), BUILT_IN) for name in dict.fromkeys(names)]
 
 
-def parse(source: str) -> Prompt:
+def _built_in(name: str) -> str:
+    return files("prompts").joinpath(f"{name}.j2").read_text(encoding="utf-8")
+
+
+def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
+    """Return the prompts of template files, and of folders of them.
+
+    Raises:
+        UsageError: there is no such file, or two are of the same kind.
+        UserError: the faults of all of them.
+    """
+    found = template_files(paths)
+    wrong = [checked for checked in map(check, found) if checked.faults]
+    if wrong:
+        raise UserError("\n".join(map(_told, wrong)))
+    prompts = [_prompt(file.read_text(encoding="utf-8-sig"), str(file)) for file in found]
+    first = {prompt.kind: prompt for prompt in reversed(prompts)}
+    for prompt in prompts:
+        if prompt is not first[prompt.kind]:
+            raise UsageError(f"{first[prompt.kind].origin} and {prompt.origin} are both of the kind {prompt.kind}")
+    return prompts
+
+
+def choose_prompts(names: Sequence[str], templates: Sequence[Path]) -> list[Prompt]:
+    """Return the prompts of a build: the kinds that are named, else the templates that are given, else all built in.
+
+    Raises:
+        UsageError: there is no such kind or file.
+        UserError: a template has faults.
+    """
+    own = read_prompts(templates)
+    return load_prompts(names or [prompt.kind for prompt in own] or kinds(), own=own)
+
+
+def template_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files that are named, and the `.j2` files of folders that are, each once.
+
+    Raises:
+        UsageError: there is no such file, or no template in the folder.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.glob("*.j2")) if path.is_dir() else [path] if path.is_file() else []
+        if not inside:
+            raise UsageError(f"No template at {path}. Name a file, or a folder with files that end in .j2")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def check(path: Path) -> Checked:
+    """Return the faults of a template file."""
+    try:
+        return Checked(str(path), tuple(faults(path.read_text(encoding="utf-8-sig"))))
+    except UnicodeDecodeError:
+        return Checked(str(path), ("it is not a text file in UTF-8",))
+
+
+def check_built_in() -> list[Checked]:
+    """Return the faults of each built-in template."""
+    return [Checked(f"prompts/{kind}.j2", tuple(faults(_built_in(kind)))) for kind in kinds()]
+
+
+def _told(checked: Checked) -> str:
+    return "\n".join(f"{checked.template}: {fault}" for fault in checked.faults)
+
+
+def parse(source: str, *, origin: str = "template") -> Prompt:
     """Return the prompt of a template's text.
 
     Raises:
-        UserError: the front matter or the Jinja source is not what it must be; all faults are named at once.
+        UserError: all faults of the front matter and the Jinja blocks, a line for each.
     """
-    front, body = _split(source)
-    faults = [f"{name} ({kind.__name__})" for name, kind in _FIELDS.items() if not isinstance(front.get(name), kind)]
-    if faults:
-        raise UserError(f"Template {front.get('kind', '?')}: missing or of another type: {', '.join(faults)}")
-    digest = hashlib.sha256(source.encode()).hexdigest()
+    if wrong := faults(source):
+        raise UserError(_told(Checked(origin, tuple(wrong))))
+    return _prompt(source, origin)
+
+
+def _prompt(source: str, origin: str) -> Prompt:
+    """Return the prompt of a text without faults; the tests see to it that the built-in ones have none."""
+    front, body = split(source)
     return Prompt(
-        template=Template(front["kind"], front["version"], digest, source),
+        template=Template(front["kind"], front["version"], hashlib.sha256(source.encode()).hexdigest(), source),
         about=front["about"],
         max_tokens=front["max_tokens"],
         output_schema=front["output"],
         examples=tuple((example["action"], example["reply"]) for example in front["examples"]),
-        jinja=_compile(front["kind"], body),
+        jinja=compiled(body),
+        origin=origin,
     )
-
-
-def _split(source: str) -> tuple[dict[str, Any], str]:
-    parts = source.split("---\n", 2)
-    front = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
-    if not isinstance(front, dict):
-        raise UserError("A template begins with front matter in YAML between two lines of ---")
-    return front, parts[2]
-
-
-def _compile(kind: str, body: str) -> JinjaTemplate:
-    environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-    try:
-        template = environment.from_string(body)
-    except TemplateSyntaxError as error:
-        raise UserError(f"Template {kind}, line {error.lineno} of its body: {error.message}") from error
-    missing = [name for name in ("system", "user") if name not in template.blocks]
-    if missing:
-        raise UserError(f"Template {kind} has no block {' and no block '.join(missing)}")
-    return template

@@ -10,6 +10,7 @@ from typing import Any, Literal
 Reading = Literal["json", "fence", "braces", "empty", "none"]
 """Where a reply's JSON was: all of it, in a ```json fence, in the first braces that are JSON; or nowhere."""
 
+_UNREADABLE = (json.JSONDecodeError, RecursionError)
 _THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
@@ -30,20 +31,20 @@ def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
     from jsonschema import Draft202012Validator, ValidationError
 
     try:
-        document = _plain(_document(reply)[0])
+        document = plain(_document(reply)[0])
         Draft202012Validator(output_schema).validate(document)
-    except json.JSONDecodeError as error:
+    except _UNREADABLE as error:
         raise InvalidReplyError(f"not JSON: {error}" if reply.strip() else "empty") from error
     except ValidationError as error:
         raise InvalidReplyError(f"not of the schema, at {error.json_path}: {error.message}") from error
-    return tuple(_texts(document))
+    return tuple(texts(document, output_schema))
 
 
 def reading_of(reply: str) -> Reading:
     """Return where the reply's JSON is."""
     try:
         return _document(reply)[1]
-    except json.JSONDecodeError:
+    except _UNREADABLE:
         return "none" if reply.strip() else "empty"
 
 
@@ -51,7 +52,7 @@ def _document(reply: str) -> tuple[Any, Reading]:
     """Return the reply's JSON, and where it was; the error is that of reading all of it."""
     try:
         return json.loads(reply), "json"
-    except json.JSONDecodeError:
+    except _UNREADABLE:
         said = _THOUGHTS.sub("", reply)
         if (document := _in_fence(said)) is not None:
             return document, "fence"
@@ -64,7 +65,7 @@ def _in_fence(text: str) -> dict[str, Any] | None:
     for inside in _FENCE.findall(text):
         try:
             document = json.loads(inside)
-        except json.JSONDecodeError:
+        except _UNREADABLE:
             continue
         if isinstance(document, dict):
             return document
@@ -75,22 +76,28 @@ def _in_braces(text: str) -> dict[str, Any] | None:
     for brace in re.finditer(r"\{", text):
         try:
             return dict(json.JSONDecoder().raw_decode(text, brace.start())[0])
-        except json.JSONDecodeError:
+        except _UNREADABLE:
             continue
     return None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value with its texts made plain: one space between words, lower case, no final full stop."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return re.sub(r"\s+", " ", value).strip().rstrip(".").lower() if isinstance(value, str) else value
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the strings of a document in the order of the schema's fields: servers need not keep it."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item, schema.get("items", {}))
+    elif isinstance(value, dict):
+        fields = schema.get("properties", {})
+        for name in sorted(value, key=lambda name: list(fields).index(name) if name in fields else len(fields)):
+            yield from texts(value[name], fields.get(name, {}))

@@ -22,6 +22,7 @@ from db.store import Store
 from descriptor_gen.build import BuildReport
 from descriptor_gen.llms.registry import Known, known_llms
 from descriptor_gen.plan import Estimate
+from descriptor_gen.prompt import kinds
 
 Rows = list[dict[str, Any]]
 _SHOWN_PROBLEMS = 10
@@ -66,11 +67,12 @@ def action_rows(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Rows:
 
 def action_table(dataset: Dataset, rows: Rows) -> RenderableType:
     """Return the rows as a table with a column for each kind."""
-    kinds = sorted({kind for row in rows for kind in row["descriptors"]})
+    columns = sorted({kind for row in rows for kind in row["descriptors"]})
     body = [
-        (row["label"], row["name"], row["phrase"], *(row["descriptors"].get(kind, 0) for kind in kinds)) for row in rows
+        (row["label"], row["name"], row["phrase"], *(row["descriptors"].get(kind, 0) for kind in columns))
+        for row in rows
     ]
-    return table(">label", "name", "phrase", *(f">{kind}" for kind in kinds), title=dataset.name, rows=body)
+    return table(">label", "name", "phrase", *(f">{kind}" for kind in columns), title=dataset.name, rows=body)
 
 
 def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
@@ -90,6 +92,19 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
             f"Its names: {', '.join(action.name for action in dataset.actions)}"
         )
     return replace(dataset, actions=found)
+
+
+def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
+    """Return the kinds that are named; None, which is all, when none is.
+
+    Raises:
+        UsageError: a kind is neither built in nor in the database.
+    """
+    known = sorted({*kinds(), *store.kinds()})
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known here: {', '.join(known)}")
+    return names or None
 
 
 def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor]) -> RenderableType:

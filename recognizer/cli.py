@@ -124,9 +124,11 @@ def evaluate_videos(
     method_of(method)
     store = database.existing
     actions = resolve(store, dataset)
-    descriptors = choose_descriptors(store, actions, Choice(kinds or None, _STATUSES[status], llm))
-    videos = find_videos(actions, root or _default_root(actions, data), split=split)
-    settings = Settings(encoder=encoder, protocol=protocol, method=method, frames=frames, limit=limit)
+    choice = Choice(kinds or None, _STATUSES[status], llm)
+    descriptors = choose_descriptors(store, actions, choice)
+    root = root or _default_root(actions, data)
+    videos = find_videos(actions, root, split=split)
+    settings = Settings(encoder, protocol, method, frames, limit, str(root.resolve()), split, choice)
     opened = open_encoder(encoder)
     with progress(f"{actions.name}, {encoder}", "videos") as advance:
         run = evaluate(actions, videos, descriptors, opened, settings=settings, on_progress=advance)
@@ -135,7 +137,10 @@ def evaluate_videos(
 
 
 def _default_root(dataset: Dataset, data: Path | None) -> Path:
-    places = [Path("data") / dataset.name, *([data / dataset.name, data / dataset.stored_as, data] if data else [])]
+    names = dict.fromkeys((dataset.name, dataset.stored_as))
+    places = [above / name for above in (Path("data"), *([data] if data else [])) for name in names]
+    if data and len(names) == 1:  # classes of a part of a dataset could be found in any other dataset there
+        places.append(data)
     found = next((place for place in places if place.is_dir()), None)
     if found is None:
         looked = ", ".join(str(place) for place in places)
@@ -172,38 +177,47 @@ def predict_videos(
 ) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
     from recognizer.encoders import open_encoder
-    from recognizer.evaluate import Choice, Settings
+    from recognizer.evaluate import Choice, Settings, descriptors_digest
     from recognizer.predict import clips_below, predict
     from recognizer.report import ranking_report
 
     if (dataset is None) == (labels is None):
         raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
-    store = database.existing_or_empty
-    actions = vocabulary.from_path(labels) if labels else resolve(store, dataset or "")
-    descriptors = _descriptors_if_any(store, actions, Choice(kinds or None, _STATUSES[status], llm))
+    if labels:
+        actions, descriptors = vocabulary.from_path(labels), []
+    else:
+        store = database.existing_or_empty
+        actions = resolve(store, dataset or "")
+        descriptors = _descriptors_if_any(store, actions, Choice(kinds or None, _STATUSES[status], llm))
     clips = clips_below(videos)
     settings = Settings(encoder=encoder, protocol=protocol, frames=frames)
     with progress(f"{actions.name}, {encoder}", "videos") as advance:
         rankings = predict(
             actions, clips, descriptors, open_encoder(encoder), settings=settings, top=top, on_progress=advance
         )
-    shown = {"protocol": protocol, "encoder": encoder, "frames": frames}
-    print_json(rankings) if as_json else console.print(ranking_report(actions, rankings, descriptors, shown))
+    used = {
+        "dataset": actions.name,
+        "protocol": protocol,
+        "encoder": encoder,
+        "method": settings.method,
+        "frames": frames,
+        "descriptors": len(descriptors),
+        "descriptors_sha256": descriptors_digest(descriptors),
+    }
+    report = {"settings": used, "rankings": rankings}
+    print_json(report) if as_json else console.print(ranking_report(actions, rankings, descriptors, used))
     if all(ranking.unreadable for ranking in rankings):
         raise UserError("None of the videos can be read")
 
 
 def _descriptors_if_any(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
-    """Return the chosen descriptors; where nobody asked for any and none are there, say so and go by labels alone."""
-    from recognizer.evaluate import Choice, choose_descriptors
+    """Return the chosen descriptors; where there are none of any sort, say so and go by labels alone."""
+    from recognizer.evaluate import choose_descriptors
 
-    try:
+    if store.descriptors(dataset):
         return choose_descriptors(store, dataset, choice)
-    except UserError as error:
-        if choice != Choice():
-            raise
-        notes.print(f"By labels alone. {error}")
-        return []
+    notes.print(f"By labels alone: no descriptors for {dataset.name} yet (descgen build --dataset {dataset.name})")
+    return []
 
 
 @recognize.command()
@@ -222,5 +236,6 @@ def runs(database: Database, run: int | None, dataset: str | None, as_json: bool
         return
     listed = store.runs(vocabulary.canonical(dataset) if dataset else None)
     if not listed and not as_json:
-        raise UserError("No runs yet. Make one with: recognize eval --dataset hmdb51 --root FOLDER --encoder objects")
+        what = f"No runs on {dataset} yet" if dataset else "No runs yet"
+        raise UserError(f"{what}. Make one with: recognize eval --dataset hmdb51 --root FOLDER --encoder objects")
     print_json(listed) if as_json else console.print(run_table(listed))

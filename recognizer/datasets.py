@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -45,7 +46,12 @@ class Video:
     id: str  # as the dataset's own list names it, else its path from the root, with "/"
     label: int  # label index in the dataset's vocabulary
     path: Path | None  # a file or a folder of frames; None: listed but not on disk
-    splits: tuple[int, ...]  # the official test splits that list it; () where the layout has none
+    splits: tuple[int, ...]  # those of the chosen test splits that list it; () where the layout has none
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text that can be stored: bytes that are not UTF-8 are written as \\xe9."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True)
@@ -140,11 +146,10 @@ def _by_tests(search: _Search, tests: Mapping[int, list[str]], name: str, patter
         wanted = ", ".join(pattern.format(number) for number in lacking)
         present = ", ".join(pattern.format(number) for number in sorted(tests))
         raise UserError(f"No {wanted} below {search.tree.root}, only {present}. Add it or choose another --split.")
-    splits: dict[str, tuple[int, ...]] = {}
-    for number, ids in sorted(tests.items()):
-        for id_ in dict.fromkeys(ids):
-            splits[id_] = (*splits.get(id_, ()), number)
-    listed = {id_: numbers for id_, numbers in splits.items() if chosen.intersection(numbers)}
+    listed: dict[str, tuple[int, ...]] = {}
+    for number in sorted(chosen):
+        for id_ in dict.fromkeys(tests[number]):
+            listed[id_] = (*listed.get(id_, ()), number)
     folders = {_name(path.parent) for path in search.tree.lists if path.match(pattern.format("?"))}
     part = "splits 1, 2, 3" if search.split == "all" else f"split {search.split or 1}"
     return _join(search, listed, f"{name} test {part}, lists in {', '.join(sorted(folders))}")
@@ -162,7 +167,7 @@ def _join(search: _Search, listed: Mapping[str, tuple[int, ...]], layout: str) -
             continue
         clips = stock.get(stem(file).casefold(), [])
         clip = _in_class_folder(clips, class_name)
-        videos.append(Video(id_, label, clip and search.tree.path(clip), splits))
+        videos.append(Video(printable(id_), label, clip and search.tree.path(clip), splits))
         used.add(clip)
         ignored[SAME_NAME] += max(0, len(clips) - 1)
     ignored[NOT_IN_SPLIT] = len(search.tree.clips) - len(used - {None}) - ignored[SAME_NAME]
@@ -229,7 +234,7 @@ def _join_kinetics(
         elif label is None:
             ignored[NOT_IN_DATASET] += 1
         else:
-            videos[row.id] = Video(row.id, label, search.tree.path(stock[found][0]) if found else None, ())
+            videos[row.id] = Video(printable(row.id), label, search.tree.path(stock[found][0]) if found else None, ())
     ignored[NOT_IN_LIST] = sum(len(clips) for name, clips in stock.items() if name not in used)
     ignored[SAME_NAME] = sum(len(stock[name]) - 1 for name in used)
     where = path.relative_to(search.tree.root).as_posix()
@@ -248,7 +253,7 @@ def _class_folders(search: _Search) -> VideoList | None:
     videos = []
     for clip in clips:
         if (label := labels[clip.folder]) is not None:
-            videos.append(Video(clip.id, label, search.tree.path(clip), ()))
+            videos.append(Video(printable(clip.id), label, search.tree.path(clip), ()))
         else:
             ignored[NOT_IN_DATASET if clip.folder else NOT_IN_CLASS_FOLDER] += 1
     return VideoList("class folders", _sorted(videos), +ignored) if videos else None
@@ -287,7 +292,7 @@ def _by_manifest(dataset: Dataset, path: Path) -> VideoList:
             ignored[NOT_IN_DATASET] += 1
         else:
             file = path.parent / row["path"]
-            videos[row["path"]] = Video(row["path"], label, file if file.exists() else None, ())
+            videos[row["path"]] = Video(printable(row["path"]), label, file if file.exists() else None, ())
     return VideoList(f"manifest {path.name}", _sorted(videos.values()), +ignored)
 
 

@@ -18,7 +18,7 @@ from recognizer.encoders import Encoder
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.features import Features, embed_videos
 from recognizer.metrics import accuracy, ranks
-from recognizer.protocols import Protocol, protocol_of
+from recognizer.protocols import protocol_of
 from recognizer.scoring import method_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LABEL_ONLY = "label only"
 WITH_DESCRIPTORS = "label + descriptors"
+_PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
 _KEPT = 10  # classes of a ranking that are stored; the true one's rank is stored beside them
 
 Progress = Callable[[int, int], None]
@@ -48,22 +49,26 @@ class Choice:
 
 @dataclass(frozen=True)
 class Settings:
-    """All choices of an evaluation besides its videos and descriptors."""
+    """All choices of an evaluation besides its videos and descriptors; the last three are for the record."""
 
     encoder: str
     protocol: str = "default"
     method: str = "mean"
     frames: int = 16
     limit: int | None = None
+    root: str | None = None
+    split: str | None = None
+    choice: Choice | None = None
 
 
 def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
-    """Return the descriptors of a choice, at least one for every class.
+    """Return the descriptors of a choice: at least one of each kind for every class, all by one LLM.
 
     Raises:
-        UserError: there are none, none for some classes, or several LLMs wrote and none is chosen.
+        UserError: there are none, some are missing, or several LLMs wrote and none is chosen.
     """
-    found = store.descriptors(dataset, kinds=choice.kinds, statuses=choice.statuses)
+    everything = store.descriptors(dataset, statuses=choice.statuses)
+    found = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
     writers = sorted({descriptor.llm for descriptor in found if descriptor.llm})
     if choice.llm:
         writers = [writer for writer in writers if choice.llm.lower() in writer.lower()]
@@ -72,23 +77,28 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[D
         raise UserError(
             f"Descriptors of several LLMs: {', '.join(writers)}. Choose one with --llm, by part of its name"
         )
-    _refuse_gaps(dataset, choice, found)
+    kinds = choice.kinds or sorted({descriptor.kind for descriptor in found})
+    _refuse_gaps(dataset, choice, kinds, found, there=sorted({descriptor.kind for descriptor in everything}))
     return found
 
 
-def _refuse_gaps(dataset: Dataset, choice: Choice, found: Sequence[Descriptor]) -> None:
-    kinds = "".join(f" --kind {kind}" for kind in choice.kinds or ())
-    command = f"descgen build --dataset {dataset.name}{kinds}"
+def _refuse_gaps(
+    dataset: Dataset, choice: Choice, kinds: Sequence[str], found: Sequence[Descriptor], *, there: Sequence[str]
+) -> None:
+    """Refuse classes without descriptors of a kind: their score would be made in another way than the others'."""
     what = f"{' and '.join(choice.statuses)} descriptors" + (f" by {choice.llm}" if choice.llm else "")
-    if not found:
+    command = f"descgen build --dataset {dataset.name}"
+    if not found and not choice.kinds:
         raise UserError(f"No {what} for {dataset.name}. Write them with: {command}")
-    written = {descriptor.action for descriptor in found}
-    missing = [action.name for action in dataset.actions if action.name not in written]
-    if missing:
-        raise UserError(
-            f"No {what} for {len(missing)} of the {len(dataset.actions)} classes of {dataset.name}: "
-            f"{', '.join(missing)}. Write them with: {command}"
-        )
+    for kind in kinds:
+        written = {descriptor.action for descriptor in found if descriptor.kind == kind}
+        missing = [action.name for action in dataset.actions if action.name not in written]
+        if missing:
+            which = ", ".join(missing) if written else f"any (kinds that there are: {', '.join(there) or 'none'})"
+            raise UserError(
+                f"No {what} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
+                f"{dataset.name}: {which}. Write them with: {command} --kind {kind}"
+            )
 
 
 def evaluate(
@@ -127,7 +137,7 @@ def evaluate(
     scored = _score(features, ensemble, settings.method)
     return Run(
         dataset=dataset.name,
-        settings=_settings(settings, protocol, encoder, videos, ensemble, descriptors),
+        settings=_settings(settings, dataset, encoder, videos, features, ensemble, descriptors),
         descriptors_sha256=descriptors_digest(descriptors),
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
         counts=_counts(videos, present, features),
@@ -222,13 +232,17 @@ def descriptors_digest(descriptors: Sequence[Descriptor]) -> str:
 
 def _settings(
     settings: Settings,
-    protocol: Protocol,
+    dataset: Dataset,
     encoder: Encoder,
     videos: VideoList,
+    features: Features,
     ensemble: Ensemble,
     descriptors: Sequence[Descriptor],
 ) -> dict[str, Any]:
-    packages = ("descgen-recognize", "torch", "transformers")
+    """Return everything that makes the numbers what they are, and the dataset's classes by label index."""
+    import torch
+
+    protocol = protocol_of(settings.protocol)
     return {
         **asdict(settings),
         "encoder_revision": encoder.revision,
@@ -242,5 +256,8 @@ def _settings(
         "llms": sorted({d.llm or d.source for d in descriptors}),
         "texts_cut": ensemble.cut,
         "context_length": encoder.context_length,
-        "versions": {package: version(package) for package in packages},
+        "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],
+        "readers": dict(features.readers),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "versions": {package: version(package) for package in _PACKAGES},
     }

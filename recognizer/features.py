@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,11 +28,13 @@ class Features:
         frames: embeddings [V, T, D], float32, as the encoder gives them (not normalised).
         videos: the V videos, in the order of `frames`.
         unreadable: (video id, reason) of each video that gave no frames.
+        readers: how many videos each reader (decord, pyav, images) read.
     """
 
     frames: Tensor
     videos: tuple[Video, ...]
     unreadable: tuple[tuple[str, str], ...]
+    readers: Mapping[str, int]
 
 
 def embed_videos(
@@ -56,42 +58,54 @@ def embed_videos(
 
     read: list[Video] = []
     unreadable: list[tuple[str, str]] = []
-    embeddings: list[Tensor] = []
+    readers: Counter[str] = Counter()
+    embeddings: list[Tensor] = [torch.empty(0, frames, encoder.width)]
     waiting: list[Tensor] = []
-
-    def encode() -> None:
-        pixels = torch.cat(waiting)  # [N * T, 3, S, S]
-        embeddings.append(encoder.encode_frames(pixels).unflatten(0, (-1, frames)))  # [N, T, D]
-        waiting.clear()
-        on_progress(len(read) + len(unreadable), len(videos))
-
-    for video, outcome in _decoded(videos, encoder, frames, preprocessing):
-        if isinstance(outcome, UnreadableVideo):
-            unreadable.append((video.id, str(outcome)))
-            continue
-        read.append(video)
-        waiting.append(outcome)
+    for video, decoded in _decoded(videos, encoder, frames, preprocessing):
+        if isinstance(decoded, UnreadableVideo):
+            unreadable.append((video.id, str(decoded)))
+        else:
+            read.append(video)
+            readers[decoded.reader] += 1
+            waiting.append(decoded.pixels)
         if len(waiting) * frames >= _BATCH_FRAMES:
-            encode()
+            embeddings.append(_encode(encoder, waiting))
+            waiting.clear()
+            on_progress(len(read) + len(unreadable), len(videos))
     if waiting:
-        encode()
-    empty = torch.empty(0, frames, encoder.width)
-    return Features(torch.cat([empty, *embeddings]), tuple(read), tuple(unreadable))
+        embeddings.append(_encode(encoder, waiting))
+    on_progress(len(videos), len(videos))
+    return Features(torch.cat(embeddings), tuple(read), tuple(unreadable), readers)
+
+
+def _encode(encoder: Encoder, videos: Sequence[Tensor]) -> Tensor:
+    """Return the embeddings [N, T, D] of N videos' frames [T, 3, S, S]."""
+    import torch
+
+    embeddings = encoder.encode_frames(torch.cat(list(videos)))  # [N * T, D]
+    return embeddings.reshape(len(videos), -1, embeddings.shape[-1])
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    pixels: Tensor  # float32 [T, 3, S, S], preprocessed
+    reader: str
 
 
 def _decoded(
     videos: Sequence[Video], encoder: Encoder, frames: int, preprocessing: Preprocessing
-) -> Iterator[tuple[Video, Tensor | UnreadableVideo]]:
-    """Yield each video with its preprocessed frames [T, 3, S, S], in order, a bounded number of them ahead."""
+) -> Iterator[tuple[Video, _Decoded | UnreadableVideo]]:
+    """Yield each video with its preprocessed frames, in order, a bounded number of them ahead."""
 
-    def decode(video: Video) -> Tensor | UnreadableVideo:
+    def decode(video: Video) -> _Decoded | UnreadableVideo:
         assert video.path is not None  # noqa: S101 - the caller passes videos on disk
         try:
-            return encoder.preprocess(read_frames(video.path, frames).pixels, preprocessing=preprocessing)
+            found = read_frames(video.path, frames)
+            return _Decoded(encoder.preprocess(found.pixels, preprocessing=preprocessing), found.reader)
         except UnreadableVideo as reason:
             return reason
 
-    queue: deque[tuple[Video, Future[Tensor | UnreadableVideo]]] = deque()
+    queue: deque[tuple[Video, Future[_Decoded | UnreadableVideo]]] = deque()
     with ThreadPoolExecutor(_WORKERS) as pool:
         for video in videos:
             queue.append((video, pool.submit(decode, video)))

@@ -35,10 +35,10 @@ class Accuracy:
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:
     """Return the rank, from 1, of each video's true class: int64 [V], of scores [V, C] and labels int64 [V].
 
-    Ties count against the true class, so that a score that says nothing (all equal) earns nothing.
+    Ties count against the true class, so that a score that says nothing (all equal, or not a number) earns nothing.
     """
     true = scores.gather(1, labels[:, None])  # [V, 1]
-    return (scores >= true).sum(dim=1)
+    return (~(scores < true)).sum(dim=1)
 
 
 def accuracy(rank: Tensor, labels: Tensor) -> Accuracy:

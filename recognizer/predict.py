@@ -49,9 +49,10 @@ def clips_below(paths: Sequence[Path]) -> list[Path]:
 
 
 def _clips_in(folder: Path) -> list[Path]:
-    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
-        return [folder]
+    """Return the videos below a folder, or the folder itself where it holds images and nothing else to look at."""
     found = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    if not found and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.glob("[!.]*")):
+        return [folder]
     if not found:
         raise UserError(f"{folder} holds neither videos nor the frames of one")
     return found

@@ -32,6 +32,9 @@ TEAR_TEMPLATES = (
 )
 
 
+_TEAR_SPELLING = {"HandstandPushups": "HandStandPushups"}  # as in the names of the class's files
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How texts and frames are made before they meet.
@@ -60,7 +63,7 @@ def _phrase(_dataset: Dataset, action: Action) -> str:
 def tear_label(dataset: Dataset, action: Action) -> str:
     """Return TEAR's class string: UCF101 names split before each capital, Kinetics in lower case, no underscores."""
     if dataset.stored_as == "ucf101":
-        return " ".join(re.findall("[A-Z][^A-Z]*", action.name))
+        return " ".join(re.findall("[A-Z][^A-Z]*", _TEAR_SPELLING.get(action.name, action.name)))
     name = action.name.replace("_", " ")
     return name.lower() if dataset.stored_as == "kinetics600" else name
 

@@ -115,3 +115,27 @@ def test_no_descriptors_names_the_command_that_makes_them(descgen: Run, llm: Fak
     wrong = descgen("show", "-d", "ucf101", "-a", "YoYos")
     assert wrong.exit_code == 2
     assert "ucf101 has no action yoyos. Its names: ApplyEyeMakeup" in wrong.stderr
+
+
+def test_brackets_in_a_label_are_shown_as_they_are(descgen: Run, llm: FakeLLM, tmp_path: Path) -> None:
+    labels = tmp_path / "odd.txt"
+    labels.write_text("close [/door]\nwalk [dog]\n:smile: x\n")
+    assert descgen("build", "-d", labels, "-k", "context").exit_code == 0
+    listed = descgen("list", "-d", "odd").stdout
+    for label in ("close [/door]", "walk [dog]", ":smile: x"):
+        assert label in listed
+
+
+def test_a_known_name_wins_over_a_folder_of_that_name(
+    descgen: Run, llm: FakeLLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "vids.txt"
+    labels.write_text("red\ngreen\n")
+    descgen("build", "-d", labels, "-k", "context")
+    (tmp_path / "elsewhere" / "vids" / "train").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    rows = json.loads(descgen("list", "-d", "vids", "--json").stdout)
+    assert [row["name"] for row in rows] == ["red", "green"]
+    assert [row["descriptors"] for row in rows] == [{"context": 3}] * 2
+    assert descgen("build", "-d", "/", "-k", "context").exit_code == 2
+    assert descgen("build", "-d", "", "-k", "context").exit_code == 2

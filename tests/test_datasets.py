@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,10 @@ def test_ucf101_is_split_1_unless_told_otherwise(ucf: Path) -> None:
     tree(ucf / "UCF-101", ARCHERY, SECOND)
     found = find_videos(UCF, ucf)
     assert found.videos == (
-        Video(ARCHERY, 0, ucf / "UCF-101" / ARCHERY, (1, 2)),
-        Video(PUSHUPS, 1, None, (1, 2, 3)),
+        Video(ARCHERY, 0, ucf / "UCF-101" / ARCHERY, (1,)),
+        Video(PUSHUPS, 1, None, (1,)),
     )
+    assert {video.id: video.splits for video in find_videos(UCF, ucf, split="all").videos}[PUSHUPS] == (1, 2, 3)
     assert found.layout == "UCF101 test split 1, lists in ucfTrainTestlist"
     assert found.ignored == {"not in the test split": 1}
 
@@ -156,9 +158,11 @@ def test_hmdb51_takes_the_videos_marked_2(tmp_path: Path, folder: str) -> None:
     tree(hmdb_lists(tmp_path), f"{folder}/(a)!_b.avi", f"{folder}/t.avi")
     found = find_videos(HMDB, tmp_path)
     assert found.videos == (
-        Video("brush_hair/(a)!_b.avi", 0, tmp_path / folder / "(a)!_b.avi", (1, 2)),
-        Video("wave/w.avi", 1, None, (1, 2, 3)),
+        Video("brush_hair/(a)!_b.avi", 0, tmp_path / folder / "(a)!_b.avi", (1,)),
+        Video("wave/w.avi", 1, None, (1,)),
     )
+    everything = find_videos(HMDB, tmp_path, split="all").videos
+    assert [video.splits for video in everything if video.path] == [(1, 2)]
     assert found.ignored == {"not in the test split": 1}
 
 
@@ -364,3 +368,13 @@ def test_kinetics_folders_with_spaces() -> None:
     found = find_videos(official("kinetics600"), CLIPS / "kinetics600")
     assert [video.id.split("/")[1] for video in found.videos].count("using segway") == 3
     assert not found.ignored
+
+
+def test_a_file_name_that_is_not_utf8_can_be_stored(tmp_path: Path) -> None:
+    folder = tmp_path / "wave"
+    folder.mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.avi")).touch()
+    [video] = find_videos(HMDB, tmp_path).videos
+    assert video.id == r"wave/caf\xe9.avi"
+    assert video.path is not None
+    assert video.path.exists()

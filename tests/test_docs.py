@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -23,27 +25,34 @@ def commands(document: Path) -> list[str]:
     return [line.removeprefix("$ ") for line in lines if line.removeprefix("$ ").split(" ")[0] in PROGRAMS]
 
 
-@pytest.mark.parametrize(
-    "command", [pytest.param(line, id=line) for document in DOCUMENTS for line in commands(document)]
-)
-def test_a_documented_command_parses(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("line", [pytest.param(line, id=line) for document in DOCUMENTS for line in commands(document)])
+def test_a_documented_command_parses(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    program, *arguments = shlex.split(command, comments=True)
+    program, *arguments = takewhile(lambda word: word != ">", shlex.split(line, comments=True))
     for name in arguments:
         if re.fullmatch(r"[\w/]+\.(mp4|txt|avi|pt)", name):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).touch()
-    place = next(index for index, argument in enumerate(arguments) if argument in PROGRAMS[program].commands)
-    subcommand = PROGRAMS[program].commands[arguments[place]]
-    subcommand.make_context(arguments[place], arguments[place + 1 :])
+    command: click.Command = PROGRAMS[program]
+    while isinstance(command, click.Group):
+        place = next(index for index, argument in enumerate(arguments) if argument in command.commands)
+        name, *arguments = arguments[place:]
+        command = command.commands[name]
+    command.make_context(name, arguments)
 
 
-def test_every_command_has_help_and_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
+def inside(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    for part, subcommand in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from inside(f"{name} {part}", subcommand)
+
+
+def test_every_command_has_help_and_is_in_the_documents() -> None:
+    readme, documents = DOCUMENTS[0].read_text(), "".join(document.read_text() for document in DOCUMENTS)
     for program, group in PROGRAMS.items():
-        for name, command in group.commands.items():
+        for name, command in inside(program, group):
             assert command.help, name
-            assert all(
-                option.help for option in command.params if isinstance(option, click.Option) and not option.hidden
-            )
-            assert f"{program} {name}" in readme, f"{program} {name} is not in README.md"
+            options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
+            assert all(option.help for option in options), name
+            is_part = len(name.split()) > 2  # of a group that the README names
+            assert name in (documents if is_part else readme), f"{name} is not in {'docs' if is_part else 'README.md'}"

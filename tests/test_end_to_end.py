@@ -115,5 +115,5 @@ def test_the_demo_clip_of_cyclists_is_biking(built: Path) -> None:
     clip = Path(spec.origin).parent / "datasets" / "data" / "bikes.mp4"
     done = run("recognize", "--db", built, "predict", clip, "--dataset", "hmdb51", "--encoder", "objects", "--json")
     assert done.returncode == 0, done.stderr
-    [ranking] = json.loads(done.stdout)
+    [ranking] = json.loads(done.stdout)["rankings"]
     assert ranking["candidates"][0]["name"] == "ride_bike"

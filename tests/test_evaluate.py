@@ -117,7 +117,7 @@ def test_predict_by_dataset_and_by_labels(
     descgen("build", "-d", balls, "-k", "context")
     broken = balls / "red_ball" / "broken.mp4"
     result = recognize("predict", balls / "blue_ball" / "a", broken, "-d", "balls", "-e", "fake", "--json")
-    best, lost = json.loads(result.stdout)
+    best, lost = json.loads(result.stdout)["rankings"]
     assert [c["rank"] for c in best["candidates"]] == [1, 2, 3]
     first, second, _ = best["candidates"]
     assert (first["name"], first["label_only_rank"]) == ("blue_ball", 1)
@@ -139,7 +139,7 @@ def test_predict_takes_a_folder_of_videos(recognize: Run, balls: Path, tmp_path:
     for name in ("b.mp4", "deep/a.AVI", "._b.mp4", "notes.txt"):
         (videos / name).write_bytes(b"")
     result = recognize("predict", videos, balls / "red_ball" / "a", "--labels", labels, "-e", "fake", "--json")
-    assert [Path(ranking["video"]).name for ranking in json.loads(result.stdout)] == ["b.mp4", "a.AVI", "a"]
+    assert [Path(ranking["video"]).name for ranking in json.loads(result.stdout)["rankings"]] == ["b.mp4", "a.AVI", "a"]
     nothing = recognize("predict", balls, "--labels", labels, "-e", "fake")
     assert nothing.exit_code == 1
     empty = tmp_path / "empty"
@@ -160,7 +160,10 @@ def test_classes_without_descriptors_are_refused_by_name(
     descgen("build", "-d", balls, "-k", "context", "--limit", "2")
     result = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake")
     assert result.exit_code == 1
-    assert "for 1 of the 3 classes of balls: red_ball. Write them with: descgen build --dataset balls" in result.stderr
+    assert (
+        "for 1 of the 3 classes of balls: red_ball. Write them with: descgen build --dataset balls --kind"
+        in result.stderr
+    )
     accepted = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", "--status", "accepted")
     assert "No accepted descriptors for balls" in accepted.stderr
 
@@ -187,7 +190,8 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
         (["--split", "1"], 1, "No test split '1' of balls"),
         (["-d", "bowls"], 2, "Unknown dataset 'bowls'"),
         (["--protocol", "other"], 2, "'other' is not one of 'default', 'tear'"),
-        (["-k", "situation"], 1, "Write them with: descgen build --dataset balls --kind situation"),
+        (["-k", "situation"], 1, "any (kinds that there are: context). Write them with: descgen build --dataset balls"),
+        (["-k", "context", "-k", "contxt"], 1, "of kind contxt for 3 of the 3 classes"),
     ],
 )
 def test_wrong_use_is_told(

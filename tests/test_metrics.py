@@ -9,8 +9,8 @@ from recognizer.metrics import accuracy, ranks, wilson
 
 
 def test_rank_counts_the_classes_that_score_as_high() -> None:
-    scores = torch.tensor([[0.9, 0.1, 0.5], [0.2, 0.2, 0.2], [0.1, 0.3, 0.2]])
-    assert ranks(scores, torch.tensor([0, 1, 2])).tolist() == [1, 3, 2]
+    scores = torch.tensor([[0.9, 0.1, 0.5], [0.2, 0.2, 0.2], [0.1, 0.3, 0.2], [float("nan"), 0.1, 0.2]])
+    assert ranks(scores, torch.tensor([0, 1, 2, 0])).tolist() == [1, 3, 2, 3]
 
 
 @pytest.mark.parametrize(

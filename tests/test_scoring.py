@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from db.errors import UsageError
 from db.records import Action, Dataset, Descriptor
+from db.vocabulary import load
 from recognizer.ensemble import build_ensemble
 from recognizer.protocols import PROTOCOLS, TEAR_TEMPLATES, tear_label
 from recognizer.scoring import class_weights, mean, method_of
@@ -87,13 +91,19 @@ def test_texts_over_the_limit_are_named(fake_encoder: FakeEncoder) -> None:
     ("of", "name", "label"),
     [
         ("ucf101", "YoYo", "Yo Yo"),
-        ("ucf101", "HandstandPushups", "Handstand Pushups"),
+        ("ucf101", "HandstandPushups", "Hand Stand Pushups"),
         ("hmdb51", "flic_flac", "flic flac"),
         ("kinetics600", "passing American football (in game)", "passing american football (in game)"),
     ],
 )
 def test_tears_class_strings(of: str, name: str, label: str) -> None:
     assert tear_label(Dataset(of, (), stored_as=of), Action(0, name, "x")) == label
+
+
+@pytest.mark.parametrize(("name", "file"), [("ucf101", "ucf101_all"), ("hmdb51", "hmdb51_all")])
+def test_tears_class_strings_are_the_keys_of_its_files(shared: Path, name: str, file: str) -> None:
+    keys = json.loads((shared / "reference" / "descriptors" / "tear" / f"{file}.json").read_text()).keys()
+    assert {tear_label(load(name), action) for action in load(name).actions} == set(keys)
 
 
 def test_the_templates_are_those_of_the_method(shared: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,40 @@ def test_a_missing_database_says_how_to_make_one(database: Path) -> None:
     with pytest.raises(UserError, match="descgen build"):
         Store.open(str(database), create=False)
     assert not database.exists()
+
+
+def test_several_processes_may_open_a_new_file_at_once(database: Path) -> None:
+    code = "import sys; from db.store import Store; Store.open(sys.argv[1]).close()"
+    opened = [subprocess.Popen([sys.executable, "-c", code, str(database)]) for _ in range(4)]
+    assert [process.wait(timeout=60) for process in opened] == [0] * 4
+
+
+@pytest.mark.parametrize("url", ["~nobody-of-this-name/x.db", "postgresql://u:p@h:bad/n"])
+def test_a_url_that_cannot_be_parsed_is_wrong_use(url: str) -> None:
+    with pytest.raises(UsageError, match="--db"):
+        Store.open(url, create=False)
+
+
+def test_a_password_is_never_shown() -> None:
+    with pytest.raises(UserError) as told:
+        Store.open("postgresql+psycopg://me:sekret@127.0.0.1:1/none?connect_timeout=2")
+    assert "sekret" not in str(told.value)
+
+
+def test_a_name_with_signs_of_a_url_is_a_file(tmp_path: Path) -> None:
+    Store.open(str(tmp_path / "q?x=1.db")).close()
+    assert (tmp_path / "q?x=1.db").exists()
+
+
+def test_a_database_that_refuses_is_told(database: Path) -> None:
+    store = Store.open(str(database))
+    with pytest.raises(UserError, match="cannot hold that number"):
+        store.run(10**20)
+    with sqlite3.connect(database) as connection:
+        connection.execute("DROP TABLE run")
+    with pytest.raises(UserError, match="no such table: run"):
+        store.runs()
+    store.close()
 
 
 def test_postgresql_takes_the_same_road() -> None:

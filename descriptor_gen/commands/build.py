@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,11 +11,11 @@ from db.commandline import Database, console, json_option, print_json, progress,
 from db.errors import UsageError, UserError
 from descriptor_gen import show
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
-from descriptor_gen.commands.options import action_option, dataset_option, kind_option
+from descriptor_gen.commands.options import action_option, dataset_option, kind_option, template_option
 from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
 from descriptor_gen.plan import Options
-from descriptor_gen.prompt import kinds, load_prompts
+from descriptor_gen.prompt import choose_prompts
 
 _SAMPLED = 0.8  # the temperature of several samples, where none is given
 
@@ -32,6 +33,7 @@ _SAMPLED = 0.8  # the temperature of several samples, where none is given
 )
 @kind_option
 @action_option
+@template_option
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first classes, in label order.")
 @click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Replies for each call.")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy.  [0; 0.8 with several samples]")
@@ -53,6 +55,7 @@ def build(
     dataset: str,
     llm_name: str,
     wanted: tuple[str, ...],
+    templates: tuple[Path, ...],
     wanted_actions: tuple[str, ...],
     temperature: float | None,
     seed: int,
@@ -70,10 +73,11 @@ def build(
     from descriptor_gen.build import build_descriptors, estimate_build
     from descriptor_gen.llms.registry import LLMOptions, open_llm
 
-    options = Options(**choices)
+    prompts = choose_prompts(wanted, templates)
+    actions = resolve(database.store, dataset)
+    only = tuple(action.name for action in show.select(actions, wanted_actions).actions) if wanted_actions else ()
+    options = Options(actions=only, **choices)
     sampling = _sampling(temperature, seed, options.samples)
-    prompts = load_prompts(wanted or kinds())
-    actions = show.select(resolve(database.store, dataset), wanted_actions)
     llm = open_llm(llm_name, LLMOptions(batch_size=batch_size, base_url=base_url, sampling=sampling, api=api))
     if dry_run:
         estimate = estimate_build(database.store, actions, llm=llm, prompts=prompts, options=options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from db import vocabulary
@@ -15,7 +17,21 @@ dataset_option = click.option(
     help=f"{', '.join(vocabulary.BUILT_IN)}; a text file of labels; or a folder of class folders.",
 )
 kind_option = click.option(
-    "--kind", "-k", "wanted", multiple=True, metavar="KIND", help=f"{', '.join(kinds())}; may be given again. [all]"
+    "--kind",
+    "-k",
+    "wanted",
+    multiple=True,
+    metavar="KIND",
+    help=f"{', '.join(kinds())}, or one of your own; may be given again. [all]",
+)
+template_option = click.option(
+    "--template",
+    "-t",
+    "templates",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="A prompt template of your own, or a folder of them (.j2); may be given again.",
 )
 action_option = click.option(
     "--action", "-a", "wanted_actions", multiple=True, metavar="NAME", help="Class name or phrase. [all]"

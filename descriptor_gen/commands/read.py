@@ -8,7 +8,6 @@ from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UserError
 from descriptor_gen import show
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option
-from descriptor_gen.prompt import load_prompts
 
 
 @click.command("list")
@@ -20,8 +19,7 @@ def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_j
     """List the classes of a dataset with how many descriptors each has."""
     store = database.existing
     actions = resolve(store, dataset)
-    names = [prompt.kind for prompt in load_prompts(wanted)] or None
-    rows = show.action_rows(actions, store.descriptors(actions, kinds=names))
+    rows = show.action_rows(actions, store.descriptors(actions, kinds=show.select_kinds(store, wanted)))
     print_json(rows) if as_json else console.print(show.action_table(actions, rows))
 
 
@@ -38,7 +36,7 @@ def show_descriptors(
     """Show the descriptors of classes, and which LLM wrote them."""
     store = database.existing
     actions = show.select(resolve(store, dataset), wanted_actions)
-    names = [prompt.kind for prompt in load_prompts(wanted)] or None
+    names = show.select_kinds(store, wanted)
     found = store.descriptors(actions, kinds=names)
     if raw:
         entries = [entry for entry in store.history(actions, kinds=names) if entry.in_use]
@@ -88,7 +86,7 @@ def history(
     """Show every call ever made about classes: when, by which LLM and template, what came back."""
     store = database.existing
     actions = show.select(resolve(store, dataset), wanted_actions)
-    entries = store.history(actions, kinds=[prompt.kind for prompt in load_prompts(wanted)] or None)
+    entries = store.history(actions, kinds=show.select_kinds(store, wanted))
     if not entries:
         raise UserError(f"No calls about {actions.name} here. Make them with: descgen build --dataset {dataset}")
     print_json(entries) if as_json else console.print(show.history_table(entries))

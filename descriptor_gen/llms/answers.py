@@ -48,7 +48,7 @@ def read_answer(body: str) -> Answer:
         text, refusal = message.get("content") or "", message.get("refusal")
         finish = "refusal" if refusal else _FINISH.get(choice.get("finish_reason"), "stop")
         return Answer(text, finish, _error(finish, refusal), **_usage(document), **_origin(document))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         return Answer(body, "error", f"the server's answer is no chat completion: {error!r}")
 
 

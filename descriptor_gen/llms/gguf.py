@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -55,8 +57,9 @@ def _write(file: Path, folder: Path, dtype: Any) -> None:
 
     source = {"gguf_file": file.name, "local_files_only": True}
     try:
-        model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=dtype, **source)
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
+        with redirect_stderr(StringIO()):  # a progress bar that cannot be switched off
+            model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=dtype, **source)
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
     except Exception as error:  # a broken file can fail anywhere in the reader: struct.error, KeyError, MemoryError
         raise UserError(f"transformers cannot read {file}: {error}") from error
     tokenizer.save_pretrained(folder)

@@ -97,18 +97,23 @@ class _Decoder:
                 **inputs,
                 past_key_values=prefix_cache,
                 logits_processor=processors,
-                max_new_tokens=batch[0].max_tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                pad_token_id=self._tokenizer.pad_token_id,
-                eos_token_id=self._stop_ids,
+                generation_config=self._plain_config(batch[0].max_tokens),
             )
         seconds = (time.perf_counter() - start) / len(batch)
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
         new_tokens = output[:, width:].tolist()
         return [self._read(*row, seconds) for row in zip(batch, prompt_tokens, new_tokens, strict=True)]
+
+    def _plain_config(self, max_tokens: int) -> Any:
+        """Return settings without those that a checkpoint brings along, which the cache key would not know of."""
+        from transformers import GenerationConfig
+
+        return GenerationConfig(
+            max_new_tokens=max_tokens,
+            do_sample=False,  # samples are drawn by a processor of our own
+            pad_token_id=self._tokenizer.pad_token_id,
+            eos_token_id=self._stop_ids,
+        )
 
     def _read(self, request: Request, tokens_in: int, tokens: list[int], seconds: float) -> Reply:
         stop = next((place for place, token in enumerate(tokens) if token in self._stop_ids), None)
@@ -193,6 +198,7 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     if source is None:
         hub_commit(identity.model, identity.revision)  # before anything heavy: can it be had?
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
@@ -206,7 +212,9 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", **place)
         model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, device_map="auto" if gpu else None, **place)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        if source is not None:
+            raise UserError(f"Cannot load {name}: {error}") from error
         raise UserError(unavailable(identity.model, error)) from error
     if not tokenizer.chat_template:
         raise UserError(f"{identity.model} has no chat template. Use an instruct model, such as --llm smollm2")

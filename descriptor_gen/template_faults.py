@@ -1,0 +1,141 @@
+"""All that can be wrong with a prompt template, found at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from jinja2 import Template as JinjaTemplate
+from jinja2 import TemplateSyntaxError, meta, nodes
+
+from db.errors import UserError
+from descriptor_gen import output_schema
+from descriptor_gen.reply import plain, texts
+from descriptor_gen.template import VARIABLES, block, compiled, environment, split
+
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,99}")
+_ALONE = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+
+
+def faults(source: str) -> list[str]:
+    """Return all that is wrong with a template's text, a line for each fault; empty when it is fit for use."""
+    try:
+        front, body = split(source)
+    except UserError as error:
+        return [str(error)]
+    parts = (_field_faults(front), _output_faults(front), _example_faults(front), _body_faults(body))
+    return [fault for part in parts for fault in part]
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_kind(value: Any) -> bool:
+    return isinstance(value, str) and _KIND.fullmatch(value) is not None
+
+
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "kind": ("a name of a-z, 0-9, _ and - that begins with a letter", _is_kind),
+    "version": ("a whole number from 1", _is_positive),
+    "about": ("a line of text", _is_text),
+    "max_tokens": ("a whole number from 1", _is_positive),
+    "output": ("the JSON schema of an object", lambda value: isinstance(value, dict)),
+    "examples": ("a list of one or more with action and reply", lambda value: isinstance(value, list) and value != []),
+}
+
+
+def _field_faults(front: Mapping[Any, Any]) -> Iterator[str]:
+    for name, (what, fits) in _FIELDS.items():
+        if name not in front:
+            yield f"{name} is missing: {what}"
+        elif not fits(front[name]):
+            yield f"{name} is {front[name]!r}, not {what}"
+    unknown = [str(name) for name in front if name not in _FIELDS]
+    if unknown:
+        yield f"unknown in the front matter: {', '.join(unknown)}. Known: {', '.join(_FIELDS)}"
+
+
+def _output_faults(front: Mapping[Any, Any]) -> Iterator[str]:
+    if isinstance(schema := front.get("output"), dict):
+        # Types are told by `unfit`, in words that say more than the meta-schema's.
+        yield from (fault for fault in output_schema.invalid(schema) if ".type: " not in fault)
+        yield from output_schema.unfit(schema)
+
+
+def _example_faults(front: Mapping[Any, Any]) -> Iterator[str]:
+    examples, schema = front.get("examples"), front.get("output")
+    usable = schema if isinstance(schema, dict) and not output_schema.invalid(schema) else {}  # {} takes any reply
+    for number, example in enumerate(examples if isinstance(examples, list) else (), start=1):
+        if not isinstance(example, dict) or not _is_text(example.get("action")) or "reply" not in example:
+            yield f"example {number}: must have action (text) and reply"
+            continue
+        place = f"example {number} ({example['action']})"
+        yield from (f"{place}, {fault}" for fault in output_schema.reply_faults(usable, example["reply"]))
+        for text in texts(example["reply"], {}):
+            if plain(text) != text:
+                yield f"{place}: {text!r} would be stored as {plain(text)!r}; write it so"
+
+
+def _body_faults(body: str) -> Iterator[str]:
+    try:
+        template, tree = compiled(body), environment().parse(body)
+    except TemplateSyntaxError as error:
+        yield f"line {error.lineno}: {error.message}"
+        return
+    blocks = {node.name: node for node in tree.body if isinstance(node, nodes.Block) and node.name in VARIABLES}
+    yield from (f"no block {name}" for name in VARIABLES if name not in blocks)
+    yield from _stray_faults(tree)
+    static = [*_sandbox_faults(tree)]
+    for name, node in blocks.items():
+        static += _variable_faults(name, node)
+    yield from static
+    if not static:
+        yield from _trial_faults(template, blocks)
+
+
+def _stray_faults(tree: nodes.Template) -> Iterator[str]:
+    """Yield what stands outside the two blocks: it would never be sent."""
+    for node in tree.body:
+        parts = node.nodes if isinstance(node, nodes.Output) else [node]
+        for part in parts:
+            text = part.data if isinstance(part, nodes.TemplateData) else "?"
+            is_block = isinstance(part, nodes.Block) and part.name in VARIABLES
+            if text.strip() and not is_block and not isinstance(part, _ALONE):
+                line = part.lineno + text[: -len(text.lstrip())].count("\n")
+                yield f"line {line}: this is outside the blocks system and user, and would never be sent"
+
+
+def _sandbox_faults(tree: nodes.Template) -> Iterator[str]:
+    for statement in tree.find_all(_ALONE):
+        yield f"line {statement.lineno}: a template stands alone; it cannot include, import or extend another"
+    for access in tree.find_all(nodes.Getattr):
+        if access.attr.startswith("_"):
+            yield f"line {access.lineno}: the sandbox gives no access to {access.attr}"
+
+
+def _variable_faults(name: str, node: nodes.Block) -> Iterator[str]:
+    alone = nodes.Template([node], lineno=1)
+    alone.set_environment(environment())
+    used = meta.find_undeclared_variables(alone)
+    unknown = sorted(used.difference(VARIABLES[name]))
+    if unknown:
+        lines = {found.name: found.lineno for found in reversed([*node.find_all(nodes.Name)])}
+        named = ", ".join(f"{variable} (line {lines[variable]})" for variable in unknown)
+        yield f"block {name}: unknown variables: {named}. Known variables: {', '.join(VARIABLES[name])}"
+    if name == "user" and not used & {"action", "name"}:
+        yield "block user: it does not use action, so every class would get the same prompt"
+
+
+def _trial_faults(template: JinjaTemplate, names: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what only shows when a block is rendered."""
+    for name in names:
+        try:
+            block(template, name, dict.fromkeys(VARIABLES[name], "yo-yo"))
+        except UserError as error:
+            yield str(error)
