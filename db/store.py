@@ -9,15 +9,17 @@ from typing import Any, Self
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
-from db import queries, vocabulary
+from db import queries, transfer, vocabulary
 from db.engine import open_engine, sqlite_path, writing
 from db.errors import UsageError, UserError
 from db.records import (
     Action,
+    Added,
     Dataset,
     Descriptor,
     Generation,
     LLMIdentity,
+    Portable,
     Run,
     Template,
     Written,
@@ -162,6 +164,21 @@ class Store:
             query = queries.descriptor_query(dataset.stored_as, kinds).where(DescriptorRow.status.in_(statuses))
             found = [queries.descriptor(*row) for row in session.execute(query) if row.ActionRow.name in order]
         return sorted(found, key=lambda d: (order[d.action], d.kind, d.llm or "", d.id))
+
+    def portable(self, dataset: Dataset) -> list[Portable]:
+        """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order."""
+        order = {action.name: action.label for action in dataset.actions}
+        with self._read() as session:
+            found = [row for row in transfer.read(session, dataset.stored_as) if row[1].action in order]
+        found.sort(key=lambda row: (order[row[1].action], row[1].kind, transfer.model(row[1]), row[0]))
+        return [item for _, item in found]
+
+    def add_portable(self, dataset: Dataset, items: Sequence[Portable]) -> Added:
+        """Add what is not there yet, in one transaction and in the order given; no row that is there is changed."""
+        self.register(dataset)
+        with self._write() as session:
+            actions = {row.name: row.id for row in queries.actions(session, dataset.stored_as)}
+            return transfer.Import(session, actions).add(items)
 
     def counts(self) -> list[dict[str, Any]]:
         """Return one row for each dataset, kind, LLM, and status of the descriptors in use."""

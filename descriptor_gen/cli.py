@@ -6,6 +6,7 @@ import click
 
 from db.commandline import Commands, Database, database_option
 from descriptor_gen.commands.build import build
+from descriptor_gen.commands.exchange import export_descriptors, import_descriptors
 from descriptor_gen.commands.read import datasets, list_actions, llms, show_descriptors, stats
 
 
@@ -25,5 +26,5 @@ def descgen(context: click.Context, url: str) -> None:
     context.call_on_close(context.obj.close)
 
 
-for command in (build, list_actions, show_descriptors, stats, datasets, llms):
+for command in (build, list_actions, show_descriptors, stats, datasets, llms, import_descriptors, export_descriptors):
     descgen.add_command(command)

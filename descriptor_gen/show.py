@@ -20,6 +20,7 @@ from db.errors import UsageError
 from db.records import Dataset, Descriptor
 from db.store import Store
 from descriptor_gen.build import BuildReport
+from descriptor_gen.exchange import ImportReport
 from descriptor_gen.llms.registry import Known, known_llms
 
 Rows = list[dict[str, Any]]
@@ -35,6 +36,21 @@ def build_report(report: BuildReport) -> RenderableType:
     lines.append(
         f"{report.dataset}: {report.cached} cached, {report.generated} generated, {report.invalid} invalid, "
         f"{report.failed} failed, {report.seconds:.1f} seconds"
+    )
+    return Text("\n".join(lines))
+
+
+def import_report(report: ImportReport) -> RenderableType:
+    """Return what an import did not take, all of it, and its one summary line."""
+    lines = [f"refused: {item.key}, item {item.number}: {item.reason}" for item in report.refused]
+    lines += [f"not a class of {report.dataset}: {key}" for key in report.unmapped]
+    if report.without:
+        lines.append(f"no texts for {len(report.without)} classes: {', '.join(report.without)}")
+    if report.left_out:
+        lines.append(f"{report.left_out} left out: here the same LLM has written others for these classes and kinds")
+    lines.append(
+        f"{report.dataset}: {report.added} added, {report.already} there already; {', '.join(report.kinds)} of "
+        f"{report.classes} classes, from {report.source}"
     )
     return Text("\n".join(lines))
 
