@@ -100,12 +100,16 @@ def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Rend
     trees = []
     for name, of_action in groupby(descriptors, key=lambda descriptor: descriptor.action):
         tree = Tree(Text(f"{name} ({phrases[name]})", style="bold"))
-        for (kind, llm), texts in groupby(of_action, key=lambda descriptor: (descriptor.kind, descriptor.llm)):
-            branch = tree.add(Text(f"{kind}, by {llm or 'hand'}", style="cyan"))
+        for (kind, whence), texts in groupby(of_action, key=lambda descriptor: (descriptor.kind, _whence(descriptor))):
+            branch = tree.add(Text(f"{kind}, {whence}", style="cyan"))
             for descriptor in texts:
                 branch.add(Text(f"{descriptor.text}  [{descriptor.status}]"))
         trees.append(tree)
     return Group(*trees)
+
+
+def _whence(descriptor: Descriptor) -> str:
+    return f"by {descriptor.llm or 'hand'}" if descriptor.origin is None else f"from {descriptor.origin}"
 
 
 def stats(counts: Mapping[str, Rows]) -> RenderableType:

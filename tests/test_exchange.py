@@ -193,7 +193,8 @@ def test_an_import_stands_beside_what_an_llm_wrote(
 ) -> None:
     descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "2")
     before = rows(database)
-    imported(descgen, write("context.json", {"brush hair": ["a wide green field"]}), "-d", "hmdb51")
+    report = imported(descgen, write("context.json", {"brush hair": ["a wide green field"]}), "-d", "hmdb51")
+    assert f"context, from {report['source']}\n" in descgen("show", "-d", "hmdb51", "-a", "brush_hair").stdout
     assert [row for row in rows(database) if row[7] == "llm"] == before
     built = json.loads(descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "2", "--json").stdout)
     assert (built["cached"], len(rows(database))) == (2, 7)
