@@ -6,6 +6,7 @@ import click
 
 from db.commandline import Commands, Database, database_option
 from descriptor_gen.commands.build import build
+from descriptor_gen.commands.exchange import export_descriptors, import_descriptors
 from descriptor_gen.commands.lint import lint_descriptors
 from descriptor_gen.commands.prompts import prompts
 from descriptor_gen.commands.read import datasets, history, list_actions, llms, show_descriptors, stats
@@ -28,5 +29,18 @@ def descgen(context: click.Context, url: str) -> None:
     context.call_on_close(context.obj.close)
 
 
-for command in (build, lint_descriptors, list_actions, show_descriptors, history, stats, datasets, llms, prompts):
+_COMMANDS = (
+    build,
+    list_actions,
+    show_descriptors,
+    history,
+    stats,
+    lint_descriptors,
+    import_descriptors,
+    export_descriptors,
+    prompts,
+    datasets,
+    llms,
+)
+for command in _COMMANDS:
     descgen.add_command(command)
