@@ -122,6 +122,44 @@ class Descriptor:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A generation with who was asked, and by which template: all of its provenance."""
+
+    generation: Generation
+    llm: LLMIdentity
+    template: Template
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A descriptor as it leaves one database and enters another; `call` is the reply it is from, if an LLM's."""
+
+    action: str
+    kind: str
+    position: int
+    text: str
+    source: DescriptorSource
+    status: DescriptorStatus = "pending"
+    origin: str | None = None
+    call: Call | None = None
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of texts that came from elsewhere.
+
+    Attributes:
+        added: new rows.
+        already: rows that were there before, in use or not.
+        left_out: texts of an LLM whose own other texts are in use here for the same class and kind.
+    """
+
+    added: int
+    already: int
+    left_out: int
+
+
+@dataclass(frozen=True)
 class Prediction:
     """How one video was ranked: (label index, score) of the best classes, and the true label's rank from 1."""
 

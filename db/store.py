@@ -9,17 +9,19 @@ from typing import Any, Self
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
-from db import queries, vocabulary
+from db import queries, transfer, vocabulary
 from db.claims import Claims
 from db.engine import open_engine, sqlite_path, told, write_session
 from db.errors import UsageError, UserError
 from db.records import (
     Action,
+    Added,
     Dataset,
     Descriptor,
     Generation,
     HistoryEntry,
     LLMIdentity,
+    Portable,
     Run,
     Template,
     Written,
@@ -181,6 +183,21 @@ class Store:
         with self._read() as session:
             query = queries.descriptor_query(None, None).with_only_columns(DescriptorRow.kind)
             return list(session.scalars(query.distinct().order_by(DescriptorRow.kind)))
+
+    def portable(self, dataset: Dataset) -> list[Portable]:
+        """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order."""
+        order = {action.name: action.label for action in dataset.actions}
+        with self._read() as session:
+            found = [row for row in transfer.read(session, dataset.stored_as) if row[1].action in order]
+        found.sort(key=lambda row: (order[row[1].action], row[1].kind, transfer.model(row[1]), row[0]))
+        return [item for _, item in found]
+
+    def add_portable(self, dataset: Dataset, items: Sequence[Portable]) -> Added:
+        """Add what is not there yet, in one transaction and in the order given; no row that is there is changed."""
+        self.register(dataset)
+        with self._write() as session:
+            actions = {row.name: row.id for row in queries.actions(session, dataset.stored_as)}
+            return transfer.Import(session, actions).add(items)
 
     def counts(self) -> list[dict[str, Any]]:
         """Return one row for each dataset, kind, LLM, and status of the descriptors in use."""

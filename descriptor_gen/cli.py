@@ -6,6 +6,8 @@ import click
 
 from db.commandline import Commands, Database, database_option
 from descriptor_gen.commands.build import build
+from descriptor_gen.commands.exchange import export_descriptors, import_descriptors
+from descriptor_gen.commands.lint import lint_descriptors
 from descriptor_gen.commands.prompts import prompts
 from descriptor_gen.commands.read import datasets, history, list_actions, llms, show_descriptors, stats
 
@@ -21,10 +23,24 @@ def descgen(context: click.Context, url: str) -> None:
     descgen build --dataset hmdb51 --llm llama     write them (run it again: only what is missing)
     descgen list --dataset hmdb51                  what there is, by class
     descgen show --dataset hmdb51 --action wave    the texts of a class
+    descgen lint --dataset hmdb51                  what is wrong with them
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
 
 
-for command in (build, list_actions, show_descriptors, history, stats, datasets, llms, prompts):
+_COMMANDS = (
+    build,
+    list_actions,
+    show_descriptors,
+    history,
+    stats,
+    lint_descriptors,
+    import_descriptors,
+    export_descriptors,
+    prompts,
+    datasets,
+    llms,
+)
+for command in _COMMANDS:
     descgen.add_command(command)

@@ -20,6 +20,7 @@ from db.errors import UsageError
 from db.records import Dataset, Descriptor, HistoryEntry
 from db.store import Store
 from descriptor_gen.build import BuildReport
+from descriptor_gen.exchange import ImportReport
 from descriptor_gen.llms.registry import Known, known_llms
 from descriptor_gen.plan import Estimate
 from descriptor_gen.prompt import kinds
@@ -52,6 +53,21 @@ def estimate(found: Estimate) -> RenderableType:
         f"{found.dataset}, {found.llm}: {found.cached} cached, {found.calls} calls to make, "
         f"about {found.tokens_in} tokens in and {found.tokens_out} out (estimated; nothing was called)"
     )
+
+
+def import_report(report: ImportReport) -> RenderableType:
+    """Return what an import did not take, all of it, and its one summary line."""
+    lines = [f"refused: {item.key}, item {item.number}: {item.reason}" for item in report.refused]
+    lines += [f"not a class of {report.dataset}: {key}" for key in report.unmapped]
+    if report.without:
+        lines.append(f"no texts for {len(report.without)} classes: {', '.join(report.without)}")
+    if report.left_out:
+        lines.append(f"{report.left_out} left out: here the same LLM has written others for these classes and kinds")
+    lines.append(
+        f"{report.dataset}: {report.added} added, {report.already} there already; {', '.join(report.kinds)} of "
+        f"{report.classes} classes, from {report.source}"
+    )
+    return Text("\n".join(lines))
 
 
 def action_rows(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Rows:
@@ -113,8 +129,8 @@ def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Rend
     trees = []
     for name, of_action in groupby(descriptors, key=lambda descriptor: descriptor.action):
         tree = Tree(Text(f"{name} ({phrases[name]})", style="bold"))
-        for (kind, llm), texts in groupby(of_action, key=lambda descriptor: (descriptor.kind, descriptor.llm)):
-            branch = tree.add(Text(f"{kind}, by {llm or 'hand'}", style="cyan"))
+        for (kind, whence), texts in groupby(of_action, key=lambda descriptor: (descriptor.kind, _whence(descriptor))):
+            branch = tree.add(Text(f"{kind}, {whence}", style="cyan"))
             for descriptor in texts:
                 branch.add(Text(f"{descriptor.text}  [{descriptor.status}]"))
         trees.append(tree)
@@ -150,6 +166,10 @@ def raw_replies(entries: Sequence[HistoryEntry]) -> RenderableType:
             if entry.in_use
         )
     )
+
+
+def _whence(descriptor: Descriptor) -> str:
+    return f"by {descriptor.llm or 'hand'}" if descriptor.origin is None else f"from {descriptor.origin}"
 
 
 def stats(counts: Mapping[str, Rows]) -> RenderableType:

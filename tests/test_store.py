@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from sqlalchemy import create_engine, text
 
 from db.engine import open_engine
 from db.errors import UsageError, UserError
+from db.records import Added
 from db.schema import HEAD, Base
 from db.store import Store
 
@@ -134,4 +136,7 @@ def test_postgresql_takes_the_same_road() -> None:
         assert (report.generated, report.cached) == (generated, cached)
     assert len(store.descriptors(dataset)) == 3 * 51
     assert store.counts()[0]["actions"] == 51
+    assert store.add_portable(dataset, store.portable(dataset)) == Added(added=0, already=3 * 51, left_out=0)
+    there = replace(store.portable(dataset)[0], source="import", origin="a.json sha256:0", call=None)
+    assert store.add_portable(dataset, [there, there]) == Added(added=2, already=0, left_out=0)
     store.close()

@@ -1,0 +1,78 @@
+"""How CLIP cuts a text into tokens, without torch: what of it the text encoder reads, and what is lost."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from db.errors import UserError
+
+CONTEXT_LENGTH = 77  # of every CLIP model that OpenAI published
+_START_AND_END = 2
+
+
+def token_count(text: str) -> int:
+    """Return how many tokens CLIP makes of a text, those of start and end included."""
+    return _START_AND_END + sum(map(_tokens_of_word, _cleaned(text).split(" ")))
+
+
+def fits(text: str, context_length: int = CONTEXT_LENGTH) -> bool:
+    """Tell whether CLIP reads all of a text."""
+    # A token is at least one character that is not space, so the tokenizer is needed for few texts. Not so
+    # beyond ASCII, where a character may be several tokens.
+    if text.isascii() and len(text) - text.count(" ") + _START_AND_END <= context_length:
+        return True
+    return token_count(text) <= context_length
+
+
+def split(text: str, context_length: int = CONTEXT_LENGTH) -> tuple[str, str]:
+    """Return what CLIP reads of a text, and what is cut, both in lower case as CLIP has them.
+
+    A word of which only the beginning fits is counted with what is cut.
+    """
+    words = _cleaned(text).split(" ")
+    ends = accumulate(map(_tokens_of_word, words), initial=_START_AND_END)
+    read = sum(end <= context_length for end in ends) - 1
+    return " ".join(words[:read]), " ".join(words[read:])
+
+
+def is_word(word: str) -> bool:
+    """Tell whether a lower-case word is a token of its own: the 40,000 or so that are common in captions."""
+    return f"{word}</w>" in _tokenizer().encoder
+
+
+def _cleaned(text: str) -> str:
+    if text.isascii() and text.isprintable() and "&" not in text:  # nothing to mend; ftfy takes long to find that out
+        return " ".join(text.split()).lower()
+    module = _module()
+    return str(module.whitespace_clean(module.basic_clean(text)).lower())
+
+
+@lru_cache(maxsize=2**16)
+def _tokens_of_word(word: str) -> int:
+    tokenizer = _tokenizer()  # its own `encode` would clean a second time
+    parts = (part.encode() for part in tokenizer.pat.findall(word))
+    return sum(len(tokenizer.bpe("".join(map(tokenizer.byte_encoder.get, part))).split(" ")) for part in parts)
+
+
+@cache
+def _tokenizer() -> Any:
+    return _module().SimpleTokenizer()
+
+
+@cache
+def _module() -> Any:
+    """Return openai-clip's tokenizer, loaded from its file: importing the package itself would import torch."""
+    package = find_spec("clip")
+    if package is None or not package.submodule_search_locations:
+        raise UserError("Counting tokens needs the package openai-clip. Install it with: pip install openai-clip")
+    file = Path(package.submodule_search_locations[0]) / "simple_tokenizer.py"
+    spec = spec_from_file_location("descriptor_gen._clip_simple_tokenizer", file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"The package openai-clip has no tokenizer at {file}")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,63 @@
+"""Parquet in the layout of a Hugging Face dataset: a folder with a data file and a card. Needs pyarrow, an extra."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from db.errors import UserError
+from db.records import Dataset
+from descriptor_gen.provenance import ShapeError, dataset_document, read_dataset
+
+_DATA = Path("data") / "train-00000-of-00001.parquet"
+_NUMBERS = ("label", "position")
+_CLASSES = b"descgen"  # the key of the classes in the file's own metadata
+
+
+def file_of(path: Path) -> Path:
+    """Return the data file of an exported folder; a path that is no folder is itself."""
+    return path / _DATA if path.is_dir() else path
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UserError("Parquet needs pyarrow. Run: pip install 'descgen-recognize[parquet]'") from error
+    return pyarrow
+
+
+def write(folder: Path, rows: Sequence[Mapping[str, Any]], *, dataset: Dataset, card: str) -> None:
+    """Write the folder.
+
+    Raises:
+        UserError: pyarrow is not installed, or the folder holds something else.
+    """
+    pyarrow = _pyarrow()
+    if folder.exists() and not (folder / _DATA).is_file() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds other files. Give --output a new folder")
+    types = {name: pyarrow.int64() if name in _NUMBERS else pyarrow.string() for name in rows[0]}
+    classes = json.dumps(dataset_document(dataset), ensure_ascii=False).encode()
+    schema = pyarrow.schema(list(types.items()), metadata={_CLASSES: classes})
+    (folder / _DATA).parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema=schema), folder / _DATA)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def read(data: bytes) -> tuple[list[dict[str, Any]], Dataset | None]:
+    """Return the rows of a data file, and the dataset that it brings along.
+
+    Raises:
+        UserError: pyarrow is not installed.
+        ShapeError: it is not Parquet.
+    """
+    pyarrow = _pyarrow()
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(data))
+    except pyarrow.ArrowInvalid as error:
+        raise ShapeError(f"is not Parquet: {error}") from error
+    classes = (table.schema.metadata or {}).get(_CLASSES)
+    return table.to_pylist(), read_dataset(json.loads(classes)) if classes else None
