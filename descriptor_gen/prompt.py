@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Prompt:
     examples: Sequence[tuple[str, Mapping[str, Any]]]
     jinja: JinjaTemplate
     origin: str
+    _openings: dict[str, tuple[Message, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -55,15 +56,23 @@ class Prompt:
         Raises:
             UserError: the template cannot be rendered with this action.
         """
-        shared = {"dataset": dataset, "kind": self.kind}
-        messages: list[Message] = [{"role": "system", "content": self._block("system", shared)}]
-        for phrase, reply in self.examples:
-            question = self._block("user", {**shared, "action": phrase, "name": phrase})
-            messages.append({"role": "user", "content": question})
-            messages.append({"role": "assistant", "content": json.dumps(reply, ensure_ascii=False)})
-        question = self._block("user", {**shared, "action": action.phrase, "name": action.name})
-        messages.append({"role": "user", "content": question})
-        return Request(tuple(messages), self.output_schema, self.max_tokens)
+        question = self._question(action.phrase, action.name, dataset)
+        return Request((*self._opening(dataset), question), self.output_schema, self.max_tokens)
+
+    def _opening(self, dataset: str) -> tuple[Message, ...]:
+        """Return what every conversation about a dataset begins with: the system message and the examples."""
+        if dataset not in self._openings:
+            shared = {"dataset": dataset, "kind": self.kind}
+            messages: list[Message] = [{"role": "system", "content": self._block("system", shared)}]
+            for phrase, reply in self.examples:
+                messages.append(self._question(phrase, phrase, dataset))
+                messages.append({"role": "assistant", "content": json.dumps(reply, ensure_ascii=False)})
+            self._openings[dataset] = tuple(messages)
+        return self._openings[dataset]
+
+    def _question(self, phrase: str, name: str, dataset: str) -> Message:
+        variables = {"dataset": dataset, "kind": self.kind, "action": phrase, "name": name}
+        return {"role": "user", "content": self._block("user", variables)}
 
     def _block(self, name: str, variables: Mapping[str, str]) -> str:
         try:
@@ -91,6 +100,8 @@ def load_prompts(names: Sequence[str], *, own: Sequence[Prompt] = ()) -> list[Pr
     Raises:
         UsageError: there is no such kind.
     """
+    if not kinds():
+        raise UserError(f"The package prompts in {files('prompts')} is not ours: it holds no templates")
     mine = {prompt.kind: prompt for prompt in own}
     known = sorted({*kinds(), *mine})
     unknown = [name for name in names if name not in known]
