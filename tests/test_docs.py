@@ -47,6 +47,11 @@ def inside(name: str, command: click.Command) -> Iterator[tuple[str, click.Comma
         yield from inside(f"{name} {part}", subcommand)
 
 
+def test_no_place_is_left_to_be_filled_in() -> None:
+    for document in DOCUMENTS:
+        assert "@@" not in document.read_text(), document
+
+
 def test_every_command_has_help_and_is_in_the_documents() -> None:
     readme, documents = DOCUMENTS[0].read_text(), "".join(document.read_text() for document in DOCUMENTS)
     for program, group in PROGRAMS.items():
