@@ -65,7 +65,7 @@ class _Place(NamedTuple):
 
     action_id: int
     kind: str
-    llm: LLMIdentity
+    model: str
     sample: int
 
 
@@ -94,8 +94,7 @@ class Import:
         for row, key, sample, llm in self._session.execute(query):
             self._there.add((row.action_id, row.kind, row.position, row.text, row.source, _content(row.origin), key))
             if llm and row.superseded_at is None:
-                identity = LLMIdentity(llm.provider, llm.model, llm.revision)
-                self._in_use[_Place(row.action_id, row.kind, identity, sample)].add(key)
+                self._in_use[_Place(row.action_id, row.kind, llm.model, sample)].add(key)
 
     def add(self, items: Sequence[Portable]) -> Added:
         """Add what is not there yet."""
@@ -124,7 +123,7 @@ class Import:
     def _taken(self, call: Call, action_id: int, kind: str) -> bool:
         """Return whether the same LLM's own reply stands here, to another prompt or another one to the same."""
         key = call.generation.cache_key
-        in_use = self._in_use.get(_Place(action_id, kind, call.llm, call.generation.sample), set())
+        in_use = self._in_use.get(_Place(action_id, kind, call.llm.model, call.generation.sample), set())
         return bool(in_use - {key}) or self._replies.get(key, call.generation.reply) != call.generation.reply
 
     def _row(self, item: Portable, action_id: int) -> DescriptorRow:

@@ -16,6 +16,7 @@ from db.records import Action, Dataset
 _TABLES = ("ucf101", "hmdb51", "kinetics600")
 _SUBSETS = {f"kinetics600-zs{n}": "kinetics600" for n in (1, 2, 3)}  # Chen & Huang, ICCV 2021: 3 x 160 classes
 _ALIASES = {"k600": "kinetics600"} | {f"k600-zs{n}": f"kinetics600-zs{n}" for n in (1, 2, 3)}
+_TEAR_SPELLING = {"HandstandPushups": "HandStandPushups"}  # as in the names of the class's files
 
 BUILT_IN: tuple[str, ...] = (*_TABLES, *_SUBSETS)
 
@@ -104,3 +105,11 @@ def phrase_of(label: str) -> str:
     """Return a label as a readable lower-case phrase: `ApplyEyeMakeup`, `apply_eye_makeup` -> `apply eye makeup`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", label)
     return re.sub(r"[\s_-]+", " ", words).strip().lower()
+
+
+def tear_name(dataset: Dataset, action: Action) -> str:
+    """Return TEAR's class string: UCF101 names split before each capital, Kinetics in lower case, no underscores."""
+    if dataset.stored_as == "ucf101":
+        return " ".join(re.findall("[A-Z][^A-Z]*", _TEAR_SPELLING.get(action.name, action.name)))
+    name = action.name.replace("_", " ")
+    return name.lower() if dataset.stored_as == "kinetics600" else name

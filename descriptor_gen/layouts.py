@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ import yaml
 from db.errors import UserError
 from db.records import Action, Dataset, Portable
 from db.store import Store
+from db.vocabulary import tear_name
 from descriptor_gen import parquet
 from descriptor_gen.formats import VERSION
 from descriptor_gen.provenance import call_document, export_document
 
 _TEAR_KINDS = ("decomposition", "description", "context")  # the order in its *_all.json
-_TEAR_NAMES = {"HandstandPushups": "Hand Stand Pushups"}  # UCF101 spells its files otherwise than its folder
 Layout = Callable[[Dataset, Sequence[Portable]], str]
 
 
@@ -121,13 +120,6 @@ def as_tear(dataset: Dataset, items: Sequence[Portable]) -> str:
 
 def _tear_place(kind: str) -> tuple[int, str]:
     return (_TEAR_KINDS.index(kind) if kind in _TEAR_KINDS else len(_TEAR_KINDS), kind)
-
-
-def tear_name(dataset: Dataset, action: Action) -> str:
-    """Return the class string of TEAR's published files: UCF101 split before each capital, no underscores elsewhere."""
-    if dataset.stored_as != "ucf101":
-        return action.name.replace("_", " ")
-    return _TEAR_NAMES.get(action.name) or " ".join(re.findall("[A-Z][^A-Z]*", action.name))
 
 
 TEXTS: dict[str, Layout] = {"json": as_json, "csv": as_csv, "tear": as_tear}

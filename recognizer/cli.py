@@ -42,7 +42,9 @@ encoder_option = click.option(
 kind_option = click.option(
     "--kind", "-k", "kinds", multiple=True, metavar="KIND", help="Descriptor kind. [all there are]"
 )
-llm_option = click.option("--llm", "-l", metavar="NAME", help="Descriptors of one LLM, by part of its name.")
+llm_option = click.option(
+    "--llm", "-l", metavar="NAME", help="Descriptors of one LLM or imported file, by part of its name."
+)
 status_option = click.option(
     "--status",
     type=click.Choice(list(_STATUSES)),

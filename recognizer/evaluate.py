@@ -39,7 +39,8 @@ class Choice:
     Attributes:
         kinds: descriptor kinds; None is all that there are.
         statuses: review statuses.
-        llm: part of the name of the model that wrote them; None where only one did.
+        llm: part of the name of the model, or of the imported file, that they are from; None where there is one.
+            Texts that a person wrote are always taken.
     """
 
     kinds: tuple[str, ...] | None = None
@@ -62,24 +63,39 @@ class Settings:
 
 
 def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
-    """Return the descriptors of a choice: at least one of each kind for every class, all by one LLM.
+    """Return the descriptors of a choice: at least one of each kind for every class, all from one source.
 
     Raises:
-        UserError: there are none, some are missing, or several LLMs wrote and none is chosen.
+        UserError: there are none, some are missing, or they are of several LLMs or files and none is chosen.
     """
     everything = store.descriptors(dataset, statuses=choice.statuses)
     found = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
-    writers = sorted({descriptor.llm for descriptor in found if descriptor.llm})
     if choice.llm:
-        writers = [writer for writer in writers if choice.llm.lower() in writer.lower()]
-        found = [descriptor for descriptor in found if descriptor.llm in writers]
-    if len(writers) > 1:
-        raise UserError(
-            f"Descriptors of several LLMs: {', '.join(writers)}. Choose one with --llm, by part of its name"
-        )
+        found = [d for d in found if (wrote := writer(d)) is None or choice.llm.lower() in wrote.lower()]
+    _refuse_mixtures(found)
     kinds = choice.kinds or sorted({descriptor.kind for descriptor in found})
     _refuse_gaps(dataset, choice, kinds, found, there=sorted({descriptor.kind for descriptor in everything}))
     return found
+
+
+def writer(descriptor: Descriptor) -> str | None:
+    """Return the model, or the imported file, that a descriptor is from; None where a person wrote it."""
+    return descriptor.llm or descriptor.origin
+
+
+def _refuse_mixtures(found: Sequence[Descriptor]) -> None:
+    """Refuse texts of several models, or of several files for one kind: what they gain could be told of neither."""
+    models = {descriptor.llm or "an import" for descriptor in found if writer(descriptor)}
+    files: dict[str, set[str]] = {}
+    for descriptor in found:
+        if descriptor.origin and not descriptor.llm:
+            files.setdefault(descriptor.kind, set()).add(descriptor.origin)
+    mixed = sorted({name for of_kind in files.values() if len(of_kind) > 1 for name in of_kind})
+    if len(models) > 1 or mixed:
+        names = mixed if len(models) == 1 else sorted({wrote for d in found if (wrote := writer(d))})
+        raise UserError(
+            f"Descriptors of several sources: {', '.join(names)}. Choose one with --llm, by part of its name"
+        )
 
 
 def _refuse_gaps(
@@ -253,7 +269,7 @@ def _settings(
         "ignored": dict(videos.ignored),
         "kinds": sorted({d.kind for d in descriptors}),
         "statuses": dict(Counter(d.status for d in descriptors)),
-        "llms": sorted({d.llm or d.source for d in descriptors}),
+        "llms": sorted({writer(d) or d.source for d in descriptors}),
         "texts_cut": ensemble.cut,
         "context_length": encoder.context_length,
         "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],

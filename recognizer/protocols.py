@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from db.errors import UsageError
 from db.records import Action, Dataset
+from db.vocabulary import tear_name
 from recognizer.encoders import Preprocessing
 
 # The templates in TEAR's arithmetic (arXiv 2408.16412), first published with ActionCLIP: constants of the method,
@@ -30,9 +30,6 @@ TEAR_TEMPLATES = (
     "The man is  {}",
     "The woman is  {}",
 )
-
-
-_TEAR_SPELLING = {"HandstandPushups": "HandStandPushups"}  # as in the names of the class's files
 
 
 @dataclass(frozen=True)
@@ -60,14 +57,6 @@ def _phrase(_dataset: Dataset, action: Action) -> str:
     return action.phrase
 
 
-def tear_label(dataset: Dataset, action: Action) -> str:
-    """Return TEAR's class string: UCF101 names split before each capital, Kinetics in lower case, no underscores."""
-    if dataset.stored_as == "ucf101":
-        return " ".join(re.findall("[A-Z][^A-Z]*", _TEAR_SPELLING.get(action.name, action.name)))
-    name = action.name.replace("_", " ")
-    return name.lower() if dataset.stored_as == "kinetics600" else name
-
-
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
@@ -82,7 +71,7 @@ PROTOCOLS = {
         Protocol(
             name="tear",
             about="TEAR's arithmetic: its class strings, its 16 templates around every text, resize 256 and crop 224",
-            label_text=tear_label,
+            label_text=tear_name,
             label_templates=TEAR_TEMPLATES,
             descriptor_templates=TEAR_TEMPLATES,
             preprocessing="tear",

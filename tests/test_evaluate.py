@@ -176,7 +176,7 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
     descgen("build", "-d", balls, "-k", "context")
     mixed = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake")
     assert mixed.exit_code == 1
-    assert "several LLMs: fake, other. Choose one with --llm" in mixed.stderr
+    assert "several sources: fake, other. Choose one with --llm" in mixed.stderr
     run = json.loads(recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", "--llm", "other", "--json").stdout)
     assert (run["settings"]["llms"], len(run["descriptor_ids"])) == (["other"], 9)
 
@@ -202,6 +202,25 @@ def test_wrong_use_is_told(
     assert result.exit_code == code
     assert said in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_imported_texts_are_not_mixed_with_those_of_a_model(
+    descgen: Run, recognize: Run, llm: FakeLLM, balls: Path, tmp_path: Path
+) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    for author in ("ann", "bob"):
+        file = tmp_path / f"{author}_context.json"
+        file.write_text(json.dumps({name: [f"a {name.split('_')[0]} thing of {author}"] for name in COLOURS}))
+        assert descgen("import", file, "-d", "balls", "-k", "context").exit_code == 0
+    evaluated = ("eval", "-d", "balls", "--root", balls, "-e", "fake")
+    mixed = recognize(*evaluated)
+    assert mixed.exit_code == 1
+    assert "several sources: ann_context.json" in mixed.stderr
+    assert recognize(*evaluated, "--llm", "context").exit_code == 1  # both files
+    run = json.loads(recognize(*evaluated, "--llm", "bob", "--json").stdout)
+    assert len(run["descriptor_ids"]) == 3
+    assert run["settings"]["llms"][0].startswith("bob_context.json")
+    assert len(json.loads(recognize(*evaluated, "--llm", "fake", "--json").stdout)["descriptor_ids"]) == 9
 
 
 def test_videos_are_looked_for_where_people_put_them(

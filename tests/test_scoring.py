@@ -11,9 +11,9 @@ from torch import Tensor
 
 from db.errors import UsageError
 from db.records import Action, Dataset, Descriptor
-from db.vocabulary import load
+from db.vocabulary import load, tear_name
 from recognizer.ensemble import build_ensemble
-from recognizer.protocols import PROTOCOLS, TEAR_TEMPLATES, tear_label
+from recognizer.protocols import PROTOCOLS, TEAR_TEMPLATES
 from recognizer.scoring import class_weights, mean, method_of
 from tests.conftest import FakeEncoder
 
@@ -97,13 +97,13 @@ def test_texts_over_the_limit_are_named(fake_encoder: FakeEncoder) -> None:
     ],
 )
 def test_tears_class_strings(of: str, name: str, label: str) -> None:
-    assert tear_label(Dataset(of, (), stored_as=of), Action(0, name, "x")) == label
+    assert tear_name(Dataset(of, (), stored_as=of), Action(0, name, "x")) == label
 
 
 @pytest.mark.parametrize(("name", "file"), [("ucf101", "ucf101_all"), ("hmdb51", "hmdb51_all")])
 def test_tears_class_strings_are_the_keys_of_its_files(shared: Path, name: str, file: str) -> None:
     keys = json.loads((shared / "reference" / "descriptors" / "tear" / f"{file}.json").read_text()).keys()
-    assert {tear_label(load(name), action) for action in load(name).actions} == set(keys)
+    assert {tear_name(load(name), action) for action in load(name).actions} == set(keys)
 
 
 def test_the_templates_are_those_of_the_method(shared: object) -> None:
