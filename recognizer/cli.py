@@ -117,8 +117,8 @@ def evaluate_videos(
     as_json: bool,
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
+    from encoders import open_encoder
     from recognizer.datasets import find_videos
-    from recognizer.encoders import open_encoder
     from recognizer.evaluate import Choice, Settings, choose_descriptors, evaluate
     from recognizer.report import run_report
     from recognizer.scoring import method_of
@@ -178,7 +178,7 @@ def predict_videos(
     as_json: bool,
 ) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
-    from recognizer.encoders import open_encoder
+    from encoders import open_encoder
     from recognizer.evaluate import Choice, Settings, descriptors_digest
     from recognizer.predict import clips_below, predict
     from recognizer.report import ranking_report

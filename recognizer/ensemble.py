@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from db.records import Dataset, Descriptor
-from recognizer.encoders import Encoder
+from encoders import Encoder
 from recognizer.protocols import Protocol
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from db.errors import UserError
 from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
+from encoders import Encoder
 from recognizer.datasets import Video, VideoList
-from recognizer.encoders import Encoder
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.features import Features, embed_videos
 from recognizer.metrics import accuracy, ranks

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from encoders import Encoder, Preprocessing
 from recognizer.datasets import Video
-from recognizer.encoders import Encoder, Preprocessing
 from recognizer.frames import UnreadableVideo, read_frames
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 
 from db.errors import UserError
 from db.records import Dataset, Descriptor
+from encoders import Encoder
 from recognizer.datasets import Video
-from recognizer.encoders import Encoder
 from recognizer.ensemble import build_ensemble
 from recognizer.evaluate import Progress, Settings
 from recognizer.features import embed_videos

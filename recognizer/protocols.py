@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from db.errors import UsageError
 from db.records import Action, Dataset
 from db.vocabulary import tear_name
-from recognizer.encoders import Preprocessing
+from encoders import Preprocessing
 
 # The templates in TEAR's arithmetic (arXiv 2408.16412), first published with ActionCLIP: constants of the method,
 # odd spaces included.

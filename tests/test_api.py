@@ -125,7 +125,7 @@ def test_a_storm_of_rate_limits_fails_no_class(build: Build, server: ChatServer)
     assert (report["generated"], report["failed"], len(server.paid)) == (12, 0, 12)
 
 
-@pytest.mark.parametrize("value", ["7200", formatdate(time.time() + 7200, usegmt=True)])
+@pytest.mark.parametrize("value", ["7200", formatdate(time.time() + 7200, usegmt=True)], ids=["seconds", "date"])
 def test_a_server_that_wants_a_long_rest_ends_the_build_at_once(build: Build, server: ChatServer, value: str) -> None:
     server.otherwise = lambda body: Answer(429, headers={"Retry-After": value})
     report = build()

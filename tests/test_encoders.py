@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from db.errors import UsageError, UserError
-from recognizer.encoders import OPENAI_CLIP, Encoder, open_encoder
+from encoders import OPENAI_CLIP, Encoder, open_encoder
 from tests.encoder_fixtures import SIZE, WIDTH, tiny_clip, word_tokenizer
 
 TEXTS = ["riding a bike", "a photo of a dog"]
@@ -52,7 +52,7 @@ def message(name: str, error: type[UserError] = UserError) -> str:
 
 def test_names_and_errors_need_no_heavy_import() -> None:
     code = (
-        "import sys, recognizer.encoders as e\n"
+        "import sys, encoders as e\n"
         "try: e.open_encoder('ViT-B/17')\n"
         "except e.UsageError: print(sorted({'torch', 'numpy', 'clip', 'transformers'} & set(sys.modules)))"
     )
@@ -413,7 +413,7 @@ def test_objects_refuses_other_weights(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_frame_vector_is_the_centred_root_of_the_posterior() -> None:
-    from recognizer.encoders.objects import frame_vectors
+    from encoders.objects import frame_vectors
 
     posterior = torch.tensor([[0.64, 0.36, 0.0]])
     expected = torch.tensor([[0.8, 0.6, 0.0]]) - 1.4 / 3
@@ -421,7 +421,7 @@ def test_the_frame_vector_is_the_centred_root_of_the_posterior() -> None:
 
 
 def test_the_text_vector_keeps_the_nearest_objects() -> None:
-    from recognizer.encoders.objects import KEPT, text_vectors
+    from encoders.objects import KEPT, text_vectors
 
     names = normalize(torch.randn(1000, 384, generator=torch.manual_seed(0)), dim=-1)
     vectors = text_vectors(names[:3], names)

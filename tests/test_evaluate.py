@@ -46,7 +46,7 @@ def balls(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def encoder(monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
     """The encoder that every `--encoder fake` opens."""
-    from recognizer import encoders
+    import encoders
 
     real, fake = encoders.open_encoder, ColourEncoder()
     monkeypatch.setattr(encoders, "open_encoder", lambda name: fake if name == "fake" else real(name))

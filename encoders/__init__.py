@@ -1,4 +1,4 @@
-"""Dual encoders: frames and texts in one space. One narrow seam; models load only when one is opened."""
+"""Encoders of texts, and dual ones: frames and texts in one space. One narrow seam; models load only when opened."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Preprocessing = Literal["own", "tear"]
 
 
-class Encoder(Protocol):
-    """An image tower and a text tower that share one space of width D.
+class TextEncoder(Protocol):
+    """A text tower.
 
     Attributes:
         id: the name it was opened by, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`.
@@ -31,6 +31,18 @@ class Encoder(Protocol):
     width: int
     context_length: int
 
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return the embeddings [K, D] of texts; float32 on the CPU, not normalised. Too long texts are cut."""
+        ...
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's length in tokens, start and end included, before any cut."""
+        ...
+
+
+class Encoder(TextEncoder, Protocol):
+    """An image tower and a text tower that share one space of width D."""
+
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         """Return frames [T, H, W, 3] (RGB, 0..255) as the image tower's input, float32 [T, 3, S, S].
 
@@ -41,14 +53,6 @@ class Encoder(Protocol):
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
         """Return the embeddings [N, D] of preprocessed frames [N, 3, S, S]; float32 on the CPU, not normalised."""
-        ...
-
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return the embeddings [K, D] of texts; float32 on the CPU, not normalised. Too long texts are cut."""
-        ...
-
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Return each text's length in tokens, start and end included, before any cut."""
         ...
 
 
@@ -82,26 +86,40 @@ def open_encoder(name: str) -> Encoder:
     raise UsageError(_unknown(name))
 
 
+def open_text_encoder(name: str) -> TextEncoder:
+    """Open what turns texts alone into vectors: `minilm` (bundled), or the text tower of any encoder.
+
+    Raises:
+        UsageError: nothing goes by that name.
+        UserError: its weights are not here and cannot be fetched, or cannot be read.
+    """
+    if name != "minilm":
+        return open_encoder(name)
+    from encoders.minilm import MiniLM
+
+    return MiniLM.bundled()
+
+
 def _open_objects(_name: str) -> Encoder:
-    from recognizer.encoders.objects import Objects
+    from encoders.objects import Objects
 
     return Objects.bundled()
 
 
 def _open_published(name: str) -> Encoder:
-    from recognizer.encoders.openai_clip import OpenAIClip
+    from encoders.openai_clip import OpenAIClip
 
     return OpenAIClip.published(name)
 
 
 def _open_file(name: str) -> Encoder:
-    from recognizer.encoders.openai_clip import OpenAIClip
+    from encoders.openai_clip import OpenAIClip
 
     return OpenAIClip.from_file(Path(name).expanduser(), id=name)
 
 
 def _open_transformers(name: str) -> Encoder:
-    from recognizer.encoders.hub import open_dual_encoder
+    from encoders.hub import open_dual_encoder
 
     return open_dual_encoder(name)
 

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from db.errors import UserError
-from recognizer.encoders.forward import best_device, encode_frames_in_batches, encode_in_batches
-from recognizer.encoders.pixels import Transform, tear_transform, transform_frames
-from recognizer.encoders.weights import sha256_of
+from encoders.forward import best_device, encode_frames_in_batches, encode_in_batches
+from encoders.pixels import Transform, tear_transform, transform_frames
+from encoders.weights import sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from recognizer.encoders import Preprocessing
+    from encoders import Preprocessing
 
 # clip.clip._transform; the same for all published models
 MEAN = (0.48145466, 0.4578275, 0.40821073)

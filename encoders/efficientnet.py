@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recognizer.encoders.forward import best_device
-from recognizer.encoders.weights import package_file
+from encoders.forward import best_device
+from encoders.weights import package_file
 
 SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 SIZE = 260

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from db.errors import UserError
-from recognizer.encoders.forward import encode_frames_in_batches, encode_in_batches
-from recognizer.encoders.pixels import Transform, tear_transform, transform_frames
+from encoders.forward import encode_frames_in_batches, encode_in_batches
+from encoders.pixels import Transform, tear_transform, transform_frames
 
 if TYPE_CHECKING:
-    from recognizer.encoders import Preprocessing
+    from encoders import Preprocessing
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from recognizer.encoders.forward import best_device, encode_in_batches
-from recognizer.encoders.hub import quiet_transformers
-from recognizer.encoders.weights import package_file
+from encoders.forward import best_device, encode_in_batches
+from encoders.hub import quiet_transformers
+from encoders.weights import package_file
 
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WIDTH = 384
@@ -19,7 +19,12 @@ CONTEXT_LENGTH = 256  # sentence_bert_config.json: trained so, though there are 
 
 
 class MiniLM:
-    """Sentences to unit vectors of width 384."""
+    """The encoder `minilm`: sentences to unit vectors; see the protocol `TextEncoder`."""
+
+    id = "minilm"
+    revision = SHA256
+    width = WIDTH
+    context_length = CONTEXT_LENGTH
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model = model
@@ -34,11 +39,11 @@ class MiniLM:
             model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval().to(best_device())
             return cls(model, AutoTokenizer.from_pretrained(folder))
 
-    def encode(self, texts: Sequence[str]) -> Tensor:
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, 384] of texts, unit norm; float32 on the CPU."""
         # Neighbours of one length waste no work on padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        encoded = encode_in_batches([texts[index] for index in order], self._encode, width=WIDTH, size=64)
+        encoded = encode_in_batches([texts[index] for index in order], self._encode, width=self.width, size=64)
         result = torch.empty_like(encoded)
         result[order] = encoded
         return result

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from recognizer.encoders import efficientnet, minilm
-from recognizer.encoders.forward import encode_frames_in_batches
-from recognizer.encoders.minilm import MiniLM
-from recognizer.encoders.pixels import Transform, frame_transform, tear_transform, transform_frames
+from encoders import efficientnet, minilm
+from encoders.forward import encode_frames_in_batches
+from encoders.minilm import MiniLM
+from encoders.pixels import Transform, frame_transform, tear_transform, transform_frames
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from recognizer.encoders import Preprocessing
+    from encoders import Preprocessing
 
 OBJECTS = 1000
 KEPT = 50  # objects that describe a text
@@ -66,7 +66,7 @@ class Objects:
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the object vectors [K, 1000] of texts."""
-        return text_vectors(self._sentences.encode(texts), self._names)
+        return text_vectors(self._sentences.encode_texts(texts), self._names)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return the length of each text in tokens, start and end included."""
@@ -77,7 +77,7 @@ class Objects:
         """Embeddings [1000, 384] of ImageNet's class names; only texts need them."""
         from torchvision.models._meta import _IMAGENET_CATEGORIES
 
-        return self._sentences.encode(_IMAGENET_CATEGORIES)
+        return self._sentences.encode_texts(_IMAGENET_CATEGORIES)
 
 
 def frame_vectors(logits: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from db.errors import UserError
-from recognizer.encoders.forward import best_device
-from recognizer.encoders.transformers import DualEncoder, not_dual
-from recognizer.encoders.weights import sha256_of_files
+from encoders.forward import best_device
+from encoders.transformers import DualEncoder, not_dual
+from encoders.weights import sha256_of_files
 
 _PATIENCE_SECONDS = 10.0  # for the hub to answer at all
 # what determines an embedding: weights, configuration, tokenizer, image processor
