@@ -1,0 +1,1 @@
+"""The commands of recognize, a module for each thing people do."""

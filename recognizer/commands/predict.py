@@ -1,0 +1,99 @@
+"""`recognize predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from db import vocabulary
+from db.commandline import Database, console, json_option, notes, print_json, progress, resolve
+from db.errors import UsageError, UserError
+from db.records import Dataset, Descriptor
+from db.store import Store
+from recognizer.commands.options import (
+    LISTED,
+    STATUSES,
+    encoder_option,
+    frames_option,
+    kind_option,
+    llm_option,
+    protocol_option,
+    status_option,
+)
+
+if TYPE_CHECKING:
+    from recognizer.evaluate import Choice
+
+
+@click.command("predict")
+@click.argument("videos", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="VIDEO...")
+@click.option("--dataset", "-d", metavar="NAME|PATH", help=f"Its classes and descriptors: {LISTED}, or your own.")
+@click.option("--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A text file of classes.")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show for a video.")
+@encoder_option
+@protocol_option
+@kind_option
+@llm_option
+@status_option
+@frames_option
+@json_option
+@click.pass_obj
+def predict_videos(
+    database: Database,
+    videos: tuple[Path, ...],
+    dataset: str | None,
+    labels: Path | None,
+    top: int,
+    encoder: str,
+    protocol: str,
+    kinds: tuple[str, ...],
+    llm: str | None,
+    status: str,
+    frames: int,
+    as_json: bool,
+) -> None:
+    """Rank the classes for videos: files, folders of videos, or folders of frames."""
+    from encoders import open_encoder
+    from recognizer.evaluate import Choice, Settings, descriptors_digest
+    from recognizer.predict import clips_below, predict
+    from recognizer.report import ranking_report
+
+    if (dataset is None) == (labels is None):
+        raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
+    if labels:
+        actions, descriptors = vocabulary.from_path(labels), []
+    else:
+        store = database.existing_or_empty
+        actions = resolve(store, dataset or "")
+        descriptors = _descriptors_if_any(store, actions, Choice(kinds or None, STATUSES[status], llm))
+    clips = clips_below(videos)
+    settings = Settings(encoder=encoder, protocol=protocol, frames=frames)
+    with progress(f"{actions.name}, {encoder}", "videos") as advance:
+        rankings = predict(
+            actions, clips, descriptors, open_encoder(encoder), settings=settings, top=top, on_progress=advance
+        )
+    used = {
+        "dataset": actions.name,
+        "protocol": protocol,
+        "encoder": encoder,
+        "method": settings.method,
+        "frames": frames,
+        "descriptors": len(descriptors),
+        "descriptors_sha256": descriptors_digest(descriptors),
+    }
+    report = {"settings": used, "rankings": rankings}
+    print_json(report) if as_json else console.print(ranking_report(actions, rankings, descriptors, used))
+    if all(ranking.unreadable for ranking in rankings):
+        raise UserError("None of the videos can be read")
+
+
+def _descriptors_if_any(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
+    """Return the chosen descriptors; where there are none of any sort, say so and go by labels alone."""
+    from recognizer.evaluate import choose_descriptors
+
+    if store.descriptors(dataset):
+        return choose_descriptors(store, dataset, choice)
+    notes.print(f"By labels alone: no descriptors for {dataset.name} yet (descgen build --dataset {dataset.name})")
+    return []
