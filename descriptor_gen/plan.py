@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from db.records import Action, Dataset
-from descriptor_gen.llms import LLM, Message, Request
+from descriptor_gen.llms import LLM, Message, Priced, Request
 from descriptor_gen.prompt import Prompt
 
 KEY_VERSION = 1
@@ -27,6 +27,7 @@ class Options:
         max_tokens: cut replies off here instead of where the template says.
         attempts: calls for one reply, the first included; an invalid reply is told what is wrong with it.
         refresh: write anew what is cached; the old replies stay as history.
+        rivals: by action name, the phrases of the actions it is compared with; for prompts that compare.
     """
 
     actions: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Options:
     max_tokens: int | None = None
     attempts: int = 3
     refresh: bool = False
+    rivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 DEFAULTS = Options()
@@ -52,7 +54,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a build would do; tokens are estimated from the length of the texts, within some tens of percent."""
+    """What a build would do; tokens are estimated from the length of the texts, within some tens of percent.
+
+    `cost` is in USD, at those tokens; None where the model costs nothing, or its prices are not known.
+    """
 
     dataset: str
     llm: str
@@ -60,6 +65,7 @@ class Estimate:
     calls: int
     tokens_in: int
     tokens_out: int
+    cost: float | None = None
 
 
 def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options) -> list[Call]:
@@ -74,7 +80,8 @@ def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options
 
 
 def _call(llm: LLM, dataset: Dataset, prompt: Prompt, action: Action, sample: int, options: Options) -> Call:
-    request = replace(prompt.request(action, dataset=dataset.stored_as), sample=sample)
+    rivals = options.rivals.get(action.name, ()) if prompt.compares else ()
+    request = replace(prompt.request(action, dataset=dataset.stored_as, rivals=rivals), sample=sample)
     request = replace(request, max_tokens=options.max_tokens or request.max_tokens)
     return Call(action, prompt, request, cache_key(llm, request))
 
@@ -102,13 +109,17 @@ def parameters(llm: LLM, request: Request) -> dict[str, Any]:
 
 def estimate(llm: LLM, dataset: Dataset, calls: Sequence[Call], misses: Sequence[Call]) -> Estimate:
     """Return what generating the misses would take, if every reply were as long as the examples."""
+    prices = llm.prices if isinstance(llm, Priced) else None
+    tokens_in = sum(_tokens(*(message["content"] for message in call.request.messages)) for call in misses)
+    tokens_out = sum(_reply_tokens(call.prompt) for call in misses)
     return Estimate(
         dataset=dataset.name,
         llm=llm.identity.model,
         cached=len(calls) - len(misses),
         calls=len(misses),
-        tokens_in=sum(_tokens(*(message["content"] for message in call.request.messages)) for call in misses),
-        tokens_out=sum(_reply_tokens(call.prompt) for call in misses),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        cost=prices.of(tokens_in, tokens_out) if prices else None,
     )
 
 
@@ -117,7 +128,7 @@ def _tokens(*texts: str) -> int:
 
 
 def _reply_tokens(prompt: Prompt) -> int:
-    lengths = [_tokens(json.dumps(reply)) for _, reply in prompt.examples]
+    lengths = [_tokens(json.dumps(reply)) for _, reply, _ in prompt.examples]
     return sum(lengths) // len(lengths) if lengths else prompt.max_tokens
 
 

@@ -8,17 +8,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Template as JinjaTemplate
 
 from db.errors import UsageError, UserError
 from db.records import Action, Template
 from descriptor_gen.llms import Message, Request
-from descriptor_gen.template import block, compiled, split
+from descriptor_gen.template import block, compiled, split, uses
 from descriptor_gen.template_faults import faults
 
 BUILT_IN = "built in"
+
+
+class Example(NamedTuple):
+    """A turn of the conversation that shows what is wanted; `rivals` are for templates that compare."""
+
+    action: str
+    reply: Mapping[str, Any]
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,17 +38,19 @@ class Prompt:
         about: one line on what the kind is.
         max_tokens: more than any valid reply needs.
         output_schema: JSON schema of the reply.
-        examples: (action phrase, reply) pairs, shown to the model as earlier turns of the conversation.
+        examples: shown to the model as earlier turns of the conversation.
         origin: the file that it was read from, or `built in`.
+        compares: whether it asks how an action differs from others, its rivals.
     """
 
     template: Template
     about: str
     max_tokens: int
     output_schema: Mapping[str, Any]
-    examples: Sequence[tuple[str, Mapping[str, Any]]]
+    examples: Sequence[Example]
     jinja: JinjaTemplate
     origin: str
+    compares: bool = False
     _openings: dict[str, tuple[Message, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -48,15 +58,22 @@ class Prompt:
         """The descriptor kind."""
         return self.template.kind
 
-    def request(self, action: Action, *, dataset: str = "") -> Request:
+    def request(self, action: Action, *, dataset: str = "", rivals: Sequence[str] = ()) -> Request:
         """Return the conversation that asks for an action.
 
         The examples are asked for in the same words: of the same dataset, with their phrase as their name.
 
+        Args:
+            action: what it is about.
+            dataset: of the action; empty where there is none.
+            rivals: phrases of the actions that it is confused with; for prompts that compare.
+
         Raises:
             UserError: the template cannot be rendered with this action.
         """
-        question = self._question(action.phrase, action.name, dataset)
+        if self.compares and not rivals:
+            raise UserError(f"Kind {self.kind} compares {action.phrase!r} with other actions, and none are given")
+        question = self._question(action.phrase, action.name, dataset, rivals)
         return Request((*self._opening(dataset), question), self.output_schema, self.max_tokens)
 
     def _opening(self, dataset: str) -> tuple[Message, ...]:
@@ -64,17 +81,17 @@ class Prompt:
         if dataset not in self._openings:
             shared = {"dataset": dataset, "kind": self.kind}
             messages: list[Message] = [{"role": "system", "content": self._block("system", shared)}]
-            for phrase, reply in self.examples:
-                messages.append(self._question(phrase, phrase, dataset))
+            for phrase, reply, rivals in self.examples:
+                messages.append(self._question(phrase, phrase, dataset, rivals))
                 messages.append({"role": "assistant", "content": json.dumps(reply, ensure_ascii=False)})
             self._openings[dataset] = tuple(messages)
         return self._openings[dataset]
 
-    def _question(self, phrase: str, name: str, dataset: str) -> Message:
-        variables = {"dataset": dataset, "kind": self.kind, "action": phrase, "name": name}
+    def _question(self, phrase: str, name: str, dataset: str, rivals: Sequence[str]) -> Message:
+        variables = {"dataset": dataset, "kind": self.kind, "action": phrase, "name": name, "rivals": list(rivals)}
         return {"role": "user", "content": self._block("user", variables)}
 
-    def _block(self, name: str, variables: Mapping[str, str]) -> str:
+    def _block(self, name: str, variables: Mapping[str, Any]) -> str:
         try:
             return block(self.jinja, name, variables)
         except UserError as error:
@@ -136,12 +153,16 @@ def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
 def choose_prompts(names: Sequence[str], templates: Sequence[Path]) -> list[Prompt]:
     """Return the prompts of a build: the kinds that are named, else the templates that are given, else all built in.
 
+    Those that compare are taken only by name: what they ask depends on what else is there.
+
     Raises:
         UsageError: there is no such kind or file.
         UserError: a template has faults.
     """
     own = read_prompts(templates)
-    return load_prompts(names or [prompt.kind for prompt in own] or kinds(), own=own)
+    if names or own:
+        return load_prompts(names or [prompt.kind for prompt in own], own=own)
+    return [prompt for prompt in load_prompts(kinds()) if not prompt.compares]
 
 
 def template_files(paths: Sequence[Path]) -> list[Path]:
@@ -195,7 +216,11 @@ def _prompt(source: str, origin: str) -> Prompt:
         about=front["about"],
         max_tokens=front["max_tokens"],
         output_schema=front["output"],
-        examples=tuple((example["action"], example["reply"]) for example in front["examples"]),
+        examples=tuple(
+            Example(example["action"], example["reply"], tuple(example.get("rivals", ())))
+            for example in front["examples"]
+        ),
         jinja=compiled(body),
         origin=origin,
+        compares=uses(body, "rivals"),
     )

@@ -49,9 +49,10 @@ def build_report(report: BuildReport) -> RenderableType:
 
 def estimate(found: Estimate) -> RenderableType:
     """Return what a build would do."""
+    cost = f", {found.cost:.4f} USD" if found.cost is not None else ""
     return Text(
         f"{found.dataset}, {found.llm}: {found.cached} cached, {found.calls} calls to make, "
-        f"about {found.tokens_in} tokens in and {found.tokens_out} out (estimated; nothing was called)"
+        f"about {found.tokens_in} tokens in and {found.tokens_out} out{cost} (estimated; nothing was called)"
     )
 
 

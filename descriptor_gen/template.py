@@ -8,13 +8,13 @@ from functools import cache
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, meta
 from jinja2 import Template as JinjaTemplate
 from jinja2.sandbox import SandboxedEnvironment
 
 from db.errors import UserError
 
-VARIABLES = {"system": ("dataset", "kind"), "user": ("action", "dataset", "kind", "name")}
+VARIABLES = {"system": ("dataset", "kind"), "user": ("action", "dataset", "kind", "name", "rivals")}
 """What each block may use. The system block is the same for every class, so that its work is shared."""
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -55,7 +55,12 @@ def compiled(body: str) -> JinjaTemplate:
     return environment().from_string(body)
 
 
-def block(template: JinjaTemplate, name: str, variables: Mapping[str, str]) -> str:
+def uses(body: str, variable: str) -> bool:
+    """Return whether a body without faults makes use of a variable."""
+    return variable in meta.find_undeclared_variables(environment().parse(body))
+
+
+def block(template: JinjaTemplate, name: str, variables: Mapping[str, Any]) -> str:
     """Return a block's text.
 
     Raises:

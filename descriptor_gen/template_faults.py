@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Template as JinjaTemplate
@@ -12,7 +12,7 @@ from jinja2 import TemplateSyntaxError, meta, nodes
 from db.errors import UserError
 from descriptor_gen import output_schema
 from descriptor_gen.reply import plain, texts
-from descriptor_gen.template import VARIABLES, block, compiled, environment, split
+from descriptor_gen.template import VARIABLES, block, compiled, environment, split, uses
 
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,99}")
 _ALONE = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
@@ -25,7 +25,8 @@ def faults(source: str) -> list[str]:
     except UserError as error:
         return [str(error)]
     parts = (_field_faults(front), _output_faults(front), _example_faults(front), _body_faults(body))
-    return [fault for part in parts for fault in part]
+    found = [fault for part in parts for fault in part]
+    return found or [*_rival_faults(front["examples"], body)]
 
 
 def _is_positive(value: Any) -> bool:
@@ -82,6 +83,18 @@ def _example_faults(front: Mapping[Any, Any]) -> Iterator[str]:
                 yield f"{place}: {text!r} would be stored as {plain(text)!r}; write it so"
 
 
+def _rival_faults(examples: Sequence[Mapping[str, Any]], body: str) -> Iterator[str]:
+    """Yield the examples that cannot be asked for in the words of a template that compares."""
+    compares = uses(body, "rivals")
+    for number, example in enumerate(examples, start=1):
+        rivals = example.get("rivals")
+        fits = isinstance(rivals, list) and rivals and all(map(_is_text, rivals))
+        if compares and not fits:
+            yield f"example {number} ({example['action']}): it needs rivals, a list of actions: block user uses them"
+        elif rivals is not None and not compares:
+            yield f"example {number} ({example['action']}): it has rivals, which block user does not use"
+
+
 def _body_faults(body: str) -> Iterator[str]:
     try:
         template, tree = compiled(body), environment().parse(body)
@@ -136,6 +149,6 @@ def _trial_faults(template: JinjaTemplate, names: Mapping[str, Any]) -> Iterator
     """Yield what only shows when a block is rendered."""
     for name in names:
         try:
-            block(template, name, dict.fromkeys(VARIABLES[name], "yo-yo"))
+            block(template, name, {**dict.fromkeys(VARIABLES[name], "yo-yo"), "rivals": ["diabolo"]})
         except UserError as error:
             yield str(error)

@@ -24,6 +24,7 @@ ANSWERS: dict[str, Any] = {
     "description": "someone does it in the open while others look on",
     "before": "someone gets ready for it",
     "after": "someone rests from it",
+    "features": ["someone in a red shirt", "a rope along the wall", "both arms raised high"],
 }
 
 

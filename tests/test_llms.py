@@ -126,7 +126,8 @@ def test_the_bundled_model_follows_every_template() -> None:
     llm = open_llm("smollm2", LLMOptions(batch_size=3))
     actions = load("ucf101").actions[::34]
     for prompt in load_prompts(kinds()):
-        for batch in llm.generate([prompt.request(action) for action in actions]):
+        rivals = ["riding a horse", "playing the flute"] if prompt.compares else []
+        for batch in llm.generate([prompt.request(action, rivals=rivals) for action in actions]):
             for reply in batch:
                 texts = texts_of(reply.text, prompt.output_schema)
                 assert reply.finish_reason == "stop"

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -71,10 +72,15 @@ def test_a_built_in_template_asks_in_its_own_bytes(kind: str) -> None:
     _, front, body = prompt.template.source.split("---\n")
     expected = [body.split("{% block system -%}\n")[1].split("\n{%- endblock %}")[0]]
     for example in yaml.safe_load(front)["examples"]:
-        expected += [f"Action: {example['action']}", json.dumps(example["reply"])]
-    request = prompt.request(Action(0, "YoYo", "playing with a yo-yo"), dataset="ucf101")
-    assert [message["content"] for message in request.messages] == [*expected, "Action: playing with a yo-yo"]
-    assert request == prompt.request(Action(0, "YoYo", "playing with a yo-yo"))
+        expected += [_question(example["action"], example.get("rivals")), json.dumps(example["reply"])]
+    yo_yo, rivals = Action(0, "YoYo", "playing with a yo-yo"), ["juggling", "knitting"] if kind == "contrast" else []
+    request = prompt.request(yo_yo, dataset="ucf101", rivals=rivals)
+    assert [message["content"] for message in request.messages] == [*expected, _question(yo_yo.phrase, rivals)]
+    assert request == prompt.request(yo_yo, rivals=rivals)
+
+
+def _question(action: str, rivals: Sequence[str] | None) -> str:
+    return f"Action: {action}" + (f"\nLooks like: {'; '.join(rivals)}" if rivals else "")
 
 
 def test_list_shows_built_in_and_own(descgen: Run, colours: Path) -> None:
@@ -96,7 +102,8 @@ def test_show_prints_the_source(descgen: Run, colours: Path) -> None:
     assert shown == load_prompts(["context"])[0].template.source
     unknown = descgen("prompts", "show", "colour", "-t", colours)
     assert unknown.exit_code == 2
-    assert "Unknown kind 'colour'. Known: colours, context, decomposition, description, situation" in unknown.stderr
+    known = "colours, context, contrast, decomposition, description, situation"
+    assert f"Unknown kind 'colour'. Known: {known}" in unknown.stderr
 
 
 def test_render_shows_what_would_be_sent(descgen: Run, colours: Path, database: Path) -> None:
@@ -155,7 +162,7 @@ def test_an_own_kind_is_built_listed_and_shown(descgen: Run, llm: FakeLLM, colou
     for command in ("list", "show"):
         unknown = descgen(command, "-d", "hmdb51", "-k", "colour")
         assert unknown.exit_code == 2
-        assert "Unknown kind 'colour'. Known here: colours, context, decomposition" in unknown.stderr
+        assert "Unknown kind 'colour'. Known here: colours, context, contrast" in unknown.stderr
 
 
 def test_which_kinds_a_build_takes(descgen: Run, llm: FakeLLM, colours: Path) -> None:
@@ -168,7 +175,7 @@ def test_which_kinds_a_build_takes(descgen: Run, llm: FakeLLM, colours: Path) ->
     assert built("-t", colours, "-k", "colours", "-k", "context") == ["colours", "context"]
     assert built("-t", colours, "-k", "context") == ["context"]
     [unknown] = built("-t", colours, "-k", "colour")
-    assert "Unknown kind 'colour'. Known: colours, context, decomposition, description, situation" in unknown
+    assert "Unknown kind 'colour'. Known: colours, context, contrast, decomposition, description, situation" in unknown
 
 
 def test_a_folder_and_a_replaced_built_in_kind(descgen: Run, llm: FakeLLM, tmp_path: Path) -> None:
@@ -246,7 +253,7 @@ def test_check_names_every_fault_of_every_template(descgen: Run, colours: Path, 
         "broken.j2: line 20: this is outside the blocks system and user, and would never be sent",
         "broken.j2: line 23: the sandbox gives no access to __class__",
         "broken.j2: block user: unknown variables: acton (line 22), objct (line 22). "
-        "Known variables: action, dataset, kind, name",
+        "Known variables: action, dataset, kind, name, rivals",
         "broken.j2: block user: it does not use action, so every class would get the same prompt",
         "colours.j2: good",
         "bytes.j2: it is not a text file in UTF-8",

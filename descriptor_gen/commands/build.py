@@ -11,6 +11,7 @@ from db.commandline import Database, console, json_option, print_json, progress,
 from db.errors import UsageError, UserError
 from descriptor_gen import show
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
+from descriptor_gen.commands.contrast import contrast_options, find_rivals
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, template_option
 from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
@@ -34,6 +35,7 @@ _SAMPLED = 0.8  # the temperature of several samples, where none is given
 @kind_option
 @action_option
 @template_option
+@contrast_options
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first classes, in label order.")
 @click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Replies for each call.")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy.  [0; 0.8 with several samples]")
@@ -61,6 +63,8 @@ def build(
     seed: int,
     batch_size: int,
     base_url: str | None,
+    against: str | None,
+    count: int,
     api: ApiOptions,
     dry_run: bool,
     as_json: bool,
@@ -76,7 +80,8 @@ def build(
     prompts = choose_prompts(wanted, templates)
     actions = resolve(database.store, dataset)
     only = tuple(action.name for action in show.select(actions, wanted_actions).actions) if wanted_actions else ()
-    options = Options(actions=only, **choices)
+    rivals = find_rivals(database.store, actions, prompts, against, count=count)
+    options = Options(actions=only, rivals=rivals, **choices)
     sampling = _sampling(temperature, seed, options.samples)
     llm = open_llm(llm_name, LLMOptions(batch_size=batch_size, base_url=base_url, sampling=sampling, api=api))
     if dry_run:

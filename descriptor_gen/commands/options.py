@@ -22,7 +22,7 @@ kind_option = click.option(
     "wanted",
     multiple=True,
     metavar="KIND",
-    help=f"{', '.join(kinds())}, or one of your own; may be given again. [all]",
+    help=f"{', '.join(kinds())}, or one of your own; may be given again. [all but contrast]",
 )
 template_option = click.option(
     "--template",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from db.commandline import Database, console, json_option, print_json, resolve
-from db.errors import UserError
+from db.errors import UsageError, UserError
 from db.records import Action
 from descriptor_gen import show, show_prompts
 from descriptor_gen.commands.options import template_option
@@ -49,11 +49,18 @@ def show_template(kind: str, templates: tuple[Path, ...]) -> None:
 @click.argument("kind")
 @click.option("--action", "-a", "wanted", required=True, metavar="TEXT", help="What to ask about: any text.")
 @click.option("--dataset", "-d", metavar="NAME|PATH", help="The action is a class of it, by name or phrase.")
+@click.option("--rival", "rivals", multiple=True, metavar="TEXT", help="What it is compared with; may be given again.")
 @template_option
 @json_option
 @click.pass_obj
 def render(
-    database: Database, kind: str, wanted: str, dataset: str | None, templates: tuple[Path, ...], as_json: bool
+    database: Database,
+    kind: str,
+    wanted: str,
+    dataset: str | None,
+    rivals: tuple[str, ...],
+    templates: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Show the messages that an LLM would be sent about an action."""
     [prompt] = load_prompts([kind], own=read_prompts(templates))
@@ -61,7 +68,9 @@ def render(
     if dataset:
         actions = show.select(resolve(database.existing_or_empty, dataset), [wanted])
         action, stored_as = actions.actions[0], actions.stored_as
-    request = prompt.request(action, dataset=stored_as)
+    if prompt.compares and not rivals:
+        raise UsageError(f"Kind {kind} compares the action with others: name them with --rival")
+    request = prompt.request(action, dataset=stored_as, rivals=rivals)
     print_json(request) if as_json else console.print(show_prompts.messages(request), soft_wrap=True)
 
 

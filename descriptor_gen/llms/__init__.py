@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from db.records import LLMIdentity
+from descriptor_gen.llms.options import Prices
 
 Message = Mapping[Literal["role", "content"], str]
 FinishReason = Literal["stop", "length", "refusal", "filter", "error"]
@@ -95,6 +96,13 @@ class LLM(Protocol):
             StoppedEarlyError: the budget is spent, or someone called `stop`.
         """
         ...
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """An LLM whose calls cost money; `prices` is None where they are not known."""
+
+    prices: Prices | None
 
 
 @runtime_checkable

@@ -45,6 +45,7 @@ class OpenAILLM:
         self.environment: Mapping[str, Any] = {}
         self._base_url = base_url
         self._options = options or ApiOptions()
+        self.prices = self._options.prices
         self._pace = Pace(self._options.requests_per_minute, self._options.tokens_per_minute)
         room = self.parameters.get("reasoning_tokens", 0)
         self._budget = Budget(self._options.max_cost, self._options.prices, room=room)
