@@ -148,13 +148,30 @@ def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         if _revision(connection) == HEAD:
             return
-    with writing(engine).begin() as connection:
+    with writing(engine).connect() as connection, _tables_may_be_rebuilt(connection), connection.begin():
         lock(connection)
         revision = _revision(connection)  # again: another process may have been first
         if revision != HEAD:
             _check(connection, revision)
             _back_up(engine, revision)
             _upgrade(connection)
+
+
+@contextmanager
+def _tables_may_be_rebuilt(connection: Connection) -> Iterator[None]:
+    """Switch SQLite's foreign keys off, which it can only outside of a transaction.
+
+    SQLite changes a table by making it anew and dropping the old one, and a dropped row would break what refers to it.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw: Any = connection.connection.driver_connection
+    raw.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys=ON")
 
 
 def _check(connection: Connection, revision: str | None) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from db.records import (
@@ -34,16 +34,27 @@ from db.schema import (
     utc_now,
 )
 
-_CHUNK = 500  # values in one IN clause; SQLite's oldest limit on parameters is 999
+CHUNK = 500  # values in one IN clause; SQLite's oldest limit on parameters is 999
 
 
-def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
+T = TypeVar("T")
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
 def actions(session: Session, dataset: str) -> Sequence[ActionRow]:
     query = select(ActionRow).join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
     return session.scalars(query.where(DatasetRow.name == dataset)).all()
+
+
+def register(session: Session, dataset: str, wanted: Mapping[str, Action]) -> None:
+    row = session.scalar(select(DatasetRow).where(DatasetRow.name == dataset))
+    if row is None:
+        session.add(row := DatasetRow(name=dataset))
+        session.flush()
+    sync_actions(session, row.id, wanted)
 
 
 def sync_actions(session: Session, dataset_id: int, wanted: Mapping[str, Action]) -> None:
@@ -107,7 +118,8 @@ def add_generation(session: Session, item: Generation, action_id: int, llm_id: i
 def use(session: Session, item: Written, action_id: int, kind: str, generation_id: int, model: str) -> None:
     """Put a generation's descriptors in use, and those it takes the place of out of use.
 
-    A place is (action, kind, name of the model, sample): a newer revision of a model replaces the older one.
+    A place is (action, kind, name of the model, sample): a newer revision of a model replaces the older one. Edited
+    texts go and come with the reply that they were edited from; what reviewers withdrew stays out of use.
     """
     place = (
         select(GenerationRow.id)
@@ -116,11 +128,13 @@ def use(session: Session, item: Written, action_id: int, kind: str, generation_i
     )
     mine = (DescriptorRow.action_id == action_id) & (DescriptorRow.kind == kind)
     others = mine & DescriptorRow.generation_id.in_(place) & (DescriptorRow.generation_id != generation_id)
-    session.execute(
-        update(DescriptorRow).where(others, DescriptorRow.superseded_at.is_(None)).values(superseded_at=utc_now())
-    )
-    back = update(DescriptorRow).where(mine, DescriptorRow.generation_id == generation_id).values(superseded_at=None)
-    if session.execute(back).rowcount:  # type: ignore[attr-defined]
+    changed = update(DescriptorRow).values(version=DescriptorRow.version + 1)
+    out = changed.where(others, DescriptorRow.superseded_at.is_(None))
+    session.execute(out.values(superseded_at=utc_now()))
+    own = mine & (DescriptorRow.generation_id == generation_id)
+    if session.scalar(select(exists().where(own))):
+        back = changed.where(own, DescriptorRow.superseded_at.is_not(None), DescriptorRow.withdrawn.is_(False))
+        session.execute(back.values(superseded_at=None))
         return
     session.add_all(
         DescriptorRow(
@@ -137,7 +151,7 @@ def use(session: Session, item: Written, action_id: int, kind: str, generation_i
 
 def descriptor_query(dataset: str | None, kinds: Sequence[str] | None) -> Any:
     query = (
-        select(DescriptorRow, ActionRow, LLMRow, TemplateRow)
+        select(DescriptorRow, ActionRow, LLMRow, TemplateRow, GenerationRow.sample)
         .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
         .outerjoin(GenerationRow, GenerationRow.id == DescriptorRow.generation_id)
         .outerjoin(LLMRow, LLMRow.id == GenerationRow.llm_id)
@@ -196,7 +210,14 @@ def generation(row: GenerationRow) -> Generation:
     )
 
 
-def descriptor(row: DescriptorRow, action: ActionRow, llm: LLMRow | None, template: TemplateRow | None) -> Descriptor:
+def descriptor(
+    row: DescriptorRow,
+    action: ActionRow,
+    llm: LLMRow | None,
+    template: TemplateRow | None,
+    sample: int | None,
+    originals: Mapping[int, Sequence[DescriptorRow]],
+) -> Descriptor:
     return Descriptor(
         id=row.id,
         action=action.name,
@@ -208,6 +229,11 @@ def descriptor(row: DescriptorRow, action: ActionRow, llm: LLMRow | None, templa
         llm=llm.model if llm else None,
         template=template.sha256 if template else None,
         origin=row.origin,
+        generation=row.generation_id,
+        sample=sample,
+        version=row.version,
+        edited_from=row.edited_from_id,
+        original=originals[row.id][-1].text if row.edited_from_id else None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 DescriptorStatus = Literal["pending", "accepted", "rejected"]
 DescriptorSource = Literal["llm", "import", "human"]
 GenerationStatus = Literal["ok", "invalid", "error"]
+What = Literal["accept", "reject", "restore", "edit", "add", "reorder", "undo"]
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,26 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A descriptor as a reviewer saw it: a decision on another version of it is a conflict."""
+
+    id: int
+    version: int
+
+
+@dataclass(frozen=True)
 class Descriptor:
-    """One text about one action, with where it came from."""
+    """One text about one action, with where it came from.
+
+    Attributes:
+        llm: the model that wrote it, or wrote what it was edited from.
+        origin: the imported file that it is from.
+        generation: row of the call that it is from; texts of one reply share it.
+        sample: which of several replies to one prompt, from 0.
+        version: goes up with every change.
+        edited_from: row of the text that a person edited; it is out of use.
+        original: the text as it was before any edit; None where nobody edited it.
+    """
 
     id: int
     action: str
@@ -119,6 +138,25 @@ class Descriptor:
     llm: str | None
     template: str | None
     origin: str | None = None
+    generation: int | None = None
+    sample: int | None = None
+    version: int = 1
+    edited_from: int | None = None
+    original: str | None = None
+
+    @property
+    def seen(self) -> Seen:
+        """What a decision on this version of it names."""
+        return Seen(self.id, self.version)
+
+
+@dataclass(frozen=True)
+class Original:
+    """A text that a person edited: what it said, who had written it, and what was thought of it."""
+
+    text: str
+    source: DescriptorSource
+    status: DescriptorStatus
 
 
 @dataclass(frozen=True)
@@ -132,7 +170,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Portable:
-    """A descriptor as it leaves one database and enters another; `call` is the reply it is from, if an LLM's."""
+    """A descriptor as it leaves one database and enters another.
+
+    Attributes:
+        call: the reply it is from, if an LLM's.
+        originals: the texts it was edited from, the last edited first.
+    """
 
     action: str
     kind: str
@@ -142,6 +185,7 @@ class Portable:
     status: DescriptorStatus = "pending"
     origin: str | None = None
     call: Call | None = None
+    originals: tuple[Original, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,12 +195,140 @@ class Added:
     Attributes:
         added: new rows.
         already: rows that were there before, in use or not.
-        left_out: texts of an LLM whose own other texts are in use here for the same class and kind.
+        left_out: texts whose place is taken here: by another reply of the same LLM for the same class and kind, or by
+            what an edited text was edited from.
     """
 
     added: int
     already: int
     left_out: int
+
+
+@dataclass(frozen=True)
+class State:
+    """What stood in one place at one time: the row and its version, and what it said."""
+
+    id: int
+    version: int
+    text: str
+    status: DescriptorStatus
+    position: int
+
+    @property
+    def seen(self) -> Seen:
+        """What the next decision on it names."""
+        return Seen(self.id, self.version)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a decision did to one descriptor.
+
+    Attributes:
+        descriptor: row that was decided on; for an edit the one that was edited.
+        before: None for an addition.
+        after: for an edit another row than before; None where an addition was undone.
+    """
+
+    descriptor: int
+    before: State | None
+    after: State | None
+
+
+@dataclass(frozen=True)
+class ReviewEvent:
+    """One change in the log, and the decision that it is part of; `undoes` is the decision that it took back."""
+
+    id: int
+    decision: int
+    what: What
+    reviewer: str
+    at: datetime
+    change: Change
+    undoes: int | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision as it was recorded, on any number of descriptors; it is undone as one.
+
+    Attributes:
+        id: None where nothing was to be recorded.
+        changes: what it did, in the order in which the descriptors were named.
+        already: descriptors left alone because this reviewer had decided the same before.
+        undoes: the decision that this one took back.
+    """
+
+    id: int | None
+    what: What
+    reviewer: str
+    at: datetime
+    changes: tuple[Change, ...]
+    already: int = 0
+    undoes: int | None = None
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A descriptor that is not what a reviewer saw.
+
+    Attributes:
+        seen: what the decision named.
+        id: row that stands in its place now: itself, or what it was edited into.
+        version: of that row; with `id` it makes the `Seen` of a new decision.
+        in_use: False where a newer reply took its place, or its addition was undone.
+        what: the last decision on it; None where no reviewer's decision changed it, but a build.
+        reviewer: who made that decision.
+        at: when it changed (UTC).
+    """
+
+    seen: Seen
+    id: int
+    version: int
+    text: str
+    status: DescriptorStatus
+    in_use: bool
+    what: What | None
+    reviewer: str | None
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the review of one kind of one class is, for what one LLM wrote (None: imports, and people's own)."""
+
+    action: str
+    kind: str
+    llm: str | None
+    pending: int
+    accepted: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two reviewers agree on descriptors that both judged: accepted as it was, or not.
+
+    Attributes:
+        first, second: the reviewers.
+        both_accepted, both_refused: where they agree; a refusal is a rejection or an edit.
+        only_first, only_second: accepted by that one alone.
+        n: descriptors that both judged.
+        observed: share of n on which they agree, 0 to 1; None for n = 0.
+        kappa: Cohen's kappa, -1 to 1; None where it is not defined.
+        undefined: why there is no kappa.
+    """
+
+    first: str
+    second: str
+    both_accepted: int
+    only_first: int
+    only_second: int
+    both_refused: int
+    n: int
+    observed: float | None
+    kappa: float | None
+    undefined: str | None
 
 
 @dataclass(frozen=True)

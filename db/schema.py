@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0001"  # the newest revision in migrations/versions; a test holds the two together
+HEAD = "0002"  # the newest revision in migrations/versions; a test holds the two together
 
 
 def utc_now() -> datetime:
@@ -123,7 +123,11 @@ class ClaimRow(Base):
 
 
 class DescriptorRow(Base):
-    """One text. `superseded_at` is set when a newer generation took its place; the row stays."""
+    """One text. `superseded_at` is set when another took its place; the row stays.
+
+    The other is a newer generation's, or an edit. `withdrawn` marks what reviewers put out of use (the original of an
+    edit, an edit or addition that was undone): it stays out of use when its generation comes back.
+    """
 
     __tablename__ = "descriptor"
     __table_args__ = (Index("ix_descriptor_action_id_kind", "action_id", "kind"),)
@@ -138,10 +142,15 @@ class DescriptorRow(Base):
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     superseded_at: Mapped[datetime | None]
+    edited_from_id: Mapped[int | None] = mapped_column(ForeignKey("descriptor.id"), index=True)
+    withdrawn: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class ReviewEventRow(Base):
-    """One decision of a reviewer. Rows are added, never changed."""
+    """What one decision of a reviewer did to one descriptor. Rows are added, never changed.
+
+    Rows of one decision share `decision`; `undoes` is the decision that this one took back.
+    """
 
     __tablename__ = "review_event"
     descriptor_id: Mapped[int] = mapped_column(ForeignKey("descriptor.id"), index=True)
@@ -150,6 +159,8 @@ class ReviewEventRow(Base):
     before: Mapped[dict[str, Any]]
     after: Mapped[dict[str, Any]]
     at: Mapped[datetime] = mapped_column(default=utc_now)
+    decision: Mapped[int] = mapped_column(index=True)
+    undoes: Mapped[int | None]
 
 
 class RunRow(Base):

@@ -9,7 +9,7 @@ from typing import Any, Self
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
-from db import queries, transfer, vocabulary
+from db import in_use, queries, transfer, vocabulary
 from db.claims import Claims
 from db.engine import open_engine, sqlite_path, told, write_session
 from db.errors import UsageError, UserError
@@ -26,6 +26,7 @@ from db.records import (
     Template,
     Written,
 )
+from db.reviews import Reviews
 from db.schema import (
     ActionRow,
     DatasetRow,
@@ -111,11 +112,7 @@ class Store:
         if stored == {name: (action.label, action.phrase) for name, action in wanted.items()}:
             return
         with self._write() as session:
-            row = session.scalar(select(DatasetRow).where(DatasetRow.name == dataset.name))
-            if row is None:
-                session.add(row := DatasetRow(name=dataset.name))
-                session.flush()
-            queries.sync_actions(session, row.id, wanted)
+            queries.register(session, dataset.name, wanted)
 
     def generations(self, keys: Iterable[str]) -> dict[str, Generation]:
         """Return the newest good generation of each key that has one; these are the cache's hits."""
@@ -130,12 +127,12 @@ class Store:
     def current(self, dataset: Dataset, kind: str) -> dict[str, set[int]]:
         """Return, by action name, the generations whose descriptors of that kind are in use."""
         query = queries.descriptor_query(dataset.stored_as, [kind]).where(DescriptorRow.generation_id.is_not(None))
-        in_use: dict[str, set[int]] = {}
+        found: dict[str, set[int]] = {}
         with self._read() as session:
             rows = session.execute(query.with_only_columns(ActionRow.name, DescriptorRow.generation_id).distinct())
             for action, generation_id in rows:
-                in_use.setdefault(action, set()).add(generation_id)
-        return in_use
+                found.setdefault(action, set()).add(generation_id)
+        return found
 
     def save(self, dataset: Dataset, llm: LLMIdentity, template: Template, written: Sequence[Written]) -> None:
         """Store one batch in one transaction: new generations, and the descriptors that are now in use.
@@ -157,6 +154,10 @@ class Store:
         """Return the claims of a builder, to be used as a context: see `db.claims`."""
         return Claims(self._engine)
 
+    def reviews(self) -> Reviews:
+        """Return the decisions of reviewers: to make them, and to read what was decided."""
+        return Reviews(self._engine)
+
     def descriptors(
         self,
         dataset: Dataset,
@@ -164,12 +165,12 @@ class Store:
         kinds: Sequence[str] | None = None,
         statuses: Sequence[str] = ("pending", "accepted"),
     ) -> list[Descriptor]:
-        """Return the descriptors in use for a dataset's actions, by label, kind, and position."""
-        order = {action.name: action.label for action in dataset.actions}
+        """Return the descriptors in use for a dataset's actions, by label, kind, LLM, reply or file, and position."""
         with self._read() as session:
             query = queries.descriptor_query(dataset.stored_as, kinds).where(DescriptorRow.status.in_(statuses))
-            found = [queries.descriptor(*row) for row in session.execute(query) if row.ActionRow.name in order]
-        return sorted(found, key=lambda d: (order[d.action], d.kind, d.llm or "", d.id))
+            found = in_use.descriptors(session, in_use.of_actions(query, dataset), dataset.stored_as)
+        places = ((d.action, d.kind, d.llm or "", d.generation, d.origin, d.position, d.id) for d in found)
+        return in_use.in_order(dataset, [(in_use.Place(*place), d) for place, d in zip(places, found, strict=True)])
 
     def history(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[HistoryEntry]:
         """Return every call made about a dataset's actions, good and bad, by label and then by time."""
@@ -186,11 +187,8 @@ class Store:
 
     def portable(self, dataset: Dataset) -> list[Portable]:
         """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order."""
-        order = {action.name: action.label for action in dataset.actions}
         with self._read() as session:
-            found = [row for row in transfer.read(session, dataset.stored_as) if row[1].action in order]
-        found.sort(key=lambda row: (order[row[1].action], row[1].kind, transfer.model(row[1]), row[0]))
-        return [item for _, item in found]
+            return in_use.in_order(dataset, list(transfer.read(session, dataset.stored_as)))
 
     def add_portable(self, dataset: Dataset, items: Sequence[Portable]) -> Added:
         """Add what is not there yet, in one transaction and in the order given; no row that is there is changed."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import create_engine, text
 
 from db.records import LLMIdentity
 from db.store import Store
@@ -78,6 +81,20 @@ def llm(monkeypatch: pytest.MonkeyPatch) -> FakeLLM:
 def database(tmp_path: Path) -> Path:
     """The path of a database that is not there yet."""
     return tmp_path / "descriptors.db"
+
+
+SERVER = os.environ.get("TEST_POSTGRESQL_URL")
+
+
+@pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
+def any_database(request: pytest.FixtureRequest, database: Path) -> str:
+    """The URL of a database without tables; the test runs on SQLite, and on PostgreSQL where there is a server."""
+    if request.param == "sqlite":
+        return f"sqlite:///{database}"
+    name = f"test_{uuid4().hex}"
+    with create_engine(str(SERVER), isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    return f"{str(SERVER).rpartition('/')[0]}/{name}"
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -49,6 +51,65 @@ def test_an_older_schema_is_backed_up_before_it_is_migrated(database: Path, monk
     Store.open(str(database)).close()
     with sqlite3.connect(f"{database}.{HEAD}.bak") as copy:
         assert copy.execute("SELECT name FROM dataset").fetchall() == [("kept",)]
+
+
+OLD_ROWS = """
+    INSERT INTO dataset VALUES ('hmdb51', 1);
+    INSERT INTO action VALUES (1, 50, 'wave', 'waving a hand', 7);
+    INSERT INTO llm VALUES ('fake', 'fake', '1', 3);
+    INSERT INTO template VALUES ('context', 1, 'abc', 'source', 4);
+    INSERT INTO generation VALUES
+      ('key', 1, 7, 4, 3, 0, '{}', '{}', '[]', '{}', '{"a": 1}', 'stop', 'ok', NULL, 1, 2, 0.5, '2026-01-01', 5);
+    INSERT INTO descriptor VALUES
+      (7, 'context', 0, 'a hand', 'llm', NULL, 5, 'accepted', 2, '2026-01-01', NULL, 11),
+      (7, 'context', 0, 'an old hand', 'llm', NULL, 5, 'pending', 1, '2026-01-01', '2026-01-02', 12);
+    INSERT INTO review_event VALUES
+      (11, 'anna', 'accept', '{"status": "pending"}', '{"status": "accepted"}', '2026-01-01', 21);
+    INSERT INTO run VALUES ('hmdb51', '{}', 'x', '[11]', '{}', '[]', '{}', 1.0, '2026-01-01', 31);
+    INSERT INTO impact VALUES (31, 11, 0.5, 0.25, 41);
+"""
+
+
+@pytest.fixture
+def first_schema(any_database: str) -> str:
+    """A database as revision 0001 made it, with rows that refer to a descriptor."""
+    config = Config()
+    config.set_main_option("script_location", "db:migrations")
+    with create_engine(any_database).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in OLD_ROWS.strip().split(";\n"):
+            connection.exec_driver_sql(statement)
+    return any_database
+
+
+def _old_rows(connection: Any) -> list[Any]:
+    """Return the rows of before in the columns of before."""
+    columns = "action_id, kind, position, text, source, generation_id, status, version, superseded_at, id"
+    queries = (f"SELECT {columns} FROM descriptor ORDER BY id", "SELECT * FROM impact", "SELECT * FROM run")  # noqa: S608
+    return [list(map(tuple, connection.execute(text(query)))) for query in queries]
+
+
+def test_a_database_of_the_first_schema_is_opened_with_everything_in_it(first_schema: str, database: Path) -> None:
+    with create_engine(first_schema).connect() as connection:
+        before = _old_rows(connection)
+    store = Store.open(first_schema)
+    [found] = store.descriptors(store.dataset("hmdb51"))
+    assert (found.id, found.text, found.status, found.version, found.llm) == (11, "a hand", "accepted", 2, "fake")
+    assert (found.edited_from, found.original) == (None, None)
+    assert store.run(31).descriptor_ids == (11,)
+    assert [(event.id, event.decision, event.reviewer) for event in store.reviews().history(11)] == [(21, 21, "anna")]
+    store.close()
+    with create_engine(first_schema).connect() as connection:
+        assert _old_rows(connection) == before
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    if "sqlite" in first_schema:
+        with create_engine(f"sqlite:///{database}.0001.bak").connect() as backup:
+            assert _old_rows(backup) == before
+            assert backup.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0001"
+        with open_engine(first_schema).connect() as connection:
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+            assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
 
 
 def test_what_is_not_ours_is_left_alone(database: Path) -> None:

@@ -1,0 +1,363 @@
+"""The rules of review, on the store alone: decisions, their log, conflicts, and what builds do to reviewed texts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from db.errors import ConflictError, UsageError, UserError
+from db.records import Dataset, Descriptor, Portable, Seen
+from db.reviews import Reviews
+from db.store import Store
+from descriptor_gen.build import build_descriptors
+from descriptor_gen.plan import Options
+from descriptor_gen.prompt import load_prompts
+from tests.conftest import FakeLLM
+
+
+@pytest.fixture
+def store(any_database: str) -> Iterator[Store]:
+    """A store with no descriptors."""
+    opened = Store.open(any_database)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def dataset(store: Store) -> Dataset:
+    """Two classes with three texts each, by one LLM."""
+    whole = store.dataset("hmdb51")
+    part = replace(whole, actions=whole.actions[:2])
+    build(store, whole)
+    return part
+
+
+def build(store: Store, dataset: Dataset, *, llm: FakeLLM | None = None, refresh: bool = False) -> None:
+    options = Options(limit=2, refresh=refresh)
+    build_descriptors(store, dataset, llm=llm or FakeLLM(), prompts=load_prompts(["decomposition"]), options=options)
+
+
+@pytest.fixture
+def reviews(store: Store) -> Reviews:
+    """The reviews of the store."""
+    return store.reviews()
+
+
+def everything(store: Store, dataset: Dataset) -> list[Descriptor]:
+    return store.descriptors(dataset, statuses=("pending", "accepted", "rejected"))
+
+
+def seen(descriptors: Sequence[Descriptor]) -> list[Seen]:
+    return [descriptor.seen for descriptor in descriptors]
+
+
+def shown(store: Store, dataset: Dataset) -> list[tuple[str, str]]:
+    return [(descriptor.text, descriptor.status) for descriptor in everything(store, dataset)]
+
+
+def test_many_descriptors_are_one_decision_and_undone_as_one(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    before = everything(store, dataset)
+    first = reviews.accept(seen(before[:3]), reviewer="anna")
+    second = reviews.reject(seen(before[3:]), reviewer="anna")
+    assert (first.id, second.id, len(first.changes), len(second.changes)) == (1, 2, 3, 3)
+    now = everything(store, dataset)
+    assert [d.status for d in now] == ["accepted"] * 3 + ["rejected"] * 3
+    assert [change.after.seen for change in first.changes + second.changes if change.after] == seen(now)
+    events = reviews.events(dataset)
+    undone = reviews.undo(reviewer="anna")
+    assert (undone.what, undone.undoes, len(undone.changes)) == ("undo", 2, 3)
+    assert [d.status for d in everything(store, dataset)] == ["accepted"] * 3 + ["pending"] * 3
+    assert reviews.undo(reviewer="anna").undoes == 1
+    assert everything(store, dataset) == [replace(descriptor, version=3) for descriptor in before]
+    assert reviews.events(dataset)[:6] == events  # the log only grows
+    assert [event.decision for event in reviews.events(dataset)] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
+    with pytest.raises(UserError, match="anna has no decision to undo"):
+        reviews.undo(reviewer="anna")
+
+
+def test_restore_makes_pending_and_can_be_undone(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    [first, *_] = everything(store, dataset)
+    reviews.reject([first.seen], reviewer="anna")
+    decision = reviews.restore([Seen(first.id, 2)], reviewer="bob")
+    assert shown(store, dataset)[0] == (first.text, "pending")
+    reviews.undo(reviewer="anna", decision=decision.id)
+    assert shown(store, dataset)[0] == (first.text, "rejected")
+
+
+def test_an_edit_takes_the_place_of_the_original_and_keeps_it(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    before = everything(store, dataset)
+    decision = reviews.edit(before[1].seen, "  a person\n kneels ", reviewer="anna")
+    [change] = decision.changes
+    assert change.after is not None
+    now = everything(store, dataset)
+    assert now[1] == replace(
+        before[1],
+        id=change.after.id,
+        text="a person kneels",
+        source="human",
+        status="accepted",
+        edited_from=before[1].id,
+        original=before[1].text,
+    )
+    assert now[:1] + now[2:] == before[:1] + before[2:]
+    reviews.edit(now[1].seen, "a person stands", reviewer="bob")
+    twice = everything(store, dataset)[1]
+    assert (twice.text, twice.edited_from, twice.original) == ("a person stands", now[1].id, before[1].text)
+    assert (twice.llm, twice.generation, twice.position) == ("fake", before[1].generation, 1)
+    reviews.undo(reviewer="bob")
+    assert [d.text for d in everything(store, dataset)] == [d.text for d in now]
+    reviews.undo(reviewer="anna")
+    assert everything(store, dataset) == [*before[:1], replace(before[1], version=3), *before[2:]]
+
+
+def test_a_reviewers_own_text_stands_after_the_others(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    for words in ("one", "two"):
+        reviews.add(dataset, "brush_hair", "decomposition", words, reviewer="anna")
+    own = [d for d in everything(store, dataset) if d.source == "human"]
+    assert [(d.text, d.position, d.status, d.llm) for d in own] == [
+        ("one", 0, "accepted", None),
+        ("two", 1, "accepted", None),
+    ]
+    with pytest.raises(UsageError, match=f"{own[0].id} says that already, and is accepted"):
+        reviews.add(dataset, "brush_hair", "decomposition", "one", reviewer="bob")
+    with pytest.raises(UsageError, match="hmdb51 has no action brush"):
+        reviews.add(dataset, "brush", "decomposition", "one", reviewer="bob")
+    reviews.undo(reviewer="anna")
+    assert [d.text for d in everything(store, dataset) if d.source == "human"] == ["one"]
+    with pytest.raises(ConflictError, match=r"out of use \(it was 'two'\); undo by anna"):
+        reviews.accept([own[1].seen], reviewer="bob")
+
+
+def test_a_text_may_be_added_to_a_dataset_that_is_not_stored_yet(store: Store, reviews: Reviews) -> None:
+    part = store.dataset("kinetics600-zs1")
+    reviews.add(part, part.actions[0].name, "context", "a place", reviewer="anna")
+    assert [(d.action, d.text) for d in store.descriptors(part)] == [(part.actions[0].name, "a place")]
+    assert len(store.dataset("kinetics600").actions) == 600
+    assert store.datasets() == ["kinetics600"]
+
+
+def test_the_texts_of_a_reply_get_a_new_order(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    before = everything(store, dataset)
+    one, two, three = before[:3]
+    reviews.edit(two.seen, "in the middle", reviewer="anna")
+    two = everything(store, dataset)[1]
+    with pytest.raises(UsageError, match=f"left out: {three.id}"):
+        reviews.reorder(seen([two, one]), reviewer="anna")
+    with pytest.raises(UsageError, match=f"not of it: {before[3].id}"):
+        reviews.reorder(seen([two, one, three, before[3]]), reviewer="anna")
+    decision = reviews.reorder(seen([two, three, one]), reviewer="anna")
+    assert [d.text for d in everything(store, dataset)][:3] == ["in the middle", three.text, one.text]
+    assert [d.position for d in everything(store, dataset)] == [0, 1, 2, 0, 1, 2]
+    assert len(decision.changes) == 3
+    reviews.undo(reviewer="anna")
+    assert [d.text for d in everything(store, dataset)][:3] == [one.text, "in the middle", three.text]
+    with pytest.raises(ConflictError):
+        reviews.reorder(seen([two, three, one]), reviewer="bob")
+
+
+def test_what_moved_on_is_a_conflict_that_changes_nothing(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    before = everything(store, dataset)
+    reviews.reject([before[0].seen], reviewer="anna")
+    decision = reviews.edit(before[1].seen, "a better text", reviewer="anna")
+    between = everything(store, dataset)
+    with pytest.raises(ConflictError) as told:
+        reviews.accept(seen(before), reviewer="bob")
+    assert everything(store, dataset) == between
+    assert len(reviews.events(dataset)) == 2
+    first, second = told.value.conflicts
+    assert (first.seen, first.id, first.version) == (before[0].seen, before[0].id, 2)
+    assert (first.text, first.status, first.what, first.reviewer) == (before[0].text, "rejected", "reject", "anna")
+    assert (second.seen, second.id, second.version) == (before[1].seen, between[1].id, 1)
+    assert (second.text, second.status, second.what, second.reviewer) == ("a better text", "accepted", "edit", "anna")
+    assert second.at == decision.at
+    assert f"'a better text', accepted; edit by anna, {decision.at:%Y-%m-%d %H:%M:%S} UTC" in str(told.value)
+    assert reviews.accept([Seen(each.id, each.version) for each in told.value.conflicts], reviewer="bob").changes
+
+
+def test_a_newer_reply_is_a_conflict_of_nobodys_making(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    [first, *_] = everything(store, dataset)
+    reviews.accept([first.seen], reviewer="anna")
+    build(store, dataset, refresh=True)
+    with pytest.raises(ConflictError, match="another reply took or gave back its place") as told:
+        reviews.reject([Seen(first.id, 2)], reviewer="anna")
+    [conflict] = told.value.conflicts
+    assert (conflict.in_use, conflict.what, conflict.reviewer) == (False, None, None)
+    assert conflict.at is not None
+    with pytest.raises(ConflictError):
+        reviews.undo(reviewer="anna")
+
+
+def test_of_decisions_at_once_exactly_one_wins(store: Store, dataset: Dataset) -> None:
+    before = everything(store, dataset)
+    start = threading.Barrier(8)
+    outcomes: dict[str, str] = {}
+
+    def decide(name: str) -> None:
+        reviews = store.reviews()
+        start.wait()
+        try:
+            outcomes[name] = reviews.accept(seen(before), reviewer=name).what
+        except ConflictError as error:
+            outcomes[name] = error.conflicts[0].reviewer or "nobody"
+
+    threads = [threading.Thread(target=decide, args=(f"reviewer {n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [winner] = [name for name, outcome in outcomes.items() if outcome == "accept"]
+    assert [outcome for outcome in outcomes.values() if outcome != "accept"] == [winner] * 7
+    assert [event.reviewer for event in store.reviews().events(dataset)] == [winner] * len(before)
+    assert {d.version for d in everything(store, dataset)} == {2}
+
+
+def test_each_reviewers_verdict_is_recorded_once(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    [first, second, *_] = everything(store, dataset)
+    reviews.accept([first.seen], reviewer="anna")
+    again = reviews.accept([Seen(first.id, 2), second.seen], reviewer="anna")
+    assert (len(again.changes), again.already) == (1, 1)
+    other = reviews.accept([Seen(first.id, 2)], reviewer="bob")
+    assert [
+        (change.before.status, change.after.status) for change in other.changes if change.before and change.after
+    ] == [("accepted", "accepted")]
+    nothing = reviews.accept([Seen(first.id, 3)], reviewer="bob")
+    assert (nothing.id, nothing.changes, nothing.already) == (None, (), 1)
+    assert [event.reviewer for event in reviews.history(first.id)] == ["anna", "bob"]
+    reviews.undo(reviewer="bob")
+    assert reviews.accept([Seen(first.id, 4)], reviewer="bob").id is not None
+    edited = reviews.edit(Seen(second.id, 2), "so", reviewer="bob").changes[0].after
+    assert edited is not None
+    assert reviews.accept([edited.seen], reviewer="bob").already == 1  # who edits stands for it
+    assert reviews.accept([edited.seen], reviewer="anna").already == 0
+
+
+def test_undo_takes_back_what_nobody_changed_since(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    [first, second, *_] = everything(store, dataset)
+    both = reviews.accept(seen([first, second]), reviewer="anna")
+    reviews.reject([Seen(second.id, 2)], reviewer="bob")
+    with pytest.raises(ConflictError, match="reject by bob"):
+        reviews.undo(reviewer="anna")
+    assert [d.status for d in everything(store, dataset)][:2] == ["accepted", "rejected"]
+    reviews.undo(reviewer="bob")
+    with pytest.raises(UsageError, match="Decision 2 was undone by bob"):
+        reviews.undo(reviewer="bob", decision=2)
+    with pytest.raises(UsageError, match="Decision 3 is an undoing"):
+        reviews.undo(reviewer="bob", decision=3)
+    with pytest.raises(UsageError, match="Decision 9 is none here"):
+        reviews.undo(reviewer="bob", decision=9)
+    assert reviews.undo(reviewer="anna").undoes == both.id  # what bob changed is as it was
+    assert [d.status for d in everything(store, dataset)][:2] == ["pending", "pending"]
+
+
+def test_history_follows_an_edit_back(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    [first, second, *_] = everything(store, dataset)
+    reviews.accept(seen([first, second]), reviewer="anna")
+    reviews.edit(Seen(first.id, 2), "dropped", reviewer="bob")
+    reviews.undo(reviewer="bob")
+    reviews.edit(Seen(first.id, 4), "kept", reviewer="bob")
+    last = everything(store, dataset)[0]
+    reviews.reject([last.seen], reviewer="anna")
+    history = reviews.history(last.id)
+    assert [(event.what, event.reviewer) for event in history] == [
+        ("accept", "anna"),
+        ("edit", "bob"),
+        ("undo", "bob"),
+        ("edit", "bob"),
+        ("reject", "anna"),
+    ]
+    assert [event.at for event in history] == sorted(event.at for event in history)
+    texts = [(e.change.before and e.change.before.text, e.change.after and e.change.after.text) for e in history]
+    assert texts[1:4] == [(first.text, "dropped"), ("dropped", first.text), (first.text, "kept")]
+    assert [event.what for event in reviews.history(second.id)] == ["accept"]
+    with pytest.raises(UsageError, match="No descriptor 999"):
+        reviews.history(999)
+
+
+def test_agreement_is_cohens_kappa(store: Store, reviews: Reviews) -> None:
+    dataset = store.dataset("hmdb51")
+    items = [Portable("wave", "all", n, f"text {n}", "human") for n in range(50)]
+    store.add_portable(dataset, items)
+    cells = [("accept", "accept", 20), ("accept", "reject", 5), ("reject", "accept", 10), ("reject", "reject", 15)]
+    verdicts = [(one, other) for one, other, count in cells for _ in range(count)]
+    there = store.descriptors(dataset)
+    for descriptor, (one, other) in zip(there, verdicts, strict=True):
+        getattr(reviews, one)([descriptor.seen], reviewer="anna")
+        getattr(reviews, other)([Seen(descriptor.id, 2)], reviewer="bob")
+    [found] = reviews.agreement()
+    assert (found.first, found.second, found.n) == ("anna", "bob", 50)
+    assert (found.both_accepted, found.only_first, found.only_second, found.both_refused) == (20, 5, 10, 15)
+    assert found.observed == pytest.approx(0.7)
+    assert found.kappa == pytest.approx(0.4)  # p_e = 0.5 * 0.6 + 0.5 * 0.4
+    edited = reviews.edit(Seen(there[0].id, 3), "another", reviewer="anna")  # the last verdict counts: refused
+    assert reviews.agreement(dataset)[0].both_accepted == 19
+    reviews.undo(reviewer="anna", decision=edited.id)
+    assert reviews.agreement(dataset)[0].both_accepted == 20
+    reviews.restore([Seen(there[0].id, 5)], reviewer="anna")
+    assert reviews.agreement()[0].n == 49
+    assert reviews.agreement(store.dataset("ucf101")) == []
+
+
+def test_where_kappa_is_not_defined_it_says_why(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    one, two, three, *_ = everything(store, dataset)
+    reviews.accept(seen([one, two]), reviewer="anna")
+    reviews.accept([Seen(one.id, 2)], reviewer="bob")
+    reviews.reject([three.seen], reviewer="carl")
+    same, apart, _ = reviews.agreement()
+    assert (same.n, same.observed, same.kappa) == (1, 1.0, None)
+    assert "one and the same verdict" in str(same.undefined)
+    assert (apart.first, apart.second, apart.n, apart.observed, apart.kappa) == ("anna", "carl", 0, None, None)
+    assert apart.undefined == "no descriptor that both judged"
+
+
+def test_progress_counts_by_class_kind_and_llm(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    before = everything(store, dataset)
+    reviews.accept(seen(before[:2]), reviewer="anna")
+    reviews.reject([before[2].seen], reviewer="anna")
+    reviews.edit(before[3].seen, "better", reviewer="anna")
+    reviews.add(dataset, "brush_hair", "context", "a comb", reviewer="anna")
+    counts = [(p.action, p.kind, p.llm, p.pending, p.accepted, p.rejected) for p in reviews.progress(dataset)]
+    assert sorted(counts, key=str) == [
+        ("brush_hair", "context", None, 0, 1, 0),
+        ("brush_hair", "decomposition", "fake", 0, 2, 1),
+        ("cartwheel", "decomposition", "fake", 2, 1, 0),
+    ]
+    assert reviews.progress(replace(dataset, actions=dataset.actions[1:])) == reviews.progress(dataset)[-1:]
+
+
+@pytest.mark.parametrize("words", ["", " \n ", "nul \0", "half \ud800"])
+def test_a_text_must_be_one(store: Store, dataset: Dataset, reviews: Reviews, words: str) -> None:
+    [first, *_] = everything(store, dataset)
+    with pytest.raises(UsageError, match="text"):
+        reviews.edit(first.seen, words, reviewer="anna")
+    with pytest.raises(UsageError, match="text"):
+        reviews.add(dataset, "brush_hair", "context", words, reviewer="anna")
+    assert reviews.events(dataset) == []
+
+
+def test_what_makes_no_decision_is_refused(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    [first, *_] = everything(store, dataset)
+    for wrong in ([], [first.seen, Seen(first.id, 7)]):
+        with pytest.raises(UsageError, match="at least one descriptor, and each in one version"):
+            reviews.accept(wrong, reviewer="anna")
+    with pytest.raises(UsageError, match="No descriptor 999"):
+        reviews.accept([first.seen, Seen(999, 1)], reviewer="anna")
+    with pytest.raises(UsageError, match="says already"):
+        reviews.edit(first.seen, first.text, reviewer="anna")
+    for name in ("", "  ", "x" * 201):
+        with pytest.raises(UsageError, match="A reviewer has a name"):
+            reviews.accept([first.seen], reviewer=name)
+    assert reviews.events(dataset) == []
+
+
+def test_descriptors_are_looked_up_by_id(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    before = everything(store, dataset)
+    reviews.edit(before[0].seen, "edited", reviewer="anna")
+    now = everything(store, dataset)
+    assert reviews.descriptors([now[4].id, now[0].id]) == [now[4], now[0]]
+    with pytest.raises(UsageError, match=f"Out of use: {before[0].id}. .*descgen history {before[0].id}"):
+        reviews.descriptors([before[0].id, now[4].id])
+    with pytest.raises(UsageError, match="No descriptor 999"):
+        reviews.descriptors([999])
