@@ -150,30 +150,38 @@ def use(session: Session, item: Written, action_id: int, kind: str, generation_i
 
 
 def descriptor_query(dataset: str | None, kinds: Sequence[str] | None) -> Any:
+    query = every_descriptor(dataset).where(DescriptorRow.superseded_at.is_(None))
+    return query if kinds is None else query.where(DescriptorRow.kind.in_(kinds))
+
+
+def every_descriptor(dataset: str | None) -> Any:
+    """Return the query of descriptors with who wrote them, in use or not."""
     query = (
         select(DescriptorRow, ActionRow, LLMRow, TemplateRow, GenerationRow.sample)
         .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
         .outerjoin(GenerationRow, GenerationRow.id == DescriptorRow.generation_id)
         .outerjoin(LLMRow, LLMRow.id == GenerationRow.llm_id)
         .outerjoin(TemplateRow, TemplateRow.id == GenerationRow.template_id)
-        .where(DescriptorRow.superseded_at.is_(None), ActionRow.label.is_not(None))
+        .where(ActionRow.label.is_not(None))
     )
-    if dataset is not None:
-        query = query.join(DatasetRow, DatasetRow.id == ActionRow.dataset_id).where(DatasetRow.name == dataset)
-    return query if kinds is None else query.where(DescriptorRow.kind.in_(kinds))
+    if dataset is None:
+        return query
+    return query.join(DatasetRow, DatasetRow.id == ActionRow.dataset_id).where(DatasetRow.name == dataset)
 
 
-def history(session: Session, dataset: str, kinds: Sequence[str] | None) -> list[HistoryEntry]:
-    query = (
+def calls() -> Any:
+    """Return the query of calls with who was asked, by which template, in time order."""
+    return (
         select(GenerationRow, ActionRow.name, LLMRow, TemplateRow)
         .join(ActionRow, ActionRow.id == GenerationRow.action_id)
         .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
         .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
         .join(TemplateRow, TemplateRow.id == GenerationRow.template_id)
-        .where(DatasetRow.name == dataset)
         .order_by(GenerationRow.id)
     )
-    query = query if kinds is None else query.where(TemplateRow.kind.in_(kinds))
+
+
+def history(session: Session, query: Any) -> list[HistoryEntry]:
     used = set(session.scalars(select(DescriptorRow.generation_id).where(DescriptorRow.superseded_at.is_(None))))
     return [
         HistoryEntry(

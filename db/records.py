@@ -332,6 +332,31 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Impact:
+    """What a run loses or gains when one descriptor is left out: positive is better without it.
+
+    Attributes:
+        run: id of the run.
+        top1_change: change of top-1 accuracy, a share (0.01 is one point).
+        margin_change: mean change of the true class's score less the best other's, in units of the score.
+    """
+
+    run: int
+    top1_change: float
+    margin_change: float
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who wrote a kind, and by which version of its template; what pages compare."""
+
+    llm: str
+    template_sha256: str
+    template_version: int
+    actions: int
+
+
+@dataclass(frozen=True)
 class Prediction:
     """How one video was ranked: (label index, score) of the best classes, and the true label's rank from 1."""
 

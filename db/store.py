@@ -13,6 +13,7 @@ from db import in_use, queries, transfer, vocabulary
 from db.claims import Claims
 from db.engine import open_engine, sqlite_path, told, write_session
 from db.errors import UsageError, UserError
+from db.readings import Readings
 from db.records import (
     Action,
     Added,
@@ -35,6 +36,7 @@ from db.schema import (
     LLMRow,
     PredictionRow,
     RunRow,
+    TemplateRow,
 )
 
 
@@ -154,6 +156,10 @@ class Store:
         """Return the claims of a builder, to be used as a context: see `db.claims`."""
         return Claims(self._engine)
 
+    def readings(self) -> Readings:
+        """Return what a reviewer looks at beside the descriptors: see `db.readings`."""
+        return Readings(self._engine)
+
     def reviews(self) -> Reviews:
         """Return the decisions of reviewers: to make them, and to read what was decided."""
         return Reviews(self._engine)
@@ -175,8 +181,10 @@ class Store:
     def history(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[HistoryEntry]:
         """Return every call made about a dataset's actions, good and bad, by label and then by time."""
         order = {action.name: action.label for action in dataset.actions}
+        query = queries.calls().where(DatasetRow.name == dataset.stored_as)
+        query = query if kinds is None else query.where(TemplateRow.kind.in_(kinds))
         with self._read() as session:
-            found = queries.history(session, dataset.stored_as, kinds)
+            found = queries.history(session, query)
         return sorted((entry for entry in found if entry.action in order), key=lambda entry: order[entry.action])
 
     def kinds(self) -> list[str]:

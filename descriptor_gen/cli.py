@@ -10,6 +10,7 @@ from descriptor_gen.commands.exchange import export_descriptors, import_descript
 from descriptor_gen.commands.lint import lint_descriptors
 from descriptor_gen.commands.prompts import prompts
 from descriptor_gen.commands.read import datasets, history, list_actions, llms, show_descriptors, stats
+from descriptor_gen.commands.review_server import review
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -36,6 +37,7 @@ _COMMANDS = (
     history,
     stats,
     lint_descriptors,
+    review,
     import_descriptors,
     export_descriptors,
     prompts,

@@ -1,0 +1,132 @@
+"""What a reviewer looks at beside the descriptors themselves: calls, other writers, what a run measured.
+
+readings = store.readings()
+readings.stamps(dataset)          # cheap: which classes changed since the last look
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from db import in_use, queries
+from db.engine import told, write_session
+from db.errors import UsageError
+from db.records import Dataset, Descriptor, HistoryEntry, Impact, Writer
+from db.schema import ActionRow, DatasetRow, DescriptorRow, GenerationRow, ImpactRow, LLMRow, RunRow, TemplateRow
+
+Stamp = tuple[int, ...]
+
+
+class Readings:
+    """Reads for the review application; each method is one short transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def _read(self) -> Iterator[Session]:
+        with told(self._engine.url), Session(self._engine) as session:
+            yield session
+
+    def stamps(self, dataset: Dataset) -> Mapping[str, Stamp]:
+        """Return, by action name, what changes whenever a descriptor in use of it does, comes or goes."""
+        names = {action.name for action in dataset.actions}
+        query = (
+            select(
+                ActionRow.name,
+                func.count(DescriptorRow.id),
+                func.sum(DescriptorRow.id),
+                func.sum(DescriptorRow.version),
+            )
+            .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
+            .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+            .where(DatasetRow.name == dataset.stored_as, DescriptorRow.superseded_at.is_(None))
+            .group_by(ActionRow.name)
+        )
+        with self._read() as session:
+            return {name: tuple(numbers) for name, *numbers in session.execute(query) if name in names}
+
+    def call(self, generation: int) -> HistoryEntry:
+        """Return one call with its provenance.
+
+        Raises:
+            UsageError: there is none of that id.
+        """
+        with self._read() as session:
+            found = queries.history(session, queries.calls().where(GenerationRow.id == generation))
+        if not found:
+            raise UsageError(f"No call {generation}. The calls about a class: descgen history")
+        return found[0]
+
+    def writers(self, dataset: Dataset, kind: str) -> list[Writer]:
+        """Return who wrote that kind, by name, the newest template first; texts that are out of use count too."""
+        rows = _replies(dataset, kind).subquery()
+        columns = (rows.c.model, rows.c.sha256, rows.c.version)
+        query = select(*columns, func.count(func.distinct(rows.c.name))).group_by(*columns)
+        with self._read() as session:
+            found = session.execute(query.order_by(rows.c.model, rows.c.version.desc(), rows.c.sha256))
+            return [Writer(*row) for row in found]
+
+    def written(self, dataset: Dataset, kind: str, writer: Writer) -> Mapping[str, Sequence[Descriptor]]:
+        """Return, by action name, the texts of a writer's newest reply, as reviewers left them, in order."""
+        rows = _replies(dataset, kind).subquery()
+        newest = (
+            select(func.max(rows.c.id))
+            .where(rows.c.model == writer.llm, rows.c.sha256 == writer.template_sha256)
+            .group_by(rows.c.name)
+        )
+        mine = (DescriptorRow.kind == kind) & ~DescriptorRow.withdrawn & DescriptorRow.generation_id.in_(newest)
+        query = queries.every_descriptor(dataset.stored_as).where(mine).order_by(DescriptorRow.position)
+        texts: dict[str, list[Descriptor]] = {}
+        with self._read() as session:
+            for descriptor in in_use.descriptors(session, query, dataset.stored_as):
+                texts.setdefault(descriptor.action, []).append(descriptor)
+        return texts
+
+    def impacts(self, dataset: Dataset) -> Mapping[int, Impact]:
+        """Return, by descriptor id, what the newest run that was measured says of it; empty where none was."""
+        newest = select(func.max(ImpactRow.run_id)).join(RunRow, RunRow.id == ImpactRow.run_id)
+        query = select(ImpactRow).where(
+            ImpactRow.run_id == newest.where(RunRow.dataset == dataset.name).scalar_subquery()
+        )
+        with self._read() as session:
+            return {
+                row.descriptor_id: Impact(row.run_id, row.top1_change, row.margin_change)
+                for row in session.scalars(query)
+            }
+
+    def save_impacts(self, impacts: Mapping[int, Impact]) -> None:
+        """Store what runs say of descriptors, by descriptor id, in the place of what those runs said before."""
+        rows = [
+            {
+                "run_id": impact.run,
+                "descriptor_id": descriptor,
+                "top1_change": impact.top1_change,
+                "margin_change": impact.margin_change,
+            }
+            for descriptor, impact in impacts.items()
+        ]
+        with told(self._engine.url), write_session(self._engine) as session:
+            session.execute(delete(ImpactRow).where(ImpactRow.run_id.in_({impact.run for impact in impacts.values()})))
+            if rows:
+                session.execute(insert(ImpactRow), rows)
+
+
+def _replies(dataset: Dataset, kind: str) -> Any:
+    """Return the query of first samples that gave texts about a dataset's actions, in use or not."""
+    return (
+        select(ActionRow.name, LLMRow.model, TemplateRow.sha256, TemplateRow.version, GenerationRow.id)
+        .join(DescriptorRow, DescriptorRow.generation_id == GenerationRow.id)
+        .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
+        .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+        .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
+        .join(TemplateRow, TemplateRow.id == GenerationRow.template_id)
+        .where(DatasetRow.name == dataset.stored_as, DescriptorRow.kind == kind, ActionRow.label.is_not(None))
+        .where(GenerationRow.sample == 0)
+        .distinct()
+    )

@@ -1,0 +1,1 @@
+"""The review application: descriptors in a browser, every decision on record."""

@@ -1,0 +1,209 @@
+// What a page does beyond links and forms: decisions, keys, dialogs. The server renders; this replaces one part.
+"use strict";
+
+const csrf = document.querySelector("meta[name=csrf-token]").content;
+const panel = () => document.getElementById("class");
+const items = () => [...document.querySelectorAll(".item")];
+const said = document.getElementById("said");
+let quiet = 0;
+
+function say(words) {
+  said.textContent = words;
+  clearTimeout(quiet);
+  quiet = setTimeout(() => { said.textContent = ""; }, 6000);
+}
+
+function current() {
+  const found = document.activeElement && document.activeElement.closest(".item");
+  return found || items()[Math.min(place, items().length - 1)] || null;
+}
+
+let place = 0; // of the item in focus; ids change when a text is edited, places do not
+
+function focus(index) {
+  const all = items();
+  if (!all.length) return;
+  place = Math.max(0, Math.min(index, all.length - 1));
+  const item = all[place];
+  item.setAttribute("tabindex", "0");
+  (item.querySelector("th a") || item).focus({ preventScroll: true });
+  item.scrollIntoView({ block: "nearest" });
+}
+
+const seen = (elements) => elements.map((e) => [Number(e.dataset.id), Number(e.dataset.version)]);
+
+async function post(path, body) {
+  try {
+    return await fetch(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
+      body: JSON.stringify(body),
+    });
+  } catch {
+    say("The server does not answer. Nothing was changed; start descgen review again and repeat this.");
+    return null;
+  }
+}
+
+// Send a decision; the answer is the part of the page that it changed, or why it changed nothing.
+async function decide(what, more, next) {
+  const where = panel() ? { label: Number(panel().dataset.label), query: panel().dataset.query } : {};
+  const answer = await post("/decide", { what, ...where, ...more });
+  if (!answer) return false;
+  const result = await answer.json();
+  if (result.html && panel()) panel().innerHTML = result.html;
+  if (result.decided !== undefined) document.getElementById("decided").textContent = result.decided;
+  const bar = document.querySelector(".top progress");
+  if (result.decided !== undefined && bar) bar.value = result.decided;
+  say(result.said || "The server refused this; nothing was changed.");
+  if (!panel() && answer.ok) { location.reload(); return true; }
+  focus(next === undefined || !answer.ok ? place : next);
+  return answer.ok;
+}
+
+function nextOpen(from) {
+  const all = items();
+  const after = all.findIndex((item, index) => index > from && item.dataset.status === "pending");
+  return after >= 0 ? after : Math.min(from + 1, all.length - 1);
+}
+
+function edit(item) {
+  const words = item.querySelector(".words");
+  if (item.querySelector("textarea")) return;
+  const index = items().indexOf(item);
+  const box = document.createElement("textarea");
+  box.value = words.textContent;
+  box.setAttribute("aria-label", "New text. Ctrl-Enter keeps it, Escape leaves it");
+  const keep = Object.assign(document.createElement("button"), { type: "button", textContent: "Keep", className: "accept" });
+  const leave = Object.assign(document.createElement("button"), { type: "button", textContent: "Cancel" });
+  const row = Object.assign(document.createElement("div"), { className: "tools" });
+  row.append(keep, leave);
+  const close = () => { box.remove(); row.remove(); words.hidden = false; focus(index); };
+  const send = () => decide("edit", { seen: seen([item]), text: box.value }, nextOpen(index));
+  keep.onclick = send;
+  leave.onclick = close;
+  box.onkeydown = (event) => {
+    if (event.key === "Escape") { event.stopPropagation(); close(); }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); send(); }
+  };
+  words.hidden = true;
+  words.after(box, row);
+  box.focus();
+  box.select();
+}
+
+function move(item, by) {
+  const list = item.parentElement;
+  const order = [...list.children];
+  const from = order.indexOf(item), to = from + by;
+  if (to < 0 || to >= order.length) return;
+  order.splice(to, 0, order.splice(from, 1)[0]);
+  decide("reorder", { seen: seen(order) }, items().indexOf(item) + by);
+}
+
+async function sheet(path) {
+  const answer = await fetch(path);
+  document.getElementById("sheet-body").innerHTML = answer.ok ? await answer.text() : "<p>It could not be read.</p>";
+  document.getElementById("sheet").showModal();
+}
+
+function confirmed(words) {
+  const dialog = document.getElementById("confirm");
+  document.getElementById("confirm-text").textContent = words;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+}
+
+async function all(button) {
+  const { all: what, filter, stamp, count } = button.dataset;
+  if (await confirmed(`${what === "accept" ? "Accept" : "Reject"} ${count} pending texts of this filter? Undo takes all of it back.`))
+    decide(what, { query: filter, stamp });
+}
+
+async function regenerate(kind) {
+  const index = place;
+  const answer = await post("/regenerate", { kind, label: Number(panel().dataset.label) });
+  if (!answer) return;
+  let job = await answer.json();
+  while (answer.ok && !job.done) {
+    say(job.said);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    job = await (await fetch(`/jobs/${job.id}`)).json();
+  }
+  if (answer.ok) {
+    panel().innerHTML = await (await fetch(`/class/${panel().dataset.label}/panel?${panel().dataset.query}`)).text();
+    focus(index);
+  }
+  say(job.said);
+}
+
+const one = {
+  accept: (item, index) => decide("accept", { seen: seen([item]) }, nextOpen(index)),
+  reject: (item, index) => decide("reject", { seen: seen([item]) }, nextOpen(index)),
+  restore: (item, index) => decide("restore", { seen: seen([item]) }, index),
+  edit: (item) => edit(item),
+  up: (item) => move(item, -1),
+  down: (item) => move(item, 1),
+  history: (item) => sheet(`/history/${item.dataset.id}`),
+};
+
+const everywhere = {
+  undo: () => decide("undo", {}, place),
+  help: () => document.getElementById("help").showModal(),
+  next: () => focus(place + (document.activeElement.closest(".item") ? 1 : 0)),
+  previous: () => focus(place - 1),
+  "accept-all": () => {
+    const open = items().filter((item) => item.dataset.status === "pending");
+    if (open.length && panel()) decide("accept", { seen: seen(open) }, 0);
+  },
+  add: () => { const field = (current() && current().closest(".kind") || document).querySelector(".add input"); if (field) field.focus(); },
+  open: () => { const item = current(); if (item && item.dataset.open) location.href = item.dataset.open; },
+  sheet: () => { const item = current(), column = item && item.closest(".column"); const button = column && column.querySelector("[data-sheet]"); if (button) sheet(button.dataset.sheet); },
+};
+
+const keys = {
+  a: "accept", r: "reject", e: "edit", p: "restore", h: "history", "<": "up", ">": "down",
+  j: "next", ArrowDown: "next", k: "previous", ArrowUp: "previous", u: "undo", A: "accept-all", n: "add", "?": "help", i: "sheet",
+};
+
+function act(name, from) {
+  if (everywhere[name]) { everywhere[name](); return true; }
+  const item = from || current();
+  if (!item || !item.dataset.id || !one[name]) return false;
+  place = items().indexOf(item);
+  one[name](item, place);
+  return true;
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.dataset.do) act(button.dataset.do, button.closest(".item"));
+  if (button.dataset.all) all(button);
+  if (button.dataset.sheet) sheet(button.dataset.sheet);
+  if (button.dataset.regenerate) regenerate(button.dataset.regenerate);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.target.closest("input, textarea, select")) { if (event.key === "Escape") event.target.blur(); return; }
+  const link = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (link && (link.click || link.focus)) { event.preventDefault(); link.matches("input") ? link.focus() : link.click(); return; }
+  if (keys[event.key] && act(keys[event.key])) event.preventDefault();
+});
+
+document.addEventListener("focusin", (event) => {
+  const item = event.target.closest(".item");
+  if (item) place = items().indexOf(item);
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form.add");
+  if (!form) return;
+  event.preventDefault();
+  decide("add", { kind: form.dataset.kind, text: form.elements.text.value }, place);
+});
+
+// A page of a class begins at what is still open.
+if (panel()) focus(Math.max(0, items().findIndex((item) => item.dataset.status === "pending")));
