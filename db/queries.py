@@ -121,15 +121,16 @@ def use(session: Session, item: Written, action_id: int, kind: str, generation_i
     A place is (action, kind, name of the model, sample): a newer revision of a model replaces the older one. Edited
     texts go and come with the reply that they were edited from; what reviewers withdrew stays out of use.
     """
-    place = (
-        select(GenerationRow.id)
+    mine = (DescriptorRow.action_id == action_id) & (DescriptorRow.kind == kind)
+    of_place = (
+        select(DescriptorRow.id)  # through the index of a class's few descriptors, not through all calls of a model
+        .join(GenerationRow, GenerationRow.id == DescriptorRow.generation_id)
         .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
+        .where(mine, DescriptorRow.superseded_at.is_(None), DescriptorRow.generation_id != generation_id)
         .where(LLMRow.model == model, GenerationRow.sample == item.generation.sample)
     )
-    mine = (DescriptorRow.action_id == action_id) & (DescriptorRow.kind == kind)
-    others = mine & DescriptorRow.generation_id.in_(place) & (DescriptorRow.generation_id != generation_id)
     changed = update(DescriptorRow).values(version=DescriptorRow.version + 1)
-    out = changed.where(others, DescriptorRow.superseded_at.is_(None))
+    out = changed.where(DescriptorRow.id.in_(session.scalars(of_place).all()))
     session.execute(out.values(superseded_at=utc_now()))
     own = mine & (DescriptorRow.generation_id == generation_id)
     if session.scalar(select(exists().where(own))):

@@ -6,7 +6,7 @@ readings.stamps(dataset)          # cheap: which classes changed since the last 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,15 +72,17 @@ class Readings:
             found = session.execute(query.order_by(rows.c.model, rows.c.version.desc(), rows.c.sha256))
             return [Writer(*row) for row in found]
 
-    def written(self, dataset: Dataset, kind: str, writer: Writer) -> Mapping[str, Sequence[Descriptor]]:
-        """Return, by action name, the texts of a writer's newest reply, as reviewers left them, in order."""
+    def replies(self, dataset: Dataset, kind: str, writer: Writer) -> Mapping[str, int]:
+        """Return, by action name, the newest call of a writer that gave texts."""
         rows = _replies(dataset, kind).subquery()
-        newest = (
-            select(func.max(rows.c.id))
-            .where(rows.c.model == writer.llm, rows.c.sha256 == writer.template_sha256)
-            .group_by(rows.c.name)
-        )
-        mine = (DescriptorRow.kind == kind) & ~DescriptorRow.withdrawn & DescriptorRow.generation_id.in_(newest)
+        newest = select(rows.c.name, func.max(rows.c.id)).group_by(rows.c.name)
+        newest = newest.where(rows.c.model == writer.llm, rows.c.sha256 == writer.template_sha256)
+        with self._read() as session:
+            return dict(session.execute(newest).tuples().all())
+
+    def texts(self, dataset: Dataset, kind: str, calls: Collection[int]) -> Mapping[str, Sequence[Descriptor]]:
+        """Return, by action name, the texts of some calls, as reviewers left them, in order."""
+        mine = (DescriptorRow.kind == kind) & ~DescriptorRow.withdrawn & DescriptorRow.generation_id.in_(calls)
         query = queries.every_descriptor(dataset.stored_as).where(mine).order_by(DescriptorRow.position)
         texts: dict[str, list[Descriptor]] = {}
         with self._read() as session:

@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Any
 from urllib.parse import urlencode
 
-from db.records import Descriptor, Writer
+from db.records import Action, Descriptor, Writer
 from descriptor_gen.review.desk import Desk
 from descriptor_gen.review.views import Counts
 
@@ -50,10 +50,13 @@ def page(desk: Desk, query: Mapping[str, str]) -> dict[str, Any]:
     kind = query.get("kind") if query.get("kind") in kinds else next(iter(kinds), "")
     writers = {key(writer): writer for writer in desk.readings.writers(desk.dataset, kind or "")}
     left, right = _two(list(writers), query)
-    sides = [_side(desk, kind or "", writers[name]) for name in (left, right) if name]
-    rows = _rows(desk, sides, query.get("q", "").casefold())
-    pages = -(-len(rows) // _A_PAGE)
+    two = [writers[name] for name in (left, right) if name]
+    calls = [desk.readings.replies(desk.dataset, kind or "", writer) for writer in two]
+    actions = _actions(desk, calls, query.get("q", "").casefold())
+    pages = -(-len(actions) // _A_PAGE)
     number = min(max(1, int(query["page"]) if query.get("page", "").isdecimal() else 1), max(1, pages))
+    shown = actions[(number - 1) * _A_PAGE : number * _A_PAGE]
+    sides = [_side(desk, kind or "", writer, of, shown) for writer, of in zip(two, calls, strict=True)]
     return {
         "kinds": kinds,
         "kind_chosen": kind,
@@ -61,7 +64,7 @@ def page(desk: Desk, query: Mapping[str, str]) -> dict[str, Any]:
         "left": left,
         "right": right,
         "sides": sides,
-        "rows": rows[(number - 1) * _A_PAGE : number * _A_PAGE],
+        "rows": [_row(action, sides) for action in shown],
         "pages": pages,
         "number": number,
         "page_query": urlencode({"kind": kind, "left": left, "right": right, "q": query.get("q", "")}),
@@ -81,18 +84,20 @@ def _two(names: Sequence[str], query: Mapping[str, str]) -> tuple[str, str]:
     return left, query.get("right", "") if query.get("right") in names else next(iter(others), left)
 
 
-def _side(desk: Desk, kind: str, writer: Writer) -> Side:
-    return Side(_name(writer), desk.readings.written(desk.dataset, kind, writer))
+def _side(desk: Desk, kind: str, writer: Writer, calls: Mapping[str, int], shown: Sequence[Action]) -> Side:
+    wanted = [calls[action.name] for action in shown if action.name in calls]
+    return Side(_name(writer), desk.readings.texts(desk.dataset, kind, wanted))
 
 
-def _rows(desk: Desk, sides: Sequence[Side], q: str) -> list[dict[str, Any]]:
+def _actions(desk: Desk, calls: Sequence[Mapping[str, int]], q: str) -> list[Action]:
+    """Return the classes that either has written about, and whose name the search is in."""
     return [
-        {
-            "label": action.label,
-            "phrase": action.phrase,
-            "sides": [side.texts_of.get(action.name, ()) for side in sides],
-        }
+        action
         for action in desk.dataset.actions
-        if any(action.name in side.texts_of for side in sides)
-        and (q in action.phrase.casefold() or q in action.name.casefold())
+        if any(action.name in of for of in calls) and (q in action.phrase.casefold() or q in action.name.casefold())
     ]
+
+
+def _row(action: Action, sides: Sequence[Side]) -> dict[str, Any]:
+    texts = [side.texts_of.get(action.name, ()) for side in sides]
+    return {"label": action.label, "phrase": action.phrase, "sides": texts}

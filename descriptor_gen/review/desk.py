@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.flags import Flags, Linter
 from descriptor_gen.review.jobs import Job, Jobs, OpenLLM
 
+_FRESH_SECONDS = 0.1  # one request looks several times; a decision on something older is a conflict, no loss
 _EVERY = ("pending", "accepted", "rejected")
 
 
@@ -75,6 +77,7 @@ class Desk:
         self.reviews, self.readings = store.reviews(), store.readings()
         self._stamps: Mapping[str, tuple[int, ...]] = {}
         self._state = State({}, {})
+        self._looked = float("-inf")
         self._lock = threading.Lock()
         self._linter = Linter(dataset)
         self._jobs = Jobs(store, dataset, open_llm) if open_llm else None
@@ -87,11 +90,14 @@ class Desk:
     def state(self) -> State:
         """Return how things are now; only classes that changed since the last look are read again."""
         with self._lock:
+            if time.monotonic() - self._looked < _FRESH_SECONDS:
+                return self._state
             stamps = self.readings.stamps(self.dataset)
             changed = {name for name, _ in stamps.items() ^ self._stamps.items()}
             if changed:
                 self._read(changed)
                 self._stamps = stamps
+            self._looked = time.monotonic()
             return self._state
 
     def _read(self, changed: set[str]) -> None:
@@ -122,11 +128,14 @@ class Desk:
         """
         if wish.what not in _DECIDE:
             raise UsageError(f"Unknown decision {wish.what!r}. Known: {', '.join(_DECIDE)}")
+        self._looked = float("-inf")
         try:
             seen = self._of_filter(wish) if wish.stamp else [Seen(*each) for each in wish.seen]
             return Outcome(_told(_DECIDE[wish.what](self, wish, seen)))
         except ConflictError as error:
             return Outcome("Nothing was changed: see what is new", tuple(str(error).splitlines()[1:]))
+        finally:
+            self._looked = float("-inf")  # the page that is shown next must have it
 
     def _of_filter(self, wish: Wish) -> list[Seen]:
         """Return the pending descriptors of a filter, if they are those that the reviewer saw."""
