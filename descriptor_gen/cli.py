@@ -11,6 +11,7 @@ from descriptor_gen.commands.lint import lint_descriptors
 from descriptor_gen.commands.prompts import prompts
 from descriptor_gen.commands.read import datasets, history, list_actions, llms, show_descriptors, stats
 from descriptor_gen.commands.review_server import review
+from descriptor_gen.commands.similarity import similar_classes
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -37,6 +38,7 @@ _COMMANDS = (
     history,
     stats,
     lint_descriptors,
+    similar_classes,
     review,
     import_descriptors,
     export_descriptors,

@@ -1,4 +1,4 @@
-"""What is wrong with the descriptors of a dataset, as far as it can be told without a model.
+"""What is wrong with the descriptors of a dataset: by their words, and by their sense where an encoder is given.
 
 An error is wrong in any dataset: text that CLIP never reads, words of the prompt, a refusal, the same text twice.
 A warning may be right, and is for a person to judge.
@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from db.records import Dataset, Descriptor
 from descriptor_gen import clip_tokens, wording
+from descriptor_gen.similarity import cosines_between
+from encoders import TextEncoder
 
 Severity = Literal["error", "warning"]
 
@@ -49,11 +51,13 @@ class Limits:
         shared: classes that may not have a place or an object of `context` in common; None is 5% of all, at least 3.
             Of other kinds two classes may not have a text in common.
         items: kind -> (fewest, most) descriptors that one reply gives.
+        sense: cosine by which a text may be nearer to another class's label than to its own.
     """
 
     context_length: int = clip_tokens.CONTEXT_LENGTH
     shared: int | None = None
     items: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    sense: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class _Checked:
     dataset: Dataset
     descriptors: Sequence[Descriptor]
     limits: Limits
+    encoder: TextEncoder | None
 
     def groups(self, key: Callable[[Descriptor], Any]) -> dict[Any, list[Descriptor]]:
         found: dict[Any, list[Descriptor]] = defaultdict(list)
@@ -73,7 +78,12 @@ Rule = Callable[[_Checked], Iterable[Finding]]
 
 
 def lint(
-    dataset: Dataset, descriptors: Sequence[Descriptor], *, limits: Limits | None = None, rules: Sequence[str] = ()
+    dataset: Dataset,
+    descriptors: Sequence[Descriptor],
+    *,
+    limits: Limits | None = None,
+    rules: Sequence[str] = (),
+    encoder: TextEncoder | None = None,
 ) -> list[Finding]:
     """Return what is wrong with descriptors, rule by rule, each in the order of the descriptors.
 
@@ -82,8 +92,9 @@ def lint(
         descriptors: of that dataset, as the store returns them.
         limits: None allows what CLIP does, and any number of descriptors.
         rules: names of `RULES`; all when there is none.
+        encoder: for the rule `sense`, which says nothing without one.
     """
-    checked = _Checked(dataset, descriptors, limits or Limits())
+    checked = _Checked(dataset, descriptors, limits or Limits(), encoder)
     return [finding for name in RULES if not rules or name in rules for finding in RULES[name](checked)]
 
 
@@ -150,16 +161,8 @@ def _repeat(checked: _Checked) -> Iterator[Finding]:
 
 
 def _replies(checked: _Checked) -> dict[int, tuple[str, str, str, int]]:
-    """Return descriptor id -> action, kind, writer, and number of the reply: each begins again at position 0."""
-    last: dict[tuple[str, str, str], tuple[int, int]] = {}  # -> number of the reply, position in it
-    replies = {}
-    for descriptor in checked.descriptors:
-        place = descriptor.action, descriptor.kind, writer(descriptor)
-        number, position = last.get(place, (0, -1))
-        number += descriptor.position <= position
-        last[place] = number, descriptor.position
-        replies[descriptor.id] = (*place, number)
-    return replies
+    """Return descriptor id -> action, kind, writer, and the call that it is from: 0 for what no LLM of ours wrote."""
+    return {d.id: (d.action, d.kind, writer(d), d.generation or 0) for d in checked.descriptors}
 
 
 def _shared(checked: _Checked) -> Iterator[Finding]:
@@ -195,6 +198,23 @@ def _missing(checked: _Checked) -> Iterator[Finding]:
                 yield Finding("missing", "warning", action.name, kind, (), "", detail)
 
 
+def _sense(checked: _Checked) -> Iterator[Finding]:
+    """Every text that is nearer to another class's label than to its own: perhaps of another sense of the label."""
+    if checked.encoder is None or not checked.descriptors:
+        return
+    actions = checked.dataset.actions
+    row = {action.name: index for index, action in enumerate(actions)}
+    texts, labels = [d.text for d in checked.descriptors], [action.phrase for action in actions]
+    for descriptor, cosines in zip(checked.descriptors, cosines_between(texts, labels, checked.encoder), strict=True):
+        own, nearest = row[descriptor.action], int(cosines.argmax())
+        if cosines[nearest] - cosines[own] > checked.limits.sense:
+            detail = (
+                f"nearer to {labels[nearest]!r} ({cosines[nearest]:.2f}) than to {labels[own]!r} ({cosines[own]:.2f}), "
+                f"by {checked.encoder.id}"
+            )
+            yield _finding("sense", "warning", descriptor, detail)
+
+
 RULES: Mapping[str, Rule] = {
     "too-long": _each("too-long", "error", _too_long),
     "echo": _each("echo", "error", lambda text, _: wording.echo(text)),
@@ -205,4 +225,5 @@ RULES: Mapping[str, Rule] = {
     "missing": _missing,
     "not-visual": _each("not-visual", "warning", lambda text, _: wording.not_visual(text)),
     "glued": _each("glued", "warning", lambda text, _: wording.glued(text)),
+    "sense": _sense,
 }

@@ -1,33 +1,110 @@
-"""How near the classes of a dataset are to each other in an encoder's text space."""
+"""How near texts, and the classes of a dataset, are to each other in an encoder's text space."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from db.records import Dataset, Descriptor
 from encoders import TextEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def class_vectors(texts: Sequence[Sequence[str]], encoder: TextEncoder) -> Tensor:
-    """Return one vector [C, D] for each class, unit norm: the mean of its texts' unit vectors.
+@dataclass(frozen=True)
+class Similarity:
+    """How alike the classes of a dataset are.
 
-    Args:
-        texts: of each class, one or more; each distinct one is encoded once.
-        encoder: whose text space.
+    Attributes:
+        dataset: C classes, in label order.
+        encoder: its id.
+        labels: cosines [C, C] between the labels' phrases; 1 on the diagonal.
+        described: the same of label and descriptors together; None without descriptors.
+        descriptors: how many there are.
+        cut: texts that are longer than the encoder reads.
     """
-    import torch
-    from torch.nn.functional import normalize
 
-    distinct: Mapping[str, int] = {text: row for row, text in enumerate(dict.fromkeys(t for own in texts for t in own))}
-    vectors = normalize(encoder.encode_texts(list(distinct)), dim=-1)  # [N, D]
-    means = [vectors[[distinct[text] for text in own]].mean(dim=0) for own in texts]
-    return normalize(torch.stack(means), dim=-1)
+    dataset: Dataset
+    encoder: str
+    labels: Tensor
+    described: Tensor | None
+    descriptors: int
+    cut: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two classes, by phrase, and their cosines; `change` is what descriptors add, below 0 where they tell apart."""
+
+    first: str
+    second: str
+    labels: float
+    described: float | None
+    change: float | None
+
+
+def similarity(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: TextEncoder) -> Similarity:
+    """Return how alike classes are, by their labels alone and with descriptors of them; each text is encoded once."""
+    texts: dict[str, list[str]] = {action.name: [action.phrase] for action in dataset.actions}
+    for descriptor in descriptors:
+        texts[descriptor.action].append(descriptor.text)
+    vectors = _unit_vectors([text for own in texts.values() for text in own], encoder)
+    labels = _between([own[:1] for own in texts.values()], vectors)
+    described = _between(list(texts.values()), vectors) if descriptors else None
+    cut = sum(count > encoder.context_length for count in encoder.token_counts(list(vectors)))
+    return Similarity(dataset, encoder.id, labels, described, len(descriptors), cut)
+
+
+def most_alike(found: Similarity, *, top: int) -> list[Pair]:
+    """Return the `top` pairs of classes with the largest cosine: with descriptors where there are, else by label."""
+    import torch
+
+    alike = found.labels if found.described is None else found.described
+    first, second = torch.triu_indices(len(alike), len(alike), offset=1)
+    best = alike[first, second].topk(min(top, len(first))).indices
+    phrases = [action.phrase for action in found.dataset.actions]
+    pairs = []
+    for one, other in zip(first[best].tolist(), second[best].tolist(), strict=True):
+        by_label = float(found.labels[one, other])
+        described = None if found.described is None else float(found.described[one, other])
+        change = None if described is None else described - by_label
+        pairs.append(Pair(phrases[one], phrases[other], by_label, described, change))
+    return pairs
 
 
 def similarities(texts: Sequence[Sequence[str]], encoder: TextEncoder) -> Tensor:
-    """Return the cosines [C, C] between the classes' vectors; 1 on the diagonal."""
-    vectors = class_vectors(texts, encoder)
-    return vectors @ vectors.T
+    """Return the cosines [C, C] between classes; 1 on the diagonal.
+
+    A class's vector is the mean of its texts' unit vectors, as in a text ensemble.
+
+    Args:
+        texts: of each class, one or more.
+        encoder: whose text space.
+    """
+    return _between(texts, _unit_vectors([text for own in texts for text in own], encoder))
+
+
+def cosines_between(texts: Sequence[str], others: Sequence[str], encoder: TextEncoder) -> Tensor:
+    """Return the cosines [N, M] of N texts with M others; each distinct one is encoded once."""
+    import torch
+
+    vectors = _unit_vectors([*texts, *others], encoder)
+    return torch.stack([vectors[text] for text in texts]) @ torch.stack([vectors[other] for other in others]).T
+
+
+def _unit_vectors(texts: Sequence[str], encoder: TextEncoder) -> Mapping[str, Tensor]:
+    from torch.nn.functional import normalize
+
+    distinct = list(dict.fromkeys(texts))
+    return dict(zip(distinct, normalize(encoder.encode_texts(distinct), dim=-1), strict=True))
+
+
+def _between(texts: Sequence[Sequence[str]], vectors: Mapping[str, Tensor]) -> Tensor:
+    import torch
+    from torch.nn.functional import normalize
+
+    classes = [torch.stack([vectors[text] for text in own]).mean(dim=0) for own in texts]
+    unit = normalize(torch.stack(classes), dim=-1)  # [C, D]
+    return unit @ unit.T

@@ -95,7 +95,7 @@ def test_a_repeat_is_an_error_within_a_reply_and_a_warning_beyond_it() -> None:
     assert (same.severity, same.ids, same.detail) == ("error", (2, 1), "again, in one reply")
     assert (other.severity, other.ids, other.detail) == ("warning", (3, 1), "again, in context, by fake")
     for another in ("mistral", "llama"):  # another LLM, another sample of the same
-        two = [*descriptors(texts[0], by="llama"), replace(descriptors(texts[0], by=another)[0], id=2)]
+        two = [*descriptors(texts[0], by="llama"), replace(descriptors(texts[0], by=another)[0], id=2, generation=2)]
         assert [finding.severity for finding in lint(dataset("wave"), two, rules=["repeat"])] == ["warning"]
 
 
@@ -116,7 +116,7 @@ def test_the_number_of_items_is_that_of_the_template() -> None:
     (finding,) = found(*steps, rules=["count"], limits=limits)
     assert (finding.ids, finding.detail, finding.severity) == ((1, 2, 3, 4), "4 texts, 3 expected", "warning")
     assert not found(*steps[:3], ("wave", "own kind", "one"), rules=["count"], limits=limits)
-    twice = descriptors(*steps[:3]) + [replace(one, id=one.id + 3) for one in descriptors(*steps[:3])]
+    twice = descriptors(*steps[:3]) + [replace(one, id=one.id + 3, generation=2) for one in descriptors(*steps[:3])]
     assert not lint(dataset("wave"), twice, rules=["count"], limits=limits)  # two samples of one LLM
     by_hand = [*descriptors(*steps[:3]), replace(descriptors(*steps)[3], source="human", llm=None)]
     assert not lint(dataset("wave"), by_hand, rules=["count"], limits=limits)

@@ -13,6 +13,7 @@ from descriptor_gen import lint_table
 from descriptor_gen.commands.options import dataset_option, kind_option
 from descriptor_gen.lint import RULES, Limits, item_range, lint, writer
 from descriptor_gen.prompt import kinds, load_prompts
+from encoders import open_text_encoder
 
 _STATUSES: dict[str, tuple[DescriptorStatus, ...]] = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
@@ -39,6 +40,12 @@ _STATUSES: dict[str, tuple[DescriptorStatus, ...]] = {"any": ("pending", "accept
     metavar="N",
     help="Classes that may not have one text of kind context in common. [5% of all, at least 3]",
 )
+@click.option(
+    "--encoder",
+    "-e",
+    metavar="NAME",
+    help="Look at the sense too, by this text encoder: minilm (bundled), ViT-B/16, hf:... [off: it loads a model]",
+)
 @click.option("--verbose", "-v", is_flag=True, help="List every finding, by class and kind.")
 @json_option
 @click.pass_obj
@@ -52,6 +59,7 @@ def lint_descriptors(
     strict: bool,
     context_length: int,
     shared: int | None,
+    encoder: str | None,
     verbose: bool,
     as_json: bool,
 ) -> None:
@@ -60,10 +68,13 @@ def lint_descriptors(
     Exit code 1 when there are errors (with --strict also for warnings), 0 otherwise.
     """
     actions, found = _read(database, dataset, wanted, status, llm)
+    if encoder is None and "sense" in rules:
+        raise UsageError("Rule sense needs a text encoder: --encoder minilm")
+    opened = open_text_encoder(encoder) if encoder else None
     limits = Limits(
         context_length, shared, {each.kind: item_range(each.output_schema) for each in load_prompts(kinds())}
     )
-    report = lint_table.report_of(actions, len(found), lint(actions, found, limits=limits, rules=rules))
+    report = lint_table.report_of(actions, len(found), lint(actions, found, limits=limits, rules=rules, encoder=opened))
     if as_json:
         print_json(report)
     else:

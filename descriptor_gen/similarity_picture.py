@@ -1,0 +1,106 @@
+"""The matrix of class similarities as a picture, and as a table for programs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from db.errors import UsageError
+from descriptor_gen.similarity import Pair, Similarity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_NAMED = 120  # classes up to which each has its name at the axes
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def write_csv(found: Similarity, file: Path) -> None:
+    """Write the matrix (with descriptors where there are) with the classes' names at both sides."""
+    names = [action.name for action in found.dataset.actions]
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(["class", *names])
+        for name, row in zip(names, _shown(found).tolist(), strict=True):
+            writer.writerow([name, *(f"{value:.6f}" for value in row)])
+
+
+def draw(found: Similarity, pairs: Sequence[Pair], file: Path) -> None:
+    """Draw the matrix with like classes beside each other, and the pairs beside it.
+
+    Raises:
+        UsageError: the file's suffix is none of a picture's.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if file.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{file.name} is no picture. Known: {', '.join(_SUFFIXES)}")
+    figure = Figure(figsize=(17, 12), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    matrix, listed = figure.subplots(1, 2, width_ratios=(3.4, 1))
+    _matrix(figure, matrix, found)
+    _listed(listed, pairs)
+    texts = "labels alone" if found.described is None else f"labels and {found.descriptors} descriptors"
+    figure.suptitle(
+        f"{found.dataset.name}: how alike its {len(found.dataset.actions)} classes are to {found.encoder} ({texts})",
+        fontsize=15,
+    )
+    figure.savefig(file, dpi=110)
+
+
+def _shown(found: Similarity) -> Tensor:
+    return found.labels if found.described is None else found.described
+
+
+def _matrix(figure: Any, axes: Any, found: Similarity) -> None:
+    import torch
+
+    alike = _shown(found)
+    order = _order(alike)
+    ordered = alike[order][:, order].clone()
+    off = ordered[~torch.eye(len(ordered), dtype=torch.bool)]
+    low, high = torch.quantile(off[:: max(1, len(off) // 100_000)], torch.tensor([0.01, 0.999])).tolist()
+    ordered.fill_diagonal_(float("nan"))
+    image = axes.imshow(ordered.numpy(), cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
+    axes.set_facecolor("#dddddd")
+    figure.colorbar(image, ax=axes, location="bottom", shrink=0.5, pad=0.01, label="cosine (the diagonal is left out)")
+    names = [found.dataset.actions[index].phrase for index in order]
+    size = min(8.5, 620 / len(names))
+    if len(names) <= _NAMED:
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+        axes.set_yticks(range(len(names)), names, fontsize=size)
+        axes.xaxis.tick_top()
+    else:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_xlabel("classes, like ones beside each other")
+    axes.tick_params(length=0)
+
+
+def _listed(axes: Any, pairs: Sequence[Pair]) -> None:
+    axes.axis("off")
+    axes.set_title("Most alike", loc="left", fontsize=12)
+    lines = [f"{_value(pair)}  {pair.first}\n      {pair.second}" for pair in pairs[:24]]
+    axes.text(0, 1, "\n".join(lines), va="top", fontsize=10.5, family="DejaVu Sans", transform=axes.transAxes)
+
+
+def _value(pair: Pair) -> str:
+    return f"{pair.labels if pair.described is None else pair.described:.2f}"
+
+
+def _order(alike: Tensor) -> list[int]:
+    """Return the classes so that like ones are neighbours: by the Fiedler vector of the similarity graph.
+
+    The second eigenvector of the normalised Laplacian, the relaxed solution of ordering a graph's vertices on a line
+    (Hall 1970; Atkins, Boman and Hendrickson 1998).
+    """
+    import torch
+
+    weights = (alike - alike.min()).fill_diagonal_(0.0).double() ** 2  # squared: near pairs count, the mass does not
+    root = weights.sum(dim=1).clamp_min(1e-12).rsqrt()
+    laplacian = torch.eye(len(weights), dtype=weights.dtype) - root[:, None] * weights * root
+    _, vectors = torch.linalg.eigh(laplacian)
+    return (vectors[:, min(1, len(weights) - 1)] * root).argsort().tolist()  # type: ignore[no-any-return]
