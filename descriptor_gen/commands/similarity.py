@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
+from rich.console import Group
+from rich.text import Text
 
 from db.commandline import Database, console, json_option, notes, print_json, resolve, table
 from db.errors import UserError
@@ -82,13 +83,14 @@ def _document(found: Similarity, pairs: list[Pair]) -> dict[str, object]:
     }
 
 
-def _table(found: Similarity, pairs: list[Pair]) -> Table:
+def _table(found: Similarity, pairs: list[Pair]) -> Group:
     texts = "labels alone" if found.described is None else f"labels and {found.descriptors} descriptors"
     title = f"{found.dataset.name}, {len(found.dataset.actions)} classes, {found.encoder}, {texts}"
     if found.cut:
         title += f"\n{found.cut} texts are longer than it reads, and were cut"
     if found.described is None:
         rows = [(pair.first, pair.second, f"{pair.labels:.3f}") for pair in pairs]
-        return table("class", "class", ">cosine of the labels", title=title, rows=rows)
+        return Group(Text(title, style="bold"), table("class", "class", ">cosine of the labels", rows=rows))
     both = [(p.first, p.second, f"{p.described:.3f}", f"{p.labels:.3f}", f"{p.change:+.3f}") for p in pairs]
-    return table("class", "class", ">with descriptors", ">labels alone", ">change", title=title, rows=both)
+    columns = ("class", "class", ">with descriptors", ">labels alone", ">change")
+    return Group(Text(title, style="bold"), table(*columns, rows=both))
