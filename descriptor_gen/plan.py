@@ -76,7 +76,8 @@ def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options
 def _call(llm: LLM, dataset: Dataset, prompt: Prompt, action: Action, sample: int, options: Options) -> Call:
     request = replace(prompt.request(action, dataset=dataset.stored_as), sample=sample)
     request = replace(request, max_tokens=options.max_tokens or request.max_tokens)
-    return Call(action, prompt, request, cache_key(llm, request))
+    key = cache_key(llm, request)
+    return Call(action, prompt, replace(request, key=key), key)
 
 
 def cache_key(llm: LLM, request: Request) -> str:
