@@ -6,12 +6,14 @@ import os
 import socket
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Self
 from uuid import uuid4
 
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from db.engine import write_session
@@ -19,7 +21,7 @@ from db.schema import ClaimRow, utc_now
 
 _HEARTBEAT_SECONDS = 20.0
 _LIFETIME = timedelta(seconds=90)  # after the last heartbeat; a dead process on this machine is seen at once
-_CHUNK = 500
+_CHUNK = 500  # keys in one statement: databases limit its parameters
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -47,10 +49,10 @@ class Claims:
         held: set[str] = set()
         with write_session(self._engine) as session:
             _drop_dead(session)
-            for start in range(0, len(keys), at_most):
+            for start in range(0, len(keys), _CHUNK):
                 if len(held) == at_most:
                     break
-                held |= self._insert(session, keys[start : start + at_most], at_most - len(held))
+                held |= self._insert(session, keys[start : start + _CHUNK], at_most - len(held))
         return held
 
     def _insert(self, session: Session, keys: Sequence[str], room: int) -> set[str]:
@@ -74,7 +76,8 @@ class Claims:
 
     def _beat(self) -> None:
         while not self._stop.wait(_HEARTBEAT_SECONDS):
-            with write_session(self._engine) as session:
+            # The server may be away for a while; whoever needs it before the next beat says so.
+            with suppress(DBAPIError), write_session(self._engine) as session:
                 renewed = update(ClaimRow).where(ClaimRow.owner == self._owner)
                 session.execute(renewed.values(expires_at=utc_now() + _LIFETIME))
 

@@ -38,7 +38,8 @@ def open_engine(url: str) -> Engine:
     """
     parsed = parse_url(url)
     try:
-        engine = create_engine(parsed)
+        # A laptop that was closed has lost its connections to a server; asking first opens new ones.
+        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise UsageError(_NO_URL.format(url=shown(parsed), error=error)) from error
     if engine.dialect.name == "sqlite":

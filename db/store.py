@@ -126,6 +126,15 @@ class Store:
                 found.update((row.cache_key, queries.generation(row)) for row in rows)
         return found
 
+    def batches(self) -> dict[str, set[str]]:
+        """Return, by a provider's batch, the keys of the calls whose replies from it are stored, good or bad."""
+        batch = GenerationRow.environment["batch"].as_string()
+        stored: dict[str, set[str]] = {}
+        with self._read() as session:
+            for name, key in session.execute(select(batch, GenerationRow.cache_key).where(batch.is_not(None))):
+                stored.setdefault(name, set()).add(key)
+        return stored
+
     def current(self, dataset: Dataset, kind: str) -> dict[str, set[int]]:
         """Return, by action name, the generations whose descriptors of that kind are in use."""
         query = queries.descriptor_query(dataset.stored_as, [kind]).where(DescriptorRow.generation_id.is_not(None))

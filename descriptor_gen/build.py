@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from db.claims import Claims
 from db.records import Dataset, Generation, GenerationStatus, Written
 from db.store import Store
-from descriptor_gen.llms import LLM, Reply, StoppedEarlyError, StopReason
+from descriptor_gen.llms import LLM, Deferred, Reply, StoppedEarlyError, StopReason
 from descriptor_gen.plan import DEFAULTS, Call, Estimate, Options, again, estimate, parameters, plan
 from descriptor_gen.prompt import Prompt
 from descriptor_gen.reply import InvalidReplyError, texts_of
@@ -124,7 +124,8 @@ def build_descriptors(
     job = _Job(store, dataset, llm, options, tally)
     try:
         for _ in job.run(calls):
-            on_progress(tally.done, tally.calls)
+            waiting = llm.waiting if isinstance(llm, Deferred) else 0
+            on_progress(min(tally.done + waiting, tally.calls), tally.calls)
     except StoppedEarlyError as stop:
         tally.stopped = stop.reason
     kinds = tuple(prompt.kind for prompt in prompts)
@@ -187,7 +188,8 @@ class _Job:
         What another builder finished in the meantime is reused. A claim is granted only after its last holder
         stored the reply, so looking after claiming cannot overlook one.
         """
-        granted = claims.take([call.key for call in missing], at_most=_CLAIMED)
+        at_most = self.llm.calls_at_a_time if isinstance(self.llm, Deferred) else _CLAIMED
+        granted = claims.take([call.key for call in missing], at_most=at_most)
         left = list(missing) if self.options.refresh else self._reuse(missing)
         mine = [call for call in left if call.key in granted]
         claims.release(granted - {call.key for call in mine})
@@ -212,6 +214,8 @@ class _Job:
         for attempt in range(1, self.options.attempts + 1):
             bad: list[Call] = []
             by_request = {id(call.request): call for call in calls}
+            if isinstance(self.llm, Deferred):
+                self.llm.recall(self.store.batches())
             for replies in self.llm.generate([call.request for call in calls]) if calls else ():
                 outcomes = [(by_request[id(reply.request)], reply) for reply in replies]
                 bad += self._commit(outcomes, last=attempt == self.options.attempts)
@@ -256,7 +260,7 @@ def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str,
         sample=call.request.sample,
         parameters=parameters(llm, call.request),
         environment={**llm.environment, **reply.environment},
-        messages=call.request.messages,
+        messages=reply.messages or call.request.messages,
         output_schema=call.request.output_schema,
         reply=reply.text,
         finish_reason=reply.finish_reason,

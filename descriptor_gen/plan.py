@@ -83,7 +83,8 @@ def _call(llm: LLM, dataset: Dataset, prompt: Prompt, action: Action, sample: in
     rivals = options.rivals.get(action.name, ()) if prompt.compares else ()
     request = replace(prompt.request(action, dataset=dataset.stored_as, rivals=rivals), sample=sample)
     request = replace(request, max_tokens=options.max_tokens or request.max_tokens)
-    return Call(action, prompt, request, cache_key(llm, request))
+    key = cache_key(llm, request)
+    return Call(action, prompt, replace(request, key=key), key)
 
 
 def cache_key(llm: LLM, request: Request) -> str:

@@ -27,7 +27,7 @@ from descriptor_gen.prompt import kinds
 
 Rows = list[dict[str, Any]]
 _SHOWN_PROBLEMS = 10
-_STOPPED_BY = {"budget": "the budget", "interrupt": "Ctrl-C"}
+_STOPPED_BY = {"budget": "the budget", "interrupt": "Ctrl-C", "handed in": "Ctrl-C"}
 
 
 def build_report(report: BuildReport) -> RenderableType:

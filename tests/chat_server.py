@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -127,14 +128,23 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+@contextmanager
+def listening(chat: ChatServer, handler: type[Handler]) -> Iterator[None]:
+    """Let a server answer on this machine."""
+    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Told", (handler,), {"chat": chat}))
+    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    chat.url = f"http://127.0.0.1:{http.server_port}/v1"
+    try:
+        yield
+    finally:
+        http.shutdown()
+        http.server_close()
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
     """A chat server on this machine."""
-    chat = ChatServer()
-    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Told", (Handler,), {"chat": chat}))
-    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    chat.url = f"http://127.0.0.1:{http.server_port}/v1"
-    yield chat
-    http.shutdown()
-    http.server_close()
+    chat = ChatServer()
+    with listening(chat, Handler):
+        yield chat

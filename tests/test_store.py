@@ -187,6 +187,7 @@ def test_postgresql_takes_the_same_road() -> None:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
     from descriptor_gen.build import build_descriptors
+    from descriptor_gen.plan import Options
     from descriptor_gen.prompt import load_prompts
     from tests.conftest import FakeLLM
 
@@ -196,6 +197,12 @@ def test_postgresql_takes_the_same_road() -> None:
         report = build_descriptors(store, dataset, llm=llm, prompts=load_prompts(["context"]))
         assert (report.generated, report.cached) == (generated, cached)
     assert len(store.descriptors(dataset)) == 3 * 51
+    assert store.batches() == {}
+    llm.environment = {"batch": "batch_1"}
+    build_descriptors(
+        store, dataset, llm=llm, prompts=load_prompts(["context"]), options=Options(limit=2, refresh=True)
+    )
+    assert [len(keys) for keys in store.batches().values()] == [2]
     assert store.counts()[0]["actions"] == 51
     assert store.add_portable(dataset, store.portable(dataset)) == Added(added=0, already=3 * 51, left_out=0)
     there = replace(store.portable(dataset)[0], source="import", origin="a.json sha256:0", call=None)

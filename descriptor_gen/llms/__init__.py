@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -11,7 +11,8 @@ from descriptor_gen.llms.options import Prices
 
 Message = Mapping[Literal["role", "content"], str]
 FinishReason = Literal["stop", "length", "refusal", "filter", "error"]
-StopReason = Literal["interrupt", "budget"]
+StopReason = Literal["interrupt", "budget", "handed in"]
+"""Why calls are left: someone stopped it; the budget is spent; stopped, and the provider goes on with them."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,15 @@ class Request:
         output_schema: JSON schema of the reply.
         sample: index among several replies to the same messages.
         max_tokens: tokens after which the reply is cut off.
+        key: that the reply is cached by; it stays when messages are added that say what was wrong with a reply.
+            Empty where nothing is cached.
     """
 
     messages: tuple[Message, ...]
     output_schema: Mapping[str, Any]
     max_tokens: int
     sample: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Reply:
         seconds: this call's share of the time.
         error: why the call gave no reply: it failed, was refused, or filtered.
         environment: how this reply was made, beyond the LLM's own; `cost_usd` where the prices are known.
+        messages: that were sent, where they are not the request's: an earlier run had asked.
     """
 
     request: Request
@@ -65,6 +70,7 @@ class Reply:
     seconds: float
     error: str | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Message, ...] | None = None
 
 
 class StoppedEarlyError(Exception):
@@ -111,4 +117,23 @@ class Stoppable(Protocol):
 
     def stop(self) -> None:
         """Make no more calls; those in flight are awaited. Safe to call from a signal handler."""
+        ...
+
+
+@runtime_checkable
+class Deferred(Protocol):
+    """An LLM that hands calls in and fetches the replies later; those that an earlier run handed in, too.
+
+    Attributes:
+        calls_at_a_time: that `generate` is best given; it keeps the rest of a build waiting while they are under way.
+        waiting: replies that the provider has made and that are not fetched yet.
+        tell: called with a line for people on each thing that happens.
+    """
+
+    calls_at_a_time: int
+    waiting: int
+    tell: Callable[[str], None]
+
+    def recall(self, stored: Mapping[str, Collection[str]]) -> None:
+        """Take note, before `generate`, of the replies that are stored: by batch, the keys of their calls."""
         ...

@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from db.errors import UserError
-from db.records import LLMIdentity
 from descriptor_gen.llms import Reply, Request
 from descriptor_gen.llms.answers import Answer, read_answer
-from descriptor_gen.llms.budget import Budget, likely_tokens
+from descriptor_gen.llms.budget import likely_tokens
 from descriptor_gen.llms.faults import described, kind_of, retry_after, unsupported
-from descriptor_gen.llms.formats import Formats, arguments
-from descriptor_gen.llms.pacing import AbandonedError, Pace, Patience
-from descriptor_gen.reply import reading_of
+from descriptor_gen.llms.pacing import AbandonedError, Patience
+from descriptor_gen.llms.service import Service
 
 PATIENCE = Patience()
 TIMEOUT_SECONDS = 120.0  # for an answer to begin, or to go on
-
-
-@dataclass
-class Service:
-    """A model behind a server, and what all calls to it share.
-
-    Attributes:
-        client: of the package openai, without retries of its own.
-        identity: of the model.
-        parameters: decoding parameters; `reasoning_tokens` are added to the limit of a reply, and not sent.
-        is_openai: whether the server is OpenAI itself.
-        heard: whether the server ever said anything.
-        answered_at: when it last answered a call, by the monotonic clock.
-    """
-
-    client: Any
-    identity: LLMIdentity
-    parameters: Mapping[str, Any]
-    is_openai: bool
-    pace: Pace
-    budget: Budget
-    formats: Formats = field(default_factory=Formats)
-    heard: bool = False
-    answered_at: float = float("-inf")
 
 
 class Conversation:
@@ -79,20 +51,8 @@ class Conversation:
             return self._answered(answer, mode)
 
     def _send(self, mode: str) -> str:
-        service, request = self._service, self._request
-        parameters = dict(service.parameters)
-        reasoning = parameters.pop("reasoning_tokens", 0)
-        # The older name of the limit is the one that other servers know; models that think know the new one alone.
-        limit = "max_completion_tokens" if reasoning or service.is_openai else "max_tokens"
-        response = service.client.chat.completions.with_raw_response.create(
-            model=service.identity.model,
-            messages=[dict(message) for message in request.messages],
-            **{limit: request.max_tokens + reasoning},
-            **arguments(mode, request),
-            **parameters,
-            **({"seed": parameters["seed"] + request.sample} if "seed" in parameters else {}),
-        )
-        return str(response.text)
+        service = self._service
+        return str(service.client.chat.completions.with_raw_response.create(**service.body(self._request, mode)).text)
 
     def _after(self, error: Any, mode: str) -> Reply | None:
         """Return the reply that an error is; None is to try again, after it was waited for what has to be."""
@@ -137,30 +97,5 @@ class Conversation:
         return self._answered(Answer("", "error", reason), mode, cost=0.0)
 
     def _answered(self, answer: Answer, mode: str, *, cost: float | None = None) -> Reply:
-        how = reading_of(answer.text) if answer.finish_reason == "stop" else None
-        if how != "empty" and answer.finish_reason == "stop":
-            self._service.formats.answered(mode, is_json=how == "json")
-        made = {
-            "response_format": mode,
-            "read_as": how,
-            "attempts": self._attempts,
-            "id": answer.id,
-            "served_by": answer.served_by,
-            "cost_usd": self._cost(answer) if cost is None else cost,
-        }
-        return Reply(
-            self._request,
-            answer.text,
-            answer.finish_reason,
-            tokens_in=answer.tokens_in,
-            tokens_out=answer.tokens_out,
-            seconds=time.monotonic() - self._began,
-            error=answer.error,
-            environment={name: value for name, value in made.items() if value is not None},
-        )
-
-    def _cost(self, answer: Answer) -> float | None:
-        prices = self._service.budget.prices
-        if prices is None or answer.tokens_in is None or answer.tokens_out is None:
-            return None
-        return prices.of(answer.tokens_in, answer.tokens_out, answer.tokens_cached)
+        seconds = time.monotonic() - self._began
+        return self._service.reply(self._request, answer, mode, seconds=seconds, cost=cost, attempts=self._attempts)

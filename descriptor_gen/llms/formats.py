@@ -29,6 +29,12 @@ def arguments(mode: str, request: Request) -> dict[str, Any]:
     return _MODES[mode](request)
 
 
+def mode_of(body: Mapping[str, Any]) -> str:
+    """Return the mode of a call's body."""
+    asked = body.get("response_format") or {}
+    return str(asked.get("type", "none"))
+
+
 class Formats:
     """Finds the best mode once, for all calls.
 

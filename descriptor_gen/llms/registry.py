@@ -36,13 +36,14 @@ class Known:
     price_in: float | None = None
     price_out: float | None = None
     price_cached: float | None = None
+    batch_discount: float = 0.0
 
     @property
     def prices(self) -> Prices | None:
         """What the model costs; None where it is not known, or nothing."""
         if self.price_in is None or self.price_out is None:
             return None
-        return Prices(self.price_in, self.price_out, self.price_cached)
+        return Prices(self.price_in, self.price_out, self.price_cached, self.batch_discount)
 
     def file(self) -> Path | None:
         """Return the weights' file in an installed package, None where it is not installed."""
@@ -78,7 +79,8 @@ def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
     """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
 
     Raises:
-        UsageError: the name is none of these, or a budget was given and the prices are unknown.
+        UsageError: the name is none of these, a budget was given and the prices are unknown, or the model is local
+            and was given options of API models.
         UserError: the model's revision cannot be found out.
     """
     if name in known_llms():
@@ -117,19 +119,29 @@ def _known_openai(entry: Known, options: LLMOptions) -> LLM:
 
 def _openai(name: str, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.openai import OpenAILLM
+    from descriptor_gen.llms.openai_batch import OpenAIBatch
 
-    if options.api.max_cost is not None and options.api.prices is None:
+    api = options.api
+    if api.max_cost is not None and api.prices is None:
         raise UsageError(
             f"--max-cost needs the prices of {name}. Give them in USD per million tokens, from the provider's page: "
             "--price-in and --price-out"
         )
     model = name.removeprefix("openai:")
-    return OpenAILLM(model, base_url=options.base_url, sampling=options.sampling, options=options.api)
+    if api.batch and api.prices:
+        api = replace(api, prices=api.prices.by_batch(api.batch_discount))
+    opened = OpenAIBatch if api.batch else OpenAILLM
+    return opened(model, base_url=options.base_url, sampling=options.sampling, options=api)
 
 
 def _costs_nothing(name: str, api: ApiOptions) -> None:
     if api.max_cost is not None or api.prices is not None:
         raise UsageError(f"{name} runs on this machine and has no price: leave out --max-cost, --price-in, --price-out")
+    if api.batch:
+        raise UsageError(
+            f"{name} runs on this machine and has no Batch API. Leave out --batch-api, or take a model that has one: "
+            "--llm gpt --batch-api"
+        )
 
 
 def _gguf(name: str, options: LLMOptions) -> LLM:
