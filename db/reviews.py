@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import get_args
 
-from sqlalchemy import Engine, case, func
+from sqlalchemy import Engine, case, func, select
 from sqlalchemy.orm import Session
 
 from db import decisions, in_use, queries, review_log, vocabulary
@@ -33,7 +34,7 @@ from db.records import (
     Seen,
     What,
 )
-from db.schema import ActionRow, DescriptorRow, LLMRow
+from db.schema import ActionRow, DatasetRow, DescriptorRow, GenerationRow, LLMRow
 
 _LONGEST_NAME = 200
 
@@ -149,14 +150,23 @@ class Reviews:
             return agreements(review_log.verdicts(session, dataset.stored_as if dataset else None))
 
     def progress(self, dataset: Dataset) -> list[Progress]:
-        """Return how many descriptors in use have which status, by label, kind and LLM, in one query."""
-        names = {action.name for action in dataset.actions}
-        columns = (ActionRow.label, ActionRow.name, DescriptorRow.kind, LLMRow.model)
-        counts = (func.sum(case((DescriptorRow.status == status, 1), else_=0)) for status in _STATUSES)
-        query = in_use.of_actions(queries.descriptor_query(dataset.stored_as, None), dataset)
-        query = query.with_only_columns(*columns, *counts).group_by(*columns).order_by(*columns)
+        """Return how many descriptors in use have which status, for each class, kind and LLM, in one query."""
+        columns = (ActionRow.id, DescriptorRow.kind, LLMRow.model)
+        counts = (func.count(case((DescriptorRow.status == status, 1))) for status in get_args(DescriptorStatus))
+        query = (
+            select(ActionRow.name, *columns[1:], *counts)
+            .join(DescriptorRow, DescriptorRow.action_id == ActionRow.id)
+            .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+            .outerjoin(GenerationRow, GenerationRow.id == DescriptorRow.generation_id)
+            .outerjoin(LLMRow, LLMRow.id == GenerationRow.llm_id)
+            .where(DatasetRow.name == dataset.stored_as, DescriptorRow.superseded_at.is_(None))
+            .group_by(*columns)
+        )
+        label = {action.name: action.label for action in dataset.actions}
         with self._read() as session:
-            return [Progress(*row[1:]) for row in session.execute(query) if row[1] in names]
+            rows = session.execute(in_use.of_actions(query, dataset)).all()
+        found = [Progress(*row) for row in rows if row[0] in label]
+        return sorted(found, key=lambda each: (label[each.action], each.kind, each.llm or ""))
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
@@ -171,9 +181,6 @@ class Reviews:
             raise UsageError(f"A reviewer has a name of at most {_LONGEST_NAME} characters, not {reviewer!r}")
         with told(self._engine.url), write_session(self._engine) as session:
             yield session, name
-
-
-_STATUSES = ("pending", "accepted", "rejected")
 
 
 def plain(text: str) -> str:

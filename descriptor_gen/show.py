@@ -62,7 +62,10 @@ def import_report(report: ImportReport) -> RenderableType:
     if report.without:
         lines.append(f"no texts for {len(report.without)} classes: {', '.join(report.without)}")
     if report.left_out:
-        lines.append(f"{report.left_out} left out: here the same LLM has written others for these classes and kinds")
+        lines.append(
+            f"{report.left_out} left out: here the same LLM has written others for these classes and kinds, or what "
+            "was edited there stands otherwise here"
+        )
     lines.append(
         f"{report.dataset}: {report.added} added, {report.already} there already; {', '.join(report.kinds)} of "
         f"{report.classes} classes, from {report.source}"
