@@ -67,6 +67,27 @@ def _cached(dataset: str, wanted: list[str]) -> float:
         return median(_seconds([BIN / "descgen", "--db", url, "build", "-d", dataset, *chosen]) for _ in range(5))
 
 
+def review_progress() -> Outcome:
+    """What an overview of review needs: 600 classes, 4 kinds, 3 LLMs, counted by status; the median of nine."""
+    from db.store import Store
+    from descriptor_gen.build import build_descriptors
+    from tests.conftest import FakeLLM
+
+    with tempfile.TemporaryDirectory() as folder:
+        store, dataset = Store.open(str(Path(folder) / "review.db")), load("kinetics600")
+        for model in ("one", "two", "three"):
+            build_descriptors(store, dataset, llm=FakeLLM(batch_size=600, model=model), prompts=load_prompts(kinds()))
+        seconds, reviews = [], store.reviews()
+        for _ in range(9):
+            start = time.perf_counter()
+            found = reviews.progress(dataset)
+            seconds.append(time.perf_counter() - start)
+        texts = sum(each.pending for each in found)
+        store.close()
+    what = f"review progress of {len(found)} classes x kinds x LLMs, {texts} texts"
+    return what, median(seconds), "under 0.1 s", median(seconds) < 0.1
+
+
 def help_text() -> Outcome:
     """Start-up: `--help` of both commands, the slower of the two medians of five."""
     seconds = max(median(_seconds([BIN / name, "--help"]) for _ in range(5)) for name in ("descgen", "recognize"))
@@ -79,7 +100,13 @@ def _seconds(command: list[object]) -> float:
     return time.perf_counter() - start
 
 
-BENCHMARKS: tuple[Callable[[], Outcome], ...] = (help_text, cached_build, cached_kinetics, generation_in_batches)
+BENCHMARKS: tuple[Callable[[], Outcome], ...] = (
+    help_text,
+    cached_build,
+    cached_kinetics,
+    review_progress,
+    generation_in_batches,
+)
 
 
 def main() -> int:

@@ -43,7 +43,7 @@ def rows_of(session: Session, ids: Sequence[int]) -> list[DescriptorRow]:
         found.update((row.id, row) for row in session.scalars(query))
     if unknown := [number for number in ids if number not in found]:
         some = ", ".join(map(str, unknown[:_SHOWN])) + (" ..." if len(unknown) > _SHOWN else "")
-        raise UsageError(f"No descriptor {some}. The ids are shown by: descgen show --dataset hmdb51 --ids")
+        raise UsageError(f"No descriptor {some}. The ids are shown by: descgen show --ids")
     return [found[number] for number in ids]
 
 

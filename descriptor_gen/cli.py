@@ -10,6 +10,7 @@ from descriptor_gen.commands.exchange import export_descriptors, import_descript
 from descriptor_gen.commands.lint import lint_descriptors
 from descriptor_gen.commands.prompts import prompts
 from descriptor_gen.commands.read import datasets, history, list_actions, llms, show_descriptors, stats
+from descriptor_gen.commands.review import REVIEW_COMMANDS
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -17,13 +18,14 @@ from descriptor_gen.commands.read import datasets, history, list_actions, llms, 
 @database_option
 @click.pass_context
 def descgen(context: click.Context, url: str) -> None:
-    """Write, cache and read descriptors of actions.
+    """Write, cache, read and review descriptors of actions.
 
     \b
     descgen build --dataset hmdb51 --llm llama     write them (run it again: only what is missing)
     descgen list --dataset hmdb51                  what there is, by class
     descgen show --dataset hmdb51 --action wave    the texts of a class
     descgen lint --dataset hmdb51                  what is wrong with them
+    descgen accept --dataset hmdb51 --action wave  what a person decides about them
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
@@ -36,6 +38,7 @@ _COMMANDS = (
     history,
     stats,
     lint_descriptors,
+    *REVIEW_COMMANDS,
     import_descriptors,
     export_descriptors,
     prompts,
