@@ -43,7 +43,7 @@ def rows_of(session: Session, ids: Sequence[int]) -> list[DescriptorRow]:
         found.update((row.id, row) for row in session.scalars(query))
     if unknown := [number for number in ids if number not in found]:
         some = ", ".join(map(str, unknown[:_SHOWN])) + (" ..." if len(unknown) > _SHOWN else "")
-        raise UsageError(f"No descriptor {some}. The ids are shown by: descgen show --dataset hmdb51 --ids")
+        raise UsageError(f"No descriptor {some}. The ids are shown by: descgen show --ids")
     return [found[number] for number in ids]
 
 
@@ -136,7 +136,8 @@ def take_back(session: Session, events: Sequence[ReviewEvent]) -> list[Change]:
     """Bring back what was there before a decision, if nobody has changed it since; what was undone is no change."""
     changes = [event.change for event in events]
     states = [change.after.seen for change in changes if change.after]
-    later = review_log.of_descriptors(session, {number for c in changes for number in (c.descriptor, _row_of(c))})
+    ids = {number for change in changes for number in (change.descriptor, _row_of(change))}
+    later = review_log.of_descriptors(session, ids, after=events[-1].id)
     rows = load(session, review_log.without_undone(states, later))
     return [_taken_back(session, row, change) for row, change in zip(rows, changes, strict=True)]
 

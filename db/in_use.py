@@ -45,26 +45,34 @@ def in_order(dataset: Dataset, found: Sequence[tuple[Place, T]]) -> list[T]:
     return [item for _, item in mine]
 
 
-def descriptors(session: Session, query: Any, dataset: str | None = None) -> list[Descriptor]:
+def descriptors(session: Session, query: Any) -> list[Descriptor]:
+    """Return the descriptors of a `queries.descriptor_query`."""
     rows = session.execute(query).all()
-    edited_from = originals(session, dataset) if any(row[0].edited_from_id for row in rows) else {}
+    edited_from = originals(session, [row[0].id for row in rows if row[0].edited_from_id])
     return [
         queries.descriptor(row, action, llm, template, sample, edited_from)
         for row, action, llm, template, sample in rows
     ]
 
 
-def originals(session: Session, dataset: str | None) -> dict[int, list[DescriptorRow]]:
-    """Return, for each descriptor in use that was edited, what it was edited from: the last edited first."""
-    parent, further = aliased(DescriptorRow), aliased(DescriptorRow)
-    edited = queries.descriptor_query(dataset, None).with_only_columns(
-        DescriptorRow.id.label("leaf"), parent.id, parent.edited_from_id
-    )
-    chain = edited.join(parent, parent.id == DescriptorRow.edited_from_id).cte("chain", recursive=True)
-    above = select(chain.c.leaf, further.id, further.edited_from_id)
-    chain = chain.union_all(above.join(chain, further.id == chain.c.edited_from_id))
+def originals(session: Session, edited: Sequence[int]) -> dict[int, list[DescriptorRow]]:
+    """Return, for each of some edited descriptors, what it was edited from: the last edited first."""
     found: dict[int, list[DescriptorRow]] = defaultdict(list)
-    query = select(chain.c.leaf, DescriptorRow).join(DescriptorRow, DescriptorRow.id == chain.c.id)
-    for leaf, row in session.execute(query.order_by(DescriptorRow.id.desc())):
-        found[leaf].append(row)
+    for chunk in queries.chunks(edited):
+        for leaf, row in session.execute(_above(chunk)):
+            found[leaf].append(row)
     return found
+
+
+def _above(edited: Sequence[int]) -> Any:
+    """Return the query of (edited descriptor, one that it was edited from), however often it was edited."""
+    leaf, parent = aliased(DescriptorRow), aliased(DescriptorRow)
+    first = select(leaf.id.label("leaf"), leaf.edited_from_id.label("parent")).where(leaf.id.in_(edited))
+    chain = first.cte("chain", recursive=True)
+    further = select(chain.c.leaf, parent.edited_from_id).join(parent, parent.id == chain.c.parent)
+    chain = chain.union_all(further)
+    return (
+        select(chain.c.leaf, DescriptorRow)
+        .join(DescriptorRow, DescriptorRow.id == chain.c.parent)
+        .order_by(DescriptorRow.id.desc())
+    )

@@ -34,7 +34,10 @@ class Readings:
             yield session
 
     def stamps(self, dataset: Dataset) -> Mapping[str, Stamp]:
-        """Return, by action name, what changes whenever a descriptor in use of it does, comes or goes."""
+        """Return, by action name, what changes whenever a descriptor in use of it does, comes or goes.
+
+        The empty name stands for what runs measured.
+        """
         names = {action.name for action in dataset.actions}
         query = (
             select(
@@ -49,7 +52,9 @@ class Readings:
             .group_by(ActionRow.name)
         )
         with self._read() as session:
-            return {name: tuple(numbers) for name, *numbers in session.execute(query) if name in names}
+            measured = session.scalar(_newest_measured(dataset)) or 0
+            stamps = {name: tuple(numbers) for name, *numbers in session.execute(query) if name in names}
+            return {**stamps, "": (measured,)}
 
     def call(self, generation: int) -> HistoryEntry:
         """Return one call with its provenance.
@@ -78,7 +83,7 @@ class Readings:
         newest = select(rows.c.name, func.max(rows.c.id)).group_by(rows.c.name)
         newest = newest.where(rows.c.model == writer.llm, rows.c.sha256 == writer.template_sha256)
         with self._read() as session:
-            return dict(session.execute(newest).tuples().all())
+            return dict(session.execute(newest).all())  # type: ignore[arg-type]
 
     def texts(self, dataset: Dataset, kind: str, calls: Collection[int]) -> Mapping[str, Sequence[Descriptor]]:
         """Return, by action name, the texts of some calls, as reviewers left them, in order."""
@@ -86,16 +91,13 @@ class Readings:
         query = queries.every_descriptor(dataset.stored_as).where(mine).order_by(DescriptorRow.position)
         texts: dict[str, list[Descriptor]] = {}
         with self._read() as session:
-            for descriptor in in_use.descriptors(session, query, dataset.stored_as):
+            for descriptor in in_use.descriptors(session, query):
                 texts.setdefault(descriptor.action, []).append(descriptor)
         return texts
 
     def impacts(self, dataset: Dataset) -> Mapping[int, Impact]:
         """Return, by descriptor id, what the newest run that was measured says of it; empty where none was."""
-        newest = select(func.max(ImpactRow.run_id)).join(RunRow, RunRow.id == ImpactRow.run_id)
-        query = select(ImpactRow).where(
-            ImpactRow.run_id == newest.where(RunRow.dataset == dataset.name).scalar_subquery()
-        )
+        query = select(ImpactRow).where(ImpactRow.run_id == _newest_measured(dataset).scalar_subquery())
         with self._read() as session:
             return {
                 row.descriptor_id: Impact(row.run_id, row.top1_change, row.margin_change)
@@ -117,6 +119,11 @@ class Readings:
             session.execute(delete(ImpactRow).where(ImpactRow.run_id.in_({impact.run for impact in impacts.values()})))
             if rows:
                 session.execute(insert(ImpactRow), rows)
+
+
+def _newest_measured(dataset: Dataset) -> Any:
+    newest = select(func.max(ImpactRow.run_id)).join(RunRow, RunRow.id == ImpactRow.run_id)
+    return newest.where(RunRow.dataset == dataset.name)
 
 
 def _replies(dataset: Dataset, kind: str) -> Any:

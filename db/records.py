@@ -294,18 +294,6 @@ class Conflict:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far the review of one kind of one class is, for what one LLM wrote (None: imports, and people's own)."""
-
-    action: str
-    kind: str
-    llm: str | None
-    pending: int
-    accepted: int
-    rejected: int
-
-
-@dataclass(frozen=True)
 class Agreement:
     """How far two reviewers agree on descriptors that both judged: accepted as it was, or not.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, cast
 
 from sqlalchemy import func, insert, select
@@ -42,8 +41,8 @@ def _values(decision: Decision, change: Change) -> dict[str, Any]:
         "descriptor_id": change.descriptor,
         "reviewer": decision.reviewer,
         "what": decision.what,
-        "before": asdict(change.before) if change.before else {},
-        "after": asdict(change.after) if change.after else {},
+        "before": dict(vars(change.before)) if change.before else {},
+        "after": dict(vars(change.after)) if change.after else {},
         "at": decision.at,
         "decision": decision.id,
         "undoes": decision.undoes,
@@ -59,11 +58,12 @@ def _state(values: Mapping[str, Any]) -> State | None:
     return State(**values) if "id" in values else None
 
 
-def of_descriptors(session: Session, ids: Iterable[int]) -> list[ReviewEvent]:
-    """Return the events of descriptors, in time order."""
+def of_descriptors(session: Session, ids: Iterable[int], *, after: int = 0) -> list[ReviewEvent]:
+    """Return the events of descriptors that came after one of them, in time order."""
     found: list[ReviewEventRow] = []
     for chunk in queries.chunks(sorted(set(ids))):
-        found += session.scalars(select(ReviewEventRow).where(ReviewEventRow.descriptor_id.in_(chunk)))
+        query = select(ReviewEventRow).where(ReviewEventRow.descriptor_id.in_(chunk), ReviewEventRow.id > after)
+        found += session.scalars(query)
     return [event(row) for row in sorted(found, key=lambda row: row.id)]
 
 
@@ -113,7 +113,7 @@ def without_undone(states: Sequence[Seen], events: Sequence[ReviewEvent]) -> lis
 
     Args:
         states: rows in the versions that decisions left them in.
-        events: all events of these rows, and of those that they were edited from.
+        events: all events since, of these rows and of those that they were edited from.
     """
     next_to = {event.change.before.seen: event for event in events if event.change.before}
     undoing = {(event.undoes, event.change.descriptor): event.change.after for event in events if event.undoes}

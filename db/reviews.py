@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, case, func
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from db import decisions, in_use, queries, review_log, vocabulary
@@ -28,12 +28,11 @@ from db.records import (
     Decision,
     Descriptor,
     DescriptorStatus,
-    Progress,
     ReviewEvent,
     Seen,
     What,
 )
-from db.schema import ActionRow, DescriptorRow, LLMRow
+from db.schema import ActionRow, DescriptorRow
 
 _LONGEST_NAME = 200
 
@@ -148,16 +147,6 @@ class Reviews:
         with self._read() as session:
             return agreements(review_log.verdicts(session, dataset.stored_as if dataset else None))
 
-    def progress(self, dataset: Dataset) -> list[Progress]:
-        """Return how many descriptors in use have which status, by label, kind and LLM, in one query."""
-        names = {action.name for action in dataset.actions}
-        columns = (ActionRow.label, ActionRow.name, DescriptorRow.kind, LLMRow.model)
-        counts = (func.sum(case((DescriptorRow.status == status, 1), else_=0)) for status in _STATUSES)
-        query = in_use.of_actions(queries.descriptor_query(dataset.stored_as, None), dataset)
-        query = query.with_only_columns(*columns, *counts).group_by(*columns).order_by(*columns)
-        with self._read() as session:
-            return [Progress(*row[1:]) for row in session.execute(query) if row[1] in names]
-
     @contextmanager
     def _read(self) -> Iterator[Session]:
         with told(self._engine.url), Session(self._engine) as session:
@@ -171,9 +160,6 @@ class Reviews:
             raise UsageError(f"A reviewer has a name of at most {_LONGEST_NAME} characters, not {reviewer!r}")
         with told(self._engine.url), write_session(self._engine) as session:
             yield session, name
-
-
-_STATUSES = ("pending", "accepted", "rejected")
 
 
 def plain(text: str) -> str:

@@ -183,7 +183,7 @@ class Store:
         """Return the descriptors in use for a dataset's actions, by label, kind, LLM, reply or file, and position."""
         with self._read() as session:
             query = queries.descriptor_query(dataset.stored_as, kinds).where(DescriptorRow.status.in_(statuses))
-            found = in_use.descriptors(session, in_use.of_actions(query, dataset), dataset.stored_as)
+            found = in_use.descriptors(session, in_use.of_actions(query, dataset))
         places = ((d.action, d.kind, d.llm or "", d.generation, d.origin, d.position, d.id) for d in found)
         return in_use.in_order(dataset, [(in_use.Place(*place), d) for place, d in zip(places, found, strict=True)])
 

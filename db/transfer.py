@@ -28,9 +28,10 @@ def read(session: Session, dataset: str) -> Iterator[tuple[in_use.Place, Portabl
     query = queries.descriptor_query(dataset, None).with_only_columns(
         DescriptorRow, ActionRow.name, GenerationRow, LLMRow, TemplateRow
     )
+    rows = session.execute(query).all()
+    originals = in_use.originals(session, [row.id for row, *_ in rows if row.edited_from_id])
     calls: dict[int, Call] = {}
-    originals = in_use.originals(session, dataset)
-    for row, action, generation, llm, template in session.execute(query):
+    for row, action, generation, llm, template in rows:
         if generation and generation.id not in calls:
             calls[generation.id] = _call(generation, llm, template)
         item = _portable(row, action, calls.get(row.generation_id), originals.get(row.id, ()))

@@ -10,6 +10,7 @@ from descriptor_gen.commands.exchange import export_descriptors, import_descript
 from descriptor_gen.commands.lint import lint_descriptors
 from descriptor_gen.commands.prompts import prompts
 from descriptor_gen.commands.read import datasets, history, list_actions, llms, show_descriptors, stats
+from descriptor_gen.commands.review import REVIEW_COMMANDS
 from descriptor_gen.commands.review_server import review
 from descriptor_gen.commands.similarity import similar_classes
 
@@ -19,13 +20,14 @@ from descriptor_gen.commands.similarity import similar_classes
 @database_option
 @click.pass_context
 def descgen(context: click.Context, url: str) -> None:
-    """Write, cache and read descriptors of actions.
+    """Write, cache, read and review descriptors of actions.
 
     \b
     descgen build --dataset hmdb51 --llm llama     write them (run it again: only what is missing)
     descgen list --dataset hmdb51                  what there is, by class
     descgen show --dataset hmdb51 --action wave    the texts of a class
     descgen lint --dataset hmdb51                  what is wrong with them
+    descgen accept --dataset hmdb51 --action wave  what a person decides about them
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
@@ -40,6 +42,7 @@ _COMMANDS = (
     lint_descriptors,
     similar_classes,
     review,
+    *REVIEW_COMMANDS,
     import_descriptors,
     export_descriptors,
     prompts,

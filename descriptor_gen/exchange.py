@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast, get_args
 
 from db.errors import UsageError, UserError
-from db.records import Dataset, DescriptorSource, DescriptorStatus, Portable
+from db.records import Dataset, DescriptorSource, DescriptorStatus, Original, Portable
 from db.store import Store
 from descriptor_gen.class_names import match
 from descriptor_gen.formats import Contents, Entry, keys_of
@@ -38,7 +38,8 @@ class ImportReport:
         classes: how many classes the file has texts for.
         added: new descriptors.
         already: texts that were there before.
-        left_out: texts of an LLM that has its own others here, for the same class and kind.
+        left_out: texts of an LLM that has its own others here, for the same class and kind; and edited texts where
+            what was edited is here.
         unmapped: the file's names that are no class of the dataset.
         without: classes that the file has no texts for.
         refused: items that are no texts.
@@ -205,4 +206,12 @@ def _item(entry: Entry, contents: Contents, action: str, kind: str, position: in
         status=cast(DescriptorStatus, entry.status or "pending"),
         origin=entry.origin if written else entry.origin or origin(contents),
         call=entry.call,
+        originals=_originals(entry) if entry.source == "human" else (),
+    )
+
+
+def _originals(entry: Entry) -> tuple[Original, ...]:
+    """Return what a person edited; here as well an LLM wrote only what its call shows."""
+    return tuple(
+        replace(each, source="import") if each.source == "llm" and not entry.call else each for each in entry.originals
     )

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from db.errors import UserError
-from db.records import Call, Dataset
+from db.records import Call, Dataset, Original
 from descriptor_gen import parquet
-from descriptor_gen.provenance import ShapeError, read_call, read_export
+from descriptor_gen.provenance import ShapeError, read_call, read_export, read_originals
 
 VERSION = 1
 SHAPES = (
@@ -36,6 +36,7 @@ class Entry:
     status: str | None = None
     origin: str | None = None
     call: Call | None = None
+    originals: tuple[Original, ...] = ()
 
 
 Body = tuple[list[Entry], Dataset | None]
@@ -144,15 +145,15 @@ def _entries(rows: list[dict[str, Any]]) -> list[Entry]:
     missing = {"action", "text"} - rows[0].keys() if rows else ()
     if missing:
         raise ShapeError(f"has no column {' and no column '.join(sorted(missing))}")
-    calls = {row["cache_key"]: _cell(row["generation"]) for row in rows if row.get("generation")}
-    return [_entry(row, calls) for row in rows]
+    calls = {row["cache_key"]: read_call(_cell(row, "generation")) for row in rows if row.get("generation")}
+    return [_entry({**row, "originals": _cell(row, "originals")}, calls) for row in rows]
 
 
-def _cell(text: str) -> Call:
+def _cell(row: Mapping[str, Any], column: str) -> Any:
     try:
-        return read_call(json.loads(text))
+        return json.loads(row.get(column) or "null")
     except json.JSONDecodeError as error:
-        raise ShapeError(f"is a damaged export: a cell of the column generation is not JSON: {error}") from error
+        raise ShapeError(f"is a damaged export: a cell of the column {column} is not JSON: {error}") from error
 
 
 def _entry(row: Mapping[str, Any], calls: Mapping[str, Call]) -> Entry:
@@ -162,6 +163,7 @@ def _entry(row: Mapping[str, Any], calls: Mapping[str, Call]) -> Entry:
         text=row["text"],
         position=_number(row.get("position")),
         call=calls.get(row.get("cache_key") or ""),
+        originals=read_originals(row.get("originals")),
         **known,
     )
 

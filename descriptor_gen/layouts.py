@@ -7,7 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,15 @@ def _row(dataset: Dataset, action: Action, item: Portable, told: set[str]) -> di
         "source": item.source,
         "status": item.status,
         "origin": item.origin,
+        "originals": _json([asdict(original) for original in item.originals]) if item.originals else None,
         "llm": item.call.llm.model if item.call else None,
         "cache_key": key,
-        "generation": json.dumps(call_document(item.call), ensure_ascii=False) if first and item.call else None,
+        "generation": _json(call_document(item.call)) if first and item.call else None,
     }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def as_csv(dataset: Dataset, items: Sequence[Portable]) -> str:

@@ -5,9 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
-from db.records import Action, Call, Dataset, Generation, LLMIdentity, Portable, Template
+from db.records import (
+    Action,
+    Call,
+    Dataset,
+    DescriptorSource,
+    DescriptorStatus,
+    Generation,
+    LLMIdentity,
+    Original,
+    Portable,
+    Template,
+)
 
 
 class ShapeError(ValueError):
@@ -42,6 +53,14 @@ _CALL = _object(
 )
 _ACTION = _object(label={"type": "integer"}, name={"type": "string", "minLength": 1}, phrase=_TEXT)
 _DATASET = _object(name={"type": "string", "minLength": 1}, actions={"type": "array", "items": _ACTION})
+_ORIGINALS = {
+    "type": "array",
+    "items": _object(
+        text={"type": "string", "pattern": "^[^\\u0000\\ud800-\\udfff]+$"},
+        source={"enum": list(get_args(DescriptorSource))},
+        status={"enum": list(get_args(DescriptorStatus))},
+    ),
+}
 _DESCRIPTOR = _object(action=_TEXT, kind=_TEXT, position=_COUNT, source=_TEXT, status=_TEXT, origin=_TEXT_OR_NONE)
 _DESCRIPTOR["required"] = ["action", "text"]
 _EXPORT = _object(
@@ -118,10 +137,27 @@ def calls_of(items: Iterable[Portable]) -> dict[str, Call]:
     return {item.call.generation.cache_key: item.call for item in items if item.call}
 
 
+def read_originals(document: Any) -> tuple[Original, ...]:
+    """Return what a text was edited from, of a document that may be empty.
+
+    Raises:
+        ShapeError: it is damaged.
+    """
+    if not document:
+        return ()
+    _check(document, _ORIGINALS, "what a text was edited from")
+    return tuple(Original(item["text"], item["source"], item["status"]) for item in document)
+
+
 def descriptor_document(item: Portable) -> dict[str, Any]:
     """Return a descriptor; its call is named by its cache key."""
     document = {name: getattr(item, name) for name in ("action", *_DESCRIPTOR["properties"])}
-    return {**document, "text": item.text, "cache_key": item.call.generation.cache_key if item.call else None}
+    return {
+        **document,
+        "text": item.text,
+        "originals": [asdict(original) for original in item.originals],
+        "cache_key": item.call.generation.cache_key if item.call else None,
+    }
 
 
 def dataset_document(dataset: Dataset) -> dict[str, Any]:

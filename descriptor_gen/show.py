@@ -17,8 +17,9 @@ from db import vocabulary
 from db.commandline import table
 from db.engine import sqlite_path
 from db.errors import UsageError
-from db.records import Dataset, Descriptor, HistoryEntry
+from db.records import Agreement, Dataset, Descriptor, HistoryEntry, ReviewEvent
 from db.store import Store
+from descriptor_gen import show_reviews
 from descriptor_gen.build import BuildReport
 from descriptor_gen.exchange import ImportReport
 from descriptor_gen.llms.registry import Known, known_llms
@@ -63,7 +64,10 @@ def import_report(report: ImportReport) -> RenderableType:
     if report.without:
         lines.append(f"no texts for {len(report.without)} classes: {', '.join(report.without)}")
     if report.left_out:
-        lines.append(f"{report.left_out} left out: here the same LLM has written others for these classes and kinds")
+        lines.append(
+            f"{report.left_out} left out: here the same LLM has written others for these classes and kinds, or what "
+            "was edited there stands otherwise here"
+        )
     lines.append(
         f"{report.dataset}: {report.added} added, {report.already} there already; {', '.join(report.kinds)} of "
         f"{report.classes} classes, from {report.source}"
@@ -124,8 +128,8 @@ def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
     return names or None
 
 
-def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor]) -> RenderableType:
-    """Return actions, below each its kinds and LLMs, below each the texts in order."""
+def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor], *, ids: bool = False) -> RenderableType:
+    """Return actions, below each its kinds and LLMs, below each the texts in order, with their ids if wanted."""
     phrases = {action.name: action.phrase for action in dataset.actions}
     trees = []
     for name, of_action in groupby(descriptors, key=lambda descriptor: descriptor.action):
@@ -133,7 +137,7 @@ def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Rend
         for (kind, whence), texts in groupby(of_action, key=lambda descriptor: (descriptor.kind, _whence(descriptor))):
             branch = tree.add(Text(f"{kind}, {whence}", style="cyan"))
             for descriptor in texts:
-                branch.add(Text(f"{descriptor.text}  [{descriptor.status}]"))
+                branch.add(Text(show_reviews.text_of(descriptor, ids=ids)))
         trees.append(tree)
     return Group(*trees)
 
@@ -158,6 +162,17 @@ def history_table(entries: Sequence[HistoryEntry]) -> RenderableType:
     return table(*columns, rows=body)
 
 
+def history(entries: Sequence[HistoryEntry], events: Sequence[ReviewEvent]) -> RenderableType:
+    """Return the calls, and the decisions on what came of them."""
+    return Group(history_table(entries), *([Text(), show_reviews.log(events)] if events else []))
+
+
+def decisions(descriptor: int, events: Sequence[ReviewEvent]) -> RenderableType:
+    """Return what was decided on one descriptor."""
+    nobody = Text(f"Nobody has decided on {descriptor} yet: descgen accept {descriptor}")
+    return show_reviews.log(events) if events else nobody
+
+
 def raw_replies(entries: Sequence[HistoryEntry]) -> RenderableType:
     """Return the raw replies that the descriptors in use were read from."""
     return Text(
@@ -173,8 +188,8 @@ def _whence(descriptor: Descriptor) -> str:
     return f"by {descriptor.llm or 'hand'}" if descriptor.origin is None else f"from {descriptor.origin}"
 
 
-def stats(counts: Mapping[str, Rows]) -> RenderableType:
-    """Return two tables: descriptors in use, and calls made."""
+def stats(counts: Mapping[str, Rows], agreement: Sequence[Agreement] = ()) -> RenderableType:
+    """Return two tables: descriptors in use, and calls made; with two reviewers a third of how far they agree."""
     descriptors = [tuple(row.values()) for row in counts["descriptors"]]
     calls = [(*list(row.values())[:-1], f"{row['seconds']:.1f}") for row in counts["calls"]]
     return Group(
@@ -201,6 +216,7 @@ def stats(counts: Mapping[str, Rows]) -> RenderableType:
             title="Calls made",
             rows=calls,
         ),
+        *([Text(), show_reviews.agreements(agreement)] if agreement else []),
     )
 
 

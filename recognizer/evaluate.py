@@ -103,9 +103,11 @@ def _refuse_gaps(
 ) -> None:
     """Refuse classes without descriptors of a kind: their score would be made in another way than the others'."""
     what = f"{' and '.join(choice.statuses)} descriptors" + (f" by {choice.llm}" if choice.llm else "")
-    command = f"descgen build --dataset {dataset.name}"
+    command = f"Write them with: descgen build --dataset {dataset.name}"
+    if choice.statuses == ("accepted",):
+        command = f"Accept them with: descgen accept --dataset {dataset.name} --all"
     if not found and not choice.kinds:
-        raise UserError(f"No {what} for {dataset.name}. Write them with: {command}")
+        raise UserError(f"No {what} for {dataset.name}. {command}")
     for kind in kinds:
         written = {descriptor.action for descriptor in found if descriptor.kind == kind}
         missing = [action.name for action in dataset.actions if action.name not in written]
@@ -113,7 +115,7 @@ def _refuse_gaps(
             which = ", ".join(missing) if written else f"any (kinds that there are: {', '.join(there) or 'none'})"
             raise UserError(
                 f"No {what} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
-                f"{dataset.name}: {which}. Write them with: {command} --kind {kind}"
+                f"{dataset.name}: {which}. {command} --kind {kind}"
             )
 
 
@@ -269,6 +271,7 @@ def _settings(
         "ignored": dict(videos.ignored),
         "kinds": sorted({d.kind for d in descriptors}),
         "statuses": dict(Counter(d.status for d in descriptors)),
+        "edited": sum(d.edited_from is not None for d in descriptors),
         "llms": sorted({writer(d) or d.source for d in descriptors}),
         "texts_cut": ensemble.cut,
         "context_length": encoder.context_length,

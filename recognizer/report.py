@@ -24,7 +24,8 @@ def run_report(run: Run) -> RenderableType:
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{settings['frames']} frames · {settings['layout']}",
         f"descriptors: {len(run.descriptor_ids)} ({', '.join(settings['kinds'])}) by {', '.join(settings['llms'])}, "
-        + ", ".join(f"{count} {status}" for status, count in settings["statuses"].items()),
+        + ", ".join(f"{count} {status}" for status, count in settings["statuses"].items())
+        + (f", {settings['edited']} edited" if settings.get("edited") else ""),
         "videos: " + ", ".join(f"{count} {name}" for name, count in run.counts.items() if count or name == "evaluated"),
         *_unreadable(run),
         *_warnings(run),
@@ -92,7 +93,7 @@ def ranking_report(
     dataset: Dataset, rankings: Sequence[Ranking], descriptors: Sequence[Descriptor], settings: Mapping[str, Any]
 ) -> RenderableType:
     """Return the rankings of videos, and what they were made with."""
-    made = f"{len(descriptors)} descriptors" if descriptors else "no descriptors: labels alone"
+    made = f"{len(descriptors)} descriptors{_reviewed(descriptors)}" if descriptors else "no descriptors: labels alone"
     note = (
         f"{len(dataset.actions)} classes of {dataset.name}, {made} · protocol {settings['protocol']} · "
         f"encoder {settings['encoder']} · {settings['frames']} frames · score: cosine"
@@ -101,6 +102,16 @@ def ranking_report(
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking)]
     return Group(*parts)
+
+
+def _reviewed(descriptors: Sequence[Descriptor]) -> str:
+    """Return how many of them people accepted and edited, in brackets; nothing where nobody has."""
+    counts = {
+        "accepted": sum(descriptor.status == "accepted" for descriptor in descriptors),
+        "edited": sum(descriptor.edited_from is not None for descriptor in descriptors),
+    }
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f" ({told})" if told else ""
 
 
 def _ranking_table(ranking: Ranking) -> RenderableType:

@@ -22,7 +22,7 @@ LIGHT = (
     [
         ["--help"], ["build", "--help"], ["datasets"], ["llms"], ["list", "-d", "hmdb51"], ["stats"],
         ["show", "-d", "hmdb51", "-a", "wave"], ["build", "-d", "hmdb51", "-k", "context", "--llm", "smollm2"],
-        ["lint", "-d", "hmdb51", "--context-length", "10"],
+        ["lint", "-d", "hmdb51", "--context-length", "10"], ["accept", "-d", "hmdb51", "--all"],
     ],
 )  # fmt: skip
 def test_descgen_needs_no_model_where_none_is_wanted(cached: Path, arguments: list[str]) -> None:

@@ -168,6 +168,31 @@ def test_classes_without_descriptors_are_refused_by_name(
     assert "No accepted descriptors for balls" in accepted.stderr
 
 
+def test_a_run_on_accepted_texts_takes_the_edited_ones(
+    descgen: Run, recognize: Run, llm: FakeLLM, store: Store, balls: Path
+) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    arguments = ("eval", "-d", "balls", "--root", balls, "-e", "fake", "--llm", "fake", "--status", "accepted")
+    refused = recognize(*arguments)
+    assert "No accepted descriptors by fake for balls. Accept them with: descgen accept --dataset balls --all" in (
+        refused.stderr
+    )
+    texts = store.descriptors(store.dataset("balls"))
+    descgen("accept", *(descriptor.id for descriptor in texts if descriptor.position != 1))
+    descgen("edit", texts[1].id, "a red ball")
+    run = json.loads(recognize(*arguments, "--json").stdout)
+    accepted = store.descriptors(store.dataset("balls"), statuses=("accepted",))
+    assert run["descriptor_ids"] == [descriptor.id for descriptor in accepted]
+    assert len(accepted) == 7
+    assert (run["settings"]["statuses"], run["settings"]["edited"]) == ({"accepted": 7}, 1)
+    assert "descriptors: 7 (context) by fake, 7 accepted, 1 edited" in recognize("runs", "1").stdout
+    descgen("undo")
+    assert recognize("runs", "1", "--json").stdout == recognize("runs", "1", "--json").stdout
+    assert json.loads(recognize("runs", "1", "--json").stdout)["descriptor_ids"] == run["descriptor_ids"]
+    predicted = recognize("predict", balls / "red_ball" / "a", "-d", "balls", "-e", "fake").stdout
+    assert "9 descriptors (6 accepted)" in predicted
+
+
 def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:
     from db.records import LLMIdentity
 

@@ -53,10 +53,12 @@ ROWS = """
     SELECT dataset.name, action.name, action.label, action.phrase, d.kind, d.position, d.text, d.source, d.status,
            d.origin, g.cache_key, g.sample, g.parameters, g.environment, g.messages, g.output_schema, g.reply,
            g.finish_reason, g.status, g.error, g.tokens_in, g.tokens_out, g.seconds, llm.provider, llm.model,
-           llm.revision, template.kind, template.version, template.sha256, template.source
+           llm.revision, template.kind, template.version, template.sha256, template.source,
+           o.text, o.source, o.status, o.withdrawn, oo.text, oo.source, oo.status
     FROM descriptor d JOIN action ON action.id = d.action_id JOIN dataset ON dataset.id = action.dataset_id
     LEFT JOIN generation g ON g.id = d.generation_id LEFT JOIN llm ON llm.id = g.llm_id
     LEFT JOIN template ON template.id = g.template_id
+    LEFT JOIN descriptor o ON o.id = d.edited_from_id LEFT JOIN descriptor oo ON oo.id = o.edited_from_id
     WHERE d.superseded_at IS NULL ORDER BY dataset.name, action.label, d.kind, llm.model, d.position, d.id
 """
 
@@ -219,8 +221,10 @@ def test_an_import_stands_beside_what_an_llm_wrote(
 
 
 @pytest.fixture
-def full(descgen: Run, llm: FakeLLM, database: Path, write: Callable[[str, Any], Path], tmp_path: Path) -> Path:
-    """A database of two datasets, two models, every source and status, with something that is superseded."""
+def full(
+    descgen: Run, llm: FakeLLM, store: Store, database: Path, write: Callable[[str, Any], Path], tmp_path: Path
+) -> Path:
+    """A database of two datasets, two models, every source and status, with edits, and something superseded."""
     labels = tmp_path / "kitchen.txt"
     labels.write_text("ChopOnions\npeel_potatoes\nwashing up\n")
     for dataset in ("hmdb51", str(labels)):
@@ -238,6 +242,10 @@ def full(descgen: Run, llm: FakeLLM, database: Path, write: Callable[[str, Any],
             "UPDATE descriptor SET superseded_at = '2026-01-01' WHERE text = 'a wooden bat' AND action_id IN "
             "(SELECT id FROM action WHERE name = 'cartwheel')"
         )
+    reviews, kitchen = store.reviews(), store.dataset("kitchen")
+    for old, new in (("=1+1", 'a knife, 10" long'), ("a wooden bat", "a board"), ("a board", "a chopping board")):
+        first = next(descriptor for descriptor in store.descriptors(kitchen) if descriptor.text == old)
+        reviews.edit(first.seen, new, reviewer="anna")
     return database
 
 
@@ -264,6 +272,11 @@ def test_an_export_comes_back_as_the_same_rows(
             report = imported(again, output, "-d", dataset)
             assert (report["added"], report["already"], report["left_out"]) == (0, first["added"], 0)
     assert rows(other) == rows(full)
+    assert {row[-7:] for row in rows(other)} == {
+        (None,) * 7,
+        ("=1+1", "import", "pending", 1, None, None, None),
+        ("a board", "human", "accepted", 1, "a wooden bat", "llm", "pending"),
+    }
     asked = len(llm.history)
     llm.identity = FakeLLM().identity
     for dataset in ("hmdb51", "kitchen"):
@@ -447,7 +460,7 @@ def test_a_file_that_cannot_be_read_says_why(
     assert store.counts() == []
 
 
-@pytest.mark.parametrize("damage", ["source", "reply", "label"])
+@pytest.mark.parametrize("damage", ["source", "reply", "originals", "label"])
 def test_a_damaged_export_is_refused_whole(
     descgen: Run, full: Path, elsewhere: tuple[Path, Run], tmp_path: Path, damage: str
 ) -> None:
@@ -456,6 +469,8 @@ def test_a_damaged_export_is_refused_whole(
         document["templates"][0]["source"] += "!"
     elif damage == "reply":
         del document["calls"][0]["reply"]
+    elif damage == "originals":
+        document["descriptors"][0]["originals"] = [{"text": "", "source": "llm", "status": "pending"}]
     else:
         document["dataset"]["actions"][3]["label"] = 7
     (tmp_path / "x.json").write_text(json.dumps(document))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from db.errors import ConflictError, UsageError, UserError
-from db.records import Dataset, Descriptor, Portable, Seen
+from db.records import Added, Dataset, Descriptor, Portable, Seen
 from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen.build import build_descriptors
 from descriptor_gen.plan import Options
-from descriptor_gen.prompt import load_prompts
+from descriptor_gen.prompt import Prompt, load_prompts, parse
 from tests.conftest import FakeLLM
 
 
@@ -35,9 +36,9 @@ def dataset(store: Store) -> Dataset:
     return part
 
 
-def build(store: Store, dataset: Dataset, *, llm: FakeLLM | None = None, refresh: bool = False) -> None:
-    options = Options(limit=2, refresh=refresh)
-    build_descriptors(store, dataset, llm=llm or FakeLLM(), prompts=load_prompts(["decomposition"]), options=options)
+def build(store: Store, dataset: Dataset, *, prompt: Prompt | None = None, refresh: bool = False) -> None:
+    prompts = [prompt or load_prompts(["decomposition"])[0]]
+    build_descriptors(store, dataset, llm=FakeLLM(), prompts=prompts, options=Options(limit=2, refresh=refresh))
 
 
 @pytest.fixture
@@ -312,21 +313,6 @@ def test_where_kappa_is_not_defined_it_says_why(store: Store, dataset: Dataset, 
     assert apart.undefined == "no descriptor that both judged"
 
 
-def test_progress_counts_by_class_kind_and_llm(store: Store, dataset: Dataset, reviews: Reviews) -> None:
-    before = everything(store, dataset)
-    reviews.accept(seen(before[:2]), reviewer="anna")
-    reviews.reject([before[2].seen], reviewer="anna")
-    reviews.edit(before[3].seen, "better", reviewer="anna")
-    reviews.add(dataset, "brush_hair", "context", "a comb", reviewer="anna")
-    counts = [(p.action, p.kind, p.llm, p.pending, p.accepted, p.rejected) for p in reviews.progress(dataset)]
-    assert sorted(counts, key=str) == [
-        ("brush_hair", "context", None, 0, 1, 0),
-        ("brush_hair", "decomposition", "fake", 0, 2, 1),
-        ("cartwheel", "decomposition", "fake", 2, 1, 0),
-    ]
-    assert reviews.progress(replace(dataset, actions=dataset.actions[1:])) == reviews.progress(dataset)[-1:]
-
-
 @pytest.mark.parametrize("words", ["", " \n ", "nul \0", "half \ud800"])
 def test_a_text_must_be_one(store: Store, dataset: Dataset, reviews: Reviews, words: str) -> None:
     [first, *_] = everything(store, dataset)
@@ -361,3 +347,94 @@ def test_descriptors_are_looked_up_by_id(store: Store, dataset: Dataset, reviews
         reviews.descriptors([before[0].id, now[4].id])
     with pytest.raises(UsageError, match="No descriptor 999"):
         reviews.descriptors([999])
+
+
+def test_reviewed_texts_go_and_come_with_their_reply(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    before = everything(store, dataset)
+    reviews.edit(before[0].seen, "dropped", reviewer="anna")
+    reviews.undo(reviewer="anna")
+    reviews.edit(before[1].seen, "edited", reviewer="anna")
+    reviews.edit(everything(store, dataset)[1].seen, "edited twice", reviewer="anna")
+    reviews.reject([before[2].seen], reviewer="anna")
+    reviews.add(dataset, "brush_hair", "decomposition", "my own", reviewer="anna")
+    reviewed = [(d.id, d.text, d.status) for d in everything(store, dataset)]
+    assert [words for _, words, _ in reviewed][:4] == ["my own", before[0].text, "edited twice", before[2].text]
+
+    [old] = load_prompts(["decomposition"])
+    new = parse(old.template.source.replace("camera", "visitor"))
+    assert new.template != old.template
+    build(store, dataset, prompt=new)
+    between = everything(store, dataset)
+    assert [(d.source, d.status) for d in between] == [("human", "accepted"), *[("llm", "pending")] * 6]
+    assert not {d.id for d in between[1:]} & {number for number, *_ in reviewed}
+
+    build(store, dataset, prompt=old)
+    assert [(d.id, d.text, d.status) for d in everything(store, dataset)] == reviewed
+    with pytest.raises(ConflictError, match="another reply took or gave back its place"):
+        reviews.undo(reviewer="anna", decision=5)
+    build(store, dataset, prompt=old)  # nothing to do, nothing done
+    assert {d.version for d in everything(store, dataset)} == {1, 3, 4, 5}
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Store]:
+    """Another store, with no descriptors."""
+    opened = Store.open(str(tmp_path / "elsewhere.db"))
+    yield opened
+    opened.close()
+
+
+def portable(store: Store, dataset: Dataset) -> list[Portable]:
+    """Return the descriptors in use without the rows that their calls have here."""
+    items = store.portable(dataset)
+    return [
+        replace(item, call=item.call and replace(item.call, generation=replace(item.call.generation, id=None)))
+        for item in items
+    ]
+
+
+def test_edits_and_statuses_enter_another_database(
+    store: Store, dataset: Dataset, reviews: Reviews, elsewhere: Store
+) -> None:
+    before = everything(store, dataset)
+    reviews.reorder(seen([before[2], before[0], before[1]]), reviewer="anna")
+    one, two, three, *_ = everything(store, dataset)
+    reviews.edit(one.seen, "edited", reviewer="anna")
+    reviews.edit(everything(store, dataset)[0].seen, "edited twice", reviewer="anna")
+    reviews.reject([two.seen], reviewer="anna")
+    reviews.edit(three.seen, "dropped", reviewer="anna")
+    reviews.undo(reviewer="anna")
+    reviews.add(dataset, "brush_hair", "decomposition", "my own", reviewer="anna")
+    items = portable(store, dataset)
+    assert [item.text for item in items][:4] == ["my own", "edited twice", two.text, three.text]
+    assert [(o.text, o.source, o.status) for o in items[1].originals] == [
+        ("edited", "human", "accepted"),
+        (one.text, "llm", "pending"),
+    ]
+    assert items[1].call is not None
+    assert elsewhere.add_portable(dataset, items) == Added(added=7, already=0, left_out=0)
+    assert portable(elsewhere, dataset) == items
+    kept = [(d.text, d.status, d.position, d.original, d.llm) for d in everything(store, dataset)]
+    assert [(d.text, d.status, d.position, d.original, d.llm) for d in everything(elsewhere, dataset)] == kept
+    for again in (store, elsewhere):
+        assert again.add_portable(dataset, items) == Added(added=0, already=7, left_out=0)
+    [old] = load_prompts(["decomposition"])
+    for prompt in (parse(old.template.source.replace("camera", "visitor")), old):
+        build(elsewhere, dataset, prompt=prompt)
+    assert portable(elsewhere, dataset) == items  # the originals stayed out of use
+
+
+def test_an_edit_from_elsewhere_does_not_stand_beside_the_original(
+    store: Store, dataset: Dataset, reviews: Reviews, elsewhere: Store
+) -> None:
+    build(elsewhere, store.dataset("hmdb51"))
+    before = everything(store, dataset)
+    there = everything(elsewhere, dataset)
+    reviews.edit(before[0].seen, "edited", reviewer="anna")
+    reviews.reorder(seen([before[5], before[4], before[3]]), reviewer="anna")
+    assert elsewhere.add_portable(dataset, portable(store, dataset)) == Added(added=0, already=5, left_out=1)
+    assert everything(elsewhere, dataset) == there
+    elsewhere.reviews().edit(there[0].seen, "edited elsewhere", reviewer="bob")
+    assert elsewhere.add_portable(dataset, portable(store, dataset)) == Added(added=0, already=5, left_out=1)
+    assert store.add_portable(dataset, portable(elsewhere, dataset)) == Added(added=0, already=5, left_out=1)
+    assert everything(store, dataset)[0].text == "edited"

@@ -16,6 +16,9 @@ dataset_option = click.option(
     metavar="NAME|PATH",
     help=f"{', '.join(vocabulary.BUILT_IN)}; a text file of labels; or a folder of class folders.",
 )
+optional_dataset_option = click.option(
+    "--dataset", "-d", metavar="NAME|PATH", help="As for the other commands; needed where no id is given."
+)
 kind_option = click.option(
     "--kind",
     "-k",

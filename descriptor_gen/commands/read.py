@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from db.commandline import Database, console, json_option, print_json, resolve
-from db.errors import UserError
+from db.errors import UsageError, UserError
 from descriptor_gen import show
-from descriptor_gen.commands.options import action_option, dataset_option, kind_option
+from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
+from descriptor_gen.deciding import STATUSES
 
 
 @click.command("list")
@@ -27,34 +28,46 @@ def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_j
 @dataset_option
 @action_option
 @kind_option
+@click.option("--status", type=click.Choice([*STATUSES, "any"]), help="Only these. [pending and accepted]")
+@click.option("--ids", is_flag=True, help="With the id of each, for descgen accept, edit and their like.")
 @click.option("--raw", is_flag=True, help="The LLM's replies as they came.")
 @json_option
 @click.pass_obj
 def show_descriptors(
-    database: Database, dataset: str, wanted_actions: tuple[str, ...], wanted: tuple[str, ...], raw: bool, as_json: bool
+    database: Database,
+    dataset: str,
+    wanted_actions: tuple[str, ...],
+    wanted: tuple[str, ...],
+    status: str | None,
+    ids: bool,
+    raw: bool,
+    as_json: bool,
 ) -> None:
-    """Show the descriptors of classes, and which LLM wrote them."""
+    """Show the descriptors of classes, which LLM wrote them, and what people edited."""
     store = database.existing
     actions = show.select(resolve(store, dataset), wanted_actions)
     names = show.select_kinds(store, wanted)
-    found = store.descriptors(actions, kinds=names)
+    statuses = (status,) if status in STATUSES else STATUSES if status else STATUSES[:2]
+    found = store.descriptors(actions, kinds=names, statuses=statuses)
     if raw:
         entries = [entry for entry in store.history(actions, kinds=names) if entry.in_use]
         print_json(entries) if as_json else console.print(show.raw_replies(entries), soft_wrap=True)
         return
     if not found:
-        raise UserError(f"No descriptors for {actions.name} here. Write them with: descgen build --dataset {dataset}")
-    print_json(found) if as_json else console.print(show.descriptor_tree(actions, found))
+        which = f"{status} descriptors" if status in STATUSES else "descriptors"
+        raise UserError(f"No {which} for {actions.name} here. Write them with: descgen build --dataset {dataset}")
+    print_json(found) if as_json else console.print(show.descriptor_tree(actions, found, ids=ids))
 
 
 @click.command()
 @json_option
 @click.pass_obj
 def stats(database: Database, as_json: bool) -> None:
-    """Count what the database holds: descriptors by dataset, kind and LLM; calls, tokens and time by LLM."""
+    """Count what the database holds: descriptors, calls, tokens and time by LLM; how far reviewers agree."""
     store = database.existing
     counts = {"descriptors": store.counts(), "calls": store.generation_counts()}
-    print_json(counts) if as_json else console.print(show.stats(counts))
+    agreement = store.reviews().agreement()
+    print_json({**counts, "agreement": agreement}) if as_json else console.print(show.stats(counts, agreement))
 
 
 @click.command()
@@ -75,18 +88,30 @@ def llms(as_json: bool) -> None:
 
 
 @click.command()
-@dataset_option
+@click.argument("descriptor", type=int, required=False, metavar="[ID]")
+@optional_dataset_option
 @action_option
 @kind_option
 @json_option
 @click.pass_obj
 def history(
-    database: Database, dataset: str, wanted_actions: tuple[str, ...], wanted: tuple[str, ...], as_json: bool
+    database: Database,
+    descriptor: int | None,
+    dataset: str | None,
+    wanted_actions: tuple[str, ...],
+    wanted: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """Show every call ever made about classes: when, by which LLM and template, what came back."""
+    """Show every call ever made about classes and every decision of reviewers; of a descriptor ID its decisions."""
     store = database.existing
-    actions = show.select(resolve(store, dataset), wanted_actions)
-    entries = store.history(actions, kinds=show.select_kinds(store, wanted))
-    if not entries:
+    if descriptor is not None:
+        events = store.reviews().history(descriptor)
+        print_json({"decisions": events}) if as_json else console.print(show.decisions(descriptor, events))
+        return
+    if dataset is None:
+        raise UsageError("Give the id of a descriptor (descgen show --ids), or --dataset")
+    actions, kinds = show.select(resolve(store, dataset), wanted_actions), show.select_kinds(store, wanted)
+    entries, events = store.history(actions, kinds=kinds), store.reviews().events(actions, kinds=kinds)
+    if not entries and not events:
         raise UserError(f"No calls about {actions.name} here. Make them with: descgen build --dataset {dataset}")
-    print_json(entries) if as_json else console.print(show.history_table(entries))
+    print_json({"calls": entries, "decisions": events}) if as_json else console.print(show.history(entries, events))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import webbrowser
 
 import click
@@ -10,6 +9,7 @@ import click
 from db.commandline import Database, notes, resolve
 from db.errors import UserError
 from descriptor_gen.commands.options import dataset_option
+from descriptor_gen.commands.review import reviewer_option
 
 _TEMPERATURE = 0.8  # of texts that are written anew: greedy decoding would write the same again
 
@@ -22,7 +22,7 @@ _TEMPERATURE = 0.8  # of texts that are written anew: greedy decoding would writ
 @click.option("--no-browser", is_flag=True, help="Open no browser; print the address alone.")
 @click.option("--llm", "-l", "llm_name", default="smollm2", show_default=True, help="Who writes anew from a page.")
 @click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="Of an OpenAI-compatible server.")
-@click.option("--reviewer", envvar="DESCGEN_REVIEWER", default=getpass.getuser, metavar="NAME", help="Who decides.")
+@reviewer_option
 @click.pass_obj
 def review(
     database: Database,
