@@ -83,7 +83,7 @@ class Readings:
         newest = select(rows.c.name, func.max(rows.c.id)).group_by(rows.c.name)
         newest = newest.where(rows.c.model == writer.llm, rows.c.sha256 == writer.template_sha256)
         with self._read() as session:
-            return dict(session.execute(newest).all())  # type: ignore[arg-type]
+            return dict(session.execute(newest).all())
 
     def texts(self, dataset: Dataset, kind: str, calls: Collection[int]) -> Mapping[str, Sequence[Descriptor]]:
         """Return, by action name, the texts of some calls, as reviewers left them, in order."""

@@ -16,7 +16,7 @@ from selenium import webdriver
 PICTURES = Path(__file__).parent / "pictures"
 PAGES = {
     "overview": "/",
-    "class": "/class/35?kind=decomposition",
+    "class": "/class/35",
     "compare": "/compare?kind=decomposition",
 }
 SIZES = {"": (1280, 800, False), "-phone": (390, 780, True)}
