@@ -55,7 +55,7 @@ def accuracy(rank: Tensor, labels: Tensor) -> Accuracy:
 
 def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
     """Return the mean over videos of -log of the true class's probability, of [V, C] and labels int64 [V]; in nats."""
-    return float(-log_probabilities.gather(1, labels[:, None]).mean())
+    return 0.0 - float(log_probabilities.gather(1, labels[:, None]).mean())  # and never -0.0
 
 
 def wilson(hits: int, trials: int) -> Rate:
