@@ -81,8 +81,8 @@ def build_ensembles(
 ) -> list[Ensemble]:
     """Return an ensemble for each choice of descriptors and protocol; each distinct string of all is encoded once."""
     worded = [_texts(dataset, descriptors, protocol) for descriptors, protocol in wanted]
-    strings = _encode(dict.fromkeys(string for texts in worded for text in texts for string in text.strings), encoder)
-    return [_ensemble(len(dataset.actions), texts, strings) for texts in worded]
+    encoded = _encode([text for texts in worded for text in texts], encoder)
+    return [_ensemble(len(dataset.actions), texts, encoded) for texts in worded]
 
 
 @dataclass(frozen=True)
@@ -120,30 +120,31 @@ def _filled(templates: Sequence[str], text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Encoded:
-    number: dict[str, int]  # string -> s
-    vectors: Tensor  # [S, D], unit norm
+    vectors: Tensor  # [N, D], unit norm, of the distinct texts
+    number: dict[tuple[str, ...], int]  # a text in each template -> n
     too_long: frozenset[str]
 
 
-def _encode(strings: dict[str, None], encoder: Encoder) -> _Encoded:
-    from torch.nn.functional import normalize
-
-    counts = zip(strings, encoder.token_counts(list(strings)), strict=True)
-    too_long = frozenset(string for string, count in counts if count > encoder.context_length)
-    vectors = normalize(encoder.encode_texts(list(strings)), dim=-1)
-    return _Encoded({string: number for number, string in enumerate(strings)}, vectors, too_long)
-
-
-def _ensemble(classes: int, texts: Sequence[_Text], encoded: _Encoded) -> Ensemble:
-    """Return the texts as [C, K, ...], each the mean over its templates."""
+def _encode(texts: Sequence[_Text], encoder: Encoder) -> _Encoded:
+    """Encode each distinct string once, and take the mean over the templates of each distinct text."""
     import torch
     from torch.nn.functional import normalize
 
-    owner = torch.tensor([n for n, text in enumerate(texts) for _ in text.strings])
-    strings = dict.fromkeys(string for text in texts for string in text.strings)
-    number = torch.tensor([encoded.number[string] for text in texts for string in text.strings])
-    width = encoded.vectors.shape[1]
-    sums = torch.zeros(len(texts), width).index_add(0, owner, encoded.vectors[number])  # [N, D], over templates
+    number = {strings: n for n, strings in enumerate(dict.fromkeys(text.strings for text in texts))}
+    place = {string: s for s, string in enumerate(dict.fromkeys(string for strings in number for string in strings))}
+    encoded = normalize(encoder.encode_texts(list(place)), dim=-1)  # [S, D]
+    owner = torch.tensor([n for strings, n in number.items() for _ in strings])
+    of = torch.tensor([place[string] for strings in number for string in strings])
+    sums = torch.zeros(len(number), encoded.shape[1]).index_add(0, owner, encoded[of])  # [N, D]
+    counts = zip(place, encoder.token_counts(list(place)), strict=True)
+    too_long = frozenset(string for string, count in counts if count > encoder.context_length)
+    return _Encoded(normalize(sums, dim=-1), number, too_long)  # a sum and a mean point the same way
+
+
+def _ensemble(classes: int, texts: Sequence[_Text], encoded: _Encoded) -> Ensemble:
+    """Return the texts as [C, K, ...]."""
+    import torch
+
     kinds = tuple(sorted({text.kind for text in texts if text.kind}))
     index = {kind: place for place, kind in enumerate(kinds)}
     place = torch.tensor([text.row for text in texts]), torch.tensor([text.slot for text in texts])
@@ -154,11 +155,11 @@ def _ensemble(classes: int, texts: Sequence[_Text], encoded: _Encoded) -> Ensemb
         return torch.full((*shape, *values.shape[1:]), empty, dtype=values.dtype).index_put(place, values)
 
     return Ensemble(
-        texts=spread(normalize(sums, dim=-1), 0),  # a sum and a mean point the same way
+        texts=spread(encoded.vectors[[encoded.number[text.strings] for text in texts]], 0),
         present=spread(torch.ones(len(texts), dtype=torch.bool), 0),
         kinds=kinds,
         kind=spread(torch.tensor([index.get(text.kind, -1) for text in texts]), -1),
         position=spread(torch.tensor([text.position for text in texts]), -1),
         ids=spread(torch.tensor([text.id for text in texts]), -1),
-        cut=tuple(string for string in strings if string in encoded.too_long),
+        cut=tuple(dict.fromkeys(s for text in texts for s in text.strings if s in encoded.too_long)),
     )

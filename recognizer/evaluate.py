@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -205,6 +206,29 @@ def embed(
     return Embedded(dataset, videos, encoder, features)
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """What one set of texts made of V videos.
+
+    Attributes:
+        scores: [V, C].
+        ranks: of the true class, int64 [V].
+        log_loss: see `metrics.log_loss`.
+    """
+
+    scores: Tensor
+    ranks: Tensor
+    log_loss: float
+
+
+def ranked(embedded: Embedded, seen: Videos, ensemble: Ensemble, *, settings: Settings) -> Ranked:
+    """Return the ranks of the true classes; arguments as in `run_of`."""
+    scored = scores(seen, ensemble, method=settings.method, temperature=settings.temperature)
+    labels = _labels(embedded.features)
+    loss = log_loss(log_probabilities(scored, temperature=settings.temperature), labels)
+    return Ranked(scored, ranks(scored, labels), loss)
+
+
 def run_of(
     embedded: Embedded,
     seen: Videos,
@@ -212,6 +236,7 @@ def run_of(
     descriptors: Sequence[Descriptor],
     *,
     settings: Settings,
+    baseline: Ranked | None = None,
     with_predictions: bool = True,
 ) -> Run:
     """Return the run of one choice of texts and method; its seconds are those of the scoring.
@@ -222,21 +247,22 @@ def run_of(
         ensemble: the texts of the descriptors, worded as the settings say.
         descriptors: for the record.
         settings: the method, and everything else for the record.
+        baseline: the labels alone, where they are known already.
         with_predictions: whether the run keeps every prediction.
     """
     start = time.perf_counter()
-    features = embedded.features
-    scored = _score(seen, features, ensemble, settings)
+    of_labels = baseline or ranked(embedded, seen, ensemble.label_only(), settings=settings)
+    rows = {LABEL_ONLY: of_labels, WITH_DESCRIPTORS: ranked(embedded, seen, ensemble, settings=settings)}
     return Run(
         dataset=embedded.dataset.name,
         settings=_settings(settings, embedded, ensemble, descriptors),
         descriptors_sha256=descriptors_digest(descriptors),
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
-        counts=_counts(embedded.videos, features),
-        left_out=_left_out(embedded.videos, features),
-        results=_results(features, scored),
+        counts=_counts(embedded.videos, embedded.features),
+        left_out=_left_out(embedded.videos, embedded.features),
+        results=_results(embedded.features, rows),
         seconds=time.perf_counter() - start,
-        predictions=_predictions(features, scored) if with_predictions else (),
+        predictions=_predictions(embedded.features, rows) if with_predictions else (),
     )
 
 
@@ -247,56 +273,40 @@ def _spread(videos: Sequence[Video], limit: int | None) -> list[Video]:
     return [videos[index * len(videos) // limit] for index in range(limit)]
 
 
-@dataclass(frozen=True)
-class _Scored:
-    scores: Tensor  # [V, C], with descriptors
-    ranks: Mapping[str, Tensor]  # by row of the results: rank of the true class, int64 [V]
-    log_loss: Mapping[str, float]  # by row of the results
-    labels: Tensor  # int64 [V]
-
-
-def _score(seen: Videos, features: Features, ensemble: Ensemble, settings: Settings) -> _Scored:
+def _labels(features: Features) -> Tensor:
     import torch
 
-    labels = torch.tensor([video.label for video in features.videos])
-    of_row = {
-        row: scores(seen, texts, method=settings.method, temperature=settings.temperature)
-        for row, texts in ((LABEL_ONLY, ensemble.label_only()), (WITH_DESCRIPTORS, ensemble))
-    }
-    losses = {
-        row: log_loss(log_probabilities(of, temperature=settings.temperature), labels) for row, of in of_row.items()
-    }
-    return _Scored(of_row[WITH_DESCRIPTORS], {row: ranks(of, labels) for row, of in of_row.items()}, losses, labels)
+    return torch.tensor([video.label for video in features.videos])
 
 
-def _results(features: Features, scored: _Scored) -> dict[str, Any]:
+def _results(features: Features, rows: Mapping[str, Ranked]) -> dict[str, Any]:
     """Return accuracies by row; where several official splits are evaluated, those of each split beside."""
     import torch
 
+    labels = _labels(features)
     results: dict[str, Any] = {
-        "rows": {name: asdict(accuracy(rank, scored.labels)) for name, rank in scored.ranks.items()},
-        "log_loss": dict(scored.log_loss),
+        "rows": {name: asdict(accuracy(row.ranks, labels)) for name, row in rows.items()},
+        "log_loss": {name: row.log_loss for name, row in rows.items()},
     }
     splits = sorted({split for video in features.videos for split in video.splits})
     if len(splits) > 1:
         member = {n: torch.tensor([n in video.splits for video in features.videos]) for n in splits}
         results["splits"] = {
-            str(n): {
-                name: asdict(accuracy(rank[of_split], scored.labels[of_split])) for name, rank in scored.ranks.items()
-            }
+            str(n): {name: asdict(accuracy(row.ranks[of_split], labels[of_split])) for name, row in rows.items()}
             for n, of_split in member.items()
         }
     return results
 
 
-def _predictions(features: Features, scored: _Scored) -> tuple[Prediction, ...]:
-    values, classes = scored.scores.topk(min(_KEPT, scored.scores.shape[1]), dim=1)
+def _predictions(features: Features, rows: Mapping[str, Ranked]) -> tuple[Prediction, ...]:
+    scored = rows[WITH_DESCRIPTORS].scores
+    values, classes = scored.topk(min(_KEPT, scored.shape[1]), dim=1)
     columns = zip(
         features.videos,
         classes.tolist(),
         values.tolist(),
-        scored.ranks[WITH_DESCRIPTORS].tolist(),
-        scored.ranks[LABEL_ONLY].tolist(),
+        rows[WITH_DESCRIPTORS].ranks.tolist(),
+        rows[LABEL_ONLY].ranks.tolist(),
         strict=True,
     )
     return tuple(
@@ -352,5 +362,10 @@ def _settings(
         "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],
         "readers": dict(embedded.features.readers),
         "device": "cuda" if torch.cuda.is_available() else "cpu",
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": _versions(),
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in _PACKAGES}

@@ -50,6 +50,7 @@ class Protocol:
         descriptor_templates: each descriptor is the mean over these.
         preprocessing: of frames; see `Encoder.preprocess`.
         every_text: whether another set of templates is put around descriptors too, grammatical or not.
+        label_again: whether the label stands a second time where labels alone are swept, as in TEAR's `only_label`.
         joined: label and descriptor as one text, where descriptors are conditioned on the label.
         conditioned: whether they are.
     """
@@ -61,6 +62,7 @@ class Protocol:
     descriptor_templates: tuple[str, ...]
     preprocessing: Preprocessing
     every_text: bool
+    label_again: bool
     joined: Callable[[str, str], str]
     conditioned: bool = False
 
@@ -92,6 +94,7 @@ PROTOCOLS = {
             descriptor_templates=("{}",),  # a sentence in a template is no longer grammatical
             preprocessing="own",
             every_text=False,
+            label_again=False,
             joined=_with_colon,
         ),
         Protocol(
@@ -102,6 +105,7 @@ PROTOCOLS = {
             descriptor_templates=TEAR_TEMPLATES,
             preprocessing="tear",
             every_text=True,
+            label_again=True,
             joined=_with_space,
         ),
     )

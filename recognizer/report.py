@@ -24,8 +24,7 @@ def run_report(run: Run) -> RenderableType:
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{settings['frames']} frames · {settings['layout']}",
         *([" · ".join(choices)] if (choices := _choices(settings)) else []),
-        f"descriptors: {len(run.descriptor_ids)} ({', '.join(settings['kinds'])}) by {', '.join(settings['llms'])}, "
-        + ", ".join(f"{count} {status}" for status, count in settings["statuses"].items()),
+        _descriptors(run),
         "videos: " + ", ".join(f"{count} {name}" for name, count in run.counts.items() if count or name == "evaluated"),
         *_log_loss(run),
         *_unreadable(run),
@@ -34,6 +33,14 @@ def run_report(run: Run) -> RenderableType:
     number = f"run {run.id} · " if run.id else ""
     title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
     return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run))
+
+
+def _descriptors(run: Run) -> str:
+    if not run.descriptor_ids:
+        return "descriptors: none, labels alone"
+    kinds, writers = ", ".join(run.settings["kinds"]), ", ".join(run.settings["llms"])
+    statuses = ", ".join(f"{count} {status}" for status, count in run.settings["statuses"].items())
+    return f"descriptors: {len(run.descriptor_ids)} ({kinds}) by {writers}, {statuses}"
 
 
 def _choices(settings: Mapping[str, Any]) -> list[str]:
