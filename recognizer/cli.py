@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from db.commandline import Commands, Database, database_option
+from recognizer.commands.compare import compare_runs
 from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.runs import runs
@@ -22,12 +23,13 @@ def recognize(context: click.Context, url: str) -> None:
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
     recognize sweep --dataset hmdb51 --grid tear       many choices at once, best first
+    recognize compare 3 7                              is one better, and where
     recognize runs                                     what was measured
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
 
 
-_COMMANDS = (evaluate_videos, predict_videos, sweep_choices, runs)
+_COMMANDS = (evaluate_videos, predict_videos, sweep_choices, compare_runs, runs)
 for command in _COMMANDS:
     recognize.add_command(command)
