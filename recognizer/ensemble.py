@@ -135,7 +135,7 @@ def _encode(texts: Sequence[_Text], encoder: Encoder) -> _Encoded:
     encoded = normalize(encoder.encode_texts(list(place)), dim=-1)  # [S, D]
     owner = torch.tensor([n for strings, n in number.items() for _ in strings])
     of = torch.tensor([place[string] for strings in number for string in strings])
-    sums = torch.zeros(len(number), encoded.shape[1]).index_add(0, owner, encoded[of])  # [N, D]
+    sums = torch.zeros(len(number), encoded.shape[1], dtype=encoded.dtype).index_add(0, owner, encoded[of])  # [N, D]
     counts = zip(place, encoder.token_counts(list(place)), strict=True)
     too_long = frozenset(string for string, count in counts if count > encoder.context_length)
     return _Encoded(normalize(sums, dim=-1), number, too_long)  # a sum and a mean point the same way

@@ -67,16 +67,21 @@ def _unreadable(run: Run) -> list[str]:
 
 
 def _warnings(run: Run) -> list[str]:
-    warnings = [_WEAK] if run.settings["encoder"] == "objects" else []
     cut = run.settings["texts_cut"]
+    warnings = []
     if cut:
         warnings.append(
             f"{len(cut)} texts are longer than the encoder's {run.settings['context_length']} tokens and were cut "
             f"(all of them: --json), such as: {cut[0]}"
         )
-    if run.counts["evaluated"] < _FEW:
-        warnings.append(f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals")
-    return warnings
+    return [*warnings, *cautions(run)]
+
+
+def cautions(run: Run) -> list[str]:
+    """Return what keeps the numbers of a run, and of any on the same videos, from saying much."""
+    few = f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals"
+    weak = [_WEAK] if run.settings["encoder"] == "objects" else []
+    return [*weak, few] if run.counts["evaluated"] < _FEW else weak
 
 
 def _accuracies(run: Run) -> RenderableType:

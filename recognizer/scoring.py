@@ -90,8 +90,8 @@ def soft(videos: Videos, ensemble: Ensemble, temperature: float) -> Tensor:
 
 
 def _mean_text(ensemble: Ensemble) -> Tensor:
-    weight = ensemble.present / ensemble.present.sum(dim=1, keepdim=True)  # [C, K]
-    return (ensemble.texts * weight.unsqueeze(-1)).sum(dim=1)  # [C, D]
+    total = (ensemble.texts * ensemble.present.unsqueeze(-1)).sum(dim=1)  # [C, D]
+    return total / ensemble.present.sum(dim=1, keepdim=True)
 
 
 def _cosines(videos: Videos, ensemble: Ensemble) -> Tensor:

@@ -14,7 +14,7 @@ from db.commandline import table
 from db.errors import UsageError
 from db.records import Run
 from recognizer.evaluate import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.report import percent
+from recognizer.report import cautions, percent
 
 CHOICES = ("protocol", "kinds", "method", "templates", "condition", "llm", "status", "pooling")
 PICTURES = (".png", ".svg", ".pdf")
@@ -32,6 +32,7 @@ def row_of(run: Run) -> dict[str, Any]:
         "temperature": settings["temperature"],
         "descriptors": len(run.descriptor_ids),
         "by": "+".join(settings["llms"]),
+        "texts_cut": len(settings["texts_cut"]),
         "videos": with_descriptors["videos"],
         **_flat("top1", with_descriptors["top1"]),
         **_flat("top5", with_descriptors["top5"]),
@@ -69,6 +70,8 @@ def sweep_report(runs: Sequence[Run]) -> RenderableType:
         f"encoder {first.settings['encoder']} · {first.settings['frames']} frames · {first.settings['layout']}",
         " · ".join(common),
         "videos: " + ", ".join(f"{n} {name}" for name, n in first.counts.items() if n or name == "evaluated"),
+        *_cut(runs),
+        *cautions(first),
     ]
     body = [
         (number, *(choice[name].replace("+", " + ") for name in varying), *_numbers(run))
@@ -88,6 +91,13 @@ def _numbers(run: Run) -> tuple[object, ...]:
 
 def _run_column(runs: Sequence[Run]) -> tuple[str, ...]:
     return (">run",) if runs[0].id else ()
+
+
+def _cut(runs: Sequence[Run]) -> list[str]:
+    most = max(len(run.settings["texts_cut"]) for run in runs)
+    limit = runs[0].settings["context_length"]
+    what = f"up to {most} texts of an evaluation are longer than the encoder's {limit} tokens and were cut"
+    return [f"{what} (texts_cut of --csv and --json)"] if most else []
 
 
 def _caution(runs: Sequence[Run]) -> str:

@@ -90,5 +90,5 @@ def _step_sums(ensemble: Ensemble, step: Tensor, *, mean: bool = False) -> Tenso
     from torch.nn.functional import one_hot
 
     member = one_hot(step.clamp(min=0)) * (step >= 0).unsqueeze(-1)  # [C, K, S]
-    weight = member / member.sum(dim=1, keepdim=True).clamp(min=1) if mean else member.float()
-    return torch.einsum("cks,ckd->csd", weight, ensemble.texts)
+    sums = torch.einsum("cks,ckd->csd", member.to(ensemble.texts), ensemble.texts)
+    return sums / member.sum(dim=1).clamp(min=1).unsqueeze(-1) if mean else sums

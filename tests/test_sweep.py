@@ -104,11 +104,12 @@ def test_the_table_shows_what_differs_and_the_files_hold_all(recognize: Run, des
     assert lines[1] == "encoder fake · 16 frames · class folders"
     assert lines[2].startswith("protocol default · templates protocol · condition no · ")
     assert lines[3] == "videos: 7 listed, 6 evaluated, 1 unreadable"
-    assert lines[5].split()[:3] == ["kinds", "method", "videos"]
-    assert lines[6].split()[:5] == ["1", "context", "mean", "6", "100.0"]
-    number, kinds, _, videos, top1, *_, gain = lines[9].split()
+    assert lines[4] == "6 videos are too few to compare anything: see the intervals"
+    assert lines[6].split()[:3] == ["kinds", "method", "videos"]
+    assert lines[7].split()[:5] == ["1", "context", "mean", "6", "100.0"]
+    number, kinds, _, videos, top1, *_, gain = lines[10].split()
     assert (number, kinds, videos) == ("4", "decomposition", "6")
-    assert (float(top1) - 100, "100.0 [61.0, 100.0]" in lines[9]) == (pytest.approx(float(gain), abs=0.06), True)
+    assert (float(top1) - 100, "100.0 [61.0, 100.0]" in lines[10]) == (pytest.approx(float(gain), abs=0.06), True)
     with table.open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["top1"]) for row in rows] == sorted((float(row["top1"]) for row in rows), reverse=True)

@@ -108,13 +108,11 @@ def sweep_choices(
         runs = score_grid(embedded, chosen, settings=settings, with_predictions=stored, on_progress=advance)
     if stored:
         runs = [replace(run, id=store.save_run(run)) for run in runs]
-    if csv_file:
-        write_csv(runs, csv_file)
-    if picture:
-        draw(runs, picture)
-    for path in filter(None, (csv_file, picture)):
-        notes.print(f"Written: {path}")
     print_json([row_of(run) for run in runs]) if as_json else console.print(sweep_report(runs))
+    for write, path in ((write_csv, csv_file), (draw, picture)):
+        if path:
+            write(runs, path)
+            notes.print(f"Written: {path}")
 
 
 def _grid(name: str | None, lists: dict[str, Any]) -> Grid:
