@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from db.commandline import Commands, Database, database_option
+from recognizer.commands.compare import compare_runs
 from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.runs import runs
+from recognizer.commands.sweep import sweep_choices
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -20,12 +22,14 @@ def recognize(context: click.Context, url: str) -> None:
     \b
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
+    recognize sweep --dataset hmdb51 --grid tear       many choices at once, best first
+    recognize compare 3 7                              is one better, and where
     recognize runs                                     what was measured
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
 
 
-_COMMANDS = (evaluate_videos, predict_videos, runs)
+_COMMANDS = (evaluate_videos, predict_videos, sweep_choices, compare_runs, runs)
 for command in _COMMANDS:
     recognize.add_command(command)

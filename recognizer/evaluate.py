@@ -6,7 +6,8 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ from encoders import Encoder
 from recognizer.datasets import Video, VideoList
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.features import Features, embed_videos
-from recognizer.metrics import accuracy, ranks
-from recognizer.protocols import protocol_of
-from recognizer.scoring import method_of
+from recognizer.metrics import accuracy, log_loss, ranks
+from recognizer.protocols import Protocol, protocol_of
+from recognizer.scoring import log_probabilities, method_of, scores
+from recognizer.videos import Pooling, Videos
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +39,7 @@ class Choice:
     """Which descriptors are used.
 
     Attributes:
-        kinds: descriptor kinds; None is all that there are.
+        kinds: descriptor kinds; None is all that there are, () is none: labels alone.
         statuses: review statuses.
         llm: part of the name of the model, or of the imported file, that they are from; None where there is one.
             Texts that a person wrote are always taken.
@@ -50,16 +52,36 @@ class Choice:
 
 @dataclass(frozen=True)
 class Settings:
-    """All choices of an evaluation besides its videos and descriptors; the last three are for the record."""
+    """All choices of an evaluation besides its videos and descriptors; the last three are for the record.
+
+    Attributes:
+        templates: a name or file for `protocols.templates_of`, or `protocol` for the protocol's own.
+        condition: whether the label stands before each descriptor.
+        pooling: of frames; see `Videos`.
+        temperature: of method `soft`, and of the probabilities of any.
+    """
 
     encoder: str
     protocol: str = "default"
     method: str = "mean"
     frames: int = 16
+    pooling: Pooling = "avg"
+    templates: str = "protocol"
+    condition: bool = False
+    temperature: float = 1.0
     limit: int | None = None
     root: str | None = None
     split: str | None = None
     choice: Choice | None = None
+
+    def check(self) -> None:
+        """Raise UsageError or UserError where a name is not known, or a file of templates is none."""
+        method_of(self.method)
+        self.wording()
+
+    def wording(self) -> Protocol:
+        """Return the protocol with the templates and the conditioning chosen."""
+        return protocol_of(self.protocol, templates=self.templates, condition=self.condition)
 
 
 def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
@@ -68,6 +90,8 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[D
     Raises:
         UserError: there are none, some are missing, or they are of several LLMs or files and none is chosen.
     """
+    if choice.kinds == ():
+        return []
     everything = store.descriptors(dataset, statuses=choice.statuses)
     found = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
     if choice.llm:
@@ -142,27 +166,105 @@ def evaluate(
         UserError: no video is on disk, or none of them can be read.
     """
     start = time.perf_counter()
-    protocol = protocol_of(settings.protocol)
-    ensemble = build_ensemble(dataset, descriptors, encoder, protocol)
+    ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
+    embedded = embed(dataset, videos, encoder, settings=settings, on_progress=on_progress)
+    seen = Videos.of(embedded.features.frames, pooling=settings.pooling)
+    run = run_of(embedded, seen, ensemble, descriptors, settings=settings)
+    return replace(run, seconds=time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The videos of a dataset as an encoder sees them: all that evaluations of other texts and methods share."""
+
+    dataset: Dataset
+    videos: VideoList
+    encoder: Encoder
+    features: Features
+
+
+def embed(
+    dataset: Dataset,
+    videos: VideoList,
+    encoder: Encoder,
+    *,
+    settings: Settings,
+    on_progress: Progress = lambda done, total: None,
+) -> Embedded:
+    """Embed those of the videos that are on disk, up to the limit.
+
+    Raises:
+        UserError: no video is on disk, or none of them can be read.
+    """
     present = _spread([video for video in videos.videos if video.path], settings.limit)
     if not present:
         raise UserError(f"None of the {len(videos.videos)} listed videos of {dataset.name} is there ({videos.layout})")
+    preprocessing = settings.wording().preprocessing
     features = embed_videos(
-        present, encoder, frames=settings.frames, preprocessing=protocol.preprocessing, on_progress=on_progress
+        present, encoder, frames=settings.frames, preprocessing=preprocessing, on_progress=on_progress
     )
     if not features.videos:
         raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")
-    scored = _score(features, ensemble, settings.method)
+    return Embedded(dataset, videos, encoder, features)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What one set of texts made of V videos.
+
+    Attributes:
+        scores: [V, C].
+        ranks: of the true class, int64 [V].
+        log_loss: see `metrics.log_loss`.
+    """
+
+    scores: Tensor
+    ranks: Tensor
+    log_loss: float
+
+
+def ranked(embedded: Embedded, seen: Videos, ensemble: Ensemble, *, settings: Settings) -> Ranked:
+    """Return the ranks of the true classes; arguments as in `run_of`."""
+    scored = scores(seen, ensemble, method=settings.method, temperature=settings.temperature)
+    labels = _labels(embedded.features)
+    loss = log_loss(log_probabilities(scored, temperature=settings.temperature), labels)
+    return Ranked(scored, ranks(scored, labels), loss)
+
+
+def run_of(
+    embedded: Embedded,
+    seen: Videos,
+    ensemble: Ensemble,
+    descriptors: Sequence[Descriptor],
+    *,
+    settings: Settings,
+    baseline: Ranked | None = None,
+    with_predictions: bool = True,
+) -> Run:
+    """Return the run of one choice of texts and method; its seconds are those of the scoring.
+
+    Args:
+        embedded: V videos.
+        seen: the same, pooled as the settings say.
+        ensemble: the texts of the descriptors, worded as the settings say.
+        descriptors: for the record.
+        settings: the method, and everything else for the record.
+        baseline: the labels alone, where they are known already.
+        with_predictions: whether the run keeps every prediction.
+    """
+    start = time.perf_counter()
+    of_labels = baseline or ranked(embedded, seen, ensemble.label_only(), settings=settings)
+    rows = {LABEL_ONLY: of_labels, WITH_DESCRIPTORS: ranked(embedded, seen, ensemble, settings=settings)}
     return Run(
-        dataset=dataset.name,
-        settings=_settings(settings, dataset, encoder, videos, features, ensemble, descriptors),
+        dataset=embedded.dataset.name,
+        settings=_settings(settings, embedded, ensemble, descriptors),
         descriptors_sha256=descriptors_digest(descriptors),
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
-        counts=_counts(videos, present, features),
-        left_out=_left_out(videos, features),
-        results=_results(features, scored),
+        counts=_counts(embedded.videos, embedded.features),
+        left_out=_left_out(embedded.videos, embedded.features),
+        results=_results(embedded.features, rows),
         seconds=time.perf_counter() - start,
-        predictions=_predictions(features, scored),
+        predictions=_predictions(embedded.features, rows) if with_predictions else (),
     )
 
 
@@ -173,50 +275,40 @@ def _spread(videos: Sequence[Video], limit: int | None) -> list[Video]:
     return [videos[index * len(videos) // limit] for index in range(limit)]
 
 
-@dataclass(frozen=True)
-class _Scored:
-    scores: Tensor  # [V, C], with descriptors
-    ranks: Mapping[str, Tensor]  # by row of the results: rank of the true class, int64 [V]
-    labels: Tensor  # int64 [V]
-
-
-def _score(features: Features, ensemble: Ensemble, method: str) -> _Scored:
+def _labels(features: Features) -> Tensor:
     import torch
 
-    score = method_of(method)
-    labels = torch.tensor([video.label for video in features.videos])
-    scores = score(features.frames, ensemble)
-    baseline = score(features.frames, ensemble.label_only())
-    return _Scored(scores, {LABEL_ONLY: ranks(baseline, labels), WITH_DESCRIPTORS: ranks(scores, labels)}, labels)
+    return torch.tensor([video.label for video in features.videos])
 
 
-def _results(features: Features, scored: _Scored) -> dict[str, Any]:
+def _results(features: Features, rows: Mapping[str, Ranked]) -> dict[str, Any]:
     """Return accuracies by row; where several official splits are evaluated, those of each split beside."""
     import torch
 
+    labels = _labels(features)
     results: dict[str, Any] = {
-        "rows": {name: asdict(accuracy(rank, scored.labels)) for name, rank in scored.ranks.items()}
+        "rows": {name: asdict(accuracy(row.ranks, labels)) for name, row in rows.items()},
+        "log_loss": {name: row.log_loss for name, row in rows.items()},
     }
     splits = sorted({split for video in features.videos for split in video.splits})
     if len(splits) > 1:
         member = {n: torch.tensor([n in video.splits for video in features.videos]) for n in splits}
         results["splits"] = {
-            str(n): {
-                name: asdict(accuracy(rank[of_split], scored.labels[of_split])) for name, rank in scored.ranks.items()
-            }
+            str(n): {name: asdict(accuracy(row.ranks[of_split], labels[of_split])) for name, row in rows.items()}
             for n, of_split in member.items()
         }
     return results
 
 
-def _predictions(features: Features, scored: _Scored) -> tuple[Prediction, ...]:
-    values, classes = scored.scores.topk(min(_KEPT, scored.scores.shape[1]), dim=1)
+def _predictions(features: Features, rows: Mapping[str, Ranked]) -> tuple[Prediction, ...]:
+    scored = rows[WITH_DESCRIPTORS].scores
+    values, classes = scored.topk(min(_KEPT, scored.shape[1]), dim=1)
     columns = zip(
         features.videos,
         classes.tolist(),
         values.tolist(),
-        scored.ranks[WITH_DESCRIPTORS].tolist(),
-        scored.ranks[LABEL_ONLY].tolist(),
+        rows[WITH_DESCRIPTORS].ranks.tolist(),
+        rows[LABEL_ONLY].ranks.tolist(),
         strict=True,
     )
     return tuple(
@@ -225,14 +317,15 @@ def _predictions(features: Features, scored: _Scored) -> tuple[Prediction, ...]:
     )
 
 
-def _counts(videos: VideoList, present: Sequence[Video], features: Features) -> dict[str, int]:
+def _counts(videos: VideoList, features: Features) -> dict[str, int]:
     missing = sum(video.path is None for video in videos.videos)
+    tried = len(features.videos) + len(features.unreadable)
     return {
         "listed": len(videos.videos),
         "evaluated": len(features.videos),
         "missing": missing,
         "unreadable": len(features.unreadable),
-        "beyond the limit": len(videos.videos) - missing - len(present),
+        "beyond the limit": len(videos.videos) - missing - tried,
         "ignored files": sum(videos.ignored.values()),
     }
 
@@ -249,26 +342,20 @@ def descriptors_digest(descriptors: Sequence[Descriptor]) -> str:
 
 
 def _settings(
-    settings: Settings,
-    dataset: Dataset,
-    encoder: Encoder,
-    videos: VideoList,
-    features: Features,
-    ensemble: Ensemble,
-    descriptors: Sequence[Descriptor],
+    settings: Settings, embedded: Embedded, ensemble: Ensemble, descriptors: Sequence[Descriptor]
 ) -> dict[str, Any]:
     """Return everything that makes the numbers what they are, and the dataset's classes by label index."""
     import torch
 
-    protocol = protocol_of(settings.protocol)
+    protocol, dataset, encoder = settings.wording(), embedded.dataset, embedded.encoder
     return {
         **asdict(settings),
         "encoder_revision": encoder.revision,
         "label_templates": protocol.label_templates,
         "descriptor_templates": protocol.descriptor_templates,
         "preprocessing": protocol.preprocessing,
-        "layout": videos.layout,
-        "ignored": dict(videos.ignored),
+        "layout": embedded.videos.layout,
+        "ignored": dict(embedded.videos.ignored),
         "kinds": sorted({d.kind for d in descriptors}),
         "statuses": dict(Counter(d.status for d in descriptors)),
         "edited": sum(d.edited_from is not None for d in descriptors),
@@ -276,7 +363,12 @@ def _settings(
         "texts_cut": ensemble.cut,
         "context_length": encoder.context_length,
         "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],
-        "readers": dict(features.readers),
+        "readers": dict(embedded.features.readers),
         "device": "cuda" if torch.cuda.is_available() else "cpu",
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": _versions(),
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in _PACKAGES}

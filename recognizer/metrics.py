@@ -53,6 +53,11 @@ def accuracy(rank: Tensor, labels: Tensor) -> Accuracy:
     )
 
 
+def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
+    """Return the mean over videos of -log of the true class's probability, of [V, C] and labels int64 [V]; in nats."""
+    return 0.0 - float(log_probabilities.gather(1, labels[:, None]).mean())  # and never -0.0
+
+
 def wilson(hits: int, trials: int) -> Rate:
     """Return a share and its score interval (Wilson, JASA 22, 1927), which holds for few trials too."""
     share = hits / trials

@@ -15,18 +15,19 @@ from recognizer.ensemble import build_ensemble
 from recognizer.evaluate import Progress, Settings
 from recognizer.features import embed_videos
 from recognizer.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from recognizer.protocols import protocol_of
-from recognizer.scoring import method_of
+from recognizer.scoring import log_probabilities, scores
+from recognizer.videos import Videos
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One class for one video: its score (cosine, -1 to 1) and its rank by the labels alone."""
+    """One class for one video: its score (cosine, -1 to 1), its probability, and its rank by the labels alone."""
 
     rank: int
     name: str
     phrase: str
     score: float
+    probability: float
     label_only_rank: int
 
 
@@ -75,31 +76,33 @@ def predict(
         paths: video files or folders of frames.
         descriptors: of those classes; without any, the labels alone are used.
         encoder: opened by `settings.encoder`.
-        settings: protocol, method, frames.
+        settings: protocol, method, frames, and what else is for all videos alike.
         top: classes to return.
         on_progress: told (videos done, videos in all).
     """
-    protocol, score = protocol_of(settings.protocol), method_of(settings.method)
+    protocol = settings.wording()
     videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
     features = embed_videos(
         videos, encoder, frames=settings.frames, preprocessing=protocol.preprocessing, on_progress=on_progress
     )
     ensemble = build_ensemble(dataset, descriptors, encoder, protocol)
-    scores = score(features.frames, ensemble)  # [V, C]
-    order = score(features.frames, ensemble.label_only()).argsort(dim=1, descending=True).argsort(dim=1) + 1
-    values, classes = scores.topk(min(top, scores.shape[1]), dim=1)
-    rows = zip(features.videos, classes.tolist(), values.tolist(), order.tolist(), strict=True)
+    seen, chosen = Videos.of(features.frames, pooling=settings.pooling), {"temperature": settings.temperature}
+    scored = scores(seen, ensemble, method=settings.method, **chosen)  # [V, C]
+    order = scores(seen, ensemble.label_only(), method="label").argsort(dim=1, descending=True).argsort(dim=1) + 1
+    values, classes = scored.topk(min(top, scored.shape[1]), dim=1)
+    probable = log_probabilities(scored, **chosen).exp().gather(1, classes)
+    rows = zip(features.videos, classes.tolist(), values.tolist(), probable.tolist(), order.tolist(), strict=True)
     read = {video.id: _ranking(dataset, video.id, *row) for video, *row in rows}
     lost = {video: Ranking(video, (), reason) for video, reason in features.unreadable}
     return [(read | lost)[str(path)] for path in paths]
 
 
-def _ranking(dataset: Dataset, video: str, classes: Any, scores: Any, label_only: Any) -> Ranking:
-    best = enumerate(zip(classes, scores, strict=True), start=1)
+def _ranking(dataset: Dataset, video: str, classes: Any, scores: Any, probable: Any, label_only: Any) -> Ranking:
+    best = enumerate(zip(classes, scores, probable, strict=True), start=1)
     return Ranking(
         video,
         tuple(
-            Candidate(rank, dataset.actions[c].name, dataset.actions[c].phrase, score, label_only[c])
-            for rank, (c, score) in best
+            Candidate(rank, dataset.actions[c].name, dataset.actions[c].phrase, score, probability, label_only[c])
+            for rank, (c, score, probability) in best
         ),
     )

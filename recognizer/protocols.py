@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from db.errors import UsageError
+from db.errors import UsageError, UserError
 from db.records import Action, Dataset
 from db.vocabulary import tear_name
 from encoders import Preprocessing
@@ -30,6 +31,11 @@ TEAR_TEMPLATES = (
     "The man is  {}",
     "The woman is  {}",
 )
+TEMPLATES = {
+    "tear16": TEAR_TEMPLATES,
+    "single": ("A video action of {}",),  # TEAR's where it is told to use no templates
+    "none": ("{}",),
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,10 @@ class Protocol:
         label_templates: each label is the mean over these.
         descriptor_templates: each descriptor is the mean over these.
         preprocessing: of frames; see `Encoder.preprocess`.
+        every_text: whether another set of templates is put around descriptors too, grammatical or not.
+        label_again: whether the label stands a second time where labels alone are swept, as in TEAR's `only_label`.
+        joined: label and descriptor as one text, where descriptors are conditioned on the label.
+        conditioned: whether they are.
     """
 
     name: str
@@ -51,10 +61,26 @@ class Protocol:
     label_templates: tuple[str, ...]
     descriptor_templates: tuple[str, ...]
     preprocessing: Preprocessing
+    every_text: bool
+    label_again: bool
+    joined: Callable[[str, str], str]
+    conditioned: bool = False
+
+    def descriptor_text(self, label: str, text: str) -> str:
+        """Return a descriptor as it goes into the templates; `label` is the class's, as a text."""
+        return self.joined(label, text) if self.conditioned else text
 
 
 def _phrase(_dataset: Dataset, action: Action) -> str:
     return action.phrase
+
+
+def _with_colon(label: str, text: str) -> str:
+    return f"{label}: {text}"
+
+
+def _with_space(label: str, text: str) -> str:
+    return f"{label} {text}"
 
 
 PROTOCOLS = {
@@ -67,6 +93,9 @@ PROTOCOLS = {
             label_templates=("a video of {}", "a photo of {}", "footage of {}", "a scene of {}"),
             descriptor_templates=("{}",),  # a sentence in a template is no longer grammatical
             preprocessing="own",
+            every_text=False,
+            label_again=False,
+            joined=_with_colon,
         ),
         Protocol(
             name="tear",
@@ -75,17 +104,48 @@ PROTOCOLS = {
             label_templates=TEAR_TEMPLATES,
             descriptor_templates=TEAR_TEMPLATES,
             preprocessing="tear",
+            every_text=True,
+            label_again=True,
+            joined=_with_space,
         ),
     )
 }
 
 
-def protocol_of(name: str) -> Protocol:
-    """Return a protocol by name.
+def protocol_of(name: str, *, templates: str = "protocol", condition: bool = False) -> Protocol:
+    """Return a protocol by name, with other templates or with its descriptors conditioned on the label.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no protocol, or are no templates, of that name.
+        UserError: a file of templates is not one.
     """
     if name not in PROTOCOLS:
         raise UsageError(f"Unknown protocol {name!r}. Known: {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name]
+    protocol = replace(PROTOCOLS[name], conditioned=condition)
+    if templates == "protocol":
+        return protocol
+    chosen = templates_of(templates)
+    around_descriptors = chosen if protocol.every_text else protocol.descriptor_templates
+    return replace(protocol, label_templates=chosen, descriptor_templates=around_descriptors)
+
+
+def templates_of(name: str) -> tuple[str, ...]:
+    """Return a known set of templates, or those of a file: one a line, `{}` where the text goes, `#` before notes.
+
+    Raises:
+        UsageError: neither a set nor a file goes by that name.
+        UserError: a line has no `{}`, or there is none.
+    """
+    if name in TEMPLATES:
+        return TEMPLATES[name]
+    if not Path(name).is_file():
+        raise UsageError(
+            f"Unknown templates {name!r}. Known: protocol, {', '.join(TEMPLATES)}, or a file with one template a line"
+        )
+    lines = Path(name).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    templates = tuple(line for line in lines if line.strip() and not line.startswith("#"))
+    wrong = [line for line in templates if line.count("{}") != 1]
+    if wrong or not templates:
+        found = f"not {wrong[0]!r}" if wrong else "and the file has none"
+        raise UserError(f"{name}: a template is a line with one {{}} where the text goes, {found}")
+    return templates

@@ -23,10 +23,10 @@ def run_report(run: Run) -> RenderableType:
     lines = [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{settings['frames']} frames · {settings['layout']}",
-        f"descriptors: {len(run.descriptor_ids)} ({', '.join(settings['kinds'])}) by {', '.join(settings['llms'])}, "
-        + ", ".join(f"{count} {status}" for status, count in settings["statuses"].items())
-        + (f", {settings['edited']} edited" if settings.get("edited") else ""),
+        *([" · ".join(choices)] if (choices := _choices(settings)) else []),
+        _descriptors(run),
         "videos: " + ", ".join(f"{count} {name}" for name, count in run.counts.items() if count or name == "evaluated"),
+        *_log_loss(run),
         *_unreadable(run),
         *_warnings(run),
     ]
@@ -35,21 +35,54 @@ def run_report(run: Run) -> RenderableType:
     return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run))
 
 
+def _descriptors(run: Run) -> str:
+    if not run.descriptor_ids:
+        return "descriptors: none, labels alone"
+    kinds, writers = ", ".join(run.settings["kinds"]), ", ".join(run.settings["llms"])
+    statuses = ", ".join(f"{count} {status}" for status, count in run.settings["statuses"].items())
+    edited = f", {run.settings['edited']} edited" if run.settings.get("edited") else ""
+    return f"descriptors: {len(run.descriptor_ids)} ({kinds}) by {writers}, {statuses}{edited}"
+
+
+def _choices(settings: Mapping[str, Any]) -> list[str]:
+    """Return what was chosen beside the protocol and the method; a choice that was left as it is says nothing."""
+    said = {
+        f"pooling {settings.get('pooling')}": settings.get("pooling", "avg") != "avg",
+        f"templates {settings.get('templates')}": settings.get("templates", "protocol") != "protocol",
+        "the label before each descriptor": settings.get("condition", False),
+        f"temperature {settings.get('temperature')}": settings.get("temperature", 1) != 1,
+    }
+    return [what for what, so in said.items() if so]
+
+
+def _log_loss(run: Run) -> list[str]:
+    """Return what the probabilities are worth, where their temperature was chosen."""
+    if run.settings.get("temperature", 1) == 1:
+        return []
+    of_row = run.results["log_loss"]
+    return [f"log loss: {of_row[LABEL_ONLY]:.3f} by {LABEL_ONLY}, {of_row[WITH_DESCRIPTORS]:.3f} with descriptors"]
+
+
 def _unreadable(run: Run) -> list[str]:
     return [f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"]
 
 
 def _warnings(run: Run) -> list[str]:
-    warnings = [_WEAK] if run.settings["encoder"] == "objects" else []
     cut = run.settings["texts_cut"]
+    warnings = []
     if cut:
         warnings.append(
             f"{len(cut)} texts are longer than the encoder's {run.settings['context_length']} tokens and were cut "
             f"(all of them: --json), such as: {cut[0]}"
         )
-    if run.counts["evaluated"] < _FEW:
-        warnings.append(f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals")
-    return warnings
+    return [*warnings, *cautions(run)]
+
+
+def cautions(run: Run) -> list[str]:
+    """Return what keeps the numbers of a run, and of any on the same videos, from saying much."""
+    few = f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals"
+    weak = [_WEAK] if run.settings["encoder"] == "objects" else []
+    return [*weak, few] if run.counts["evaluated"] < _FEW else weak
 
 
 def _accuracies(run: Run) -> RenderableType:
@@ -78,6 +111,7 @@ def run_table(runs: Sequence[Run]) -> RenderableType:
             run.dataset,
             run.settings["encoder"],
             run.settings["protocol"],
+            run.settings["method"],
             "+".join(run.settings["kinds"]),
             f"{run.counts['evaluated']}/{run.counts['listed']}",
             percent(run.results["rows"][LABEL_ONLY]["top1"]),
@@ -85,7 +119,18 @@ def run_table(runs: Sequence[Run]) -> RenderableType:
         )
         for run in runs
     ]
-    columns = (">run", "UTC", "dataset", "encoder", "protocol", "kinds", ">videos", ">label only, top-1 %", ">top-1 %")
+    columns = (
+        ">run",
+        "UTC",
+        "dataset",
+        "encoder",
+        "protocol",
+        "method",
+        "kinds",
+        ">videos",
+        ">label only, top-1 %",
+        ">top-1 %",
+    )
     return table(*columns, rows=body)
 
 
@@ -97,10 +142,12 @@ def ranking_report(
     note = (
         f"{len(dataset.actions)} classes of {dataset.name}, {made} · protocol {settings['protocol']} · "
         f"encoder {settings['encoder']} · {settings['frames']} frames · score: cosine"
+        + ("" if settings["method"] == "mean" else f" · method {settings['method']}")
+        + "".join(f" · {choice}" for choice in _choices(settings))
     )
     parts: list[RenderableType] = [Text(note), *([Text(_WEAK)] if settings["encoder"] == "objects" else [])]
     for ranking in rankings:
-        parts += [Text(), _ranking_table(ranking)]
+        parts += [Text(), _ranking_table(ranking, with_probability=settings["temperature"] != 1)]
     return Group(*parts)
 
 
@@ -114,9 +161,13 @@ def _reviewed(descriptors: Sequence[Descriptor]) -> str:
     return f" ({told})" if told else ""
 
 
-def _ranking_table(ranking: Ranking) -> RenderableType:
+def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:
     if ranking.unreadable:
         return Text(f"{ranking.video}\nunreadable: {ranking.unreadable}")
-    body = [(c.rank, c.phrase, f"{c.score:.3f}", c.label_only_rank) for c in ranking.candidates]
-    rows = table(">rank", "class", ">score", ">rank by label only", rows=body)
+    body = [
+        (c.rank, c.phrase, f"{c.score:.3f}", *([f"{c.probability:.3f}"] if with_probability else []), c.label_only_rank)
+        for c in ranking.candidates
+    ]
+    probability = (">probability",) if with_probability else ()
+    rows = table(">rank", "class", ">score", *probability, ">rank by label only", rows=body)
     return Group(Text(ranking.video, style="bold"), rows)

@@ -93,6 +93,41 @@ def test_a_run_is_shown_as_it_was_stored(descgen: Run, recognize: Run, llm: Fake
     assert "balls" in recognize("runs").stdout
 
 
+def test_every_choice_of_a_method_is_in_the_run(
+    descgen: Run, recognize: Run, llm: FakeLLM, balls: Path, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descgen("build", "-d", balls, "-k", "decomposition", "-k", "context")
+    monkeypatch.chdir(balls.parent)
+    Path("mine.txt").write_text("my clip of {}\n")
+    chosen = ("--method", "align", "--pooling", "max", "--templates", "mine.txt", "--condition", "--temperature", 0.5)
+    result = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", *chosen)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert " · method align · " in lines[1]
+    assert lines[2] == "pooling max · templates mine.txt · the label before each descriptor · temperature 0.5"
+    assert "log loss: 0.000 by label only, 0.0" in result.stdout
+    assert {"my clip of red ball", "red ball: someone begins it slowly", "red ball: a ball"} <= set(encoder.encoded)
+    run = json.loads(recognize("runs", "1", "--json").stdout)
+    assert {name: run["settings"][name] for name in ("method", "pooling", "condition", "temperature")} == {
+        "method": "align", "pooling": "max", "condition": True, "temperature": 0.5,
+    }  # fmt: skip
+    assert run["settings"]["label_templates"] == ["my clip of {}"]
+    assert run["settings"]["descriptor_templates"] == ["{}"]
+
+
+def test_predict_by_another_method(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:
+    descgen("build", "-d", balls, "-k", "decomposition")
+    asked = ("predict", balls / "blue_ball" / "a", "-d", "balls", "-e", "fake", "--method", "max")
+    shown = " ".join(recognize(*asked, "--temperature", 20).stdout.split())
+    assert "score: cosine · method max · temperature 20.0 " in shown
+    assert " rank class score probability rank by label only 1 blue ball " in shown
+    answer = json.loads(recognize(*asked, "--json").stdout)
+    assert answer["settings"]["method"] == "max"
+    probable = [candidate["probability"] for candidate in answer["rankings"][0]["candidates"]]
+    assert sum(probable) == pytest.approx(1)
+    assert probable == sorted(probable, reverse=True)
+
+
 def test_the_digest_of_descriptors_follows_their_texts(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:
     digests = []
     for kinds in (["context"], ["context", "description"], ["context"]):
@@ -210,7 +245,10 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
     ("arguments", "code", "said"),
     [
         (["-e", "ViT-B/17"], 2, "Unknown encoder 'ViT-B/17'. Known: objects, "),
-        (["--method", "median"], 2, "Unknown method 'median'. Known: mean"),
+        (["--method", "median"], 2, "Unknown method 'median'. Known: mean, ensemble, parts, align, max, soft, label"),
+        (["--templates", "tear15"], 2, "Unknown templates 'tear15'. Known: protocol, tear16, single, none"),
+        (["--temperature", "0"], 2, "'--temperature': 0.0 is not in the range x>0"),
+        (["--pooling", "min"], 2, "'min' is not one of 'avg', 'max'"),
         (["--root", "nowhere"], 1, "There is no nowhere"),
         (["--split", "1"], 1, "No test split '1' of balls"),
         (["-d", "bowls"], 2, "Unknown dataset 'bowls'"),

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from recognizer.metrics import accuracy, ranks, wilson
+from recognizer.metrics import accuracy, log_loss, ranks, wilson
 
 
 def test_rank_counts_the_classes_that_score_as_high() -> None:
     scores = torch.tensor([[0.9, 0.1, 0.5], [0.2, 0.2, 0.2], [0.1, 0.3, 0.2], [float("nan"), 0.1, 0.2]])
     assert ranks(scores, torch.tensor([0, 1, 2, 0])).tolist() == [1, 3, 2, 3]
+
+
+def test_log_loss_is_what_the_true_classes_got() -> None:
+    probabilities = torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]])
+    assert log_loss(probabilities.log(), torch.tensor([0, 1])) == pytest.approx(-(math.log(0.5) + math.log(0.8)) / 2)
+    assert str(log_loss(torch.tensor([[0.0, -1e4]]), torch.tensor([0]))) == "0.0"
 
 
 @pytest.mark.parametrize(

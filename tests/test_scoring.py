@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from db.errors import UsageError
+from db.errors import UsageError, UserError
 from db.records import Action, Dataset, Descriptor
 from db.vocabulary import load, tear_name
 from recognizer.ensemble import build_ensemble
-from recognizer.protocols import PROTOCOLS, TEAR_TEMPLATES
-from recognizer.scoring import class_weights, mean, method_of
+from recognizer.protocols import PROTOCOLS, TEAR_TEMPLATES, protocol_of, templates_of
+from recognizer.scoring import class_weights, method_of, scores
+from recognizer.videos import Videos
 from tests.conftest import FakeEncoder
 
 NAMES = ["flic_flac", "wave", "ride_bike"]
@@ -57,7 +59,7 @@ def tear_reference(encoder: FakeEncoder, frames: Tensor) -> Tensor:
 def test_protocol_tear_is_tears_arithmetic(fake_encoder: FakeEncoder) -> None:
     frames = torch.randn(7, 16, fake_encoder.width, generator=torch.Generator().manual_seed(0))
     ensemble = build_ensemble(dataset(), descriptors(), fake_encoder, PROTOCOLS["tear"])
-    assert torch.allclose(mean(frames, ensemble), tear_reference(fake_encoder, frames), atol=1e-6)
+    assert torch.allclose(scores(Videos.of(frames), ensemble), tear_reference(fake_encoder, frames), atol=1e-6)
 
 
 def test_every_string_is_encoded_once(fake_encoder: FakeEncoder) -> None:
@@ -109,6 +111,43 @@ def test_tears_class_strings_are_the_keys_of_its_files(shared: Path, name: str, 
 def test_the_templates_are_those_of_the_method(shared: object) -> None:
     published = (shared / "reference" / "templates" / "tear16.txt").read_text().splitlines()  # type: ignore[operator]
     assert tuple(published) == TEAR_TEMPLATES
+
+
+def strings(encoder: FakeEncoder, protocol: str, **choices: object) -> list[str]:
+    """Return what the encoder reads of class `wave`."""
+    of_wave = [d for d in descriptors() if d.action == "wave"]
+    build_ensemble(dataset(), of_wave, encoder, protocol_of(protocol, **choices))  # type: ignore[arg-type]
+    return [text for text in encoder.encoded if "wave" in text or "hand" in text]
+
+
+def test_templates_stand_around_descriptors_in_protocol_tear_alone(fake_encoder: FakeEncoder) -> None:
+    assert strings(fake_encoder, "default", templates="single") == ["A video action of wave", "a raised hand"]
+    fake_encoder.encoded.clear()
+    assert strings(fake_encoder, "tear", templates="single") == [
+        "A video action of wave", "A video action of a raised hand",
+    ]  # fmt: skip
+    fake_encoder.encoded.clear()
+    assert strings(fake_encoder, "tear", templates="none") == ["wave", "a raised hand"]
+    fake_encoder.encoded.clear()
+    assert len(strings(fake_encoder, "default", templates="tear16")) == 16 + 1
+
+
+def test_the_label_stands_before_its_descriptors(fake_encoder: FakeEncoder) -> None:
+    assert strings(fake_encoder, "default", templates="none", condition=True) == ["wave", "wave: a raised hand"]
+    fake_encoder.encoded.clear()
+    assert strings(fake_encoder, "tear", templates="none", condition=True) == ["wave", "wave a raised hand"]
+
+
+def test_templates_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("# two of mine\n {}, seen from afar\n\na clip of {}\n")
+    assert templates_of(str(file)) == (" {}, seen from afar", "a clip of {}")
+    for wrong, said in (("a clip of\n", "not 'a clip of'"), ("{} {}\n", "not '{} {}'"), ("# none\n", "has none")):
+        file.write_text(wrong)
+        with pytest.raises(UserError, match=f"one {{}} where the text goes, .*{re.escape(said)}"):
+            templates_of(str(file))
+    with pytest.raises(UsageError, match=r"'tear15'\. Known: protocol, tear16, single, none, or a file"):
+        templates_of("tear15")
 
 
 def test_an_unknown_method_lists_the_known_ones() -> None:

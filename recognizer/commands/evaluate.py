@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -18,6 +19,7 @@ from recognizer.commands.options import (
     kind_option,
     llm_option,
     protocol_option,
+    scoring_options,
     status_option,
 )
 from recognizer.datasets import Split
@@ -33,7 +35,6 @@ from recognizer.datasets import Split
 )
 @click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True)
 @click.option("--split", type=click.Choice(get_args(Split)), help="Official test split. [1 where there are lists]")
-@click.option("--method", default="mean", show_default=True, metavar="NAME", help="How texts and frames are compared.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many videos, evenly spread over the list.")
 @encoder_option
 @protocol_option
@@ -41,6 +42,7 @@ from recognizer.datasets import Split
 @llm_option
 @status_option
 @frames_option
+@scoring_options
 @json_option
 @click.pass_obj
 def evaluate_videos(
@@ -49,7 +51,6 @@ def evaluate_videos(
     root: Path | None,
     data: Path | None,
     split: Split | None,
-    method: str,
     limit: int | None,
     encoder: str,
     protocol: str,
@@ -57,6 +58,7 @@ def evaluate_videos(
     llm: str | None,
     status: str,
     frames: int,
+    scoring: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
@@ -64,16 +66,16 @@ def evaluate_videos(
     from recognizer.datasets import find_videos
     from recognizer.evaluate import Choice, Settings, choose_descriptors, evaluate
     from recognizer.report import run_report
-    from recognizer.scoring import method_of
 
-    method_of(method)
+    choice = Choice(kinds or None, STATUSES[status], llm)
+    settings = Settings(encoder, protocol, frames=frames, limit=limit, split=split, choice=choice, **scoring)
+    settings.check()
     store = database.existing
     actions = resolve(store, dataset)
-    choice = Choice(kinds or None, STATUSES[status], llm)
     descriptors = choose_descriptors(store, actions, choice)
-    root = root or _default_root(actions, data)
+    root = root or default_root(actions, data)
     videos = find_videos(actions, root, split=split)
-    settings = Settings(encoder, protocol, method, frames, limit, str(root.resolve()), split, choice)
+    settings = replace(settings, root=str(root.resolve()))
     opened = open_encoder(encoder)
     with progress(f"{actions.name}, {encoder}", "videos") as advance:
         run = evaluate(actions, videos, descriptors, opened, settings=settings, on_progress=advance)
@@ -81,7 +83,12 @@ def evaluate_videos(
     print_json(run) if as_json else console.print(run_report(run))
 
 
-def _default_root(dataset: Dataset, data: Path | None) -> Path:
+def default_root(dataset: Dataset, data: Path | None) -> Path:
+    """Return the folder where the videos of a dataset are, in one of the places where people put them.
+
+    Raises:
+        UsageError: they are in none of them.
+    """
     names = dict.fromkeys((dataset.name, dataset.stored_as))
     places = [above / name for above in (Path("data"), *([data] if data else [])) for name in names]
     if data and len(names) == 1:  # classes of a part of a dataset could be found in any other dataset there

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,7 @@ from recognizer.commands.options import (
     kind_option,
     llm_option,
     protocol_option,
+    scoring_options,
     status_option,
 )
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @llm_option
 @status_option
 @frames_option
+@scoring_options
 @json_option
 @click.pass_obj
 def predict_videos(
@@ -52,6 +54,7 @@ def predict_videos(
     llm: str | None,
     status: str,
     frames: int,
+    scoring: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
@@ -62,6 +65,8 @@ def predict_videos(
 
     if (dataset is None) == (labels is None):
         raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
+    settings = Settings(encoder, protocol, frames=frames, **scoring)
+    settings.check()
     if labels:
         actions, descriptors = vocabulary.from_path(labels), []
     else:
@@ -69,7 +74,6 @@ def predict_videos(
         actions = resolve(store, dataset or "")
         descriptors = _descriptors_if_any(store, actions, Choice(kinds or None, STATUSES[status], llm))
     clips = clips_below(videos)
-    settings = Settings(encoder=encoder, protocol=protocol, frames=frames)
     with progress(f"{actions.name}, {encoder}", "videos") as advance:
         rankings = predict(
             actions, clips, descriptors, open_encoder(encoder), settings=settings, top=top, on_progress=advance
@@ -78,8 +82,8 @@ def predict_videos(
         "dataset": actions.name,
         "protocol": protocol,
         "encoder": encoder,
-        "method": settings.method,
         "frames": frames,
+        **scoring,
         "descriptors": len(descriptors),
         "descriptors_sha256": descriptors_digest(descriptors),
     }

@@ -1,0 +1,52 @@
+"""Made features and texts of a real size: random numbers, which take as long as true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from db.records import Dataset, Descriptor
+from db.vocabulary import load
+from recognizer.datasets import Video, VideoList
+from recognizer.evaluate import Choice, Embedded, Settings
+from recognizer.features import Features
+from tests.conftest import FakeEncoder
+
+
+class MadeEncoder(FakeEncoder):
+    """An encoder that gives random vectors, all of a call at once."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def encode_texts(self, texts: Sequence[str]) -> Any:
+        """Return random vectors [K, D]."""
+        return torch.randn(len(texts), self.width)
+
+
+def embedded(*, videos: int, frames: int, width: int) -> Embedded:
+    """Return random features of videos of UCF101's classes."""
+    dataset = load("ucf101")
+    listed = tuple(Video(f"v{n}", n % len(dataset.actions), None, (1,)) for n in range(videos))
+    features = Features(torch.randn(videos, frames, width), listed, (), {"decord": videos})
+    found = VideoList(videos=listed, layout="made", ignored={})
+    return Embedded(dataset, found, MadeEncoder(width), features)
+
+
+def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[Choice, list[Descriptor]]:
+    """Return three steps, a description and three words of context for each class, as each of the settings chooses."""
+    texts = [("decomposition", 3), ("description", 1), ("context", 3)]
+    every = [
+        Descriptor(0, action.name, kind, position, f"{kind} {position} of {action.phrase}", "llm", "pending", "x", "0")
+        for action in dataset.actions
+        for kind, count in texts
+        for position in range(count)
+    ]
+    choices = [each.choice or Choice() for each in settings]
+    return {
+        choice: [d for d in every if choice.kinds is None or d.kind in choice.kinds]
+        for choice in dict.fromkeys(choices)
+    }

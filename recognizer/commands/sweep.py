@@ -1,0 +1,136 @@
+"""`recognize sweep`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from db.commandline import Database, console, json_option, notes, print_json, progress, resolve
+from db.errors import UsageError
+from recognizer.commands.evaluate import default_root
+from recognizer.commands.options import (
+    CONDITION_HELP,
+    LISTED,
+    METHOD_HELP,
+    POOLING_HELP,
+    STATUSES,
+    TEMPLATES_HELP,
+    encoder_option,
+    frames_option,
+)
+from recognizer.datasets import Split
+from recognizer.protocols import PROTOCOLS
+from recognizer.videos import POOLINGS
+
+if TYPE_CHECKING:
+    from recognizer.sweep import Grid
+
+ALL_KINDS, LABEL = "every", "label"
+
+
+@click.command("sweep")
+@click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own.")
+@click.option("--root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where its videos are; as for eval.")
+@click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True)
+@click.option("--split", type=click.Choice(get_args(Split)), help="Official test split. [1 where there are lists]")
+@click.option("--limit", type=click.IntRange(min=1), help="Only so many videos, evenly spread over the list.")
+@click.option("--grid", metavar="NAME", help="A grid with a name, whose lists the options below replace. Known: tear.")
+@click.option(
+    "--kinds",
+    "-k",
+    multiple=True,
+    metavar="KIND[+KIND...]",
+    help=f"A set of kinds; {ALL_KINDS}: all there are; {LABEL}: none. [{ALL_KINDS}]",
+)
+@click.option("--method", "methods", multiple=True, metavar="NAME", help=f"{METHOD_HELP} [mean]")
+@click.option("--templates", multiple=True, metavar="NAME|FILE", help=f"{TEMPLATES_HELP} [protocol]")
+@click.option(
+    "--condition", "conditions", multiple=True, type=click.Choice(["yes", "no"]), help=f"{CONDITION_HELP} [no]"
+)
+@click.option("--llm", "-l", "llms", multiple=True, metavar="NAME", help="Descriptors of one LLM, by part of its name.")
+@click.option("--status", "statuses", multiple=True, type=click.Choice(list(STATUSES)), help="As for eval. [any]")
+@click.option("--pooling", "poolings", multiple=True, type=click.Choice(list(POOLINGS)), help=f"{POOLING_HELP} [avg]")
+@click.option(
+    "--protocol", "protocols", multiple=True, type=click.Choice(list(PROTOCOLS)), help="As for eval. [default]"
+)
+@click.option("--temperature", type=click.FloatRange(min=0, min_open=True), default=1.0, help="As for eval. [1.0]")
+@click.option("--store", "stored", is_flag=True, help="Store each evaluation as a run, for compare and the like.")
+@click.option(
+    "--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the rows to a CSV file."
+)
+@click.option("--plot", "picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw them: .png, .svg, .pdf.")
+@encoder_option
+@frames_option
+@json_option
+@click.pass_obj
+def sweep_choices(
+    database: Database,
+    /,
+    dataset: str,
+    root: Path | None,
+    data: Path | None,
+    split: Split | None,
+    limit: int | None,
+    grid: str | None,
+    temperature: float,
+    stored: bool,
+    csv_file: Path | None,
+    picture: Path | None,
+    encoder: str,
+    frames: int,
+    as_json: bool,
+    **lists: Any,
+) -> None:
+    """Evaluate every product of lists of choices, from one pass over the videos. Repeat an option to make a list."""
+    from encoders import open_encoder
+    from recognizer.datasets import find_videos
+    from recognizer.evaluate import Settings
+    from recognizer.sweep import choose_for, embed_for, score_grid
+    from recognizer.sweep_report import check_outputs, draw, row_of, sweep_report, write_csv
+
+    check_outputs(csv_file, picture)
+    base = Settings(encoder, frames=frames, temperature=temperature, limit=limit, split=split)
+    settings = _grid(grid, lists).settings(base)
+    for each in settings:
+        each.check()
+    store = database.existing
+    actions = resolve(store, dataset)
+    chosen = choose_for(store, actions, settings)
+    root = root or default_root(actions, data)
+    videos = find_videos(actions, root, split=split)
+    settings = [replace(each, root=str(root.resolve())) for each in settings]
+    with progress(f"{actions.name}, {encoder}", "videos") as advance:
+        embedded = embed_for(actions, videos, open_encoder(encoder), settings=settings, on_progress=advance)
+    with progress(f"{actions.name}, sweep", "evaluations") as advance:
+        runs = score_grid(embedded, chosen, settings=settings, with_predictions=stored, on_progress=advance)
+    if stored:
+        runs = [replace(run, id=store.save_run(run)) for run in runs]
+    print_json([row_of(run) for run in runs]) if as_json else console.print(sweep_report(runs))
+    for write, path in ((write_csv, csv_file), (draw, picture)):
+        if path:
+            write(runs, path)
+            notes.print(f"Written: {path}")
+
+
+def _grid(name: str | None, lists: dict[str, Any]) -> Grid:
+    """Return the named grid, or one evaluation with what is the default everywhere, with the lists that were given."""
+    from recognizer.sweep import GRIDS, Grid
+
+    if name is not None and name not in GRIDS:
+        raise UsageError(f"Unknown grid {name!r}. Known: {', '.join(GRIDS)}")
+    read = {
+        "kinds": _kinds,
+        "conditions": lambda given: given == "yes",
+        "statuses": STATUSES.__getitem__,
+    }
+    given = {field: tuple(map(read.get(field, str), values)) for field, values in lists.items() if values}
+    return replace(GRIDS[name] if name else Grid(), **given)
+
+
+def _kinds(given: str) -> tuple[str, ...] | None:
+    if given in (ALL_KINDS, LABEL):
+        return None if given == ALL_KINDS else ()
+    return tuple(sorted({kind.strip() for kind in given.split("+") if kind.strip()}))

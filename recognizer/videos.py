@@ -1,0 +1,61 @@
+"""Videos as the methods see them: their frames, and one pooled vector each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pooling = Literal["avg", "max"]
+POOLINGS: dict[Pooling, Callable[[Tensor], Tensor]] = {  # [V, T, D] -> [V, D], as in TEAR
+    "avg": lambda frames: frames.mean(dim=1),
+    "max": lambda frames: frames.amax(dim=1),
+}
+
+
+@dataclass(frozen=True)
+class Videos:
+    """V videos.
+
+    Attributes:
+        frames: [V, T, D], as the encoder gives them (not normalised).
+        pooled: [V, D], unit norm: the frames pooled, and only then normalised.
+        pooling: how; `avg` is the mean, `max` the largest value of each of the D numbers.
+    """
+
+    frames: Tensor
+    pooled: Tensor
+    pooling: Pooling
+
+    @classmethod
+    def of(cls, frames: Tensor, *, pooling: Pooling = "avg") -> Videos:
+        """Return videos of frames [V, T, D]."""
+        return cls(frames, _pooled(frames, pooling), pooling)
+
+    def split(self, rows: int) -> Iterator[Videos]:
+        """Yield the videos, `rows` of them at a time."""
+        for start in range(0, max(len(self.frames), 1), rows):
+            part = slice(start, start + rows)
+            yield Videos(self.frames[part], self.pooled[part], self.pooling)
+
+    def parts(self, count: int) -> Tensor:
+        """Return `count` equal parts of each video, each pooled: [V, count, D], unit norm.
+
+        Part s is frames floor(s T / count) up to floor((s + 1) T / count), and at least one.
+        """
+        import torch
+
+        frames = self.frames.shape[1]
+        starts = [part * frames // count for part in range(count + 1)]
+        pieces = [slice(start, max(start + 1, end)) for start, end in pairwise(starts)]
+        return torch.stack([_pooled(self.frames[:, piece], self.pooling) for piece in pieces], dim=1)
+
+
+def _pooled(frames: Tensor, pooling: Pooling) -> Tensor:
+    from torch.nn.functional import normalize
+
+    return normalize(POOLINGS[pooling](frames), dim=-1)
