@@ -115,9 +115,9 @@ def open_text_encoder(name: str) -> TextEncoder:
     """
     if name != "minilm":
         return open_encoder(name)
-    from encoders.minilm import MiniLM
+    from encoders.minilm import MiniLM, bundled_folder
 
-    return MiniLM.bundled()
+    return MiniLM.load(bundled_folder())
 
 
 def _objects(_name: str) -> LazyEncoder:

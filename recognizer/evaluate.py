@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from db.errors import UserError
 from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
-from encoders import Encoder
 from recognizer.datasets import Video, VideoList
 from recognizer.ensemble import Ensemble, build_ensemble
-from recognizer.features import Features, embed_videos
+from recognizer.features import Features, Progress, embed_videos
 from recognizer.metrics import accuracy, ranks
 from recognizer.protocols import protocol_of
 from recognizer.scoring import method_of
+from recognizer.stored_encoder import StoredEncoder
+from recognizer.views import Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +29,6 @@ LABEL_ONLY = "label only"
 WITH_DESCRIPTORS = "label + descriptors"
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
 _KEPT = 10  # classes of a ranking that are stored; the true one's rank is stored beside them
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,17 @@ class Settings:
     protocol: str = "default"
     method: str = "mean"
     frames: int = 16
+    clips: int = 1
+    crops: int = 1
     limit: int | None = None
     root: str | None = None
     split: str | None = None
     choice: Choice | None = None
+
+    @property
+    def sampling(self) -> Sampling:
+        """Which frames and views of a video the protocol looks at."""
+        return Sampling(self.frames, self.clips, self.crops, protocol_of(self.protocol).preprocessing)
 
 
 def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
@@ -121,7 +127,7 @@ def evaluate(
     dataset: Dataset,
     videos: VideoList,
     descriptors: Sequence[Descriptor],
-    encoder: Encoder,
+    encoder: StoredEncoder,
     *,
     settings: Settings,
     on_progress: Progress = lambda done, total: None,
@@ -142,12 +148,10 @@ def evaluate(
     start = time.perf_counter()
     protocol = protocol_of(settings.protocol)
     ensemble = build_ensemble(dataset, descriptors, encoder, protocol)
-    present = _spread([video for video in videos.videos if video.path], settings.limit)
+    present = spread([video for video in videos.videos if video.path], settings.limit)
     if not present:
         raise UserError(f"None of the {len(videos.videos)} listed videos of {dataset.name} is there ({videos.layout})")
-    features = embed_videos(
-        present, encoder, frames=settings.frames, preprocessing=protocol.preprocessing, on_progress=on_progress
-    )
+    features = embed_videos(present, encoder, sampling=settings.sampling, on_progress=on_progress)
     if not features.videos:
         raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")
     scored = _score(features, ensemble, settings.method)
@@ -164,7 +168,7 @@ def evaluate(
     )
 
 
-def _spread(videos: Sequence[Video], limit: int | None) -> list[Video]:
+def spread(videos: Sequence[Video], limit: int | None) -> list[Video]:
     """Return `limit` videos evenly spread over the list, so that few videos are not all of the first class."""
     if limit is None or limit >= len(videos):
         return list(videos)
@@ -183,8 +187,8 @@ def _score(features: Features, ensemble: Ensemble, method: str) -> _Scored:
 
     score = method_of(method)
     labels = torch.tensor([video.label for video in features.videos])
-    scores = score(features.frames, ensemble)
-    baseline = score(features.frames, ensemble.label_only())
+    scores = features.over_views(score(features.frames, ensemble))
+    baseline = features.over_views(score(features.frames, ensemble.label_only()))
     return _Scored(scores, {LABEL_ONLY: ranks(baseline, labels), WITH_DESCRIPTORS: ranks(scores, labels)}, labels)
 
 
@@ -249,7 +253,7 @@ def descriptors_digest(descriptors: Sequence[Descriptor]) -> str:
 def _settings(
     settings: Settings,
     dataset: Dataset,
-    encoder: Encoder,
+    encoder: StoredEncoder,
     videos: VideoList,
     features: Features,
     ensemble: Ensemble,

@@ -9,14 +9,14 @@ from typing import Any
 
 from db.errors import UserError
 from db.records import Dataset, Descriptor
-from encoders import Encoder
 from recognizer.datasets import Video
 from recognizer.ensemble import build_ensemble
-from recognizer.evaluate import Progress, Settings
-from recognizer.features import embed_videos
+from recognizer.evaluate import Settings
+from recognizer.features import Progress, embed_videos
 from recognizer.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from recognizer.protocols import protocol_of
 from recognizer.scoring import method_of
+from recognizer.stored_encoder import StoredEncoder
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def predict(
     dataset: Dataset,
     paths: Sequence[Path],
     descriptors: Sequence[Descriptor],
-    encoder: Encoder,
+    encoder: StoredEncoder,
     *,
     settings: Settings,
     top: int = 5,
@@ -81,12 +81,11 @@ def predict(
     """
     protocol, score = protocol_of(settings.protocol), method_of(settings.method)
     videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
-    features = embed_videos(
-        videos, encoder, frames=settings.frames, preprocessing=protocol.preprocessing, on_progress=on_progress
-    )
+    features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=on_progress)
     ensemble = build_ensemble(dataset, descriptors, encoder, protocol)
-    scores = score(features.frames, ensemble)  # [V, C]
-    order = score(features.frames, ensemble.label_only()).argsort(dim=1, descending=True).argsort(dim=1) + 1
+    scores = features.over_views(score(features.frames, ensemble))  # [V, C]
+    label_only = features.over_views(score(features.frames, ensemble.label_only()))
+    order = label_only.argsort(dim=1, descending=True).argsort(dim=1) + 1
     values, classes = scores.topk(min(top, scores.shape[1]), dim=1)
     rows = zip(features.videos, classes.tolist(), values.tolist(), order.tolist(), strict=True)
     read = {video.id: _ranking(dataset, video.id, *row) for video, *row in rows}

@@ -87,6 +87,18 @@ def store(database: Path) -> Iterator[Store]:
     opened.close()
 
 
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    """The folder of this test's feature store; not there yet."""
+    return tmp_path / "features"
+
+
+@pytest.fixture(autouse=True)
+def _own_features(features: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test, and the commands that it runs, out of the user's feature store."""
+    monkeypatch.setenv("RECOGNIZE_FEATURES", str(features))
+
+
 Run = Callable[..., Result]
 
 

@@ -14,10 +14,11 @@ from recognizer.commands.options import (
     LISTED,
     STATUSES,
     encoder_option,
-    frames_option,
+    features_option,
     kind_option,
     llm_option,
     protocol_option,
+    sampling_options,
     status_option,
 )
 from recognizer.datasets import Split
@@ -40,7 +41,8 @@ from recognizer.datasets import Split
 @kind_option
 @llm_option
 @status_option
-@frames_option
+@sampling_options
+@features_option
 @json_option
 @click.pass_obj
 def evaluate_videos(
@@ -57,14 +59,17 @@ def evaluate_videos(
     llm: str | None,
     status: str,
     frames: int,
+    clips: int,
+    crops: int,
+    features: Path,
     as_json: bool,
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
-    from encoders import open_encoder
     from recognizer.datasets import find_videos
     from recognizer.evaluate import Choice, Settings, choose_descriptors, evaluate
     from recognizer.report import run_report
     from recognizer.scoring import method_of
+    from recognizer.stored_encoder import open_stored_encoder
 
     method_of(method)
     store = database.existing
@@ -73,9 +78,9 @@ def evaluate_videos(
     descriptors = choose_descriptors(store, actions, choice)
     root = root or _default_root(actions, data)
     videos = find_videos(actions, root, split=split)
-    settings = Settings(encoder, protocol, method, frames, limit, str(root.resolve()), split, choice)
-    opened = open_encoder(encoder)
-    with progress(f"{actions.name}, {encoder}", "videos") as advance:
+    settings = Settings(encoder, protocol, method, frames, clips, crops, limit, str(root.resolve()), split, choice)
+    what = f"{actions.name}, {encoder}"
+    with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
         run = evaluate(actions, videos, descriptors, opened, settings=settings, on_progress=advance)
     run = store.run(store.save_run(run))
     print_json(run) if as_json else console.print(run_report(run))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
+from platformdirs import user_cache_path
 
 from db import vocabulary
 from recognizer.protocols import PROTOCOLS
 
 LISTED = ", ".join(vocabulary.BUILT_IN)
+CROPS = (1, 3)
 STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
 encoder_option = click.option(
@@ -38,6 +43,43 @@ protocol_option = click.option(
     show_default=True,
     help="; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + ".",
 )
-frames_option = click.option(
-    "--frames", type=click.IntRange(min=1), default=16, show_default=True, help="Frames a video."
+features_option = click.option(
+    "--features",
+    envvar="RECOGNIZE_FEATURES",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: user_cache_path("descgen-recognize") / "features",
+    show_default="in the user's cache",
+    metavar="FOLDER",
+    help="Where embeddings are kept, for all commands.",
 )
+
+
+def sampling_options(command: Any) -> Any:
+    """Add `--frames`, `--clips` and `--crops`."""
+    options = (
+        click.option(
+            "--frames",
+            type=click.IntRange(min=1),
+            default=16,
+            show_default=True,
+            help="Frames of a video, or of a clip.",
+        ),
+        click.option(
+            "--clips",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Sets of frames of a video, each over its whole length; their scores are averaged.",
+        ),
+        click.option(
+            "--crops",
+            type=click.Choice(CROPS),
+            default=1,
+            show_default=True,
+            help="Views of a frame: 1, or 3 squares along its longer side; their scores are averaged.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
