@@ -15,7 +15,7 @@ from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from recognizer.datasets import Video, VideoList
 from recognizer.ensemble import Ensemble, build_ensemble
-from recognizer.features import Features, Progress, embed_videos
+from recognizer.features import Features, Progress, embed_videos, spread
 from recognizer.metrics import accuracy, ranks
 from recognizer.protocols import protocol_of
 from recognizer.scoring import method_of
@@ -166,13 +166,6 @@ def evaluate(
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, scored),
     )
-
-
-def spread(videos: Sequence[Video], limit: int | None) -> list[Video]:
-    """Return `limit` videos evenly spread over the list, so that few videos are not all of the first class."""
-    if limit is None or limit >= len(videos):
-        return list(videos)
-    return [videos[index * len(videos) // limit] for index in range(limit)]
 
 
 @dataclass(frozen=True)
