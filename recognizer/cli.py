@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from db.commandline import Commands, Database, database_option
+from recognizer.commands.embed import embed
 from recognizer.commands.evaluate import evaluate_videos
+from recognizer.commands.features import features
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.runs import runs
 
@@ -20,12 +22,14 @@ def recognize(context: click.Context, url: str) -> None:
     \b
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
+    recognize embed --dataset ucf101 --root UCF101/    decode and encode its videos, once for all commands
+    recognize features list                            what is kept of videos and texts
     recognize runs                                     what was measured
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
 
 
-_COMMANDS = (evaluate_videos, predict_videos, runs)
+_COMMANDS = (evaluate_videos, predict_videos, embed, features, runs)
 for command in _COMMANDS:
     recognize.add_command(command)

@@ -12,6 +12,7 @@ from db.commandline import table
 from db.records import Dataset, Descriptor, Run
 from recognizer.evaluate import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.predict import Ranking
+from recognizer.views import Sampling
 
 _WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 _FEW = 100  # videos below which a table says that it shows no more than that everything works
@@ -22,7 +23,7 @@ def run_report(run: Run) -> RenderableType:
     settings = run.settings
     lines = [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
-        f"{settings['frames']} frames · {settings['layout']}",
+        f"{_looked_at(settings)} · {settings['layout']}",
         f"descriptors: {len(run.descriptor_ids)} ({', '.join(settings['kinds'])}) by {', '.join(settings['llms'])}, "
         + ", ".join(f"{count} {status}" for status, count in settings["statuses"].items()),
         "videos: " + ", ".join(f"{count} {name}" for name, count in run.counts.items() if count or name == "evaluated"),
@@ -32,6 +33,10 @@ def run_report(run: Run) -> RenderableType:
     number = f"run {run.id} · " if run.id else ""
     title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
     return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run))
+
+
+def _looked_at(settings: Mapping[str, Any]) -> str:
+    return str(Sampling(settings["frames"], settings.get("clips", 1), settings.get("crops", 1)))
 
 
 def _unreadable(run: Run) -> list[str]:
@@ -95,7 +100,7 @@ def ranking_report(
     made = f"{len(descriptors)} descriptors" if descriptors else "no descriptors: labels alone"
     note = (
         f"{len(dataset.actions)} classes of {dataset.name}, {made} · protocol {settings['protocol']} · "
-        f"encoder {settings['encoder']} · {settings['frames']} frames · score: cosine"
+        f"encoder {settings['encoder']} · {_looked_at(settings)} · score: cosine"
     )
     parts: list[RenderableType] = [Text(note), *([Text(_WEAK)] if settings["encoder"] == "objects" else [])]
     for ranking in rankings:

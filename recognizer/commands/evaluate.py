@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import click
 
 from db.commandline import Database, console, json_option, print_json, progress, resolve
-from db.errors import UsageError
-from db.records import Dataset
 from recognizer.commands.options import (
-    LISTED,
     STATUSES,
+    dataset_options,
     encoder_option,
     features_option,
     kind_option,
     llm_option,
     protocol_option,
+    root_of,
     sampling_options,
     status_option,
 )
@@ -25,17 +23,8 @@ from recognizer.datasets import Split
 
 
 @click.command("eval")
-@click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own.")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Where its videos are. [data/<dataset>, or below the folder that RECOGNIZE_DATA names]",
-)
-@click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True)
-@click.option("--split", type=click.Choice(get_args(Split)), help="Official test split. [1 where there are lists]")
+@dataset_options
 @click.option("--method", default="mean", show_default=True, metavar="NAME", help="How texts and frames are compared.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only so many videos, evenly spread over the list.")
 @encoder_option
 @protocol_option
 @kind_option
@@ -51,8 +40,8 @@ def evaluate_videos(
     root: Path | None,
     data: Path | None,
     split: Split | None,
-    method: str,
     limit: int | None,
+    method: str,
     encoder: str,
     protocol: str,
     kinds: tuple[str, ...],
@@ -76,7 +65,7 @@ def evaluate_videos(
     actions = resolve(store, dataset)
     choice = Choice(kinds or None, STATUSES[status], llm)
     descriptors = choose_descriptors(store, actions, choice)
-    root = root or _default_root(actions, data)
+    root = root_of(actions, root, data)
     videos = find_videos(actions, root, split=split)
     settings = Settings(encoder, protocol, method, frames, clips, crops, limit, str(root.resolve()), split, choice)
     what = f"{actions.name}, {encoder}"
@@ -84,15 +73,3 @@ def evaluate_videos(
         run = evaluate(actions, videos, descriptors, opened, settings=settings, on_progress=advance)
     run = store.run(store.save_run(run))
     print_json(run) if as_json else console.print(run_report(run))
-
-
-def _default_root(dataset: Dataset, data: Path | None) -> Path:
-    names = dict.fromkeys((dataset.name, dataset.stored_as))
-    places = [above / name for above in (Path("data"), *([data] if data else [])) for name in names]
-    if data and len(names) == 1:  # classes of a part of a dataset could be found in any other dataset there
-        places.append(data)
-    found = next((place for place in places if place.is_dir()), None)
-    if found is None:
-        looked = ", ".join(str(place) for place in places)
-        raise UsageError(f"Where are the videos of {dataset.name}? Not in: {looked}. Give --root or set RECOGNIZE_DATA")
-    return found

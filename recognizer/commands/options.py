@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from platformdirs import user_cache_path
 
 from db import vocabulary
+from db.errors import UsageError
+from db.records import Dataset
+from recognizer.datasets import Split
 from recognizer.protocols import PROTOCOLS
 
 LISTED = ", ".join(vocabulary.BUILT_IN)
@@ -53,6 +56,42 @@ features_option = click.option(
     metavar="FOLDER",
     help="Where embeddings are kept, for all commands.",
 )
+
+
+def dataset_options(command: Any) -> Any:
+    """Add `--dataset`, `--root`, `--split` and `--limit`; `root_of` makes a folder of the first two."""
+    options = (
+        click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own."),
+        click.option(
+            "--root",
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            help="Where its videos are. [data/<dataset>, or below the folder that RECOGNIZE_DATA names]",
+        ),
+        click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True),
+        click.option(
+            "--split", type=click.Choice(get_args(Split)), help="Official test split. [1 where there are lists]"
+        ),
+        click.option("--limit", type=click.IntRange(min=1), help="Only so many videos, evenly spread over the list."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def root_of(dataset: Dataset, root: Path | None, data: Path | None) -> Path:
+    """Return the folder of a dataset's videos: what --root says, else where people put them."""
+    if root:
+        return root
+    names = dict.fromkeys((dataset.name, dataset.stored_as))
+    places = [above / name for above in (Path("data"), *([data] if data else [])) for name in names]
+    if data and len(names) == 1:  # classes of a part of a dataset could be found in any other dataset there
+        places.append(data)
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        looked = ", ".join(str(place) for place in places)
+        raise UsageError(f"Where are the videos of {dataset.name}? Not in: {looked}. Give --root or set RECOGNIZE_DATA")
+    return found
 
 
 def sampling_options(command: Any) -> Any:
