@@ -51,7 +51,9 @@ def check_report(checks: Sequence[Check], folder: Path) -> RenderableType:
 
 def cut_table(cuts: Sequence[Cut]) -> RenderableType:
     """Return what is to go, a row for each shelf."""
-    rows = [(c.row.key["encoder"], c.what, f"all {len(c.keys)}" if c.whole else len(c.keys), size(c.bytes)) for c in cuts]
+    rows = [
+        (c.row.key["encoder"], c.what, f"all {len(c.keys)}" if c.whole else len(c.keys), size(c.bytes)) for c in cuts
+    ]
     return table("encoder", "what", ">records", ">size", rows=rows)
 
 

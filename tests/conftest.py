@@ -128,7 +128,7 @@ def shared() -> Path:
 
 
 class FakeEncoder:
-    """An encoder that maps a text to a fixed vector, and frames to vectors of their mean colour."""
+    """An encoder that maps a text to a fixed vector, and frames to their mean colours; it keeps its history."""
 
     id = "fake"
     revision = "1"
@@ -137,6 +137,7 @@ class FakeEncoder:
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
+        self.frames: list[int] = []  # in each call
 
     def preprocess(self, frames: Any, *, preprocessing: str = "own") -> Any:
         import torch
@@ -146,6 +147,7 @@ class FakeEncoder:
     def encode_frames(self, pixels: Any) -> Any:
         import torch
 
+        self.frames.append(len(pixels))
         return torch.nn.functional.pad(pixels.flatten(1), (0, self.width - 3))
 
     def encode_texts(self, texts: Sequence[str]) -> Any:
