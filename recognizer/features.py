@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from db.errors import UserError
 from recognizer.datasets import Video
-from recognizer.reading import Item, Read, in_order, look, read, threads
+from recognizer.reading import WORKERS, Item, Read, in_order, look, read, threads
 from recognizer.shelf import Entry, Loaded, New, Seen, Shelf
 from recognizer.stored_encoder import StoredEncoder
 from recognizer.views import Sampling
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-_FRAMES_AHEAD = 256  # decoded frames that wait for the encoder at most: 150 MB at 224 x 224
+_FRAMES_AHEAD = 256  # decoded frames that wait for the encoder, besides what is being decoded: 150 MB at 224 x 224
 _BATCH_FRAMES = 128
 
 Progress = Callable[[int, int], None]
@@ -97,7 +97,7 @@ class _Job:
 
     def __init__(self, encoder: StoredEncoder, sampling: Sampling, retry: bool) -> None:
         self.frames = sampling.frames * sampling.views  # of one video
-        self.ahead = max(2, _FRAMES_AHEAD // self.frames)  # videos
+        self.ahead = WORKERS + _FRAMES_AHEAD // self.frames  # videos
         self._encoder = encoder
         self._sampling = sampling
         self._retry = retry
