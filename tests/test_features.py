@@ -369,6 +369,25 @@ def test_a_second_run_loads_no_weights(
     assert done.stdout.splitlines()[1:] == recognize("runs", "1").stdout.splitlines()[1:]
 
 
+@pytest.mark.slow
+def test_other_texts_for_real_clips_load_no_image_tower(recognize: Run, shared: Path, tmp_path: Path) -> None:
+    clip = shared / "clips" / "ucf101" / "UCF-101" / "YoYo" / "v_YoYo_g01_c01.avi"
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    first.write_text("playing with a yoyo\nswimming\n")
+    second.write_text("playing with a toy\nriding a horse\n")
+    arguments = ["predict", str(clip), "-e", "objects", "--json", "--labels"]
+    assert recognize(*arguments, first).exit_code == 0
+    code = (
+        "import sys; from recognizer.cli import recognize; "
+        f"recognize({[*arguments, str(second)]!r}, standalone_mode=False); "
+        "heavy = {'decord', 'av', 'timm'} & sys.modules.keys(); assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    [ranking] = json.loads(done.stdout)["rankings"]
+    assert [candidate["name"] for candidate in ranking["candidates"]] == ["playing with a toy", "riding a horse"]
+
+
 # --- crashes
 
 
