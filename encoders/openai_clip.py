@@ -16,7 +16,6 @@ from torch import Tensor
 from db.errors import UserError
 from encoders.forward import best_device, encode_frames_in_batches, encode_in_batches
 from encoders.pixels import Transform, tear_transform, transform_frames
-from encoders.weights import sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,15 +54,15 @@ class OpenAIClip:
         return cls(model, own, id=name, revision=url.split("/")[-2])  # clip.load has checked this digest
 
     @classmethod
-    def from_file(cls, path: Path, *, id: str | None = None) -> OpenAIClip:  # noqa: A002
-        """Open a TorchScript archive, the format in which the authors publish."""
+    def from_file(cls, path: Path, *, id: str, revision: str) -> OpenAIClip:  # noqa: A002
+        """Open a TorchScript archive, the format in which the authors publish; `revision` is its sha256."""
         try:
             model, own = _loaded(str(path))
         except (EOFError, RuntimeError, KeyError, IndexError, pickle.UnpicklingError) as error:
             raise UserError(_not_an_archive(path)) from error
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error}") from error
-        return cls(model, own, id=id or str(path), revision=sha256_of(path))
+        return cls(model, own, id=id, revision=revision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         """Return frames [T, H, W, 3] as float32 [T, 3, S, S]."""

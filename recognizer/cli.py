@@ -6,7 +6,9 @@ import click
 
 from db.commandline import Commands, Database, database_option
 from recognizer.commands.compare import compare_runs
+from recognizer.commands.embed import embed
 from recognizer.commands.evaluate import evaluate_videos
+from recognizer.commands.features import features
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.runs import runs
 from recognizer.commands.sweep import sweep_choices
@@ -24,12 +26,14 @@ def recognize(context: click.Context, url: str) -> None:
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
     recognize sweep --dataset hmdb51 --grid tear       many choices at once, best first
     recognize compare 3 7                              is one better, and where
+    recognize embed --dataset ucf101 --root UCF101/    decode and encode its videos, once for all commands
+    recognize features list                            what is kept of videos and texts
     recognize runs                                     what was measured
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
 
 
-_COMMANDS = (evaluate_videos, predict_videos, sweep_choices, compare_runs, runs)
+_COMMANDS = (evaluate_videos, predict_videos, sweep_choices, compare_runs, embed, features, runs)
 for command in _COMMANDS:
     recognize.add_command(command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -15,13 +15,15 @@ from db.errors import UserError
 from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from encoders import Encoder
-from recognizer.datasets import Video, VideoList
+from recognizer.datasets import VideoList
 from recognizer.ensemble import Ensemble, build_ensemble
-from recognizer.features import Features, embed_videos
+from recognizer.features import Features, Progress, embed_videos, spread
 from recognizer.metrics import accuracy, log_loss, ranks
 from recognizer.protocols import Protocol, protocol_of
 from recognizer.scoring import log_probabilities, method_of, scores
+from recognizer.stored_encoder import StoredEncoder
 from recognizer.videos import Pooling, Videos
+from recognizer.views import Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,8 +32,6 @@ LABEL_ONLY = "label only"
 WITH_DESCRIPTORS = "label + descriptors"
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
 _KEPT = 10  # classes of a ranking that are stored; the true one's rank is stored beside them
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Settings:
     protocol: str = "default"
     method: str = "mean"
     frames: int = 16
+    clips: int = 1
+    crops: int = 1
     pooling: Pooling = "avg"
     templates: str = "protocol"
     condition: bool = False
@@ -82,6 +84,11 @@ class Settings:
     def wording(self) -> Protocol:
         """Return the protocol with the templates and the conditioning chosen."""
         return protocol_of(self.protocol, templates=self.templates, condition=self.condition)
+
+    @property
+    def sampling(self) -> Sampling:
+        """Which frames and views of a video the protocol looks at."""
+        return Sampling(self.frames, self.clips, self.crops, protocol_of(self.protocol).preprocessing)
 
 
 def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
@@ -147,7 +154,7 @@ def evaluate(
     dataset: Dataset,
     videos: VideoList,
     descriptors: Sequence[Descriptor],
-    encoder: Encoder,
+    encoder: StoredEncoder,
     *,
     settings: Settings,
     on_progress: Progress = lambda done, total: None,
@@ -186,7 +193,7 @@ class Embedded:
 def embed(
     dataset: Dataset,
     videos: VideoList,
-    encoder: Encoder,
+    encoder: StoredEncoder,
     *,
     settings: Settings,
     on_progress: Progress = lambda done, total: None,
@@ -196,13 +203,10 @@ def embed(
     Raises:
         UserError: no video is on disk, or none of them can be read.
     """
-    present = _spread([video for video in videos.videos if video.path], settings.limit)
+    present = spread([video for video in videos.videos if video.path], settings.limit)
     if not present:
         raise UserError(f"None of the {len(videos.videos)} listed videos of {dataset.name} is there ({videos.layout})")
-    preprocessing = settings.wording().preprocessing
-    features = embed_videos(
-        present, encoder, frames=settings.frames, preprocessing=preprocessing, on_progress=on_progress
-    )
+    features = embed_videos(present, encoder, sampling=settings.sampling, on_progress=on_progress)
     if not features.videos:
         raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")
     return Embedded(dataset, videos, encoder, features)
@@ -225,7 +229,8 @@ class Ranked:
 
 def ranked(embedded: Embedded, seen: Videos, ensemble: Ensemble, *, settings: Settings) -> Ranked:
     """Return the ranks of the true classes; arguments as in `run_of`."""
-    scored = scores(seen, ensemble, method=settings.method, temperature=settings.temperature)
+    of_views = scores(seen, ensemble, method=settings.method, temperature=settings.temperature)
+    scored = embedded.features.over_views(of_views)
     labels = _labels(embedded.features)
     loss = log_loss(log_probabilities(scored, temperature=settings.temperature), labels)
     return Ranked(scored, ranks(scored, labels), loss)
@@ -244,8 +249,8 @@ def run_of(
     """Return the run of one choice of texts and method; its seconds are those of the scoring.
 
     Args:
-        embedded: V videos.
-        seen: the same, pooled as the settings say.
+        embedded: V videos of W views.
+        seen: their V * W views, pooled as the settings say.
         ensemble: the texts of the descriptors, worded as the settings say.
         descriptors: for the record.
         settings: the method, and everything else for the record.
@@ -266,13 +271,6 @@ def run_of(
         seconds=time.perf_counter() - start,
         predictions=_predictions(embedded.features, rows) if with_predictions else (),
     )
-
-
-def _spread(videos: Sequence[Video], limit: int | None) -> list[Video]:
-    """Return `limit` videos evenly spread over the list, so that few videos are not all of the first class."""
-    if limit is None or limit >= len(videos):
-        return list(videos)
-    return [videos[index * len(videos) // limit] for index in range(limit)]
 
 
 def _labels(features: Features) -> Tensor:

@@ -24,6 +24,8 @@ from recognizer.layouts import IMAGE_SUFFIXES
 
 Reader = Literal["decord", "pyav", "images"]
 
+DECODING = 1  # counted up when the same file would give other frames or pixels: stored features are then made anew
+
 
 class UnreadableVideo(Exception):  # noqa: N818 (a fact about a file, counted in the report of a run)
     """A video that gives no frames, or not those it should."""
@@ -216,9 +218,14 @@ def _rgb(frame: Any) -> NDArray[np.uint8]:
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
+def image_names(folder: Path) -> list[str]:
+    """Return the names of the images in a folder, in the order of time."""
+    return sorted((entry.name for entry in os.scandir(folder) if _is_image(entry.name)), key=_by_number)
+
+
 def _from_images(folder: Path, frames: int) -> Frames:
     """Read a folder of extracted frames, in order of the last number in their names."""
-    names = sorted((entry.name for entry in os.scandir(folder) if _is_image(entry.name)), key=_by_number)
+    names = image_names(folder)
     if not names:
         raise UnreadableVideo("no images")
     indices = frame_indices(len(names), frames)

@@ -9,13 +9,13 @@ from typing import Any
 
 from db.errors import UserError
 from db.records import Dataset, Descriptor
-from encoders import Encoder
 from recognizer.datasets import Video
 from recognizer.ensemble import build_ensemble
-from recognizer.evaluate import Progress, Settings
-from recognizer.features import embed_videos
+from recognizer.evaluate import Settings
+from recognizer.features import Progress, embed_videos
 from recognizer.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from recognizer.scoring import log_probabilities, scores
+from recognizer.stored_encoder import StoredEncoder
 from recognizer.videos import Videos
 
 
@@ -63,7 +63,7 @@ def predict(
     dataset: Dataset,
     paths: Sequence[Path],
     descriptors: Sequence[Descriptor],
-    encoder: Encoder,
+    encoder: StoredEncoder,
     *,
     settings: Settings,
     top: int = 5,
@@ -82,13 +82,12 @@ def predict(
     """
     protocol = settings.wording()
     videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
-    features = embed_videos(
-        videos, encoder, frames=settings.frames, preprocessing=protocol.preprocessing, on_progress=on_progress
-    )
+    features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=on_progress)
     ensemble = build_ensemble(dataset, descriptors, encoder, protocol)
     seen, chosen = Videos.of(features.frames, pooling=settings.pooling), {"temperature": settings.temperature}
-    scored = scores(seen, ensemble, method=settings.method, **chosen)  # [V, C]
-    order = scores(seen, ensemble.label_only(), method="label").argsort(dim=1, descending=True).argsort(dim=1) + 1
+    scored = features.over_views(scores(seen, ensemble, method=settings.method, **chosen))  # [V, C]
+    by_label = features.over_views(scores(seen, ensemble.label_only(), method="label"))
+    order = by_label.argsort(dim=1, descending=True).argsort(dim=1) + 1
     values, classes = scored.topk(min(top, scored.shape[1]), dim=1)
     probable = log_probabilities(scored, **chosen).exp().gather(1, classes)
     rows = zip(features.videos, classes.tolist(), values.tolist(), probable.tolist(), order.tolist(), strict=True)

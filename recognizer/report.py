@@ -12,6 +12,7 @@ from db.commandline import table
 from db.records import Dataset, Descriptor, Run
 from recognizer.evaluate import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.predict import Ranking
+from recognizer.views import Sampling
 
 _WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 _FEW = 100  # videos below which a table says that it shows no more than that everything works
@@ -22,7 +23,7 @@ def run_report(run: Run) -> RenderableType:
     settings = run.settings
     lines = [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
-        f"{settings['frames']} frames · {settings['layout']}",
+        f"{_looked_at(settings)} · {settings['layout']}",
         *([" · ".join(choices)] if (choices := _choices(settings)) else []),
         _descriptors(run),
         "videos: " + ", ".join(f"{count} {name}" for name, count in run.counts.items() if count or name == "evaluated"),
@@ -61,6 +62,10 @@ def _log_loss(run: Run) -> list[str]:
         return []
     of_row = run.results["log_loss"]
     return [f"log loss: {of_row[LABEL_ONLY]:.3f} by {LABEL_ONLY}, {of_row[WITH_DESCRIPTORS]:.3f} with descriptors"]
+
+
+def _looked_at(settings: Mapping[str, Any]) -> str:
+    return str(Sampling(settings["frames"], settings.get("clips", 1), settings.get("crops", 1)))
 
 
 def _unreadable(run: Run) -> list[str]:
@@ -141,7 +146,7 @@ def ranking_report(
     made = f"{len(descriptors)} descriptors{_reviewed(descriptors)}" if descriptors else "no descriptors: labels alone"
     note = (
         f"{len(dataset.actions)} classes of {dataset.name}, {made} · protocol {settings['protocol']} · "
-        f"encoder {settings['encoder']} · {settings['frames']} frames · score: cosine"
+        f"encoder {settings['encoder']} · {_looked_at(settings)} · score: cosine"
         + ("" if settings["method"] == "mean" else f" · method {settings['method']}")
         + "".join(f" · {choice}" for choice in _choices(settings))
     )

@@ -9,14 +9,13 @@ from itertools import product
 
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
-from encoders import Encoder, Preprocessing
+from encoders import Preprocessing
 from recognizer.datasets import VideoList
 from recognizer.ensemble import Ensemble, build_ensembles
 from recognizer.evaluate import (
     WITH_DESCRIPTORS,
     Choice,
     Embedded,
-    Progress,
     Ranked,
     Settings,
     choose_descriptors,
@@ -24,7 +23,9 @@ from recognizer.evaluate import (
     ranked,
     run_of,
 )
+from recognizer.features import Progress
 from recognizer.protocols import Protocol
+from recognizer.stored_encoder import StoredEncoder
 from recognizer.videos import Pooling, Videos
 
 Chosen = Mapping[Choice, Sequence[Descriptor]]
@@ -94,7 +95,7 @@ def choose_for(store: Store, dataset: Dataset, settings: Sequence[Settings]) -> 
 def embed_for(
     dataset: Dataset,
     videos: VideoList,
-    encoder: Encoder,
+    encoder: StoredEncoder,
     *,
     settings: Sequence[Settings],
     on_progress: Progress = lambda done, total: None,

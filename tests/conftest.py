@@ -105,6 +105,18 @@ def store(database: Path) -> Iterator[Store]:
     opened.close()
 
 
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    """The folder of this test's feature store; not there yet."""
+    return tmp_path / "features"
+
+
+@pytest.fixture(autouse=True)
+def _own_features(features: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test, and the commands that it runs, out of the user's feature store."""
+    monkeypatch.setenv("RECOGNIZE_FEATURES", str(features))
+
+
 Run = Callable[..., Result]
 
 
@@ -134,7 +146,7 @@ def shared() -> Path:
 
 
 class FakeEncoder:
-    """An encoder that maps a text to a fixed vector, and frames to vectors of their mean colour."""
+    """An encoder that maps a text to a fixed vector, and frames to their mean colours; it keeps its history."""
 
     id = "fake"
     revision = "1"
@@ -143,6 +155,7 @@ class FakeEncoder:
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
+        self.frames: list[int] = []  # in each call
 
     def preprocess(self, frames: Any, *, preprocessing: str = "own") -> Any:
         import torch
@@ -152,6 +165,7 @@ class FakeEncoder:
     def encode_frames(self, pixels: Any) -> Any:
         import torch
 
+        self.frames.append(len(pixels))
         return torch.nn.functional.pad(pixels.flatten(1), (0, self.width - 3))
 
     def encode_texts(self, texts: Sequence[str]) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeLLM, Run
+from tests.conftest import FakeEncoder, FakeLLM, Run
 
 LIGHT = (
     "import sys; from {module} import {name}; {name}({arguments!r}, standalone_mode=False); "
@@ -31,9 +31,25 @@ def test_descgen_needs_no_model_where_none_is_wanted(cached: Path, arguments: li
     assert done.returncode == 0, done.stderr
 
 
+@pytest.fixture
+def _some_features(features: Path) -> None:
+    """A feature store with one text."""
+    from recognizer.feature_store import FeatureStore
+    from recognizer.stored_encoder import StoredEncoder
+
+    with FeatureStore.open(features) as store:
+        StoredEncoder(FakeEncoder(), store).encode_texts(["a text"])
+
+
+@pytest.mark.usefixtures("_some_features")
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["eval", "--help"], ["predict", "--help"], ["sweep", "--help"], ["runs", "--json"]]
-)
+    "arguments",
+    [
+        ["--help"], ["eval", "--help"], ["predict", "--help"], ["sweep", "--help"], ["runs", "--json"],
+        ["embed", "--help"],
+        ["features", "list"], ["features", "verify"], ["features", "prune", "--unused", "0", "--yes"],
+    ],
+)  # fmt: skip
 def test_recognize_needs_no_model_where_none_is_wanted(cached: Path, arguments: list[str]) -> None:
     code = LIGHT.format(module="recognizer.cli", name="recognize", arguments=["--db", str(cached), *arguments])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

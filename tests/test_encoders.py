@@ -71,6 +71,8 @@ def test_the_names_written_down_are_those_of_clip() -> None:
     import clip
 
     assert list(OPENAI_CLIP) == clip.available_models()
+    digests = {name: url.split("/")[-2] for name, url in clip.clip._MODELS.items()}
+    assert digests == OPENAI_CLIP
 
 
 @pytest.mark.parametrize("name", ["hf:", "", "missing.pt"])
@@ -87,7 +89,7 @@ def openai(tiny_clip_archive: Path) -> Encoder:
 
 
 def test_openai_clip_says_what_it_is(openai: Encoder, tiny_clip_archive: Path) -> None:
-    assert openai.id == str(tiny_clip_archive)
+    assert openai.id == tiny_clip_archive.name
     assert openai.revision == hashlib.sha256(tiny_clip_archive.read_bytes()).hexdigest()
     assert (openai.width, openai.context_length) == (WIDTH, 77)
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from db.commandline import Database, console, json_option, print_json, progress, resolve
-from db.errors import UsageError
-from db.records import Dataset
 from recognizer.commands.options import (
-    LISTED,
     STATUSES,
+    dataset_options,
     encoder_option,
-    frames_option,
+    features_option,
     kind_option,
     llm_option,
     protocol_option,
+    root_of,
+    sampling_options,
     scoring_options,
     status_option,
 )
@@ -26,23 +26,15 @@ from recognizer.datasets import Split
 
 
 @click.command("eval")
-@click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own.")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Where its videos are. [data/<dataset>, or below the folder that RECOGNIZE_DATA names]",
-)
-@click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True)
-@click.option("--split", type=click.Choice(get_args(Split)), help="Official test split. [1 where there are lists]")
-@click.option("--limit", type=click.IntRange(min=1), help="Only so many videos, evenly spread over the list.")
+@dataset_options
 @encoder_option
 @protocol_option
 @kind_option
 @llm_option
 @status_option
-@frames_option
+@sampling_options
 @scoring_options
+@features_option
 @json_option
 @click.pass_obj
 def evaluate_videos(
@@ -58,43 +50,31 @@ def evaluate_videos(
     llm: str | None,
     status: str,
     frames: int,
+    clips: int,
+    crops: int,
     scoring: dict[str, Any],
+    features: Path,
     as_json: bool,
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
-    from encoders import open_encoder
     from recognizer.datasets import find_videos
     from recognizer.evaluate import Choice, Settings, choose_descriptors, evaluate
     from recognizer.report import run_report
+    from recognizer.stored_encoder import open_stored_encoder
 
     choice = Choice(kinds or None, STATUSES[status], llm)
-    settings = Settings(encoder, protocol, frames=frames, limit=limit, split=split, choice=choice, **scoring)
+    settings = Settings(
+        encoder, protocol, frames=frames, clips=clips, crops=crops, limit=limit, split=split, choice=choice, **scoring
+    )
     settings.check()
     store = database.existing
     actions = resolve(store, dataset)
     descriptors = choose_descriptors(store, actions, choice)
-    root = root or default_root(actions, data)
+    root = root_of(actions, root, data)
     videos = find_videos(actions, root, split=split)
     settings = replace(settings, root=str(root.resolve()))
-    opened = open_encoder(encoder)
-    with progress(f"{actions.name}, {encoder}", "videos") as advance:
+    what = f"{actions.name}, {encoder}"
+    with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
         run = evaluate(actions, videos, descriptors, opened, settings=settings, on_progress=advance)
     run = store.run(store.save_run(run))
     print_json(run) if as_json else console.print(run_report(run))
-
-
-def default_root(dataset: Dataset, data: Path | None) -> Path:
-    """Return the folder where the videos of a dataset are, in one of the places where people put them.
-
-    Raises:
-        UsageError: they are in none of them.
-    """
-    names = dict.fromkeys((dataset.name, dataset.stored_as))
-    places = [above / name for above in (Path("data"), *([data] if data else [])) for name in names]
-    if data and len(names) == 1:  # classes of a part of a dataset could be found in any other dataset there
-        places.append(data)
-    found = next((place for place in places if place.is_dir()), None)
-    if found is None:
-        looked = ", ".join(str(place) for place in places)
-        raise UsageError(f"Where are the videos of {dataset.name}? Not in: {looked}. Give --root or set RECOGNIZE_DATA")
-    return found

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import click
+from platformdirs import user_cache_path
 
 from db import vocabulary
+from db.errors import UsageError
+from db.records import Dataset
+from recognizer.datasets import Split
 from recognizer.protocols import PROTOCOLS, TEMPLATES
 from recognizer.scoring import METHODS
 from recognizer.videos import POOLINGS
 
 LISTED = ", ".join(vocabulary.BUILT_IN)
+CROPS = (1, 3)
 STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
 encoder_option = click.option(
@@ -44,8 +50,15 @@ protocol_option = click.option(
     show_default=True,
     help="; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + ".",
 )
-frames_option = click.option(
-    "--frames", type=click.IntRange(min=1), default=16, show_default=True, help="Frames a video."
+features_option = click.option(
+    "--features",
+    envvar="RECOGNIZE_FEATURES",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: user_cache_path("descgen-recognize") / "features",
+    show_default="in the user's cache",
+    metavar="FOLDER",
+    help="Where embeddings are kept, for all commands.",
 )
 
 METHOD_HELP = "How texts and frames are compared: " + "; ".join(f"{m.name}: {m.about}" for m in METHODS.values()) + "."
@@ -80,3 +93,69 @@ def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_SCORING):
         gathered = option(gathered)
     return gathered
+
+
+def dataset_options(command: Any) -> Any:
+    """Add `--dataset`, `--root`, `--split` and `--limit`; `root_of` makes a folder of the first two."""
+    options = (
+        click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own."),
+        click.option(
+            "--root",
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            help="Where its videos are. [data/<dataset>, or below the folder that RECOGNIZE_DATA names]",
+        ),
+        click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True),
+        click.option(
+            "--split", type=click.Choice(get_args(Split)), help="Official test split. [1 where there are lists]"
+        ),
+        click.option("--limit", type=click.IntRange(min=1), help="Only so many videos, evenly spread over the list."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def root_of(dataset: Dataset, root: Path | None, data: Path | None) -> Path:
+    """Return the folder of a dataset's videos: what --root says, else where people put them."""
+    if root:
+        return root
+    names = dict.fromkeys((dataset.name, dataset.stored_as))
+    places = [above / name for above in (Path("data"), *([data] if data else [])) for name in names]
+    if data and len(names) == 1:  # classes of a part of a dataset could be found in any other dataset there
+        places.append(data)
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        looked = ", ".join(str(place) for place in places)
+        raise UsageError(f"Where are the videos of {dataset.name}? Not in: {looked}. Give --root or set RECOGNIZE_DATA")
+    return found
+
+
+def sampling_options(command: Any) -> Any:
+    """Add `--frames`, `--clips` and `--crops`."""
+    options = (
+        click.option(
+            "--frames",
+            type=click.IntRange(min=1),
+            default=16,
+            show_default=True,
+            help="Frames of a video, or of a clip.",
+        ),
+        click.option(
+            "--clips",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Sets of frames of a video, each over its whole length; their scores are averaged.",
+        ),
+        click.option(
+            "--crops",
+            type=click.Choice(CROPS),
+            default=1,
+            show_default=True,
+            help="Views of a frame: 1, or 3 squares along its longer side; their scores are averaged.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -16,10 +16,11 @@ from recognizer.commands.options import (
     LISTED,
     STATUSES,
     encoder_option,
-    frames_option,
+    features_option,
     kind_option,
     llm_option,
     protocol_option,
+    sampling_options,
     scoring_options,
     status_option,
 )
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 @kind_option
 @llm_option
 @status_option
-@frames_option
+@sampling_options
 @scoring_options
+@features_option
 @json_option
 @click.pass_obj
 def predict_videos(
@@ -54,18 +56,21 @@ def predict_videos(
     llm: str | None,
     status: str,
     frames: int,
+    clips: int,
+    crops: int,
     scoring: dict[str, Any],
+    features: Path,
     as_json: bool,
 ) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
-    from encoders import open_encoder
     from recognizer.evaluate import Choice, Settings, descriptors_digest
     from recognizer.predict import clips_below, predict
     from recognizer.report import ranking_report
+    from recognizer.stored_encoder import open_stored_encoder
 
     if (dataset is None) == (labels is None):
         raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
-    settings = Settings(encoder, protocol, frames=frames, **scoring)
+    settings = Settings(encoder, protocol, frames=frames, clips=clips, crops=crops, **scoring)
     settings.check()
     if labels:
         actions, descriptors = vocabulary.from_path(labels), []
@@ -73,16 +78,17 @@ def predict_videos(
         store = database.existing_or_empty
         actions = resolve(store, dataset or "")
         descriptors = _descriptors_if_any(store, actions, Choice(kinds or None, STATUSES[status], llm))
-    clips = clips_below(videos)
-    with progress(f"{actions.name}, {encoder}", "videos") as advance:
-        rankings = predict(
-            actions, clips, descriptors, open_encoder(encoder), settings=settings, top=top, on_progress=advance
-        )
+    paths = clips_below(videos)
+    what = f"{actions.name}, {encoder}"
+    with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
+        rankings = predict(actions, paths, descriptors, opened, settings=settings, top=top, on_progress=advance)
     used = {
         "dataset": actions.name,
         "protocol": protocol,
         "encoder": encoder,
         "frames": frames,
+        "clips": clips,
+        "crops": crops,
         **scoring,
         "descriptors": len(descriptors),
         "descriptors_sha256": descriptors_digest(descriptors),

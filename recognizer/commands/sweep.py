@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from db.commandline import Database, console, json_option, notes, print_json, progress, resolve
 from db.errors import UsageError
-from recognizer.commands.evaluate import default_root
 from recognizer.commands.options import (
     CONDITION_HELP,
-    LISTED,
     METHOD_HELP,
     POOLING_HELP,
     STATUSES,
     TEMPLATES_HELP,
+    dataset_options,
     encoder_option,
-    frames_option,
+    features_option,
+    root_of,
+    sampling_options,
 )
 from recognizer.datasets import Split
 from recognizer.protocols import PROTOCOLS
@@ -32,11 +33,7 @@ ALL_KINDS, LABEL = "every", "label"
 
 
 @click.command("sweep")
-@click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own.")
-@click.option("--root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where its videos are; as for eval.")
-@click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True)
-@click.option("--split", type=click.Choice(get_args(Split)), help="Official test split. [1 where there are lists]")
-@click.option("--limit", type=click.IntRange(min=1), help="Only so many videos, evenly spread over the list.")
+@dataset_options
 @click.option("--grid", metavar="NAME", help="A grid with a name, whose lists the options below replace. Known: tear.")
 @click.option(
     "--kinds",
@@ -63,7 +60,8 @@ ALL_KINDS, LABEL = "every", "label"
 )
 @click.option("--plot", "picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw them: .png, .svg, .pdf.")
 @encoder_option
-@frames_option
+@sampling_options
+@features_option
 @json_option
 @click.pass_obj
 def sweep_choices(
@@ -81,31 +79,35 @@ def sweep_choices(
     picture: Path | None,
     encoder: str,
     frames: int,
+    clips: int,
+    crops: int,
+    features: Path,
     as_json: bool,
     **lists: Any,
 ) -> None:
     """Evaluate every product of lists of choices, from one pass over the videos. Repeat an option to make a list."""
-    from encoders import open_encoder
     from recognizer.datasets import find_videos
     from recognizer.evaluate import Settings
+    from recognizer.stored_encoder import open_stored_encoder
     from recognizer.sweep import choose_for, embed_for, score_grid
     from recognizer.sweep_report import check_outputs, draw, row_of, sweep_report, write_csv
 
     check_outputs(csv_file, picture)
-    base = Settings(encoder, frames=frames, temperature=temperature, limit=limit, split=split)
+    base = Settings(encoder, frames=frames, clips=clips, crops=crops, temperature=temperature, limit=limit, split=split)
     settings = _grid(grid, lists).settings(base)
     for each in settings:
         each.check()
     store = database.existing
     actions = resolve(store, dataset)
     chosen = choose_for(store, actions, settings)
-    root = root or default_root(actions, data)
+    root = root_of(actions, root, data)
     videos = find_videos(actions, root, split=split)
     settings = [replace(each, root=str(root.resolve())) for each in settings]
-    with progress(f"{actions.name}, {encoder}", "videos") as advance:
-        embedded = embed_for(actions, videos, open_encoder(encoder), settings=settings, on_progress=advance)
-    with progress(f"{actions.name}, sweep", "evaluations") as advance:
-        runs = score_grid(embedded, chosen, settings=settings, with_predictions=stored, on_progress=advance)
+    with open_stored_encoder(encoder, features) as opened:
+        with progress(f"{actions.name}, {encoder}", "videos") as advance:
+            embedded = embed_for(actions, videos, opened, settings=settings, on_progress=advance)
+        with progress(f"{actions.name}, sweep", "evaluations") as advance:
+            runs = score_grid(embedded, chosen, settings=settings, with_predictions=stored, on_progress=advance)
     if stored:
         runs = [replace(run, id=store.save_run(run)) for run in runs]
     print_json([row_of(run) for run in runs]) if as_json else console.print(sweep_report(runs))
