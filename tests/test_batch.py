@@ -276,10 +276,11 @@ def test_a_refresh_that_was_left_is_picked_up_and_stored_replies_are_not(build: 
 
 
 def test_batches_of_others_are_let_alone(build: Build, batches: BatchServer) -> None:
-    build("--limit", 2)
-    batches.batches[0]["metadata"] = {"program": "another"}
-    assert counts(build("--limit", 4)) == (2, 2, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [2, 2]
+    left_under_way(build, batches)["metadata"] = {"program": "another"}
+    batches.course = ["completed"]
+    assert counts(build("--limit", 3)) == (0, 3, 0, 0)
+    assert [len(keys) for keys in batches.handed_in] == [3, 3]
+    assert batches.requests.count("GET files/file-0/content") == 0
 
 
 def test_what_another_database_handed_in_serves_this_one_too(
@@ -344,11 +345,15 @@ def test_answers_that_are_gone_are_told(build: Build, batches: BatchServer) -> N
     assert counts(build("--limit", 3)) == (0, 3, 0, 0)
 
 
-def test_a_batch_of_two_months_ago_is_not_waited_for(build: Build, batches: BatchServer) -> None:
-    left_under_way(build, batches)["created_at"] -= 60 * 86_400
-    batches.course = ["completed"]
+def test_batches_of_two_months_ago_are_not_waited_for_nor_listed_to_the_end(build: Build, batches: BatchServer) -> None:
+    old = left_under_way(build, batches)
+    old["created_at"] -= 60 * 86_400
+    batches.batches += [{**old, "id": f"batch_of_{days}", "created_at": old["created_at"] - days} for days in range(50)]
+    batches.course, batches.page = ["completed"], 5
+    batches.requests.clear()
     assert counts(build("--limit", 3)) == (0, 3, 0, 0)
     assert [len(keys) for keys in batches.handed_in] == [3, 3]
+    assert batches.requests.count("GET batches") == 1
 
 
 def test_looks_become_rarer_up_to_one_a_minute() -> None:
@@ -493,6 +498,9 @@ def test_what_the_providers_queue_does_not_take_is_handed_in_later_or_in_parts(
     batches.failing = [None, None, TOO_MUCH]
     assert counts(build()) == (0, 51, 0, 0)
     assert [len(keys) for keys in batches.handed_in] == [20, 20, 11, 11]
+    log = batches.requests
+    fourth = [place for place, request in enumerate(log) if request == "POST batches"][3]
+    assert any(request.startswith("GET files/") for request in log[:fourth])  # something had ended first
     batches.failing = [TOO_MUCH, TOO_MUCH]
     assert counts(build("--limit", 8, "--refresh")) == (0, 8, 0, 0)
     assert [len(keys) for keys in batches.handed_in[4:]] == [8, 4, 4, 4]
@@ -535,6 +543,19 @@ def test_a_budget_trims_the_batch_before_it_is_handed_in(build: Build, batches: 
     more = build("--max-cost", 0.001, *PRICED)
     assert (more["stopped"], more["generated"], len(batches.handed_in)) == ("budget", 0, 1)
     assert build("--max-cost", 1000, *PRICED)["cached"] == len(handed_in)
+
+
+def test_what_is_under_way_counts_against_the_budget(build: Build, batches: BatchServer) -> None:
+    room = ("--max-cost", 6, *PRICED)  # for two calls or three, at the most that they can cost
+    fresh = build(*room)["generated"]
+    assert 0 < fresh <= 3
+    batches.course, batches.at = ["in_progress"], interrupt_at(9, "GET batches")
+    assert build("--limit", fresh + 3)["stopped"] == "handed in"
+    batches.courses["batch_1"] = ["completed"]
+    report = build(*room)
+    assert (counts(report), report["stopped"]) == ((fresh, 3, 0, 0), "budget")
+    assert "0 of" in report["stderr"]
+    assert len(batches.handed_in) == 2
 
 
 def test_a_dry_run_talks_to_nobody(build: Build, batches: BatchServer) -> None:
