@@ -17,7 +17,7 @@ from encoders import Encoder
 from recognizer.datasets import Video, VideoList
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.features import Features, embed_videos
-from recognizer.metrics import accuracy, ranks
+from recognizer.metrics import accuracy, over_splits, ranks
 from recognizer.protocols import protocol_of
 from recognizer.scoring import method_of
 
@@ -189,7 +189,9 @@ def _score(features: Features, ensemble: Ensemble, method: str) -> _Scored:
 
 
 def _results(features: Features, scored: _Scored) -> dict[str, Any]:
-    """Return accuracies by row; where several official splits are evaluated, those of each split beside."""
+    """Return accuracies by row; where several official splits are evaluated, those of each beside,
+    and their mean and deviation.
+    """
     import torch
 
     results: dict[str, Any] = {
@@ -204,6 +206,8 @@ def _results(features: Features, scored: _Scored) -> dict[str, Any]:
             }
             for n, of_split in member.items()
         }
+        spreads = over_splits(list(results["splits"].values()))
+        results["over_splits"] = {row: {key: asdict(each) for key, each in of.items()} for row, of in spreads.items()}
     return results
 
 
