@@ -67,7 +67,8 @@ def video_list(
     """Return a list of videos, sorted; `rows` counts what else a list names that is not wanted, by reason."""
     names = tuple(sorted((printable(name), reason) for name, reason in passed_over))
     ignored = Counter(reason for _, reason in names) + Counter(rows or {})
-    return VideoList(layout, tuple(sorted(videos, key=lambda video: video.id)), ignored, names, labels_by)
+    ordered = tuple(sorted(videos, key=lambda video: video.id))
+    return VideoList(layout, ordered, dict(ignored), names, labels_by)
 
 
 def printable(name: str) -> str:

@@ -13,11 +13,13 @@ from db.records import Dataset
 from recognizer.commands.options import (
     LISTED,
     STATUSES,
+    data_option,
     encoder_option,
     frames_option,
     kind_option,
     llm_option,
     protocol_option,
+    root_option,
     status_option,
 )
 from recognizer.datasets import Split
@@ -25,13 +27,8 @@ from recognizer.datasets import Split
 
 @click.command("eval")
 @click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own.")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Where its videos are. [data/<dataset>, or below the folder that RECOGNIZE_DATA names]",
-)
-@click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True)
+@root_option
+@data_option
 @click.option("--split", type=click.Choice(get_args(Split)), help="Official test split. [1 where there are lists]")
 @click.option("--method", default="mean", show_default=True, metavar="NAME", help="How texts and frames are compared.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many videos, evenly spread over the list.")
@@ -71,7 +68,7 @@ def evaluate_videos(
     actions = resolve(store, dataset)
     choice = Choice(kinds or None, STATUSES[status], llm)
     descriptors = choose_descriptors(store, actions, choice)
-    root = root or _default_root(actions, data)
+    root = root or default_root(actions, data)
     videos = find_videos(actions, root, split=split)
     settings = Settings(encoder, protocol, method, frames, limit, str(root.resolve()), split, choice)
     opened = open_encoder(encoder)
@@ -81,7 +78,12 @@ def evaluate_videos(
     print_json(run) if as_json else console.print(run_report(run))
 
 
-def _default_root(dataset: Dataset, data: Path | None) -> Path:
+def default_root(dataset: Dataset, data: Path | None) -> Path:
+    """Return the folder where the videos of a dataset are, in one of the places where people put them.
+
+    Raises:
+        UsageError: they are in none of them.
+    """
     names = dict.fromkeys((dataset.name, dataset.stored_as))
     places = [above / name for above in (Path("data"), *([data] if data else [])) for name in names]
     if data and len(names) == 1:  # classes of a part of a dataset could be found in any other dataset there

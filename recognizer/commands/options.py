@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from db import vocabulary
@@ -10,6 +12,13 @@ from recognizer.protocols import PROTOCOLS
 LISTED = ", ".join(vocabulary.BUILT_IN)
 STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
+root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where its videos are. [data/<dataset>, or below the folder that RECOGNIZE_DATA names]",
+)
+data_option = click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True)
 encoder_option = click.option(
     "--encoder",
     "-e",
