@@ -8,6 +8,7 @@ from db.commandline import Commands, Database, database_option
 from recognizer.commands.check import check_videos
 from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.predict import predict_videos
+from recognizer.commands.prepare import prepare_dataset
 from recognizer.commands.runs import runs
 
 
@@ -19,6 +20,7 @@ def recognize(context: click.Context, url: str) -> None:
     """Recognise actions in videos by text, without training.
 
     \b
+    recognize prepare --dataset ucf101                 how to get a dataset; --run does it
     recognize check --dataset ucf101 --root UCF101/    is every video there, and can it be read
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
@@ -28,6 +30,6 @@ def recognize(context: click.Context, url: str) -> None:
     context.call_on_close(context.obj.close)
 
 
-_COMMANDS = (check_videos, evaluate_videos, predict_videos, runs)
+_COMMANDS = (check_videos, evaluate_videos, predict_videos, prepare_dataset, runs)
 for command in _COMMANDS:
     recognize.add_command(command)

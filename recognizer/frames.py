@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from recognizer.containers import UnreadableVideo, count_packets, decoded_frames, open_container, tolerated
 from recognizer.layouts import IMAGE_SUFFIXES
 
-__all__ = ["Frames", "Reader", "UnreadableVideo", "frame_indices", "image_names", "read_frames"]
+__all__ = ["Frames", "Reader", "UnreadableVideo", "every_frame", "frame_indices", "image_names", "read_frames"]
 
 Reader = Literal["decord", "pyav", "images"]
 
@@ -64,6 +64,25 @@ def read_frames(path: Path, frames: int) -> Frames:
         return _from_images(path, frames) if path.is_dir() else _from_file(path, frames)
     except OSError as error:  # missing, no permission, a network drive gone
         raise UnreadableVideo("cannot be opened", error.strerror or str(error)) from error
+
+
+def every_frame(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Yield each frame of a video file, [H, W, 3] RGB, as `read_frames` numbers them.
+
+    Raises:
+        UnreadableVideo: it cannot be read, or breaks off before its end.
+    """
+    try:
+        total, done = count_packets(path)[0], 0
+        with open_container(path) as container:
+            container.streams.video[0].thread_type = "NONE"  # as in _pick
+            for frame in decoded_frames(container):
+                yield _rgb(frame)
+                done += 1
+    except OSError as error:
+        raise UnreadableVideo("cannot be opened", error.strerror or str(error)) from error
+    if total - done > tolerated(total):
+        raise UnreadableVideo("damaged", f"{done} of {total} frames can be decoded")
 
 
 def _from_file(path: Path, frames: int) -> Frames:

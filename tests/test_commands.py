@@ -32,7 +32,15 @@ def test_descgen_needs_no_model_where_none_is_wanted(cached: Path, arguments: li
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["eval", "--help"], ["predict", "--help"], ["check", "--help"], ["runs", "--json"]]
+    "arguments",
+    [
+        ["--help"],
+        ["eval", "--help"],
+        ["predict", "--help"],
+        ["check", "--help"],
+        ["prepare", "-d", "ucf101"],
+        ["runs", "--json"],
+    ],
 )
 def test_recognize_needs_no_model_where_none_is_wanted(cached: Path, arguments: list[str]) -> None:
     code = LIGHT.format(module="recognizer.cli", name="recognize", arguments=["--db", str(cached), *arguments])
