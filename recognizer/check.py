@@ -187,4 +187,4 @@ def _garbled(seen: Sequence[Seen]) -> Iterator[Fault]:
 def _short(seen: Sequence[Seen], frames: int) -> Iterator[Fault]:
     for each in seen:
         if 0 < each.inspection.frames < frames:
-            yield Fault(SHORT, each.video.id, f"{each.inspection.frames} frames of the {frames} asked for", False)
+            yield Fault(SHORT, each.video.id, f"{each.inspection.frames} of the {frames} frames asked for", False)

@@ -18,8 +18,8 @@ def check_report(found: Check, *, everything: bool = False) -> RenderableType:
     """Return what a check found; the first faults of each kind by name, or all of them."""
     lines = [
         found.layout,
-        f"{found.listed} videos: {found.present} present, {found.readable} readable with {found.frames} frames; "
-        f"{found.remembered} are as the last check saw them",
+        f"videos: {found.listed} listed, {found.present} present, {found.readable} readable ({found.frames} frames), "
+        f"{found.remembered} unchanged since the last check",
         *([f"not looked at: {_counts(found)}"] if found.ignored else []),
     ]
     kinds = list(dict.fromkeys((fault.kind, fault.harms) for fault in found.faults))

@@ -60,7 +60,7 @@ def test_every_fault_of_own_videos_is_named(recognize: Run, shop: Path) -> None:
         ("unreadable", "put_down/empty.mp4", "empty file"),
         ("same content", "put_down/again.mp4", "as PickUp/whole.mp4, a video of another class"),
         ("not in a class folder", "stray.mp4", "its class is not known"),
-        ("short", "put_down/brief.mp4", "3 frames of the 16 asked for"),
+        ("short", "put_down/brief.mp4", "3 of the 16 frames asked for"),
         ("AppleDouble file", "PickUp/._whole.mp4", "macOS wrote it beside a file; delete it"),
         ("hidden file", "PickUp/.DS_Store", "no evaluation reads it"),
         ("not a video", "PickUp/notes.txt", "no evaluation reads it"),
@@ -74,7 +74,7 @@ def test_a_clean_folder_says_so_and_ends_well(recognize: Run, shop: Path) -> Non
     assert result.exit_code == 0
     assert result.stdout == (
         "class folders\n"
-        "1 videos: 1 present, 1 readable with 20 frames; 0 are as the last check saw them\n"
+        "videos: 1 listed, 1 present, 1 readable (20 frames), 0 unchanged since the last check\n"
         "nothing is wrong\n"
     )
 
@@ -223,8 +223,8 @@ BROKEN = {
     "audio_only.mp4": ("unreadable", "no video stream"),
     "bit_errors.avi": ("garbled frames", "118 of 187 frames"),
     "empty.mp4": ("unreadable", "empty file"),
-    "five_frames.mp4": ("short", "5 frames of the 16 asked for"),
-    "one_frame.mp4": ("short", "1 frames of the 16 asked for"),
+    "five_frames.mp4": ("short", "5 of the 16 frames asked for"),
+    "one_frame.mp4": ("short", "1 of the 16 frames asked for"),
     "random.mp4": ("unreadable", "no index: "),
     "text.avi": ("unreadable", "not a video: "),
     "truncated_half.avi": ("unreadable", "truncated: 85 of 187 frames"),
