@@ -13,9 +13,9 @@ from pathlib import Path
 from db.errors import UsageError, UserError
 from db.records import Action, Dataset
 
-_TABLES = ("ucf101", "hmdb51", "kinetics600")
+_TABLES = ("ucf101", "hmdb51", "kinetics400", "kinetics600")
 _SUBSETS = {f"kinetics600-zs{n}": "kinetics600" for n in (1, 2, 3)}  # Chen & Huang, ICCV 2021: 3 x 160 classes
-_ALIASES = {"k600": "kinetics600"} | {f"k600-zs{n}": f"kinetics600-zs{n}" for n in (1, 2, 3)}
+_ALIASES = {"k400": "kinetics400", "k600": "kinetics600"} | {f"k600-zs{n}": f"kinetics600-zs{n}" for n in (1, 2, 3)}
 _TEAR_SPELLING = {"HandstandPushups": "HandStandPushups"}  # as in the names of the class's files
 
 BUILT_IN: tuple[str, ...] = (*_TABLES, *_SUBSETS)
@@ -112,4 +112,4 @@ def tear_name(dataset: Dataset, action: Action) -> str:
     if dataset.stored_as == "ucf101":
         return " ".join(re.findall("[A-Z][^A-Z]*", _TEAR_SPELLING.get(action.name, action.name)))
     name = action.name.replace("_", " ")
-    return name.lower() if dataset.stored_as == "kinetics600" else name
+    return name.lower() if dataset.stored_as.startswith("kinetics") else name

@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 
 from db.commandline import Commands, Database, database_option
+from recognizer.commands.check import check_videos
 from recognizer.commands.compare import compare_runs
 from recognizer.commands.embed import embed
 from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.features import features
 from recognizer.commands.predict import predict_videos
+from recognizer.commands.prepare import prepare_dataset
 from recognizer.commands.runs import runs
 from recognizer.commands.sweep import sweep_choices
 
@@ -22,6 +24,8 @@ def recognize(context: click.Context, url: str) -> None:
     """Recognise actions in videos by text, without training.
 
     \b
+    recognize prepare --dataset ucf101                 how to get a dataset; --run does it
+    recognize check --dataset ucf101 --root UCF101/    is every video there, and can it be read
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
     recognize sweep --dataset hmdb51 --grid tear       many choices at once, best first
@@ -34,6 +38,16 @@ def recognize(context: click.Context, url: str) -> None:
     context.call_on_close(context.obj.close)
 
 
-_COMMANDS = (evaluate_videos, predict_videos, sweep_choices, compare_runs, embed, features, runs)
+_COMMANDS = (
+    prepare_dataset,
+    check_videos,
+    embed,
+    evaluate_videos,
+    predict_videos,
+    sweep_choices,
+    compare_runs,
+    runs,
+    features,
+)
 for command in _COMMANDS:
     recognize.add_command(command)

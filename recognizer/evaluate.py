@@ -18,7 +18,7 @@ from encoders import Encoder
 from recognizer.datasets import VideoList
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.features import Features, Progress, embed_videos, spread
-from recognizer.metrics import accuracy, log_loss, ranks
+from recognizer.metrics import accuracy, log_loss, over_splits, ranks
 from recognizer.protocols import Protocol, protocol_of
 from recognizer.scoring import log_probabilities, method_of, scores
 from recognizer.stored_encoder import StoredEncoder
@@ -280,7 +280,9 @@ def _labels(features: Features) -> Tensor:
 
 
 def _results(features: Features, rows: Mapping[str, Ranked]) -> dict[str, Any]:
-    """Return accuracies by row; where several official splits are evaluated, those of each split beside."""
+    """Return accuracies by row; where several official splits are evaluated, those of each beside,
+    and their mean and deviation.
+    """
     import torch
 
     labels = _labels(features)
@@ -295,6 +297,8 @@ def _results(features: Features, rows: Mapping[str, Ranked]) -> dict[str, Any]:
             str(n): {name: asdict(accuracy(row.ranks[of_split], labels[of_split])) for name, row in rows.items()}
             for n, of_split in member.items()
         }
+        spreads = over_splits(list(results["splits"].values()))
+        results["over_splits"] = {row: {key: asdict(each) for key, each in of.items()} for row, of in spreads.items()}
     return results
 
 

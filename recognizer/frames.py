@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,20 +20,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.containers import UnreadableVideo, count_packets, decoded_frames, open_container, tolerated
 from recognizer.layouts import IMAGE_SUFFIXES
+
+__all__ = ["Frames", "Reader", "UnreadableVideo", "every_frame", "frame_indices", "image_names", "read_frames"]
 
 Reader = Literal["decord", "pyav", "images"]
 
 DECODING = 1  # counted up when the same file would give other frames or pixels: stored features are then made anew
-
-
-class UnreadableVideo(Exception):  # noqa: N818 (a fact about a file, counted in the report of a run)
-    """A video that gives no frames, or not those it should."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason  # short and stable, to count by
-        self.detail = detail  # of this one video
 
 
 @dataclass(frozen=True)
@@ -74,79 +68,29 @@ def read_frames(path: Path, frames: int) -> Frames:
         raise UnreadableVideo("cannot be opened", error.strerror or str(error)) from error
 
 
+def every_frame(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Yield each frame of a video file, [H, W, 3] RGB, as `read_frames` numbers them.
+
+    Raises:
+        UnreadableVideo: it cannot be read, or breaks off before its end.
+    """
+    try:
+        total, done = count_packets(path)[0], 0
+        with open_container(path) as container:
+            container.streams.video[0].thread_type = "NONE"  # as in _pick
+            for frame in decoded_frames(container):
+                yield _rgb(frame)
+                done += 1
+    except OSError as error:
+        raise UnreadableVideo("cannot be opened", error.strerror or str(error)) from error
+    if total - done > tolerated(total):
+        raise UnreadableVideo("damaged", f"{done} of {total} frames can be decoded")
+
+
 def _from_file(path: Path, frames: int) -> Frames:
-    if path.stat().st_size == 0:
-        raise UnreadableVideo("empty file")
-    total, as_declared = _count_frames(path)
+    total, as_declared = count_packets(path)
     found = _with_decord(path, frames, total) if as_declared else None
     return found or _with_pyav(path, frames, total)
-
-
-def _tolerated(total: int) -> int:
-    """Frames that may lack: encoders declare one or two too many (73 for 72 in HMDB51)."""
-    return max(2, total // 50)
-
-
-def _open(path: Path) -> Any:  # an av.container.InputContainer
-    """Open a file with PyAV; texts in it that are not UTF-8 (HMDB51 has them) are replaced."""
-    import av
-
-    try:
-        return av.open(str(path), metadata_errors="replace")
-    except av.error.FFmpegError as error:
-        raise UnreadableVideo(*_why_not(path, error.strerror or "")) from error
-
-
-def _why_not(path: Path, message: str) -> tuple[str, str]:
-    """Tell a download that broke off (the beginnings of MP4, AVI and Matroska) from what never was a video."""
-    with path.open("rb") as file:
-        start = file.read(12)
-    if start[4:8] == b"ftyp" or start[:4] in (b"RIFF", b"\x1aE\xdf\xa3"):
-        return "no index", "begins as a video, but was broken off or damaged"
-    return "not a video", message
-
-
-def _count_frames(path: Path) -> tuple[int, bool]:
-    """Count the compressed frames to be shown, decoding none: a few milliseconds.
-
-    Also tell whether they are as many as the header declares. decord may only then be asked: it accepts a
-    file of which half is missing, counts frames that an edit list hides, and ends the whole process
-    (std::bad_alloc) at a header that declares a billion frames.
-    """
-    with _open(path) as container:
-        if not container.streams.video:
-            raise UnreadableVideo("no video stream")
-        stream = container.streams.video[0]
-        packets = [packet for packet in _packets(container) if packet.size]
-        declared, count = stream.frames, len(packets)  # 0: Matroska does not declare
-        shown = sum(not packet.is_discard for packet in packets)
-        short = declared - count > _tolerated(declared)
-        if short and not _cut_by_edit_list(container, packets):
-            raise UnreadableVideo("truncated", f"{count} of {declared} frames")
-    if not shown:
-        raise UnreadableVideo("no frames")
-    return shown, shown == count and not short
-
-
-def _cut_by_edit_list(container: Any, packets: Sequence[Any]) -> bool:
-    """Tell a video cut without encoding from one broken off: the cut one lasts as long as it says.
-
-    Only the MP4 family has edit lists; of a truncated AVI file FFmpeg corrects the duration by itself.
-    """
-    stream = container.streams.video[0]
-    if "mp4" not in container.format.name or not packets or not stream.duration:
-        return False
-    end = max(max(packet.pts or 0, packet.dts or 0) + (packet.duration or 0) for packet in packets)
-    lacking = stream.duration - (end - (stream.start_time or 0))  # in units of time_base
-    return bool(lacking * stream.frames <= _tolerated(stream.frames) * stream.duration)
-
-
-def _packets(container: Any) -> Iterator[Any]:
-    """Yield the packets of the first video stream up to where the file breaks, if it does."""
-    from av.error import FFmpegError
-
-    with suppress(FFmpegError):
-        yield from container.demux(video=0)
 
 
 def _decord() -> Any:
@@ -182,7 +126,7 @@ def _with_pyav(path: Path, frames: int, total: int) -> Frames:
     indices = frame_indices(total, frames)
     kept = _pick(path, set(indices))
     last = max(kept)
-    if indices[-1] - last > _tolerated(total):
+    if indices[-1] - last > tolerated(total):
         raise UnreadableVideo("damaged", f"{last + 1} of {total} frames can be decoded")
     shown = [min(index, last) for index in indices]
     wanted = sorted(set(shown))
@@ -193,9 +137,9 @@ def _pick(path: Path, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
     """Decode the wanted frames, and the last one of a video that ends before them."""
     kept = {}
     number, frame, last = -1, None, max(wanted)
-    with _open(path) as container:
+    with open_container(path) as container:
         container.streams.video[0].thread_type = "NONE"  # the caller reads many videos at once
-        for number, frame in enumerate(_decoded(container)):
+        for number, frame in enumerate(decoded_frames(container)):
             if number in wanted:
                 kept[number] = _rgb(frame)
             if number == last:
@@ -203,14 +147,6 @@ def _pick(path: Path, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
     if frame is None:
         raise UnreadableVideo("damaged", "no frame can be decoded")
     return {**kept, number: _rgb(frame)}
-
-
-def _decoded(container: Any) -> Iterator[Any]:
-    from av.error import FFmpegError
-
-    for packet in _packets(container):
-        with suppress(FFmpegError):  # a broken packet; the next key frame mends the picture
-            yield from packet.decode()
 
 
 def _rgb(frame: Any) -> NDArray[np.uint8]:
@@ -244,14 +180,27 @@ def _by_number(name: str) -> tuple[int, str]:
     return (int(numbers[-1]) if numbers else -1, name)
 
 
-def _image(path: Path) -> NDArray[np.uint8]:
+@contextmanager
+def opened_image(path: Path) -> Iterator[Any]:
+    """Give a PIL image of which the header is read; say so where it, or what is done with it, fails."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadableVideo("broken image", f"{path.name}: {error}") from error
+
+
+def _image(path: Path) -> NDArray[np.uint8]:
+    with opened_image(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def refuse_sizes(sizes: Collection[tuple[int, int]]) -> None:
+    """Refuse frames of several sizes (width, height)."""
+    if len(sizes) > 1:
+        raise UnreadableVideo("frames differ in size", ", ".join(f"{w}x{h}" for w, h in sorted(sizes)))
 
 
 def _expanded(
@@ -263,9 +212,7 @@ def _expanded(
     reader: Reader,
 ) -> Frames:
     """Repeat frames as `indices` asks; `decoded` holds each of the sorted `numbers` once."""
-    sizes = {frame.shape for frame in decoded}
-    if len(sizes) > 1:
-        raise UnreadableVideo("frames differ in size", ", ".join(f"{w}x{h}" for h, w, _ in sorted(sizes)))
+    refuse_sizes({(frame.shape[1], frame.shape[0]) for frame in decoded})
     place = {number: row for row, number in enumerate(numbers)}
     pixels = np.stack([decoded[place[index]] for index in indices])  # [T, H, W, 3]
     return Frames(pixels=pixels, indices=tuple(indices), total=total, reader=reader)

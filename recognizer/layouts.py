@@ -1,16 +1,15 @@
-"""What a folder of videos holds, found in one pass, and what the official lists beside them say.
+"""What a folder of videos holds, found in one pass, and how classes are spelled there.
 
 Reads names only; a video is opened in frames.py.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,12 +20,10 @@ from db.records import Dataset
 VIDEO_SUFFIXES = frozenset((".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"))
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
 _SYSTEM_FILES = frozenset(("desktop.ini", "thumbs.db"))
-_UCF101_TEST = re.compile(r"testlist0([123])\.txt")
-_HMDB51_SPLIT = re.compile(r"(.+)_test_split([123])\.txt")
 _LIST = re.compile(r"(test|train)list0[123]\.txt|classInd\.txt|.+_test_split[123]\.txt|.+\.csv")
 _LIST_DEPTH = 3  # folders between the root and a list
-_ANNOTATION = {"label", "youtube_id", "time_start", "time_end"}
 
+APPLE_DOUBLE = "AppleDouble file"  # what macOS writes beside a file on a disk of another system
 HIDDEN = "hidden file"
 NOT_A_VIDEO = "not a video"
 
@@ -53,19 +50,10 @@ class Tree:
     root: Path
     clips: tuple[Clip, ...]  # sorted
     lists: tuple[Path, ...]  # files that may be official lists, at most three folders down
-    ignored: Mapping[str, int]  # reason -> files passed over
+    passed_over: tuple[tuple[str, str], ...]  # (file from the root, reason)
 
     def path(self, clip: Clip) -> Path:
         return self.root / clip.id
-
-
-class Annotation(NamedTuple):
-    """One row of a Kinetics list."""
-
-    class_name: str
-    id: str  # <youtube id>_<start>_<end>, seconds in six digits: the official file stem
-    youtube_id: str
-    subset: str  # the list's own word: "train", "val", "validate", "test"; "" without that column
 
 
 def stem(name: str) -> str:
@@ -113,7 +101,7 @@ def scan(root: Path) -> Tree:
     """List a folder once, without touching a single file: 600 000 names take seconds, not stats."""
     clips: list[Clip] = []
     lists: list[Path] = []
-    ignored: Counter[str] = Counter()
+    passed_over: list[tuple[str, str]] = []
     waiting, seen = [""], set[tuple[int, int]]()
     while waiting:
         folder = waiting.pop()
@@ -126,8 +114,8 @@ def scan(root: Path) -> Tree:
         clips += _clips(folder, names)
         deep = len(Path(folder).parts) > _LIST_DEPTH
         lists += [] if deep else [root / folder / name for name in names["list"]]
-        ignored += _passed_over(names)
-    return Tree(root=root, clips=tuple(sorted(clips)), lists=tuple(sorted(lists)), ignored=ignored)
+        passed_over += [(f"{folder}/{name}".lstrip("/"), reason) for name, reason in _passed_over(names)]
+    return Tree(root, tuple(sorted(clips)), tuple(sorted(lists)), tuple(sorted(passed_over)))
 
 
 def _names_by_kind(folder: Path) -> dict[str, list[str]]:
@@ -143,6 +131,8 @@ def _names_by_kind(folder: Path) -> dict[str, list[str]]:
 
 def _kind(entry: os.DirEntry[str]) -> str:
     name = entry.name
+    if name.startswith("._"):
+        return "apple double"
     if name.startswith(".") or name.lower() in _SYSTEM_FILES:
         return "hidden"
     if entry.is_dir():
@@ -166,58 +156,8 @@ def _clips(folder: str, names: Mapping[str, Sequence[str]]) -> list[Clip]:
     return [Clip(folder, name) for name in names.get("video", ())]
 
 
-def _passed_over(names: Mapping[str, Sequence[str]]) -> Counter[str]:
-    images = 0 if _holds_frames(names) else len(names.get("image", ()))
-    counts = {HIDDEN: len(names.get("hidden", ())), NOT_A_VIDEO: len(names.get("other", ())) + images}
-    return Counter({reason: count for reason, count in counts.items() if count})
-
-
-def ucf101_tests(lists: Iterable[Path]) -> dict[int, list[str]]:
-    """Read testlist01.txt to testlist03.txt: split -> `<Class>/<file>.avi`."""
-    tests: dict[int, list[str]] = {}
-    for path in lists:
-        if match := _UCF101_TEST.fullmatch(path.name):
-            tests.setdefault(int(match[1]), [line.split()[0] for line in _lines(path)])
-    return tests
-
-
-def hmdb51_tests(lists: Iterable[Path]) -> dict[int, list[str]]:
-    """Read `<class>_test_split<N>.txt`: split -> `<class>/<file>.avi` of the videos marked 2, test."""
-    tests: dict[int, list[str]] = {}
-    for path in lists:
-        if match := _HMDB51_SPLIT.fullmatch(path.name):
-            rows = (line.rsplit(maxsplit=1) for line in _lines(path))
-            found = tests.setdefault(int(match[2]), [])
-            found += [f"{match[1]}/{row[0]}" for row in rows if row[1:] == ["2"]]
-    return tests
-
-
-def _lines(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8", errors="surrogateescape")  # as the file system's own names
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file with a header; a byte order mark and missing cells are no matter."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", skipinitialspace=True)
-            return [{key: str(cell).strip() for key, cell in row.items() if key} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV file in UTF-8: {error}") from error
-
-
-def kinetics_annotations(path: Path) -> list[Annotation]:
-    """Read a Kinetics list; [] for a CSV file with other columns."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        columns = {column.strip() for column in file.readline().split(",")}
-    return [_annotation(row, path) for row in read_table(path)] if columns >= _ANNOTATION else []
-
-
-def _annotation(row: Mapping[str, str], path: Path) -> Annotation:
-    try:
-        start, end = int(float(row["time_start"])), int(float(row["time_end"]))
-    except ValueError as error:
-        raise UserError(f"{path}: times of {row['youtube_id']!r} are no seconds: {error}") from error
-    file_stem = f"{row['youtube_id']}_{start:06d}_{end:06d}"
-    return Annotation(row["label"], file_stem, row["youtube_id"], row.get("split", ""))
+def _passed_over(names: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    images = () if _holds_frames(names) else names.get("image", ())
+    yield from ((name, APPLE_DOUBLE) for name in names.get("apple double", ()))
+    yield from ((name, HIDDEN) for name in names.get("hidden", ()))
+    yield from ((name, NOT_A_VIDEO) for name in (*names.get("other", ()), *images))

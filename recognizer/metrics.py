@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+MEASURES = ("top1", "top5", "mean_per_class")
 _Z95 = 1.959964  # two-sided 95% of the normal distribution
 
 
@@ -30,6 +33,26 @@ class Accuracy:
     top1: Rate
     top5: Rate
     mean_per_class: Rate
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The mean of a share over several splits or runs, and its standard deviation, that of a sample (n - 1)."""
+
+    mean: float
+    deviation: float
+
+
+def over_splits(accuracies: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Spread]]:
+    """Return the spread of each measure over at least two splits or runs, each given by row of the results."""
+    return {
+        row: {key: _spread([each[row][key]["value"] for each in accuracies]) for key in MEASURES}
+        for row in accuracies[0]
+    }
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(statistics.mean(values), statistics.stdev(values))
 
 
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:

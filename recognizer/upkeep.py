@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizer.datasets import printable
 from recognizer.feature_store import FeatureStore, ShelfRow
+from recognizer.found import printable
 from recognizer.shelf import Entry, is_whole, mapped
 from recognizer.views import Sampling
 

@@ -46,7 +46,7 @@ def _some_features(features: Path) -> None:
     "arguments",
     [
         ["--help"], ["eval", "--help"], ["predict", "--help"], ["sweep", "--help"], ["runs", "--json"],
-        ["embed", "--help"],
+        ["embed", "--help"], ["check", "--help"], ["prepare", "-d", "ucf101"],
         ["features", "list"], ["features", "verify"], ["features", "prune", "--unused", "0", "--yes"],
     ],
 )  # fmt: skip
@@ -111,7 +111,7 @@ def test_datasets_and_llms_are_listed(descgen: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["build", "-d", "hmdb52"], 2, "Unknown dataset 'hmdb52'. Known: ucf101, hmdb51, kinetics600"),
+        (["build", "-d", "hmdb52"], 2, "Unknown dataset 'hmdb52'. Known: ucf101, hmdb51, kinetics400, kinetics600"),
         (["build", "-d", "hmdb51", "--llm", "lama"], 2, "Unknown LLM 'lama'. Known: smollm2, llama, mistral"),
         (["build", "-d", "hmdb51", "-k", "contxt"], 2, "Unknown kind 'contxt'. Known: context, contrast"),
         (["build", "-d", "hmdb51", "--llm", "no.gguf"], 1, "No file no.gguf"),

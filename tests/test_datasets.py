@@ -138,9 +138,19 @@ def test_a_split_whose_list_is_absent_is_named(ucf: Path) -> None:
         find_videos(UCF, ucf, split="all")
 
 
+def test_every_split_that_is_listed(ucf: Path) -> None:
+    tree(ucf, ARCHERY)
+    (ucf / "ucfTrainTestlist" / "testlist03.txt").unlink()
+    found = find_videos(UCF, ucf, split="listed")
+    assert found.layout == "UCF101 test splits 1, 2, lists in ucfTrainTestlist"
+    assert {video.id: video.splits for video in found.videos} == {ARCHERY: (1, 2), PUSHUPS: (1, 2), SECOND: (2,)}
+    assert (found.labels_by, find_videos(OWN, tree(ucf / "own", "PickUp/1.avi")).labels_by) == ("lists", "folders")
+
+
 def test_without_lists_all_videos_count_and_a_split_is_refused(tmp_path: Path) -> None:
     tree(tmp_path, ARCHERY, SECOND)
     assert [video.splits for video in find_videos(UCF, tmp_path).videos] == [(), ()]
+    assert len(find_videos(UCF, tmp_path, split="listed").videos) == 2
     with pytest.raises(UserError, match=r"(?s)Looked for:.*testlist01\.txt.*It holds:\n  Archery\n"):
         find_videos(UCF, tmp_path, split="1")
 
@@ -254,11 +264,20 @@ def test_class_folders_count_what_they_pass_over(tmp_path: Path) -> None:
     found = find_videos(OWN, tmp_path)
     assert [video.id for video in found.videos] == ["val/put down/1.avi", "val/put down/clip.7"]
     assert found.ignored == {
-        "hidden file": 2,
+        "AppleDouble file": 1,
+        "hidden file": 1,
         "not a video": 2,
         "in the training part": 1,
         "not in a class folder": 1,
     }
+    assert found.passed_over == (
+        ("README.md", "not a video"),
+        ("stray.mp4", "not in a class folder"),
+        ("train/put down/2.avi", "in the training part"),
+        ("val/.DS_Store", "hidden file"),
+        ("val/put down/._1.avi", "AppleDouble file"),
+        ("val/put down/thumb.jpg", "not a video"),
+    )
 
 
 def test_images_beside_folders_or_videos_are_no_video(tmp_path: Path) -> None:

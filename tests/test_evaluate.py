@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,65 @@ def test_the_digest_of_descriptors_follows_their_texts(descgen: Run, recognize: 
         run = json.loads(recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", *chosen, "--json").stdout)
         digests.append(run["descriptors_sha256"])
     assert digests[0] == digests[2] != digests[1]
+
+
+@pytest.fixture
+def three_splits(tmp_path: Path) -> Path:
+    """A root of HMDB51: official lists of which two red videos are on disk, one waving, one running."""
+    from db.vocabulary import load
+
+    lists = tmp_path / "hmdb" / "testTrainMulti_7030_splits"
+    lists.mkdir(parents=True)
+    colours = dict.fromkeys(("wave", "run"), COLOURS["red_ball"])
+    tested = {1: ("wave",), 2: ("wave", "run"), 3: ("run",)}
+    for action in load("hmdb51").actions:
+        for split, names in tested.items():
+            mark = 2 if action.name in names else 1
+            listed = f"of_{action.name}.avi {mark} \nabsent_{action.name}.avi 2 \n"
+            (lists / f"{action.name}_test_split{split}.txt").write_text(listed)
+    for name, colour in colours.items():
+        folder = lists.parent / name / f"of_{name}"
+        folder.mkdir(parents=True)
+        Image.fromarray(np.full((20, 30, 3), colour, np.uint8)).save(folder / "1.png")
+    return lists.parent
+
+
+def test_splits_are_reported_with_their_mean_and_deviation(
+    descgen: Run, recognize: Run, llm: FakeLLM, three_splits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COLOURS, "waving", COLOURS["red_ball"])  # the text that lies where the red frames lie
+    descgen("build", "-d", "hmdb51", "-k", "context")
+    evaluated = ("eval", "-d", "hmdb51", "--root", three_splits, "-e", "fake")
+    result = recognize(*evaluated, "--split", "all", "--json")
+    assert result.exit_code == 0, result.output
+    results = json.loads(result.stdout)["results"]
+    of_splits = [results["splits"][split]["label only"]["top1"]["value"] for split in ("1", "2", "3")]
+    assert of_splits == [1.0, 0.5, 0.0]
+    assert results["over_splits"]["label only"]["top1"] == {"mean": 0.5, "deviation": 0.5}
+    shown = recognize("runs", "1").stdout
+    assert re.search(r"^label only, mean of splits 1, 2, 3 +50\.0 ± 50\.0 +", shown, re.MULTILINE)
+    assert re.search(r"^label only, split 2 +2 +50\.0 ", shown, re.MULTILINE)
+    one = json.loads(recognize(*evaluated, "--split", "3", "--json").stdout)["results"]
+    assert "over_splits" not in one
+
+
+def test_the_mean_over_runs(
+    descgen: Run, recognize: Run, llm: FakeLLM, three_splits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COLOURS, "waving", COLOURS["red_ball"])
+    descgen("build", "-d", "hmdb51", "-k", "context")
+    evaluated = ("eval", "-d", "hmdb51", "--root", three_splits, "-e", "fake")
+    for more in (("--split", "1"), ("--split", "2"), ("--split", "3", "--frames", "4")):
+        assert recognize(*evaluated, *more).exit_code == 0
+    found = json.loads(recognize("runs", "1", "2", "2", "3", "--json").stdout)
+    assert [run["id"] for run in found["runs"]] == [1, 2, 3]
+    assert found["over_runs"]["label only"]["top1"] == {"mean": 0.5, "deviation": 0.5}
+    assert found["differ"] == ["frames"]
+    shown = recognize("runs", "1", "2", "3").stdout
+    assert "these runs differ in more than their videos: frames" in shown
+    assert re.search(r"^label only, mean of 3 runs +50\.0 ± 50\.0 +", shown, re.MULTILINE)
+    assert "differ" not in recognize("runs", "1", "2").stdout
+    assert recognize("runs", "1", "9").exit_code == 2
 
 
 def test_limit_is_spread_over_the_classes(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:

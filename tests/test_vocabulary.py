@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from db.errors import UsageError, UserError
-from db.vocabulary import BUILT_IN, from_path, load, phrase_of
+from db.vocabulary import BUILT_IN, from_path, load, phrase_of, tear_name
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,22 @@ def test_names_and_label_order_are_the_official_ones(shared: Path, name: str, re
     actions = load(name).actions
     assert [action.name for action in actions] == official
     assert [action.label for action in actions] == list(range(len(official)))
+
+
+def test_kinetics400_is_the_list_that_its_pretrained_models_count_by() -> None:
+    """Against torchvision's list; 369 of the names are, but for case, also those of Kinetics-600."""
+    from torchvision.models._meta import _KINETICS400_CATEGORIES
+
+    actions = load("k400").actions
+    assert [action.name for action in actions] == _KINETICS400_CATEGORIES
+    assert [action.label for action in actions] == list(range(400))
+    assert len({action.phrase for action in actions} & {action.phrase for action in load("k600").actions}) == 369
+    football = actions[208]
+    assert (football.name, football.phrase) == (
+        "passing American football (in game)",
+        "passing american football (in game)",
+    )
+    assert tear_name(load("k400"), football) == football.phrase
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -50,7 +66,7 @@ def test_aliases_and_subsets() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'hmdb52'.*ucf101, hmdb51, kinetics600, kinetics600-zs1"):
+    with pytest.raises(UsageError, match=r"'hmdb52'.*ucf101, hmdb51, kinetics400, kinetics600, kinetics600-zs1"):
         load("hmdb52")
 
 

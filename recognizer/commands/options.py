@@ -22,6 +22,13 @@ LISTED = ", ".join(vocabulary.BUILT_IN)
 CROPS = (1, 3)
 STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
+root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where its videos are. [data/<dataset>, or below the folder that RECOGNIZE_DATA names]",
+)
+data_option = click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True)
 encoder_option = click.option(
     "--encoder",
     "-e",
@@ -99,13 +106,8 @@ def dataset_options(command: Any) -> Any:
     """Add `--dataset`, `--root`, `--split` and `--limit`; `root_of` makes a folder of the first two."""
     options = (
         click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own."),
-        click.option(
-            "--root",
-            type=click.Path(path_type=Path),
-            metavar="FOLDER",
-            help="Where its videos are. [data/<dataset>, or below the folder that RECOGNIZE_DATA names]",
-        ),
-        click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True),
+        root_option,
+        data_option,
         click.option(
             "--split", type=click.Choice(get_args(Split)), help="Official test split. [1 where there are lists]"
         ),
@@ -131,16 +133,15 @@ def root_of(dataset: Dataset, root: Path | None, data: Path | None) -> Path:
     return found
 
 
+frames_option = click.option(
+    "--frames", type=click.IntRange(min=1), default=16, show_default=True, help="Frames of a video, or of a clip."
+)
+
+
 def sampling_options(command: Any) -> Any:
     """Add `--frames`, `--clips` and `--crops`."""
     options = (
-        click.option(
-            "--frames",
-            type=click.IntRange(min=1),
-            default=16,
-            show_default=True,
-            help="Frames of a video, or of a clip.",
-        ),
+        frames_option,
         click.option(
             "--clips",
             type=click.IntRange(min=1),

@@ -1,0 +1,104 @@
+"""Unpack archives: zip and tar by Python, rar by whichever tool is installed."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from db.errors import UserError
+
+Progress = Callable[[int, int], None]
+
+
+class _Tool(NamedTuple):
+    name: str
+    package: str  # of Debian and Ubuntu
+    arguments: Callable[[str, str], list[str]]  # of (archive, folder)
+
+
+_RAR_TOOLS = (
+    _Tool("unrar", "unrar", lambda archive, into: ["x", "-o+", "-idq", archive, f"{into}/"]),
+    _Tool("unar", "unar", lambda archive, into: ["-quiet", "-f", "-D", "-o", into, archive]),
+    _Tool("bsdtar", "libarchive-tools", lambda archive, into: ["-xf", archive, "-C", into]),
+    _Tool("7z", "7zip-rar", lambda archive, into: ["x", "-y", "-bd", "-bso0", f"-o{into}", archive]),
+)
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpack an archive into a folder; files that are there are replaced.
+
+    Raises:
+        UserError: it is damaged, or is a rar archive and there is no tool for it.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    try:
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as opened:
+                opened.extractall(into)  # noqa: S202 - it drops `..` and leading slashes from names
+        elif archive.suffix == ".rar":
+            _unpack_rar(archive, into)
+        else:
+            with tarfile.open(archive) as opened_tar:
+                opened_tar.extractall(into, filter="data")  # refuses paths that lead out
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise UserError(f"{archive} cannot be unpacked: {error}. Delete it and run this again") from error
+
+
+def unpack_nested(archive: Path, into: Path, *, on_progress: Progress = lambda done, total: None) -> None:
+    """Unpack the archives that an archive holds into a folder; `on_progress` is told (archives done, in all)."""
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.stem}.") as folder:
+        unpack(archive, Path(folder))
+        inner = sorted(path for path in Path(folder).rglob("*") if path.suffix == archive.suffix)
+        if not inner:
+            raise UserError(f"{archive} holds no {archive.suffix} archives. Delete it and run this again")
+        for done, each in enumerate(inner, start=1):
+            unpack(each, into)
+            each.unlink()
+            on_progress(done, len(inner))
+
+
+def shell(archive: Path, into: Path) -> str:
+    """Return the command that unpacks an archive, as one would type it."""
+    tools = _installed() or [_RAR_TOOLS[0]]
+    by_suffix = {
+        ".zip": ["unzip", "-o", "-q", str(archive), "-d", str(into)],
+        ".rar": [tools[0].name, *tools[0].arguments(str(archive), str(into))],
+    }
+    return shlex.join(by_suffix.get(archive.suffix, ["tar", "-xf", str(archive), "-C", str(into)]))
+
+
+def missing_tool() -> str | None:
+    """Return what to install where no tool for rar archives is; None where one is."""
+    if _installed():
+        return None
+    names = ", ".join(tool.name for tool in _RAR_TOOLS)
+    packages = ", ".join(tool.package for tool in _RAR_TOOLS)
+    return (
+        f"Rar archives need one of these tools on the PATH: {names}. "
+        f"On Debian and Ubuntu, apt install one of: {packages}; on macOS, brew install unar"
+    )
+
+
+def _installed() -> list[_Tool]:
+    return [tool for tool in _RAR_TOOLS if shutil.which(tool.name)]
+
+
+def _unpack_rar(archive: Path, into: Path) -> None:
+    """Try every tool that is there: 7z and bsdtar do not read every rar archive."""
+    if missing := missing_tool():
+        raise UserError(f"{archive} cannot be unpacked: {missing}")
+    said = []
+    for tool in _installed():
+        command = [tool.name, *tool.arguments(str(archive), str(into))]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)  # noqa: S603 - tools of the table, paths of ours
+        if done.returncode == 0:
+            return
+        said.append(f"  {shlex.join(command)}: {(done.stderr or done.stdout).strip() or done.returncode}")
+    raise UserError(f"{archive} cannot be unpacked:\n" + "\n".join(said))
