@@ -1,15 +1,20 @@
-"""`descgen review`: descriptors in a browser."""
+"""`descgen review`: descriptors in a browser, or in a terminal."""
 
 from __future__ import annotations
 
+import sys
 import webbrowser
+from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import Database, notes, resolve
-from db.errors import UserError
+from db.commandline import Database, console, notes, resolve
+from db.errors import UsageError, UserError
 from descriptor_gen.commands.options import dataset_option
 from descriptor_gen.commands.review import reviewer_option
+
+if TYPE_CHECKING:
+    from descriptor_gen.review.desk import Desk
 
 _TEMPERATURE = 0.8  # of texts that are written anew: greedy decoding would write the same again
 
@@ -22,6 +27,11 @@ _TEMPERATURE = 0.8  # of texts that are written anew: greedy decoding would writ
 @click.option("--no-browser", is_flag=True, help="Open no browser; print the address alone.")
 @click.option("--llm", "-l", "llm_name", default="smollm2", show_default=True, help="Who writes anew from a page.")
 @click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="Of an OpenAI-compatible server.")
+@click.option("--tui", is_flag=True, help="In this terminal, for machines without a browser.")
+@click.option("--kind", "-k", metavar="KIND", default="", help="With --tui: only texts of this kind. [all]")
+@click.option(
+    "--status", type=click.Choice(["pending", "accepted", "rejected"]), default=None, help="With --tui. [all]"
+)
 @reviewer_option
 @click.pass_obj
 def review(
@@ -33,15 +43,18 @@ def review(
     no_browser: bool,
     llm_name: str,
     base_url: str | None,
+    tui: bool,
+    kind: str,
+    status: str | None,
     reviewer: str,
 ) -> None:
-    """Read and decide on the descriptors of a dataset in a browser. Ctrl-C ends it; every decision is kept."""
+    """Read and decide on the descriptors of a dataset in a browser, or with --tui in the terminal.
+
+    Ctrl-C ends it; every decision is kept.
+    """
     from descriptor_gen.llms import LLM, Sampling
     from descriptor_gen.llms.registry import LLMOptions, open_llm
-    from descriptor_gen.review.app import create_app
     from descriptor_gen.review.desk import Desk
-    from descriptor_gen.review.security import rules_for
-    from descriptor_gen.review.server import address, bind, serve
 
     def opened(seed: int) -> LLM:
         return open_llm(llm_name, LLMOptions(base_url=base_url, sampling=Sampling(_TEMPERATURE, seed)))
@@ -53,16 +66,38 @@ def review(
         raise UserError(
             f"No descriptors for {actions.name} yet. Write them with: descgen build --dataset {actions.name}"
         )
+    try:
+        if tui:
+            _in_terminal(desk, kind=kind, status=status or "")
+        else:
+            _in_browser(desk, host=host, port=port, allowed=allowed, opens=not no_browser)
+    finally:
+        desk.close()
+
+
+def _in_terminal(desk: Desk, *, kind: str, status: str) -> None:
+    from descriptor_gen.review.filters import Filter
+    from descriptor_gen.review.terminal import Terminal
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("--tui needs a terminal. For scripts: descgen accept, reject, edit (docs/review.md)")
+    chosen = Filter(kind=kind, status=status)
+    Terminal(desk, chosen, console, click.getchar, lambda what, old: str(click.prompt(what, default=old))).run()
+
+
+def _in_browser(desk: Desk, *, host: str, port: int | None, allowed: tuple[str, ...], opens: bool) -> None:
+    from descriptor_gen.review.app import create_app
+    from descriptor_gen.review.security import rules_for
+    from descriptor_gen.review.server import address, bind, serve
+
     rules = rules_for(host, allowed)
     bound = bind(host, port)
     url = address(host, bound, rules.token)
 
     def on_ready() -> None:
-        notes.print(f"{actions.name}, reviewed by {reviewer}: {url}  (Ctrl-C ends it)", soft_wrap=True)
-        if not no_browser:
+        told = f"{desk.dataset.name}, reviewed by {desk.reviewer}: {url}  (Ctrl-C ends it)"
+        notes.print(told, soft_wrap=True)
+        if opens:
             webbrowser.open(url)
 
-    try:
-        serve(create_app(desk, rules), bound, on_ready=on_ready)
-    finally:
-        desk.close()
+    serve(create_app(desk, rules), bound, on_ready=on_ready)

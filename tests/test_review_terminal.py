@@ -1,0 +1,103 @@
+"""Review in a terminal: what a reviewer sees and types there."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from rich.console import Console
+
+from db.errors import UserError
+from db.store import Store
+from descriptor_gen.review.desk import Desk
+from descriptor_gen.review.filters import Filter
+from descriptor_gen.review.terminal import Terminal
+from tests.conftest import FakeLLM, Run
+
+Review = Callable[..., str]
+
+
+@pytest.fixture
+def review(descgen: Run, llm: FakeLLM, store: Store) -> Iterator[Review]:
+    """Type keys, and lines where they are asked for; return all that was shown."""
+    descgen("build", "-d", "hmdb51", "-k", "decomposition", "-k", "context", "--limit", "2")
+    desks: list[Desk] = []
+
+    def typed(
+        keys: str, *lines: str, reviewer: str = "anna", before: Sequence[Callable[[], object]] = (), **chosen: str
+    ) -> str:
+        desks.append(Desk(store, store.dataset("hmdb51"), reviewer=reviewer))
+        shown, answers, happens = io.StringIO(), iter(lines), iter(before)
+        typing = iter(keys + "q")
+
+        def key() -> str:
+            next(happens, lambda: None)()
+            return next(typing)
+
+        console = Console(file=shown, width=140, markup=False, highlight=False)
+        Terminal(desks[-1], Filter(**chosen), console, key, lambda what, old: next(answers)).run()
+        return shown.getvalue()
+
+    yield typed
+    for desk in desks:
+        desk.close()
+
+
+def statuses(store: Store, kind: str = "decomposition") -> list[tuple[str, str]]:
+    every = store.descriptors(store.dataset("hmdb51"), kinds=[kind], statuses=("pending", "accepted", "rejected"))
+    return [(d.text, d.status) for d in every if d.action == "brush_hair"]
+
+
+def test_keys_decide_and_the_next_pending_text_comes(review: Review, store: Store) -> None:
+    shown = review("are", "the brush sinks to the side", kind="decomposition")
+    assert statuses(store) == [
+        ("someone begins it slowly", "accepted"),
+        ("someone moves on with it", "rejected"),
+        ("the brush sinks to the side", "accepted"),
+    ]
+    assert "brushing hair · decomposition · by fake" in shown
+    assert "> someone moves on with it  [pending]" in shown
+    assert "doing a cartwheel" in shown  # the next class, when this one is done
+    review("uu", kind="decomposition")
+    assert [status for _, status in statuses(store)] == ["accepted", "pending", "pending"]
+    events = store.reviews().events(store.dataset("hmdb51"))
+    assert [(event.what, event.reviewer) for event in events] == [
+        ("accept", "anna"), ("reject", "anna"), ("edit", "anna"), ("undo", "anna"), ("undo", "anna"),
+    ]  # fmt: skip
+
+
+def test_all_of_a_class_a_text_of_ones_own_and_another_order(review: Review, store: Store) -> None:
+    review("A", kind="decomposition")
+    assert {status for _, status in statuses(store)} == {"accepted"}
+    review("k" * 9 + ">n", "a comb [red] in the hand", kind="decomposition")
+    assert [text for text, _ in statuses(store)][:2] != ["someone begins it slowly", "someone moves on with it"]
+    assert ("a comb [red] in the hand", "accepted") in statuses(store)
+    shown = review("?" + "k" * 9 + "h]x", kind="decomposition")
+    assert "undo your last decision" in shown
+    assert "anna: add" in shown
+    assert "No key 'x'" in shown
+
+
+def test_markup_is_text(review: Review, store: Store) -> None:
+    shown = review("n", "[bold]<b>{{ 7 * 7 }}[/bold]", kind="context")
+    assert "[bold]<b>{{ 7 * 7 }}[/bold]  [accepted]" in review("", kind="context", status="accepted")
+    assert "49" not in shown
+
+
+def test_who_is_second_sees_what_was_changed(review: Review, store: Store) -> None:
+    def ben_rejects() -> None:
+        first = next(d for d in store.descriptors(store.dataset("hmdb51"), kinds=["decomposition"]))
+        store.reviews().reject([first.seen], reviewer="ben")
+
+    shown = review("a", kind="decomposition", before=[ben_rejects])
+    assert "somebody was here before you" in shown
+    assert "reject by ben" in shown
+    assert statuses(store)[0][1] == "rejected"
+
+
+def test_nothing_to_go_through_and_no_terminal_are_told(review: Review, descgen: Run) -> None:
+    with pytest.raises(UserError, match="kind 'colours'"):
+        review("", kind="colours")
+    piped = descgen("review", "-d", "hmdb51", "--tui")
+    assert (piped.exit_code, "descgen accept, reject, edit" in piped.stderr) == (2, True)
