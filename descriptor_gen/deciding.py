@@ -59,7 +59,7 @@ def filtered(store: Store, dataset: Dataset, wanted: Filter) -> list[Seen]:
     raise UserError(f"No {wanted} of {dataset.name}{classes}. There are: {others}")
 
 
-def named(store: Store, ids: Sequence[str], *, dataset: Dataset | None = None) -> list[Seen]:
+def named(store: Store, ids: Sequence[str], dataset: Dataset | None = None) -> list[Seen]:
     """Return what ids name: as it is now, or for `ID@VERSION` as it was in that version.
 
     Raises:

@@ -114,6 +114,20 @@ def test_an_edit_takes_the_place_of_the_original_and_keeps_it(store: Store, data
     assert everything(store, dataset) == [*before[:1], replace(before[1], version=3), *before[2:]]
 
 
+def test_what_was_edited_is_decided_on_no_more(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    [first, *_] = everything(store, dataset)
+    reviews.edit(first.seen, "edited", reviewer="anna")
+    with pytest.raises(ConflictError, match="'edited', accepted; edit by anna"):
+        reviews.accept([Seen(first.id, 2)], reviewer="bob")  # its own version of now, but it is out of use
+
+
+def test_an_edited_import_is_still_from_its_file(store: Store, reviews: Reviews) -> None:
+    dataset, origin = store.dataset("hmdb51"), "a.json sha256:0"
+    store.add_portable(dataset, [Portable("wave", "all", n, f"{n}", "import", origin=origin) for n in range(2)])
+    reviews.edit(store.descriptors(dataset)[0].seen, "edited", reviewer="anna")
+    assert [(d.text, d.origin) for d in store.descriptors(dataset)] == [("edited", origin), ("1", origin)]
+
+
 def test_a_reviewers_own_text_stands_after_the_others(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     for words in ("one", "two"):
         reviews.add(dataset, "brush_hair", "decomposition", words, reviewer="anna")

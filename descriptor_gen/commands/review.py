@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import click
 
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError
-from db.records import Decision, Seen
+from db.records import Dataset, Decision, Seen
 from db.store import Store
 from descriptor_gen import show, show_reviews
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
@@ -57,34 +57,42 @@ def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[[St
     @json_option
     @click.pass_obj
     def command(
-        database: Database,
-        ids: tuple[str, ...],
-        dataset: str | None,
-        wanted_actions: tuple[str, ...],
-        wanted: tuple[str, ...],
-        llm: str | None,
-        status: str | None,
-        everything: bool,
-        reviewer: str,
-        as_json: bool,
+        database: Database, /, ids: tuple[str, ...], dataset: str | None, reviewer: str, as_json: bool, **filters: Any
     ) -> None:
+        _refuse_unclear(ids, dataset, filters)
         store = database.existing
-        narrowed = bool(wanted_actions or wanted or llm or status)
-        if ids:
-            if narrowed or everything:
-                raise UsageError("Give ids, or filters and --all, not both")
-            seen = named(store, ids, dataset=resolve(store, dataset) if dataset else None)
-        else:
-            if dataset is None:
-                raise UsageError("Give ids of descriptors (descgen show --ids), or --dataset with filters or --all")
-            if not (narrowed or everything):
-                raise UsageError(f"All descriptors of {dataset}? Then give --all; or --action, --kind, --llm, --status")
-            asked = (status,) if status in STATUSES else STATUSES if status else statuses
-            actions = show.select(resolve(store, dataset), wanted_actions)
-            seen = filtered(store, actions, Filter(asked, show.select_kinds(store, wanted), llm))
+        actions = resolve(store, dataset) if dataset else None
+        seen = _fitting(store, actions, statuses, **filters) if actions and not ids else named(store, ids, actions)
         _show(judge(store)(seen, reviewer=reviewer), as_json=as_json)
 
     return command
+
+
+def _refuse_unclear(ids: Sequence[str], dataset: str | None, filters: Mapping[str, Any]) -> None:
+    """Refuse what could be meant otherwise: a whole dataset is named as such, and ids go without filters."""
+    if ids and any(filters.values()):
+        raise UsageError("Give ids, or filters and --all, not both")
+    if not ids and dataset is None:
+        raise UsageError("Give ids of descriptors (descgen show --ids), or --dataset with filters or --all")
+    if not ids and not any(filters.values()):
+        raise UsageError(f"All descriptors of {dataset}? Then give --all; or --action, --kind, --llm, --status")
+
+
+def _fitting(
+    store: Store,
+    dataset: Dataset,
+    statuses: Sequence[str],
+    *,
+    wanted_actions: Sequence[str],
+    wanted: Sequence[str],
+    llm: str | None,
+    status: str | None,
+    everything: bool,
+) -> list[Seen]:
+    """Return what the filters take; `--all` says no more than that there may be none."""
+    asked = (status,) if status in STATUSES else STATUSES if status else statuses
+    actions = show.select(dataset, wanted_actions)
+    return filtered(store, actions, Filter(asked, show.select_kinds(store, wanted), llm))
 
 
 def _show(made: Decision, *, as_json: bool) -> None:
