@@ -106,7 +106,7 @@ def test_with_a_third_of_all_answers_faulty_every_class_is_valid_and_each_paid_c
 
 
 def test_no_more_calls_are_in_flight_than_allowed(build: Build, server: ChatServer) -> None:
-    server.otherwise = lambda body: Answer(seconds=0.02)
+    server.otherwise = lambda body: Answer(seconds=0.2)
     assert build("--concurrency", 3)["generated"] == 12
     assert server.busiest == 3
 
