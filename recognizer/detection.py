@@ -135,12 +135,13 @@ def _times(items: Iterable[Annotation]) -> Floats:
 
 
 def temporal_overlap(segments: Floats, others: Floats) -> Floats:
-    """Return the intersection over union in time [P, G] of segments [P, 2] and others [G, 2]; 0 where both are empty."""
+    """Return the intersection over union in time [P, G] of segments [P, 2] and others [G, 2]; 0 where it is 0 / 0."""
     start = np.maximum(segments[:, None, 0], others[None, :, 0])
     end = np.minimum(segments[:, None, 1], others[None, :, 1])
     both = (end - start).clip(min=0)
     either = np.diff(segments, axis=1) + np.diff(others, axis=1).T - both
-    return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    overlap: Floats = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    return overlap
 
 
 def _matches(overlap: Floats, thresholds: Sequence[float]) -> Flags:

@@ -25,52 +25,47 @@ def reference(annotations: Annotations, found: Found, threshold: float) -> dict[
     else a false one (or left out, where it overlaps an ambiguous action). Precision and recall after each prediction
     make a curve; make it monotone from the right; sum its rectangles.
     """
-    scores = {}
-    for label in {a.label for of_video in annotations.values() for a in of_video if a.label is not None}:
-        predictions = []
-        for video in annotations:
-            for segment in found.get(video, ()):
-                if segment.label == label:
-                    predictions.append((segment.score, video, segment.start, segment.end))
-        predictions.sort(key=lambda p: (-p[0], p[1], p[2], p[3]))
-        total = 0
-        for of_video in annotations.values():
-            for action in of_video:
-                if action.label == label:
-                    total += 1
-        given_away: set[tuple[str, int]] = set()
-        true, false = 0, 0
-        recalls, precisions = [0.0], [0.0]
-        for _, video, start, end in predictions:
-            actions = sorted((a.start, a.end) for a in annotations[video] if a.label == label)
-            best, best_overlap = None, Fraction(-1)
-            for number, (begin, stop) in enumerate(actions):
-                overlap = iou(start, end, begin, stop)
-                if (video, number) not in given_away and overlap > best_overlap:
-                    best, best_overlap = number, overlap
-            if best is not None and float(best_overlap) >= threshold:
-                given_away.add((video, best))
-                true += 1
-            else:
-                unclear = False
-                for action in annotations[video]:
-                    if action.label is None and min(end, action.end) > max(start, action.start):
-                        unclear = True
-                if unclear:
-                    continue
-                false += 1
-            recalls.append(true / total)
-            precisions.append(true / (true + false))
-        recalls.append(1.0)
-        precisions.append(0.0)
-        for place in range(len(precisions) - 2, -1, -1):
-            precisions[place] = max(precisions[place], precisions[place + 1])
-        area = 0.0
-        for place in range(1, len(recalls)):
-            if recalls[place] != recalls[place - 1]:
-                area += (recalls[place] - recalls[place - 1]) * precisions[place]
-        scores[label] = area
-    return scores
+    seen = {a.label for of_video in annotations.values() for a in of_video if a.label is not None}
+    return {label: area(*curve(label, annotations, found, threshold)) for label in seen}
+
+
+def curve(label: int, annotations: Annotations, found: Found, threshold: float) -> tuple[list[float], list[float]]:
+    """Return recalls and precisions after each prediction."""
+    predictions = [(s.score, video, s) for video in annotations for s in found.get(video, ()) if s.label == label]
+    predictions.sort(key=lambda p: (-p[0], p[1], p[2].start, p[2].end))
+    total = sum(a.label == label for of_video in annotations.values() for a in of_video)
+    given_away: set[tuple[str, int]] = set()
+    true, false = 0, 0
+    recalls, precisions = [0.0], [0.0]
+    for _, video, segment in predictions:
+        actions = sorted((a.start, a.end) for a in annotations[video] if a.label == label)
+        best, best_overlap = None, Fraction(-1)
+        for number, (start, end) in enumerate(actions):
+            overlap = iou(segment.start, segment.end, start, end)
+            if (video, number) not in given_away and overlap > best_overlap:
+                best, best_overlap = number, overlap
+        if best is not None and float(best_overlap) >= threshold:
+            given_away.add((video, best))
+            true += 1
+        elif any(a.label is None and meet(segment, a) for a in annotations[video]):
+            continue
+        else:
+            false += 1
+        recalls.append(true / total)
+        precisions.append(true / (true + false))
+    return recalls, precisions
+
+
+def area(recalls: list[float], precisions: list[float]) -> float:
+    recalls, precisions = [*recalls, 1.0], [*precisions, 0.0]
+    for place in range(len(precisions) - 2, -1, -1):
+        precisions[place] = max(precisions[place], precisions[place + 1])
+    steps = range(1, len(recalls))
+    return sum((recalls[place] - recalls[place - 1]) * precisions[place] for place in steps)
+
+
+def meet(segment: Segment, action: Annotation) -> bool:
+    return min(segment.end, action.end) > max(segment.start, action.start)
 
 
 def iou(start: float, end: float, begin: float, stop: float) -> Fraction:
