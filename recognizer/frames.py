@@ -85,7 +85,7 @@ def _tolerated(total: int) -> int:
     return max(2, total // 50)
 
 
-def _open(path: Path) -> Any:  # an av.container.InputContainer
+def open_video(path: Path) -> Any:  # an av.container.InputContainer
     """Open a file with PyAV; texts in it that are not UTF-8 (HMDB51 has them) are replaced."""
     import av
 
@@ -111,7 +111,7 @@ def _count_frames(path: Path) -> tuple[int, bool]:
     file of which half is missing, counts frames that an edit list hides, and ends the whole process
     (std::bad_alloc) at a header that declares a billion frames.
     """
-    with _open(path) as container:
+    with open_video(path) as container:
         if not container.streams.video:
             raise UnreadableVideo("no video stream")
         stream = container.streams.video[0]
@@ -191,19 +191,19 @@ def _pick(path: Path, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
     """Decode the wanted frames, and the last one of a video that ends before them."""
     kept = {}
     number, frame, last = -1, None, max(wanted)
-    with _open(path) as container:
+    with open_video(path) as container:
         container.streams.video[0].thread_type = "NONE"  # the caller reads many videos at once
-        for number, frame in enumerate(_decoded(container)):
+        for number, frame in enumerate(decoded_frames(container)):
             if number in wanted:
-                kept[number] = _rgb(frame)
+                kept[number] = upright_rgb(frame)
             if number == last:
                 return kept
     if frame is None:
         raise UnreadableVideo("damaged", "no frame can be decoded")
-    return {**kept, number: _rgb(frame)}
+    return {**kept, number: upright_rgb(frame)}
 
 
-def _decoded(container: Any) -> Iterator[Any]:
+def decoded_frames(container: Any) -> Iterator[Any]:
     from av.error import FFmpegError
 
     for packet in _packets(container):
@@ -211,7 +211,7 @@ def _decoded(container: Any) -> Iterator[Any]:
             yield from packet.decode()
 
 
-def _rgb(frame: Any) -> NDArray[np.uint8]:
+def upright_rgb(frame: Any) -> NDArray[np.uint8]:
     """Return [H, W, 3], upright: phones store a rotation beside the pixels (decord applies it itself)."""
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
