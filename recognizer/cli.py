@@ -6,6 +6,7 @@ import click
 
 from db.commandline import Commands, Database, database_option
 from recognizer.commands.evaluate import evaluate_videos
+from recognizer.commands.localize import localize_actions
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.runs import runs
 
@@ -20,12 +21,13 @@ def recognize(context: click.Context, url: str) -> None:
     \b
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
+    recognize localize long.mp4 --dataset thumos14     where in a long video which action is
     recognize runs                                     what was measured
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
 
 
-_COMMANDS = (evaluate_videos, predict_videos, runs)
+_COMMANDS = (evaluate_videos, predict_videos, localize_actions, runs)
 for command in _COMMANDS:
     recognize.add_command(command)

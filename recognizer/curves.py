@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Similarities(NamedTuple):
     """Cosines [T, C] of frames with texts of each role."""
 
-    inside: Tensor  # the whole action and its best step
-    opening: Tensor  # the first step, less what is seen before
-    closing: Tensor  # the last step, less what is seen after
+    inside: Tensor  # the mean of the whole action and its best step
+    opening: Tensor  # the mean of that and the first step, less what is seen before
+    closing: Tensor  # the mean of that and the last step, less what is seen after
 
 
 def similarities(frames: Tensor, roles: Roles) -> Similarities:
@@ -27,23 +27,26 @@ def similarities(frames: Tensor, roles: Roles) -> Similarities:
     from torch.nn.functional import normalize
 
     frames = normalize(frames, dim=-1)
-    action = frames @ roles.action.T  # [T, C]
-    before, after = frames @ roles.before.T, frames @ roles.after.T  # [T, C]
+    inside = action = frames @ roles.action.T  # [T, C]
+    first = last = action
     present = roles.steps.any(dim=-1)  # [C, S]
-    if not present.any():
-        return Similarities(action, action - before, action - after)
-    steps = torch.einsum("td,csd->tcs", frames, roles.steps)  # [T, C, S]
-    best = steps.masked_fill(~present, -torch.inf).amax(dim=-1)  # [T, C]
-    has = present.any(dim=-1)  # [C]
-    number = torch.arange(present.shape[1])
-    last = (number * present).argmax(dim=-1)  # [C], the last step that is there
-    first = present.to(torch.int64).argmax(dim=-1)
-    rows = torch.arange(len(has))
+    if present.any():
+        steps = torch.einsum("td,csd->tcs", frames, roles.steps)  # [T, C, S]
+        has, number = present.any(dim=-1), torch.arange(present.shape[1])
+        best = steps.masked_fill(~present, -torch.inf).amax(dim=-1)  # [T, C]
+        inside = torch.where(has, (action + best) / 2, action)
+        first = torch.where(has, _step(steps, present.int().argmax(dim=-1)), action)
+        last = torch.where(has, _step(steps, (number * present).argmax(dim=-1)), action)
     return Similarities(
-        inside=torch.where(has, (action + best) / 2, action),
-        opening=torch.where(has, steps[:, rows, first], action) - before,
-        closing=torch.where(has, steps[:, rows, last], action) - after,
+        inside=inside,
+        opening=(inside + first) / 2 - frames @ roles.before.T,
+        closing=(inside + last) / 2 - frames @ roles.after.T,
     )
+
+
+def _step(steps: Tensor, number: Tensor) -> Tensor:
+    """Return of steps [T, C, S] that with the number [C] of each class: [T, C]."""
+    return steps.gather(2, number.expand(len(steps), -1).unsqueeze(-1)).squeeze(-1)
 
 
 def _softmax(cosines: Tensor, temperature: float) -> Tensor:

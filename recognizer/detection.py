@@ -144,6 +144,12 @@ def temporal_overlap(segments: Floats, others: Floats) -> Floats:
     return overlap
 
 
+def overlap_with(segment: Segment, annotations: Sequence[Annotation]) -> float:
+    """Return the best overlap of a segment with an annotated action of its class; 0 where there is none."""
+    actions = _times(a for a in annotations if a.label == segment.label)
+    return float(temporal_overlap(np.array([[segment.start, segment.end]]), actions).max(initial=0))
+
+
 def _matches(overlap: Floats, thresholds: Sequence[float]) -> Flags:
     """Return which segments [O, P] take an annotated action, by their overlap [P, G]; segments in order of score.
 

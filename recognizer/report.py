@@ -13,7 +13,7 @@ from db.records import Dataset, Descriptor, Run
 from recognizer.evaluate import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.predict import Ranking
 
-_WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
+WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 _FEW = 100  # videos below which a table says that it shows no more than that everything works
 
 
@@ -39,7 +39,7 @@ def _unreadable(run: Run) -> list[str]:
 
 
 def _warnings(run: Run) -> list[str]:
-    warnings = [_WEAK] if run.settings["encoder"] == "objects" else []
+    warnings = [WEAK] if run.settings["encoder"] == "objects" else []
     cut = run.settings["texts_cut"]
     if cut:
         warnings.append(
@@ -97,7 +97,7 @@ def ranking_report(
         f"{len(dataset.actions)} classes of {dataset.name}, {made} · protocol {settings['protocol']} · "
         f"encoder {settings['encoder']} · {settings['frames']} frames · score: cosine"
     )
-    parts: list[RenderableType] = [Text(note), *([Text(_WEAK)] if settings["encoder"] == "objects" else [])]
+    parts: list[RenderableType] = [Text(note), *([Text(WEAK)] if settings["encoder"] == "objects" else [])]
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking)]
     return Group(*parts)

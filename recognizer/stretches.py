@@ -35,7 +35,7 @@ def move_ends(stretches: Tensor, *, starts: Tensor, ends: Tensor, search: int) -
     """Move both ends of stretches int64 [N, 3] to the strongest evidence within `search` frames.
 
     The start stays in the first half and the end in the second, so that a frame is left; of equal places the nearest
-    is taken.
+    is taken. An end of a stretch that is an end of the video stays: what is beyond, nobody knows.
 
     Args:
         stretches: class, first frame, the frame after the last.
@@ -54,6 +54,8 @@ def move_ends(stretches: Tensor, *, starts: Tensor, ends: Tensor, search: int) -
     columns = label.unsqueeze(-1)
     best_begin = begin.gather(1, starts[begin, columns].argmax(dim=1, keepdim=True))
     best_stop = stop.gather(1, ends[stop, columns].argmax(dim=1, keepdim=True))
+    best_begin = torch.where(start.unsqueeze(-1) > 0, best_begin, 0)
+    best_stop = torch.where(end.unsqueeze(-1) < last, best_stop, last)
     return torch.cat([columns, best_begin, best_stop], dim=1)
 
 

@@ -67,7 +67,7 @@ def predict_videos(
     else:
         store = database.existing_or_empty
         actions = resolve(store, dataset or "")
-        descriptors = _descriptors_if_any(store, actions, Choice(kinds or None, STATUSES[status], llm))
+        descriptors = descriptors_if_any(store, actions, Choice(kinds or None, STATUSES[status], llm))
     clips = clips_below(videos)
     settings = Settings(encoder=encoder, protocol=protocol, frames=frames)
     with progress(f"{actions.name}, {encoder}", "videos") as advance:
@@ -89,7 +89,7 @@ def predict_videos(
         raise UserError("None of the videos can be read")
 
 
-def _descriptors_if_any(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
+def descriptors_if_any(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
     """Return the chosen descriptors; where there are none of any sort, say so and go by labels alone."""
     from recognizer.evaluate import choose_descriptors
 
