@@ -50,7 +50,7 @@ def _step(steps: Tensor, number: Tensor) -> Tensor:
 
 
 def _softmax(cosines: Tensor, temperature: float) -> Tensor:
-    return (cosines / temperature).softmax(dim=1)
+    return (cosines / temperature).softmax(dim=1) - 1 / cosines.shape[1]
 
 
 def _standard(values: Tensor, dim: int) -> Tensor:

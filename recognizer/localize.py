@@ -5,10 +5,11 @@ ends. Its published code has the similarities of frames with both, and not what 
 function is called and is not there); docs/localize.md says what is known. What is here is our own:
 
 1. `class_curves`: how much each frame looks like each class, beside the other classes.
-2. `stretches_above`: stretches in which a class's curve is high, at several heights.
+2. `stretches_above`: stretches in which a class's curve is high, at several heights. `contrast_scores`: a stretch
+   scores by how much its inside is above its surroundings.
 3. `boundary_evidence`: where "before" and the first step part, and the last step and "after". Each end of a stretch
    moves to the best such place near it.
-4. A segment scores by how much its inside is above its surroundings; of overlapping ones the best stays.
+4. `suppress`: of segments that overlap, the best stays.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from recognizer.curves import boundary_evidence, class_curves, similarities
 from recognizer.detection import Segment
 from recognizer.localize_settings import LocalizeSettings
 from recognizer.roles import Roles
-from recognizer.stretches import contrast_scores, move_ends, stretches_above
+from recognizer.stretches import best_of_each, contrast_scores, move_ends, stretches_above
 from recognizer.suppression import suppress
 
 if TYPE_CHECKING:
@@ -55,29 +56,26 @@ def localize(frames: Tensor, roles: Roles, *, fps: float, settings: LocalizeSett
     Raises:
         UsageError: one class is to be compared with the others, and there are none.
     """
-    import torch
-
     similar = similarities(frames, roles)
     curves = class_curves(similar.inside, fps=fps, settings=settings)  # [T, C]
     stretches = stretches_above(curves, settings.heights)  # [N, 3]
+    scores = contrast_scores(curves, stretches, margin=settings.margin, contrast=settings.contrast)  # [N]
     edge, search = (max(1, round(settings.edge * fps)), round(settings.search * fps))
-    moved = torch.unique(
-        move_ends(
-            stretches,
-            starts=boundary_evidence(similar.opening, width=edge),
-            ends=-boundary_evidence(similar.closing, width=edge),
-            search=search,
-        ),
-        dim=0,
+    moved = move_ends(
+        stretches,
+        starts=boundary_evidence(similar.opening, width=edge),
+        ends=-boundary_evidence(similar.closing, width=edge),
+        search=search,
     )
-    scores = contrast_scores(curves, moved, margin=settings.margin, contrast=settings.contrast)
-    return _chosen(curves, stretches, moved, scores, fps=fps, settings=settings)
+    once, best = best_of_each(moved, scores)
+    segments, left_out = _chosen(once, best, fps=fps, settings=settings)
+    return Localized(segments, curves, {"the same after their ends moved": len(moved) - len(once), **left_out})
 
 
 def _chosen(
-    curves: Tensor, stretches: Tensor, moved: Tensor, scores: Tensor, *, fps: float, settings: LocalizeSettings
-) -> Localized:
-    """Return the segments among stretches [N, 3], and why the others are none."""
+    moved: Tensor, scores: Tensor, *, fps: float, settings: LocalizeSettings
+) -> tuple[tuple[Segment, ...], dict[str, int]]:
+    """Return the segments among stretches [N, 3], best first, and how many of the others are none for which reason."""
     long_enough = (moved[:, 2] - moved[:, 1]) >= settings.shortest * fps - 1e-6
     better = scores > 0
     order = scores.masked_fill(~(long_enough & better), 0).argsort(descending=True, stable=True)
@@ -93,10 +91,9 @@ def _chosen(
         for (label, start, end), value in zip(moved[first[taken]].tolist(), values.tolist(), strict=True)
     )
     left_out = {
-        "the same after their ends moved": len(stretches) - len(moved),
         f"shorter than {settings.shortest:g} s": int((~long_enough).sum()),
         "not above their surroundings": int((long_enough & ~better).sum()),
         f"beyond the best {settings.proposals}": len(order) - len(first),
         f"overlapping a better one, or beyond {settings.keep}": len(first) - len(taken),
     }
-    return Localized(segments, curves, left_out)
+    return segments, left_out

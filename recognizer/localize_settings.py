@@ -17,9 +17,9 @@ class LocalizeSettings:
     """All choices between embeddings and segments.
 
     Attributes:
-        scale: what a frame's cosines become. softmax: a share of all classes; zscore: standard deviations above the
-            mean over classes; time: standard deviations above the class's own mean over the video (the only one that
-            can do with a single class).
+        scale: what a frame's cosines become. softmax: a share of all classes, less an even share (1 / C), which says
+            nothing; zscore: standard deviations above the mean over classes; time: standard deviations above the
+            class's own mean over the video (the only one that can do with a single class).
         temperature: cosines are divided by it before the softmax; 0.01 in CLIP and TEAR.
         smooth: seconds over which curves are averaged.
         heights: stretches are looked for above these shares of a class's highest value in the video.

@@ -78,3 +78,11 @@ def contrast_scores(curves: Tensor, stretches: Tensor, *, margin: float, contras
     inside = total(start, end) / (end - start)
     scores: Tensor = inside - contrast * around
     return scores.float()
+
+
+def best_of_each(stretches: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each of the stretches int64 [N, 3] once [M, 3], sorted, with the best of its scores [M]."""
+    import torch
+
+    once, place = torch.unique(stretches, dim=0, return_inverse=True)
+    return once, scores.new_full((len(once),), -torch.inf).scatter_reduce(0, place, scores, reduce="amax")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: told apart by all
 _ANNOTATED, _AMBIGUOUS, _LABEL_ONLY = "0.2", "0.88", "0.65"
 _SCORES: dict[Scale, str] = {
-    "softmax": "share of all classes",
+    "softmax": "share of all classes,\nless an even one",
     "zscore": "deviations above\nthe mean class",
     "time": "deviations above\nits own mean",
 }
