@@ -160,8 +160,10 @@ def _declared(container: Any) -> float | None:
         return float(stream.frames / stream.average_rate)  # of an AVI file that broke off FFmpeg mends the duration
     if stream.duration:
         return float(stream.duration * stream.time_base)
-    alone = not container.streams.audio
-    return container.duration / 1_000_000 if alone and container.duration else None
+    if container.streams.audio or not container.duration:
+        return None
+    start = stream.start_time or 0  # Matroska counts its duration from time 0, whenever its first frame is shown
+    return float(container.duration / 1_000_000 - max(0, start * stream.time_base))
 
 
 def _until(container: Any) -> Iterator[tuple[Any, float]]:
