@@ -13,6 +13,7 @@ from recognizer.detection import Annotation, Segment, overlap_with
 from recognizer.evaluate import LABEL_ONLY
 from recognizer.localization import Localization, VideoSegments
 from recognizer.report import WEAK
+from recognizer.roles import SITUATION
 
 _FEW = 100  # annotated actions below which a table says that it shows no more than that everything works
 
@@ -41,6 +42,9 @@ def _made_with(localization: Localization) -> list[str]:
     ]
     if settings["encoder"] == "objects":
         lines.append(WEAK)
+    if settings["descriptors"] and SITUATION not in settings["kinds"]:
+        command = f"descgen build --dataset {localization.dataset.name} --kind {SITUATION}"
+        lines.append(f"no texts of what is seen before and after ({command}): starts and ends go by the action alone")
     if settings["situation_texts_left_out"]:
         lines.append(f"{settings['situation_texts_left_out']} situation texts are neither the first nor the second")
     if settings["texts_cut"]:
@@ -78,9 +82,9 @@ def _overlap(segment: Segment, seen: Sequence[Annotation] | None) -> tuple[str, 
 
 
 def clock(seconds: float) -> str:
-    """Return a time as 12:05.3."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
+    """Return a time as 12:05.25."""
+    hundredths = round(seconds * 100)
+    return f"{hundredths // 6000}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
 
 
 def _measure(localization: Localization) -> RenderableType:
@@ -93,9 +97,9 @@ def _measure(localization: Localization) -> RenderableType:
     counts = ", ".join(f"{count} {name}" for name, count in localization.counts.items())
     lines = [
         f"videos: {counts} ({localization.settings['annotations']})",
-        f"measured on {first.videos} videos with {first.annotations} annotated actions of {len(first.classes)} of the "
-        f"{len(localization.dataset.actions)} classes; the others' segments do not count",
+        f"measured on: videos {first.videos}, annotated actions {first.annotations}, classes {len(first.classes)} of "
+        f"{len(localization.dataset.actions)}; segments of the other classes do not count",
     ]
     if first.annotations < _FEW:
-        lines.append(f"{first.annotations} actions are too few to compare anything")
+        lines.append("so few actions compare nothing")
     return Group(Text("\n".join(lines)), Text(), table(*columns, rows=body))

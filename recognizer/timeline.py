@@ -48,19 +48,28 @@ def draw_timeline(timeline: Timeline, dataset: Dataset, path: Path, *, scale: Sc
     _draw_pictures(axes[0], timeline, _INCHES / strip)
     _draw_curves(axes[1], timeline, classes, _SCORES[scale])
     _draw_bars(axes[2], timeline, classes, [dataset.actions[label].phrase for label in classes], top)
-    figure.suptitle(f"{timeline.video.path.name} · {dataset.name}", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(_title(timeline, dataset, top, len(classes)), x=0.01, ha="left", fontsize=11)
     axes[2].set_xlim(0, timeline.video.seconds)
-    axes[2].xaxis.set_major_formatter(lambda seconds, _: clock(seconds).removesuffix(".0"))
+    axes[2].xaxis.set_major_formatter(lambda seconds, _: clock(seconds).removesuffix(".00"))
     axes[2].set_xlabel("time, minutes:seconds", fontsize=9)
     _draw_legend(figure, timeline, top)
     figure.savefig(path, dpi=120)
 
 
 def _classes(timeline: Timeline, top: int) -> list[int]:
-    """Return the classes to draw: those annotated, then those of the best segments, six at most; in label order."""
+    """Return the classes to draw, in label order: those annotated, then those of the best segments, six at most."""
+    return sorted(_worth_drawing(timeline, top)[: len(_COLOURS)])
+
+
+def _worth_drawing(timeline: Timeline, top: int) -> list[int]:
     seen = [a.label for a in timeline.annotations or () if a.label is not None]
     found = [segment.label for segment in _best_row(timeline)[:top]]
-    return sorted(list(dict.fromkeys([*seen, *found]))[: len(_COLOURS)])
+    return list(dict.fromkeys([*seen, *found]))
+
+
+def _title(timeline: Timeline, dataset: Dataset, top: int, drawn: int) -> str:
+    others = len(_worth_drawing(timeline, top)) - drawn
+    return f"{timeline.video.path.name} · {dataset.name}" + (f" · {others} classes more" if others else "")
 
 
 def _best_row(timeline: Timeline) -> Sequence[Segment]:

@@ -31,7 +31,9 @@ def test_descgen_needs_no_model_where_none_is_wanted(cached: Path, arguments: li
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["eval", "--help"], ["predict", "--help"], ["runs", "--json"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["eval", "--help"], ["predict", "--help"], ["localize", "--help"], ["runs", "--json"]]
+)
 def test_recognize_needs_no_model_where_none_is_wanted(cached: Path, arguments: list[str]) -> None:
     code = LIGHT.format(module="recognizer.cli", name="recognize", arguments=["--db", str(cached), *arguments])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

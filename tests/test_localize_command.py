@@ -96,19 +96,21 @@ def test_segments_are_shown_by_video_and_measured(
         "4 classes of lights, no descriptors: labels alone",
         "protocol default · encoder fake · 4 frames a second · scale softmax",
     ]
-    assert lines[3].startswith(f"{film} · 0:20.0, the best 3 of ")
+    assert lines[3].startswith(f"{film} · 0:20.00, the best 3 of ")
     assert lines[4].split() == ["from", "to", "class", "score", "overlap", "with", "annotated"]
     rows = sorted([line.split()[:4], float(line.split()[4]), line.split()[5]] for line in lines[5:8])
     assert [[row, overlap] for row, _, overlap in rows] == [
-        [["0:03.0", "0:06.0", "red", "light"], "1.00"],
-        [["0:10.0", "0:12.0", "green", "light"], "0.50"],
-        [["0:16.0", "0:20.0", "red", "light"], "1.00"],
+        [["0:03.00", "0:06.00", "red", "light"], "1.00"],
+        [["0:10.00", "0:12.00", "green", "light"], "0.50"],
+        [["0:16.00", "0:20.00", "red", "light"], "1.00"],
     ]
     assert all(0.9 < score <= 1 for _, score, _ in rows)
     assert f"{tmp_path}/broken.mp4" in lines
     assert "unreadable: empty file" in lines
     counts = "videos: 2 annotated, 1 searched, 1 unreadable, 1 missing, 1 not annotated"
+    measured = "measured on: videos 1, annotated actions 3, classes 2 of 4; segments of the other classes do not count"
     assert any(line.startswith(counts) for line in lines)
+    assert measured in lines
     assert lines[-2:] == [
         "mAP % at overlap    0.3    0.4    0.5   0.6   0.7  mean",
         "label only        100.0  100.0  100.0  50.0  50.0  80.0",
