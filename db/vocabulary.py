@@ -15,6 +15,7 @@ from db.records import Action, Dataset
 
 _TABLES = ("ucf101", "hmdb51", "kinetics400", "kinetics600")
 _SUBSETS = {f"kinetics600-zs{n}": "kinetics600" for n in (1, 2, 3)}  # Chen & Huang, ICCV 2021: 3 x 160 classes
+_SUBSETS |= {"thumos14": "ucf101"}  # the 20 classes of its temporal detection, in the order of its detclasslist.txt
 _ALIASES = {"k400": "kinetics400", "k600": "kinetics600"} | {f"k600-zs{n}": f"kinetics600-zs{n}" for n in (1, 2, 3)}
 _TEAR_SPELLING = {"HandstandPushups": "HandStandPushups"}  # as in the names of the class's files
 

@@ -10,6 +10,7 @@ from recognizer.commands.compare import compare_runs
 from recognizer.commands.embed import embed
 from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.features import features
+from recognizer.commands.localize import localize_actions
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.prepare import prepare_dataset
 from recognizer.commands.runs import runs
@@ -32,6 +33,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize compare 3 7                              is one better, and where
     recognize embed --dataset ucf101 --root UCF101/    decode and encode its videos, once for all commands
     recognize features list                            what is kept of videos and texts
+    recognize localize long.mp4 --dataset thumos14     where in a long video which action is
     recognize runs                                     what was measured
     """
     context.obj = Database(url)
@@ -44,6 +46,7 @@ _COMMANDS = (
     embed,
     evaluate_videos,
     predict_videos,
+    localize_actions,
     sweep_choices,
     compare_runs,
     runs,

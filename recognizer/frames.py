@@ -79,7 +79,7 @@ def every_frame(path: Path) -> Iterator[NDArray[np.uint8]]:
         with open_container(path) as container:
             container.streams.video[0].thread_type = "NONE"  # as in _pick
             for frame in decoded_frames(container):
-                yield _rgb(frame)
+                yield upright_rgb(frame)
                 done += 1
     except OSError as error:
         raise UnreadableVideo("cannot be opened", error.strerror or str(error)) from error
@@ -141,15 +141,15 @@ def _pick(path: Path, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
         container.streams.video[0].thread_type = "NONE"  # the caller reads many videos at once
         for number, frame in enumerate(decoded_frames(container)):
             if number in wanted:
-                kept[number] = _rgb(frame)
+                kept[number] = upright_rgb(frame)
             if number == last:
                 return kept
     if frame is None:
         raise UnreadableVideo("damaged", "no frame can be decoded")
-    return {**kept, number: _rgb(frame)}
+    return {**kept, number: upright_rgb(frame)}
 
 
-def _rgb(frame: Any) -> NDArray[np.uint8]:
+def upright_rgb(frame: Any) -> NDArray[np.uint8]:
     """Return [H, W, 3], upright: phones store a rotation beside the pixels (decord applies it itself)."""
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 

@@ -16,7 +16,7 @@ from recognizer.metrics import MEASURES, Spread, over_splits
 from recognizer.predict import Ranking
 from recognizer.views import Sampling
 
-_WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
+WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 _FEW = 100  # videos below which a table says that it shows no more than that everything works
 _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
 _OF_THE_VIDEOS = frozenset(
@@ -92,7 +92,7 @@ def _warnings(run: Run) -> list[str]:
 def cautions(run: Run) -> list[str]:
     """Return what keeps the numbers of a run, and of any on the same videos, from saying much."""
     few = f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals"
-    weak = [_WEAK] if run.settings["encoder"] == "objects" else []
+    weak = [WEAK] if run.settings["encoder"] == "objects" else []
     return [*weak, few] if run.counts["evaluated"] < _FEW else weak
 
 
@@ -185,7 +185,7 @@ def ranking_report(
         + ("" if settings["method"] == "mean" else f" · method {settings['method']}")
         + "".join(f" · {choice}" for choice in _choices(settings))
     )
-    parts: list[RenderableType] = [Text(note), *([Text(_WEAK)] if settings["encoder"] == "objects" else [])]
+    parts: list[RenderableType] = [Text(note), *([Text(WEAK)] if settings["encoder"] == "objects" else [])]
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking, with_probability=settings["temperature"] != 1)]
     return Group(*parts)

@@ -65,6 +65,15 @@ def test_aliases_and_subsets() -> None:
     assert all(parent[action.name] == action.phrase for action in subset.actions)
 
 
+def test_thumos14_is_twenty_classes_of_ucf101_and_shares_their_descriptors() -> None:
+    """Class ids 7 to 97 of THUMOS are label indices of UCF101 counted from 1."""
+    thumos, ucf = load("thumos14"), load("ucf101")
+    assert thumos.stored_as == "ucf101"
+    ids = (7, 9, 12, 21, 22, 23, 24, 26, 31, 33, 36, 40, 45, 51, 68, 79, 85, 92, 93, 97)
+    assert [action.name for action in thumos.actions] == [ucf.actions[number - 1].name for number in ids]
+    assert [action.label for action in thumos.actions] == list(range(20))
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"'hmdb52'.*ucf101, hmdb51, kinetics400, kinetics600, kinetics600-zs1"):
         load("hmdb52")

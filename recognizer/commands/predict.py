@@ -77,7 +77,7 @@ def predict_videos(
     else:
         store = database.existing_or_empty
         actions = resolve(store, dataset or "")
-        descriptors = _descriptors_if_any(store, actions, Choice(kinds or None, STATUSES[status], llm))
+        descriptors = descriptors_if_any(store, actions, Choice(kinds or None, STATUSES[status], llm))
     paths = clips_below(videos)
     what = f"{actions.name}, {encoder}"
     with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
@@ -99,7 +99,7 @@ def predict_videos(
         raise UserError("None of the videos can be read")
 
 
-def _descriptors_if_any(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
+def descriptors_if_any(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
     """Return the chosen descriptors; where there are none of any sort, say so and go by labels alone."""
     from recognizer.evaluate import choose_descriptors
 

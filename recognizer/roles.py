@@ -1,0 +1,76 @@
+"""The texts of a class by what they say of time: the whole action, its steps, what is seen before it and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from db.records import Dataset, Descriptor
+from encoders import Encoder
+from recognizer.ensemble import Ensemble, build_ensemble
+from recognizer.protocols import Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STEPS = "decomposition"
+SITUATION = "situation"
+BEFORE, AFTER = 0, 1  # positions of the two texts of a situation
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The texts of C classes, each role one vector of unit norm, or zero where the class has no text of it.
+
+    Attributes:
+        action: [C, D], the normalised mean of the label and of every text that is neither step nor situation.
+        steps: [C, S, D], in order; S is 0 where there are none, and the largest number that a class has.
+        before: [C, D], what is seen right before the action.
+        after: [C, D], what is seen right after it.
+        left_out: situation texts that are neither the first (before) nor the second (after) of their class.
+        cut: the texts that are longer than the encoder's context, and were cut.
+    """
+
+    action: Tensor
+    steps: Tensor
+    before: Tensor
+    after: Tensor
+    left_out: int
+    cut: tuple[str, ...]
+
+
+def build_roles(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Encoder, protocol: Protocol) -> Roles:
+    """Encode the labels and descriptors of a dataset, as `build_ensemble` does; without descriptors, labels alone.
+
+    Several texts of one role (other wordings of the second step, say) become their normalised mean.
+    """
+    import torch
+    from torch.nn.functional import normalize
+
+    steps = [d for d in descriptors if d.kind == STEPS]
+    situations = [d for d in descriptors if d.kind == SITUATION]
+    whole = build_ensemble(dataset, [d for d in descriptors if d.kind not in (STEPS, SITUATION)], encoder, protocol)
+    # a label comes with every ensemble; of those whose label is not used it is encoded in one template
+    short = replace(protocol, label_templates=protocol.label_templates[:1])
+    numbers = sorted({d.position for d in steps})
+    groups = [[d for d in steps if d.position == number] for number in numbers]
+    groups += [[d for d in situations if d.position == place] for place in (BEFORE, AFTER)]
+    ensembles = [build_ensemble(dataset, group, encoder, short) if group else None for group in groups]
+    nothing = torch.zeros_like(whole.texts[:, 0])
+    vectors = torch.stack([_without_label(e) if e else nothing for e in ensembles], dim=1)  # [C, S + 2, D]
+    return Roles(
+        action=normalize(whole.texts.sum(dim=1), dim=-1),
+        steps=vectors[:, :-2],
+        before=vectors[:, -2],
+        after=vectors[:, -1],
+        left_out=sum(d.position not in (BEFORE, AFTER) for d in situations),
+        cut=tuple(dict.fromkeys(text for e in (whole, *ensembles) if e for text in e.cut)),
+    )
+
+
+def _without_label(ensemble: Ensemble) -> Tensor:
+    """Return the normalised sum [C, D] of the descriptors of each class; zero where it has none."""
+    from torch.nn.functional import normalize
+
+    return normalize(ensemble.texts[:, 1:].sum(dim=1), dim=-1)

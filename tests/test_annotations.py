@@ -1,0 +1,108 @@
+"""Annotations in the forms of ActivityNet and THUMOS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.errors import UserError
+from db.vocabulary import load
+from recognizer.annotations import read_annotations
+from recognizer.detection import Annotation
+
+THUMOS = load("thumos14")
+PITCH, SHOT = 0, 6
+
+
+def as_json(path: Path, database: dict[str, Any]) -> Path:
+    path.write_text(json.dumps({"version": "1", "database": database}))
+    return path
+
+
+def entry(subset: str, *actions: tuple[str, float, float]) -> dict[str, Any]:
+    return {
+        "subset": subset,
+        "duration": 60.0,
+        "annotations": [{"label": label, "segment": [start, end]} for label, start, end in actions],
+    }
+
+
+def as_text(folder: Path, **files: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / f"{name}.txt").write_text(content)
+    return folder
+
+
+def test_the_form_of_activitynet(tmp_path: Path) -> None:
+    path = as_json(
+        tmp_path / "gt.json",
+        {
+            "a": entry("Test", ("baseball pitch", 1.5, 3), ("Ambiguous", 4, 5)),
+            "b": entry("Test"),
+            "c": entry("Validation", ("CricketShot", 0, 1)),
+        },
+    )
+    annotated = read_annotations(path, THUMOS, subset="test")
+    assert annotated.videos == {"a": (Annotation(PITCH, 1.5, 3.0), Annotation(None, 4.0, 5.0)), "b": ()}
+    assert annotated.source == f"{path}, subset Test"
+    assert annotated.id_of(Path("videos/v_a.mp4")) == "a"
+    assert annotated.id_of(Path("b.mkv")) == "b"
+    assert annotated.id_of(Path("c.mp4")) is None
+
+
+def test_the_form_of_thumos(tmp_path: Path) -> None:
+    folder = as_text(
+        tmp_path / "annotation",
+        BaseballPitch_test="video_test_0000324  0.8 3.1\nvideo_test_0000324 \t9 12.5\n\n",
+        CricketShot_test="video_test_0000324  20.0  21.0\nvideo_test_0000004 1 2\n",
+        Ambiguous_test="video_test_0001292 5.0 6.0\n",
+        detclasslist="7 BaseballPitch\n",
+    )
+    (folder / "._CricketShot_test.txt").write_bytes(b"\x00\x05\x16\x07")
+    annotated = read_annotations(folder, THUMOS)
+    assert annotated.videos == {
+        "video_test_0000324": (
+            Annotation(PITCH, 0.8, 3.1),
+            Annotation(PITCH, 9.0, 12.5),
+            Annotation(SHOT, 20.0, 21.0),
+        ),
+        "video_test_0000004": (Annotation(SHOT, 1.0, 2.0),),
+        "video_test_0001292": (Annotation(None, 5.0, 6.0),),
+    }
+    one = read_annotations(folder / "CricketShot_test.txt", THUMOS)
+    assert set(one.videos) == {"video_test_0000324", "video_test_0000004"}
+
+
+@pytest.mark.parametrize(
+    ("database", "said"),
+    [
+        ({}, "annotates no video"),
+        ({"a": entry("test"), "b": entry("val")}, "several subsets: test, val. Choose one with --subset"),
+        ({"a": entry("test", ("Juggling", 0, 1), ("Fencing", 0, 1))}, "2 labels in .* of thumos14: Fencing, Juggling"),
+        ({"a": {"subset": "test", "annotations": [{"label": "Diving"}]}}, "gt.json: a: an action has a video"),
+        ({"a": {"subset": "test", "annotations": [{"label": "Diving", "segment": [1]}]}}, "gt.json: a: an action"),
+        ({"a": []}, "gt.json: a: an action"),
+        ([], "not a JSON file with the key database"),
+    ],
+)
+def test_what_is_wrong_with_a_json_file_is_told(tmp_path: Path, database: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        read_annotations(as_json(tmp_path / "gt.json", database), THUMOS)
+
+
+def test_what_is_wrong_with_text_files_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"files named <Class>_test\.txt"):
+        read_annotations(as_text(tmp_path / "a", readme="hello"), THUMOS)
+    with pytest.raises(UserError, match=r"Diving_val\.txt, line 2: an action has"):
+        read_annotations(as_text(tmp_path / "b", Diving_val="v 0 1\nv zero one\n"), THUMOS)
+    both = as_text(tmp_path / "c", Diving_val="v 0 1\n", Diving_test="w 0 1\n")
+    with pytest.raises(UserError, match=r"no subset 'train'\. It has: test, val"):
+        read_annotations(both, THUMOS, subset="train")
+    assert set(read_annotations(both, THUMOS, subset="val").videos) == {"v"}
+    (tmp_path / "gt.json").write_text("no json")
+    with pytest.raises(UserError, match="not a JSON file"):
+        read_annotations(tmp_path / "gt.json", THUMOS)
