@@ -129,7 +129,7 @@ def _seconds(command: list[object]) -> float:
 def grid_of_tear() -> Outcome:
     """The 40 configurations of TEAR over features that are there, and the same 40 one by one; texts are encoded too."""
     from benchmarks.made import descriptors_for, embedded
-    from recognizer.evaluate import Settings
+    from recognizer.settings import Settings
     from recognizer.sweep import GRIDS, score_grid
 
     there = embedded(videos=3783, frames=16, width=512)

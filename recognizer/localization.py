@@ -12,13 +12,14 @@ from db.errors import UserError
 from db.records import Dataset, Descriptor
 from encoders import Encoder
 from recognizer.annotations import Annotated
+from recognizer.choice import descriptors_digest, writer
 from recognizer.detection import Annotation, Detection, Segment, evaluate_detection
-from recognizer.evaluate import LABEL_ONLY, WITH_DESCRIPTORS, descriptors_digest, writer
 from recognizer.frames import UnreadableVideo
 from recognizer.localize import Localized, localize
 from recognizer.localize_settings import LocalizeSettings
 from recognizer.long_videos import LongVideo, declared_seconds, embed_long_video
 from recognizer.protocols import protocol_of
+from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.roles import Roles, build_roles
 
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "av", "pillow")

@@ -10,8 +10,8 @@ from rich.text import Text
 from db.commandline import table
 from recognizer.annotations import Annotated
 from recognizer.detection import Annotation, Segment, overlap_with
-from recognizer.evaluate import LABEL_ONLY
 from recognizer.localization import Localization, VideoSegments
+from recognizer.ranked import LABEL_ONLY
 from recognizer.report import WEAK
 from recognizer.roles import SITUATION
 

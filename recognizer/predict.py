@@ -11,10 +11,10 @@ from db.errors import UserError
 from db.records import Dataset, Descriptor
 from recognizer.datasets import Video
 from recognizer.ensemble import build_ensemble
-from recognizer.evaluate import Settings
 from recognizer.features import Progress, embed_videos
 from recognizer.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from recognizer.scoring import log_probabilities, scores
+from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
 from recognizer.videos import Videos
 

@@ -10,21 +10,14 @@ from itertools import product
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders import Preprocessing
+from recognizer.choice import Choice, choose_descriptors
 from recognizer.datasets import VideoList
 from recognizer.ensemble import Ensemble, build_ensembles
-from recognizer.evaluate import (
-    WITH_DESCRIPTORS,
-    Choice,
-    Embedded,
-    Ranked,
-    Settings,
-    choose_descriptors,
-    embed,
-    ranked,
-    run_of,
-)
 from recognizer.features import Progress
 from recognizer.protocols import Protocol
+from recognizer.ranked import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked
+from recognizer.record import run_of
+from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
 from recognizer.videos import Pooling, Videos
 

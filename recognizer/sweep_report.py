@@ -13,7 +13,7 @@ from rich.text import Text
 from db.commandline import table
 from db.errors import UsageError
 from db.records import Run
-from recognizer.evaluate import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.report import cautions, percent
 
 CHOICES = ("protocol", "kinds", "method", "templates", "condition", "llm", "status", "pooling")

@@ -57,9 +57,11 @@ def evaluate_videos(
     as_json: bool,
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
+    from recognizer.choice import Choice, choose_descriptors
     from recognizer.datasets import find_videos
-    from recognizer.evaluate import Choice, Settings, choose_descriptors, evaluate
+    from recognizer.evaluate import evaluate
     from recognizer.report import run_report
+    from recognizer.settings import Settings
     from recognizer.stored_encoder import open_stored_encoder
 
     choice = Choice(kinds or None, STATUSES[status], llm)

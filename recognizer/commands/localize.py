@@ -94,7 +94,7 @@ def localize_actions(
     """Find where in long videos the actions of a dataset are, and measure it where annotations are given."""
     from encoders import open_encoder
     from recognizer.annotations import read_annotations
-    from recognizer.evaluate import Choice
+    from recognizer.choice import Choice
     from recognizer.localization import Query, localize_videos
     from recognizer.localize_export import as_activitynet
     from recognizer.localize_export import as_json as for_programs

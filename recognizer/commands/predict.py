@@ -26,7 +26,7 @@ from recognizer.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from recognizer.evaluate import Choice
+    from recognizer.choice import Choice
 
 
 @click.command("predict")
@@ -63,9 +63,10 @@ def predict_videos(
     as_json: bool,
 ) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
-    from recognizer.evaluate import Choice, Settings, descriptors_digest
+    from recognizer.choice import Choice, descriptors_digest
     from recognizer.predict import clips_below, predict
     from recognizer.report import ranking_report
+    from recognizer.settings import Settings
     from recognizer.stored_encoder import open_stored_encoder
 
     if (dataset is None) == (labels is None):
@@ -101,7 +102,7 @@ def predict_videos(
 
 def descriptors_if_any(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
     """Return the chosen descriptors; where there are none of any sort, say so and go by labels alone."""
-    from recognizer.evaluate import choose_descriptors
+    from recognizer.choice import choose_descriptors
 
     if store.descriptors(dataset):
         return choose_descriptors(store, dataset, choice)
