@@ -95,6 +95,13 @@ class Readings:
                 texts.setdefault(descriptor.action, []).append(descriptor)
         return texts
 
+    def by_id(self, ids: Sequence[int]) -> list[Descriptor]:
+        """Return descriptors, in use or not, in the order of their ids; those that are not there are left out."""
+        with self._read() as session:
+            of_ids = (queries.every_descriptor(None).where(DescriptorRow.id.in_(ch)) for ch in queries.chunks(ids))
+            found = [descriptor for query in of_ids for descriptor in in_use.descriptors(session, query)]
+        return sorted(found, key=lambda descriptor: descriptor.id)
+
     def impacts(self, dataset: Dataset) -> Mapping[int, Impact]:
         """Return, by descriptor id, what the newest run that was measured says of it; empty where none was."""
         query = select(ImpactRow).where(ImpactRow.run_id == _newest_measured(dataset).scalar_subquery())

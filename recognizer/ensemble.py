@@ -85,6 +85,16 @@ def build_ensembles(
     return [_ensemble(len(dataset.actions), texts, encoded) for texts in worded]
 
 
+def labels_again(dataset: Dataset, protocol: Protocol) -> list[Descriptor]:
+    """Return each label as the one descriptor of its class where the protocol wants it so; they are in no database."""
+    if not protocol.label_again:
+        return []
+    return [
+        Descriptor(-1, action.name, "label", 0, protocol.label_text(dataset, action), "human", "accepted", None, None)
+        for action in dataset.actions
+    ]
+
+
 @dataclass(frozen=True)
 class _Text:
     row: int  # c

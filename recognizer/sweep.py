@@ -12,7 +12,7 @@ from db.store import Store
 from encoders import Preprocessing
 from recognizer.choice import Choice, choose_descriptors
 from recognizer.datasets import VideoList
-from recognizer.ensemble import Ensemble, build_ensembles
+from recognizer.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.features import Progress
 from recognizer.protocols import Protocol
 from recognizer.ranked import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked
@@ -151,15 +151,5 @@ def _ensembles(
 ) -> dict[tuple[Choice, Protocol], Ensemble]:
     job = next(iter(embedded.values()))
     keys = list(dict.fromkeys((each.choice or Choice(), each.wording()) for each in settings))
-    wanted = [(chosen[choice] or _labels_again(job.dataset, protocol), protocol) for choice, protocol in keys]
+    wanted = [(chosen[choice] or labels_again(job.dataset, protocol), protocol) for choice, protocol in keys]
     return dict(zip(keys, build_ensembles(job.dataset, wanted, job.encoder), strict=True))
-
-
-def _labels_again(dataset: Dataset, protocol: Protocol) -> list[Descriptor]:
-    """Return each label as the one descriptor of its class where the protocol wants it so; they are in no database."""
-    if not protocol.label_again:
-        return []
-    return [
-        Descriptor(-1, action.name, "label", 0, protocol.label_text(dataset, action), "human", "accepted", None, None)
-        for action in dataset.actions
-    ]

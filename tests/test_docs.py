@@ -16,6 +16,7 @@ from recognizer.cli import recognize
 
 PROGRAMS = {"descgen": descgen, "recognize": recognize}
 ROOT = Path(__file__).parents[1]
+FOLDERS = ("videos", "annotation")  # that commands of the documents look into
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -30,9 +31,11 @@ def test_a_documented_command_parses(line: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     program, *arguments = takewhile(lambda word: word != ">", shlex.split(line, comments=True))
     for name in arguments:
-        if re.fullmatch(r"[\w/]+\.(mp4|txt|avi|pt)", name):
+        if re.fullmatch(r"[\w/]+\.(mp4|txt|avi|pt|json)", name):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).touch()
+        if name in FOLDERS:
+            Path(name).mkdir(exist_ok=True)
     command: click.Command = PROGRAMS[program]
     while isinstance(command, click.Group):
         place = next(index for index, argument in enumerate(arguments) if argument in command.commands)
