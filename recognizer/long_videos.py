@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from encoders import Encoder, Preprocessing
 from recognizer.containers import decoded_frames, open_container
 from recognizer.frames import UnreadableVideo, upright_rgb
+from recognizer.pictures import small
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -222,16 +223,8 @@ class _Strip:
 
     def see(self, pixels: Pixels, seconds: float) -> None:
         if self._seen % self._stride == 0:
-            self.pictures.append(Picture(seconds, _small(pixels)))
+            self.pictures.append(Picture(seconds, small(pixels, height=_PICTURE_HEIGHT)))
         self._seen += 1
         if len(self.pictures) == 2 * self._FEWEST:
             self.pictures = self.pictures[::2]
             self._stride *= 2
-
-
-def _small(pixels: Pixels) -> Pixels:
-    from PIL import Image
-
-    height, width = pixels.shape[:2]
-    size = max(1, width * _PICTURE_HEIGHT // height), _PICTURE_HEIGHT
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))

@@ -72,7 +72,7 @@ def best_text(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor
     """Return the largest cosine [V, C] with any text of a class."""
     import torch
 
-    return _cosines(videos, ensemble).masked_fill(~ensemble.present, -torch.inf).amax(dim=2)
+    return cosines(videos, ensemble).masked_fill(~ensemble.present, -torch.inf).amax(dim=2)
 
 
 def soft(videos: Videos, ensemble: Ensemble, temperature: float) -> Tensor:
@@ -83,10 +83,10 @@ def soft(videos: Videos, ensemble: Ensemble, temperature: float) -> Tensor:
     """
     import torch
 
-    logits = _cosines(videos, ensemble) * (LOGIT_SCALE / temperature)  # [V, C, K]
+    logits = cosines(videos, ensemble) * (LOGIT_SCALE / temperature)  # [V, C, K]
     sums = logits.masked_fill(~ensemble.present, -torch.inf).logsumexp(dim=2)  # [V, C]
-    cosines: Tensor = (sums - ensemble.present.sum(dim=1).log()) * (temperature / LOGIT_SCALE)
-    return cosines
+    in_cosines: Tensor = (sums - ensemble.present.sum(dim=1).log()) * (temperature / LOGIT_SCALE)
+    return in_cosines
 
 
 def _mean_text(ensemble: Ensemble) -> Tensor:
@@ -94,7 +94,7 @@ def _mean_text(ensemble: Ensemble) -> Tensor:
     return total / ensemble.present.sum(dim=1, keepdim=True)
 
 
-def _cosines(videos: Videos, ensemble: Ensemble) -> Tensor:
+def cosines(videos: Videos, ensemble: Ensemble) -> Tensor:
     """Return the cosines [V, C, K] of pooled videos with all texts; of no meaning where none is present."""
     return (videos.pooled @ ensemble.texts.flatten(0, 1).T).reshape(-1, *ensemble.present.shape)
 

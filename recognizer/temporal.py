@@ -34,16 +34,12 @@ def align(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
     any other text adds its cosine with the pooled video.
     """
     from torch import where
-    from torch.nn.functional import normalize
 
     step = ensemble.steps()  # [C, K]
     wordings = (step >= 0).sum(dim=1)  # [C], texts that are steps
     total = _others(videos, ensemble, step)  # [V, C]
     if wordings.any():
-        vectors = _step_sums(ensemble, step, mean=True)  # [C, S, D]
-        frames = normalize(videos.frames, dim=-1)  # [V, T, D]
-        similarity = (frames @ vectors.flatten(0, 1).T).unflatten(-1, vectors.shape[:2])  # [V, T, C, S]
-        aligned = best_assignment(similarity, step.amax(dim=1) + 1)  # [V, C]
+        aligned = best_assignment(step_similarity(videos, ensemble), step.amax(dim=1) + 1)  # [V, C]
         total += where(wordings > 0, wordings * aligned, 0.0)
     return total / ensemble.present.sum(dim=1)
 
@@ -61,21 +57,67 @@ def best_assignment(similarity: Tensor, steps: Tensor) -> Tensor:
     Returns:
         [V, C]; -inf for classes without steps.
     """
+    best = _sums(similarity, steps)[-1]  # [V, C, S]
+    last = _ends(best, steps, may_skip=_may_skip(similarity, steps))
+    return best.gather(2, last.unsqueeze(-1)).squeeze(-1) / similarity.shape[1]
+
+
+def best_path(similarity: Tensor, steps: Tensor) -> Tensor:
+    """Return the step of each frame in the best assignment, int64 [V, T, C]; arguments as in `best_assignment`.
+
+    Of several best ones, that which changes to a step as late as it can; of no meaning for classes without steps.
+    """
+    import torch
+
+    may_skip = _may_skip(similarity, steps)
+    sums = _sums(similarity, steps)
+    path = [_ends(sums[-1], steps, may_skip=may_skip)]  # of the last frame, and back
+    number = torch.arange(similarity.shape[3])
+    for best in reversed(sums[:-1]):  # [V, C, S]
+        after = path[-1].unsqueeze(-1)  # [V, C, 1]
+        reachable = (number <= after) & (may_skip | (number >= after - 1))
+        path.append(best.masked_fill(~reachable, -torch.inf).argmax(dim=-1))
+    return torch.stack(path[::-1], dim=1)
+
+
+def step_similarity(videos: Videos, ensemble: Ensemble) -> Tensor:
+    """Return the cosine [V, T, C, S] of each frame with the mean text of each step."""
+    from torch.nn.functional import normalize
+
+    vectors = _step_sums(ensemble, ensemble.steps(), mean=True)  # [C, S, D]
+    frames = normalize(videos.frames, dim=-1)  # [V, T, D]
+    found: Tensor = (frames @ vectors.flatten(0, 1).T).unflatten(-1, vectors.shape[:2])
+    return found
+
+
+def _may_skip(similarity: Tensor, steps: Tensor) -> Tensor:
+    return (steps > similarity.shape[1])[:, None]  # [C, 1]
+
+
+def _sums(similarity: Tensor, steps: Tensor) -> list[Tensor]:
+    """Return, after each frame, the largest sum [V, C, S] of the assignments in which that frame is of step s."""
     import torch
     from torch.nn.functional import pad
 
-    frames, count = similarity.shape[1], similarity.shape[3]
-    number = torch.arange(count)
+    number = torch.arange(similarity.shape[3])
     similarity = similarity.masked_fill(number >= steps[:, None], -torch.inf)
-    may_skip = (steps > frames)[:, None]  # [C, 1]
-    best = similarity[:, 0].masked_fill(~may_skip & (number > 0), -torch.inf)  # [V, C, S], frame 0 is of step s
-    for t in range(1, frames):
+    may_skip = _may_skip(similarity, steps)
+    sums = [similarity[:, 0].masked_fill(~may_skip & (number > 0), -torch.inf)]
+    for t in range(1, similarity.shape[1]):
+        best = sums[-1]
         before = torch.maximum(best, pad(best[..., :-1], (1, 0), value=-torch.inf))  # of step s or of the one before
         if may_skip.any():
             before = torch.where(may_skip, best.cummax(dim=-1).values, before)
-        best = similarity[:, t] + before
-    last = best.gather(2, (steps - 1).clamp(min=0)[None, :, None].expand(len(best), -1, 1))  # [V, C, 1]
-    return torch.where(may_skip, best.amax(dim=-1, keepdim=True), last).squeeze(-1) / frames
+        sums.append(similarity[:, t] + before)
+    return sums
+
+
+def _ends(best: Tensor, steps: Tensor, *, may_skip: Tensor) -> Tensor:
+    """Return the step of the last frame, int64 [V, C]: the class's last, or the best where steps may be left out."""
+    import torch
+
+    last = (steps - 1).clamp(min=0).expand(best.shape[:2])
+    return torch.where(may_skip.squeeze(-1), best.argmax(dim=-1), last)
 
 
 def _others(videos: Videos, ensemble: Ensemble, step: Tensor) -> Tensor:

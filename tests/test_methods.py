@@ -16,7 +16,8 @@ from db.records import Action, Dataset, Descriptor
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.protocols import PROTOCOLS
 from recognizer.scoring import METHODS, log_probabilities, scores
-from recognizer.temporal import best_assignment
+from recognizer.shares import shares, step_of_frames
+from recognizer.temporal import best_assignment, best_path
 from recognizer.videos import Videos
 from tests.conftest import FakeEncoder
 
@@ -166,6 +167,12 @@ def test_align_is_the_best_of_all_monotone_assignments(similarity: list[list[flo
     found = best_assignment(both, torch.tensor([both.shape[-1], fewer]))
     expected = [brute_force(similarity), brute_force([row[:fewer] for row in similarity])]
     assert found[0].tolist() == pytest.approx(expected, abs=1e-9)
+    path = best_path(both, torch.tensor([both.shape[-1], fewer]))[0].T.tolist()  # [C, T]
+    for steps, of_class, best in zip((both.shape[-1], fewer), path, expected, strict=True):
+        assert sum(similarity[t][s] for t, s in enumerate(of_class)) / len(of_class) == pytest.approx(best, abs=1e-9)
+        assert of_class == sorted(of_class)
+        assert max(of_class) < steps
+        assert steps > len(of_class) or set(of_class) == set(range(steps))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -216,6 +223,37 @@ def test_an_ensemble_knows_its_texts(ensemble: Ensemble, descriptors: list[Descr
     ]
     named = [[ensemble.kinds[kind] for kind in row if kind >= 0] for row in ensemble.kind.tolist()]
     assert named == [[of[i].kind for i in row if i >= 0] for row in ensemble.ids.tolist()]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_the_shares_of_the_texts_add_up_to_the_score(
+    method: str, pooling: str, frames: Tensor, ensemble: Ensemble
+) -> None:
+    videos = Videos.of(frames, pooling=pooling)  # type: ignore[arg-type]
+    for texts in (ensemble, ensemble.without_first(), ensemble.label_only()):
+        found = shares(videos, texts, method=method, temperature=20.0)
+        assert torch.allclose(found.sum(dim=2), scores(videos, texts, method=method, temperature=20.0), atol=1e-6)
+        assert not found[:, ~texts.present].any()
+
+
+@pytest.mark.parametrize("method", ["ensemble", "parts", "align"])
+def test_the_share_of_a_text_is_its_own_term(method: str, frames: Tensor, ensemble: Ensemble) -> None:
+    """Another text in one slot changes that slot's share alone, where nothing but a mean joins them."""
+    c, k = 0, 4  # a context beside three steps
+    texts = ensemble.texts.clone()
+    texts[c, k] = -texts[c, k]
+    one, other = (shares(Videos.of(frames), e, method=method) for e in (ensemble, replace(ensemble, texts=texts)))
+    assert torch.allclose(one[:, c, k], -other[:, c, k], atol=1e-6)
+    one[:, c, k] = other[:, c, k] = 0
+    assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_align_gives_each_frame_a_step_in_order(frames: Tensor, ensemble: Ensemble) -> None:
+    path = step_of_frames(Videos.of(frames), ensemble)  # [V, T, C]
+    assert (path.diff(dim=1) >= 0).all()
+    assert path.amax(dim=(0, 1)).tolist() == [2, 1, -1, -1, 8]
+    assert (step_of_frames(Videos.of(frames), ensemble.label_only()) == -1).all()
 
 
 @pytest.mark.parametrize("method", ["max", "align", "parts"])
