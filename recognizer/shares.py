@@ -65,7 +65,8 @@ def _of_label(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor
 
 def _of_mean(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
     vectors = (ensemble.texts * ensemble.present.unsqueeze(-1)).sum(dim=1)  # [C, D]
-    return _present(cosines(videos, ensemble), ensemble) / vectors.norm(dim=1).unsqueeze(-1)
+    lengths: Tensor = vectors.norm(dim=1, keepdim=True)  # [C, 1]
+    return _present(cosines(videos, ensemble), ensemble) / lengths
 
 
 def _of_ensemble(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
