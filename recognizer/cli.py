@@ -10,6 +10,7 @@ from recognizer.commands.compare import compare_runs
 from recognizer.commands.embed import embed
 from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.features import features
+from recognizer.commands.impact import measure_impact
 from recognizer.commands.localize import localize_actions
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.prepare import prepare_dataset
@@ -31,6 +32,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
     recognize sweep --dataset hmdb51 --grid tear       many choices at once, best first
     recognize compare 3 7                              is one better, and where
+    recognize impact 3                                 what is each descriptor worth
     recognize embed --dataset ucf101 --root UCF101/    decode and encode its videos, once for all commands
     recognize features list                            what is kept of videos and texts
     recognize localize long.mp4 --dataset thumos14     where in a long video which action is
@@ -49,6 +51,7 @@ _COMMANDS = (
     localize_actions,
     sweep_choices,
     compare_runs,
+    measure_impact,
     runs,
     features,
 )

@@ -28,6 +28,12 @@ root_option = click.option(
     metavar="FOLDER",
     help="Where its videos are. [data/<dataset>, or below the folder that RECOGNIZE_DATA names]",
 )
+moved_option = click.option(
+    "--root",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FOLDER",
+    help="Where the videos of the run are now. [where they were]",
+)
 data_option = click.option("--data", envvar="RECOGNIZE_DATA", type=click.Path(path_type=Path), hidden=True)
 encoder_option = click.option(
     "--encoder",
