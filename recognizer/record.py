@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from db.records import Descriptor, Prediction, Run
+from db.store import Store
 from recognizer.choice import descriptors_digest, writer
 from recognizer.datasets import VideoList
 from recognizer.ensemble import Ensemble
@@ -21,6 +22,7 @@ from recognizer.settings import Settings
 from recognizer.videos import Videos
 
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
+FORMAT = "descgen-recognize run, version 1"
 _KEPT = 10  # classes of a ranking that are stored; the true one's rank is stored beside them
 
 
@@ -59,6 +61,12 @@ def run_of(
         seconds=time.perf_counter() - start,
         predictions=_predictions(embedded.features, rows) if with_predictions else (),
     )
+
+
+def with_texts(store: Store, run: Run) -> dict[str, Any]:
+    """Return a run as a file that says by itself what it is: all of it, and the texts that its ids stand for."""
+    texts = store.readings().by_id(run.descriptor_ids)
+    return {"format": FORMAT, **asdict(run), "descriptors": [asdict(text) for text in texts]}
 
 
 def _results(features: Features, rows: Mapping[str, Ranked]) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def evaluate_videos(
     from recognizer.choice import Choice, choose_descriptors
     from recognizer.datasets import find_videos
     from recognizer.evaluate import evaluate
+    from recognizer.record import with_texts
     from recognizer.report import run_report
     from recognizer.settings import Settings
     from recognizer.stored_encoder import open_stored_encoder
@@ -79,4 +80,4 @@ def evaluate_videos(
     with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
         run = evaluate(actions, videos, descriptors, opened, settings=settings, on_progress=advance)
     run = store.run(store.save_run(run))
-    print_json(run) if as_json else console.print(run_report(run))
+    print_json(with_texts(store, run)) if as_json else console.print(run_report(run))
