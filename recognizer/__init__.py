@@ -1,1 +1,19 @@
-"""recognize: classify videos by text, without any training."""
+"""recognize: classify videos by text, without any training. From Python: `Recognizer`, see docs/python.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recognizer.api import Recognizer
+
+__all__ = ["Recognizer"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Python face when it is asked for: the commands need not."""
+    if name in __all__:
+        from recognizer.api import Recognizer
+
+        return Recognizer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -382,3 +382,13 @@ def test_real_formats_of_clip_run_the_same_road(
     assert (run["settings"]["encoder"], run["settings"]["preprocessing"]) == (
         name, "tear" if protocol == "tear" else "own",
     )  # fmt: skip
+
+
+def test_where_no_video_can_be_read_each_says_why(recognize: Run, balls: Path) -> None:
+    (balls.parent / "labels.txt").write_text("red\nblue\n")
+    result = recognize(
+        "predict", balls / "red_ball" / "broken.mp4", "--labels", balls.parent / "labels.txt", "-e", "fake"
+    )
+    assert result.exit_code == 1
+    assert "unreadable: empty file" in result.output
+    assert "None of the videos can be read" in result.output

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-from platformdirs import user_cache_path
 
 from db import vocabulary
 from db.errors import UsageError
 from db.records import Dataset
 from recognizer.datasets import Split
+from recognizer.places import default_features
 from recognizer.protocols import PROTOCOLS, TEMPLATES
 from recognizer.scoring import METHODS
 from recognizer.videos import POOLINGS
@@ -68,7 +68,7 @@ features_option = click.option(
     envvar="RECOGNIZE_FEATURES",
     show_envvar=True,
     type=click.Path(file_okay=False, path_type=Path),
-    default=lambda: user_cache_path("descgen-recognize") / "features",
+    default=default_features,
     show_default="in the user's cache",
     metavar="FOLDER",
     help="Where embeddings are kept, for all commands.",
