@@ -146,8 +146,8 @@ def _encode(texts: Sequence[_Text], encoder: Encoder) -> _Encoded:
     owner = torch.tensor([n for strings, n in number.items() for _ in strings])
     of = torch.tensor([place[string] for strings in number for string in strings])
     sums = torch.zeros(len(number), encoded.shape[1], dtype=encoded.dtype).index_add(0, owner, encoded[of])  # [N, D]
-    counts = zip(place, encoder.token_counts(list(place)), strict=True)
-    too_long = frozenset(string for string, count in counts if count > encoder.context_length)
+    counts, limit = zip(place, encoder.token_counts(list(place)), strict=True), encoder.context_length
+    too_long = frozenset(string for string, count in counts if count > limit)
     return _Encoded(normalize(sums, dim=-1), number, too_long)  # a sum and a mean point the same way
 
 

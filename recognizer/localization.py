@@ -17,10 +17,12 @@ from recognizer.detection import Annotation, Detection, Segment, evaluate_detect
 from recognizer.frames import UnreadableVideo
 from recognizer.localize import Localized, localize
 from recognizer.localize_settings import LocalizeSettings
-from recognizer.long_videos import LongVideo, declared_seconds, embed_long_video
+from recognizer.long_features import long_video
+from recognizer.long_videos import LongVideo, declared_seconds
 from recognizer.protocols import protocol_of
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.roles import Roles, build_roles
+from recognizer.stored_encoder import StoredEncoder
 
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "av", "pillow")
 
@@ -47,7 +49,7 @@ class Timeline:
     """All that is known of one video, to draw: see `draw_timeline`.
 
     Attributes:
-        video: its embeddings and pictures.
+        video: its embeddings.
         rows: what was found, by the labels alone and, where there are descriptors, with them.
         annotations: what people saw; None where the video is not annotated.
     """
@@ -107,7 +109,7 @@ def localize_videos(
     dataset: Dataset,
     paths: Sequence[Path],
     descriptors: Sequence[Descriptor],
-    encoder: Encoder,
+    encoder: StoredEncoder,
     *,
     query: Query,
     annotated: Annotated | None = None,
@@ -139,9 +141,7 @@ def localize_videos(
     for path in paths:
         id_ = annotated.id_of(path) if annotated else None
         try:
-            video = embed_long_video(
-                path, encoder, fps=query.fps, preprocessing=protocol.preprocessing, on_progress=clock.at
-            )
+            video = long_video(path, encoder, fps=query.fps, preprocessing=protocol.preprocessing, on_progress=clock.at)
         except UnreadableVideo as reason:
             videos.append(VideoSegments(str(path), id_, unreadable=str(reason)))
         else:

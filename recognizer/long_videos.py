@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,13 +49,11 @@ class LongVideo:
         path: the file.
         frames: embeddings [T, D], float32, as the encoder gives them (not normalised).
         fps: frames looked at a second.
-        pictures: 16 to 31 small pictures evenly spread over it (fewer of a very short video), to show to people.
     """
 
     path: Path
     frames: Tensor
     fps: float
-    pictures: tuple[Picture, ...] = field(default=(), repr=False)
 
     @property
     def seconds(self) -> float:
@@ -86,16 +84,31 @@ def embed_long_video(
     import torch
 
     parts: list[Tensor] = []
-    strip = _Strip()
     count = 0
     for window in _ahead(_windows(sample_frames(path, fps=fps))):
         pixels = encoder.preprocess(np.stack(window), preprocessing=preprocessing)  # [N, 3, S, S]
         parts.append(encoder.encode_frames(pixels))  # [N, D]
-        for picture in window:
-            strip.see(picture, (count + 0.5) / fps)
-            count += 1
+        count += len(window)
         on_progress(count / fps)
-    return LongVideo(path, torch.cat(parts), fps, tuple(strip.pictures))
+    return LongVideo(path, torch.cat(parts), fps)
+
+
+def pictures_of(video: LongVideo, *, room: float) -> list[Picture]:
+    """Return small pictures of a video, evenly spread over it: as many as fit beside each other, at least one.
+
+    It is decoded for them, as for its embeddings: only who draws it needs them.
+
+    Args:
+        video: of a file that is still there.
+        room: how often as wide as high all of them may be together.
+
+    Raises:
+        UnreadableVideo: it can no longer be read.
+    """
+    height, width = next(sample_frames(video.path, fps=video.fps)).shape[:2]
+    fps = max(1, int(room * height / width)) / video.seconds
+    samples = sample_frames(video.path, fps=fps)
+    return [Picture((n + 0.5) / fps, small(pixels, height=_PICTURE_HEIGHT)) for n, pixels in enumerate(samples)]
 
 
 def declared_seconds(path: Path) -> float:
@@ -209,22 +222,3 @@ def _ahead(windows: Iterator[list[Pixels]]) -> Iterator[list[Pixels]]:
         while (window := waiting.result()) is not None:
             waiting = pool.submit(next, windows, None)
             yield window
-
-
-class _Strip:
-    """Evenly spread pictures of a stream of unknown length: when there are too many, every second one goes."""
-
-    _FEWEST = 16
-
-    def __init__(self) -> None:
-        self.pictures: list[Picture] = []
-        self._seen = 0
-        self._stride = 1
-
-    def see(self, pixels: Pixels, seconds: float) -> None:
-        if self._seen % self._stride == 0:
-            self.pictures.append(Picture(seconds, small(pixels, height=_PICTURE_HEIGHT)))
-        self._seen += 1
-        if len(self.pictures) == 2 * self._FEWEST:
-            self.pictures = self.pictures[::2]
-            self._stride *= 2

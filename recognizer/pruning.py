@@ -12,6 +12,7 @@ from pathlib import Path
 from db.errors import UsageError
 from recognizer.feature_store import SUFFIX, FeatureStore, ShelfRow, shelf_row
 from recognizer.shelf import append, mapped
+from recognizer.sources import content_in
 from recognizer.upkeep import damaged_in, entries_of, paths_of, size_of, what
 
 _RECORDS_AT_ONCE = 1024  # copied when a file is written anew
@@ -77,8 +78,8 @@ def _cut(store: FeatureStore, row: ShelfRow, unwanted: Unwanted) -> Cut:
     if unwanted.damaged:
         keys |= damaged_in(store, row, entries)
     if unwanted.gone:
-        paths = paths_of(store, row)
-        keys |= {key for key in entries if key in paths and not any(path.exists() for path in paths[key])}
+        gone = {key for key, paths in paths_of(store, row).items() if not any(path.exists() for path in paths)}
+        keys |= {key for key in entries if content_in(key) in gone}
     whole = not (unwanted.gone or unwanted.damaged)
     records = sum(entries[key].slot is not None for key in keys)
     size = size_of(store.folder / row.file) if whole else records * row.record_bytes
@@ -99,7 +100,8 @@ def prune(store: FeatureStore, cuts: Sequence[Cut]) -> None:
 def _drop(store: FeatureStore, connection: sqlite3.Connection, cut: Cut) -> None:
     values = [(cut.row.id, key) for key in cut.keys]
     connection.executemany("DELETE FROM entry WHERE shelf = ? AND key = ?", values)
-    connection.executemany("DELETE FROM seen WHERE shelf = ? AND key = ?", values)
+    contents = {(cut.row.id, content_in(key)) for key in cut.keys}
+    connection.executemany("DELETE FROM seen WHERE shelf = ? AND key = ?", contents)
     found = connection.execute("SELECT * FROM shelf WHERE id = ?", (cut.row.id,)).fetchone()
     if found:  # another process may have dropped it
         _write_anew(store.folder, connection, shelf_row(found))

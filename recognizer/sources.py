@@ -60,3 +60,8 @@ def content_of(source: Source) -> str:
     if not source.total:
         return digests[0]
     return hashlib.sha256("\n".join([f"{source.total} images", *digests]).encode()).hexdigest()
+
+
+def content_in(key: str) -> str:
+    """Return the content that a key of the feature store is of: of a long video there are several, by number."""
+    return key.partition(":")[0]

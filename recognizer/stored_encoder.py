@@ -43,6 +43,10 @@ class StoredEncoder:
         parts = {"frames": sampling.frames, "clips": sampling.clips, "crops": sampling.crops}
         return self._shelf(what="frames", **parts, preprocessing=sampling.preprocessing, decoding=DECODING)
 
+    def long_shelf(self, *, fps: float, preprocessing: Preprocessing) -> Shelf:
+        """Return where the frames of long videos are, looked at at a rate; see `long_features`."""
+        return self._shelf(what="long", fps=fps, preprocessing=preprocessing, decoding=DECODING)
+
     @property
     def width(self) -> int:
         row = self._texts.row()

@@ -11,6 +11,7 @@ from recognizer.detection import Annotation, Segment
 from recognizer.localization import Timeline
 from recognizer.localize_report import clock
 from recognizer.localize_settings import Scale
+from recognizer.long_videos import pictures_of
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 
 if TYPE_CHECKING:
@@ -78,15 +79,11 @@ def _best_row(timeline: Timeline) -> Sequence[Segment]:
 
 def _draw_pictures(axes: Axes, timeline: Timeline, room: float) -> None:
     """Draw as many of the pictures as have room, each around its time."""
-    pictures, seconds = timeline.video.pictures, timeline.video.seconds
-    height, width = pictures[0].pixels.shape[:2]
-    count = max(1, min(len(pictures), int(room * height / width * 0.9)))
-    span = seconds / count
-    for number in range(count):
-        middle = (number + 0.5) * span
-        picture = min(pictures, key=lambda p: abs(p.seconds - middle))
-        half = span * 0.48
-        axes.imshow(picture.pixels, extent=(middle - half, middle + half, 0, 1), aspect="auto")
+    pictures = pictures_of(timeline.video, room=0.9 * room)
+    half = timeline.video.seconds / len(pictures) * 0.48
+    for picture in pictures:
+        extent = (picture.seconds - half, picture.seconds + half, 0, 1)
+        axes.imshow(picture.pixels, extent=extent, aspect="auto")
     axes.set_ylim(0, 1)
     axes.set_axis_off()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from recognizer.feature_store import FeatureStore, ShelfRow
 from recognizer.found import printable
 from recognizer.shelf import Entry, is_whole, mapped
+from recognizer.sources import content_in
 from recognizer.views import Sampling
 
 
@@ -60,6 +61,8 @@ def what(row: ShelfRow) -> str:
     key = row.key
     if key["what"] == "texts":
         return "texts"
+    if key["what"] == "long":
+        return f"{key['fps']:g} frames a second, {key['preprocessing']}"
     return f"{Sampling(key['frames'], key['clips'], key['crops'])}, {key['preprocessing']}"
 
 
@@ -122,7 +125,8 @@ def verify(store: FeatureStore, *, on_progress: Callable[[int, int], None] = lam
 def _check(store: FeatureStore, row: ShelfRow) -> Check:
     entries, file = entries_of(store, row), store.folder / row.file
     paths = paths_of(store, row)
-    damaged = [printable(str(paths[key][0])) if key in paths else key for key in damaged_in(store, row, entries)]
+    contents = {content_in(key) for key in damaged_in(store, row, entries)}
+    damaged = [printable(str(paths[key][0])) if key in paths else key for key in contents]
     return Check(
         encoder=row.key["encoder"],
         what=what(row),

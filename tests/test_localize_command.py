@@ -275,3 +275,45 @@ def test_real_actions_are_found_in_a_video_of_real_clips(recognize: Run, shared:
     assert found["results"]["label only"]["mean_average_precision"][0] == 1.0
     assert found["videos"][0]["seconds"] == pytest.approx(starts[-1], abs=0.5)
     assert (tmp_path / "long.png").stat().st_size > 20_000
+
+
+def test_a_second_search_decodes_and_encodes_nothing(
+    recognize: Run, film: Path, labels: Path, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = make_film(film.parent / "long.mp4", ("dark", 40), ("red", 30))
+    one = recognize("localize", film, long, "-d", labels, *PLAIN, "--json")
+    assert sum(encoder.frames) == 80 + 280
+    kept = recognize("features", "list", "--json")
+    assert [(shelf["what"], shelf["records"]) for shelf in json.loads(kept.stdout)] == [
+        ("texts", 16), ("4 frames a second, own", 1 + 2),
+    ]  # fmt: skip
+    encoder.frames.clear()
+    film = film.rename(film.parent / "film2.mp4").rename(film)  # the same content under its old name
+    monkeypatch.setattr("recognizer.long_videos.sample_frames", lambda path, fps: pytest.fail("decoded again"))
+    other = recognize("localize", film, long, "-d", labels, *PLAIN, "--json")
+    assert other.stdout == one.stdout
+    assert encoder.frames == []
+
+
+def test_stored_long_videos_are_verified_and_pruned(
+    recognize: Run, film: Path, labels: Path, encoder: FakeEncoder, features: Path
+) -> None:
+    long = make_film(film.parent / "long.mp4", ("dark", 40), ("red", 30))
+    one = recognize("localize", film, long, "-d", labels, *PLAIN, "--json").stdout
+    [file] = [path for path in features.glob("*.f32") if path.stat().st_size == 3 * 256 * 32 * 4]
+    with file.open("r+b") as opened:
+        opened.seek(2 * 256 * 32 * 4)
+        opened.write(b"rust")  # in the second record of the long one
+    damaged = recognize("features", "verify")
+    assert damaged.exit_code == 1
+    assert str(long) in damaged.output
+    encoder.frames.clear()
+    assert recognize("localize", film, long, "-d", labels, *PLAIN, "--json").stdout == one
+    assert sum(encoder.frames) == 280, "of the damaged one alone"
+    assert recognize("features", "verify").exit_code == 0
+    long.unlink()
+    assert recognize("features", "prune", "--gone", "--yes").exit_code == 0
+    assert [shelf["records"] for shelf in json.loads(recognize("features", "list", "--json").stdout)] == [16, 1]
+    encoder.frames.clear()
+    assert recognize("localize", film, "-d", labels, *PLAIN).exit_code == 0
+    assert encoder.frames == []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recognizer import long_videos
 from recognizer.frames import UnreadableVideo
-from recognizer.long_videos import declared_seconds, embed_long_video, sample_frames
+from recognizer.long_videos import declared_seconds, embed_long_video, pictures_of, sample_frames
 from tests.conftest import FakeEncoder
 from tests.test_frames import CLIPS, STEP, make_images, make_video, needs_clips
 
@@ -113,9 +113,10 @@ def test_embeddings_are_those_of_the_frames_at_their_times(tmp_path: Path, fake_
     video = embed_long_video(make_video(tmp_path / "a.mp4", 50), fake_encoder, fps=5)
     assert (video.fps, video.seconds, video.frames.shape) == (5, 2.0, (10, 32))
     assert (video.frames[:, 0] / STEP).round().tolist() == list(range(2, 50, 5))
-    assert [picture.seconds for picture in video.pictures] == pytest.approx([0.1 + 0.2 * i for i in range(10)])
-    assert video.pictures[0].pixels.shape == (90, 180, 3)
-    assert [round(float(picture.pixels.mean()) / STEP) for picture in video.pictures] == list(range(2, 50, 5))
+    pictures = pictures_of(video, room=20.5)
+    assert [picture.seconds for picture in pictures] == pytest.approx([0.1 + 0.2 * i for i in range(10)])
+    assert pictures[0].pixels.shape == (90, 180, 3)
+    assert [round(float(picture.pixels.mean()) / STEP) for picture in pictures] == list(range(2, 50, 5))
 
 
 def test_no_more_than_two_windows_are_in_memory(
@@ -145,7 +146,6 @@ def test_no_more_than_two_windows_are_in_memory(
     video = embed_long_video(make_video(tmp_path / "a.mp4", 50), fake_encoder, fps=25, on_progress=told.append)
     assert told == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
     assert len(video.frames) == 50
-    assert [picture.seconds for picture in video.pictures] == pytest.approx([0.02 + 0.08 * i for i in range(25)])
 
 
 def test_pictures_of_another_size_begin_a_window(

@@ -16,6 +16,7 @@ from recognizer.commands.options import (
     LISTED,
     STATUSES,
     encoder_option,
+    features_option,
     kind_option,
     llm_option,
     protocol_option,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 @kind_option
 @llm_option
 @status_option
+@features_option
 @json_option
 @click.pass_obj
 def localize_actions(
@@ -89,10 +91,10 @@ def localize_actions(
     kinds: tuple[str, ...],
     llm: str | None,
     status: str,
+    features: Path,
     as_json: bool,
 ) -> None:
     """Find where in long videos the actions of a dataset are, and measure it where annotations are given."""
-    from encoders import open_encoder
     from recognizer.annotations import read_annotations
     from recognizer.choice import Choice
     from recognizer.localization import Query, localize_videos
@@ -101,6 +103,7 @@ def localize_actions(
     from recognizer.localize_report import localization_report
     from recognizer.localize_settings import LocalizeSettings, with_values
     from recognizer.predict import clips_below
+    from recognizer.stored_encoder import open_stored_encoder
     from recognizer.timeline import draw_timeline
 
     settings = with_values(LocalizeSettings(), values)
@@ -117,9 +120,10 @@ def localize_actions(
             picture = plot / f"{timeline.video.path.stem}.png"
             draw_timeline(timeline, actions, picture, scale=settings.scale, top=top)
 
-    with progress(f"{actions.name}, {encoder}", "seconds of video") as advance:
+    what = f"{actions.name}, {encoder}"
+    with open_stored_encoder(encoder, features) as opened, progress(what, "seconds of video") as advance:
         found = localize_videos(
-            actions, paths, descriptors, open_encoder(encoder),
+            actions, paths, descriptors, opened,
             query=query, annotated=annotated, on_video=draw, on_progress=advance,
         )  # fmt: skip
     if predictions:
