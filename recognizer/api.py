@@ -14,6 +14,7 @@ from db.errors import UsageError
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders import find_encoder
+from recognizer.annotations import read_annotations
 from recognizer.choice import Choice, choose_descriptors
 from recognizer.compare import Comparison, by_labels_alone, compare
 from recognizer.datasets import Split, find_videos
@@ -21,6 +22,8 @@ from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.evaluate import evaluate
 from recognizer.feature_store import FeatureStore
 from recognizer.impact import RunImpact, impact
+from recognizer.localization import Localization, Query, localize_videos
+from recognizer.localize_settings import LocalizeSettings
 from recognizer.places import default_database, default_features
 from recognizer.predict import Ranking, clips_below, predict
 from recognizer.repeat import Repeated, repeat
@@ -144,6 +147,38 @@ class Recognizer:
                 embedded = embed_for(dataset, videos, encoder, settings=settings, on_progress=advance)
             runs = score_grid(embedded, chosen, settings=settings, with_predictions=store_runs)
             return [replace(run, id=store.save_run(run)) for run in runs] if store_runs else runs
+
+    def localize(
+        self,
+        *videos: str | Path,
+        annotations: str | Path | None = None,
+        subset: str | None = None,
+        fps: float = 4.0,
+        settings: LocalizeSettings = LocalizeSettings(),  # noqa: B008 - frozen
+    ) -> Localization:
+        """Find where in long videos the actions of the dataset are, and measure it where annotations are given.
+
+        Args:
+            videos: files, and folders of them.
+            annotations: a JSON file as ActivityNet's, or THUMOS14's folder of text files.
+            subset: part of the annotations; None is the only one.
+            fps: frames a second that are looked at.
+            settings: all choices between embeddings and segments.
+
+        Raises:
+            UserError: a choice is not known or not possible; none of the videos that can be read is annotated.
+        """
+        paths = clips_below([Path(video) for video in videos])
+        with (
+            self._texts(or_labels=True) as (_, dataset, descriptors),
+            self._encoder() as encoder,
+            self._bar(f"{dataset.name}, {self.encoder}", "seconds of video") as advance,
+        ):
+            annotated = read_annotations(Path(annotations), dataset, subset=subset) if annotations else None
+            query = Query(self.encoder, self.protocol, fps, settings)
+            return localize_videos(
+                dataset, paths, descriptors, encoder, query=query, annotated=annotated, on_progress=advance
+            )
 
     def run(self, number: int) -> Run:
         """Return a stored run with its predictions.

@@ -45,10 +45,11 @@ def test_the_examples_of_the_document_run(
     monkeypatch.setattr(encoders, "_find", lambda name: encoder)
     for name in COLOURS:
         make_film(balls / name / "c.mp4", (name.split("_")[0], 1))
+    make_film(balls.parent / "match.mp4", ("red", 2))
     balls.rename("videos")
     names: dict[str, Any] = {}
     blocks = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     for block in blocks:
         exec(block, names)  # noqa: S102 - our own document
     assert names["run"].counts["evaluated"] == 9
@@ -56,6 +57,7 @@ def test_the_examples_of_the_document_run(
     assert len(names["runs"]) == 6
     assert names["made"].scores().shape == (9, 3)
     assert len(llm.history) == 6
+    assert names["found"].counts == {"searched": 1, "unreadable": 0}
 
 
 def test_it_evaluates_as_the_command_does(balls_of: Recognizer, recognize: Run, described: Path) -> None:
