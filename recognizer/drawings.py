@@ -12,7 +12,7 @@ LEVELS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # upper bounds of the shares of a
 _NUMBERED = 16  # columns up to which each cell says its number
 _LABELLED = 130  # rows or columns up to which each has its name
 _SIDES = ((12, 40), (30, 24), (60, 15), (_LABELLED, 10))  # rows or columns, and the side of a cell in pixels
-_WHOLE = 960  # pixels, of a matrix without names
+_WHOLE = 1200  # pixels, of a matrix without names
 _LONGEST = 24  # characters of a name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def report_run(
         found = find_out(store, run, features=features, root=root, samples=samples, on_progress=advance)
     for line in found.gone:
         notes.print(line)
-    print_json(found) if as_json else _write(found, file)
+    print_json(replace(found, run=replace(run, predictions=()))) if as_json else _write(found, file)
 
 
 def _write(found: Findings, file: Path) -> None:
