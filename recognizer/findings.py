@@ -198,8 +198,8 @@ def _drift(run: Run, rows: Mapping[str, int], scored: Tensor) -> tuple[str, ...]
     if not other:
         return ()
     return (
-        f"{len(other)} of {len(moved)} videos score otherwise than they did, by up to {max(other):.3f}: their files, or "
-        "the libraries that read them, are not those of then. The numbers are those of then, the texts' pulls of now.",
+        f"{len(other)} of {len(moved)} videos score otherwise than they did, by up to {max(other):.3f}: their files or "
+        "readers are not those of then. The numbers are those of then, the pulls of texts those of now.",
     )
 
 

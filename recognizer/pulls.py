@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from recognizer.ensemble import Ensemble
 from recognizer.repeat import Repeated
 from recognizer.scoring import scores
 from recognizer.shares import shares
 from recognizer.videos import Videos
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -99,11 +95,9 @@ def leave_outs(ensemble: Ensemble, slots: Sequence[int]) -> Ensemble:
 
 
 def _rows(ensemble: Ensemble, labels: Sequence[int]) -> Ensemble:
-    def taken(values: Tensor) -> Tensor:
-        return values[list(labels)]
-
+    """Return an ensemble of some classes of another, in that order."""
     names = ("texts", "present", "kind", "position", "ids")
-    return replace(ensemble, **{name: taken(getattr(ensemble, name)) for name in names})
+    return replace(ensemble, **{name: getattr(ensemble, name)[list(labels)] for name in names})
 
 
 class _Texts:

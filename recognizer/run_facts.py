@@ -10,7 +10,6 @@ from db.records import Run
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.views import Sampling
 
-
 _SHORT = 16  # characters of a digest that are shown at once
 
 
