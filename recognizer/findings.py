@@ -54,13 +54,13 @@ class Sample:
         chosen: the video, its prediction and why it was chosen.
         rival: label of the best class that is not the true one; None where there is one class.
         lead: of the true class over the rival, in units of the score; None where not known.
-        texts: all that moved that lead, the strongest first.
+        texts: all that moved that lead, the strongest first; None where not known.
     """
 
     chosen: Chosen
     rival: int | None
     lead: float | None
-    texts: tuple[Pull, ...] = ()
+    texts: tuple[Pull, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -446,3 +446,16 @@ def test_the_page_goes_by_the_number_of_the_run(
     large(store, "hmdb51", each=1)
     assert recognize("report", 1).stdout.startswith("run-1.html: 0.1 MB, 51 classes, 0 of ")
     assert Path("run-1.html").is_file()
+
+
+def test_a_method_that_uses_no_descriptor_says_so(
+    recognize: Run, evaluated: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    evaluated("--method", "label")
+    assert all(
+        [text["kind"] for text in sample["texts"]] in ([], ["label"], ["label", "label"])
+        for sample in as_data(recognize)["samples"]
+    )
+    shown = reported(recognize, tmp_path).sections["samples"]
+    assert "The labels alone decided" in shown
+    assert "is not known" not in shown
