@@ -14,6 +14,7 @@ from recognizer.commands.impact import measure_impact
 from recognizer.commands.localize import localize_actions
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.prepare import prepare_dataset
+from recognizer.commands.report import report_run
 from recognizer.commands.runs import runs
 from recognizer.commands.sweep import sweep_choices
 
@@ -37,6 +38,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize features list                            what is kept of videos and texts
     recognize localize long.mp4 --dataset thumos14     where in a long video which action is
     recognize runs                                     what was measured
+    recognize report 3                                 a run as a page: classes, confusions, videos
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
@@ -53,6 +55,7 @@ _COMMANDS = (
     compare_runs,
     measure_impact,
     runs,
+    report_run,
     features,
 )
 for command in _COMMANDS:

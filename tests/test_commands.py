@@ -47,6 +47,7 @@ def _some_features(features: Path) -> None:
     [
         ["--help"], ["eval", "--help"], ["predict", "--help"], ["sweep", "--help"], ["runs", "--json"],
         ["embed", "--help"], ["localize", "--help"], ["check", "--help"], ["prepare", "-d", "ucf101"],
+        ["report", "--help"],
         ["features", "list"], ["features", "verify"], ["features", "prune", "--unused", "0", "--yes"],
     ],
 )  # fmt: skip

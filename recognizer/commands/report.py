@@ -1,0 +1,70 @@
+"""`recognize report`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from db.commandline import Database, console, json_option, notes, print_json, progress
+from db.errors import UsageError
+from recognizer.commands.options import features_option
+
+if TYPE_CHECKING:
+    from recognizer.findings import Findings
+
+
+@click.command("report")
+@click.argument("number", type=int, metavar="RUN")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where the page goes; a page that is there is replaced. [run-<RUN>.html]",
+)
+@click.option(
+    "--root", type=click.Path(exists=True, path_type=Path), metavar="FOLDER", help="Where its videos are now. [as then]"
+)
+@click.option(
+    "--samples", type=click.IntRange(min=0), default=3, show_default=True, help="Videos to show of each of four sorts."
+)
+@features_option
+@json_option
+@click.pass_obj
+def report_run(
+    database: Database,
+    number: int,
+    output: Path | None,
+    root: Path | None,
+    samples: int,
+    features: Path,
+    as_json: bool,
+) -> None:
+    """Write a page about a run: its numbers, classes, confusions, and the videos and texts that made them."""
+    from recognizer.findings import find_out
+
+    file = output or Path(f"run-{number}.html")
+    if not as_json and not file.parent.is_dir():
+        raise UsageError(f"There is no folder {file.parent} to write {file.name} to")
+    store = database.existing
+    run = store.run(number)
+    with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:
+        found = find_out(store, run, features=features, root=root, samples=samples, on_progress=advance)
+    for line in found.gone:
+        notes.print(line)
+    print_json(replace(found, run=replace(run, predictions=()))) if as_json else _write(found, file)
+
+
+def _write(found: Findings, file: Path) -> None:
+    from recognizer.html_report import page
+    from recognizer.strips import strip
+
+    videos = [sample.chosen.prediction.video for sample in found.samples]
+    strips = {video: strip(found.paths.get(video)) for video in videos}
+    file.write_text(page(found, strips), encoding="utf-8")
+    shown = sum(not made.missing for made in strips.values())
+    size = file.stat().st_size / 1e6
+    console.print(f"{file}: {size:.1f} MB, {len(found.classes)} classes, {shown} of {len(videos)} sample videos shown")
