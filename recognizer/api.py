@@ -21,6 +21,8 @@ from recognizer.datasets import Split, find_videos
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.evaluate import evaluate
 from recognizer.feature_store import FeatureStore
+from recognizer.findings import find_out
+from recognizer.html_report import write_page
 from recognizer.impact import RunImpact, impact
 from recognizer.localization import Localization, Query, localize_videos
 from recognizer.localize_settings import LocalizeSettings
@@ -218,6 +220,24 @@ class Recognizer:
             self._bar(f"run {run.id}", "videos") as advance,
         ):
             return repeat(store, run, encoder, root=Path(root) if root else None, on_progress=advance)
+
+    def report(
+        self, run: Run | int, file: str | Path | None = None, *, root: str | Path | None = None, samples: int = 3
+    ) -> Path:
+        """Write a page about a run, `run-<number>.html` in the current folder where no file is named; return its path.
+
+        Where its videos or texts are no longer there, the page says so and holds the rest.
+
+        Raises:
+            UserError: the run has no predictions.
+        """
+        run = self._stored(run)
+        path = Path(file or f"run-{run.id}.html")
+        with self._store() as store, self._bar(f"run {run.id}", "videos") as advance:
+            folder, moved = self.features or default_features(), Path(root) if root else None
+            found = find_out(store, run, features=folder, root=moved, samples=samples, on_progress=advance)
+            write_page(found, path)
+        return path
 
     def impact(self, run: Run | int, *, root: str | Path | None = None) -> RunImpact:
         """Measure what a run is without each of its descriptors, and keep it for the review.

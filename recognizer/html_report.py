@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,7 +20,7 @@ from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.report import cautions
 from recognizer.run_facts import facts
 from recognizer.samples import Sort
-from recognizer.strips import Strip
+from recognizer.strips import Strip, strip
 
 SHOWN_TEXTS = 8  # of a sample
 _SORTS: dict[Sort, tuple[str, str]] = {
@@ -29,6 +30,14 @@ _SORTS: dict[Sort, tuple[str, str]] = {
     "wrong": ("Wrong by both", "those in which a wrong class leads by most"),
 }
 _MEASURED = dict(zip(MEASURES, ("Top-1", "Top-5", "Mean per class"), strict=True))
+
+
+def write_page(found: Findings, file: Path) -> int:
+    """Write the page to a file; return how many of the sample videos have frames on it."""
+    videos = [sample.chosen.prediction.video for sample in found.samples]
+    strips = {video: strip(found.paths.get(video)) for video in videos}
+    file.write_text(page(found, strips), encoding="utf-8")
+    return sum(not made.missing for made in strips.values())
 
 
 def page(found: Findings, strips: Mapping[str, Strip]) -> str:

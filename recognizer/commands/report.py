@@ -10,7 +10,7 @@ import click
 
 from db.commandline import Database, console, json_option, notes, print_json, progress
 from db.errors import UsageError
-from recognizer.commands.options import features_option
+from recognizer.commands.options import features_option, moved_option
 
 if TYPE_CHECKING:
     from recognizer.findings import Findings
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where the page goes; a page that is there is replaced. [run-<RUN>.html]",
 )
-@click.option(
-    "--root", type=click.Path(exists=True, path_type=Path), metavar="FOLDER", help="Where its videos are now. [as then]"
-)
+@moved_option
 @click.option(
     "--samples", type=click.IntRange(min=0), default=3, show_default=True, help="Videos to show of each of four sorts."
 )
@@ -59,12 +57,9 @@ def report_run(
 
 
 def _write(found: Findings, file: Path) -> None:
-    from recognizer.html_report import page
-    from recognizer.strips import strip
+    from recognizer.html_report import write_page
 
-    videos = [sample.chosen.prediction.video for sample in found.samples]
-    strips = {video: strip(found.paths.get(video)) for video in videos}
-    file.write_text(page(found, strips), encoding="utf-8")
-    shown = sum(not made.missing for made in strips.values())
+    shown = write_page(found, file)
     size = file.stat().st_size / 1e6
-    console.print(f"{file}: {size:.1f} MB, {len(found.classes)} classes, {shown} of {len(videos)} sample videos shown")
+    classes, videos = len(found.classes), len(found.samples)
+    console.print(f"{file}: {size:.1f} MB, {classes} classes, {shown} of {videos} sample videos shown")
