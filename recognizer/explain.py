@@ -1,0 +1,227 @@
+"""Why a video was given its classes: which text added how much, and which frames it goes with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from db.errors import UsageError
+from db.records import Dataset, Descriptor
+from recognizer.effects import Effects, effects
+from recognizer.frames import UnreadableVideo
+from recognizer.predict import Candidate, Scored, score_videos
+from recognizer.settings import Settings
+from recognizer.shown_frames import ShownFrame, shown_frames, shown_view
+from recognizer.stored_encoder import StoredEncoder
+
+LABEL = "label"  # stands where a descriptor has its kind
+
+
+@dataclass(frozen=True)
+class TextEffect:
+    """What one text did for one video. docs/explain.md has the formulas.
+
+    Attributes:
+        id: `Descriptor.id`; None for the label.
+        kind: of the descriptor, or `label`.
+        position: of the descriptor within its kind, from 0; None for the label.
+        text: as it was written, without templates.
+        status: of the descriptor; None for the label.
+        used: whether the method looks at it.
+        step: which step of the class it is, from 0; None where it is none.
+        share: what it adds to the score; those of a class sum to its score.
+        above_mean: of that, what a mean class's texts of its kind do not add.
+        above_winner: the same beside the class on rank 1, negative where it costs; None in that class itself.
+        cosine: with the pooled video, -1 to 1.
+        frames: T cosines with the frames that are shown.
+        frames_above: T, those less the mean cosine of the same frame with all classes' texts of this kind.
+    """
+
+    id: int | None
+    kind: str
+    position: int | None
+    text: str
+    status: str | None
+    used: bool
+    step: int | None
+    share: float
+    above_mean: float
+    above_winner: float | None
+    cosine: float
+    frames: tuple[float, ...]
+    frames_above: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ExplainedClass(Candidate):
+    """One class for one video.
+
+    Attributes:
+        asked: whether the user named it.
+        above_mean: its score less the mean score of all classes.
+        above_winner: its score less that of the class on rank 1; None for that class itself.
+        texts: the label, then the descriptors by kind and position.
+        path: the step, from 0, that `align` gives each of the T frames; None for a class without steps.
+    """
+
+    asked: bool
+    above_mean: float
+    above_winner: float | None
+    texts: tuple[TextEffect, ...]
+    path: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What speaks for the classes of one video, or why it could not be read.
+
+    Attributes:
+        video: as it was named.
+        frames: the T frames that are shown; of several clips the first, of three crops the one in the middle.
+        classes: the best ones, then those that were asked for, each by rank.
+        unreadable: the reason.
+    """
+
+    video: str
+    frames: tuple[ShownFrame, ...]
+    classes: tuple[ExplainedClass, ...]
+    unreadable: str | None = None
+
+    def for_programs(self) -> dict[str, Any]:
+        """Return everything but the pictures."""
+        frames = [{"number": frame.number, "seconds": frame.seconds} for frame in self.frames]
+        classes = [asdict(explained) for explained in self.classes]
+        return {"video": self.video, "unreadable": self.unreadable, "frames": frames, "classes": classes}
+
+
+def explain(
+    dataset: Dataset,
+    path: Path,
+    descriptors: Sequence[Descriptor],
+    encoder: StoredEncoder,
+    *,
+    settings: Settings,
+    top: int = 5,
+    asked: Sequence[int] = (),
+) -> Explanation:
+    """Return what speaks for the classes of one video; arguments as in `explain_videos`."""
+    return explain_videos(dataset, [path], descriptors, encoder, settings=settings, top=top, asked=asked)[0]
+
+
+def explain_videos(
+    dataset: Dataset,
+    paths: Sequence[Path],
+    descriptors: Sequence[Descriptor],
+    encoder: StoredEncoder,
+    *,
+    settings: Settings,
+    top: int = 5,
+    asked: Sequence[int] = (),
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Explanation]:
+    """Return what speaks for the `top` classes of each video as `predict` ranks them; unreadable videos say why.
+
+    Args:
+        dataset: the classes to choose from.
+        paths: video files or folders of frames.
+        descriptors: of those classes, at least one of each kind for every class; without any, the labels alone.
+        encoder: opened by `settings.encoder`.
+        settings: protocol, method, frames, and what else is for all videos alike.
+        top: classes to explain.
+        asked: label indices of classes to explain besides, wherever they rank.
+        on_progress: told (videos done, videos in all).
+    """
+    scored = score_videos(dataset, paths, descriptors, encoder, settings=settings, on_progress=on_progress)
+    view = _View(scored, settings, {each.id: each for each in descriptors}, top, frozenset(asked))
+    rows = {video.id: row for row, video in enumerate(scored.features.videos)}
+    lost = dict(scored.features.unreadable)
+    return [
+        view.explanation(path, rows[id_]) if (id_ := str(path)) in rows else _lost(path, lost[id_]) for path in paths
+    ]
+
+
+def labels_of(dataset: Dataset, names: Iterable[str]) -> list[int]:
+    """Return the label indices of classes that are named by name or phrase.
+
+    Raises:
+        UsageError: the dataset has none of that name.
+    """
+    known = {word: c for c, a in enumerate(dataset.actions) for word in (a.phrase.lower(), a.name.lower())}
+    unknown = [name for name in names if name.lower() not in known]
+    if unknown:
+        its = ", ".join(action.name for action in dataset.actions)
+        raise UsageError(f"{dataset.name} has no class {', '.join(unknown)}. Its classes: {its}")
+    return [known[name.lower()] for name in names]
+
+
+def _lost(path: Path, reason: str) -> Explanation:
+    return Explanation(str(path), (), (), reason)
+
+
+@dataclass(frozen=True)
+class _View:
+    """What all explanations of one call are made of."""
+
+    scored: Scored
+    settings: Settings
+    by_id: Mapping[int, Descriptor]
+    top: int
+    asked: frozenset[int]
+
+    def explanation(self, path: Path, video: int) -> Explanation:
+        try:
+            frames = shown_frames(path, self.settings.sampling)
+        except UnreadableVideo as reason:  # its embeddings are stored, and the file went since
+            return _lost(path, str(reason))
+        found = effects(
+            self.scored.views_of(video),
+            self.scored.ensemble,
+            settings=self.settings,
+            shown=shown_view(self.settings.sampling),
+        )
+        best = self.scored.best(video, self.top)
+        others = sorted(self.asked - set(best), key=lambda label: int(self.scored.ranks[video, label]))
+        winner = self.scored.best(video, 1)[0]
+        return Explanation(str(path), frames, tuple(self._class(video, c, found, winner) for c in [*best, *others]))
+
+    def _class(self, video: int, label: int, found: Effects, winner: int) -> ExplainedClass:
+        scores = self.scored.scores[video]
+        beside = None if label == winner else found.above(winner)[label].tolist()
+        path = found.steps[:, label].tolist()
+        return ExplainedClass(
+            **asdict(self.scored.candidate(video, label)),
+            asked=label in self.asked,
+            above_mean=float(scores[label] - scores.mean()),
+            above_winner=None if label == winner else float(scores[label] - scores[winner]),
+            texts=self._texts(label, found, beside),
+            path=tuple(path) if path[0] >= 0 else None,
+        )
+
+    def _texts(self, label: int, found: Effects, beside: Sequence[float] | None) -> tuple[TextEffect, ...]:
+        ensemble = self.scored.ensemble
+        steps = ensemble.steps()[label].tolist()
+        return tuple(
+            TextEffect(
+                **self._source(label, int(ensemble.ids[label, k]), is_label=k == 0),
+                used=bool(found.used[label, k]),
+                step=steps[k] if steps[k] >= 0 else None,
+                share=float(found.share[label, k]),
+                above_mean=float(found.above_mean[label, k]),
+                above_winner=beside[k] if beside else None,
+                cosine=float(found.cosine[label, k]),
+                frames=tuple(found.frames[:, label, k].tolist()),
+                frames_above=tuple(found.frames_above[:, label, k].tolist()),
+            )
+            for k in ensemble.present[label].nonzero().flatten().tolist()
+        )
+
+    def _source(self, label: int, id_: int, *, is_label: bool) -> dict[str, Any]:
+        """Return where a text is from, as fields of `TextEffect`."""
+        if is_label:
+            dataset = self.scored.dataset
+            text = self.settings.wording().label_text(dataset, dataset.actions[label])
+            return {"id": None, "kind": LABEL, "position": None, "text": text, "status": None}
+        of = self.by_id[id_]
+        return {"id": of.id, "kind": of.kind, "position": of.position, "text": of.text, "status": of.status}

@@ -1,0 +1,297 @@
+"""An explanation as a picture: the frames, and below them each class's texts against the frames."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recognizer.explain import ExplainedClass, Explanation, TextEffect
+from recognizer.explain_words import PANELS, head_of, kind_of, plain, signed
+from recognizer.fitting import fitted
+from recognizer.shown_frames import ShownFrame
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BELOW, _ABOVE, _SHARE = "#0072B2", "#D55E00", "0.55"  # Okabe and Ito: told apart by all
+_INK, _FAINT, _RULE = "0.1", "0.4", "0.85"
+# inches
+_MARGIN, _KIND, _TEXT, _HEAT, _PANEL, _GAP = 0.25, 0.95, 3.65, 6.4, 1.15, 0.15
+_LINE, _PADDING, _HEAD = 0.135, 0.1, 0.42
+_STRIP, _TIMES, _BOTTOM = 1.2, 0.3, 0.75
+_POINTS, _LINES = 8.0, 3
+_DPI = 100
+
+
+@dataclass(frozen=True)
+class _Row:
+    effect: TextEffect
+    words: str  # broken into lines
+
+    @property
+    def height(self) -> float:
+        return _LINE * (self.words.count("\n") + 1) + _PADDING
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A class with its rows."""
+
+    explained: ExplainedClass
+    rows: tuple[_Row, ...]
+
+    @property
+    def height(self) -> float:
+        return _HEAD + sum(row.height for row in self.rows)
+
+    @property
+    def edges(self) -> list[float]:
+        """The edges of the rows, in inches from the top of the first."""
+        return list(accumulate((row.height for row in self.rows), initial=0.0))
+
+
+class _Sheet:
+    """A figure on which things are placed by inches from its upper left corner."""
+
+    def __init__(self, width: float, height: float) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.width, self.height = width, height
+        self.figure: Figure = Figure(figsize=(width, height), facecolor="white")
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Return axes without any marks."""
+        place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        made = self.figure.add_axes(place)
+        made.set_axis_off()
+        return made
+
+    def line(self, left: float, top: float, bottom: float) -> None:
+        """Draw an upright line, behind all else."""
+        from matplotlib.lines import Line2D
+
+        ys = [1 - top / self.height, 1 - bottom / self.height]
+        self.figure.add_artist(Line2D([left / self.width] * 2, ys, color="0.6", linewidth=0.8, zorder=0))
+
+    def write(self, left: float, top: float, text: str, **look: Any) -> None:
+        """Write a text; it is never read as mathematics, whatever signs are in it."""
+        look = {"fontsize": _POINTS, "color": _INK, "va": "top", **look}
+        self.figure.text(left / self.width, 1 - top / self.height, text, parse_math=False, **look)
+
+
+def draw_explanation(explanation: Explanation, path: Path, *, said: Sequence[str]) -> None:
+    """Draw one video to a file.
+
+    Args:
+        explanation: of a video that was read.
+        path: its suffix says the format: .png, .svg, .pdf.
+        said: lines above the picture: what it was made with.
+    """
+    blocks = [_Block(explained, _rows(explained)) for explained in explanation.classes]
+    panels = PANELS if len(blocks) > 1 else PANELS[:2]
+    width = 2 * _MARGIN + _KIND + _TEXT + _HEAT + len(panels) * (_PANEL + _GAP)
+    lines = [fitted(line, inches=width - 2 * _MARGIN, points=_POINTS, lines=3) for line in said]
+    top = 0.62 + sum(0.14 * (line.count("\n") + 1) for line in lines)
+    strip = _Strip.of(explanation)
+    sheet = _Sheet(width, top + strip.height + sum(block.height for block in blocks) + _BOTTOM)
+    _draw_title(sheet, explanation, lines)
+    strip.draw(sheet, top)
+    top += strip.height
+    drawn = _Drawn(sheet, _limit(blocks), [_Panel.of(name, title, blocks) for name, title in panels])
+    drawn.titles(top)
+    for block in blocks:
+        drawn.block(block, top)
+        top += block.height
+    drawn.legend(top + 0.2, with_path=any(block.explained.path for block in blocks))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # boxes; the page shows every script
+        sheet.figure.savefig(path, dpi=_DPI)
+
+
+def _rows(explained: ExplainedClass) -> tuple[_Row, ...]:
+    fit: dict[str, Any] = {"inches": _TEXT - 0.1, "points": _POINTS, "lines": _LINES}
+    return tuple(_Row(effect, fitted(effect.text, **fit)) for effect in explained.texts)
+
+
+def _limit(blocks: Sequence[_Block]) -> float:
+    """Return the value at both ends of the colours: one in fifty is beyond it, so that a few do not pale the others."""
+    values = sorted(abs(v) for block in blocks for row in block.rows for v in row.effect.frames_above)
+    return values[len(values) * 49 // 50] or 1.0
+
+
+def _draw_title(sheet: _Sheet, explanation: Explanation, lines: Sequence[str]) -> None:
+    sheet.write(_MARGIN, 0.2, Path(explanation.video).name, fontsize=13, fontweight="bold")
+    top = 0.5
+    for line in lines:
+        sheet.write(_MARGIN, top, line, color=_FAINT, linespacing=1.25)
+        top += 0.14 * (line.count("\n") + 1)
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """The pictures above: as many frames as have room, each over its column, in one row or in turn in two."""
+
+    frames: Sequence[ShownFrame]
+    every: int  # one of so many frames is drawn
+    rows: int
+    picture: tuple[float, float]  # width and height
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> _Strip:
+        frames = explanation.frames
+        every = -(-len(frames) // 20)
+        rows = 1 if len(frames) <= 6 else 2
+        shape = max(frame.picture.shape[0] / frame.picture.shape[1] for frame in frames)
+        height = min(_STRIP / rows, (_HEAT / len(frames) * every * rows - 0.04) * shape)
+        return cls(frames, every, rows, (height / shape, height))
+
+    @property
+    def height(self) -> float:
+        return self.rows * (self.picture[1] + 0.04) + _TIMES
+
+    def draw(self, sheet: _Sheet, top: float) -> None:
+        column, bottom = _HEAT / len(self.frames), top + self.height - _TIMES
+        for place, t in enumerate(range(0, len(self.frames), self.every)):
+            frame, middle = self.frames[t], _MARGIN + _KIND + _TEXT + (t + 0.5) * column
+            above = self.rows == 2 and place % 2 == 0
+            upper = bottom - (self.picture[1] + 0.04) * (2 if above else 1)
+            axes = sheet.axes(middle - self.picture[0] / 2, upper, *self.picture)
+            axes.imshow(frame.picture, aspect="auto", interpolation="lanczos")
+            if above:  # lead the eye to its column
+                sheet.line(middle, upper + self.picture[1], bottom + 0.06)
+            said = f"#{frame.number}" if frame.seconds is None else f"{frame.seconds:.1f} s"
+            sheet.write(middle, bottom + 0.09, said, fontsize=6.5, color=_FAINT, ha="center")
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Bars of one number of each text, with one scale for all classes."""
+
+    name: str  # field of a text
+    title: str
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, name: str, title: str, blocks: Sequence[_Block]) -> _Panel:
+        values = [getattr(row.effect, name) or 0.0 for block in blocks for row in block.rows]
+        low, high = min(0.0, *values), max(0.0, *values)
+        return cls(name, title, low, high if high > low else 1.0)
+
+    def said(self, value: float) -> str:
+        return plain(value) if self.name == "share" else signed(value)
+
+    def colour(self, value: float) -> str:
+        return _SHARE if self.name == "share" else _ABOVE if value > 0 else _BELOW
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What all classes of a sheet share: the scales."""
+
+    sheet: _Sheet
+    limit: float  # of the colours
+    panels: Sequence[_Panel]
+
+    def _left(self, number: int) -> float:
+        return _MARGIN + _KIND + _TEXT + _HEAT + _GAP + number * (_PANEL + _GAP)
+
+    def titles(self, bottom: float) -> None:
+        for number, panel in enumerate(self.panels):
+            right = self._left(number) + _PANEL
+            self.sheet.write(right, bottom + 0.02, panel.title, ha="right", va="bottom", fontsize=7.5, color=_FAINT)
+
+    def block(self, block: _Block, top: float) -> None:
+        self._head(block.explained, top)
+        top += _HEAD
+        edges = block.edges
+        for row, edge in zip(block.rows, edges, strict=False):
+            middle = top + edge + row.height / 2
+            effect, colour = row.effect, _INK if row.effect.used else "0.55"
+            self.sheet.write(_MARGIN, middle, kind_of(effect), color=_FAINT, va="center")
+            self.sheet.write(_MARGIN + _KIND, middle, row.words, va="center", color=colour, linespacing=1.15)
+        self._heat(block, top)
+        for number, panel in enumerate(self.panels):
+            if getattr(block.rows[0].effect, panel.name) is not None:
+                self._bars(block, panel, self.sheet.axes(self._left(number), top, _PANEL, edges[-1]))
+
+    def _head(self, explained: ExplainedClass, top: float) -> None:
+        name, rest = head_of(explained)
+        self.sheet.write(_MARGIN, top + 0.19, name, fontsize=10, fontweight="bold")
+        self.sheet.write(self.sheet.width - _MARGIN, top + 0.21, rest, color=_FAINT, ha="right")
+        rule = self.sheet.axes(_MARGIN, top + 0.12, self.sheet.width - 2 * _MARGIN, 0.02)
+        rule.axhline(0.5, color=_RULE, linewidth=0.8)
+
+    def _heat(self, block: _Block, top: float) -> None:
+        import numpy as np
+
+        edges = block.edges
+        axes = self.sheet.axes(_MARGIN + _KIND + _TEXT, top, _HEAT, edges[-1])
+        values = np.array([row.effect.frames_above for row in block.rows])  # [K, T]
+        columns = np.arange(values.shape[1] + 1)
+        axes.pcolormesh(columns, edges, values, cmap=_colours(), vmin=-self.limit, vmax=self.limit,
+                        edgecolors="white", linewidth=0.5)  # fmt: skip
+        axes.set_ylim(edges[-1], 0)
+        if block.explained.path:
+            _draw_path(axes, block, block.explained.path)
+
+    def _bars(self, block: _Block, panel: _Panel, axes: Axes) -> None:
+        scale = 0.6 * _PANEL / (panel.high - panel.low)  # beside the bars there is room for the numbers
+        zero = -panel.low * scale
+        for row, edge in zip(block.rows, block.edges, strict=False):
+            value, middle = getattr(row.effect, panel.name), edge + row.height / 2
+            axes.barh(middle, value * scale, left=zero, height=0.13, color=panel.colour(value))
+            axes.text(_PANEL, middle, panel.said(value), ha="right", va="center", fontsize=7.5, color=_INK)
+        axes.axvline(zero, color="0.6", linewidth=0.8)
+        axes.set_xlim(0, _PANEL)
+        axes.set_ylim(block.edges[-1], 0)
+
+    def legend(self, top: float, *, with_path: bool) -> None:
+        import numpy as np
+
+        left, wide = _MARGIN + _KIND + _TEXT, 2.2
+        axes = self.sheet.axes(left, top, wide, 0.12)
+        axes.imshow(np.linspace(-1, 1, 256)[None], cmap=_colours(), aspect="auto")
+        ends = f"{signed(-self.limit)} or less", f"{signed(self.limit)} or more"
+        for part, said, align in ((0.0, ends[0], "left"), (0.5, "0", "center"), (1.0, ends[1], "right")):
+            self.sheet.write(left + part * wide, top + 0.16, said, fontsize=7, color=_FAINT, ha=align)
+        what = "cosine of frame and text, above the mean cosine of that\nframe with all classes' texts of the same kind"
+        self.sheet.write(left + wide + 0.2, top - 0.05, what, fontsize=7.5, color=_FAINT)
+        if with_path:
+            sample = self.sheet.axes(_MARGIN, top, 0.35, 0.12)
+            sample.set_ylim(0, 1)
+            sample.plot([0, 1], [0.5, 0.5], **_path_look())
+            said = "the step of each frame, in the best order-keeping\nassignment (what method align scores)"
+            self.sheet.write(_MARGIN + 0.45, top - 0.05, said, fontsize=7.5, color=_FAINT)
+
+
+def _draw_path(axes: Axes, block: _Block, path: Sequence[int]) -> None:
+    """Draw through the middle of the rows of each frame's step; several rows are wordings of one step."""
+    rows = list(zip(block.rows, block.edges, strict=False))
+    middles: dict[int, list[float]] = {}
+    for row, edge in rows:
+        if row.effect.step is not None:
+            middles.setdefault(row.effect.step, []).append(edge + row.height / 2)
+    ys = [sum(middles[step]) / len(middles[step]) for step in path for _ in range(2)]
+    xs = [x for t in range(len(path)) for x in (t + 0.12, t + 0.88)]
+    axes.plot(xs, ys, **_path_look())
+
+
+def _path_look() -> dict[str, Any]:
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=4.0, foreground="white")]
+    return {"color": "black", "linewidth": 1.6, "solid_joinstyle": "round", "path_effects": halo}
+
+
+def _colours() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("below_above", [_BELOW, "#f4f4f4", _ABOVE])
