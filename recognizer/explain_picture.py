@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recognizer.explain import ExplainedClass, Explanation, TextEffect
-from recognizer.explain_words import PANELS, head_of, kind_of, plain, signed
+from recognizer.explain_words import PANELS, colour_limit, head_of, kind_of, plain, signed
 from recognizer.fitting import fitted
 from recognizer.shown_frames import ShownFrame
 
@@ -104,7 +104,7 @@ def draw_explanation(explanation: Explanation, path: Path, *, said: Sequence[str
     _draw_title(sheet, explanation, lines)
     strip.draw(sheet, top)
     top += strip.height
-    drawn = _Drawn(sheet, _limit(blocks), [_Panel.of(name, title, blocks) for name, title in panels])
+    drawn = _Drawn(sheet, colour_limit([explanation]), [_Panel.of(name, title, blocks) for name, title in panels])
     drawn.titles(top)
     for block in blocks:
         drawn.block(block, top)
@@ -118,12 +118,6 @@ def draw_explanation(explanation: Explanation, path: Path, *, said: Sequence[str
 def _rows(explained: ExplainedClass) -> tuple[_Row, ...]:
     fit: dict[str, Any] = {"inches": _TEXT - 0.1, "points": _POINTS, "lines": _LINES}
     return tuple(_Row(effect, fitted(effect.text, **fit)) for effect in explained.texts)
-
-
-def _limit(blocks: Sequence[_Block]) -> float:
-    """Return the value at both ends of the colours: one in fifty is beyond it, so that a few do not pale the others."""
-    values = sorted(abs(v) for block in blocks for row in block.rows for v in row.effect.frames_above)
-    return values[len(values) * 49 // 50] or 1.0
 
 
 def _draw_title(sheet: _Sheet, explanation: Explanation, lines: Sequence[str]) -> None:

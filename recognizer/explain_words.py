@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recognizer.explain import LABEL, ExplainedClass, TextEffect
+from recognizer.explain import LABEL, ExplainedClass, Explanation, TextEffect
 
 PANELS = (
     ("share", "share of\nthe score"),
@@ -25,6 +25,19 @@ def signed(value: float) -> str:
     return f"{number:+.3f}".replace("-", MINUS) if (number := round(value, 3)) else "0.000"
 
 
+def short(value: float) -> str:
+    """Return a number with its sign, two digits after the point and none before it that is 0."""
+    said = f"{number:+.2f}".replace("-", MINUS) if (number := round(value, 2)) else "0"
+    return said.replace("0.", ".", 1)
+
+
+def colour_limit(explanations: Sequence[Explanation]) -> float:
+    """Return the value at both ends of the colours: one in fifty is beyond it, so that a few do not pale the others."""
+    texts = [text for explanation in explanations for explained in explanation.classes for text in explained.texts]
+    values = sorted(abs(value) for text in texts for value in text.frames_above)
+    return (values[len(values) * 49 // 50] if values else 0.0) or 1.0
+
+
 def kind_of(effect: TextEffect) -> str:
     """Return what a text is: the label, a step by its number, or its kind."""
     return effect.kind if effect.kind == LABEL or effect.step is None else f"step {effect.step + 1}"
@@ -40,6 +53,31 @@ def head_of(explained: ExplainedClass) -> tuple[str, str]:
         f"rank by label only {explained.label_only_rank}",
     ]
     return name, " · ".join(said)
+
+
+def why_not(explanation: Explanation) -> list[str]:
+    """Return, for each class that was asked for and is not on rank 1, what each kind of its texts gains or costs it."""
+    asked = [explained for explained in explanation.classes if explained.asked and explained.above_winner is not None]
+    return [_why_not(explained, explanation.classes[0].phrase) for explained in asked]
+
+
+def _why_not(explained: ExplainedClass, winner: str) -> str:
+    kinds = dict.fromkeys(text.kind for text in explained.texts)
+    by_kind = [[text for text in explained.texts if text.kind == kind] for kind in kinds]
+    gap = plain(-(explained.above_winner or 0.0))
+    return f"why not {explained.phrase}: {gap} behind {winner}: {', '.join(map(_of_kind, by_kind))}"
+
+
+def _of_kind(texts: Sequence[TextEffect]) -> str:
+    """Return what texts of one kind do together; where they cost, and are several, also the one that costs most.
+
+    Single steps are not told of where their sum is a gain: method `align` gives all to the step with most frames.
+    """
+    total = sum(text.above_winner or 0.0 for text in texts)
+    worst = min(texts, key=lambda text: text.above_winner or 0.0)
+    quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{worst.text}\N{RIGHT DOUBLE QUOTATION MARK}"
+    most = f" (most by {quoted} {signed(worst.above_winner or 0.0)})" if len(texts) > 1 and total < 0 else ""
+    return f"{texts[0].kind} {signed(total)}{most}"
 
 
 def view_said(settings: Mapping[str, Any]) -> list[str]:
