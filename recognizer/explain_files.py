@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from db.errors import UsageError
-from recognizer.explain import Explanation
 from recognizer.explain_page import explanation_page
 from recognizer.explain_picture import draw_explanation
+from recognizer.explanation import Explanation
 from recognizer.layouts import VIDEO_SUFFIXES
 from recognizer.sweep_report import PICTURES
 

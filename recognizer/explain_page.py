@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recognizer.explain import Explanation
-from recognizer.explain_words import colour_limit, kind_of, plain, short, signed, why_not
+from recognizer.explain_words import colour_limit, kind_of, plain, short, shortened, signed, why_not
+from recognizer.explanation import Explanation
 from recognizer.pictures import data_uri
 
 _STRONGEST = 0.75  # opacity of a cell's colour; the number in it stays legible on light and on dark
@@ -36,7 +36,14 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = {"plain": plain, "signed": signed, "short": short, "kind": kind_of, "why_not": why_not}
+    words = {
+        "plain": plain,
+        "signed": signed,
+        "short": short,
+        "shortened": shortened,
+        "kind": kind_of,
+        "why_not": why_not,
+    }
     made.filters.update(words, opacity=_opacity, picture=data_uri)
     return made
 

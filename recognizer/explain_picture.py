@@ -9,23 +9,23 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recognizer.explain import ExplainedClass, Explanation, TextEffect
 from recognizer.explain_words import PANELS, colour_limit, head_of, kind_of, plain, signed
-from recognizer.fitting import fitted
+from recognizer.explanation import ExplainedClass, Explanation, TextEffect
+from recognizer.fitting import BOLD, fitted
+from recognizer.sheet import FAINT, INK, POINTS, Sheet
 from recognizer.shown_frames import ShownFrame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _BELOW, _ABOVE, _SHARE = "#0072B2", "#D55E00", "0.55"  # Okabe and Ito: told apart by all
-_INK, _FAINT, _RULE = "0.1", "0.4", "0.85"
+_RULE = "0.85"
 # inches
 _MARGIN, _KIND, _TEXT, _HEAT, _PANEL, _GAP = 0.25, 0.95, 3.65, 6.4, 1.15, 0.15
 _LINE, _PADDING, _HEAD = 0.135, 0.1, 0.42
 _STRIP, _TIMES, _BOTTOM = 1.2, 0.3, 0.75
-_POINTS, _LINES = 8.0, 3
-_DPI = 100
+_LINES = 3  # of a text
+_DPI, _PIXELS = 100, 60_000  # the most that is drawn in one direction
 
 
 @dataclass(frozen=True)
@@ -55,37 +55,6 @@ class _Block:
         return list(accumulate((row.height for row in self.rows), initial=0.0))
 
 
-class _Sheet:
-    """A figure on which things are placed by inches from its upper left corner."""
-
-    def __init__(self, width: float, height: float) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        self.width, self.height = width, height
-        self.figure: Figure = Figure(figsize=(width, height), facecolor="white")
-        FigureCanvasAgg(self.figure)
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Return axes without any marks."""
-        place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
-        made = self.figure.add_axes(place)
-        made.set_axis_off()
-        return made
-
-    def line(self, left: float, top: float, bottom: float) -> None:
-        """Draw an upright line, behind all else."""
-        from matplotlib.lines import Line2D
-
-        ys = [1 - top / self.height, 1 - bottom / self.height]
-        self.figure.add_artist(Line2D([left / self.width] * 2, ys, color="0.6", linewidth=0.8, zorder=0))
-
-    def write(self, left: float, top: float, text: str, **look: Any) -> None:
-        """Write a text; it is never read as mathematics, whatever signs are in it."""
-        look = {"fontsize": _POINTS, "color": _INK, "va": "top", **look}
-        self.figure.text(left / self.width, 1 - top / self.height, text, parse_math=False, **look)
-
-
 def draw_explanation(explanation: Explanation, path: Path, *, said: Sequence[str]) -> None:
     """Draw one video to a file.
 
@@ -94,13 +63,20 @@ def draw_explanation(explanation: Explanation, path: Path, *, said: Sequence[str
         path: its suffix says the format: .png, .svg, .pdf.
         said: lines above the picture: what it was made with.
     """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # boxes; the page shows every script
+        sheet = _drawn(explanation, said)
+        sheet.figure.savefig(path, dpi=min(_DPI, _PIXELS / sheet.height))
+
+
+def _drawn(explanation: Explanation, said: Sequence[str]) -> Sheet:
     blocks = [_Block(explained, _rows(explained)) for explained in explanation.classes]
     panels = PANELS if len(blocks) > 1 else PANELS[:2]
     width = 2 * _MARGIN + _KIND + _TEXT + _HEAT + len(panels) * (_PANEL + _GAP)
-    lines = [fitted(line, inches=width - 2 * _MARGIN, points=_POINTS, lines=3) for line in said]
+    lines = [fitted(line, inches=width - 2 * _MARGIN, points=POINTS, lines=3) for line in said]
     top = 0.62 + sum(0.14 * (line.count("\n") + 1) for line in lines)
     strip = _Strip.of(explanation)
-    sheet = _Sheet(width, top + strip.height + sum(block.height for block in blocks) + _BOTTOM)
+    sheet = Sheet(width, top + strip.height + sum(block.height for block in blocks) + _BOTTOM)
     _draw_title(sheet, explanation, lines)
     strip.draw(sheet, top)
     top += strip.height
@@ -110,21 +86,20 @@ def draw_explanation(explanation: Explanation, path: Path, *, said: Sequence[str
         drawn.block(block, top)
         top += block.height
     drawn.legend(top + 0.2, with_path=any(block.explained.path for block in blocks))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # boxes; the page shows every script
-        sheet.figure.savefig(path, dpi=_DPI)
+    return sheet
 
 
 def _rows(explained: ExplainedClass) -> tuple[_Row, ...]:
-    fit: dict[str, Any] = {"inches": _TEXT - 0.1, "points": _POINTS, "lines": _LINES}
+    fit: dict[str, Any] = {"inches": _TEXT - 0.1, "points": POINTS, "lines": _LINES}
     return tuple(_Row(effect, fitted(effect.text, **fit)) for effect in explained.texts)
 
 
-def _draw_title(sheet: _Sheet, explanation: Explanation, lines: Sequence[str]) -> None:
-    sheet.write(_MARGIN, 0.2, Path(explanation.video).name, fontsize=13, fontweight="bold")
+def _draw_title(sheet: Sheet, explanation: Explanation, lines: Sequence[str]) -> None:
+    name = fitted(Path(explanation.video).name, inches=sheet.width - 2 * _MARGIN, points=13 * BOLD, lines=1)
+    sheet.write(_MARGIN, 0.2, name, fontsize=13, fontweight="bold")
     top = 0.5
     for line in lines:
-        sheet.write(_MARGIN, top, line, color=_FAINT, linespacing=1.25)
+        sheet.write(_MARGIN, top, line, color=FAINT, linespacing=1.25)
         top += 0.14 * (line.count("\n") + 1)
 
 
@@ -150,7 +125,7 @@ class _Strip:
     def height(self) -> float:
         return self.rows * (self.picture[1] + 0.04) + _TIMES
 
-    def draw(self, sheet: _Sheet, top: float) -> None:
+    def draw(self, sheet: Sheet, top: float) -> None:
         column, bottom = _HEAT / len(self.frames), top + self.height - _TIMES
         for place, t in enumerate(range(0, len(self.frames), self.every)):
             frame, middle = self.frames[t], _MARGIN + _KIND + _TEXT + (t + 0.5) * column
@@ -161,7 +136,7 @@ class _Strip:
             if above:  # lead the eye to its column
                 sheet.line(middle, upper + self.picture[1], bottom + 0.06)
             said = f"#{frame.number}" if frame.seconds is None else f"{frame.seconds:.1f} s"
-            sheet.write(middle, bottom + 0.09, said, fontsize=6.5, color=_FAINT, ha="center")
+            sheet.write(middle, bottom + 0.09, said, fontsize=6.5, color=FAINT, ha="center")
 
 
 @dataclass(frozen=True)
@@ -190,7 +165,7 @@ class _Panel:
 class _Drawn:
     """What all classes of a sheet share: the scales."""
 
-    sheet: _Sheet
+    sheet: Sheet
     limit: float  # of the colours
     panels: Sequence[_Panel]
 
@@ -200,7 +175,7 @@ class _Drawn:
     def titles(self, bottom: float) -> None:
         for number, panel in enumerate(self.panels):
             right = self._left(number) + _PANEL
-            self.sheet.write(right, bottom + 0.02, panel.title, ha="right", va="bottom", fontsize=7.5, color=_FAINT)
+            self.sheet.write(right, bottom + 0.02, panel.title, ha="right", va="bottom", fontsize=7.5, color=FAINT)
 
     def block(self, block: _Block, top: float) -> None:
         self._head(block.explained, top)
@@ -208,8 +183,9 @@ class _Drawn:
         edges = block.edges
         for row, edge in zip(block.rows, edges, strict=False):
             middle = top + edge + row.height / 2
-            effect, colour = row.effect, _INK if row.effect.used else "0.55"
-            self.sheet.write(_MARGIN, middle, kind_of(effect), color=_FAINT, va="center")
+            effect, colour = row.effect, INK if row.effect.used else "0.55"
+            kind = fitted(kind_of(effect), inches=_KIND - 0.05, points=POINTS, lines=1)
+            self.sheet.write(_MARGIN, middle, kind, color=FAINT, va="center")
             self.sheet.write(_MARGIN + _KIND, middle, row.words, va="center", color=colour, linespacing=1.15)
         self._heat(block, top)
         for number, panel in enumerate(self.panels):
@@ -218,8 +194,9 @@ class _Drawn:
 
     def _head(self, explained: ExplainedClass, top: float) -> None:
         name, rest = head_of(explained)
+        name = fitted(name, inches=0.58 * self.sheet.width, points=10 * BOLD, lines=1)
         self.sheet.write(_MARGIN, top + 0.19, name, fontsize=10, fontweight="bold")
-        self.sheet.write(self.sheet.width - _MARGIN, top + 0.21, rest, color=_FAINT, ha="right")
+        self.sheet.write(self.sheet.width - _MARGIN, top + 0.21, rest, color=FAINT, ha="right")
         rule = self.sheet.axes(_MARGIN, top + 0.12, self.sheet.width - 2 * _MARGIN, 0.02)
         rule.axhline(0.5, color=_RULE, linewidth=0.8)
 
@@ -242,7 +219,7 @@ class _Drawn:
         for row, edge in zip(block.rows, block.edges, strict=False):
             value, middle = getattr(row.effect, panel.name), edge + row.height / 2
             axes.barh(middle, value * scale, left=zero, height=0.13, color=panel.colour(value))
-            axes.text(_PANEL, middle, panel.said(value), ha="right", va="center", fontsize=7.5, color=_INK)
+            axes.text(_PANEL, middle, panel.said(value), ha="right", va="center", fontsize=7.5, color=INK)
         axes.axvline(zero, color="0.6", linewidth=0.8)
         axes.set_xlim(0, _PANEL)
         axes.set_ylim(block.edges[-1], 0)
@@ -255,15 +232,15 @@ class _Drawn:
         axes.imshow(np.linspace(-1, 1, 256)[None], cmap=_colours(), aspect="auto")
         ends = f"{signed(-self.limit)} or less", f"{signed(self.limit)} or more"
         for part, said, align in ((0.0, ends[0], "left"), (0.5, "0", "center"), (1.0, ends[1], "right")):
-            self.sheet.write(left + part * wide, top + 0.16, said, fontsize=7, color=_FAINT, ha=align)
+            self.sheet.write(left + part * wide, top + 0.16, said, fontsize=7, color=FAINT, ha=align)
         what = "cosine of frame and text, above the mean cosine of that\nframe with all classes' texts of the same kind"
-        self.sheet.write(left + wide + 0.2, top - 0.05, what, fontsize=7.5, color=_FAINT)
+        self.sheet.write(left + wide + 0.2, top - 0.05, what, fontsize=7.5, color=FAINT)
         if with_path:
             sample = self.sheet.axes(_MARGIN, top, 0.35, 0.12)
             sample.set_ylim(0, 1)
             sample.plot([0, 1], [0.5, 0.5], **_path_look())
             said = "the step of each frame, in the best order-keeping\nassignment (what method align scores)"
-            self.sheet.write(_MARGIN + 0.45, top - 0.05, said, fontsize=7.5, color=_FAINT)
+            self.sheet.write(_MARGIN + 0.45, top - 0.05, said, fontsize=7.5, color=FAINT)
 
 
 def _draw_path(axes: Axes, block: _Block, path: Sequence[int]) -> None:

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
-from recognizer.explain import ExplainedClass, Explanation, TextEffect
-from recognizer.explain_words import kind_of, plain, signed, why_not
+from recognizer.explain_words import kind_of, plain, shortened, signed, why_not
+from recognizer.explanation import ExplainedClass, Explanation, TextEffect
 
 _COLUMNS = (
     "",
@@ -19,6 +19,7 @@ _COLUMNS = (
     ">above rank 1",
     ">rank by label only",
 )
+_LONGEST = 140  # characters of a text; --json and pages have the whole
 
 
 def explanation_report(explanations: Sequence[Explanation], *, said: Sequence[str]) -> RenderableType:
@@ -43,7 +44,7 @@ def _rows(explained: ExplainedClass) -> Iterator[tuple[object, ...]]:
     yield (explained.rank, name, *_numbers(explained.score, explained), explained.label_only_rank)
     for text in explained.texts:
         numbers = _numbers(text.share, text) if text.used else ("not used",)
-        yield (f"  {kind_of(text)}", f"  {text.text}", *numbers)
+        yield (f"  {kind_of(text)}", f"  {shortened(text.text, _LONGEST)}", *numbers)
 
 
 def _numbers(value: float, of: ExplainedClass | TextEffect) -> tuple[str, ...]:

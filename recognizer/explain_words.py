@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recognizer.explain import LABEL, ExplainedClass, Explanation, TextEffect
+from recognizer.explanation import LABEL, ExplainedClass, Explanation, TextEffect
 
 PANELS = (
     ("share", "share of\nthe score"),
@@ -13,6 +13,7 @@ PANELS = (
     ("above_winner", "above the\nclass on rank 1"),
 )  # numbers of a text: field, title
 MINUS = "\N{MINUS SIGN}"
+_QUOTED = 80  # characters
 
 
 def plain(value: float) -> str:
@@ -29,6 +30,11 @@ def short(value: float) -> str:
     """Return a number with its sign, two digits after the point and none before it that is 0."""
     said = f"{number:+.2f}".replace("-", MINUS) if (number := round(value, 2)) else "0"
     return said.replace("0.", ".", 1)
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return a text of at most `limit` characters; one that is cut ends in `…`."""
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
 
 
 def colour_limit(explanations: Sequence[Explanation]) -> float:
@@ -75,7 +81,7 @@ def _of_kind(texts: Sequence[TextEffect]) -> str:
     """
     total = sum(text.above_winner or 0.0 for text in texts)
     worst = min(texts, key=lambda text: text.above_winner or 0.0)
-    quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{worst.text}\N{RIGHT DOUBLE QUOTATION MARK}"
+    quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{shortened(worst.text, _QUOTED)}\N{RIGHT DOUBLE QUOTATION MARK}"
     most = f" (most by {quoted} {signed(worst.above_winner or 0.0)})" if len(texts) > 1 and total < 0 else ""
     return f"{texts[0].kind} {signed(total)}{most}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+BOLD = 1.16  # times as wide as regular text of the same size
 _POINTS_PER_INCH = 72
 
 

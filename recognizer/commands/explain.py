@@ -99,7 +99,7 @@ def explain_classes(
     if all(explanation.unreadable for explanation in found):
         raise UserError("None of the videos can be read")
     if output:
-        for path in write_explanations(found, output, title=f"What speaks for which of {actions.name}", said=said):
+        for path in write_explanations(found, output, title=f"What the texts of {actions.name} did", said=said):
             notes.print(f"Written: {path}")
     elif not as_json:
         notes.print("As a picture: --output FILE.png; as a page of all videos: --output FILE.html")
