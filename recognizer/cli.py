@@ -30,7 +30,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize check --dataset ucf101 --root UCF101/    is every video there, and can it be read
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
-    recognize explain my.mp4 --dataset hmdb51 --output my.png    which text and which frame did what
+    recognize explain my.mp4 --dataset hmdb51          which text did what, on which frame
     recognize sweep --dataset hmdb51 --grid tear       many choices at once, best first
     recognize compare 3 7                              is one better, and where
     recognize embed --dataset ucf101 --root UCF101/    decode and encode its videos, once for all commands

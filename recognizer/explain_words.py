@@ -51,7 +51,7 @@ def kind_of(effect: TextEffect) -> str:
 
 def head_of(explained: ExplainedClass) -> tuple[str, str]:
     """Return the heading of a class, and what is said beside it."""
-    name = f"{explained.rank}  {explained.phrase}" + (" (asked for)" if explained.asked else "")
+    name = f"{explained.rank}. {explained.phrase}" + (" (asked for)" if explained.asked else "")
     said = [
         f"score {plain(explained.score)}",
         f"{signed(explained.above_mean)} to the mean class",

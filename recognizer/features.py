@@ -48,7 +48,7 @@ class Features:
 
     def over_views(self, scores: Tensor) -> Tensor:
         """Return scores [V, C] of scores [V * W, C]: the mean over each video's views."""
-        return scores.reshape(len(self.videos), self.views, -1).mean(dim=1)
+        return scores.unflatten(0, (len(self.videos), self.views)).mean(dim=1)
 
 
 def spread(videos: Sequence[Video], limit: int | None) -> list[Video]:

@@ -237,6 +237,7 @@ def test_predict_takes_a_folder_of_videos(recognize: Run, balls: Path, tmp_path:
     assert [Path(ranking["video"]).name for ranking in json.loads(result.stdout)["rankings"]] == ["b.mp4", "a.AVI", "a"]
     nothing = recognize("predict", balls, "--labels", labels, "-e", "fake")
     assert nothing.exit_code == 1
+    assert nothing.stderr.endswith("Error: None of the videos can be read\n")
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "holds neither videos nor" in recognize("predict", empty, "--labels", labels, "-e", "fake").stderr
