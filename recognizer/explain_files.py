@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.errors import UsageError
@@ -38,8 +38,8 @@ def check_output(output: Path, videos: int) -> None:
 
 def write_explanations(
     explanations: Sequence[Explanation], output: Path, *, title: str, said: Sequence[str]
-) -> list[Path]:
-    """Write a page of all videos, or a picture of each that could be read; return what was written.
+) -> Iterator[Path]:
+    """Write a page of all videos, or a picture of each that could be read; yield what is written.
 
     Args:
         explanations: of the videos.
@@ -51,14 +51,15 @@ def write_explanations(
     read = [explanation for explanation in explanations if not explanation.unreadable]
     if not _is_folder(output) and output.suffix.lower() in PAGES:
         output.write_text(explanation_page(explanations, title=title, said=said), encoding="utf-8")
-        return [output]
+        yield output
+        return
     places = [output]
     if _is_folder(output):
         output.mkdir(parents=True, exist_ok=True)
         places = [output / f"{name}.png" for name in _names([Path(explanation.video) for explanation in read])]
-    for explanation, place in zip(read, places, strict=False):
+    for explanation, place in zip(read, places, strict=True):
         draw_explanation(explanation, place, said=said)
-    return places[: len(read)]
+        yield place
 
 
 def _is_folder(output: Path) -> bool:

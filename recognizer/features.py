@@ -48,7 +48,8 @@ class Features:
 
     def over_views(self, scores: Tensor) -> Tensor:
         """Return scores [V, C] of scores [V * W, C]: the mean over each video's views."""
-        return scores.unflatten(0, (len(self.videos), self.views)).mean(dim=1)
+        of_videos: Tensor = scores.unflatten(0, (len(self.videos), self.views)).mean(dim=1)
+        return of_videos
 
 
 def spread(videos: Sequence[Video], limit: int | None) -> list[Video]:
