@@ -184,6 +184,21 @@ def test_several_views_are_averaged_and_the_first_in_the_middle_is_shown(recogni
     assert said in " ".join(recognize("explain", *views, "-e", "fake").stdout.split())
 
 
+def test_the_frames_of_several_views_are_those_that_are_numbered(recognize: Run, lights: Path, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.mkdir()
+    stripes = np.repeat([COLOURS[f"{colour}_ball"] for colour in ("red", "green", "blue")], 20, axis=0)
+    Image.fromarray(np.tile(stripes.astype(np.uint8), (20, 1, 1))).save(flag / "0.png")
+    for video, views, colours in (
+        (lights, ("--clips", 2), [LIGHTS[number] for number in frame_indices(16, 8)[::2]]),
+        (flag, ("--crops", 3), ["green"] * 4),  # the crop in the middle
+    ):
+        (found,) = explained(recognize, video, "-d", "turns", "--frames", 4, *views)
+        texts = {text["text"]: text for each in found["classes"] for text in each["texts"]}
+        for colour in ("red", "green", "blue"):
+            assert [value > 0.9 for value in texts[f"a {colour} one"]["frames"]] == [c == colour for c in colours]
+
+
 def test_a_class_that_was_asked_for_is_explained_wherever_it_ranks(recognize: Run, described: Path) -> None:
     asked = (described / "red_ball" / "a", "-d", "balls", "-e", "fake", "--top", 1, "--method", "ensemble")
     names = [
