@@ -9,6 +9,7 @@ from recognizer.commands.check import check_videos
 from recognizer.commands.compare import compare_runs
 from recognizer.commands.embed import embed
 from recognizer.commands.evaluate import evaluate_videos
+from recognizer.commands.explain import explain_classes
 from recognizer.commands.features import features
 from recognizer.commands.impact import measure_impact
 from recognizer.commands.localize import localize_actions
@@ -31,6 +32,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize check --dataset ucf101 --root UCF101/    is every video there, and can it be read
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
+    recognize explain my.mp4 --dataset hmdb51          which text did what, on which frame
     recognize sweep --dataset hmdb51 --grid tear       many choices at once, best first
     recognize compare 3 7                              is one better, and where
     recognize impact 3                                 what is each descriptor worth
@@ -50,6 +52,7 @@ _COMMANDS = (
     embed,
     evaluate_videos,
     predict_videos,
+    explain_classes,
     localize_actions,
     sweep_choices,
     compare_runs,

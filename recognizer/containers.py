@@ -96,6 +96,22 @@ def decoded_frames(container: Any) -> Iterator[Any]:
             yield from packet.decode()
 
 
+def frame_times(path: Path) -> tuple[float, ...]:
+    """Return when each frame of a file is shown, in seconds after its first; empty where the file does not say.
+
+    Raises:
+        UnreadableVideo: it cannot be opened, or has no video stream.
+    """
+    with open_container(path) as container:
+        if not container.streams.video:
+            raise UnreadableVideo("no video stream")
+        unit = container.streams.video[0].time_base
+        stamps = [packet.pts for packet in _packets(container) if packet.size and not packet.is_discard]
+    if None in stamps or len(set(stamps)) < len(stamps):
+        return ()
+    return tuple(float((stamp - min(stamps)) * unit) for stamp in sorted(stamps))
+
+
 @dataclass(frozen=True)
 class Decoded:
     """What came of decoding a whole file."""

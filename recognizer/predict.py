@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db.errors import UserError
 from db.records import Dataset, Descriptor
+from recognizer.choice import descriptors_digest
 from recognizer.datasets import Video
-from recognizer.ensemble import build_ensemble
-from recognizer.features import Progress, embed_videos
+from recognizer.ensemble import Ensemble, build_ensemble
+from recognizer.features import Features, Progress, embed_videos
 from recognizer.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from recognizer.scoring import log_probabilities, scores
 from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
 from recognizer.videos import Videos
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,74 @@ def _clips_in(folder: Path) -> list[Path]:
     return found
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Videos scored against classes: what their rankings are made of.
+
+    Attributes:
+        dataset: the C classes.
+        features: of the V videos, W views each.
+        ensemble: the texts of the classes.
+        seen: the V * W views.
+        scores: [V, C], in the units of cosines; the mean over the views.
+        probabilities: [V, C].
+        ranks: int64 [V, C], from 1.
+        label_only_ranks: the same by the labels alone.
+    """
+
+    dataset: Dataset
+    features: Features
+    ensemble: Ensemble
+    seen: Videos
+    scores: Tensor
+    probabilities: Tensor
+    ranks: Tensor
+    label_only_ranks: Tensor
+
+    def candidate(self, video: int, label: int) -> Candidate:
+        """Return how a class did for a video; both by their index."""
+        action, place = self.dataset.actions[label], (video, label)
+        score, probability = float(self.scores[place]), float(self.probabilities[place])
+        ranks = int(self.ranks[place]), int(self.label_only_ranks[place])
+        return Candidate(ranks[0], action.name, action.phrase, score, probability, ranks[1])
+
+    def views_of(self, video: int) -> Videos:
+        """Return the W views of a video."""
+        of = slice(video * self.features.views, (video + 1) * self.features.views)
+        return Videos(self.seen.frames[of], self.seen.pooled[of], self.seen.pooling)
+
+    def best(self, video: int, count: int) -> list[int]:
+        """Return the `count` best classes of a video, best first."""
+        order: list[int] = self.ranks[video].argsort()[:count].tolist()
+        return order
+
+
+def score_videos(
+    dataset: Dataset,
+    paths: Sequence[Path],
+    descriptors: Sequence[Descriptor],
+    encoder: StoredEncoder,
+    *,
+    settings: Settings,
+    on_progress: Progress = lambda done, total: None,
+) -> Scored:
+    """Score those of the videos that can be read; arguments as in `predict`."""
+    videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
+    features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=on_progress)
+    ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
+    seen, chosen = Videos.of(features.frames, pooling=settings.pooling), {"temperature": settings.temperature}
+    scored = features.over_views(scores(seen, ensemble, method=settings.method, **chosen))
+    by_label = features.over_views(scores(seen, ensemble.label_only(), method="label"))
+    probable = log_probabilities(scored, **chosen).exp()
+    return Scored(dataset, features, ensemble, seen, scored, probable, _ranks(scored), _ranks(by_label))
+
+
+def _ranks(scores: Tensor) -> Tensor:
+    """Return the rank of each class, from 1; of equal ones the first in label order is before."""
+    ranks: Tensor = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1) + 1
+    return ranks
+
+
 def predict(
     dataset: Dataset,
     paths: Sequence[Path],
@@ -80,28 +152,21 @@ def predict(
         top: classes to return.
         on_progress: told (videos done, videos in all).
     """
-    protocol = settings.wording()
-    videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
-    features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=on_progress)
-    ensemble = build_ensemble(dataset, descriptors, encoder, protocol)
-    seen, chosen = Videos.of(features.frames, pooling=settings.pooling), {"temperature": settings.temperature}
-    scored = features.over_views(scores(seen, ensemble, method=settings.method, **chosen))  # [V, C]
-    by_label = features.over_views(scores(seen, ensemble.label_only(), method="label"))
-    order = by_label.argsort(dim=1, descending=True).argsort(dim=1) + 1
-    values, classes = scored.topk(min(top, scored.shape[1]), dim=1)
-    probable = log_probabilities(scored, **chosen).exp().gather(1, classes)
-    rows = zip(features.videos, classes.tolist(), values.tolist(), probable.tolist(), order.tolist(), strict=True)
-    read = {video.id: _ranking(dataset, video.id, *row) for video, *row in rows}
-    lost = {video: Ranking(video, (), reason) for video, reason in features.unreadable}
+    scored = score_videos(dataset, paths, descriptors, encoder, settings=settings, on_progress=on_progress)
+    lost = {video: Ranking(video, (), reason) for video, reason in scored.features.unreadable}
+    read = {
+        video.id: Ranking(video.id, tuple(scored.candidate(row, label) for label in scored.best(row, top)))
+        for row, video in enumerate(scored.features.videos)
+    }
     return [(read | lost)[str(path)] for path in paths]
 
 
-def _ranking(dataset: Dataset, video: str, classes: Any, scores: Any, probable: Any, label_only: Any) -> Ranking:
-    best = enumerate(zip(classes, scores, probable, strict=True), start=1)
-    return Ranking(
-        video,
-        tuple(
-            Candidate(rank, dataset.actions[c].name, dataset.actions[c].phrase, score, probability, label_only[c])
-            for rank, (c, score, probability) in best
-        ),
-    )
+def settings_used(dataset: Dataset, settings: Settings, descriptors: Sequence[Descriptor]) -> dict[str, Any]:
+    """Return what rankings were made with, for programs and for `report.made_with`."""
+    names = ("protocol", "encoder", "frames", "clips", "crops", "method", "pooling", "templates", "condition")
+    return {
+        "dataset": dataset.name,
+        **{name: getattr(settings, name) for name in (*names, "temperature")},
+        "descriptors": len(descriptors),
+        "descriptors_sha256": descriptors_digest(descriptors),
+    }

@@ -178,6 +178,14 @@ def ranking_report(
     dataset: Dataset, rankings: Sequence[Ranking], descriptors: Sequence[Descriptor], settings: Mapping[str, Any]
 ) -> RenderableType:
     """Return the rankings of videos, and what they were made with."""
+    parts: list[RenderableType] = [Text(line) for line in made_with(dataset, descriptors, settings)]
+    for ranking in rankings:
+        parts += [Text(), _ranking_table(ranking, with_probability=settings["temperature"] != 1)]
+    return Group(*parts)
+
+
+def made_with(dataset: Dataset, descriptors: Sequence[Descriptor], settings: Mapping[str, Any]) -> list[str]:
+    """Return what rankings were made with, and what is to be said against it: a line each."""
     made = f"{len(descriptors)} descriptors{_reviewed(descriptors)}" if descriptors else "no descriptors: labels alone"
     note = (
         f"{len(dataset.actions)} classes of {dataset.name}, {made} · protocol {settings['protocol']} · "
@@ -185,10 +193,7 @@ def ranking_report(
         + ("" if settings["method"] == "mean" else f" · method {settings['method']}")
         + "".join(f" · {choice}" for choice in _choices(settings))
     )
-    parts: list[RenderableType] = [Text(note), *([Text(WEAK)] if settings["encoder"] == "objects" else [])]
-    for ranking in rankings:
-        parts += [Text(), _ranking_table(ranking, with_probability=settings["temperature"] != 1)]
-    return Group(*parts)
+    return [note, *([WEAK] if settings["encoder"] == "objects" else [])]
 
 
 def _reviewed(descriptors: Sequence[Descriptor]) -> str:

@@ -36,6 +36,14 @@ def shares(videos: Videos, ensemble: Ensemble, *, method: str = "mean", temperat
     return _SHARES[method_of(method).name](videos, ensemble, temperature)
 
 
+def used_texts(ensemble: Ensemble, method: str) -> Tensor:
+    """Return which texts a method looks at, bool [C, K]: all but for `label` and `ensemble-published`."""
+    used = ensemble.without_first().present if method == "ensemble-published" else ensemble.present.clone()
+    if method == "label":
+        used[:, 1:] = False
+    return used
+
+
 def frame_cosines(videos: Videos, ensemble: Ensemble) -> Tensor:
     """Return the cosine [V, T, C, K] of each frame with each text; zero where there is none."""
     from torch.nn.functional import normalize

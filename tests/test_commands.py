@@ -46,8 +46,8 @@ def _some_features(features: Path) -> None:
     "arguments",
     [
         ["--help"], ["eval", "--help"], ["predict", "--help"], ["sweep", "--help"], ["runs", "--json"],
-        ["embed", "--help"], ["localize", "--help"], ["check", "--help"], ["prepare", "-d", "ucf101"],
-        ["report", "--help"],
+        ["embed", "--help"], ["explain", "--help"], ["localize", "--help"], ["check", "--help"], ["report", "--help"],
+        ["prepare", "-d", "ucf101"],
         ["features", "list"], ["features", "verify"], ["features", "prune", "--unused", "0", "--yes"],
     ],
 )  # fmt: skip

@@ -63,41 +63,41 @@ def predict_videos(
     as_json: bool,
 ) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
-    from recognizer.choice import Choice, descriptors_digest
-    from recognizer.predict import clips_below, predict
+    from recognizer.choice import Choice
+    from recognizer.predict import clips_below, predict, settings_used
     from recognizer.report import ranking_report
     from recognizer.settings import Settings
     from recognizer.stored_encoder import open_stored_encoder
 
-    if (dataset is None) == (labels is None):
-        raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
     settings = Settings(encoder, protocol, frames=frames, clips=clips, crops=crops, **scoring)
     settings.check()
-    if labels:
-        actions, descriptors = vocabulary.from_path(labels), []
-    else:
-        store = database.existing_or_empty
-        actions = resolve(store, dataset or "")
-        descriptors = descriptors_if_any(store, actions, Choice(kinds or None, STATUSES[status], llm))
+    actions, descriptors = to_choose_from(database, dataset, labels, Choice(kinds or None, STATUSES[status], llm))
     paths = clips_below(videos)
     what = f"{actions.name}, {encoder}"
     with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
         rankings = predict(actions, paths, descriptors, opened, settings=settings, top=top, on_progress=advance)
-    used = {
-        "dataset": actions.name,
-        "protocol": protocol,
-        "encoder": encoder,
-        "frames": frames,
-        "clips": clips,
-        "crops": crops,
-        **scoring,
-        "descriptors": len(descriptors),
-        "descriptors_sha256": descriptors_digest(descriptors),
-    }
+    used = settings_used(actions, settings, descriptors)
     report = {"settings": used, "rankings": rankings}
     print_json(report) if as_json else console.print(ranking_report(actions, rankings, descriptors, used))
     if all(ranking.unreadable for ranking in rankings):
         raise UserError("None of the videos can be read")
+
+
+def to_choose_from(
+    database: Database, dataset: str | None, labels: Path | None, choice: Choice
+) -> tuple[Dataset, list[Descriptor]]:
+    """Return the classes that `--dataset` or `--labels` names, and the descriptors chosen of them.
+
+    Raises:
+        UsageError: none or both of the two are given.
+    """
+    if (dataset is None) == (labels is None):
+        raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
+    if labels:
+        return vocabulary.from_path(labels), []
+    store = database.existing_or_empty
+    actions = resolve(store, dataset or "")
+    return actions, descriptors_if_any(store, actions, choice)
 
 
 def descriptors_if_any(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:

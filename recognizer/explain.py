@@ -1,0 +1,156 @@
+"""Why a video was given its classes: which text added how much, and which frames it goes with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from db.errors import UsageError
+from db.records import Dataset, Descriptor
+from recognizer.effects import Effects, effects
+from recognizer.explanation import LABEL, ExplainedClass, Explanation, TextEffect
+from recognizer.frames import UnreadableVideo
+from recognizer.predict import Scored, score_videos
+from recognizer.settings import Settings
+from recognizer.shown_frames import shown_frames, shown_view
+from recognizer.stored_encoder import StoredEncoder
+
+
+def explain(
+    dataset: Dataset,
+    path: Path,
+    descriptors: Sequence[Descriptor],
+    encoder: StoredEncoder,
+    *,
+    settings: Settings,
+    top: int = 5,
+    asked: Sequence[int] = (),
+) -> Explanation:
+    """Return what speaks for the classes of one video; arguments as in `explain_videos`."""
+    return explain_videos(dataset, [path], descriptors, encoder, settings=settings, top=top, asked=asked)[0]
+
+
+def explain_videos(
+    dataset: Dataset,
+    paths: Sequence[Path],
+    descriptors: Sequence[Descriptor],
+    encoder: StoredEncoder,
+    *,
+    settings: Settings,
+    top: int = 5,
+    asked: Sequence[int] = (),
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Explanation]:
+    """Return what speaks for the `top` classes of each video as `predict` ranks them; unreadable videos say why.
+
+    Args:
+        dataset: the classes to choose from.
+        paths: video files or folders of frames.
+        descriptors: of those classes, at least one of each kind for every class; without any, the labels alone.
+        encoder: opened by `settings.encoder`.
+        settings: protocol, method, frames, and what else is for all videos alike.
+        top: classes to explain.
+        asked: label indices of classes to explain besides, wherever they rank.
+        on_progress: told (videos done, videos in all).
+    """
+    scored = score_videos(dataset, paths, descriptors, encoder, settings=settings, on_progress=on_progress)
+    view = _View(scored, settings, {each.id: each for each in descriptors}, top, frozenset(asked))
+    rows = {video.id: row for row, video in enumerate(scored.features.videos)}
+    lost = dict(scored.features.unreadable)
+    return [
+        view.explanation(path, rows[id_]) if (id_ := str(path)) in rows else _lost(path, lost[id_]) for path in paths
+    ]
+
+
+def labels_of(dataset: Dataset, names: Iterable[str]) -> list[int]:
+    """Return the label indices of classes that are named by name or phrase.
+
+    Raises:
+        UsageError: the dataset has none of that name.
+    """
+    of = [(label, {action.name.lower(), action.phrase.lower()}) for label, action in enumerate(dataset.actions)]
+    known = {_squashed(word): label for label, words in of for word in words}
+    known |= {word: label for label, words in of for word in words}
+    found = {name: known.get(name.lower(), known.get(_squashed(name))) for name in names}
+    if unknown := [name for name, label in found.items() if label is None]:
+        its = ", ".join(action.name for action in dataset.actions)
+        raise UsageError(f"{dataset.name} has no class {', '.join(unknown)}. Its classes: {its}")
+    return [label for label in found.values() if label is not None]
+
+
+def _squashed(name: str) -> str:
+    """Return `applyeyemakeup` for `apply eye makeup` and for `Apply_Eye-Makeup`."""
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def _lost(path: Path, reason: str) -> Explanation:
+    return Explanation(str(path), (), (), reason)
+
+
+@dataclass(frozen=True)
+class _View:
+    """What all explanations of one call are made of."""
+
+    scored: Scored
+    settings: Settings
+    by_id: Mapping[int, Descriptor]
+    top: int
+    asked: frozenset[int]
+
+    def explanation(self, path: Path, video: int) -> Explanation:
+        try:
+            frames = shown_frames(path, self.settings.sampling)
+        except UnreadableVideo as reason:  # its embeddings are stored, and the file went since
+            return _lost(path, str(reason))
+        found = effects(
+            self.scored.views_of(video),
+            self.scored.ensemble,
+            settings=self.settings,
+            shown=shown_view(self.settings.sampling),
+        )
+        best = self.scored.best(video, self.top)
+        others = sorted(self.asked - set(best), key=lambda label: int(self.scored.ranks[video, label]))
+        winner = self.scored.best(video, 1)[0]
+        return Explanation(str(path), frames, tuple(self._class(video, c, found, winner) for c in [*best, *others]))
+
+    def _class(self, video: int, label: int, found: Effects, winner: int) -> ExplainedClass:
+        scores = self.scored.scores[video]
+        beside = None if label == winner else found.above(winner)[label].tolist()
+        path = found.steps[:, label].tolist()
+        return ExplainedClass(
+            **asdict(self.scored.candidate(video, label)),
+            asked=label in self.asked,
+            above_mean=float(scores[label] - scores.mean()),
+            above_winner=None if label == winner else float(scores[label] - scores[winner]),
+            texts=self._texts(label, found, beside),
+            path=tuple(path) if path[0] >= 0 else None,
+        )
+
+    def _texts(self, label: int, found: Effects, beside: Sequence[float] | None) -> tuple[TextEffect, ...]:
+        ensemble = self.scored.ensemble
+        steps = ensemble.steps()[label].tolist()
+        return tuple(
+            TextEffect(
+                **self._source(label, int(ensemble.ids[label, k]), is_label=k == 0),
+                used=bool(found.used[label, k]),
+                step=steps[k] if steps[k] >= 0 else None,
+                share=float(found.share[label, k]),
+                above_mean=float(found.above_mean[label, k]),
+                above_winner=beside[k] if beside else None,
+                cosine=float(found.cosine[label, k]),
+                frames=tuple(found.frames[:, label, k].tolist()),
+                frames_above=tuple(found.frames_above[:, label, k].tolist()),
+            )
+            for k in ensemble.present[label].nonzero().flatten().tolist()
+        )
+
+    def _source(self, label: int, id_: int, *, is_label: bool) -> dict[str, Any]:
+        """Return where a text is from, as fields of `TextEffect`."""
+        if is_label:
+            dataset = self.scored.dataset
+            text = self.settings.wording().label_text(dataset, dataset.actions[label])
+            return {"id": None, "kind": LABEL, "position": None, "text": text, "status": None}
+        of = self.by_id[id_]
+        return {"id": of.id, "kind": of.kind, "position": of.position, "text": of.text, "status": of.status}

@@ -1,0 +1,80 @@
+"""Where pictures and pages of explanations go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from db.errors import UsageError
+from recognizer.explain_page import explanation_page
+from recognizer.explain_picture import draw_explanation
+from recognizer.explanation import Explanation
+from recognizer.layouts import VIDEO_SUFFIXES
+from recognizer.sweep_report import PICTURES
+
+PAGES = (".html", ".htm")
+
+
+def check_output(output: Path, videos: int) -> None:
+    """Refuse before the work what could not be written after it.
+
+    Raises:
+        UsageError: the suffix is of no format, the folder is not there, or one picture cannot hold several videos.
+    """
+    suffix = output.suffix.lower()
+    if _is_folder(output):
+        return
+    if suffix not in (*PICTURES, *PAGES):
+        known = ", ".join((*PICTURES, PAGES[0]))
+        raise UsageError(f"--output is a file that ends in one of {known}, or a folder, not {output.name}")
+    if not output.parent.is_dir():
+        raise UsageError(f"There is no folder {output.parent} to write {output.name} to")
+    if suffix in PICTURES and videos > 1:
+        raise UsageError(
+            f"{output.name} would hold one of {videos} videos. One page for all: --output {output.stem}.html; "
+            f"a picture of each: --output {output.stem}"
+        )
+
+
+def write_explanations(
+    explanations: Sequence[Explanation], output: Path, *, title: str, said: Sequence[str]
+) -> Iterator[Path]:
+    """Write a page of all videos, or a picture of each that could be read; yield what is written.
+
+    Args:
+        explanations: of the videos.
+        output: .html for a page; .png, .svg or .pdf for the picture of one video; else a folder for PNG files, which
+            are named after the videos and, where it takes that to tell them apart, the folders that they are in.
+        title: of a page.
+        said: what the numbers were made with.
+    """
+    read = [explanation for explanation in explanations if not explanation.unreadable]
+    if not _is_folder(output) and output.suffix.lower() in PAGES:
+        output.write_text(explanation_page(explanations, title=title, said=said), encoding="utf-8")
+        yield output
+        return
+    places = [output]
+    if _is_folder(output):
+        output.mkdir(parents=True, exist_ok=True)
+        places = [output / f"{name}.png" for name in _names([Path(explanation.video) for explanation in read])]
+    for explanation, place in zip(read, places, strict=True):
+        draw_explanation(explanation, place, said=said)
+        yield place
+
+
+def _is_folder(output: Path) -> bool:
+    return output.is_dir() or not output.suffix
+
+
+def _names(videos: Sequence[Path]) -> list[str]:
+    """Return a name for each video: the shortest ends of their paths that tell them apart."""
+    parts = [(*video.resolve().parts[1:-1], _stem(video.resolve())) for video in videos]
+    for count in range(1, max(map(len, parts), default=0)):
+        names = ["-".join(each[-count:]) for each in parts]
+        if len(set(names)) == len(set(parts)):
+            return names
+    return ["-".join(each) for each in parts]
+
+
+def _stem(video: Path) -> str:
+    return video.stem if video.suffix.lower() in VIDEO_SUFFIXES else video.name

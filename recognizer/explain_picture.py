@@ -1,0 +1,268 @@
+"""An explanation as a picture: the frames, and below them each class's texts against the frames."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recognizer.explain_words import PANELS, colour_limit, head_of, kind_of, plain, signed
+from recognizer.explanation import ExplainedClass, Explanation, TextEffect
+from recognizer.fitting import BOLD, fitted
+from recognizer.sheet import FAINT, INK, POINTS, Sheet
+from recognizer.shown_frames import ShownFrame
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_BELOW, _ABOVE, _SHARE = "#0072B2", "#D55E00", "0.55"  # Okabe and Ito: told apart by all
+_RULE = "0.85"
+# inches
+_MARGIN, _KIND, _TEXT, _HEAT, _PANEL, _GAP = 0.25, 0.95, 3.65, 6.4, 1.15, 0.15
+_LINE, _PADDING, _HEAD = 0.135, 0.1, 0.42
+_STRIP, _TIMES, _BOTTOM = 1.2, 0.3, 0.75
+_LINES = 3  # of a text
+_DPI, _PIXELS = 100, 60_000  # the most that is drawn in one direction
+
+
+@dataclass(frozen=True)
+class _Row:
+    effect: TextEffect
+    words: str  # broken into lines
+
+    @property
+    def height(self) -> float:
+        return _LINE * (self.words.count("\n") + 1) + _PADDING
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A class with its rows."""
+
+    explained: ExplainedClass
+    rows: tuple[_Row, ...]
+
+    @property
+    def height(self) -> float:
+        return _HEAD + sum(row.height for row in self.rows)
+
+    @property
+    def edges(self) -> list[float]:
+        """The edges of the rows, in inches from the top of the first."""
+        return list(accumulate((row.height for row in self.rows), initial=0.0))
+
+
+def draw_explanation(explanation: Explanation, path: Path, *, said: Sequence[str]) -> None:
+    """Draw one video to a file.
+
+    Args:
+        explanation: of a video that was read.
+        path: its suffix says the format: .png, .svg, .pdf.
+        said: lines above the picture: what it was made with.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # boxes; the page shows every script
+        sheet = _drawn(explanation, said)
+        sheet.figure.savefig(path, dpi=min(_DPI, _PIXELS / sheet.height))
+
+
+def _drawn(explanation: Explanation, said: Sequence[str]) -> Sheet:
+    blocks = [_Block(explained, _rows(explained)) for explained in explanation.classes]
+    panels = PANELS if len(blocks) > 1 else PANELS[:2]
+    width = 2 * _MARGIN + _KIND + _TEXT + _HEAT + len(panels) * (_PANEL + _GAP)
+    lines = [fitted(line, inches=width - 2 * _MARGIN, points=POINTS, lines=3) for line in said]
+    top = 0.62 + sum(0.14 * (line.count("\n") + 1) for line in lines)
+    strip = _Strip.of(explanation)
+    sheet = Sheet(width, top + strip.height + sum(block.height for block in blocks) + _BOTTOM)
+    _draw_title(sheet, explanation, lines)
+    strip.draw(sheet, top)
+    top += strip.height
+    drawn = _Drawn(sheet, colour_limit([explanation]), [_Panel.of(name, title, blocks) for name, title in panels])
+    drawn.titles(top)
+    for block in blocks:
+        drawn.block(block, top)
+        top += block.height
+    drawn.legend(top + 0.2, with_path=any(block.explained.path for block in blocks))
+    return sheet
+
+
+def _rows(explained: ExplainedClass) -> tuple[_Row, ...]:
+    fit: dict[str, Any] = {"inches": _TEXT - 0.1, "points": POINTS, "lines": _LINES}
+    return tuple(_Row(effect, fitted(effect.text, **fit)) for effect in explained.texts)
+
+
+def _draw_title(sheet: Sheet, explanation: Explanation, lines: Sequence[str]) -> None:
+    name = fitted(Path(explanation.video).name, inches=sheet.width - 2 * _MARGIN, points=13 * BOLD, lines=1)
+    sheet.write(_MARGIN, 0.2, name, fontsize=13, fontweight="bold")
+    top = 0.5
+    for line in lines:
+        sheet.write(_MARGIN, top, line, color=FAINT, linespacing=1.25)
+        top += 0.14 * (line.count("\n") + 1)
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """The pictures above: as many frames as have room, each over its column, in one row or in turn in two."""
+
+    frames: Sequence[ShownFrame]
+    every: int  # one of so many frames is drawn
+    rows: int
+    picture: tuple[float, float]  # width and height
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> _Strip:
+        frames = explanation.frames
+        every = -(-len(frames) // 20)
+        rows = 1 if len(frames) <= 6 else 2
+        shape = max(frame.picture.shape[0] / frame.picture.shape[1] for frame in frames)
+        height = min(_STRIP / rows, (_HEAT / len(frames) * every * rows - 0.04) * shape)
+        return cls(frames, every, rows, (height / shape, height))
+
+    @property
+    def height(self) -> float:
+        return self.rows * (self.picture[1] + 0.04) + _TIMES
+
+    def draw(self, sheet: Sheet, top: float) -> None:
+        column, bottom = _HEAT / len(self.frames), top + self.height - _TIMES
+        for place, t in enumerate(range(0, len(self.frames), self.every)):
+            frame, middle = self.frames[t], _MARGIN + _KIND + _TEXT + (t + 0.5) * column
+            above = self.rows == 2 and place % 2 == 0
+            upper = bottom - (self.picture[1] + 0.04) * (2 if above else 1)
+            axes = sheet.axes(middle - self.picture[0] / 2, upper, *self.picture)
+            axes.imshow(frame.picture, aspect="auto", interpolation="lanczos")
+            if above:  # lead the eye to its column
+                sheet.line(middle, upper + self.picture[1], bottom + 0.06)
+            said = f"#{frame.number}" if frame.seconds is None else f"{frame.seconds:.1f} s"
+            sheet.write(middle, bottom + 0.09, said, fontsize=6.5, color=FAINT, ha="center")
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Bars of one number of each text, with one scale for all classes."""
+
+    name: str  # field of a text
+    title: str
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, name: str, title: str, blocks: Sequence[_Block]) -> _Panel:
+        values = [getattr(row.effect, name) or 0.0 for block in blocks for row in block.rows]
+        low, high = min(0.0, *values), max(0.0, *values)
+        return cls(name, title, low, high if high > low else 1.0)
+
+    def said(self, value: float) -> str:
+        return plain(value) if self.name == "share" else signed(value)
+
+    def colour(self, value: float) -> str:
+        return _SHARE if self.name == "share" else _ABOVE if value > 0 else _BELOW
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What all classes of a sheet share: the scales."""
+
+    sheet: Sheet
+    limit: float  # of the colours
+    panels: Sequence[_Panel]
+
+    def _left(self, number: int) -> float:
+        return _MARGIN + _KIND + _TEXT + _HEAT + _GAP + number * (_PANEL + _GAP)
+
+    def titles(self, bottom: float) -> None:
+        for number, panel in enumerate(self.panels):
+            right = self._left(number) + _PANEL
+            self.sheet.write(right, bottom + 0.02, panel.title, ha="right", va="bottom", fontsize=7.5, color=FAINT)
+
+    def block(self, block: _Block, top: float) -> None:
+        self._head(block.explained, top)
+        top += _HEAD
+        edges = block.edges
+        for row, edge in zip(block.rows, edges, strict=False):
+            middle = top + edge + row.height / 2
+            effect, colour = row.effect, INK if row.effect.used else "0.55"
+            kind = fitted(kind_of(effect), inches=_KIND - 0.05, points=POINTS, lines=1)
+            self.sheet.write(_MARGIN, middle, kind, color=FAINT, va="center")
+            self.sheet.write(_MARGIN + _KIND, middle, row.words, va="center", color=colour, linespacing=1.15)
+        self._heat(block, top)
+        for number, panel in enumerate(self.panels):
+            if getattr(block.rows[0].effect, panel.name) is not None:
+                self._bars(block, panel, self.sheet.axes(self._left(number), top, _PANEL, edges[-1]))
+
+    def _head(self, explained: ExplainedClass, top: float) -> None:
+        name, rest = head_of(explained)
+        name = fitted(name, inches=0.58 * self.sheet.width, points=10 * BOLD, lines=1)
+        self.sheet.write(_MARGIN, top + 0.19, name, fontsize=10, fontweight="bold")
+        self.sheet.write(self.sheet.width - _MARGIN, top + 0.21, rest, color=FAINT, ha="right")
+        rule = self.sheet.axes(_MARGIN, top + 0.12, self.sheet.width - 2 * _MARGIN, 0.02)
+        rule.axhline(0.5, color=_RULE, linewidth=0.8)
+
+    def _heat(self, block: _Block, top: float) -> None:
+        import numpy as np
+
+        edges = block.edges
+        axes = self.sheet.axes(_MARGIN + _KIND + _TEXT, top, _HEAT, edges[-1])
+        values = np.array([row.effect.frames_above for row in block.rows])  # [K, T]
+        columns = np.arange(values.shape[1] + 1)
+        axes.pcolormesh(columns, edges, values, cmap=_colours(), vmin=-self.limit, vmax=self.limit,
+                        edgecolors="white", linewidth=0.5)  # fmt: skip
+        axes.set_ylim(edges[-1], 0)
+        if block.explained.path:
+            _draw_path(axes, block, block.explained.path)
+
+    def _bars(self, block: _Block, panel: _Panel, axes: Axes) -> None:
+        scale = 0.6 * _PANEL / (panel.high - panel.low)  # beside the bars there is room for the numbers
+        zero = -panel.low * scale
+        for row, edge in zip(block.rows, block.edges, strict=False):
+            value, middle = getattr(row.effect, panel.name), edge + row.height / 2
+            axes.barh(middle, value * scale, left=zero, height=0.13, color=panel.colour(value))
+            axes.text(_PANEL, middle, panel.said(value), ha="right", va="center", fontsize=7.5, color=INK)
+        axes.axvline(zero, color="0.6", linewidth=0.8)
+        axes.set_xlim(0, _PANEL)
+        axes.set_ylim(block.edges[-1], 0)
+
+    def legend(self, top: float, *, with_path: bool) -> None:
+        import numpy as np
+
+        left, wide = _MARGIN + _KIND + _TEXT, 2.2
+        axes = self.sheet.axes(left, top, wide, 0.12)
+        axes.imshow(np.linspace(-1, 1, 256)[None], cmap=_colours(), aspect="auto")
+        ends = f"{signed(-self.limit)} or less", f"{signed(self.limit)} or more"
+        for part, said, align in ((0.0, ends[0], "left"), (0.5, "0", "center"), (1.0, ends[1], "right")):
+            self.sheet.write(left + part * wide, top + 0.16, said, fontsize=7, color=FAINT, ha=align)
+        what = "cosine of frame and text, above the mean cosine of that\nframe with all classes' texts of the same kind"
+        self.sheet.write(left + wide + 0.2, top - 0.05, what, fontsize=7.5, color=FAINT)
+        if with_path:
+            sample = self.sheet.axes(_MARGIN, top, 0.35, 0.12)
+            sample.set_ylim(0, 1)
+            sample.plot([0, 1], [0.5, 0.5], **_path_look())
+            said = "the step of each frame, in the best order-keeping\nassignment (what method align scores)"
+            self.sheet.write(_MARGIN + 0.45, top - 0.05, said, fontsize=7.5, color=FAINT)
+
+
+def _draw_path(axes: Axes, block: _Block, path: Sequence[int]) -> None:
+    """Draw through the middle of the rows of each frame's step; several rows are wordings of one step."""
+    rows = list(zip(block.rows, block.edges, strict=False))
+    middles: dict[int, list[float]] = {}
+    for row, edge in rows:
+        if row.effect.step is not None:
+            middles.setdefault(row.effect.step, []).append(edge + row.height / 2)
+    ys = [sum(middles[step]) / len(middles[step]) for step in path for _ in range(2)]
+    xs = [x for t in range(len(path)) for x in (t + 0.12, t + 0.88)]
+    axes.plot(xs, ys, **_path_look())
+
+
+def _path_look() -> dict[str, Any]:
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=4.0, foreground="white")]
+    return {"color": "black", "linewidth": 1.6, "solid_joinstyle": "round", "path_effects": halo}
+
+
+def _colours() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("below_above", [_BELOW, "#f4f4f4", _ABOVE])
