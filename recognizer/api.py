@@ -20,6 +20,10 @@ from recognizer.compare import Comparison, by_labels_alone, compare
 from recognizer.datasets import Split, find_videos
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.evaluate import evaluate
+from recognizer.explain import explain_videos, labels_of
+from recognizer.explain_files import check_output, write_explanations
+from recognizer.explain_words import view_said
+from recognizer.explanation import Explanation
 from recognizer.feature_store import FeatureStore
 from recognizer.findings import find_out
 from recognizer.html_report import write_page
@@ -27,8 +31,9 @@ from recognizer.impact import RunImpact, impact
 from recognizer.localization import Localization, Query, localize_videos
 from recognizer.localize_settings import LocalizeSettings
 from recognizer.places import default_database, default_features
-from recognizer.predict import Ranking, clips_below, predict
+from recognizer.predict import Ranking, clips_below, predict, settings_used
 from recognizer.repeat import Repeated, repeat
+from recognizer.report import made_with
 from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
 from recognizer.sweep import GRIDS, Grid, choose_for, embed_for, score_grid
@@ -99,6 +104,43 @@ class Recognizer:
             self._bar(f"{dataset.name}, {self.encoder}", "videos") as advance,
         ):
             return predict(dataset, paths, descriptors, encoder, settings=self.settings, top=top, on_progress=advance)
+
+    def explain(
+        self,
+        *videos: str | Path,
+        top: int = 5,
+        classes: Sequence[str] = (),
+        output: str | Path | None = None,
+    ) -> list[Explanation]:
+        """Return what each text added to the score of the `top` classes of each video, and of other classes by name.
+
+        Args:
+            videos: as in `predict`.
+            top: classes to explain.
+            classes: others, by name or phrase, wherever they rank.
+            output: a picture (.png, .svg, .pdf) or page (.html) to write, or a folder for a picture of each video.
+
+        Raises:
+            UserError: as `predict`; a class is none of the dataset; nothing of that name can be written.
+        """
+        paths, settings = clips_below([Path(video) for video in videos]), self.settings
+        if output:
+            check_output(Path(output), len(paths))
+        with (
+            self._texts(or_labels=True) as (_, dataset, descriptors),
+            self._encoder() as encoder,
+            self._bar(f"{dataset.name}, {self.encoder}", "videos") as advance,
+        ):
+            asked = labels_of(dataset, classes)
+            found = explain_videos(
+                dataset, paths, descriptors, encoder, settings=settings, top=top, asked=asked, on_progress=advance
+            )
+        if output:
+            used = settings_used(dataset, settings, descriptors)
+            said = [*made_with(dataset, descriptors, used), *view_said(used)]
+            title = f"What the texts of {dataset.name} did"
+            list(write_explanations(found, Path(output), title=title, said=said))
+        return found
 
     def evaluate(self, root: str | Path, *, split: Split | None = None, limit: int | None = None) -> Run:
         """Classify the videos of the dataset, with its labels alone and with its descriptors; store and return the run.

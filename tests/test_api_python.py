@@ -49,7 +49,7 @@ def test_the_examples_of_the_document_run(
     balls.rename("videos")
     names: dict[str, Any] = {}
     blocks = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     for block in blocks:
         exec(block, names)  # noqa: S102 - our own document
     assert names["run"].counts["evaluated"] == 9
@@ -57,6 +57,7 @@ def test_the_examples_of_the_document_run(
     assert len(names["runs"]) == 6
     assert names["made"].scores().shape == (9, 3)
     assert len(llm.history) == 6
+    assert Path("match.png").stat().st_size > 10_000
     assert "<!doctype html>" in Path("run.html").read_text().lower()
     assert names["found"].counts == {"searched": 1, "unreadable": 0}
 
