@@ -47,7 +47,7 @@ def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[Choi
         for kind, count in texts
         for position in range(count)
     ]
-    choices = [each.choice or Choice() for each in settings]
+    choices = [each.choice for each in settings]
     return {
         choice: [d for d in every if choice.kinds is None or d.kind in choice.kinds]
         for choice in dict.fromkeys(choices)

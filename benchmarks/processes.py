@@ -36,12 +36,12 @@ def main() -> None:
         took = _seconds("sweep", *common, "--grid", "tear", "--store")
         print(f"{took:7.1f} s  the same with --store: {40 * VIDEOS} predictions are kept", flush=True)
         settings = GRIDS["tear"].settings(Settings("made"))
-        each = [_seconds("eval", *common, *_options(one)) for one in settings if one.choice and one.choice.kinds]
+        each = [_seconds("eval", *common, *_options(one)) for one in settings if one.choice.kinds]
         print(f"{sum(each):7.1f} s  {len(each)} recognize eval, {min(each):.1f} to {max(each):.1f} s each", flush=True)
 
 
 def _options(settings: Settings) -> list[str]:
-    kinds = settings.choice.kinds if settings.choice else ()
+    kinds = settings.choice.kinds
     chosen = [part for kind in kinds or () for part in ("--kind", kind)]
     chosen += ["--protocol", settings.protocol, "--method", settings.method, "--templates", settings.templates]
     return [*chosen, "--condition"] if settings.condition else chosen

@@ -338,7 +338,7 @@ class Recognizer:
 
     @contextmanager
     def _texts(self, *, or_labels: bool = False) -> Iterator[tuple[Store, Dataset, Sequence[Descriptor]]]:
-        choice = self.settings.choice or Choice()
+        choice = self.settings.choice
         with self._store(or_empty=or_labels) as store:
             dataset = self._dataset(store)
             by_labels = or_labels and not store.descriptors(dataset)

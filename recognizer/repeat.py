@@ -92,7 +92,7 @@ def repeat(
 def settings_of(run: Run) -> Settings:
     """Return the choices of a run; what runs of older versions do not say is as it was then."""
     fields = {name: run.settings[name] for name in Settings.__dataclass_fields__ if name in run.settings}
-    if chosen := run.settings.get("choice"):
+    if chosen := fields.pop("choice", None):
         kinds = chosen["kinds"]
         choice = Choice(None if kinds is None else tuple(kinds), tuple(chosen["statuses"]), chosen["llm"])
         fields["choice"] = choice
@@ -100,7 +100,7 @@ def settings_of(run: Run) -> Settings:
 
 
 def _labels(dataset: Dataset, settings: Settings, protocol: Protocol) -> list[Descriptor]:
-    swept = settings.choice is not None and settings.choice.kinds == () and settings.method != "label"
+    swept = settings.choice.kinds == () and settings.method != "label"
     return labels_again(dataset, protocol) if swept else []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from recognizer.choice import Choice
 from recognizer.protocols import Protocol, protocol_of
@@ -35,7 +35,7 @@ class Settings:
     limit: int | None = None
     root: str | None = None
     split: str | None = None
-    choice: Choice | None = None
+    choice: Choice = field(default_factory=Choice)
 
     def check(self) -> None:
         """Raise UsageError or UserError where a name is not known, or a file of templates is none."""

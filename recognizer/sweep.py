@@ -58,7 +58,7 @@ class Grid:
 
 
 def _without_idle_choices(settings: Settings) -> Settings:
-    if settings.choice is None or settings.choice.kinds != ():
+    if settings.choice.kinds != ():
         return settings
     settings = replace(settings, choice=Choice(kinds=()))
     return settings if settings.wording().label_again else replace(settings, method="label", condition=False)
@@ -81,7 +81,7 @@ def choose_for(store: Store, dataset: Dataset, settings: Sequence[Settings]) -> 
     Raises:
         UserError: there are none for one of them, some are missing, or they are of several sources.
     """
-    choices = dict.fromkeys(each.choice or Choice() for each in settings)
+    choices = dict.fromkeys(each.choice for each in settings)
     return {choice: choose_descriptors(store, dataset, choice) for choice in choices}
 
 
@@ -127,7 +127,7 @@ def score_grid(
     baselines: dict[object, Ranked] = {}
     runs: list[Run] = []
     for each in settings:
-        choice, protocol = each.choice or Choice(), each.wording()
+        choice, protocol = each.choice, each.wording()
         job, videos = embedded[protocol.preprocessing], seen(protocol.preprocessing, each.pooling)
         texts, of_labels = ensembles[choice, protocol], (protocol.name, protocol.label_templates, each.pooling)
         if of_labels not in baselines:  # the same for every method
@@ -150,6 +150,6 @@ def _ensembles(
     embedded: Mapping[Preprocessing, Embedded], chosen: Chosen, settings: Iterable[Settings]
 ) -> dict[tuple[Choice, Protocol], Ensemble]:
     job = next(iter(embedded.values()))
-    keys = list(dict.fromkeys((each.choice or Choice(), each.wording()) for each in settings))
+    keys = list(dict.fromkeys((each.choice, each.wording()) for each in settings))
     wanted = [(chosen[choice] or labels_again(job.dataset, protocol), protocol) for choice, protocol in keys]
     return dict(zip(keys, build_ensembles(job.dataset, wanted, job.encoder), strict=True))

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from db.commandline import Database, console, json_option, print_json, progress, resolve
 from recognizer.commands.options import (
-    STATUSES,
+    Chosen,
+    chosen_options,
     dataset_options,
-    encoder_option,
     features_option,
-    kind_option,
-    llm_option,
-    protocol_option,
     root_of,
-    sampling_options,
-    scoring_options,
-    status_option,
 )
 from recognizer.datasets import Split
 
 
 @click.command("eval")
 @dataset_options
-@encoder_option
-@protocol_option
-@kind_option
-@llm_option
-@status_option
-@sampling_options
-@scoring_options
+@chosen_options
 @features_option
 @json_option
 @click.pass_obj
@@ -44,40 +31,27 @@ def evaluate_videos(
     data: Path | None,
     split: Split | None,
     limit: int | None,
-    encoder: str,
-    protocol: str,
-    kinds: tuple[str, ...],
-    llm: str | None,
-    status: str,
-    frames: int,
-    clips: int,
-    crops: int,
-    scoring: dict[str, Any],
+    chosen: Chosen,
     features: Path,
     as_json: bool,
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
-    from recognizer.choice import Choice, choose_descriptors
+    from recognizer.choice import choose_descriptors
     from recognizer.datasets import find_videos
     from recognizer.evaluate import evaluate
     from recognizer.record import with_texts
     from recognizer.report import run_report
-    from recognizer.settings import Settings
     from recognizer.stored_encoder import open_stored_encoder
 
-    choice = Choice(kinds or None, STATUSES[status], llm)
-    settings = Settings(
-        encoder, protocol, frames=frames, clips=clips, crops=crops, limit=limit, split=split, choice=choice, **scoring
-    )
-    settings.check()
+    settings = chosen.settings(limit=limit, split=split)
     store = database.existing
     actions = resolve(store, dataset)
-    descriptors = choose_descriptors(store, actions, choice)
+    descriptors = choose_descriptors(store, actions, settings.choice)
     root = root_of(actions, root, data)
     videos = find_videos(actions, root, split=split)
     settings = replace(settings, root=str(root.resolve()))
-    what = f"{actions.name}, {encoder}"
-    with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
+    what = f"{actions.name}, {chosen.encoder}"
+    with open_stored_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
         run = evaluate(actions, videos, descriptors, opened, settings=settings, on_progress=advance)
     run = store.run(store.save_run(run))
     print_json(with_texts(store, run)) if as_json else console.print(run_report(run))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -11,15 +10,9 @@ from db.commandline import Database, console, json_option, notes, print_json, pr
 from db.errors import UserError
 from recognizer.commands.options import (
     LISTED,
-    STATUSES,
-    encoder_option,
+    Chosen,
+    chosen_options,
     features_option,
-    kind_option,
-    llm_option,
-    protocol_option,
-    sampling_options,
-    scoring_options,
-    status_option,
 )
 from recognizer.commands.predict import to_choose_from
 
@@ -37,13 +30,7 @@ from recognizer.commands.predict import to_choose_from
     metavar="FILE|FOLDER",
     help="A picture (.png, .svg, .pdf), a page of all videos (.html), or a folder for a PNG of each.",
 )
-@encoder_option
-@protocol_option
-@kind_option
-@llm_option
-@status_option
-@sampling_options
-@scoring_options
+@chosen_options
 @features_option
 @json_option
 @click.pass_obj
@@ -55,38 +42,27 @@ def explain_classes(
     top: int,
     names: tuple[str, ...],
     output: Path | None,
-    encoder: str,
-    protocol: str,
-    kinds: tuple[str, ...],
-    llm: str | None,
-    status: str,
-    frames: int,
-    clips: int,
-    crops: int,
-    scoring: dict[str, Any],
+    chosen: Chosen,
     features: Path,
     as_json: bool,
 ) -> None:
     """Show what each text added to the score of the best classes of videos, and which frames it goes with."""
-    from recognizer.choice import Choice
     from recognizer.explain import explain_videos, labels_of
     from recognizer.explain_files import check_output, write_explanations
     from recognizer.explain_report import explanation_report
     from recognizer.explain_words import view_said
     from recognizer.predict import clips_below, settings_used
     from recognizer.report import made_with
-    from recognizer.settings import Settings
     from recognizer.stored_encoder import open_stored_encoder
 
-    settings = Settings(encoder, protocol, frames=frames, clips=clips, crops=crops, **scoring)
-    settings.check()
+    settings = chosen.settings()
     paths = clips_below(videos)
     if output:
         check_output(output, len(paths))
-    actions, descriptors = to_choose_from(database, dataset, labels, Choice(kinds or None, STATUSES[status], llm))
+    actions, descriptors = to_choose_from(database, dataset, labels, settings.choice)
     asked = labels_of(actions, names)
-    what = f"{actions.name}, {encoder}"
-    with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
+    what = f"{actions.name}, {chosen.encoder}"
+    with open_stored_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
         found = explain_videos(
             actions, paths, descriptors, opened, settings=settings, top=top, asked=asked, on_progress=advance
         )

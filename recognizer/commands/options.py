@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -16,7 +17,10 @@ from recognizer.datasets import Split
 from recognizer.places import default_features
 from recognizer.protocols import PROTOCOLS, TEMPLATES
 from recognizer.scoring import METHODS
-from recognizer.videos import POOLINGS
+from recognizer.videos import POOLINGS, Pooling
+
+if TYPE_CHECKING:
+    from recognizer.settings import Settings
 
 LISTED = ", ".join(vocabulary.BUILT_IN)
 CROPS = (1, 3)
@@ -94,20 +98,6 @@ _SCORING = (
 )
 
 
-def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a method; the command gets them as one dictionary `scoring`, of fields of `Settings`."""
-    names = ("method", "pooling", "templates", "condition", "temperature")
-
-    @wraps(command)
-    def gathered(*args: Any, **kwargs: Any) -> Any:
-        scoring = {name: kwargs.pop(name) for name in names}
-        return command(*args, **kwargs, scoring=scoring)
-
-    for option in reversed(_SCORING):
-        gathered = option(gathered)
-    return gathered
-
-
 def dataset_options(command: Any) -> Any:
     """Add `--dataset`, `--root`, `--split` and `--limit`; `root_of` makes a folder of the first two."""
     options = (
@@ -166,3 +156,52 @@ def sampling_options(command: Any) -> Any:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a command was told of texts and methods."""
+
+    encoder: str
+    protocol: str
+    kinds: tuple[str, ...]
+    llm: str | None
+    status: str
+    frames: int
+    clips: int
+    crops: int
+    method: str
+    pooling: Pooling
+    templates: str
+    condition: bool
+    temperature: float
+
+    def settings(self, **of_videos: Any) -> Settings:
+        """Return it as an evaluation takes it, with its fields about the videos.
+
+        Raises:
+            UserError: a name is not known, or a file of templates is none.
+        """
+        from recognizer.choice import Choice
+        from recognizer.settings import Settings
+
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        choice = Choice(values.pop("kinds") or None, STATUSES[values.pop("status")], values.pop("llm"))
+        settings = Settings(**values, choice=choice, **of_videos)
+        settings.check()
+        return settings
+
+
+def chosen_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of `Chosen`; the command gets them as one value `chosen`."""
+    names = [field.name for field in fields(Chosen)]
+
+    @wraps(command)
+    def gathered(*args: Any, **kwargs: Any) -> Any:
+        chosen = Chosen(**{name: kwargs.pop(name) for name in names})
+        return command(*args, **kwargs, chosen=chosen)
+
+    texts = (encoder_option, protocol_option, kind_option, llm_option, status_option)
+    for option in reversed((*texts, sampling_options, *_SCORING)):
+        gathered = option(gathered)
+    return gathered

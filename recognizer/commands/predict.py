@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,15 +14,9 @@ from db.records import Dataset, Descriptor
 from db.store import Store
 from recognizer.commands.options import (
     LISTED,
-    STATUSES,
-    encoder_option,
+    Chosen,
+    chosen_options,
     features_option,
-    kind_option,
-    llm_option,
-    protocol_option,
-    sampling_options,
-    scoring_options,
-    status_option,
 )
 
 if TYPE_CHECKING:
@@ -34,13 +28,7 @@ if TYPE_CHECKING:
 @click.option("--dataset", "-d", metavar="NAME|PATH", help=f"Its classes and descriptors: {LISTED}, or your own.")
 @click.option("--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A text file of classes.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show for a video.")
-@encoder_option
-@protocol_option
-@kind_option
-@llm_option
-@status_option
-@sampling_options
-@scoring_options
+@chosen_options
 @features_option
 @json_option
 @click.pass_obj
@@ -50,31 +38,20 @@ def predict_videos(
     dataset: str | None,
     labels: Path | None,
     top: int,
-    encoder: str,
-    protocol: str,
-    kinds: tuple[str, ...],
-    llm: str | None,
-    status: str,
-    frames: int,
-    clips: int,
-    crops: int,
-    scoring: dict[str, Any],
+    chosen: Chosen,
     features: Path,
     as_json: bool,
 ) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
-    from recognizer.choice import Choice
     from recognizer.predict import clips_below, predict, settings_used
     from recognizer.report import ranking_report
-    from recognizer.settings import Settings
     from recognizer.stored_encoder import open_stored_encoder
 
-    settings = Settings(encoder, protocol, frames=frames, clips=clips, crops=crops, **scoring)
-    settings.check()
-    actions, descriptors = to_choose_from(database, dataset, labels, Choice(kinds or None, STATUSES[status], llm))
+    settings = chosen.settings()
+    actions, descriptors = to_choose_from(database, dataset, labels, settings.choice)
     paths = clips_below(videos)
-    what = f"{actions.name}, {encoder}"
-    with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
+    what = f"{actions.name}, {chosen.encoder}"
+    with open_stored_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
         rankings = predict(actions, paths, descriptors, opened, settings=settings, top=top, on_progress=advance)
     used = settings_used(actions, settings, descriptors)
     report = {"settings": used, "rankings": rankings}
