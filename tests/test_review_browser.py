@@ -144,6 +144,21 @@ def test_a_reviewer_decides_from_the_keyboard(filled: Path, open_browser: Open) 
     assert set(statuses(filled, "brush_hair").values()) == {"accepted", "pending"}  # context was not on the page
 
 
+def test_keys_struck_faster_than_the_server_answers_are_about_one_text_after_the_other(
+    filled: Path, open_browser: Open
+) -> None:
+    with served(filled, "anna") as address:
+        browser = open_browser()
+        browser.get(f"{address}/class/0?kind=decomposition")
+        press(browser, "ara")  # in one go
+        wait(browser, lambda b: items(b) == ["accepted", "rejected", "accepted"])
+        press(browser, "uuu")
+        wait(browser, lambda b: items(b) == ["pending"] * 3)
+        press(browser, "aeru")  # what follows the e was meant as words, as far as the box was not there yet
+        wait(browser, lambda b: b.switch_to.active_element.tag_name == "textarea")
+        assert items(browser) == ["pending", "pending", "accepted"]  # neither rejected nor undone
+
+
 def test_what_an_llm_wrote_is_text_and_nothing_else(filled: Path, open_browser: Open) -> None:
     with served(filled, "anna") as address:
         browser = open_browser()

@@ -96,9 +96,9 @@ function move(item, by) {
   const list = item.parentElement;
   const order = [...list.children];
   const from = order.indexOf(item), to = from + by;
-  if (to < 0 || to >= order.length) return;
+  if (to < 0 || to >= order.length) return undefined;
   order.splice(to, 0, order.splice(from, 1)[0]);
-  decide("reorder", { seen: seen(order) }, items().indexOf(item) + by);
+  return decide("reorder", { seen: seen(order) }, items().indexOf(item) + by);
 }
 
 async function sheet(path) {
@@ -155,7 +155,7 @@ const everywhere = {
   previous: () => focus(place - 1),
   "accept-all": () => {
     const open = items().filter((item) => item.dataset.status === "pending");
-    if (open.length && panel()) decide("accept", { seen: seen(open) }, 0);
+    return open.length && panel() ? decide("accept", { seen: seen(open) }, 0) : undefined;
   },
   add: () => { const field = (current() && current().closest(".kind") || document).querySelector(".add input"); if (field) field.focus(); },
   open: () => { const item = current(); if (item && item.dataset.open) location.href = item.dataset.open; },
@@ -167,19 +167,34 @@ const keys = {
   j: "next", ArrowDown: "next", k: "previous", ArrowUp: "previous", u: "undo", A: "accept-all", n: "add", "?": "help", i: "sheet",
 };
 
-function act(name, from) {
-  if (everywhere[name]) { everywhere[name](); return true; }
-  const item = from || current();
-  if (!item || !item.dataset.id || !one[name]) return false;
+// Do one thing; of a decision, a promise of whether it was made.
+function act(name, id) {
+  if (everywhere[name]) return everywhere[name]();
+  const item = id ? items().find((each) => each.dataset.id === id) : current();
+  if (!item || !item.dataset.id || !one[name]) return undefined;
   place = items().indexOf(item);
-  one[name](item, place);
-  return true;
+  return one[name](item, place);
+}
+
+// One thing after the other: a key that is struck while a decision is on its way is about the page that follows it.
+const waiting = [];
+let busy = false;
+async function take(name, id) {
+  waiting.push([name, id]);
+  if (busy) return;
+  busy = true;
+  while (waiting.length) {
+    const [next, of] = waiting.shift();
+    const refused = (await act(next, of)) === false;
+    if (refused || next === "edit" || next === "add") waiting.length = 0; // meant for another page, or as words
+  }
+  busy = false;
 }
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  if (button.dataset.do) act(button.dataset.do, button.closest(".item"));
+  if (button.dataset.do) take(button.dataset.do, button.closest(".item")?.dataset.id);
   if (button.dataset.all) all(button);
   if (button.dataset.sheet) sheet(button.dataset.sheet);
   if (button.dataset.regenerate) regenerate(button.dataset.regenerate);
@@ -190,7 +205,10 @@ document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, textarea, select")) { if (event.key === "Escape") event.target.blur(); return; }
   const link = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (link && (link.click || link.focus)) { event.preventDefault(); link.matches("input") ? link.focus() : link.click(); return; }
-  if (keys[event.key] && act(keys[event.key])) event.preventDefault();
+  const name = keys[event.key];
+  if (!name || !(everywhere[name] || current())) return;
+  event.preventDefault();
+  take(name);
 });
 
 document.addEventListener("focusin", (event) => {
