@@ -18,6 +18,7 @@ from recognizer.annotations import read_annotations
 from recognizer.choice import Choice, choose_descriptors
 from recognizer.compare import Comparison, by_labels_alone, compare
 from recognizer.datasets import Split, find_videos
+from recognizer.defaults import default_database, default_features
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.evaluate import evaluate
 from recognizer.explain import explain_videos, labels_of
@@ -30,7 +31,6 @@ from recognizer.html_report import write_page
 from recognizer.impact import RunImpact, impact
 from recognizer.localization import Localization, Query, localize_videos
 from recognizer.localize_settings import LocalizeSettings
-from recognizer.places import default_database, default_features
 from recognizer.predict import Ranking, clips_below, predict, settings_used
 from recognizer.repeat import Repeated, repeat
 from recognizer.report import made_with

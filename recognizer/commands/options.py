@@ -14,7 +14,7 @@ from db import vocabulary
 from db.errors import UsageError
 from db.records import Dataset
 from recognizer.datasets import Split
-from recognizer.places import default_features
+from recognizer.defaults import default_features
 from recognizer.protocols import PROTOCOLS, TEMPLATES
 from recognizer.scoring import METHODS
 from recognizer.videos import POOLINGS, Pooling
