@@ -64,7 +64,7 @@ def _world(folder: Path) -> list[object]:
     from descriptor_gen.prompt import load_prompts
     from recognizer.shelf import New, Seen
     from recognizer.stored_encoder import open_stored_encoder
-    from recognizer.views import Sampling
+    from recognizer.video.sampling import Sampling
     from tests.conftest import FakeLLM
 
     dataset = load("ucf101")

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from db.errors import UserError
 from db.records import Dataset
 from recognizer.detection import Annotation
-from recognizer.layouts import label_of, labels_by_name, stem
+from recognizer.layouts import label_of, labels_by_name
+from recognizer.video.file_types import stem
 
 AMBIGUOUS = "Ambiguous"
 _TEXT_FILE = re.compile(r"(?P<label>.+)_(?P<subset>[A-Za-z]+)\.txt")

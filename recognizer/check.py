@@ -9,14 +9,14 @@ from pathlib import Path
 
 from db.errors import UserError
 from db.records import Dataset
-from recognizer.containers import tolerated
 from recognizer.found import NOT_IN_CLASS_FOLDER, SAME_NAME, Video, VideoList, printable, video_list
-from recognizer.frames import image_names
 from recognizer.inspection import digest
 from recognizer.layouts import APPLE_DOUBLE, HIDDEN, NOT_A_VIDEO, scan
 from recognizer.looking import Progress, Seen, look_at
 from recognizer.memory import Memory
 from recognizer.misplaced import misplaced
+from recognizer.video.container import tolerated
+from recognizer.video.frames import image_names
 
 MISSING = "missing"
 UNREADABLE = "unreadable"

@@ -10,7 +10,7 @@ from db.errors import UserError
 from recognizer.datasets import VideoList
 from recognizer.features import Progress, embed_videos, spread
 from recognizer.stored_encoder import StoredEncoder
-from recognizer.views import Sampling
+from recognizer.video.sampling import Sampling
 
 
 @dataclass(frozen=True)

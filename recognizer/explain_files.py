@@ -9,8 +9,8 @@ from db.errors import UsageError
 from recognizer.explain_page import explanation_page
 from recognizer.explain_picture import draw_explanation
 from recognizer.explanation import Explanation
-from recognizer.layouts import VIDEO_SUFFIXES
 from recognizer.sweep_report import PICTURES
+from recognizer.video.file_types import VIDEO_SUFFIXES
 
 PAGES = (".html", ".htm")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from recognizer.explain_words import colour_limit, kind_of, plain, short, shortened, signed, why_not
 from recognizer.explanation import Explanation
-from recognizer.pictures import data_uri
+from recognizer.video.thumbnails import data_uri
 
 _STRONGEST = 0.75  # opacity of a cell's colour; the number in it stays legible on light and on dark
 

@@ -13,7 +13,7 @@ from recognizer.explain_words import PANELS, colour_limit, head_of, kind_of, pla
 from recognizer.explanation import ExplainedClass, Explanation, TextEffect
 from recognizer.fitting import BOLD, fitted
 from recognizer.sheet import FAINT, INK, POINTS, Sheet
-from recognizer.shown_frames import ShownFrame
+from recognizer.video.thumbnails import ShownFrame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

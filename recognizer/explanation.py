@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recognizer.predict import Candidate
-from recognizer.shown_frames import ShownFrame
+from recognizer.video.thumbnails import ShownFrame
 
 LABEL = "label"  # stands where a descriptor has its kind
 

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.records import Dataset
-from recognizer.containers import UnreadableVideo
 from recognizer.datasets import find_videos
 from recognizer.found import Video
-from recognizer.frames import every_frame, read_frames
-from recognizer.layouts import scan, stem
+from recognizer.layouts import scan
+from recognizer.video.container import UnreadableVideo
+from recognizer.video.file_types import stem
+from recognizer.video.frames import every_frame, read_frames
 
 Progress = Callable[[int, int], None]
 _QUALITY = 95

@@ -12,7 +12,7 @@ from recognizer.datasets import Video
 from recognizer.reading import WORKERS, Item, Read, in_order, look, read, threads
 from recognizer.shelf import Entry, Loaded, New, Seen, Shelf
 from recognizer.stored_encoder import StoredEncoder
-from recognizer.views import Sampling
+from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,7 @@ from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.report import cautions
 from recognizer.run_facts import facts
 from recognizer.samples import Sort
-from recognizer.strips import Strip, strip
+from recognizer.video.thumbnails import Strip, strip
 
 SHOWN_TEXTS = 8  # of a sample
 _SORTS: dict[Sort, tuple[str, str]] = {

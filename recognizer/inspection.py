@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizer.containers import UnreadableVideo, count_packets, decode_whole
-from recognizer.frames import image_names, opened_image, refuse_sizes
+from recognizer.video.container import UnreadableVideo, count_packets, decode_whole
+from recognizer.video.frames import image_names, opened_image, refuse_sizes
 
 RULES = 1  # counted up when the same file would be judged in another way: what was remembered is then forgotten
 _PASSING = "cannot be opened"  # a permission or a network drive: it may be well the next time

@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 from db.errors import UserError
 from db.records import Dataset
+from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES, stem, suffix
 
-VIDEO_SUFFIXES = frozenset((".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"))
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
 _SYSTEM_FILES = frozenset(("desktop.ini", "thumbs.db"))
 _LIST = re.compile(r"(test|train)list0[123]\.txt|classInd\.txt|.+_test_split[123]\.txt|.+\.csv")
 _LIST_DEPTH = 3  # folders between the root and a list
@@ -54,18 +53,6 @@ class Tree:
 
     def path(self, clip: Clip) -> Path:
         return self.root / clip.id
-
-
-def stem(name: str) -> str:
-    """Return a video's name without its suffix; a dot in a frame folder's name is no suffix."""
-    kept = name.rpartition(".")[0] if suffix(name) in VIDEO_SUFFIXES else name
-    return unicodedata.normalize("NFC", kept)  # macOS stores names decomposed
-
-
-def suffix(name: str) -> str:
-    """Return ".avi" of "a.AVI"; pathlib's takes ten times as long, which 600 000 names feel."""
-    base, dot, end = name.rpartition(".")
-    return dot + end.lower() if base else ""
 
 
 def spelling(name: str) -> str:

@@ -23,8 +23,9 @@ from recognizer.found import (
     printable,
     video_list,
 )
-from recognizer.layouts import Clip, label_of, spelling, stem
+from recognizer.layouts import Clip, label_of, spelling
 from recognizer.lists import Annotation, hmdb51_tests, kinetics_annotations, ucf101_tests
+from recognizer.video.file_types import stem
 
 
 def ucf101(search: Search) -> VideoList | None:

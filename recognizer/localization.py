@@ -14,15 +14,15 @@ from encoders import Encoder
 from recognizer.annotations import Annotated
 from recognizer.choice import descriptors_digest, writer
 from recognizer.detection import Annotation, Detection, Segment, evaluate_detection
-from recognizer.frames import UnreadableVideo
 from recognizer.localize import Localized, localize
 from recognizer.localize_settings import LocalizeSettings
 from recognizer.long_features import long_video
-from recognizer.long_videos import LongVideo, declared_seconds
 from recognizer.protocols import protocol_of
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.roles import Roles, build_roles
 from recognizer.stored_encoder import StoredEncoder
+from recognizer.video.frames import UnreadableVideo
+from recognizer.video.long import LongVideo, declared_seconds
 
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "av", "pillow")
 

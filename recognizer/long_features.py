@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders import Preprocessing
-from recognizer.frames import UnreadableVideo
-from recognizer.long_videos import LongVideo, embed_long_video
 from recognizer.shelf import New, Seen, Shelf
 from recognizer.sources import Source, content_of, source_of
 from recognizer.stored_encoder import StoredEncoder
+from recognizer.video.frames import UnreadableVideo
+from recognizer.video.long import LongVideo, embed_long_video
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from db.records import Dataset
 from recognizer.found import Video, VideoList
-from recognizer.layouts import label_of, labels_by_name, stem
+from recognizer.layouts import label_of, labels_by_name
+from recognizer.video.file_types import stem
 
 _UCF101 = re.compile(r"v_(.+)_g\d+_c\d+")
 _HMDB51 = re.compile(r"(.+)_[fhul]_[cn]m_np\d_(?:ba|fr|le|ri)_(?:bad|med|goo)_\d+")

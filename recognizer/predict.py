@@ -13,10 +13,10 @@ from recognizer.choice import descriptors_digest
 from recognizer.datasets import Video
 from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.features import Features, Progress, embed_videos
-from recognizer.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from recognizer.scoring import log_probabilities, scores
 from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
+from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from recognizer.videos import Videos
 
 if TYPE_CHECKING:

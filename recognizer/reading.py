@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from encoders import Encoder
 from recognizer.datasets import Video
-from recognizer.frames import UnreadableVideo, read_frames
 from recognizer.sources import Source, content_of, source_of
-from recognizer.views import Sampling, cut_views
+from recognizer.video.frames import UnreadableVideo, read_frames
+from recognizer.video.sampling import Sampling, cut_views
 
 if TYPE_CHECKING:
     import numpy as np

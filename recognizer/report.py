@@ -14,7 +14,7 @@ from db.records import Dataset, Descriptor, Run
 from recognizer.metrics import MEASURES, Spread, over_splits
 from recognizer.predict import Ranking
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.views import Sampling
+from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 _FEW = 100  # videos below which a table says that it shows no more than that everything works

@@ -8,7 +8,7 @@ from typing import Any
 
 from db.records import Run
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.views import Sampling
+from recognizer.video.sampling import Sampling
 
 _SHORT = 16  # characters of a digest that are shown at once
 

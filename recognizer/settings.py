@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from recognizer.choice import Choice
 from recognizer.protocols import Protocol, protocol_of
 from recognizer.scoring import method_of
+from recognizer.video.sampling import Sampling
 from recognizer.videos import Pooling
-from recognizer.views import Sampling
 
 
 @dataclass(frozen=True)

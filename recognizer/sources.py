@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoders.weights import sha256_of
-from recognizer.frames import UnreadableVideo, frame_indices, image_names
+from recognizer.video.frames import UnreadableVideo, frame_indices, image_names
 
 
 @dataclass(frozen=True)

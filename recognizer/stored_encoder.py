@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from encoders import Encoder, Preprocessing, find_encoder
 from recognizer.feature_store import FeatureStore
-from recognizer.frames import DECODING
 from recognizer.shelf import Loaded, New, Shelf
-from recognizer.views import Sampling
+from recognizer.video.frames import DECODING
+from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
     import numpy as np

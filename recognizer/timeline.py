@@ -11,8 +11,8 @@ from recognizer.detection import Annotation, Segment
 from recognizer.localization import Timeline
 from recognizer.localize_report import clock
 from recognizer.localize_settings import Scale
-from recognizer.long_videos import pictures_of
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.video.long import pictures_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from recognizer.feature_store import FeatureStore, ShelfRow
 from recognizer.found import printable
 from recognizer.shelf import Entry, is_whole, mapped
 from recognizer.sources import content_in
-from recognizer.views import Sampling
+from recognizer.video.sampling import Sampling
 
 
 @dataclass(frozen=True)

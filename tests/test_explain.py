@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.containers import UnreadableVideo, frame_times
 from recognizer.explain_words import MINUS
 from recognizer.fitting import fitted
-from recognizer.frames import frame_indices
 from recognizer.scoring import METHODS
+from recognizer.video.container import UnreadableVideo, frame_times
+from recognizer.video.frames import frame_indices
 from tests.conftest import FakeLLM, Run
 from tests.test_evaluate import COLOURS, balls, encoder
 from tests.test_frames import make_video
@@ -380,7 +380,7 @@ def test_videos_that_cannot_be_read_end_in_an_error_and_leave_no_file(
     def gone(*_: object) -> None:
         raise UnreadableVideo("cannot be opened", "gone")
 
-    monkeypatch.setattr("recognizer.shown_frames.read_frames", gone)  # after its embeddings were stored
+    monkeypatch.setattr("recognizer.video.thumbnails.read_frames", gone)  # after its embeddings were stored
     lost = recognize("explain", lights, "-d", "turns", "-e", "fake")
     assert (lost.exit_code, "unreadable: cannot be opened: gone" in lost.stdout) == (1, True)
 

@@ -22,9 +22,9 @@ from recognizer import reading
 from recognizer.datasets import Video
 from recognizer.feature_store import FeatureStore
 from recognizer.features import embed_videos
-from recognizer.frames import Frames, read_frames
 from recognizer.stored_encoder import StoredEncoder
-from recognizer.views import Sampling
+from recognizer.video.frames import Frames, read_frames
+from recognizer.video.sampling import Sampling
 from tests.conftest import FakeEncoder, FakeLLM, Run
 from tests.test_frames import make_video
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from recognizer import frames as module
-from recognizer.frames import Frames, UnreadableVideo, frame_indices, read_frames
+from recognizer.video import frames as module
+from recognizer.video.frames import Frames, UnreadableVideo, frame_indices, read_frames
 
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="no ../shared/clips with real videos")

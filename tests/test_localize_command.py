@@ -289,7 +289,7 @@ def test_a_second_search_decodes_and_encodes_nothing(
     ]  # fmt: skip
     encoder.frames.clear()
     film = film.rename(film.parent / "film2.mp4").rename(film)  # the same content under its old name
-    monkeypatch.setattr("recognizer.long_videos.sample_frames", lambda path, fps: pytest.fail("decoded again"))
+    monkeypatch.setattr("recognizer.video.long.sample_frames", lambda path, fps: pytest.fail("decoded again"))
     other = recognize("localize", film, long, "-d", labels, *PLAIN, "--json")
     assert other.stdout == one.stdout
     assert encoder.frames == []

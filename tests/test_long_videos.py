@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recognizer import long_videos
-from recognizer.frames import UnreadableVideo
-from recognizer.long_videos import declared_seconds, embed_long_video, pictures_of, sample_frames
+from recognizer.video import long as long_videos
+from recognizer.video.frames import UnreadableVideo
+from recognizer.video.long import declared_seconds, embed_long_video, pictures_of, sample_frames
 from tests.conftest import FakeEncoder
 from tests.test_frames import CLIPS, STEP, make_images, make_video, needs_clips
 

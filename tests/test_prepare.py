@@ -23,7 +23,7 @@ from recognizer.archives import unpack, unpack_nested
 from recognizer.datasets import find_videos
 from recognizer.downloads import Address, publications
 from recognizer.fetch import fetch
-from recognizer.frames import read_frames
+from recognizer.video.frames import read_frames
 from tests.conftest import Run
 from tests.file_server import FileServer
 from tests.test_frames import make_video, shown

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.frames import frame_indices
-from recognizer.views import Sampling, clip_places, crop_windows, cut_views
+from recognizer.video.frames import frame_indices
+from recognizer.video.sampling import Sampling, clip_places, crop_windows, cut_views
 
 
 def clips(total: int, frames: int, count: int) -> list[list[int]]:

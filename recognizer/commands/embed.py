@@ -49,7 +49,7 @@ def embed(
     from recognizer.feature_report import embed_report
     from recognizer.protocols import protocol_of
     from recognizer.stored_encoder import open_stored_encoder
-    from recognizer.views import Sampling
+    from recognizer.video.sampling import Sampling
 
     actions = resolve(database.existing_or_empty, dataset)
     videos = find_videos(actions, root_of(actions, root, data), split=split)

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders import Encoder, Preprocessing
-from recognizer.containers import decoded_frames, open_container
-from recognizer.frames import UnreadableVideo, upright_rgb
-from recognizer.pictures import small
+from recognizer.video.container import decoded_frames, open_container
+from recognizer.video.frames import UnreadableVideo, upright_rgb
+from recognizer.video.thumbnails import small
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 _WINDOW_FRAMES = 64
 _WINDOW_BYTES = 64 * 2**20  # of decoded frames; a second window is decoded while one is encoded

@@ -20,8 +20,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.containers import UnreadableVideo, count_packets, decoded_frames, open_container, tolerated
-from recognizer.layouts import IMAGE_SUFFIXES
+from recognizer.video.container import UnreadableVideo, count_packets, decoded_frames, open_container, tolerated
+from recognizer.video.file_types import IMAGE_SUFFIXES
 
 __all__ = ["Frames", "Reader", "UnreadableVideo", "every_frame", "frame_indices", "image_names", "read_frames"]
 
