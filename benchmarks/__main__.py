@@ -151,12 +151,12 @@ def grid_of_tear() -> Outcome:
 def impact_of_texts() -> Outcome:
     """Leave out each of the seven texts of 101 classes, on videos of the size of UCF101's first test split."""
     from benchmarks.made import descriptors_for, embedded
-    from recognizer.ensemble import build_ensemble
     from recognizer.impact import leave_one_out
     from recognizer.ranked import labels_of
-    from recognizer.scoring import scores
+    from recognizer.scoring.ensemble import build_ensemble
+    from recognizer.scoring.methods import scores
+    from recognizer.scoring.pooling import Videos
     from recognizer.settings import Settings
-    from recognizer.videos import Videos
 
     there, settings = embedded(videos=3783, frames=16, width=512), Settings("made")
     [texts] = descriptors_for(there.dataset, [settings]).values()

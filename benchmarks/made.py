@@ -9,10 +9,10 @@ import torch
 
 from db.records import Dataset, Descriptor
 from db.vocabulary import load
-from recognizer.choice import Choice
 from recognizer.datasets import Video, VideoList
 from recognizer.features import Features
 from recognizer.ranked import Embedded
+from recognizer.scoring.selection import Choice
 from recognizer.settings import Settings
 from tests.conftest import FakeEncoder
 

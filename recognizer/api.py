@@ -15,11 +15,9 @@ from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders import find_encoder
 from recognizer.annotations import read_annotations
-from recognizer.choice import Choice, choose_descriptors
 from recognizer.compare import Comparison, by_labels_alone, compare
 from recognizer.datasets import Split, find_videos
 from recognizer.defaults import default_database, default_features
-from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.evaluate import evaluate
 from recognizer.explain import explain_videos, labels_of
 from recognizer.explain_files import check_output, write_explanations
@@ -34,10 +32,12 @@ from recognizer.localize_settings import LocalizeSettings
 from recognizer.predict import Ranking, clips_below, predict, settings_used
 from recognizer.repeat import Repeated, repeat
 from recognizer.report import made_with
+from recognizer.scoring.ensemble import Ensemble, build_ensemble
+from recognizer.scoring.pooling import Pooling
+from recognizer.scoring.selection import Choice, choose_descriptors
 from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
 from recognizer.sweep import GRIDS, Grid, choose_for, embed_for, score_grid
-from recognizer.videos import Pooling
 
 _opened = lru_cache(maxsize=2)(find_encoder)  # its weights stay loaded from one call to the next
 

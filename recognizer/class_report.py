@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from db.records import Run
-from recognizer.metrics import Rate, wilson
+from recognizer.scoring.metrics import Rate, wilson
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from db.errors import UserError
 from db.records import Prediction, Run
-from recognizer.metrics import Rate, wilson
+from recognizer.scoring.metrics import Rate, wilson
 
 RESAMPLES = 10_000
 # what may make two runs differ; the rest of their settings is about the machine, or follows from these

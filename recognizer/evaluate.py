@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from db.records import Dataset, Descriptor, Run
 from recognizer.datasets import VideoList
-from recognizer.ensemble import build_ensemble
 from recognizer.features import Progress
 from recognizer.ranked import embed
 from recognizer.record import run_of
+from recognizer.scoring.ensemble import build_ensemble
+from recognizer.scoring.pooling import Videos
 from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
-from recognizer.videos import Videos
 
 
 def evaluate(

@@ -14,12 +14,12 @@ from markupsafe import Markup
 from recognizer.confusion import Confusion
 from recognizer.drawings import LEVELS, draw_matrix
 from recognizer.findings import Findings
-from recognizer.metrics import MEASURES
 from recognizer.pulls import Pull
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.report import cautions
 from recognizer.run_facts import facts
 from recognizer.samples import Sort
+from recognizer.scoring.metrics import MEASURES
 from recognizer.video.thumbnails import Strip, strip
 
 SHOWN_TEXTS = 8  # of a sample

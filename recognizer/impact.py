@@ -10,11 +10,11 @@ from db import vocabulary
 from db.errors import UserError
 from db.records import Descriptor, Impact
 from recognizer.compare import mcnemar
-from recognizer.ensemble import Ensemble
 from recognizer.features import Progress
-from recognizer.metrics import Rate, ranks, wilson
 from recognizer.ranked import labels_of
 from recognizer.repeat import Repeated
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.metrics import Rate, ranks, wilson
 
 if TYPE_CHECKING:
     from torch import Tensor

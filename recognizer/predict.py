@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from db.errors import UserError
 from db.records import Dataset, Descriptor
-from recognizer.choice import descriptors_digest
 from recognizer.datasets import Video
-from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.features import Features, Progress, embed_videos
-from recognizer.scoring import log_probabilities, scores
+from recognizer.scoring.ensemble import Ensemble, build_ensemble
+from recognizer.scoring.methods import log_probabilities, scores
+from recognizer.scoring.pooling import Videos
+from recognizer.scoring.selection import descriptors_digest
 from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
 from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from recognizer.videos import Videos
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from recognizer.ensemble import Ensemble
 from recognizer.repeat import Repeated
-from recognizer.scoring import scores
-from recognizer.shares import shares
-from recognizer.videos import Videos
+from recognizer.scoring.attribution import shares
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.methods import scores
+from recognizer.scoring.pooling import Videos
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from db.errors import UserError
 from db.records import Dataset
 from encoders import Encoder
 from recognizer.datasets import VideoList
-from recognizer.ensemble import Ensemble
 from recognizer.features import Features, Progress, embed_videos, spread
-from recognizer.metrics import log_loss, ranks
-from recognizer.scoring import log_probabilities, scores
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.methods import log_probabilities, scores
+from recognizer.scoring.metrics import log_loss, ranks
+from recognizer.scoring.pooling import Videos
 from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
-from recognizer.videos import Videos
 
 if TYPE_CHECKING:
     from torch import Tensor

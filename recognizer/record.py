@@ -12,14 +12,14 @@ from typing import Any
 
 from db.records import Descriptor, Prediction, Run
 from db.store import Store
-from recognizer.choice import descriptors_digest, writer
 from recognizer.datasets import VideoList
-from recognizer.ensemble import Ensemble
 from recognizer.features import Features
-from recognizer.metrics import accuracy, over_splits
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS, Embedded, Ranked, labels_of, ranked
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.metrics import accuracy, over_splits
+from recognizer.scoring.pooling import Videos
+from recognizer.scoring.selection import descriptors_digest, writer
 from recognizer.settings import Settings
-from recognizer.videos import Videos
 
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
 FORMAT = "descgen-recognize run, version 1"

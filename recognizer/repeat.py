@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, cast
 from db.errors import UserError
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
-from recognizer.choice import Choice, descriptors_digest
 from recognizer.datasets import Split, Video, find_videos
-from recognizer.ensemble import Ensemble, build_ensemble, labels_again
 from recognizer.features import Features, Progress, embed_videos
-from recognizer.protocols import Protocol
-from recognizer.scoring import scores
+from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
+from recognizer.scoring.methods import scores
+from recognizer.scoring.pooling import Videos
+from recognizer.scoring.protocols import Protocol
+from recognizer.scoring.selection import Choice, descriptors_digest
 from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
-from recognizer.videos import Videos
 
 if TYPE_CHECKING:
     from torch import Tensor

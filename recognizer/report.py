@@ -11,9 +11,9 @@ from rich.text import Text
 
 from db.commandline import table
 from db.records import Dataset, Descriptor, Run
-from recognizer.metrics import MEASURES, Spread, over_splits
 from recognizer.predict import Ranking
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.scoring.metrics import MEASURES, Spread, over_splits
 from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from db.records import Dataset, Descriptor
 from encoders import Encoder
-from recognizer.ensemble import Ensemble, build_ensemble
-from recognizer.protocols import Protocol
+from recognizer.scoring.ensemble import Ensemble, build_ensemble
+from recognizer.scoring.protocols import Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from recognizer.choice import Choice
-from recognizer.protocols import Protocol, protocol_of
-from recognizer.scoring import method_of
+from recognizer.scoring.methods import method_of
+from recognizer.scoring.pooling import Pooling
+from recognizer.scoring.protocols import Protocol, protocol_of
+from recognizer.scoring.selection import Choice
 from recognizer.video.sampling import Sampling
-from recognizer.videos import Pooling
 
 
 @dataclass(frozen=True)

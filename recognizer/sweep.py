@@ -10,16 +10,16 @@ from itertools import product
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders import Preprocessing
-from recognizer.choice import Choice, choose_descriptors
 from recognizer.datasets import VideoList
-from recognizer.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.features import Progress
-from recognizer.protocols import Protocol
 from recognizer.ranked import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked
 from recognizer.record import run_of
+from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
+from recognizer.scoring.pooling import Pooling, Videos
+from recognizer.scoring.protocols import Protocol
+from recognizer.scoring.selection import Choice, choose_descriptors
 from recognizer.settings import Settings
 from recognizer.stored_encoder import StoredEncoder
-from recognizer.videos import Pooling, Videos
 
 Chosen = Mapping[Choice, Sequence[Descriptor]]
 

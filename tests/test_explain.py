@@ -15,7 +15,7 @@ from PIL import Image
 
 from recognizer.explain_words import MINUS
 from recognizer.fitting import fitted
-from recognizer.scoring import METHODS
+from recognizer.scoring.methods import METHODS
 from recognizer.video.container import UnreadableVideo, frame_times
 from recognizer.video.frames import frame_indices
 from tests.conftest import FakeLLM, Run

@@ -13,12 +13,12 @@ from PIL import Image
 from db.records import Dataset, Descriptor
 from db.store import Store
 from db.vocabulary import load
-from recognizer.ensemble import Ensemble, build_ensemble
 from recognizer.impact import leave_one_out
-from recognizer.metrics import ranks
-from recognizer.protocols import PROTOCOLS
-from recognizer.scoring import METHODS, scores
-from recognizer.videos import Videos
+from recognizer.scoring.ensemble import Ensemble, build_ensemble
+from recognizer.scoring.methods import METHODS, scores
+from recognizer.scoring.metrics import ranks
+from recognizer.scoring.pooling import Videos
+from recognizer.scoring.protocols import PROTOCOLS
 from tests.conftest import FakeEncoder, Run
 from tests.test_evaluate import COLOURS, balls, encoder
 from tests.test_methods import dataset, descriptors, ensemble, frames

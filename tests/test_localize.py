@@ -18,8 +18,8 @@ from recognizer.curves import boundary_evidence, class_curves, moving_average, s
 from recognizer.detection import Segment
 from recognizer.localize import localize
 from recognizer.localize_settings import LocalizeSettings, with_values
-from recognizer.protocols import protocol_of
 from recognizer.roles import Roles, build_roles
+from recognizer.scoring.protocols import protocol_of
 from recognizer.stretches import best_of_each, contrast_scores, move_ends, stretches_above
 from recognizer.suppression import suppress
 from tests.conftest import FakeEncoder

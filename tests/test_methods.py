@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from db.records import Action, Dataset, Descriptor
-from recognizer.ensemble import Ensemble, build_ensemble
-from recognizer.protocols import PROTOCOLS
-from recognizer.scoring import METHODS, log_probabilities, scores
-from recognizer.shares import shares, step_of_frames
-from recognizer.temporal import best_assignment, best_path
-from recognizer.videos import Videos
+from recognizer.scoring.attribution import shares, step_of_frames
+from recognizer.scoring.ensemble import Ensemble, build_ensemble
+from recognizer.scoring.methods import METHODS, log_probabilities, scores
+from recognizer.scoring.pooling import Videos
+from recognizer.scoring.protocols import PROTOCOLS
+from recognizer.scoring.temporal import best_assignment, best_path
 from tests.conftest import FakeEncoder
 
 # (kind, position) of the texts of each class, not in order: several wordings of a step, a gap, no steps, no texts
@@ -261,7 +261,7 @@ def test_many_videos_are_scored_a_part_at_a_time(
     method: str, frames: Tensor, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = scores(Videos.of(frames), ensemble, method=method)
-    monkeypatch.setattr("recognizer.scoring._FLOATS", 4 * T * ensemble.present.numel())  # four videos at once
+    monkeypatch.setattr("recognizer.scoring.methods._FLOATS", 4 * T * ensemble.present.numel())  # four videos at once
     assert torch.allclose(scores(Videos.of(frames), ensemble, method=method), whole, atol=1e-6)
     assert scores(Videos.of(frames[:0]), ensemble, method=method).shape == (0, len(TEXTS))
 

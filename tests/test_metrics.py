@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from recognizer.metrics import accuracy, log_loss, ranks, wilson
+from recognizer.scoring.metrics import accuracy, log_loss, ranks, wilson
 
 
 def test_rank_counts_the_classes_that_score_as_high() -> None:

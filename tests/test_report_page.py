@@ -202,9 +202,9 @@ def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path, method: str, tmp_path: Path
 ) -> None:
     """Each pull again from an ensemble that never had the text."""
-    from recognizer.ensemble import build_ensemble
     from recognizer.feature_store import FeatureStore
     from recognizer.repeat import repeat
+    from recognizer.scoring.ensemble import build_ensemble
     from recognizer.stored_encoder import StoredEncoder
 
     evaluated("--method", method, "--clips", 2)
@@ -243,7 +243,7 @@ def test_a_pair_names_the_texts_that_pull_to_the_wrong_class(
     """By shares: with method ensemble, a text left out changes its class by (mean - own) / (K - 1)."""
     from recognizer.feature_store import FeatureStore
     from recognizer.repeat import repeat
-    from recognizer.scoring import cosines
+    from recognizer.scoring.methods import cosines
     from recognizer.stored_encoder import StoredEncoder
 
     run = evaluated("--method", "ensemble")
@@ -376,7 +376,7 @@ def large(store: Store, dataset: str, *, each: int) -> Evaluation:
 
     import torch
 
-    from recognizer.metrics import accuracy
+    from recognizer.scoring.metrics import accuracy
 
     actions, random = store.dataset(dataset).actions, np.random.default_rng(1)
     made = []

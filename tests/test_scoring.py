@@ -13,10 +13,10 @@ from torch import Tensor
 from db.errors import UsageError, UserError
 from db.records import Action, Dataset, Descriptor
 from db.vocabulary import load, tear_name
-from recognizer.ensemble import build_ensemble
-from recognizer.protocols import PROTOCOLS, TEAR_TEMPLATES, protocol_of, templates_of
-from recognizer.scoring import class_weights, method_of, scores
-from recognizer.videos import Videos
+from recognizer.scoring.ensemble import build_ensemble
+from recognizer.scoring.methods import class_weights, method_of, scores
+from recognizer.scoring.pooling import Videos
+from recognizer.scoring.protocols import PROTOCOLS, TEAR_TEMPLATES, protocol_of, templates_of
 from tests.conftest import FakeEncoder
 
 NAMES = ["flic_flac", "wave", "ride_bike"]

@@ -47,7 +47,7 @@ def embed(
     from recognizer.datasets import find_videos
     from recognizer.embed import embed_dataset
     from recognizer.feature_report import embed_report
-    from recognizer.protocols import protocol_of
+    from recognizer.scoring.protocols import protocol_of
     from recognizer.stored_encoder import open_stored_encoder
     from recognizer.video.sampling import Sampling
 

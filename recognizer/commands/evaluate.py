@@ -36,11 +36,11 @@ def evaluate_videos(
     as_json: bool,
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
-    from recognizer.choice import choose_descriptors
     from recognizer.datasets import find_videos
     from recognizer.evaluate import evaluate
     from recognizer.record import with_texts
     from recognizer.report import run_report
+    from recognizer.scoring.selection import choose_descriptors
     from recognizer.stored_encoder import open_stored_encoder
 
     settings = chosen.settings(limit=limit, split=split)

@@ -15,9 +15,9 @@ from db.errors import UsageError
 from db.records import Dataset
 from recognizer.datasets import Split
 from recognizer.defaults import default_features
-from recognizer.protocols import PROTOCOLS, TEMPLATES
-from recognizer.scoring import METHODS
-from recognizer.videos import POOLINGS, Pooling
+from recognizer.scoring.methods import METHODS
+from recognizer.scoring.pooling import POOLINGS, Pooling
+from recognizer.scoring.protocols import PROTOCOLS, TEMPLATES
 
 if TYPE_CHECKING:
     from recognizer.settings import Settings
@@ -182,7 +182,7 @@ class Chosen:
         Raises:
             UserError: a name is not known, or a file of templates is none.
         """
-        from recognizer.choice import Choice
+        from recognizer.scoring.selection import Choice
         from recognizer.settings import Settings
 
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -20,7 +20,7 @@ from recognizer.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from recognizer.choice import Choice
+    from recognizer.scoring.selection import Choice
 
 
 @click.command("predict")
@@ -79,7 +79,7 @@ def to_choose_from(
 
 def descriptors_if_any(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
     """Return the chosen descriptors; where there are none of any sort, say so and go by labels alone."""
-    from recognizer.choice import choose_descriptors
+    from recognizer.scoring.selection import choose_descriptors
 
     if store.descriptors(dataset):
         return choose_descriptors(store, dataset, choice)

@@ -23,8 +23,8 @@ from recognizer.commands.options import (
     sampling_options,
 )
 from recognizer.datasets import Split
-from recognizer.protocols import PROTOCOLS
-from recognizer.videos import POOLINGS
+from recognizer.scoring.pooling import POOLINGS
+from recognizer.scoring.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from recognizer.sweep import Grid

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 Pooling = Literal["avg", "max"]
 POOLINGS: dict[Pooling, Callable[[Tensor], Tensor]] = {  # [V, T, D] -> [V, D], as in TEAR
     "avg": lambda frames: frames.mean(dim=1),

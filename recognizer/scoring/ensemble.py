@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from db.records import Dataset, Descriptor
 from encoders import Encoder
-from recognizer.protocols import Protocol
+from recognizer.scoring.protocols import Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 STEPS = "decomposition"  # the kind whose texts are the steps of an action, in order
 _ORDER = (STEPS, "description", "context")  # as in TEAR's files of all texts; other kinds come after, by name

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 MEASURES = ("top1", "top5", "mean_per_class")
 _Z95 = 1.959964  # two-sided 95% of the normal distribution
 

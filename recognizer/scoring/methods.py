@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.errors import UsageError
-from recognizer.ensemble import Ensemble
-from recognizer.temporal import align, parts
-from recognizer.videos import Videos
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.pooling import Videos
+from recognizer.scoring.temporal import align, parts
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 LOGIT_SCALE = 100.0  # of CLIP's published models, and of TEAR: logits are 100 * cosine / temperature
 _FLOATS = 2**25  # at once, in the largest tensor of a method, [V, T, C, K]

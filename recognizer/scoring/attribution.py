@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from recognizer.ensemble import Ensemble
-from recognizer.scoring import LOGIT_SCALE, cosines, method_of, scores
-from recognizer.temporal import best_path, step_similarity
-from recognizer.videos import Videos
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.methods import LOGIT_SCALE, cosines, method_of, scores
+from recognizer.scoring.pooling import Videos
+from recognizer.scoring.temporal import best_path, step_similarity
 
 if TYPE_CHECKING:
     from torch import Tensor

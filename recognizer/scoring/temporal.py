@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recognizer.ensemble import Ensemble
-from recognizer.videos import Videos
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.pooling import Videos
 
 if TYPE_CHECKING:
     from torch import Tensor

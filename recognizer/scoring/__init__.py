@@ -1,0 +1,1 @@
+"""Texts and video embeddings to scores: protocols, text ensembles, methods, attribution, metrics."""
