@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from db.errors import UserError
 from db.records import Dataset
+from recognizer.datasets.scan import label_of, labels_by_name
 from recognizer.detection import Annotation
-from recognizer.layouts import label_of, labels_by_name
 from recognizer.video.file_types import stem
 
 AMBIGUOUS = "Ambiguous"

@@ -16,7 +16,7 @@ from db.store import Store
 from encoders import find_encoder
 from recognizer.annotations import read_annotations
 from recognizer.compare import Comparison, by_labels_alone, compare
-from recognizer.datasets import Split, find_videos
+from recognizer.datasets.find import Split, find_videos
 from recognizer.defaults import default_database, default_features
 from recognizer.evaluate import evaluate
 from recognizer.explain import explain_videos, labels_of

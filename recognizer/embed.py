@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from db.errors import UserError
-from recognizer.datasets import VideoList
+from recognizer.datasets.find import VideoList
 from recognizer.features import Progress, embed_videos, spread
 from recognizer.stored_encoder import StoredEncoder
 from recognizer.video.sampling import Sampling

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from db.records import Dataset, Descriptor, Run
-from recognizer.datasets import VideoList
+from recognizer.datasets.find import VideoList
 from recognizer.features import Progress
 from recognizer.ranked import embed
 from recognizer.record import run_of

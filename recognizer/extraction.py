@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.records import Dataset
-from recognizer.datasets import find_videos
-from recognizer.found import Video
-from recognizer.layouts import scan
+from recognizer.datasets.find import find_videos
+from recognizer.datasets.records import Video
+from recognizer.datasets.scan import scan
 from recognizer.video.container import UnreadableVideo
 from recognizer.video.file_types import stem
 from recognizer.video.frames import every_frame, read_frames

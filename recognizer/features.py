@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
-from recognizer.datasets import Video
+from recognizer.datasets.find import Video
 from recognizer.reading import WORKERS, Item, Read, in_order, look, read, threads
 from recognizer.shelf import Entry, Loaded, New, Seen, Shelf
 from recognizer.stored_encoder import StoredEncoder

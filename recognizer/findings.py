@@ -17,7 +17,7 @@ from db.store import Store
 from recognizer.class_report import ClassAccuracy, class_accuracies, classes_without_videos
 from recognizer.compare import Comparison, by_labels_alone, compare
 from recognizer.confusion import Confused, Confusion, confused_pairs, confusion, rival
-from recognizer.datasets import Split, find_videos
+from recognizer.datasets.find import Split, find_videos
 from recognizer.features import Progress
 from recognizer.pulls import Pull, pulls, rows_of
 from recognizer.repeat import Repeated, repeat, settings_of

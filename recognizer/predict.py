@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from db.errors import UserError
 from db.records import Dataset, Descriptor
-from recognizer.datasets import Video
+from recognizer.datasets.find import Video
 from recognizer.features import Features, Progress, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, scores

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from db.errors import UserError
 from db.records import Dataset
 from encoders import Encoder
-from recognizer.datasets import VideoList
+from recognizer.datasets.find import VideoList
 from recognizer.features import Features, Progress, embed_videos, spread
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import log_probabilities, scores

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from encoders import Encoder
-from recognizer.datasets import Video
+from recognizer.datasets.find import Video
 from recognizer.sources import Source, content_of, source_of
 from recognizer.video.frames import UnreadableVideo, read_frames
 from recognizer.video.sampling import Sampling, cut_views

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from db.errors import UserError
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
-from recognizer.datasets import Split, Video, find_videos
+from recognizer.datasets.find import Split, Video, find_videos
 from recognizer.features import Features, Progress, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
 from recognizer.scoring.methods import scores

@@ -10,7 +10,7 @@ from itertools import product
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders import Preprocessing
-from recognizer.datasets import VideoList
+from recognizer.datasets.find import VideoList
 from recognizer.features import Progress
 from recognizer.ranked import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked
 from recognizer.record import run_of

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from recognizer.datasets.records import printable
 from recognizer.feature_store import FeatureStore, ShelfRow
-from recognizer.found import printable
 from recognizer.shelf import Entry, is_whole, mapped
 from recognizer.sources import content_in
 from recognizer.video.sampling import Sampling

@@ -9,7 +9,7 @@ import pytest
 
 from db.errors import UserError
 from db.records import Action, Dataset
-from recognizer.datasets import Split, Video, find_videos
+from recognizer.datasets.find import Split, Video, find_videos
 
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 CLASSES = Path(__file__).parents[2] / "shared" / "reference" / "classes"

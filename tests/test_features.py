@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from recognizer import reading
-from recognizer.datasets import Video
+from recognizer.datasets.find import Video
 from recognizer.feature_store import FeatureStore
 from recognizer.features import embed_videos
 from recognizer.stored_encoder import StoredEncoder

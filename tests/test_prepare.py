@@ -20,7 +20,7 @@ import pytest
 from db.errors import UserError
 from db.vocabulary import BUILT_IN, load
 from recognizer.archives import unpack, unpack_nested
-from recognizer.datasets import find_videos
+from recognizer.datasets.find import find_videos
 from recognizer.downloads import Address, publications
 from recognizer.fetch import fetch
 from recognizer.video.frames import read_frames

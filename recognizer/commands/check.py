@@ -12,7 +12,7 @@ from platformdirs import user_cache_path
 from db.commandline import Database, console, json_option, print_json, progress, resolve
 from db.errors import UsageError, UserError
 from recognizer.commands.options import LISTED, data_option, frames_option, root_of, root_option
-from recognizer.found import Split
+from recognizer.datasets.records import Split
 
 
 @click.command("check")
@@ -62,10 +62,10 @@ def check_videos(
     Exit code 1 when something is wrong that an evaluation would suffer from: videos missing or unreadable, in the
     folder of another class, or twice.
     """
-    from recognizer.check import Options, check, videos_at
-    from recognizer.check_report import check_report
-    from recognizer.datasets import find_videos
-    from recognizer.memory import Memory
+    from recognizer.datasets.check import Options, check, videos_at
+    from recognizer.datasets.check_table import check_report
+    from recognizer.datasets.find import find_videos
+    from recognizer.datasets.inspect_video import Memory
 
     if (dataset is None) == (not paths) or (paths and (root or split)):
         raise UsageError("Give either --dataset NAME (and its --root), or files and folders to look at")

@@ -15,7 +15,7 @@ from recognizer.commands.options import (
     root_of,
     sampling_options,
 )
-from recognizer.datasets import Split
+from recognizer.datasets.find import Split
 
 
 @click.command("embed")
@@ -44,7 +44,7 @@ def embed(
     as_json: bool,
 ) -> None:
     """Decode and encode the videos of a dataset, once for all commands; run it again to go on."""
-    from recognizer.datasets import find_videos
+    from recognizer.datasets.find import find_videos
     from recognizer.embed import embed_dataset
     from recognizer.feature_report import embed_report
     from recognizer.scoring.protocols import protocol_of

@@ -15,7 +15,7 @@ from recognizer.commands.options import (
     features_option,
     root_of,
 )
-from recognizer.datasets import Split
+from recognizer.datasets.find import Split
 
 
 @click.command("eval")
@@ -36,7 +36,7 @@ def evaluate_videos(
     as_json: bool,
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
-    from recognizer.datasets import find_videos
+    from recognizer.datasets.find import find_videos
     from recognizer.evaluate import evaluate
     from recognizer.record import with_texts
     from recognizer.report import run_report

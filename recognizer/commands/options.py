@@ -13,7 +13,7 @@ import click
 from db import vocabulary
 from db.errors import UsageError
 from db.records import Dataset
-from recognizer.datasets import Split
+from recognizer.datasets.find import Split
 from recognizer.defaults import default_features
 from recognizer.scoring.methods import METHODS
 from recognizer.scoring.pooling import POOLINGS, Pooling

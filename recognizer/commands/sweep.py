@@ -22,7 +22,7 @@ from recognizer.commands.options import (
     root_of,
     sampling_options,
 )
-from recognizer.datasets import Split
+from recognizer.datasets.find import Split
 from recognizer.scoring.pooling import POOLINGS
 from recognizer.scoring.protocols import PROTOCOLS
 
@@ -86,7 +86,7 @@ def sweep_choices(
     **lists: Any,
 ) -> None:
     """Evaluate every product of lists of choices, from one pass over the videos. Repeat an option to make a list."""
-    from recognizer.datasets import find_videos
+    from recognizer.datasets.find import find_videos
     from recognizer.settings import Settings
     from recognizer.stored_encoder import open_stored_encoder
     from recognizer.sweep import choose_for, embed_for, score_grid

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from db.errors import UserError
-from recognizer.found import (
+from recognizer.datasets.lists import Annotation, hmdb51_tests, kinetics_annotations, ucf101_tests
+from recognizer.datasets.records import (
     IN_TRAINING,
     NOT_IN_DATASET,
     NOT_IN_LIST,
@@ -23,8 +24,7 @@ from recognizer.found import (
     printable,
     video_list,
 )
-from recognizer.layouts import Clip, label_of, spelling
-from recognizer.lists import Annotation, hmdb51_tests, kinetics_annotations, ucf101_tests
+from recognizer.datasets.scan import Clip, label_of, spelling
 from recognizer.video.file_types import stem
 
 

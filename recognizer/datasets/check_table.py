@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
-from recognizer.check import Check, Fault
+from recognizer.datasets.check import Check, Fault
 
 _SHOWN = 20  # faults of a kind that are named unless all are asked for
 

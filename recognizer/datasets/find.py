@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 
 from db.errors import UserError
 from db.records import Dataset
-from recognizer import listed
-from recognizer.found import (
+from recognizer.datasets import listed
+from recognizer.datasets.lists import read_table
+from recognizer.datasets.records import (
     IN_TRAINING,
     NOT_IN_CLASS_FOLDER,
     NOT_IN_DATASET,
@@ -27,8 +28,7 @@ from recognizer.found import (
     printable,
     video_list,
 )
-from recognizer.layouts import Clip, label_of, labels_by_name, scan
-from recognizer.lists import read_table
+from recognizer.datasets.scan import Clip, label_of, labels_by_name, scan
 
 __all__ = ["Split", "Video", "VideoList", "find_videos"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from db.records import Dataset
-from recognizer.layouts import Tree
+from recognizer.datasets.scan import Tree
 
 Split = Literal["1", "2", "3", "all"]
 LabelsBy = Literal["lists", "manifest", "folders"]

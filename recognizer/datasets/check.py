@@ -1,22 +1,124 @@
-"""Compare a folder with the lists of its dataset, and look at every video: what would an evaluation suffer from?"""
+"""Videos that lie in the folder of another class than their list, or their own name, says."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from db.errors import UserError
 from db.records import Dataset
-from recognizer.found import NOT_IN_CLASS_FOLDER, SAME_NAME, Video, VideoList, printable, video_list
-from recognizer.inspection import digest
-from recognizer.layouts import APPLE_DOUBLE, HIDDEN, NOT_A_VIDEO, scan
-from recognizer.looking import Progress, Seen, look_at
-from recognizer.memory import Memory
-from recognizer.misplaced import misplaced
+from recognizer.datasets.inspect_video import Fingerprint, Inspection, Memory, digest, fingerprint, inspect
+from recognizer.datasets.records import NOT_IN_CLASS_FOLDER, SAME_NAME, Video, VideoList, printable, video_list
+from recognizer.datasets.scan import APPLE_DOUBLE, HIDDEN, NOT_A_VIDEO, label_of, labels_by_name, scan
 from recognizer.video.container import tolerated
+from recognizer.video.file_types import stem
 from recognizer.video.frames import image_names
+
+_UCF101 = re.compile(r"v_(.+)_g\d+_c\d+")
+_HMDB51 = re.compile(r"(.+)_[fhul]_[cn]m_np\d_(?:ba|fr|le|ri)_(?:bad|med|goo)_\d+")
+
+
+def _by_ucf101(name: str, dataset: Dataset, labels: Mapping[str, int]) -> set[int]:
+    match = _UCF101.fullmatch(name)
+    label = label_of(match[1], labels) if match else None
+    return set() if label is None else {label}
+
+
+def _by_hmdb51(name: str, dataset: Dataset, labels: Mapping[str, int]) -> set[int]:
+    """Return every class that may be meant: `a_man_with_a_draw_sword` may end in `sword` and in `draw_sword`."""
+    match = _HMDB51.fullmatch(name)
+    return {action.label for action in dataset.actions if match and match[1].endswith(f"_{action.name}")}
+
+
+_NAMES: dict[str, Callable[[str, Dataset, Mapping[str, int]], set[int]]] = {
+    "ucf101": _by_ucf101,
+    "hmdb51": _by_hmdb51,
+}  # datasets whose file names tell the class
+
+
+def misplaced(found: VideoList, dataset: Dataset) -> Iterator[tuple[Video, str]]:
+    """Yield each video that is in a folder named after another class, and what is wrong about it.
+
+    Where a list or a manifest gives the labels, the folder is compared with it; else the name of the file, in the
+    datasets whose names tell the class.
+    """
+    labels = labels_by_name(dataset)
+    for video in found.videos:
+        folder = label_of(video.path.parent.name, labels) if video.path else None
+        if video.path and folder is not None:
+            meant = _meant(video, stem(video.path.name), found, dataset, labels)
+            if meant and folder not in meant:
+                names = " or ".join(dataset.actions[label].name for label in sorted(meant))
+                yield video, f"of {names}, but in the folder {video.path.parent.name}"
+
+
+def _meant(video: Video, name: str, found: VideoList, dataset: Dataset, labels: Mapping[str, int]) -> set[int]:
+    if found.labels_by != "folders":
+        return {video.label}
+    says = _NAMES.get(dataset.stored_as)
+    return says(name, dataset, labels) if says else set()
+
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A video on disk."""
+
+    video: Video
+    path: Path
+    mark: Fingerprint | None  # None: it cannot be looked at
+    inspection: Inspection
+    remembered: bool
+
+
+def look_at(present: Sequence[Video], memory: Memory, *, quick: bool, jobs: int, on_progress: Progress) -> list[Seen]:
+    """Look at videos, in the order given; what is remembered of a file that did not change is not looked at again."""
+    seen = {video.id: each for video in present if (each := _remembered(video, memory, quick=quick))}
+    with ThreadPoolExecutor(jobs) as pool:
+        for new in _looked(pool, [video for video in present if video.id not in seen], quick=quick):
+            if new.mark and new.inspection.lasting:
+                memory.keep(new.path, new.mark, inspection=new.inspection)
+            seen[new.video.id] = new
+            on_progress(len(seen), len(present))
+    return [seen[video.id] for video in present]
+
+
+def _remembered(video: Video, memory: Memory, *, quick: bool) -> Seen | None:
+    assert video.path is not None  # noqa: S101 - the caller passes videos on disk
+    try:
+        mark = fingerprint(video.path)
+    except OSError:
+        return None
+    known = memory.inspection(video.path, mark, decoded=not quick)
+    return Seen(video, video.path, mark, known, remembered=True) if known else None
+
+
+def _looked(pool: ThreadPoolExecutor, videos: Sequence[Video], *, quick: bool) -> Iterator[Seen]:
+    """Yield videos as they are looked at; Ctrl-C ends it after those in flight."""
+
+    def look(video: Video) -> Seen:
+        assert video.path is not None  # noqa: S101 - as above
+        try:
+            mark = fingerprint(video.path)  # before it is read: a file that changes meanwhile is read again
+        except OSError:
+            mark = None
+        inspection = inspect(video.path, decode=not quick)
+        return Seen(video, video.path, mark, inspection, remembered=False)
+
+    waiting: list[Future[Seen]] = [pool.submit(look, video) for video in videos]
+    try:
+        for done in as_completed(waiting):
+            yield done.result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
 
 MISSING = "missing"
 UNREADABLE = "unreadable"

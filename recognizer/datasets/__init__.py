@@ -1,0 +1,1 @@
+"""The datasets: which videos a folder holds, of which class, and what is wrong with them."""
