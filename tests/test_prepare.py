@@ -19,10 +19,10 @@ import pytest
 
 from db.errors import UserError
 from db.vocabulary import BUILT_IN, load
-from recognizer.archives import unpack, unpack_nested
 from recognizer.datasets.find import find_videos
-from recognizer.downloads import Address, publications
-from recognizer.fetch import fetch
+from recognizer.prepare.addresses import Address, publications
+from recognizer.prepare.archives import unpack, unpack_nested
+from recognizer.prepare.download import fetch
 from recognizer.video.frames import read_frames
 from tests.conftest import Run
 from tests.file_server import FileServer

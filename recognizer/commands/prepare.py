@@ -11,7 +11,7 @@ from db.commandline import Database, json_option, notes, print_json, progress, r
 from recognizer.commands.options import LISTED
 
 if TYPE_CHECKING:
-    from recognizer.prepare import Step
+    from recognizer.prepare.steps import Step
 
 
 class _Frames(click.ParamType[int]):
@@ -49,7 +49,7 @@ def prepare_dataset(
     as_json: bool,
 ) -> None:
     """Print the official steps to get a dataset, or do them: fetch, check, unpack, extract frames."""
-    from recognizer.prepare import FramesWanted, refuse_without_tools, script, steps
+    from recognizer.prepare.steps import FramesWanted, refuse_without_tools, script, steps
 
     actions = resolve(database.existing_or_empty, dataset)
     root = root or Path("data") / actions.stored_as

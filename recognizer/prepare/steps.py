@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from db.errors import UsageError, UserError
 from db.records import Dataset
-from recognizer.archives import missing_tool, shell, unpack, unpack_nested
-from recognizer.downloads import Address, Download, Publication, publications
-from recognizer.extraction import extract
-from recognizer.fetch import fetch
+from recognizer.prepare.addresses import Address, Download, Publication, publications
+from recognizer.prepare.archives import missing_tool, shell, unpack, unpack_nested
+from recognizer.prepare.download import fetch
+from recognizer.prepare.extract_frames import extract
 
 Progress = Callable[[int, int], None]
 

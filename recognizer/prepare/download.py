@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from db.errors import UserError
-from recognizer.downloads import Address
+from recognizer.prepare.addresses import Address
 
 _CHUNK = 1 << 20
 _SECONDS = 60  # that a server may be silent
