@@ -10,7 +10,7 @@ import torch
 from db.records import Dataset, Descriptor
 from db.vocabulary import load
 from recognizer.datasets.find import Video, VideoList
-from recognizer.features import Features
+from recognizer.features.embed import Features
 from recognizer.ranked import Embedded
 from recognizer.scoring.selection import Choice
 from recognizer.settings import Settings

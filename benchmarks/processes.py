@@ -15,8 +15,8 @@ import time
 import warnings
 from pathlib import Path
 
+from recognizer.features.decode import content_of, source_of
 from recognizer.settings import Settings
-from recognizer.sources import content_of, source_of
 
 BIN = Path(sys.executable).parent
 VIDEOS, FRAMES, WIDTH = 3783, 16, 512
@@ -62,8 +62,8 @@ def _world(folder: Path) -> list[object]:
     from db.vocabulary import load
     from descriptor_gen.build import build_descriptors
     from descriptor_gen.prompt import load_prompts
-    from recognizer.shelf import New, Seen
-    from recognizer.stored_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.store import New, Seen
     from recognizer.video.sampling import Sampling
     from tests.conftest import FakeLLM
 

@@ -23,7 +23,8 @@ from recognizer.explain import explain_videos, labels_of
 from recognizer.explain_files import check_output, write_explanations
 from recognizer.explain_words import view_said
 from recognizer.explanation import Explanation
-from recognizer.feature_store import FeatureStore
+from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.store import FeatureStore
 from recognizer.findings import find_out
 from recognizer.html_report import write_page
 from recognizer.impact import RunImpact, impact
@@ -36,7 +37,6 @@ from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.selection import Choice, choose_descriptors
 from recognizer.settings import Settings
-from recognizer.stored_encoder import StoredEncoder
 from recognizer.sweep import GRIDS, Grid, choose_for, embed_for, score_grid
 
 _opened = lru_cache(maxsize=2)(find_encoder)  # its weights stay loaded from one call to the next

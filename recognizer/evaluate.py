@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from db.records import Dataset, Descriptor, Run
 from recognizer.datasets.find import VideoList
-from recognizer.features import Progress
+from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.embed import Progress
 from recognizer.ranked import embed
 from recognizer.record import run_of
 from recognizer.scoring.ensemble import build_ensemble
 from recognizer.scoring.pooling import Videos
 from recognizer.settings import Settings
-from recognizer.stored_encoder import StoredEncoder
 
 
 def evaluate(

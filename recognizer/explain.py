@@ -11,9 +11,9 @@ from db.errors import UsageError
 from db.records import Dataset, Descriptor
 from recognizer.effects import Effects, effects
 from recognizer.explanation import LABEL, ExplainedClass, Explanation, TextEffect
+from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.predict import Scored, score_videos
 from recognizer.settings import Settings
-from recognizer.stored_encoder import StoredEncoder
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.thumbnails import shown_frames, shown_view
 

@@ -18,11 +18,11 @@ from recognizer.class_report import ClassAccuracy, class_accuracies, classes_wit
 from recognizer.compare import Comparison, by_labels_alone, compare
 from recognizer.confusion import Confused, Confusion, confused_pairs, confusion, rival
 from recognizer.datasets.find import Split, find_videos
-from recognizer.features import Progress
+from recognizer.features.caching_encoder import open_stored_encoder
+from recognizer.features.embed import Progress
 from recognizer.pulls import Pull, pulls, rows_of
 from recognizer.repeat import Repeated, repeat, settings_of
 from recognizer.samples import Chosen, Sort, choose_samples, sizes
-from recognizer.stored_encoder import open_stored_encoder
 
 if TYPE_CHECKING:
     from torch import Tensor

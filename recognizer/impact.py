@@ -10,7 +10,7 @@ from db import vocabulary
 from db.errors import UserError
 from db.records import Descriptor, Impact
 from recognizer.compare import mcnemar
-from recognizer.features import Progress
+from recognizer.features.embed import Progress
 from recognizer.ranked import labels_of
 from recognizer.repeat import Repeated
 from recognizer.scoring.ensemble import Ensemble

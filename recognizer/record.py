@@ -13,7 +13,7 @@ from typing import Any
 from db.records import Descriptor, Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import VideoList
-from recognizer.features import Features
+from recognizer.features.embed import Features
 from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS, Embedded, Ranked, labels_of, ranked
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.metrics import accuracy, over_splits

@@ -34,8 +34,8 @@ def test_descgen_needs_no_model_where_none_is_wanted(cached: Path, arguments: li
 @pytest.fixture
 def _some_features(features: Path) -> None:
     """A feature store with one text."""
-    from recognizer.feature_store import FeatureStore
-    from recognizer.stored_encoder import StoredEncoder
+    from recognizer.features.caching_encoder import StoredEncoder
+    from recognizer.features.store import FeatureStore
 
     with FeatureStore.open(features) as store:
         StoredEncoder(FakeEncoder(), store).encode_texts(["a text"])

@@ -18,11 +18,11 @@ import pytest
 import torch
 from PIL import Image
 
-from recognizer import reading
 from recognizer.datasets.find import Video
-from recognizer.feature_store import FeatureStore
-from recognizer.features import embed_videos
-from recognizer.stored_encoder import StoredEncoder
+from recognizer.features import decode as reading
+from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.embed import embed_videos
+from recognizer.features.store import FeatureStore
 from recognizer.video.frames import Frames, read_frames
 from recognizer.video.sampling import Sampling
 from tests.conftest import FakeEncoder, FakeLLM, Run

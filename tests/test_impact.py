@@ -165,8 +165,8 @@ def test_a_sweep_of_labels_again_is_repeated_as_it_was(recognize: Run, misled: P
     """Under protocol tear the label stands again where labels alone are swept: no descriptor, and yet two texts."""
     import torch
 
+    from recognizer.features.caching_encoder import open_stored_encoder
     from recognizer.repeat import repeat
-    from recognizer.stored_encoder import open_stored_encoder
 
     arguments = ("--kinds", "label", "--protocol", "tear", "--method", "max", "--store")
     recognize("sweep", "-d", "balls", "--root", misled, "-e", "fake", *arguments)

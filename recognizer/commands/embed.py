@@ -45,10 +45,10 @@ def embed(
 ) -> None:
     """Decode and encode the videos of a dataset, once for all commands; run it again to go on."""
     from recognizer.datasets.find import find_videos
-    from recognizer.embed import embed_dataset
-    from recognizer.feature_report import embed_report
+    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.embed import embed_dataset
+    from recognizer.features.table import embed_report
     from recognizer.scoring.protocols import protocol_of
-    from recognizer.stored_encoder import open_stored_encoder
     from recognizer.video.sampling import Sampling
 
     actions = resolve(database.existing_or_empty, dataset)

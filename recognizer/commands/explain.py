@@ -51,9 +51,9 @@ def explain_classes(
     from recognizer.explain_files import check_output, write_explanations
     from recognizer.explain_report import explanation_report
     from recognizer.explain_words import view_said
+    from recognizer.features.caching_encoder import open_stored_encoder
     from recognizer.predict import clips_below, settings_used
     from recognizer.report import made_with
-    from recognizer.stored_encoder import open_stored_encoder
 
     settings = chosen.settings()
     paths = clips_below(videos)

@@ -21,9 +21,9 @@ def features() -> None:
 @json_option
 def list_features(features: Path, as_json: bool) -> None:
     """List what is kept: encoders, how videos were looked at, how many, how large."""
-    from recognizer.feature_report import stock_table
-    from recognizer.feature_store import FeatureStore
-    from recognizer.upkeep import stock
+    from recognizer.features.maintenance import stock
+    from recognizer.features.store import FeatureStore
+    from recognizer.features.table import stock_table
 
     with FeatureStore.open(features, create=False) as store:
         found = stock(store)
@@ -35,9 +35,9 @@ def list_features(features: Path, as_json: bool) -> None:
 @json_option
 def verify_features(features: Path, as_json: bool) -> None:
     """Compare every record with its checksum; exit code 1 where one does not fit."""
-    from recognizer.feature_report import check_report
-    from recognizer.feature_store import FeatureStore
-    from recognizer.upkeep import verify
+    from recognizer.features.maintenance import verify
+    from recognizer.features.store import FeatureStore
+    from recognizer.features.table import check_report
 
     with FeatureStore.open(features, create=False) as store, progress("verify", "files") as advance:
         checks = verify(store, on_progress=advance)
@@ -70,9 +70,9 @@ def prune_features(
     as_json: bool,
 ) -> None:
     """Drop what is not needed, and give its place on the disk back."""
-    from recognizer.feature_report import cut_table, size
-    from recognizer.feature_store import FeatureStore
-    from recognizer.pruning import Unwanted, plan, prune
+    from recognizer.features.maintenance import Unwanted, plan, prune
+    from recognizer.features.store import FeatureStore
+    from recognizer.features.table import cut_table, size
 
     with FeatureStore.open(features, create=False) as store:
         cuts = plan(store, Unwanted(encoder, unused, gone, damaged))

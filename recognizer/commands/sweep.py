@@ -87,8 +87,8 @@ def sweep_choices(
 ) -> None:
     """Evaluate every product of lists of choices, from one pass over the videos. Repeat an option to make a list."""
     from recognizer.datasets.find import find_videos
+    from recognizer.features.caching_encoder import open_stored_encoder
     from recognizer.settings import Settings
-    from recognizer.stored_encoder import open_stored_encoder
     from recognizer.sweep import choose_for, embed_for, score_grid
     from recognizer.sweep_report import check_outputs, draw, row_of, sweep_report, write_csv
 

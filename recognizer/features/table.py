@@ -9,9 +9,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
-from recognizer.embed import EmbedReport
-from recognizer.pruning import Cut
-from recognizer.upkeep import Check, Stock
+from recognizer.features.embed import EmbedReport
+from recognizer.features.maintenance import Check, Cut, Stock
 
 _SHOWN = 10  # damaged records of a shelf
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
-from recognizer.datasets.find import Video
-from recognizer.reading import WORKERS, Item, Read, in_order, look, read, threads
-from recognizer.shelf import Entry, Loaded, New, Seen, Shelf
-from recognizer.stored_encoder import StoredEncoder
+from recognizer.datasets.find import Video, VideoList
+from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.decode import WORKERS, Item, Read, in_order, look, read, threads
+from recognizer.features.store import Entry, Loaded, New, Seen, Shelf
 from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
 
 _FRAMES_AHEAD = 256  # decoded frames that wait for the encoder, besides what is being decoded: 150 MB at 224 x 224
 _BATCH_FRAMES = 128
@@ -191,3 +193,64 @@ def _entry(item: Item, loaded: Loaded) -> Entry:
     if not item.key or item.key not in loaded.entries:
         raise UserError("Features were removed from the store in the meantime. Run the command again")
     return loaded.entries[item.key]
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What became of the videos of a dataset.
+
+    Attributes:
+        encoder: by its id.
+        sampling: which frames and views.
+        layout: how the videos were found.
+        counts: listed, stored before, embedded, unreadable, missing, beyond the limit, by name.
+        unreadable: (video id, reason).
+        seconds: of all of it.
+    """
+
+    encoder: str
+    sampling: Sampling
+    layout: str
+    counts: Mapping[str, int]
+    unreadable: tuple[tuple[str, str], ...]
+    seconds: float
+
+
+def embed_dataset(
+    videos: VideoList,
+    encoder: StoredEncoder,
+    *,
+    sampling: Sampling,
+    limit: int | None = None,
+    retry: bool = False,
+    on_progress: Progress = lambda done, total: None,
+) -> EmbedReport:
+    """Embed those videos of a dataset that are on disk and not in the store.
+
+    Args:
+        videos: what was found.
+        encoder: whose image tower.
+        sampling: which frames and views.
+        limit: only so many videos, evenly spread over the list.
+        retry: try again those that could not be read before.
+        on_progress: told (videos done, videos in all).
+
+    Raises:
+        UserError: no video is on disk, the encoder's weights are not here, or the store refuses.
+    """
+    start = time.perf_counter()
+    there = [video for video in videos.videos if video.path]
+    if not there:
+        raise UserError(f"None of the {len(videos.videos)} listed videos is there ({videos.layout})")
+    present = spread(there, limit)
+    features = embed_videos(present, encoder, sampling=sampling, retry=retry, on_progress=on_progress)
+    counts = {
+        "listed": len(videos.videos),
+        "stored before": len(features.videos) - features.new,
+        "embedded": features.new,
+        "unreadable": len(features.unreadable),
+        "missing": len(videos.videos) - len(there),
+        "beyond the limit": len(there) - len(present),
+    }
+    seconds = time.perf_counter() - start
+    return EmbedReport(encoder.id, sampling, videos.layout, counts, features.unreadable, seconds)

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders import Preprocessing
-from recognizer.shelf import New, Seen, Shelf
-from recognizer.sources import Source, content_of, source_of
-from recognizer.stored_encoder import StoredEncoder
+from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.decode import Source, content_of, source_of
+from recognizer.features.store import New, Seen, Shelf
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import LongVideo, embed_long_video
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 _RECORD = 256  # frames
 

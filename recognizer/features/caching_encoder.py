@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders import Encoder, Preprocessing, find_encoder
-from recognizer.feature_store import FeatureStore
-from recognizer.shelf import Loaded, New, Shelf
+from recognizer.features.store import FeatureStore, Loaded, New, Shelf
 from recognizer.video.frames import DECODING
 from recognizer.video.sampling import Sampling
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
 
 _TEXTS_AT_ONCE = 2048  # encoded before they are stored
 
