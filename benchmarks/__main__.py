@@ -129,8 +129,8 @@ def _seconds(command: list[object]) -> float:
 def grid_of_tear() -> Outcome:
     """The 40 configurations of TEAR over features that are there, and the same 40 one by one; texts are encoded too."""
     from benchmarks.made import descriptors_for, embedded
-    from recognizer.settings import Settings
-    from recognizer.sweep import GRIDS, score_grid
+    from recognizer.evaluation.settings import Settings
+    from recognizer.evaluation.sweep import GRIDS, score_grid
 
     there = embedded(videos=3783, frames=16, width=512)
     settings = GRIDS["tear"].settings(Settings("made"))
@@ -151,12 +151,12 @@ def grid_of_tear() -> Outcome:
 def impact_of_texts() -> Outcome:
     """Leave out each of the seven texts of 101 classes, on videos of the size of UCF101's first test split."""
     from benchmarks.made import descriptors_for, embedded
-    from recognizer.impact import leave_one_out
-    from recognizer.ranked import labels_of
+    from recognizer.evaluation.impact import leave_one_out
+    from recognizer.evaluation.ranking import labels_of
+    from recognizer.evaluation.settings import Settings
     from recognizer.scoring.ensemble import build_ensemble
     from recognizer.scoring.methods import scores
     from recognizer.scoring.pooling import Videos
-    from recognizer.settings import Settings
 
     there, settings = embedded(videos=3783, frames=16, width=512), Settings("made")
     [texts] = descriptors_for(there.dataset, [settings]).values()

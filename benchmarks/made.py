@@ -10,10 +10,10 @@ import torch
 from db.records import Dataset, Descriptor
 from db.vocabulary import load
 from recognizer.datasets.find import Video, VideoList
+from recognizer.evaluation.ranking import Embedded
+from recognizer.evaluation.settings import Settings
 from recognizer.features.embed import Features
-from recognizer.ranked import Embedded
 from recognizer.scoring.selection import Choice
-from recognizer.settings import Settings
 from tests.conftest import FakeEncoder
 
 

@@ -15,8 +15,8 @@ import time
 import warnings
 from pathlib import Path
 
+from recognizer.evaluation.settings import Settings
 from recognizer.features.decode import content_of, source_of
-from recognizer.settings import Settings
 
 BIN = Path(sys.executable).parent
 VIDEOS, FRAMES, WIDTH = 3783, 16, 512
@@ -24,7 +24,7 @@ VIDEOS, FRAMES, WIDTH = 3783, 16, 512
 
 def main() -> None:
     """Measure both, and print what they took."""
-    from recognizer.sweep import GRIDS
+    from recognizer.evaluation.sweep import GRIDS
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -15,10 +15,16 @@ from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders import find_encoder
 from recognizer.annotations import read_annotations
-from recognizer.compare import Comparison, by_labels_alone, compare
 from recognizer.datasets.find import Split, find_videos
 from recognizer.defaults import default_database, default_features
-from recognizer.evaluate import evaluate
+from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
+from recognizer.evaluation.evaluate import evaluate
+from recognizer.evaluation.impact import RunImpact, impact
+from recognizer.evaluation.predict import Ranking, clips_below, predict, settings_used
+from recognizer.evaluation.replay import Repeated, repeat
+from recognizer.evaluation.settings import Settings
+from recognizer.evaluation.sweep import GRIDS, Grid, choose_for, embed_for, score_grid
+from recognizer.evaluation.tables import made_with
 from recognizer.explain import explain_videos, labels_of
 from recognizer.explain_files import check_output, write_explanations
 from recognizer.explain_words import view_said
@@ -27,17 +33,11 @@ from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.store import FeatureStore
 from recognizer.findings import find_out
 from recognizer.html_report import write_page
-from recognizer.impact import RunImpact, impact
 from recognizer.localization import Localization, Query, localize_videos
 from recognizer.localize_settings import LocalizeSettings
-from recognizer.predict import Ranking, clips_below, predict, settings_used
-from recognizer.repeat import Repeated, repeat
-from recognizer.report import made_with
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.selection import Choice, choose_descriptors
-from recognizer.settings import Settings
-from recognizer.sweep import GRIDS, Grid, choose_for, embed_for, score_grid
 
 _opened = lru_cache(maxsize=2)(find_encoder)  # its weights stay loaded from one call to the next
 

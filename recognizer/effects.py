@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recognizer.evaluation.settings import Settings
 from recognizer.scoring.attribution import frame_cosines, shares, step_of_frames, used_texts
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import cosines
 from recognizer.scoring.pooling import Videos
-from recognizer.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,10 +10,10 @@ from typing import Any
 from db.errors import UsageError
 from db.records import Dataset, Descriptor
 from recognizer.effects import Effects, effects
+from recognizer.evaluation.predict import Scored, score_videos
+from recognizer.evaluation.settings import Settings
 from recognizer.explanation import LABEL, ExplainedClass, Explanation, TextEffect
 from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.predict import Scored, score_videos
-from recognizer.settings import Settings
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.thumbnails import shown_frames, shown_view
 

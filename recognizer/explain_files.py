@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.errors import UsageError
+from recognizer.evaluation.sweep_table import PICTURES
 from recognizer.explain_page import explanation_page
 from recognizer.explain_picture import draw_explanation
 from recognizer.explanation import Explanation
-from recognizer.sweep_report import PICTURES
 from recognizer.video.file_types import VIDEO_SUFFIXES
 
 PAGES = (".html", ".htm")

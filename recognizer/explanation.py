@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from recognizer.predict import Candidate
+from recognizer.evaluation.predict import Candidate
 from recognizer.video.thumbnails import ShownFrame
 
 LABEL = "label"  # stands where a descriptor has its kind

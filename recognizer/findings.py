@@ -15,13 +15,13 @@ from db.errors import UserError
 from db.records import Run
 from db.store import Store
 from recognizer.class_report import ClassAccuracy, class_accuracies, classes_without_videos
-from recognizer.compare import Comparison, by_labels_alone, compare
 from recognizer.confusion import Confused, Confusion, confused_pairs, confusion, rival
 from recognizer.datasets.find import Split, find_videos
+from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
+from recognizer.evaluation.replay import Repeated, repeat, settings_of
 from recognizer.features.caching_encoder import open_stored_encoder
 from recognizer.features.embed import Progress
 from recognizer.pulls import Pull, pulls, rows_of
-from recognizer.repeat import Repeated, repeat, settings_of
 from recognizer.samples import Chosen, Sort, choose_samples, sizes
 
 if TYPE_CHECKING:

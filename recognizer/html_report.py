@@ -13,10 +13,10 @@ from markupsafe import Markup
 
 from recognizer.confusion import Confusion
 from recognizer.drawings import LEVELS, draw_matrix
+from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.evaluation.tables import cautions
 from recognizer.findings import Findings
 from recognizer.pulls import Pull
-from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.report import cautions
 from recognizer.run_facts import facts
 from recognizer.samples import Sort
 from recognizer.scoring.metrics import MEASURES

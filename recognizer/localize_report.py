@@ -10,9 +10,9 @@ from rich.text import Text
 from db.commandline import table
 from recognizer.annotations import Annotated
 from recognizer.detection import Annotation, Segment, overlap_with
+from recognizer.evaluation.ranking import LABEL_ONLY
+from recognizer.evaluation.tables import WEAK
 from recognizer.localization import Localization, VideoSegments
-from recognizer.ranked import LABEL_ONLY
-from recognizer.report import WEAK
 from recognizer.roles import SITUATION
 
 _FEW = 100  # annotated actions below which a table says that it shows no more than that everything works

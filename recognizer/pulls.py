@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from recognizer.repeat import Repeated
+from recognizer.evaluation.replay import Repeated
 from recognizer.scoring.attribution import shares
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import scores

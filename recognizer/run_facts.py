@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from db.records import Run
-from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.video.sampling import Sampling
 
 _SHORT = 16  # characters of a digest that are shown at once

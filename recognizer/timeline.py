@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from db.records import Dataset
 from recognizer.detection import Annotation, Segment
+from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.localization import Timeline
 from recognizer.localize_report import clock
 from recognizer.localize_settings import Scale
-from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.video.long import pictures_of
 
 if TYPE_CHECKING:

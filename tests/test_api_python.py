@@ -12,7 +12,7 @@ import pytest
 
 from db.errors import UsageError, UserError
 from recognizer import Recognizer
-from recognizer.sweep import Grid
+from recognizer.evaluation.sweep import Grid
 from tests.conftest import FakeEncoder, FakeLLM, Run
 from tests.test_evaluate import COLOURS, balls, encoder
 from tests.test_localize_command import make_film

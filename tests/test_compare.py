@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from db.records import Prediction
 from db.records import Run as Evaluation
 from db.store import Store
-from recognizer.compare import bootstrap, compare, mcnemar
+from recognizer.evaluation.compare import bootstrap, compare, mcnemar
 from tests.conftest import Run
 
 CLASSES = [["wave", "waving"], ["jump", "jumping"], ["run", "running"]]

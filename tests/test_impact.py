@@ -13,7 +13,7 @@ from PIL import Image
 from db.records import Dataset, Descriptor
 from db.store import Store
 from db.vocabulary import load
-from recognizer.impact import leave_one_out
+from recognizer.evaluation.impact import leave_one_out
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import METHODS, scores
 from recognizer.scoring.metrics import ranks
@@ -165,8 +165,8 @@ def test_a_sweep_of_labels_again_is_repeated_as_it_was(recognize: Run, misled: P
     """Under protocol tear the label stands again where labels alone are swept: no descriptor, and yet two texts."""
     import torch
 
+    from recognizer.evaluation.replay import repeat
     from recognizer.features.caching_encoder import open_stored_encoder
-    from recognizer.repeat import repeat
 
     arguments = ("--kinds", "label", "--protocol", "tear", "--method", "max", "--store")
     recognize("sweep", "-d", "balls", "--root", misled, "-e", "fake", *arguments)

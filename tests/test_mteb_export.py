@@ -13,7 +13,7 @@ from db.records import Prediction
 from db.records import Run as StoredRun
 from db.store import Store
 from db.vocabulary import load
-from recognizer.mteb_export import measures
+from recognizer.evaluation.export_mteb import measures
 from tests.conftest import Run
 
 SETTINGS: dict[str, Any] = {

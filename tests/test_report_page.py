@@ -202,9 +202,9 @@ def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path, method: str, tmp_path: Path
 ) -> None:
     """Each pull again from an ensemble that never had the text."""
+    from recognizer.evaluation.replay import repeat
     from recognizer.features.caching_encoder import StoredEncoder
     from recognizer.features.store import FeatureStore
-    from recognizer.repeat import repeat
     from recognizer.scoring.ensemble import build_ensemble
 
     evaluated("--method", method, "--clips", 2)
@@ -241,9 +241,9 @@ def test_a_pair_names_the_texts_that_pull_to_the_wrong_class(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path
 ) -> None:
     """By shares: with method ensemble, a text left out changes its class by (mean - own) / (K - 1)."""
+    from recognizer.evaluation.replay import repeat
     from recognizer.features.caching_encoder import StoredEncoder
     from recognizer.features.store import FeatureStore
-    from recognizer.repeat import repeat
     from recognizer.scoring.methods import cosines
 
     run = evaluated("--method", "ensemble")

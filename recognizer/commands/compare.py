@@ -18,8 +18,8 @@ from db.commandline import Database, console, json_option, print_json
 @click.pass_obj
 def compare_runs(database: Database, first: int, second: int | None, seed: int, show: int, as_json: bool) -> None:
     """Compare two runs on the videos that both evaluated; of one run, its labels alone with its descriptors."""
-    from recognizer.compare import by_labels_alone, compare
-    from recognizer.compare_report import compare_report
+    from recognizer.evaluation.compare import by_labels_alone, compare
+    from recognizer.evaluation.tables import compare_report
 
     store = database.existing
     one = store.run(first)

@@ -37,10 +37,9 @@ def evaluate_videos(
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
     from recognizer.datasets.find import find_videos
-    from recognizer.evaluate import evaluate
+    from recognizer.evaluation.evaluate import evaluate, with_texts
+    from recognizer.evaluation.tables import run_report
     from recognizer.features.caching_encoder import open_stored_encoder
-    from recognizer.record import with_texts
-    from recognizer.report import run_report
     from recognizer.scoring.selection import choose_descriptors
 
     settings = chosen.settings(limit=limit, split=split)

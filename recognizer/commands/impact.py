@@ -27,10 +27,10 @@ def measure_impact(
     database: Database, number: int, root: Path | None, show: int, features: Path, as_json: bool
 ) -> None:
     """Measure what a run is without each of its descriptors, and keep it for the review."""
+    from recognizer.evaluation.impact import impact
+    from recognizer.evaluation.replay import repeat
+    from recognizer.evaluation.tables import impact_report
     from recognizer.features.caching_encoder import open_stored_encoder
-    from recognizer.impact import impact
-    from recognizer.impact_report import impact_report
-    from recognizer.repeat import repeat
 
     store = database.existing
     run = store.run(number)

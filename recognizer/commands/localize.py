@@ -96,13 +96,13 @@ def localize_actions(
 ) -> None:
     """Find where in long videos the actions of a dataset are, and measure it where annotations are given."""
     from recognizer.annotations import read_annotations
+    from recognizer.evaluation.predict import clips_below
     from recognizer.features.caching_encoder import open_stored_encoder
     from recognizer.localization import Query, localize_videos
     from recognizer.localize_export import as_activitynet
     from recognizer.localize_export import as_json as for_programs
     from recognizer.localize_report import localization_report
     from recognizer.localize_settings import LocalizeSettings, with_values
-    from recognizer.predict import clips_below
     from recognizer.scoring.selection import Choice
     from recognizer.timeline import draw_timeline
 

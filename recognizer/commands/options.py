@@ -20,7 +20,7 @@ from recognizer.scoring.pooling import POOLINGS, Pooling
 from recognizer.scoring.protocols import PROTOCOLS, TEMPLATES
 
 if TYPE_CHECKING:
-    from recognizer.settings import Settings
+    from recognizer.evaluation.settings import Settings
 
 LISTED = ", ".join(vocabulary.BUILT_IN)
 CROPS = (1, 3)
@@ -182,8 +182,8 @@ class Chosen:
         Raises:
             UserError: a name is not known, or a file of templates is none.
         """
+        from recognizer.evaluation.settings import Settings
         from recognizer.scoring.selection import Choice
-        from recognizer.settings import Settings
 
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         choice = Choice(values.pop("kinds") or None, STATUSES[values.pop("status")], values.pop("llm"))

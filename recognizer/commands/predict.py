@@ -43,9 +43,9 @@ def predict_videos(
     as_json: bool,
 ) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
+    from recognizer.evaluation.predict import clips_below, predict, settings_used
+    from recognizer.evaluation.tables import ranking_report
     from recognizer.features.caching_encoder import open_stored_encoder
-    from recognizer.predict import clips_below, predict, settings_used
-    from recognizer.report import ranking_report
 
     settings = chosen.settings()
     actions, descriptors = to_choose_from(database, dataset, labels, settings.choice)

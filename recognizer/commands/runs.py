@@ -31,8 +31,8 @@ def runs(
     database: Database, numbers: tuple[int, ...], dataset: str | None, form: str | None, output: Path, as_json: bool
 ) -> None:
     """List the runs, show one of them whole, or the mean and deviation over several."""
-    from recognizer.record import with_texts
-    from recognizer.report import mean_report, means_of, run_report, run_table
+    from recognizer.evaluation.evaluate import with_texts
+    from recognizer.evaluation.tables import mean_report, means_of, run_report, run_table
 
     store = database.existing
     chosen = [store.run(number) for number in dict.fromkeys(numbers)]
@@ -53,7 +53,7 @@ def runs(
 
 
 def _export(runs: Sequence[Run], output: Path) -> None:
-    from recognizer.mteb_export import export_mteb, task_of
+    from recognizer.evaluation.export_mteb import export_mteb, task_of
 
     if not runs:
         raise UsageError("Which runs? Name them: recognize runs 3 --export mteb")

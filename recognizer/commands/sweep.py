@@ -27,7 +27,7 @@ from recognizer.scoring.pooling import POOLINGS
 from recognizer.scoring.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
-    from recognizer.sweep import Grid
+    from recognizer.evaluation.sweep import Grid
 
 ALL_KINDS, LABEL = "every", "label"
 
@@ -87,10 +87,10 @@ def sweep_choices(
 ) -> None:
     """Evaluate every product of lists of choices, from one pass over the videos. Repeat an option to make a list."""
     from recognizer.datasets.find import find_videos
+    from recognizer.evaluation.settings import Settings
+    from recognizer.evaluation.sweep import choose_for, embed_for, score_grid
+    from recognizer.evaluation.sweep_table import check_outputs, draw, row_of, sweep_report, write_csv
     from recognizer.features.caching_encoder import open_stored_encoder
-    from recognizer.settings import Settings
-    from recognizer.sweep import choose_for, embed_for, score_grid
-    from recognizer.sweep_report import check_outputs, draw, row_of, sweep_report, write_csv
 
     check_outputs(csv_file, picture)
     base = Settings(encoder, frames=frames, clips=clips, crops=crops, temperature=temperature, limit=limit, split=split)
@@ -119,7 +119,7 @@ def sweep_choices(
 
 def _grid(name: str | None, lists: dict[str, Any]) -> Grid:
     """Return the named grid, or one evaluation with what is the default everywhere, with the lists that were given."""
-    from recognizer.sweep import GRIDS, Grid
+    from recognizer.evaluation.sweep import GRIDS, Grid
 
     if name is not None and name not in GRIDS:
         raise UsageError(f"Unknown grid {name!r}. Known: {', '.join(GRIDS)}")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from db import vocabulary
 from db.errors import UserError
 from db.records import Descriptor, Impact
-from recognizer.compare import mcnemar
+from recognizer.evaluation.compare import mcnemar
+from recognizer.evaluation.ranking import labels_of
+from recognizer.evaluation.replay import Repeated
 from recognizer.features.embed import Progress
-from recognizer.ranked import labels_of
-from recognizer.repeat import Repeated
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.metrics import Rate, ranks, wilson
 

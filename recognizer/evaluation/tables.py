@@ -1,9 +1,9 @@
-"""Runs and rankings for people: every number with its protocol, its videos, its interval, and the label-only row."""
+"""Runs, comparisons and impact for people: tables and lines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,8 +11,10 @@ from rich.text import Text
 
 from db.commandline import table
 from db.records import Dataset, Descriptor, Run
-from recognizer.predict import Ranking
-from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.evaluation.compare import ClassChange, Comparison, Paired
+from recognizer.evaluation.impact import RunImpact, TextImpact
+from recognizer.evaluation.predict import Ranking
+from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.scoring.metrics import MEASURES, Spread, over_splits
 from recognizer.video.sampling import Sampling
 
@@ -216,3 +218,125 @@ def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableTyp
     probability = (">probability",) if with_probability else ()
     rows = table(">rank", "class", ">score", *probability, ">rank by label only", rows=body)
     return Group(Text(ranking.video, style="bold"), rows)
+
+
+def compare_report(found: Comparison, *, names: tuple[str, str], show: int) -> RenderableType:
+    """Return the comparison, with at most `show` classes and videos of each sort; `names` are those of the runs."""
+    won = [c for c in found.classes if c.second > c.first]
+    lost = [c for c in reversed(found.classes) if c.second < c.first]
+    lines = [
+        *(f"{name}: {_said(one)} → {_said(other)}" for name, (one, other) in found.changed.items()),
+        f"videos: {found.both} in both, {found.only_first} only in {names[0]}, {found.only_second} only in {names[1]}",
+    ]
+    as_before = len(found.classes) - len(won) - len(lost)
+    return Group(
+        Text(f"{found.dataset} · {names[0]} → {names[1]}", style="bold"),
+        Text("\n".join(lines)),
+        Text(),
+        _shares(found, names),
+        Text(f"\nclasses: {len(won)} won, {len(lost)} lost, {as_before} as before"),
+        *_class_table(won[:show], names),
+        *_class_table(lost[:show], names),
+        *_video_table(found, names, show),
+    )
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    return ("+".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
+
+
+def _shares(found: Comparison, names: tuple[str, str]) -> RenderableType:
+    body = [(name, *_share_row(paired)) for name, paired in (("top-1", found.top1), ("top-5", found.top5))]
+    columns = ("%", *(f">{name}" for name in names), ">difference", ">gained", ">lost", ">p")
+    return table(*columns, rows=body)
+
+
+def _share_row(paired: Paired) -> tuple[object, ...]:
+    gap = paired.difference
+    difference = f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+    rates = [percent({"value": r.value, "low": r.low, "high": r.high}) for r in (paired.first, paired.second)]
+    return (*rates, difference, paired.gained, paired.lost, f"{paired.p:.3f}" if paired.p >= 0.001 else "< 0.001")
+
+
+def _class_table(classes: Sequence[ClassChange], names: tuple[str, str]) -> list[RenderableType]:
+    if not classes:
+        return []
+    body = [(c.name, c.videos, c.first, c.second, f"{c.second - c.first:+d}") for c in classes]
+    return [Text(), table("class", ">videos", *(f">right in {name}" for name in names), ">difference", rows=body)]
+
+
+def _video_table(found: Comparison, names: tuple[str, str], show: int) -> list[RenderableType]:
+    gained = [video for video in found.videos if video.second == 1]
+    lost = [video for video in found.videos if video.first == 1]
+    shown = (*gained[:show], *lost[:show])
+    if not shown:
+        return []
+    more = len(found.videos) - len(shown)
+    rest = [Text(f"and {more} more videos that changed (all of them: --json, or --show {len(found.videos)})")]
+    body = [(video.video, video.name, video.first, video.second) for video in shown]
+    rows = table("video that changed", "class", *(f">rank in {name}" for name in names), rows=body)
+    return [Text(), rows, *(rest if more else [])]
+
+
+def impact_report(found: RunImpact, *, show: int) -> RenderableType:
+    """Return the texts that are best left out and those that are best kept, at most `show` of each."""
+    better = [text for text in found.texts if _order(text) > (0, 0)]
+    worse = [text for text in reversed(found.texts) if _order(text) < (0, 0)]
+    lines = [
+        f"{found.videos} videos, top-1 % {percent(asdict(found.top1))}, by labels alone "
+        f"{percent(asdict(found.label_only))}",
+        f"{len(found.texts)} descriptors, each left out by itself: {_count(found, 1)} gain videos, {_count(found, -1)} "
+        f"lose videos, {_count(found, 0)} change no number of right ones",
+        *_cautions(found),
+    ]
+    return Group(
+        Text(f"run {found.run} · {found.dataset}", style="bold"),
+        Text("\n".join(lines)),
+        *_table("better without", better[:show]),
+        *_table("worse without", worse[:show]),
+        Text(f"\nRead and decide, sorted by this: descgen review --dataset {found.dataset}"),
+    )
+
+
+def _order(text: TextImpact) -> tuple[int, float]:
+    return (text.gained - text.lost, text.margin_change)
+
+
+def _count(found: RunImpact, sign: int) -> int:
+    return sum((text.gained > text.lost) - (text.gained < text.lost) == sign for text in found.texts)
+
+
+def _cautions(found: RunImpact) -> list[str]:
+    said = []
+    if found.ranked_otherwise:
+        said.append(f"{found.ranked_otherwise} videos rank otherwise than when the run was stored: texts changed place")
+    if found.is_benchmark:
+        said.append(
+            f"WARNING: these are videos that {found.dataset} is tested on. Texts that are chosen by this have seen the "
+            "test; accuracy on it says no more what they are worth. Choose by videos of your own, or by another dataset"
+        )
+    else:
+        said.append("Measure texts that are chosen by this on other videos: on these they look better than they are")
+    return said
+
+
+def _table(title: str, texts: Sequence[TextImpact]) -> list[RenderableType]:
+    if not texts:
+        return []
+    body = [
+        (
+            text.descriptor.id,
+            text.descriptor.action,
+            text.descriptor.kind,
+            text.descriptor.text,
+            f"{100 * text.top1_change:+.2f}",
+            text.gained,
+            text.lost,
+            f"{text.margin_change:+.4f}",
+        )
+        for text in texts
+    ]
+    columns = (">id", "class", "kind", "text", ">top-1, points", ">gained", ">lost", ">margin")
+    return [Text(), table(*columns, title=title, rows=body)]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from db.errors import UserError
 from db.records import Dataset, Descriptor
 from recognizer.datasets.find import Video
+from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.embed import Features, Progress, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.pooling import Videos
 from recognizer.scoring.selection import descriptors_digest
-from recognizer.settings import Settings
 from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:

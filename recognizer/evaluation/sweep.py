@@ -11,15 +11,15 @@ from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders import Preprocessing
 from recognizer.datasets.find import VideoList
+from recognizer.evaluation.evaluate import run_of
+from recognizer.evaluation.ranking import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked
+from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.embed import Progress
-from recognizer.ranked import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked
-from recognizer.record import run_of
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.scoring.pooling import Pooling, Videos
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import Choice, choose_descriptors
-from recognizer.settings import Settings
 
 Chosen = Mapping[Choice, Sequence[Descriptor]]
 

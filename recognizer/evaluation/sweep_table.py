@@ -13,8 +13,8 @@ from rich.text import Text
 from db.commandline import table
 from db.errors import UsageError
 from db.records import Run
-from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.report import cautions, percent
+from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.evaluation.tables import cautions, percent
 
 CHOICES = ("protocol", "kinds", "method", "templates", "condition", "llm", "status", "pooling")
 PICTURES = (".png", ".svg", ".pdf")

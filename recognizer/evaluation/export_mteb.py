@@ -12,7 +12,7 @@ from typing import Any
 
 from db.errors import UserError
 from db.records import Prediction, Run
-from recognizer.record import FORMAT
+from recognizer.evaluation.evaluate import FORMAT
 
 _FORMAT = "2.26.24"  # the version of mteb whose files these are like
 

@@ -10,6 +10,7 @@ from db.errors import UserError
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from recognizer.datasets.find import Split, Video, find_videos
+from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.embed import Features, Progress, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
@@ -17,7 +18,6 @@ from recognizer.scoring.methods import scores
 from recognizer.scoring.pooling import Videos
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import Choice, descriptors_digest
-from recognizer.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor

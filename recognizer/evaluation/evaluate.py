@@ -1,25 +1,26 @@
-"""A run as it is written down: results, predictions, and everything that makes the numbers what they are."""
+"""Descriptors and videos in, a run out, with every prediction and everything that makes the numbers what they are."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from db.records import Descriptor, Prediction, Run
+from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import VideoList
-from recognizer.features.embed import Features
-from recognizer.ranked import LABEL_ONLY, WITH_DESCRIPTORS, Embedded, Ranked, labels_of, ranked
-from recognizer.scoring.ensemble import Ensemble
+from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS, Embedded, Ranked, embed, labels_of, ranked
+from recognizer.evaluation.settings import Settings
+from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.embed import Features, Progress
+from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.metrics import accuracy, over_splits
 from recognizer.scoring.pooling import Videos
 from recognizer.scoring.selection import descriptors_digest, writer
-from recognizer.settings import Settings
 
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
 FORMAT = "descgen-recognize run, version 1"
@@ -158,3 +159,33 @@ def _settings(
 @cache
 def _versions() -> dict[str, str]:
     return {package: version(package) for package in _PACKAGES}
+
+
+def evaluate(
+    dataset: Dataset,
+    videos: VideoList,
+    descriptors: Sequence[Descriptor],
+    encoder: StoredEncoder,
+    *,
+    settings: Settings,
+    on_progress: Progress = lambda done, total: None,
+) -> Run:
+    """Classify the videos of a dataset with its labels alone and with its descriptors.
+
+    Args:
+        dataset: C classes.
+        videos: what was found; those not on disk are counted as missing.
+        descriptors: at least one for each class.
+        encoder: opened by `settings.encoder`.
+        settings: everything else.
+        on_progress: told (videos done, videos in all).
+
+    Raises:
+        UserError: no video is on disk, or none of them can be read.
+    """
+    start = time.perf_counter()
+    ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
+    embedded = embed(dataset, videos, encoder, settings=settings, on_progress=on_progress)
+    seen = Videos.of(embedded.features.frames, pooling=settings.pooling)
+    run = run_of(embedded, seen, ensemble, descriptors, settings=settings)
+    return replace(run, seconds=time.perf_counter() - start)

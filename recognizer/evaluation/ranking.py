@@ -9,16 +9,17 @@ from db.errors import UserError
 from db.records import Dataset
 from encoders import Encoder
 from recognizer.datasets.find import VideoList
+from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.embed import Features, Progress, embed_videos, spread
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.metrics import log_loss, ranks
 from recognizer.scoring.pooling import Videos
-from recognizer.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 LABEL_ONLY = "label only"
 WITH_DESCRIPTORS = "label + descriptors"

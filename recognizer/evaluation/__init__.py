@@ -1,0 +1,1 @@
+"""Runs: evaluate, predict, replay, sweep, compare, and what each descriptor is worth."""
