@@ -25,10 +25,9 @@ from recognizer.evaluation.replay import Repeated, repeat
 from recognizer.evaluation.settings import Settings
 from recognizer.evaluation.sweep import GRIDS, Grid, choose_for, embed_for, score_grid
 from recognizer.evaluation.tables import made_with
-from recognizer.explain import explain_videos, labels_of
-from recognizer.explain_files import check_output, write_explanations
-from recognizer.explain_words import view_said
-from recognizer.explanation import Explanation
+from recognizer.explain.explain import Explanation, explain_videos, labels_of
+from recognizer.explain.output import check_output, write_explanations
+from recognizer.explain.wording import view_said
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.store import FeatureStore
 from recognizer.findings import find_out

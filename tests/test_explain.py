@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.explain_words import MINUS
-from recognizer.fitting import fitted
+from recognizer.explain.picture import fitted
+from recognizer.explain.wording import MINUS
 from recognizer.scoring.methods import METHODS
 from recognizer.video.container import UnreadableVideo, frame_times
 from recognizer.video.frames import frame_indices

@@ -49,10 +49,10 @@ def explain_classes(
     """Show what each text added to the score of the best classes of videos, and which frames it goes with."""
     from recognizer.evaluation.predict import clips_below, settings_used
     from recognizer.evaluation.tables import made_with
-    from recognizer.explain import explain_videos, labels_of
-    from recognizer.explain_files import check_output, write_explanations
-    from recognizer.explain_report import explanation_report
-    from recognizer.explain_words import view_said
+    from recognizer.explain.explain import explain_videos, labels_of
+    from recognizer.explain.output import check_output, write_explanations
+    from recognizer.explain.table import explanation_report
+    from recognizer.explain.wording import view_said
     from recognizer.features.caching_encoder import open_stored_encoder
 
     settings = chosen.settings()

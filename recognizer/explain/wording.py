@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recognizer.explanation import LABEL, ExplainedClass, Explanation, TextEffect
+from recognizer.explain.explain import LABEL, ExplainedClass, Explanation, TextEffect
 
 PANELS = (
     ("share", "share of\nthe score"),

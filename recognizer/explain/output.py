@@ -7,9 +7,9 @@ from pathlib import Path
 
 from db.errors import UsageError
 from recognizer.evaluation.sweep_table import PICTURES
-from recognizer.explain_page import explanation_page
-from recognizer.explain_picture import draw_explanation
-from recognizer.explanation import Explanation
+from recognizer.explain.explain import Explanation
+from recognizer.explain.page import explanation_page
+from recognizer.explain.picture import draw_explanation
 from recognizer.video.file_types import VIDEO_SUFFIXES
 
 PAGES = (".html", ".htm")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recognizer.explain_words import colour_limit, kind_of, plain, short, shortened, signed, why_not
-from recognizer.explanation import Explanation
+from recognizer.explain.explain import Explanation
+from recognizer.explain.wording import colour_limit, kind_of, plain, short, shortened, signed, why_not
 from recognizer.video.thumbnails import data_uri
 
 _STRONGEST = 0.75  # opacity of a cell's colour; the number in it stays legible on light and on dark
@@ -30,7 +30,7 @@ def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = Environment(
-        loader=PackageLoader("recognizer"),
+        loader=PackageLoader("recognizer.explain"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,22 +1,116 @@
-"""An explanation as a picture: the frames, and below them each class's texts against the frames."""
+"""Explanations as pictures: the frames of a video, and under each class a row for each text."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recognizer.explain_words import PANELS, colour_limit, head_of, kind_of, plain, signed
-from recognizer.explanation import ExplainedClass, Explanation, TextEffect
-from recognizer.fitting import BOLD, fitted
-from recognizer.sheet import FAINT, INK, POINTS, Sheet
+from recognizer.explain.explain import ExplainedClass, Explanation, TextEffect
+from recognizer.explain.wording import PANELS, colour_limit, head_of, kind_of, plain, signed
 from recognizer.video.thumbnails import ShownFrame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+BOLD = 1.16  # times as wide as regular text of the same size
+_POINTS_PER_INCH = 72
+
+
+def fitted(text: str, *, inches: float, points: float, lines: int) -> str:
+    """Return a text broken into at most `lines` lines that fit; what does not fit is cut, and ends in `…`.
+
+    Args:
+        text: any white space in it counts as one space.
+        inches: the width.
+        points: the font's size.
+        lines: at least 1.
+    """
+    room = inches * _POINTS_PER_INCH
+    words, found = text.split(), [""]
+    while words:
+        word = words.pop(0)
+        longer = f"{found[-1]} {word}".strip()
+        if _width(longer, points) <= room:
+            found[-1] = longer
+        elif found[-1]:
+            words.insert(0, word)
+            found.append("")
+        else:  # one word that is too long, or a script without spaces
+            part = _prefix(word, room, points)
+            found[-1] = part
+            words.insert(0, word[len(part) :])
+            found.append("")
+    found = [line for line in found if line]
+    if len(found) > lines:
+        last = _prefix(found[lines - 1], room - _width("…", points), points).rstrip()
+        found = [*found[: lines - 1], f"{last}…"]
+    return "\n".join(found)
+
+
+def _prefix(text: str, room: float, points: float) -> str:
+    """Return as much of a text as fits, and at least one character."""
+    for end in range(len(text), 1, -1):
+        if _width(text[:end], points) <= room:
+            return text[:end]
+    return text[:1]
+
+
+def _width(text: str, points: float) -> float:
+    """Return the width in points."""
+    from matplotlib.font_manager import FontProperties
+
+    width, _, _ = _renderer().get_text_width_height_descent(text, FontProperties(size=points), ismath=False)
+    return float(width)
+
+
+@cache
+def _renderer() -> Any:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, _POINTS_PER_INCH)
+
+
+INK, FAINT = "0.1", "0.4"
+POINTS = 8.0  # of text, where nothing else is said
+
+
+class Sheet:
+    """A figure on which things are placed by inches from its upper left corner."""
+
+    def __init__(self, width: float, height: float) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.width, self.height = width, height
+        self.figure: Figure = Figure(figsize=(width, height), facecolor="white")
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Return axes without any marks."""
+        place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        made = self.figure.add_axes(place)
+        made.set_axis_off()
+        return made
+
+    def line(self, left: float, top: float, bottom: float) -> None:
+        """Draw an upright line, behind all else."""
+        from matplotlib.lines import Line2D
+
+        ys = [1 - top / self.height, 1 - bottom / self.height]
+        self.figure.add_artist(Line2D([left / self.width] * 2, ys, color="0.6", linewidth=0.8, zorder=0))
+
+    def write(self, left: float, top: float, text: str, **look: Any) -> None:
+        """Write a text; it is never read as mathematics, whatever signs are in it."""
+        look = {"fontsize": POINTS, "color": INK, "va": "top", **look}
+        self.figure.text(left / self.width, 1 - top / self.height, text, parse_math=False, **look)
+
 
 _BELOW, _ABOVE, _SHARE = "#0072B2", "#D55E00", "0.55"  # Okabe and Ito: told apart by all
 _RULE = "0.85"

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
-from recognizer.explain_words import kind_of, plain, shortened, signed, why_not
-from recognizer.explanation import ExplainedClass, Explanation, TextEffect
+from recognizer.explain.explain import ExplainedClass, Explanation, TextEffect
+from recognizer.explain.wording import kind_of, plain, shortened, signed, why_not
 
 _COLUMNS = (
     "",

@@ -1,0 +1,1 @@
+"""Which text did what to the score of one video, on which frame."""
