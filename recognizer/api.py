@@ -30,10 +30,10 @@ from recognizer.explain.output import check_output, write_explanations
 from recognizer.explain.wording import view_said
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.store import FeatureStore
-from recognizer.findings import find_out
-from recognizer.html_report import write_page
 from recognizer.localization import Localization, Query, localize_videos
 from recognizer.localize_settings import LocalizeSettings
+from recognizer.report.findings import find_out
+from recognizer.report.page import write_page
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.selection import Choice, choose_descriptors

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.records import Prediction
-from recognizer.confusion import by_likeness, predicted
-from recognizer.drawings import LEVELS, level
+from recognizer.report.confusion import LEVELS, by_likeness, level, predicted
 
 PAIRS = list(combinations(range(8), 2))
 

@@ -22,7 +22,7 @@ from db import vocabulary
 from db.records import Prediction
 from db.records import Run as Evaluation
 from db.store import Store
-from recognizer.samples import choose_samples
+from recognizer.report.findings import choose_samples
 from tests.conftest import FakeEncoder, Run
 from tests.pages import Page
 

@@ -13,7 +13,7 @@ from db.errors import UsageError
 from recognizer.commands.options import features_option, moved_option
 
 if TYPE_CHECKING:
-    from recognizer.findings import Findings
+    from recognizer.report.findings import Findings
 
 
 @click.command("report")
@@ -42,7 +42,7 @@ def report_run(
     as_json: bool,
 ) -> None:
     """Write a page about a run: its numbers, classes, confusions, and the videos and texts that made them."""
-    from recognizer.findings import find_out
+    from recognizer.report.findings import find_out
 
     file = output or Path(f"run-{number}.html")
     if not as_json and not file.parent.is_dir():
@@ -57,7 +57,7 @@ def report_run(
 
 
 def _write(found: Findings, file: Path) -> None:
-    from recognizer.html_report import write_page
+    from recognizer.report.page import write_page
 
     shown = write_page(found, file)
     size = file.stat().st_size / 1e6

@@ -11,14 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from recognizer.confusion import Confusion
-from recognizer.drawings import LEVELS, draw_matrix
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.tables import cautions
-from recognizer.findings import Findings
-from recognizer.pulls import Pull
-from recognizer.run_facts import facts
-from recognizer.samples import Sort
+from recognizer.report.confusion import LEVELS, Confusion, draw_matrix
+from recognizer.report.findings import Findings, Sort
+from recognizer.report.leave_one_out import Pull
+from recognizer.report.provenance import facts
 from recognizer.scoring.metrics import MEASURES
 from recognizer.video.thumbnails import Strip, strip
 
@@ -91,7 +89,7 @@ def chance(p: float) -> str:
 
 def _environment() -> Environment:
     made = Environment(
-        loader=PackageLoader("recognizer"),
+        loader=PackageLoader("recognizer.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

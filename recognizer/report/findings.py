@@ -1,31 +1,123 @@
-"""All that a report says of a run, as plain values; the pixels come later.
-
-What is stored with a run is always there. What its videos and texts have to say (which texts decided, what the labels
-alone took a video for) needs the run repeated; where that cannot be, the findings say why and hold the rest.
-"""
+"""What a run found: by class, by confusion, by video, by text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from db.errors import UserError
-from db.records import Run
+from db.records import Prediction, Run
 from db.store import Store
-from recognizer.class_report import ClassAccuracy, class_accuracies, classes_without_videos
-from recognizer.confusion import Confused, Confusion, confused_pairs, confusion, rival
 from recognizer.datasets.find import Split, find_videos
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
 from recognizer.evaluation.replay import Repeated, repeat, settings_of
 from recognizer.features.caching_encoder import open_stored_encoder
 from recognizer.features.embed import Progress
-from recognizer.pulls import Pull, pulls, rows_of
-from recognizer.samples import Chosen, Sort, choose_samples, sizes
+from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
+from recognizer.report.leave_one_out import Pull, pulls, rows_of
+from recognizer.scoring.metrics import Rate, wilson
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """One class that has videos in a run.
+
+    Attributes:
+        label: its index.
+        name: the dataset's.
+        phrase: its label as a text, as the run worded it.
+        videos: evaluated.
+        label_only_right: how many of them the label alone ranked first.
+        right: how many its label and descriptors did.
+        label_only: that share, with its 95% interval (Wilson).
+        with_descriptors: likewise.
+        difference: with descriptors less by label alone, a share.
+    """
+
+    label: int
+    name: str
+    phrase: str
+    videos: int
+    label_only_right: int
+    right: int
+    label_only: Rate
+    with_descriptors: Rate
+    difference: float
+
+
+def class_accuracies(run: Run) -> tuple[ClassAccuracy, ...]:
+    """Return the classes that have videos, those first to which descriptors gave most; then by name."""
+    videos = Counter(p.label for p in run.predictions)
+    label_only = Counter(p.label for p in run.predictions if p.label_only_rank <= 1)
+    right = Counter(p.label for p in run.predictions if p.rank <= 1)
+    found = [_class(run, label, count, label_only[label], right[label]) for label, count in videos.items()]
+    return tuple(sorted(found, key=lambda c: (-c.difference, c.name)))
+
+
+def classes_without_videos(run: Run) -> tuple[str, ...]:
+    """Return the names of the classes of which no video was evaluated, in label order."""
+    there = {prediction.label for prediction in run.predictions}
+    return tuple(name for label, (name, _) in enumerate(run.settings["classes"]) if label not in there)
+
+
+def _class(run: Run, label: int, videos: int, label_only: int, right: int) -> ClassAccuracy:
+    name, phrase = run.settings["classes"][label]
+    rates = wilson(label_only, videos), wilson(right, videos)
+    return ClassAccuracy(label, name, phrase, videos, label_only, right, *rates, (right - label_only) / videos)
+
+
+Sort = Literal["won", "lost", "right", "wrong"]
+SORTS: dict[Sort, Callable[[Prediction], bool]] = {
+    "won": lambda p: p.rank <= 1 < p.label_only_rank,
+    "lost": lambda p: p.label_only_rank <= 1 < p.rank,
+    "right": lambda p: p.rank <= 1 and p.label_only_rank <= 1,
+    "wrong": lambda p: p.rank > 1 and p.label_only_rank > 1,
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A video that was chosen: its sort, and how far the first class leads the second, in units of the score."""
+
+    sort: Sort
+    lead: float
+    prediction: Prediction
+
+
+def choose_samples(run: Run, *, count: int) -> tuple[Chosen, ...]:
+    """Return up to `count` videos of each sort, in the order of `SORTS`."""
+    return tuple(
+        chosen
+        for sort, belongs in SORTS.items()
+        for chosen in _spread(Chosen(sort, _lead(p), p) for p in run.predictions if belongs(p))[:count]
+    )
+
+
+def sizes(run: Run) -> dict[Sort, int]:
+    """Return how many videos there are of each sort."""
+    return {sort: sum(map(belongs, run.predictions)) for sort, belongs in SORTS.items()}
+
+
+def _spread(found: Iterable[Chosen]) -> list[Chosen]:
+    """Return the largest lead first, but each class's first before any class's second."""
+    seen = Counter[int]()
+    turns = []
+    for chosen in sorted(found, key=lambda c: (-c.lead, c.prediction.video)):
+        turns.append((seen[chosen.prediction.label], chosen))
+        seen[chosen.prediction.label] += 1
+    return [chosen for _, chosen in sorted(turns, key=lambda turn: turn[0])]
+
+
+def _lead(prediction: Prediction) -> float:
+    scores = [score for _, score in prediction.ranking[:2]]
+    return scores[0] - scores[1] if len(scores) > 1 else 0.0
+
 
 PAIRS = 20  # of which the texts are looked at
 _TEXTS = 3  # of a pair, that pull to the wrong class

@@ -1,0 +1,1 @@
+"""A stored run as one page: classes, confusions, videos, texts."""
