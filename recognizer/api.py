@@ -14,7 +14,6 @@ from db.errors import UsageError
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders import find_encoder
-from recognizer.annotations import read_annotations
 from recognizer.datasets.find import Split, find_videos
 from recognizer.defaults import default_database, default_features
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
@@ -30,8 +29,9 @@ from recognizer.explain.output import check_output, write_explanations
 from recognizer.explain.wording import view_said
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.store import FeatureStore
-from recognizer.localization import Localization, Query, localize_videos
-from recognizer.localize_settings import LocalizeSettings
+from recognizer.localize.annotations import read_annotations
+from recognizer.localize.localize import Localization, Query, localize_videos
+from recognizer.localize.settings import LocalizeSettings
 from recognizer.report.findings import find_out
 from recognizer.report.page import write_page
 from recognizer.scoring.ensemble import Ensemble, build_ensemble

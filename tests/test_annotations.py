@@ -10,8 +10,8 @@ import pytest
 
 from db.errors import UserError
 from db.vocabulary import load
-from recognizer.annotations import read_annotations
-from recognizer.detection import Annotation
+from recognizer.localize.annotations import read_annotations
+from recognizer.localize.mean_ap import Annotation
 
 THUMOS = load("thumos14")
 PITCH, SHOT = 0, 6

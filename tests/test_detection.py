@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.errors import UserError
-from recognizer.detection import OVERLAPS, Annotation, Segment, evaluate_detection
+from recognizer.localize.mean_ap import OVERLAPS, Annotation, Segment, evaluate_detection
 
 Annotations = Mapping[str, Sequence[Annotation]]
 Found = Mapping[str, Sequence[Segment]]

@@ -14,14 +14,14 @@ from torch.nn.functional import normalize
 
 from db.errors import UsageError
 from db.records import Action, Dataset, Descriptor
-from recognizer.curves import boundary_evidence, class_curves, moving_average, similarities
-from recognizer.detection import Segment
-from recognizer.localize import localize
-from recognizer.localize_settings import LocalizeSettings, with_values
-from recognizer.roles import Roles, build_roles
+from recognizer.localize.class_scores import boundary_evidence, class_curves, moving_average, similarities
+from recognizer.localize.mean_ap import Segment
+from recognizer.localize.nms import suppress
+from recognizer.localize.proposals import best_of_each, contrast_scores, move_ends, stretches_above
+from recognizer.localize.segments import localize
+from recognizer.localize.settings import LocalizeSettings, with_values
+from recognizer.localize.text_roles import Roles, build_roles
 from recognizer.scoring.protocols import protocol_of
-from recognizer.stretches import best_of_each, contrast_scores, move_ends, stretches_above
-from recognizer.suppression import suppress
 from tests.conftest import FakeEncoder
 
 PLAIN = LocalizeSettings(smooth=0)

@@ -25,7 +25,7 @@ from recognizer.commands.options import (
 from recognizer.commands.predict import descriptors_if_any
 
 if TYPE_CHECKING:
-    from recognizer.localization import Timeline
+    from recognizer.localize.localize import Timeline
 
 
 @click.command("localize")
@@ -95,16 +95,16 @@ def localize_actions(
     as_json: bool,
 ) -> None:
     """Find where in long videos the actions of a dataset are, and measure it where annotations are given."""
-    from recognizer.annotations import read_annotations
     from recognizer.evaluation.predict import clips_below
     from recognizer.features.caching_encoder import open_stored_encoder
-    from recognizer.localization import Query, localize_videos
-    from recognizer.localize_export import as_activitynet
-    from recognizer.localize_export import as_json as for_programs
-    from recognizer.localize_report import localization_report
-    from recognizer.localize_settings import LocalizeSettings, with_values
+    from recognizer.localize.annotations import read_annotations
+    from recognizer.localize.export import as_activitynet
+    from recognizer.localize.export import as_json as for_programs
+    from recognizer.localize.localize import Query, localize_videos
+    from recognizer.localize.settings import LocalizeSettings, with_values
+    from recognizer.localize.table import localization_report
+    from recognizer.localize.timeline import draw_timeline
     from recognizer.scoring.selection import Choice
-    from recognizer.timeline import draw_timeline
 
     settings = with_values(LocalizeSettings(), values)
     store = database.existing_or_empty

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.records import Dataset
-from recognizer.detection import Annotation, Segment
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.localization import Timeline
-from recognizer.localize_report import clock
-from recognizer.localize_settings import Scale
+from recognizer.localize.localize import Timeline
+from recognizer.localize.mean_ap import Annotation, Segment
+from recognizer.localize.settings import Scale
+from recognizer.localize.table import clock
 from recognizer.video.long import pictures_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: told apart by all
 _ANNOTATED, _AMBIGUOUS, _LABEL_ONLY = "0.2", "0.88", "0.65"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 Suppression = Literal["hard", "soft", "none"]
 
 # overlap with a better segment [N], parameter -> factor [N] on the score

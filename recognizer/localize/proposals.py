@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recognizer.curves import running_sums
+from recognizer.localize.class_scores import running_sums
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from recognizer.detection import Detection
-from recognizer.localization import Localization, VideoSegments
+from recognizer.localize.localize import Localization, VideoSegments
+from recognizer.localize.mean_ap import Detection
 
 
 def as_json(localization: Localization) -> dict[str, Any]:

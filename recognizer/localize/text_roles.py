@@ -14,6 +14,7 @@ from recognizer.scoring.protocols import Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 STEPS = "decomposition"
 SITUATION = "situation"
 BEFORE, AFTER = 0, 1  # positions of the two texts of a situation

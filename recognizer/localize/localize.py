@@ -11,14 +11,14 @@ from typing import Any
 from db.errors import UserError
 from db.records import Dataset, Descriptor
 from encoders import Encoder
-from recognizer.annotations import Annotated
-from recognizer.detection import Annotation, Detection, Segment, evaluate_detection
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.long import long_video
-from recognizer.localize import Localized, localize
-from recognizer.localize_settings import LocalizeSettings
-from recognizer.roles import Roles, build_roles
+from recognizer.localize.annotations import Annotated
+from recognizer.localize.mean_ap import Annotation, Detection, Segment, evaluate_detection
+from recognizer.localize.segments import Localized, localize
+from recognizer.localize.settings import LocalizeSettings
+from recognizer.localize.text_roles import Roles, build_roles
 from recognizer.scoring.protocols import protocol_of
 from recognizer.scoring.selection import descriptors_digest, writer
 from recognizer.video.frames import UnreadableVideo

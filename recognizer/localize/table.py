@@ -8,12 +8,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
-from recognizer.annotations import Annotated
-from recognizer.detection import Annotation, Segment, overlap_with
 from recognizer.evaluation.ranking import LABEL_ONLY
 from recognizer.evaluation.tables import WEAK
-from recognizer.localization import Localization, VideoSegments
-from recognizer.roles import SITUATION
+from recognizer.localize.annotations import Annotated
+from recognizer.localize.localize import Localization, VideoSegments
+from recognizer.localize.mean_ap import Annotation, Segment, overlap_with
+from recognizer.localize.text_roles import SITUATION
 
 _FEW = 100  # annotated actions below which a table says that it shows no more than that everything works
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from db.errors import UsageError
-from recognizer.suppression import Suppression
+from recognizer.localize.nms import Suppression
 
 Scale = Literal["softmax", "zscore", "time"]
 

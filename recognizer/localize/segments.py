@@ -18,12 +18,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recognizer.curves import boundary_evidence, class_curves, similarities
-from recognizer.detection import Segment
-from recognizer.localize_settings import LocalizeSettings
-from recognizer.roles import Roles
-from recognizer.stretches import best_of_each, contrast_scores, move_ends, stretches_above
-from recognizer.suppression import suppress
+from recognizer.localize.class_scores import boundary_evidence, class_curves, similarities
+from recognizer.localize.mean_ap import Segment
+from recognizer.localize.nms import suppress
+from recognizer.localize.proposals import best_of_each, contrast_scores, move_ends, stretches_above
+from recognizer.localize.settings import LocalizeSettings
+from recognizer.localize.text_roles import Roles
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from db.errors import UserError
 from db.records import Dataset
 from recognizer.datasets.scan import label_of, labels_by_name
-from recognizer.detection import Annotation
+from recognizer.localize.mean_ap import Annotation
 from recognizer.video.file_types import stem
 
 AMBIGUOUS = "Ambiguous"

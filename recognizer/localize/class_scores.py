@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from db.errors import UsageError
-from recognizer.localize_settings import LocalizeSettings, Scale
-from recognizer.roles import Roles
+from recognizer.localize.settings import LocalizeSettings, Scale
+from recognizer.localize.text_roles import Roles
 
 if TYPE_CHECKING:
     from torch import Tensor
