@@ -22,7 +22,7 @@ import pytest
 
 from db.vocabulary import load
 from descriptor_gen.llms import Stoppable, StoppedEarlyError
-from descriptor_gen.llms.pacing import Patience
+from descriptor_gen.llms.api.rate_limit import Patience
 from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.prompt import load_prompts
 from descriptor_gen.reply import InvalidReplyError, reading_of, texts_of
@@ -39,7 +39,7 @@ PRICED = ("--price-in", "1000", "--price-out", "1000")  # 100 tokens in, 20 out:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules on a faster clock."""
     patience = Patience(total=5.0, unreached=0.3, first=0.02, longest=0.1)
-    monkeypatch.setattr("descriptor_gen.llms.conversation.PATIENCE", patience)
+    monkeypatch.setattr("descriptor_gen.llms.api.call.PATIENCE", patience)
     for module in ("openai", "conversation"):
         monkeypatch.setattr(f"descriptor_gen.llms.{module}.TIMEOUT_SECONDS", 0.5)
 
@@ -162,7 +162,7 @@ def test_requests_and_tokens_per_minute_are_kept(build: Build, server: ChatServe
 def test_a_server_that_dies_ends_the_build_and_says_how_to_go_on(
     build: Build, server: ChatServer, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("descriptor_gen.llms.conversation.PATIENCE", Patience(0.3, 0.3, 0.02, 0.1))
+    monkeypatch.setattr("descriptor_gen.llms.api.call.PATIENCE", Patience(0.3, 0.3, 0.02, 0.1))
     server.plan, server.otherwise = [200] * 5, lambda body: Answer(502)
     report = build()
     assert report["exit_code"] == 1
@@ -174,7 +174,7 @@ def test_a_server_that_dies_ends_the_build_and_says_how_to_go_on(
 def test_a_call_that_alone_fails_again_and_again_is_given_up_alone(
     build: Build, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("descriptor_gen.llms.conversation.PATIENCE", Patience(0.3, 0.3, 0.02, 0.1))
+    monkeypatch.setattr("descriptor_gen.llms.api.call.PATIENCE", Patience(0.3, 0.3, 0.02, 0.1))
     fails = lambda body: "brushing hair" in body["messages"][-1]["content"]  # noqa: E731
     server.otherwise = lambda body: Answer(500) if fails(body) else Answer(seconds=0.03)
     report = build("--concurrency", 2)
@@ -206,7 +206,7 @@ def test_the_cost_of_a_run_is_told(descgen: Run, build: Build, server: ChatServe
 
 
 def test_gpt_has_its_price_and_another_server_does_not() -> None:
-    from descriptor_gen.llms.openai import OpenAILLM
+    from descriptor_gen.llms.api.openai import OpenAILLM
 
     gpt, elsewhere = open_llm("gpt"), open_llm("gpt", LLMOptions(base_url="http://127.0.0.1:9/v1"))
     assert isinstance(gpt, OpenAILLM)

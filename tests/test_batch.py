@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from db.store import Store
-from descriptor_gen.llms.batch_files import Limits
-from descriptor_gen.llms.batch_job import Polling
-from descriptor_gen.llms.pacing import Patience
+from descriptor_gen.llms.api.rate_limit import Patience
+from descriptor_gen.llms.batch.files import Limits
+from descriptor_gen.llms.batch.job import Polling
 from tests.batch_server import EXPIRED, BatchServer
 from tests.chat_server import Answer
 from tests.conftest import Run
@@ -31,9 +31,9 @@ Build = Callable[..., dict[str, Any]]
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules without a wait."""
-    monkeypatch.setattr("descriptor_gen.llms.batch_job.POLLING", Polling(0.0, 0.0))
+    monkeypatch.setattr("descriptor_gen.llms.batch.job.POLLING", Polling(0.0, 0.0))
     for name in ("PATIENCE", "VIGIL"):
-        monkeypatch.setattr(f"descriptor_gen.llms.batch_server.{name}", Patience(0.2, 0.2, 0.0, 0.0))
+        monkeypatch.setattr(f"descriptor_gen.llms.batch.server.{name}", Patience(0.2, 0.2, 0.0, 0.0))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_reply_is_the_same_reply_and_says_that_it_came_by_batch(
 def test_a_large_job_is_split_by_count_and_by_bytes(
     build: Build, batches: BatchServer, monkeypatch: pytest.MonkeyPatch, limits: Limits, sizes: list[int] | None
 ) -> None:
-    monkeypatch.setattr("descriptor_gen.llms.batch_job.LIMITS", limits)
+    monkeypatch.setattr("descriptor_gen.llms.batch.job.LIMITS", limits)
     assert counts(build()) == (0, 51, 0, 0)
     assert [len(keys) for keys in batches.handed_in] == sizes or sizes is None
     assert sum(map(len, batches.handed_in)) == len(batches.calls_paid) == 51
@@ -253,7 +253,7 @@ def test_a_retry_that_was_left_under_way_is_picked_up_with_what_was_asked(
 def test_several_left_batches_are_picked_up_and_only_the_rest_is_handed_in(
     build: Build, batches: BatchServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("descriptor_gen.llms.batch_job.LIMITS", Limits(calls=10))
+    monkeypatch.setattr("descriptor_gen.llms.batch.job.LIMITS", Limits(calls=10))
     batches.course, batches.page, batches.at = ["in_progress"], 2, interrupt_at(9, "GET batches")
     assert build("--limit", 45)["exit_code"] == 130
     batches.courses = {name: ["completed"] for name in batches.courses}
@@ -494,7 +494,7 @@ TOO_MUCH = [{"code": "token_limit_exceeded", "message": "Enqueued token limit re
 def test_what_the_providers_queue_does_not_take_is_handed_in_later_or_in_parts(
     build: Build, batches: BatchServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("descriptor_gen.llms.batch_job.LIMITS", Limits(calls=20))
+    monkeypatch.setattr("descriptor_gen.llms.batch.job.LIMITS", Limits(calls=20))
     batches.failing = [None, None, TOO_MUCH]
     assert counts(build()) == (0, 51, 0, 0)
     assert [len(keys) for keys in batches.handed_in] == [20, 20, 11, 11]
@@ -518,7 +518,7 @@ def test_the_cost_is_that_of_batches(build: Build, batches: BatchServer, descgen
 
 
 def test_gpt_has_a_batch_price(monkeypatch: pytest.MonkeyPatch) -> None:
-    from descriptor_gen.llms.openai_batch import OpenAIBatch
+    from descriptor_gen.llms.batch.openai_batch import OpenAIBatch
     from descriptor_gen.llms.options import ApiOptions
     from descriptor_gen.llms.registry import LLMOptions, open_llm
 

@@ -104,7 +104,7 @@ def test_missing_weights_say_how_to_install_them(monkeypatch: pytest.MonkeyPatch
 
 def test_weights_that_are_not_the_expected_ones_are_refused(tmp_path: Path) -> None:
     from db.records import LLMIdentity
-    from descriptor_gen.llms.gguf import unpacked
+    from descriptor_gen.llms.local.gguf import unpacked
 
     file = tmp_path / "other.gguf"
     file.write_bytes(b"GGUF and more")
@@ -138,7 +138,7 @@ def test_the_bundled_model_follows_every_template() -> None:
 @pytest.mark.slow
 def test_batches_and_the_shared_beginning_do_not_change_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same greedy replies one by one without a cache, and together behind a cache of the examples."""
-    from descriptor_gen.llms.transformers import _Decoder
+    from descriptor_gen.llms.local.transformers import _Decoder
 
     [prompt] = load_prompts(["context"])
     requests = [prompt.request(action) for action in load("hmdb51").actions[:4]]
@@ -156,7 +156,7 @@ def test_any_folder_of_a_chat_model_will_do(descgen: Run, tmp_path: Path) -> Non
     import torch
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-    from descriptor_gen.llms.gguf import unpacked
+    from descriptor_gen.llms.local.gguf import unpacked
     from descriptor_gen.llms.registry import known_llms
 
     bundled = known_llms()["smollm2"]

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from db.store import Store
-from descriptor_gen.llms.gguf import unpacked
+from descriptor_gen.llms.local.gguf import unpacked
 from descriptor_gen.llms.registry import known_llms
 
 pytestmark = pytest.mark.slow

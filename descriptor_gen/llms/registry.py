@@ -96,7 +96,7 @@ def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
 
 
 def _known_transformers(entry: Known, options: LLMOptions) -> LLM:
-    from descriptor_gen.llms.transformers import TransformersLLM
+    from descriptor_gen.llms.local.transformers import TransformersLLM
 
     _costs_nothing(entry.name, options.api)
     file = entry.file()
@@ -118,8 +118,8 @@ def _known_openai(entry: Known, options: LLMOptions) -> LLM:
 
 
 def _openai(name: str, options: LLMOptions) -> LLM:
-    from descriptor_gen.llms.openai import OpenAILLM
-    from descriptor_gen.llms.openai_batch import OpenAIBatch
+    from descriptor_gen.llms.api.openai import OpenAILLM
+    from descriptor_gen.llms.batch.openai_batch import OpenAIBatch
 
     api = options.api
     if api.max_cost is not None and api.prices is None:
@@ -145,8 +145,8 @@ def _costs_nothing(name: str, api: ApiOptions) -> None:
 
 
 def _gguf(name: str, options: LLMOptions) -> LLM:
-    from descriptor_gen.llms.digest import file_digest
-    from descriptor_gen.llms.transformers import TransformersLLM
+    from descriptor_gen.llms.local.transformers import TransformersLLM
+    from descriptor_gen.llms.revisions import file_digest
 
     _costs_nothing(name, options.api)
     path = Path(name)
@@ -157,8 +157,8 @@ def _gguf(name: str, options: LLMOptions) -> LLM:
 
 
 def _hf(name: str, options: LLMOptions) -> LLM:
-    from descriptor_gen.llms.digest import folder_digest, hub_commit
-    from descriptor_gen.llms.transformers import TransformersLLM
+    from descriptor_gen.llms.local.transformers import TransformersLLM
+    from descriptor_gen.llms.revisions import folder_digest, hub_commit
 
     _costs_nothing(name, options.api)
     model = name.removeprefix("hf:")

@@ -8,10 +8,10 @@ from typing import Any
 
 from db.records import LLMIdentity
 from descriptor_gen.llms import Reply, Request
-from descriptor_gen.llms.answers import Answer
-from descriptor_gen.llms.budget import Budget
-from descriptor_gen.llms.formats import Formats, arguments
-from descriptor_gen.llms.pacing import Pace
+from descriptor_gen.llms.api.budget import Budget
+from descriptor_gen.llms.api.completion import Answer
+from descriptor_gen.llms.api.rate_limit import Pace
+from descriptor_gen.llms.api.response_format import Formats, arguments
 from descriptor_gen.reply import reading_of
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from db.errors import UserError
-from descriptor_gen.llms.digest import file_digest
+from descriptor_gen.llms.revisions import file_digest
 
 
 def unpacked(file: Path, digest: str, dtype: Any) -> Path:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 from descriptor_gen.llms import GREEDY, Reply, Request, Sampling, StoppedEarlyError
-from descriptor_gen.llms.batch_job import BatchJob
-from descriptor_gen.llms.openai import OpenAILLM
+from descriptor_gen.llms.api.openai import OpenAILLM
+from descriptor_gen.llms.api.rate_limit import AbandonedError
+from descriptor_gen.llms.batch.job import BatchJob
 from descriptor_gen.llms.options import ApiOptions
-from descriptor_gen.llms.pacing import AbandonedError
 
 _ALL = 1_000_000  # calls: a build should be under way as a whole, in as many files as it takes
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from db.errors import UserError
 from descriptor_gen.llms import Reply, Request, StoppedEarlyError
-from descriptor_gen.llms.answers import Answer
-from descriptor_gen.llms.batch_files import Asked, Limits, Refusal, answer_of, line, split
-from descriptor_gen.llms.batch_server import BatchServer
-from descriptor_gen.llms.faults import kind_of
-from descriptor_gen.llms.pacing import AbandonedError
-from descriptor_gen.llms.service import Service
-from descriptor_gen.llms.under_way import UnderWay
+from descriptor_gen.llms.api.completion import Answer
+from descriptor_gen.llms.api.errors import kind_of
+from descriptor_gen.llms.api.rate_limit import AbandonedError
+from descriptor_gen.llms.api.service import Service
+from descriptor_gen.llms.batch.files import Asked, Limits, Refusal, answer_of, line, split
+from descriptor_gen.llms.batch.server import BatchServer, UnderWay
 
 if TYPE_CHECKING:
     from openai.types import Batch
+
 
 LIMITS = Limits()
 GROUP = 100  # replies that are stored together: no other writer has to wait for long

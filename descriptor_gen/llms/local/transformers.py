@@ -14,7 +14,7 @@ from typing import Any, cast
 from db.errors import UserError
 from db.records import LLMIdentity
 from descriptor_gen.llms import GREEDY, FinishReason, Message, Reply, Request, Sampling
-from descriptor_gen.llms.sampling import GumbelSampling
+from descriptor_gen.llms.local.gumbel import GumbelSampling
 
 
 class TransformersLLM:
@@ -192,8 +192,8 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     Raises:
         UserError: they cannot be had; the message says what was tried and what works without.
     """
-    from descriptor_gen.llms.digest import hub_commit, unavailable
-    from descriptor_gen.llms.gguf import unpacked
+    from descriptor_gen.llms.local.gguf import unpacked
+    from descriptor_gen.llms.revisions import hub_commit, unavailable
 
     if source is None:
         hub_commit(identity.model, identity.revision)  # before anything heavy: can it be had?

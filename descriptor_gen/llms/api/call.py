@@ -7,11 +7,11 @@ from typing import Any
 
 from db.errors import UserError
 from descriptor_gen.llms import Reply, Request
-from descriptor_gen.llms.answers import Answer, read_answer
-from descriptor_gen.llms.budget import likely_tokens
-from descriptor_gen.llms.faults import described, kind_of, retry_after, unsupported
-from descriptor_gen.llms.pacing import AbandonedError, Patience
-from descriptor_gen.llms.service import Service
+from descriptor_gen.llms.api.budget import likely_tokens
+from descriptor_gen.llms.api.completion import Answer, read_answer
+from descriptor_gen.llms.api.errors import described, kind_of, retry_after, unsupported
+from descriptor_gen.llms.api.rate_limit import AbandonedError, Patience
+from descriptor_gen.llms.api.service import Service
 
 PATIENCE = Patience()
 TIMEOUT_SECONDS = 120.0  # for an answer to begin, or to go on

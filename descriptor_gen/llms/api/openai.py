@@ -12,12 +12,12 @@ from typing import Any
 from db.errors import UsageError, UserError
 from db.records import LLMIdentity
 from descriptor_gen.llms import GREEDY, Reply, Request, Sampling, StoppedEarlyError
-from descriptor_gen.llms.budget import Budget
-from descriptor_gen.llms.conversation import TIMEOUT_SECONDS, Conversation
-from descriptor_gen.llms.flights import Flights
+from descriptor_gen.llms.api.budget import Budget
+from descriptor_gen.llms.api.call import TIMEOUT_SECONDS, Conversation
+from descriptor_gen.llms.api.rate_limit import AbandonedError, Pace
+from descriptor_gen.llms.api.service import Service
+from descriptor_gen.llms.api.threads import Flights
 from descriptor_gen.llms.options import ApiOptions
-from descriptor_gen.llms.pacing import AbandonedError, Pace
-from descriptor_gen.llms.service import Service
 
 CONNECT_SECONDS = 10.0
 # These models think before they write, and refuse a temperature. What they think counts as written.

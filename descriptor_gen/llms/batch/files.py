@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from descriptor_gen.llms import Message, Request
-from descriptor_gen.llms.answers import Answer, read_answer
-from descriptor_gen.llms.formats import mode_of
+from descriptor_gen.llms.api.completion import Answer, read_answer
+from descriptor_gen.llms.api.response_format import mode_of
 
 ENDPOINT = "/v1/chat/completions"
 

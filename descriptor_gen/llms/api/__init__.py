@@ -1,0 +1,1 @@
+"""LLMs behind a server of OpenAI's protocol, call by call."""

@@ -1,0 +1,1 @@
+"""LLMs behind OpenAI's Batch API and compatible servers."""
