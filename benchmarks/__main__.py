@@ -16,7 +16,7 @@ from typing import Any
 
 from db.vocabulary import load
 from descriptor_gen.llms.registry import LLMOptions, open_llm
-from descriptor_gen.prompt import choose_prompts, load_prompts
+from descriptor_gen.prompting.prompt import choose_prompts, load_prompts
 
 BIN = Path(sys.executable).parent
 Outcome = tuple[str, float, str, bool]

@@ -11,8 +11,8 @@ from db.records import Dataset, Generation, GenerationStatus, Written
 from db.store import Store
 from descriptor_gen.llms import LLM, Deferred, Reply, StoppedEarlyError, StopReason
 from descriptor_gen.plan import DEFAULTS, Call, Estimate, Options, again, estimate, parameters, plan
-from descriptor_gen.prompt import Prompt
-from descriptor_gen.reply import InvalidReplyError, texts_of
+from descriptor_gen.prompting.prompt import Prompt
+from descriptor_gen.prompting.reply import InvalidReplyError, texts_of
 
 _CLAIMED = 64  # calls that one builder takes at a time; another one on the same database takes the next
 _POLL_SECONDS = 1.0  # between looks at what another builder has finished

@@ -13,7 +13,7 @@ from db.records import Dataset, DescriptorSource, DescriptorStatus, Original, Po
 from db.store import Store
 from descriptor_gen.class_names import match
 from descriptor_gen.formats import Contents, Entry, keys_of
-from descriptor_gen.prompt import kinds
+from descriptor_gen.prompting.prompt import kinds
 
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,99}")
 _NAME_LENGTH = 200  # of a file's name in the database; its end says more than its beginning

@@ -10,7 +10,7 @@ from typing import Any
 
 from db.records import Action, Dataset
 from descriptor_gen.llms import LLM, Message, Priced, Request
-from descriptor_gen.prompt import Prompt
+from descriptor_gen.prompting.prompt import Prompt
 
 KEY_VERSION = 1
 _CHARACTERS_PER_TOKEN = 4  # of English text, roughly; for estimates before a tokenizer is there

@@ -24,7 +24,7 @@ from descriptor_gen.build import BuildReport
 from descriptor_gen.exchange import ImportReport
 from descriptor_gen.llms.registry import Known, known_llms
 from descriptor_gen.plan import Estimate
-from descriptor_gen.prompt import kinds
+from descriptor_gen.prompting.prompt import kinds
 
 Rows = list[dict[str, Any]]
 _SHOWN_PROBLEMS = 10

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from db.commandline import table
 from descriptor_gen.llms import Request
-from descriptor_gen.prompt import Checked, Prompt
+from descriptor_gen.prompting.prompt import Checked, Prompt
 
 _SHOWN_DIGITS = 12
 

@@ -24,8 +24,8 @@ from db.vocabulary import load
 from descriptor_gen.llms import Stoppable, StoppedEarlyError
 from descriptor_gen.llms.api.rate_limit import Patience
 from descriptor_gen.llms.registry import LLMOptions, open_llm
-from descriptor_gen.prompt import load_prompts
-from descriptor_gen.reply import InvalidReplyError, reading_of, texts_of
+from descriptor_gen.prompting.prompt import load_prompts
+from descriptor_gen.prompting.reply import InvalidReplyError, reading_of, texts_of
 from tests.chat_server import Answer, ChatServer, valid_text
 from tests.conftest import Run
 

@@ -100,7 +100,7 @@ def test_the_key_tells_apart_what_determines_the_reply(llm: FakeLLM) -> None:
 
     from db.vocabulary import load
     from descriptor_gen.plan import cache_key
-    from descriptor_gen.prompt import load_prompts
+    from descriptor_gen.prompting.prompt import load_prompts
 
     request = load_prompts(["context"])[0].request(load("hmdb51").actions[0])
     others = [
@@ -131,7 +131,7 @@ def test_a_phrase_that_two_datasets_share_is_asked_once(descgen: Run, llm: FakeL
 def test_a_changed_template_supersedes_and_going_back_restores(llm: FakeLLM, store: Store) -> None:
     from descriptor_gen.build import build_descriptors
     from descriptor_gen.plan import Options
-    from descriptor_gen.prompt import load_prompts, parse
+    from descriptor_gen.prompting.prompt import load_prompts, parse
 
     dataset = store.dataset("hmdb51")
     [old] = load_prompts(["context"])
@@ -270,7 +270,7 @@ def test_the_claims_of_a_dead_builder_hold_nobody_up(descgen: Run, llm: FakeLLM,
     with store.claims() as claims:
         claims._owner = f"{socket.gethostname()} {dead.stdout.strip()} x"
         from descriptor_gen.plan import Options, plan
-        from descriptor_gen.prompt import load_prompts
+        from descriptor_gen.prompting.prompt import load_prompts
 
         calls = plan(llm, store.dataset("hmdb51"), load_prompts(["context"]), Options())
         assert len(claims.take([call.key for call in calls], at_most=51)) == 51

@@ -63,7 +63,7 @@ def cached(database: Path) -> Path:
     from db.store import Store
     from descriptor_gen.build import build_descriptors
     from descriptor_gen.llms.registry import open_llm
-    from descriptor_gen.prompt import load_prompts
+    from descriptor_gen.prompting.prompt import load_prompts
 
     real, fake = open_llm("smollm2"), FakeLLM()
     fake.identity, fake.parameters = real.identity, dict(real.parameters)

@@ -14,7 +14,7 @@ import pytest
 from db.records import Action, Dataset, Descriptor
 from descriptor_gen import clip_tokens
 from descriptor_gen.lint import Finding, Limits, item_range, lint
-from descriptor_gen.prompt import kinds, load_prompts
+from descriptor_gen.prompting.prompt import kinds, load_prompts
 from tests.conftest import ANSWERS, FakeLLM, Run
 
 LONG = " ".join(["a person waves"] * 30)

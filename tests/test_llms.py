@@ -14,8 +14,8 @@ from db.vocabulary import load
 from descriptor_gen.llms import Request, Sampling
 from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.plan import cache_key
-from descriptor_gen.prompt import kinds, load_prompts
-from descriptor_gen.reply import texts_of
+from descriptor_gen.prompting.prompt import kinds, load_prompts
+from descriptor_gen.prompting.reply import texts_of
 from tests.chat_server import ChatServer
 from tests.conftest import Run
 

@@ -16,7 +16,7 @@ import yaml
 from db.errors import UserError
 from db.records import Action
 from db.store import Store
-from descriptor_gen.prompt import kinds, load_prompts, parse
+from descriptor_gen.prompting.prompt import kinds, load_prompts, parse
 from tests.conftest import FakeLLM, Run
 from tests.test_commands import LIGHT
 

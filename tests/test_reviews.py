@@ -15,7 +15,7 @@ from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen.build import build_descriptors
 from descriptor_gen.plan import Options
-from descriptor_gen.prompt import Prompt, load_prompts, parse
+from descriptor_gen.prompting.prompt import Prompt, load_prompts, parse
 from tests.conftest import FakeLLM
 
 

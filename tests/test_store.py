@@ -188,7 +188,7 @@ def test_postgresql_takes_the_same_road() -> None:
         connection.execute(text("CREATE SCHEMA public"))
     from descriptor_gen.build import build_descriptors
     from descriptor_gen.plan import Options
-    from descriptor_gen.prompt import load_prompts
+    from descriptor_gen.prompting.prompt import load_prompts
     from tests.conftest import FakeLLM
 
     store, llm = Store.open(url), FakeLLM()

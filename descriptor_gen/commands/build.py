@@ -16,7 +16,7 @@ from descriptor_gen.commands.options import action_option, dataset_option, kind_
 from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
 from descriptor_gen.plan import Options
-from descriptor_gen.prompt import choose_prompts
+from descriptor_gen.prompting.prompt import choose_prompts
 
 _SAMPLED = 0.8  # the temperature of several samples, where none is given
 

@@ -12,7 +12,7 @@ from db.records import Dataset, Descriptor, DescriptorStatus
 from descriptor_gen import lint_table
 from descriptor_gen.commands.options import dataset_option, kind_option
 from descriptor_gen.lint import RULES, Limits, item_range, lint, writer
-from descriptor_gen.prompt import kinds, load_prompts
+from descriptor_gen.prompting.prompt import kinds, load_prompts
 from encoders import open_text_encoder
 
 _STATUSES: dict[str, tuple[DescriptorStatus, ...]] = {"any": ("pending", "accepted"), "accepted": ("accepted",)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from db import vocabulary
-from descriptor_gen.prompt import kinds
+from descriptor_gen.prompting.prompt import kinds
 
 dataset_option = click.option(
     "--dataset",

@@ -11,7 +11,7 @@ from db.errors import UsageError, UserError
 from db.records import Action
 from descriptor_gen import show, show_prompts
 from descriptor_gen.commands.options import template_option
-from descriptor_gen.prompt import check, check_built_in, kinds, load_prompts, read_prompts, template_files
+from descriptor_gen.prompting.prompt import check, check_built_in, kinds, load_prompts, read_prompts, template_files
 
 
 @click.group()

@@ -11,7 +11,7 @@ from typing import Any
 from db.errors import ConflictError, UsageError, UserError
 from db.records import Action, Dataset, Decision, Descriptor, Impact, ReviewEvent, Seen
 from db.store import Store
-from descriptor_gen.prompt import load_prompts
+from descriptor_gen.prompting.prompt import load_prompts
 from descriptor_gen.review import views
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.flags import Flags, Linter

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from db.records import Dataset, Descriptor
 from descriptor_gen.lint import Finding, Limits, item_range, lint
-from descriptor_gen.prompt import kinds, load_prompts
+from descriptor_gen.prompting.prompt import kinds, load_prompts
 
 _OF_NO_TEXT = "missing"  # found in classes, where no descriptor can carry the flag
 

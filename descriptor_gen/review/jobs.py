@@ -13,7 +13,7 @@ from db.store import Store
 from descriptor_gen.build import BuildReport, build_descriptors
 from descriptor_gen.llms import LLM
 from descriptor_gen.plan import Options
-from descriptor_gen.prompt import Prompt
+from descriptor_gen.prompting.prompt import Prompt
 
 OpenLLM = Callable[[int], LLM]
 """From a seed to an LLM that draws by it; greedy decoding would write the same again."""

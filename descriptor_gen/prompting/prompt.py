@@ -15,8 +15,8 @@ from jinja2 import Template as JinjaTemplate
 from db.errors import UsageError, UserError
 from db.records import Action, Template
 from descriptor_gen.llms import Message, Request
-from descriptor_gen.template import block, compiled, split, uses
-from descriptor_gen.template_faults import faults
+from descriptor_gen.prompting.jinja import block, compiled, split, uses
+from descriptor_gen.prompting.validate import faults
 
 BUILT_IN = "built in"
 
