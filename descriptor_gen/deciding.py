@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from db.errors import UsageError, UserError
 from db.records import Dataset, Descriptor, Seen
 from db.store import Store
-from descriptor_gen.lint import writer
+from descriptor_gen.lint.rules import writer
 
 STATUSES = ("pending", "accepted", "rejected")
 _ID = re.compile(r"(\d{1,18})(?:@(\d{1,9}))?")

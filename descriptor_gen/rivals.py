@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from db.errors import UsageError, UserError
 from db.records import Dataset, Run
-from descriptor_gen.similarity import similarities
+from descriptor_gen.lint.similarity import similarities
 from encoders import TextEncoder
 
 Rivals = Mapping[str, tuple[str, ...]]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from db.records import Action, Dataset, Descriptor
-from descriptor_gen import clip_tokens
-from descriptor_gen.lint import Finding, Limits, item_range, lint
+from descriptor_gen.lint import clip_tokens
+from descriptor_gen.lint.rules import Finding, Limits, item_range, lint
 from descriptor_gen.prompting.prompt import kinds, load_prompts
 from tests.conftest import ANSWERS, FakeLLM, Run
 

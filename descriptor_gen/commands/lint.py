@@ -9,9 +9,9 @@ import click
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError, UserError
 from db.records import Dataset, Descriptor, DescriptorStatus
-from descriptor_gen import lint_table
 from descriptor_gen.commands.options import dataset_option, kind_option
-from descriptor_gen.lint import RULES, Limits, item_range, lint, writer
+from descriptor_gen.lint import table as lint_table
+from descriptor_gen.lint.rules import RULES, Limits, item_range, lint, writer
 from descriptor_gen.prompting.prompt import kinds, load_prompts
 from encoders import open_text_encoder
 

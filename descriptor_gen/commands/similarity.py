@@ -12,8 +12,8 @@ from db.commandline import Database, console, json_option, notes, print_json, re
 from db.errors import UserError
 from db.records import Descriptor
 from descriptor_gen.commands.options import dataset_option, kind_option
-from descriptor_gen.lint import writer
-from descriptor_gen.similarity import Pair, Similarity, most_alike, similarity
+from descriptor_gen.lint.rules import writer
+from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
 from encoders import open_text_encoder
 
 
@@ -48,7 +48,7 @@ def similar_classes(
     as_json: bool,
 ) -> None:
     """Show which classes a text encoder takes for alike, by their labels and by their descriptors."""
-    from descriptor_gen.similarity_picture import draw, write_csv
+    from descriptor_gen.lint.similarity_picture import draw, write_csv
 
     store = database.existing_or_empty
     actions = resolve(store, dataset)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from urllib.parse import urlencode
 
 from db.records import Descriptor
-from descriptor_gen.lint import writer
+from descriptor_gen.lint.rules import writer
 
 Flagged = Mapping[int, Collection[str]]
 """Descriptor id -> names of the lint rules that found something in it."""

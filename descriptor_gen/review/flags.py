@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from db.records import Dataset, Descriptor
-from descriptor_gen.lint import Finding, Limits, item_range, lint
+from descriptor_gen.lint.rules import Finding, Limits, item_range, lint
 from descriptor_gen.prompting.prompt import kinds, load_prompts
 
 _OF_NO_TEXT = "missing"  # found in classes, where no descriptor can carry the flag

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from db.records import Action, ReviewEvent, State
-from descriptor_gen.lint import writer
+from descriptor_gen.lint.rules import writer
 from descriptor_gen.review import views
 from descriptor_gen.review.desk import Desk
 from descriptor_gen.review.filters import ORDERS, Filter

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from db.errors import UserError
 from db.records import Descriptor
-from descriptor_gen.lint import writer
+from descriptor_gen.lint.rules import writer
 from descriptor_gen.review import pages
 from descriptor_gen.review.desk import Desk, Wish
 from descriptor_gen.review.filters import Filter

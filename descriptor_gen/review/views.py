@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from db.records import Action, Dataset, Descriptor, Impact
-from descriptor_gen.lint import Finding, writer
+from descriptor_gen.lint.rules import Finding, writer
 from descriptor_gen.review.filters import Filter, Flagged
 from descriptor_gen.review.flags import Flags
 

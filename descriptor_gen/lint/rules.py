@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from db.records import Dataset, Descriptor
-from descriptor_gen import clip_tokens, wording
-from descriptor_gen.similarity import cosines_between
+from descriptor_gen.lint import clip_tokens, wording
+from descriptor_gen.lint.similarity import cosines_between
 from encoders import TextEncoder
 
 Severity = Literal["error", "warning"]

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from db.commandline import table
 from db.records import Dataset
-from descriptor_gen.lint import Finding
+from descriptor_gen.lint.rules import Finding
 
 _EXAMPLE = 76  # characters; with the other columns the table is as wide as a pipe's 120
 

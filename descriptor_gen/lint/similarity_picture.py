@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.errors import UsageError
-from descriptor_gen.similarity import Pair, Similarity
+from descriptor_gen.lint.similarity import Pair, Similarity
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 _NAMED = 120  # classes up to which each has its name at the axes
 _SUFFIXES = (".png", ".svg", ".pdf")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from descriptor_gen.clip_tokens import is_word
+from descriptor_gen.lint.clip_tokens import is_word
 
 # Texts are anchored where the words could rightly stand later on: "a hand holds a photo of a child".
 _ECHOES = {

@@ -1,0 +1,1 @@
+"""What is suspicious about descriptors, and which classes a text encoder takes for alike."""
