@@ -21,7 +21,7 @@ from db.records import Agreement, Dataset, Descriptor, HistoryEntry, ReviewEvent
 from db.store import Store
 from descriptor_gen import show_reviews
 from descriptor_gen.build import BuildReport
-from descriptor_gen.exchange import ImportReport
+from descriptor_gen.exchange.importing import ImportReport
 from descriptor_gen.llms.registry import Known, known_llms
 from descriptor_gen.plan import Estimate
 from descriptor_gen.prompting.prompt import kinds

@@ -10,7 +10,7 @@ from typing import Any
 
 from db.errors import UserError
 from db.records import Dataset
-from descriptor_gen.provenance import ShapeError, dataset_document, read_dataset
+from descriptor_gen.exchange.documents import ShapeError, dataset_document, read_dataset
 
 _DATA = Path("data") / "train-00000-of-00001.parquet"
 _NUMBERS = ("label", "position")

@@ -14,8 +14,8 @@ from typing import Any
 
 from db.errors import UserError
 from db.records import Call, Dataset, Original
-from descriptor_gen import parquet
-from descriptor_gen.provenance import ShapeError, read_call, read_export, read_originals
+from descriptor_gen.exchange import parquet
+from descriptor_gen.exchange.documents import ShapeError, read_call, read_export, read_originals
 
 VERSION = 1
 SHAPES = (

@@ -17,9 +17,9 @@ from db.errors import UserError
 from db.records import Action, Dataset, Portable
 from db.store import Store
 from db.vocabulary import tear_name
-from descriptor_gen import parquet
-from descriptor_gen.formats import VERSION
-from descriptor_gen.provenance import call_document, export_document
+from descriptor_gen.exchange import parquet
+from descriptor_gen.exchange.documents import call_document, export_document
+from descriptor_gen.exchange.exporting import VERSION
 
 _TEAR_KINDS = ("decomposition", "description", "context")  # the order in its *_all.json
 Layout = Callable[[Dataset, Sequence[Portable]], str]

@@ -1,0 +1,1 @@
+"""Descriptors in and out as files."""
