@@ -54,7 +54,7 @@ def cached_kinetics() -> Outcome:
 def _cached(dataset: str, wanted: list[str]) -> float:
     """Return the median seconds of five builds that find everything in the database."""
     from db.store import Store
-    from descriptor_gen.build import build_descriptors
+    from descriptor_gen.generate.build import build_descriptors
     from tests.conftest import FakeLLM
 
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +73,7 @@ def review_pages() -> Outcome:
     from starlette.testclient import TestClient
 
     from db.store import Store
-    from descriptor_gen.build import build_descriptors
+    from descriptor_gen.generate.build import build_descriptors
     from descriptor_gen.review.app import create_app
     from descriptor_gen.review.desk import Desk
     from descriptor_gen.review.security import rules_for

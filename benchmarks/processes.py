@@ -60,7 +60,7 @@ def _world(folder: Path) -> list[object]:
 
     from db.store import Store
     from db.vocabulary import load
-    from descriptor_gen.build import build_descriptors
+    from descriptor_gen.generate.build import build_descriptors
     from descriptor_gen.prompting.prompt import load_prompts
     from recognizer.features.caching_encoder import open_stored_encoder
     from recognizer.features.store import New, Seen

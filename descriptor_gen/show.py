@@ -20,10 +20,10 @@ from db.errors import UsageError
 from db.records import Agreement, Dataset, Descriptor, HistoryEntry, ReviewEvent
 from db.store import Store
 from descriptor_gen import show_reviews
-from descriptor_gen.build import BuildReport
 from descriptor_gen.exchange.importing import ImportReport
+from descriptor_gen.generate.build import BuildReport
+from descriptor_gen.generate.calls import Estimate
 from descriptor_gen.llms.registry import Known, known_llms
-from descriptor_gen.plan import Estimate
 from descriptor_gen.prompting.prompt import kinds
 
 Rows = list[dict[str, Any]]

@@ -99,7 +99,7 @@ def test_the_key_tells_apart_what_determines_the_reply(llm: FakeLLM) -> None:
     from dataclasses import replace
 
     from db.vocabulary import load
-    from descriptor_gen.plan import cache_key
+    from descriptor_gen.generate.calls import cache_key
     from descriptor_gen.prompting.prompt import load_prompts
 
     request = load_prompts(["context"])[0].request(load("hmdb51").actions[0])
@@ -129,8 +129,8 @@ def test_a_phrase_that_two_datasets_share_is_asked_once(descgen: Run, llm: FakeL
 
 
 def test_a_changed_template_supersedes_and_going_back_restores(llm: FakeLLM, store: Store) -> None:
-    from descriptor_gen.build import build_descriptors
-    from descriptor_gen.plan import Options
+    from descriptor_gen.generate.build import build_descriptors
+    from descriptor_gen.generate.calls import Options
     from descriptor_gen.prompting.prompt import load_prompts, parse
 
     dataset = store.dataset("hmdb51")
@@ -269,7 +269,7 @@ def test_the_claims_of_a_dead_builder_hold_nobody_up(descgen: Run, llm: FakeLLM,
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     with store.claims() as claims:
         claims._owner = f"{socket.gethostname()} {dead.stdout.strip()} x"
-        from descriptor_gen.plan import Options, plan
+        from descriptor_gen.generate.calls import Options, plan
         from descriptor_gen.prompting.prompt import load_prompts
 
         calls = plan(llm, store.dataset("hmdb51"), load_prompts(["context"]), Options())

@@ -61,7 +61,7 @@ def test_recognize_needs_no_model_where_none_is_wanted(cached: Path, arguments: 
 def cached(database: Path) -> Path:
     """A database in which every reply that smollm2 would give for one kind of hmdb51 is there."""
     from db.store import Store
-    from descriptor_gen.build import build_descriptors
+    from descriptor_gen.generate.build import build_descriptors
     from descriptor_gen.llms.registry import open_llm
     from descriptor_gen.prompting.prompt import load_prompts
 

@@ -11,9 +11,9 @@ import pytest
 from db.errors import UserError
 from db.records import Action
 from db.vocabulary import load
+from descriptor_gen.generate.calls import cache_key
 from descriptor_gen.llms import Request, Sampling
 from descriptor_gen.llms.registry import LLMOptions, open_llm
-from descriptor_gen.plan import cache_key
 from descriptor_gen.prompting.prompt import kinds, load_prompts
 from descriptor_gen.prompting.reply import texts_of
 from tests.chat_server import ChatServer

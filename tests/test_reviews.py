@@ -13,8 +13,8 @@ from db.errors import ConflictError, UsageError, UserError
 from db.records import Added, Dataset, Descriptor, Portable, Seen
 from db.reviews import Reviews
 from db.store import Store
-from descriptor_gen.build import build_descriptors
-from descriptor_gen.plan import Options
+from descriptor_gen.generate.build import build_descriptors
+from descriptor_gen.generate.calls import Options
 from descriptor_gen.prompting.prompt import Prompt, load_prompts, parse
 from tests.conftest import FakeLLM
 

@@ -186,8 +186,8 @@ def test_postgresql_takes_the_same_road() -> None:
     with create_engine(url).begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
-    from descriptor_gen.build import build_descriptors
-    from descriptor_gen.plan import Options
+    from descriptor_gen.generate.build import build_descriptors
+    from descriptor_gen.generate.calls import Options
     from descriptor_gen.prompting.prompt import load_prompts
     from tests.conftest import FakeLLM
 

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from db.commandline import notes
 from db.errors import UsageError, UserError
-from descriptor_gen.build import BuildReport
+from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.llms import LLM, Deferred, Stoppable
 from descriptor_gen.llms.options import ApiOptions, Prices
 

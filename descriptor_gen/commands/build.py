@@ -13,9 +13,9 @@ from descriptor_gen import show
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
 from descriptor_gen.commands.contrast import contrast_options, find_rivals
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, template_option
+from descriptor_gen.generate.calls import Options
 from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
-from descriptor_gen.plan import Options
 from descriptor_gen.prompting.prompt import choose_prompts
 
 _SAMPLED = 0.8  # the temperature of several samples, where none is given
@@ -74,7 +74,7 @@ def build(
 
     Each reply is committed with its batch: stop it at any time, and run it again to go on.
     """
-    from descriptor_gen.build import build_descriptors, estimate_build
+    from descriptor_gen.generate.build import build_descriptors, estimate_build
     from descriptor_gen.llms.registry import LLMOptions, open_llm
 
     prompts = choose_prompts(wanted, templates)

@@ -10,8 +10,8 @@ import click
 from db.errors import UsageError
 from db.records import Dataset
 from db.store import Store
+from descriptor_gen.generate.rivals import Rivals, rivals_by_run, rivals_by_text
 from descriptor_gen.prompting.prompt import Prompt
-from descriptor_gen.rivals import Rivals, rivals_by_run, rivals_by_text
 from encoders import open_text_encoder
 
 _TEXT = "text:minilm"

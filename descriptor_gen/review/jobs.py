@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from db.errors import UserError
 from db.records import Action, Dataset
 from db.store import Store
-from descriptor_gen.build import BuildReport, build_descriptors
+from descriptor_gen.generate.build import BuildReport, build_descriptors
+from descriptor_gen.generate.calls import Options
 from descriptor_gen.llms import LLM
-from descriptor_gen.plan import Options
 from descriptor_gen.prompting.prompt import Prompt
 
 OpenLLM = Callable[[int], LLM]

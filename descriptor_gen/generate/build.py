@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from db.claims import Claims
 from db.records import Dataset, Generation, GenerationStatus, Written
 from db.store import Store
+from descriptor_gen.generate.calls import DEFAULTS, Call, Estimate, Options, again, estimate, parameters, plan
 from descriptor_gen.llms import LLM, Deferred, Reply, StoppedEarlyError, StopReason
-from descriptor_gen.plan import DEFAULTS, Call, Estimate, Options, again, estimate, parameters, plan
 from descriptor_gen.prompting.prompt import Prompt
 from descriptor_gen.prompting.reply import InvalidReplyError, texts_of
 
