@@ -75,8 +75,8 @@ def review_pages() -> Outcome:
     from db.store import Store
     from descriptor_gen.generate.build import build_descriptors
     from descriptor_gen.review.app import create_app
-    from descriptor_gen.review.desk import Desk
     from descriptor_gen.review.security import rules_for
+    from descriptor_gen.review.session import Desk
     from tests.conftest import FakeLLM
 
     pages = (

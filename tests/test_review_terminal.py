@@ -10,8 +10,8 @@ from rich.console import Console
 
 from db.errors import UserError
 from db.store import Store
-from descriptor_gen.review.desk import Desk
 from descriptor_gen.review.filters import Filter
+from descriptor_gen.review.session import Desk
 from descriptor_gen.review.terminal import Terminal
 from tests.conftest import FakeLLM, Run
 

@@ -14,7 +14,7 @@ from db.records import Dataset, Decision, Seen
 from db.store import Store
 from descriptor_gen import show, show_reviews
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
-from descriptor_gen.deciding import STATUSES, Filter, filtered, named
+from descriptor_gen.review.selection import STATUSES, Filter, filtered, named
 
 
 def _login() -> str:

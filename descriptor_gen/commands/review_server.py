@@ -14,7 +14,7 @@ from descriptor_gen.commands.options import dataset_option
 from descriptor_gen.commands.review import reviewer_option
 
 if TYPE_CHECKING:
-    from descriptor_gen.review.desk import Desk
+    from descriptor_gen.review.session import Desk
 
 _TEMPERATURE = 0.8  # of texts that are written anew: greedy decoding would write the same again
 
@@ -54,7 +54,7 @@ def review(
     """
     from descriptor_gen.llms import LLM, Sampling
     from descriptor_gen.llms.registry import LLMOptions, open_llm
-    from descriptor_gen.review.desk import Desk
+    from descriptor_gen.review.session import Desk
 
     def opened(seed: int) -> LLM:
         return open_llm(llm_name, LLMOptions(base_url=base_url, sampling=Sampling(_TEMPERATURE, seed)))

@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field
 from db.errors import UserError
 from db.records import Action
 from descriptor_gen.review import compare, pages
-from descriptor_gen.review.desk import Desk, Wish
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.security import Guard, Rules
+from descriptor_gen.review.session import Desk, Wish
 
 KEYS = (
     (("j", "↓"), "next text"),

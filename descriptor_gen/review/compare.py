@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from db.records import Action, Descriptor, Writer
-from descriptor_gen.review.desk import Desk
+from descriptor_gen.review.session import Desk
 from descriptor_gen.review.views import Counts
 
 _A_PAGE = 50  # classes

@@ -9,8 +9,8 @@ from typing import Any
 from db.records import Action, ReviewEvent, State
 from descriptor_gen.lint.rules import writer
 from descriptor_gen.review import views
-from descriptor_gen.review.desk import Desk
 from descriptor_gen.review.filters import ORDERS, Filter
+from descriptor_gen.review.session import Desk
 
 Values = dict[str, Any]
 _EVENTS = 500

@@ -13,8 +13,8 @@ from db.errors import UserError
 from db.records import Descriptor
 from descriptor_gen.lint.rules import writer
 from descriptor_gen.review import pages
-from descriptor_gen.review.desk import Desk, Wish
 from descriptor_gen.review.filters import Filter
+from descriptor_gen.review.session import Desk, Wish
 
 KEYS = (
     ("a r", "accept, reject"),
