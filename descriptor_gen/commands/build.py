@@ -9,7 +9,7 @@ import click
 
 from db.commandline import Database, console, json_option, print_json, progress, resolve
 from db.errors import UsageError, UserError
-from descriptor_gen import show
+from descriptor_gen import tables as show
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
 from descriptor_gen.commands.contrast import contrast_options, find_rivals
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, template_option

@@ -10,7 +10,7 @@ import click
 from db.commandline import Database, console, json_option, notes, print_json, resolve
 from db.errors import UsageError
 from db.records import Dataset, DescriptorStatus
-from descriptor_gen import show
+from descriptor_gen import tables as show
 from descriptor_gen.commands.options import dataset_option
 
 if TYPE_CHECKING:

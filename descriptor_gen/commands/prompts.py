@@ -9,7 +9,8 @@ import click
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError, UserError
 from db.records import Action
-from descriptor_gen import show, show_prompts
+from descriptor_gen import tables as show
+from descriptor_gen import tables as show_prompts
 from descriptor_gen.commands.options import template_option
 from descriptor_gen.prompting.prompt import check, check_built_in, kinds, load_prompts, read_prompts, template_files
 

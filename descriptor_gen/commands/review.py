@@ -12,7 +12,8 @@ from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError
 from db.records import Dataset, Decision, Seen
 from db.store import Store
-from descriptor_gen import show, show_reviews
+from descriptor_gen import tables as show
+from descriptor_gen import tables as show_reviews
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
 from descriptor_gen.review.selection import STATUSES, Filter, filtered, named
 
