@@ -9,7 +9,8 @@ from typing import Any, cast
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from db import in_use, queries
+from db import current as in_use
+from db import queries
 from db.errors import UsageError, UserError
 from db.records import Change, Dataset, Decision, ReviewEvent, Seen, State, What
 from db.schema import ActionRow, DatasetRow, DescriptorRow, ReviewEventRow, utc_now

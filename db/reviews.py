@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from db import decisions, in_use, queries, review_log, vocabulary
+from db import current as in_use
+from db import queries, review_log, vocabulary
+from db import review_decisions as decisions
 from db.agreement import agreements
 from db.engine import told, write_session
 from db.errors import UsageError

@@ -9,11 +9,11 @@ from typing import Any, Self
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
-from db import in_use, queries, transfer, vocabulary
+from db import current as in_use
+from db import queries, transfer, vocabulary
 from db.claims import Claims
 from db.engine import open_engine, sqlite_path, told, write_session
 from db.errors import UsageError, UserError
-from db.readings import Readings
 from db.records import (
     Action,
     Added,
@@ -27,6 +27,7 @@ from db.records import (
     Template,
     Written,
 )
+from db.review_queries import Readings
 from db.reviews import Reviews
 from db.schema import (
     ActionRow,

@@ -9,7 +9,8 @@ from typing import NamedTuple, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import in_use, queries
+from db import current as in_use
+from db import queries
 from db.records import (
     Added,
     Call,

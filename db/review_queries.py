@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from db import in_use, queries
+from db import current as in_use
+from db import queries
 from db.engine import told, write_session
 from db.errors import UsageError
 from db.records import Dataset, Descriptor, HistoryEntry, Impact, Writer
