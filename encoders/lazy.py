@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from encoders import Encoder, Preprocessing
+    from encoders.protocol import Encoder, Preprocessing
 
 
 class LazyEncoder:

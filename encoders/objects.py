@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from encoders import Preprocessing
+    from encoders.protocol import Preprocessing
 
 OBJECTS = 1000
 KEPT = 50  # objects that describe a text

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from encoders import Preprocessing
+    from encoders.protocol import Preprocessing
 
 # clip.clip._transform; the same for all published models
 MEAN = (0.48145466, 0.4578275, 0.40821073)

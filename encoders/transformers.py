@@ -16,7 +16,7 @@ from encoders.forward import encode_frames_in_batches, encode_in_batches
 from encoders.pixels import Transform, tear_transform, transform_frames
 
 if TYPE_CHECKING:
-    from encoders import Preprocessing
+    from encoders.protocol import Preprocessing
 
 
 @dataclass(frozen=True)

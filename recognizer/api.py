@@ -13,7 +13,7 @@ from db import commandline, vocabulary
 from db.errors import UsageError
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
-from encoders import find_encoder
+from encoders.registry import find_encoder
 from recognizer.datasets.find import Split, find_videos
 from recognizer.defaults import default_database, default_features
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare

@@ -40,7 +40,7 @@ def balls_of(described: Path) -> Recognizer:
 def test_the_examples_of_the_document_run(
     balls: Path, llm: FakeLLM, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import encoders
+    from encoders import registry as encoders
 
     monkeypatch.setattr(encoders, "_find", lambda name: encoder)
     for name in COLOURS:

@@ -22,7 +22,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from db.errors import UsageError, UserError
-from encoders import OPENAI_CLIP, Encoder, open_encoder
+from encoders.protocol import Encoder
+from encoders.registry import OPENAI_CLIP, open_encoder
 from tests.encoder_fixtures import SIZE, WIDTH, tiny_clip, word_tokenizer
 
 TEXTS = ["riding a bike", "a photo of a dog"]

@@ -44,7 +44,7 @@ NOTHING = {
 @pytest.fixture
 def encoder(monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
     """The encoder that every `--encoder fake` opens."""
-    import encoders
+    from encoders import registry as encoders
 
     real, fake = encoders.open_encoder, FakeEncoder()
     monkeypatch.setattr(encoders, "open_encoder", lambda name: fake if name == "fake" else real(name))
@@ -393,7 +393,7 @@ def test_other_texts_for_real_clips_load_no_image_tower(recognize: Run, shared: 
 
 WORKER = """
 import os, signal, sys
-import encoders
+from encoders import registry as encoders
 from recognizer import shelf
 from tests.conftest import FakeEncoder
 

@@ -34,7 +34,7 @@ class ColourEncoder(FakeEncoder):
 @pytest.fixture(autouse=True)
 def encoder(monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
     """The encoder that every `--encoder fake` opens."""
-    import encoders
+    from encoders import registry as encoders
 
     real, fake = encoders.open_encoder, ColourEncoder()
     monkeypatch.setattr(encoders, "open_encoder", lambda name: fake if name == "fake" else real(name))

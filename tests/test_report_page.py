@@ -34,7 +34,7 @@ VIDEOS = 5  # of each class but the last
 @pytest.fixture(autouse=True)
 def encoder(monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
     """The encoder that every `--encoder fake` opens."""
-    import encoders
+    from encoders import registry as encoders
 
     real, fake = encoders.open_encoder, FakeEncoder()
     monkeypatch.setattr(encoders, "open_encoder", lambda name: fake if name == "fake" else real(name))

@@ -12,7 +12,7 @@ from db.records import Dataset
 from db.store import Store
 from descriptor_gen.generate.rivals import Rivals, rivals_by_run, rivals_by_text
 from descriptor_gen.prompting.prompt import Prompt
-from encoders import open_text_encoder
+from encoders.registry import open_text_encoder
 
 _TEXT = "text:minilm"
 

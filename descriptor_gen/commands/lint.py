@@ -13,7 +13,7 @@ from descriptor_gen.commands.options import dataset_option, kind_option
 from descriptor_gen.lint import table as lint_table
 from descriptor_gen.lint.rules import RULES, Limits, item_range, lint, writer
 from descriptor_gen.prompting.prompt import kinds, load_prompts
-from encoders import open_text_encoder
+from encoders.registry import open_text_encoder
 
 _STATUSES: dict[str, tuple[DescriptorStatus, ...]] = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 

@@ -14,7 +14,7 @@ from db.records import Descriptor
 from descriptor_gen.commands.options import dataset_option, kind_option
 from descriptor_gen.lint.rules import writer
 from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
-from encoders import open_text_encoder
+from encoders.registry import open_text_encoder
 
 
 @click.command("similarity")

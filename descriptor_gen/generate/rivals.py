@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from db.errors import UsageError, UserError
 from db.records import Dataset, Run
 from descriptor_gen.lint.similarity import similarities
-from encoders import TextEncoder
+from encoders.protocol import TextEncoder
 
 Rivals = Mapping[str, tuple[str, ...]]
 """By action name: phrases of the actions it is confused with, the most alike first."""

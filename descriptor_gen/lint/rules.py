@@ -14,7 +14,7 @@ from typing import Any, Literal
 from db.records import Dataset, Descriptor
 from descriptor_gen.lint import clip_tokens, wording
 from descriptor_gen.lint.similarity import cosines_between
-from encoders import TextEncoder
+from encoders.protocol import TextEncoder
 
 Severity = Literal["error", "warning"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.records import Dataset, Descriptor
-from encoders import TextEncoder
+from encoders.protocol import TextEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor

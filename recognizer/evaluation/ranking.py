@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from db.errors import UserError
 from db.records import Dataset
-from encoders import Encoder
+from encoders.protocol import Encoder
 from recognizer.datasets.find import VideoList
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder

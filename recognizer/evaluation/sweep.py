@@ -9,7 +9,7 @@ from itertools import product
 
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
-from encoders import Preprocessing
+from encoders.protocol import Preprocessing
 from recognizer.datasets.find import VideoList
 from recognizer.evaluation.evaluate import run_of
 from recognizer.evaluation.ranking import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from encoders import Encoder, Preprocessing, find_encoder
+from encoders.protocol import Encoder, Preprocessing
+from encoders.registry import find_encoder
 from recognizer.features.store import FeatureStore, Loaded, New, Shelf
 from recognizer.video.frames import DECODING
 from recognizer.video.sampling import Sampling

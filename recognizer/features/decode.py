@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from encoders import Encoder
+from encoders.protocol import Encoder
 from encoders.weights import sha256_of
 from recognizer.datasets.find import Video
 from recognizer.video.frames import UnreadableVideo, frame_indices, image_names, read_frames

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from encoders import Preprocessing
+from encoders.protocol import Preprocessing
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.decode import Source, content_of, source_of
 from recognizer.features.store import New, Seen, Shelf

@@ -10,7 +10,7 @@ from typing import Any
 
 from db.errors import UserError
 from db.records import Dataset, Descriptor
-from encoders import Encoder
+from encoders.protocol import Encoder
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.long import long_video

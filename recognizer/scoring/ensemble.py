@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from db.records import Dataset, Descriptor
-from encoders import Encoder
+from encoders.protocol import Encoder
 from recognizer.scoring.protocols import Protocol
 
 if TYPE_CHECKING:

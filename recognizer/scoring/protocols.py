@@ -9,7 +9,7 @@ from pathlib import Path
 from db.errors import UsageError, UserError
 from db.records import Action, Dataset
 from db.vocabulary import tear_name
-from encoders import Preprocessing
+from encoders.protocol import Preprocessing
 
 # The templates in TEAR's arithmetic (arXiv 2408.16412), first published with ActionCLIP: constants of the method,
 # odd spaces included.

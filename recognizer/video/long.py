@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders import Encoder, Preprocessing
+from encoders.protocol import Encoder, Preprocessing
 from recognizer.video.container import decoded_frames, open_container
 from recognizer.video.frames import UnreadableVideo, upright_rgb
 from recognizer.video.thumbnails import small

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from encoders import Preprocessing
+from encoders.protocol import Preprocessing
 
 if TYPE_CHECKING:
     import numpy as np

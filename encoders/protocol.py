@@ -1,0 +1,61 @@
+"""The seam to models: encoders of texts, and dual ones: frames and texts in one space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+Preprocessing = Literal["own", "tear"]
+
+
+class TextEncoder(Protocol):
+    """A text tower.
+
+    Attributes:
+        id: the name it is known by, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`;
+            a file or a folder goes by its own name, wherever it lies.
+        revision: digest of the weights; with `id` it determines every embedding.
+    """
+
+    id: str
+    revision: str
+
+    @property
+    def width(self) -> int:
+        """D."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a text may have, start and end included; what is over is cut."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return the embeddings [K, D] of texts; float32 on the CPU, not normalised. Too long texts are cut."""
+        ...
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's length in tokens, start and end included, before any cut."""
+        ...
+
+
+class Encoder(TextEncoder, Protocol):
+    """An image tower and a text tower that share one space of width D."""
+
+    def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
+        """Return frames [T, H, W, 3] (RGB, 0..255) as the image tower's input, float32 [T, 3, S, S].
+
+        `own` is what the encoder's authors do; `tear` resizes the shorter side to S * 256 // 224 (bicubic) and
+        cuts the centre S x S, normalised by the encoder's own mean and deviation. Safe to call from threads.
+        """
+        ...
+
+    def encode_frames(self, pixels: Tensor) -> Tensor:
+        """Return the embeddings [N, D] of preprocessed frames [N, 3, S, S]; float32 on the CPU, not normalised."""
+        ...
