@@ -40,8 +40,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules on a faster clock."""
     patience = Patience(total=5.0, unreached=0.3, first=0.02, longest=0.1)
     monkeypatch.setattr("descriptor_gen.llms.api.call.PATIENCE", patience)
-    for module in ("openai", "conversation"):
-        monkeypatch.setattr(f"descriptor_gen.llms.{module}.TIMEOUT_SECONDS", 0.5)
+    for module in ("openai", "call"):
+        monkeypatch.setattr(f"descriptor_gen.llms.api.{module}.TIMEOUT_SECONDS", 0.5)
 
 
 Build = Callable[..., Any]

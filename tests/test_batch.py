@@ -366,7 +366,7 @@ def test_looks_become_rarer_up_to_one_a_minute() -> None:
 def run_apart(batches: BatchServer, database: Path, before: str = "") -> subprocess.Popen[str]:
     """Begin the command as a process of its own, which may be killed."""
     code = (
-        "import descriptor_gen.llms.batch_job as job; job.POLLING = job.Polling(0.0, 0.0)\n"
+        "import descriptor_gen.llms.batch.job as job; job.POLLING = job.Polling(0.0, 0.0)\n"
         f"{before}\nfrom descriptor_gen.cli import descgen; descgen()"
     )
     arguments = ["--db", str(database), *BUILD, "--base-url", batches.url]

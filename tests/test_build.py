@@ -247,7 +247,8 @@ def test_two_builders_on_one_database_share_the_calls(database: Path) -> None:
     """Two processes, each with a model that takes its time, over 200 calls: none is made twice."""
     script = (
         "import sys, time; from db.store import Store; from tests.conftest import FakeLLM\n"
-        "from descriptor_gen.build import build_descriptors; from descriptor_gen.prompt import choose_prompts\n"
+        "from descriptor_gen.generate.build import build_descriptors\n"
+        "from descriptor_gen.prompting.prompt import choose_prompts\n"
         "class Slow(FakeLLM):\n"
         "    def _reply(self, request):\n"
         "        time.sleep(0.005); return super()._reply(request)\n"

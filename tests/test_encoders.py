@@ -53,7 +53,7 @@ def message(name: str, error: type[UserError] = UserError) -> str:
 
 def test_names_and_errors_need_no_heavy_import() -> None:
     code = (
-        "import sys, encoders as e\n"
+        "import sys, encoders.registry as e\n"
         "try: e.open_encoder('ViT-B/17')\n"
         "except e.UsageError: print(sorted({'torch', 'numpy', 'clip', 'transformers'} & set(sys.modules)))"
     )

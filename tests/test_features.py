@@ -394,7 +394,7 @@ def test_other_texts_for_real_clips_load_no_image_tower(recognize: Run, shared: 
 WORKER = """
 import os, signal, sys
 from encoders import registry as encoders
-from recognizer import shelf
+from recognizer.features import store as shelf
 from tests.conftest import FakeEncoder
 
 def die():

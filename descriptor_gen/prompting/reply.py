@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
-Reading = Literal["json", "fence", "braces", "empty", "none"]
-"""Where a reply's JSON was: all of it, in a ```json fence, in the first braces that are JSON; or nowhere."""
-
-_UNREADABLE = (json.JSONDecodeError, RecursionError)
-_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+from descriptor_gen.llms.reply_json import UNREADABLE, document_of
 
 
 class InvalidReplyError(ValueError):
@@ -31,54 +25,13 @@ def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
     from jsonschema import Draft202012Validator, ValidationError
 
     try:
-        document = plain(_document(reply)[0])
+        document = plain(document_of(reply)[0])
         Draft202012Validator(output_schema).validate(document)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InvalidReplyError(f"not JSON: {error}" if reply.strip() else "empty") from error
     except ValidationError as error:
         raise InvalidReplyError(f"not of the schema, at {error.json_path}: {error.message}") from error
     return tuple(texts(document, output_schema))
-
-
-def reading_of(reply: str) -> Reading:
-    """Return where the reply's JSON is."""
-    try:
-        return _document(reply)[1]
-    except _UNREADABLE:
-        return "none" if reply.strip() else "empty"
-
-
-def _document(reply: str) -> tuple[Any, Reading]:
-    """Return the reply's JSON, and where it was; the error is that of reading all of it."""
-    try:
-        return json.loads(reply), "json"
-    except _UNREADABLE:
-        said = _THOUGHTS.sub("", reply)
-        if (document := _in_fence(said)) is not None:
-            return document, "fence"
-        if (document := _in_braces(said)) is not None:
-            return document, "braces"
-        raise
-
-
-def _in_fence(text: str) -> dict[str, Any] | None:
-    for inside in _FENCE.findall(text):
-        try:
-            document = json.loads(inside)
-        except _UNREADABLE:
-            continue
-        if isinstance(document, dict):
-            return document
-    return None
-
-
-def _in_braces(text: str) -> dict[str, Any] | None:
-    for brace in re.finditer(r"\{", text):
-        try:
-            return dict(json.JSONDecoder().raw_decode(text, brace.start())[0])
-        except _UNREADABLE:
-            continue
-    return None
 
 
 def plain(value: Any) -> Any:

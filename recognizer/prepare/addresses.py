@@ -44,7 +44,7 @@ class Publication:
 @cache
 def publications() -> Mapping[str, Publication]:
     """Return every known publication by the name of its dataset."""
-    text = files("recognizer").joinpath("downloads.toml").read_text(encoding="utf-8")
+    text = files("recognizer.prepare").joinpath("downloads.toml").read_text(encoding="utf-8")
     return {name: _publication(row) for name, row in tomllib.loads(text).items()}
 
 

@@ -12,7 +12,7 @@ from descriptor_gen.llms.api.budget import Budget
 from descriptor_gen.llms.api.completion import Answer
 from descriptor_gen.llms.api.rate_limit import Pace
 from descriptor_gen.llms.api.response_format import Formats, arguments
-from descriptor_gen.prompting.reply import reading_of
+from descriptor_gen.llms.reply_json import reading_of
 
 
 @dataclass

@@ -1,0 +1,59 @@
+"""Find the JSON in an LLM's raw reply: all of it, in a fence, or between chatter."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+Reading = Literal["json", "fence", "braces", "empty", "none"]
+"""Where a reply's JSON was: all of it, in a ```json fence, in the first braces that are JSON; or nowhere."""
+
+UNREADABLE = (json.JSONDecodeError, RecursionError)
+_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+
+
+def document_of(reply: str) -> tuple[Any, Reading]:
+    """Return the JSON of a reply, and where it was.
+
+    Raises:
+        json.JSONDecodeError, RecursionError: there is none (`UNREADABLE` holds both).
+    """
+    try:
+        return json.loads(reply), "json"
+    except UNREADABLE:
+        said = _THOUGHTS.sub("", reply)
+        if (document := _in_fence(said)) is not None:
+            return document, "fence"
+        if (document := _in_braces(said)) is not None:
+            return document, "braces"
+        raise
+
+
+def reading_of(reply: str) -> Reading:
+    """Return where the reply's JSON is."""
+    try:
+        return document_of(reply)[1]
+    except UNREADABLE:
+        return "none" if reply.strip() else "empty"
+
+
+def _in_fence(text: str) -> dict[str, Any] | None:
+    for inside in _FENCE.findall(text):
+        try:
+            document = json.loads(inside)
+        except UNREADABLE:
+            continue
+        if isinstance(document, dict):
+            return document
+    return None
+
+
+def _in_braces(text: str) -> dict[str, Any] | None:
+    for brace in re.finditer(r"\{", text):
+        try:
+            return dict(json.JSONDecoder().raw_decode(text, brace.start())[0])
+        except UNREADABLE:
+            continue
+    return None
