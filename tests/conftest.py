@@ -18,7 +18,12 @@ from db.records import LLMIdentity
 from db.store import Store
 from descriptor_gen.llms import Reply, Request
 
-pytest_plugins = ["tests.encoder_fixtures", "tests.chat_server", "tests.batch_server", "tests.file_server"]
+pytest_plugins = [
+    "tests.fixtures.encoders",
+    "tests.fixtures.chat_server",
+    "tests.fixtures.batch_server",
+    "tests.fixtures.file_server",
+]
 
 ANSWERS: dict[str, Any] = {
     "steps": ["someone begins it slowly", "someone moves on with it", "someone ends it at last"],

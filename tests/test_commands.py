@@ -10,11 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FakeEncoder, FakeLLM, Run
-
-LIGHT = (
-    "import sys; from {module} import {name}; {name}({arguments!r}, standalone_mode=False); "
-    "heavy = {{'torch', 'transformers', 'decord', 'openai', 'alembic'}} & sys.modules.keys(); assert not heavy, heavy"
-)
+from tests.fixtures.light import LIGHT
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,399 @@
+"""Layouts of datasets, as small trees of empty files, and as the official lists where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from db.errors import UserError
+from db.records import Action, Dataset
+from recognizer.datasets.find import Split, Video, find_videos
+
+CLIPS = Path(__file__).parents[4] / "shared" / "clips"
+CLASSES = Path(__file__).parents[4] / "shared" / "reference" / "classes"
+needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="no ../shared/clips with the official lists")
+
+
+def dataset(name: str, *names: str, stored_as: str = "") -> Dataset:
+    actions = tuple(Action(label, each, f"doing {each.lower()}") for label, each in enumerate(names))
+    return Dataset(name, actions, stored_as or name)
+
+
+def tree(root: Path, *files: str) -> Path:
+    for file in files:
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+UCF = dataset("ucf101", "Archery", "HandstandPushups")
+HMDB = dataset("hmdb51", "brush_hair", "wave")
+KINETICS = dataset("kinetics600", "arm wrestling", "using segway", "curling (sport)")
+PART = dataset("kinetics600-zs1", "arm wrestling", stored_as="kinetics600")
+OWN = dataset("shop", "PickUp", "put_down")
+ARCHERY = "Archery/v_Archery_g01_c01.avi"
+PUSHUPS = "HandstandPushups/v_HandStandPushups_g01_c01.avi"
+SECOND = "Archery/v_Archery_g08_c01.avi"
+
+
+@pytest.fixture
+def ucf(tmp_path: Path) -> Path:
+    lists = tmp_path / "ucfTrainTestlist"
+    write(lists / "testlist01.txt", f"{ARCHERY}\r\n{PUSHUPS}\n")
+    write(lists / "testlist02.txt", f"{SECOND}\n{ARCHERY}\n{PUSHUPS}\n")
+    write(lists / "testlist03.txt", f"{PUSHUPS}\nArchery/v_Archery_g15_c01.avi\n")
+    write(lists / "trainlist01.txt", f"{SECOND} 1\n")
+    return tmp_path
+
+
+def test_ucf101_is_split_1_unless_told_otherwise(ucf: Path) -> None:
+    tree(ucf / "UCF-101", ARCHERY, SECOND)
+    found = find_videos(UCF, ucf)
+    assert found.videos == (
+        Video(ARCHERY, 0, ucf / "UCF-101" / ARCHERY, (1,)),
+        Video(PUSHUPS, 1, None, (1,)),
+    )
+    assert {video.id: video.splits for video in find_videos(UCF, ucf, split="all").videos}[PUSHUPS] == (1, 2, 3)
+    assert found.layout == "UCF101 test split 1, lists in ucfTrainTestlist"
+    assert found.ignored == {"not in the test split": 1}
+
+
+@pytest.mark.parametrize(("split", "count"), [("1", 2), ("2", 3), ("3", 2), ("all", 4)])
+def test_ucf101_splits(ucf: Path, split: Split, count: int) -> None:
+    tree(ucf / "UCF-101", PUSHUPS)
+    assert len(find_videos(UCF, ucf, split=split).videos) == count
+
+
+def test_ucf101_files_may_lie_flat_and_be_spelled_as_their_folder(ucf: Path) -> None:
+    tree(ucf, "all/v_Archery_g01_c01.avi", "all/v_HandstandPushups_g01_c01.avi")
+    assert [video.path and video.path.name for video in find_videos(UCF, ucf).videos] == [
+        "v_Archery_g01_c01.avi",
+        "v_HandstandPushups_g01_c01.avi",
+    ]
+
+
+def test_a_folder_of_frames_is_the_video_of_its_name(ucf: Path) -> None:
+    folder = "frames/v_Archery_g01_c01"
+    tree(ucf, f"{folder}/i_0001.jpg", f"{folder}/i_0002.jpg", f"{folder}/desktop.ini")
+    found = find_videos(UCF, ucf)
+    assert found.videos[0].path == ucf / folder
+    assert found.ignored == {"hidden file": 1}
+
+
+def test_of_two_files_of_a_name_the_one_in_the_class_folder_counts(ucf: Path) -> None:
+    tree(ucf, f"UCF-101/{ARCHERY}", "Again/v_Archery_g01_c01.avi")
+    found = find_videos(UCF, ucf)
+    assert found.videos[0].path == ucf / "UCF-101" / ARCHERY
+    assert found.ignored == {"another file of the same name": 1}
+
+
+def test_lists_are_looked_for_three_folders_down(ucf: Path) -> None:
+    tree(ucf, f"UCF-101/{ARCHERY}")
+    deep = ucf / "a" / "b"
+    deep.mkdir(parents=True)
+    (ucf / "ucfTrainTestlist").rename(deep / "lists")
+    assert find_videos(UCF, ucf).layout.startswith("UCF101 test split 1")
+    (deep / "c").mkdir()
+    (deep / "lists").rename(deep / "c" / "lists")
+    assert find_videos(UCF, ucf).layout == "class folders"
+
+
+def test_a_name_may_be_stored_decomposed(tmp_path: Path) -> None:
+    write(tmp_path / "testlist01.txt", "Archery/v_Fl\u00e8che.avi\nHandstandPushups/x.avi\n")
+    tree(tmp_path, "Archery/v_Fle\u0300che.avi")
+    assert find_videos(UCF, tmp_path).videos[0].path == tmp_path / "Archery/v_Fle\u0300che.avi"
+
+
+def test_lists_without_any_of_their_videos_are_refused(ucf: Path) -> None:
+    tree(ucf, "Archery/other.avi")
+    with pytest.raises(UserError, match=r"None of the 2 videos .* holds Archery/other\.avi"):
+        find_videos(UCF, ucf)
+
+
+def test_lists_of_other_classes_are_refused_by_name(ucf: Path) -> None:
+    tree(ucf, ARCHERY)
+    with pytest.raises(UserError, match=r"only in the lists: HandstandPushups.*without a list: Fencing"):
+        find_videos(dataset("ucf101", "Archery", "Fencing"), ucf)
+
+
+def test_a_part_of_ucf101_leaves_the_other_classes_out(ucf: Path) -> None:
+    tree(ucf, ARCHERY)
+    found = find_videos(dataset("ucf101-half", "Archery", stored_as="ucf101"), ucf)
+    assert [video.id for video in found.videos] == [ARCHERY]
+    assert found.ignored == {"class not in the dataset": 1}
+
+
+def test_a_split_whose_list_is_absent_is_named(ucf: Path) -> None:
+    tree(ucf, ARCHERY)
+    (ucf / "ucfTrainTestlist" / "testlist03.txt").unlink()
+    with pytest.raises(UserError, match=r"No testlist03\.txt .* only testlist01\.txt, testlist02\.txt"):
+        find_videos(UCF, ucf, split="all")
+
+
+def test_every_split_that_is_listed(ucf: Path) -> None:
+    tree(ucf, ARCHERY)
+    (ucf / "ucfTrainTestlist" / "testlist03.txt").unlink()
+    found = find_videos(UCF, ucf, split="listed")
+    assert found.layout == "UCF101 test splits 1, 2, lists in ucfTrainTestlist"
+    assert {video.id: video.splits for video in found.videos} == {ARCHERY: (1, 2), PUSHUPS: (1, 2), SECOND: (2,)}
+    assert (found.labels_by, find_videos(OWN, tree(ucf / "own", "PickUp/1.avi")).labels_by) == ("lists", "folders")
+
+
+def test_without_lists_all_videos_count_and_a_split_is_refused(tmp_path: Path) -> None:
+    tree(tmp_path, ARCHERY, SECOND)
+    assert [video.splits for video in find_videos(UCF, tmp_path).videos] == [(), ()]
+    assert len(find_videos(UCF, tmp_path, split="listed").videos) == 2
+    with pytest.raises(UserError, match=r"(?s)Looked for:.*testlist01\.txt.*It holds:\n  Archery\n"):
+        find_videos(UCF, tmp_path, split="1")
+
+
+def hmdb_lists(root: Path) -> Path:
+    folder = root / "testTrainMulti_7030_splits"
+    for split in (1, 2, 3):
+        write(folder / f"brush_hair_test_split{split}.txt", f"(a)!_b.avi {2 if split < 3 else 0} \nt.avi 1 \n")
+        write(folder / f"wave_test_split{split}.txt", "w.avi 2 \nu.avi 0 \n")
+    return root
+
+
+@pytest.mark.parametrize("folder", ["hmdb51_org/brush_hair", "flat"])
+def test_hmdb51_takes_the_videos_marked_2(tmp_path: Path, folder: str) -> None:
+    tree(hmdb_lists(tmp_path), f"{folder}/(a)!_b.avi", f"{folder}/t.avi")
+    found = find_videos(HMDB, tmp_path)
+    assert found.videos == (
+        Video("brush_hair/(a)!_b.avi", 0, tmp_path / folder / "(a)!_b.avi", (1,)),
+        Video("wave/w.avi", 1, None, (1,)),
+    )
+    everything = find_videos(HMDB, tmp_path, split="all").videos
+    assert [video.splits for video in everything if video.path] == [(1, 2)]
+    assert found.ignored == {"not in the test split": 1}
+
+
+def test_hmdb51_without_the_list_of_a_class_is_refused(tmp_path: Path) -> None:
+    tree(hmdb_lists(tmp_path), "wave/w.avi")
+    for list_ in tmp_path.rglob("brush_hair_test_split*.txt"):
+        list_.unlink()
+    with pytest.raises(UserError, match="Classes without a list: brush_hair"):
+        find_videos(HMDB, tmp_path)
+
+
+KINETICS_LIST = """label,youtube_id,time_start,time_end,split
+arm wrestling,aB-_1234567,20,30,val
+arm wrestling,Ab-_1234567,5,15,val
+"curling (sport)",gone,1,11,val
+yoga,noclass,0,10,val
+using segway,trained,0,10,train
+"""
+
+
+def test_kinetics_list_joins_files_of_both_namings(tmp_path: Path) -> None:
+    write(tmp_path / "annotations" / "val.csv", KINETICS_LIST)
+    tree(tmp_path, "val/x/aB-_1234567_000020_000030.mp4", "val/Ab-_1234567.webm", "val/trained.mp4", "val/more.mp4")
+    found = find_videos(KINETICS, tmp_path)
+    assert found.videos == (
+        Video("Ab-_1234567_000005_000015", 0, tmp_path / "val/Ab-_1234567.webm", ()),
+        Video("aB-_1234567_000020_000030", 0, tmp_path / "val/x/aB-_1234567_000020_000030.mp4", ()),
+        Video("gone_000001_000011", 2, None, ()),
+    )
+    assert found.layout == "Kinetics list annotations/val.csv"
+    assert found.ignored == {
+        "class not in the dataset": 1,
+        "in the training part": 1,
+        "not in the list": 1,
+    }
+
+
+def test_kinetics_takes_the_list_that_names_most_of_the_files(tmp_path: Path) -> None:
+    write(tmp_path / "test.csv", KINETICS_LIST.replace("aB-", "zz"))
+    write(tmp_path / "val.csv", KINETICS_LIST)
+    write(tmp_path / "notes.csv", "who,what\nme,that\n")
+    tree(tmp_path, "aB-_1234567.mp4", "Ab-_1234567.mp4")
+    assert find_videos(KINETICS, tmp_path).layout == "Kinetics list val.csv"
+
+
+def test_a_kinetics_list_of_none_of_the_files_leaves_it_to_their_folders(tmp_path: Path) -> None:
+    write(tmp_path / "val.csv", KINETICS_LIST)
+    tree(tmp_path, "val/using_segway/other.mp4")
+    assert find_videos(KINETICS, tmp_path).layout == "class folders"
+
+
+def test_a_kinetics_list_may_come_from_a_spreadsheet(tmp_path: Path) -> None:
+    write(tmp_path / "val.csv", "\ufeff" + KINETICS_LIST)
+    assert find_videos(KINETICS, tree(tmp_path, "Ab-_1234567.mp4")).layout == "Kinetics list val.csv"
+
+
+def test_a_list_named_train_is_of_training(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", KINETICS_LIST.replace(",val", ",").replace(",split", ",notes"))
+    tree(tmp_path, "using_segway/Ab-_1234567.mp4")
+    assert find_videos(KINETICS, tmp_path).layout == "class folders"
+
+
+def test_kinetics_list_with_a_wrong_time_names_the_row(tmp_path: Path) -> None:
+    write(tmp_path / "val.csv", KINETICS_LIST.replace("20,30", "soon,30"))
+    with pytest.raises(UserError, match=r"val\.csv.*aB-_1234567.*soon"):
+        find_videos(KINETICS, tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["pick up", "Pick_Up", "PickUp", "pick-up", "doing pickup"])
+def test_class_folders_are_matched_however_they_are_written(tmp_path: Path, folder: str) -> None:
+    tree(tmp_path, f"{folder}/a.MP4")
+    assert find_videos(OWN, tmp_path).videos == (Video(f"{folder}/a.MP4", 0, tmp_path / folder / "a.MP4", ()),)
+
+
+def test_a_spelling_that_two_classes_share_is_not_guessed(tmp_path: Path) -> None:
+    tree(tmp_path, "C++/a.mp4", "C#/b.mp4")
+    languages = dataset("languages", "C++", "C#")
+    assert [(video.id, video.label) for video in find_videos(languages, tmp_path).videos] == [
+        ("C#/b.mp4", 1),
+        ("C++/a.mp4", 0),
+    ]
+    with pytest.raises(UserError, match="named as no class of languages:\n  c\n"):
+        find_videos(languages, tree(tmp_path / "other", "c/a.mp4"))
+
+
+def test_class_folders_count_what_they_pass_over(tmp_path: Path) -> None:
+    tree(tmp_path, "val/put down/1.avi", "val/put down/._1.avi", "val/put down/thumb.jpg", "val/.DS_Store")
+    tree(tmp_path, "val/put down/clip.7/f_1.png", "train/put down/2.avi", "README.md", "stray.mp4")
+    found = find_videos(OWN, tmp_path)
+    assert [video.id for video in found.videos] == ["val/put down/1.avi", "val/put down/clip.7"]
+    assert found.ignored == {
+        "AppleDouble file": 1,
+        "hidden file": 1,
+        "not a video": 2,
+        "in the training part": 1,
+        "not in a class folder": 1,
+    }
+    assert found.passed_over == (
+        ("README.md", "not a video"),
+        ("stray.mp4", "not in a class folder"),
+        ("train/put down/2.avi", "in the training part"),
+        ("val/.DS_Store", "hidden file"),
+        ("val/put down/._1.avi", "AppleDouble file"),
+        ("val/put down/thumb.jpg", "not a video"),
+    )
+
+
+def test_images_beside_folders_or_videos_are_no_video(tmp_path: Path) -> None:
+    tree(tmp_path, "PickUp/cover.jpg", "PickUp/1.avi", "put_down/cover.jpg", "put_down/v_1/f_1.jpg")
+    found = find_videos(OWN, tmp_path)
+    assert [video.id for video in found.videos] == ["PickUp/1.avi", "put_down/v_1"]
+    assert found.ignored == {"not a video": 2}
+
+
+def test_a_training_part_alone_is_used(tmp_path: Path) -> None:
+    assert len(find_videos(OWN, tree(tmp_path, "train/PickUp/1.avi")).videos) == 1
+
+
+def test_one_class_folder_is_a_dataset_too(tmp_path: Path) -> None:
+    assert find_videos(OWN, tree(tmp_path, "PickUp/1.avi") / "PickUp").videos[0].label == 0
+
+
+def test_unknown_folders_are_all_listed(tmp_path: Path) -> None:
+    tree(tmp_path, "PickUp/1.avi", "jump/1.avi", "x/run/1.avi", "empty/readme.txt")
+    with pytest.raises(UserError, match=r"no class of shop:\n  jump\n  x/run\n.*--dataset") as error:
+        find_videos(OWN, tmp_path)
+    assert "empty" not in str(error.value)
+
+
+def test_a_part_of_kinetics_ignores_the_other_classes(tmp_path: Path) -> None:
+    tree(tmp_path, "val/arm_wrestling/1.mp4", "val/yoga/1.mp4", "val/yoga/2.mp4")
+    found = find_videos(PART, tmp_path)
+    assert [video.label for video in found.videos] == [0]
+    assert found.ignored == {"class not in the dataset": 2}
+    with pytest.raises(UserError, match=r"No test split '1' of kinetics600-zs1"):
+        find_videos(PART, tmp_path, split="1")
+
+
+def test_a_link_back_to_a_folder_above_ends(tmp_path: Path) -> None:
+    tree(tmp_path, "PickUp/1.avi")
+    (tmp_path / "PickUp" / "loop").symlink_to(tmp_path)
+    assert len(find_videos(OWN, tmp_path).videos) == 1
+
+
+def test_manifest(tmp_path: Path) -> None:
+    tree(tmp_path, "v/a.mp4", "v/frames/1.jpg")
+    rows = "\ufeffpath,label,dataset\nv/a.mp4,put down,shop\nv/frames,PickUp,\nv/b.mp4,PickUp,shop\nv/c.mp4,yoga,gym\n"
+    write(tmp_path / "list.csv", rows)
+    found = find_videos(OWN, tmp_path / "list.csv")
+    assert found.videos == (
+        Video("v/a.mp4", 1, tmp_path / "v/a.mp4", ()),
+        Video("v/b.mp4", 0, None, ()),
+        Video("v/frames", 0, tmp_path / "v/frames", ()),
+    )
+    assert found.ignored == {"of another dataset": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,label\na.mp4,fly\nb.mp4,sing\n", "no classes of shop: 'fly', 'sing'"),
+        ("file,class\na.mp4,PickUp\n", "it has: file, class"),
+        ("path,label\n", "it has: no rows"),
+    ],
+)
+def test_a_wrong_manifest_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path / "list.csv", text)
+    with pytest.raises(UserError, match=message):
+        find_videos(OWN, tmp_path / "list.csv")
+
+
+def test_where_nothing_fits_the_error_shows_what_is_there(tmp_path: Path) -> None:
+    tree(tmp_path, *(f"note{number:02}.txt" for number in range(12)))
+    with pytest.raises(UserError) as error:
+        find_videos(KINETICS, tmp_path)
+    message = str(error.value)
+    assert "Kinetics with a list" in message
+    assert "class folders: <class>/" in message
+    assert "UCF101" not in message
+    assert "note09.txt\n  and 2 more" in message
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"There is no .*nowhere"):
+        find_videos(OWN, tmp_path / "nowhere")
+
+
+def official(name: str) -> Dataset:
+    return dataset(name, *(CLASSES / f"{name}.txt").read_text().splitlines())
+
+
+@needs_clips
+@pytest.mark.parametrize(
+    ("name", "split", "listed", "here"),
+    [
+        ("ucf101", "1", 3783, 9),
+        ("ucf101", "2", 3734, 2),
+        ("ucf101", "all", 11213, 11),
+        ("hmdb51", "1", 1530, 1),
+        ("hmdb51", "all", 4243, 3),
+    ],
+)
+def test_official_lists(name: str, split: Split, listed: int, here: int) -> None:
+    videos = find_videos(official(name), CLIPS / name, split=split).videos
+    assert (len(videos), sum(video.path is not None for video in videos)) == (listed, here)
+    pushups = {video.label for video in videos if "_HandStandPushups_" in video.id}
+    assert pushups == ({36} if name == "ucf101" else set())
+
+
+@needs_clips
+def test_kinetics_folders_with_spaces() -> None:
+    found = find_videos(official("kinetics600"), CLIPS / "kinetics600")
+    assert [video.id.split("/")[1] for video in found.videos].count("using segway") == 3
+    assert not found.ignored
+
+
+def test_a_file_name_that_is_not_utf8_can_be_stored(tmp_path: Path) -> None:
+    folder = tmp_path / "wave"
+    folder.mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.avi")).touch()
+    [video] = find_videos(HMDB, tmp_path).videos
+    assert video.id == r"wave/caf\xe9.avi"
+    assert video.path is not None
+    assert video.path.exists()
