@@ -55,7 +55,7 @@ def _cached(dataset: str, wanted: list[str]) -> float:
     """Return the median seconds of five builds that find everything in the database."""
     from db.store import Store
     from descriptor_gen.generate.build import build_descriptors
-    from tests.conftest import FakeLLM
+    from descriptor_gen.llms.testing import FakeLLM
 
     with tempfile.TemporaryDirectory() as folder:
         url = str(Path(folder) / "cached.db")
@@ -74,10 +74,10 @@ def review_pages() -> Outcome:
 
     from db.store import Store
     from descriptor_gen.generate.build import build_descriptors
+    from descriptor_gen.llms.testing import FakeLLM
     from descriptor_gen.review.app import create_app
     from descriptor_gen.review.security import rules_for
     from descriptor_gen.review.session import Desk
-    from tests.conftest import FakeLLM
 
     pages = (
         "/",

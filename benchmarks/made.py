@@ -9,12 +9,12 @@ import torch
 
 from db.records import Dataset, Descriptor
 from db.vocabulary import load
+from encoders.testing import FakeEncoder
 from recognizer.datasets.find import Video, VideoList
 from recognizer.evaluation.ranking import Embedded
 from recognizer.evaluation.settings import Settings
 from recognizer.features.embed import Features
 from recognizer.scoring.selection import Choice
-from tests.conftest import FakeEncoder
 
 
 class MadeEncoder(FakeEncoder):

@@ -61,11 +61,11 @@ def _world(folder: Path) -> list[object]:
     from db.store import Store
     from db.vocabulary import load
     from descriptor_gen.generate.build import build_descriptors
+    from descriptor_gen.llms.testing import FakeLLM
     from descriptor_gen.prompting.prompt import load_prompts
     from recognizer.features.caching_encoder import open_stored_encoder
     from recognizer.features.store import New, Seen
     from recognizer.video.sampling import Sampling
-    from tests.conftest import FakeLLM
 
     dataset = load("ucf101")
     _archive(folder / "tiny.pt")

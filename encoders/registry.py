@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.errors import UsageError
 from encoders.lazy import LazyEncoder
@@ -30,6 +30,19 @@ OPENAI_CLIP = {
 }
 
 
+_OWN: dict[str, Any] = {}  # encoders of one's own, by name; they come before all others
+
+
+def register(name: str, encoder: TextEncoder) -> None:
+    """Let a name stand for an encoder of one's own, also where another encoder goes by that name."""
+    _OWN[name] = encoder
+
+
+def unregister(name: str) -> None:
+    """Take back `register`."""
+    _OWN.pop(name, None)
+
+
 def open_encoder(name: str) -> Encoder:
     """Open an encoder by the name that users type.
 
@@ -43,7 +56,7 @@ def open_encoder(name: str) -> Encoder:
     found = _find(name)
     if found is None:
         raise UsageError(_unknown(name))
-    return found.loaded()
+    return found.loaded() if isinstance(found, LazyEncoder) else found
 
 
 def find_encoder(name: str) -> Encoder:
@@ -63,7 +76,7 @@ def open_text_encoder(name: str) -> TextEncoder:
         UsageError: nothing goes by that name.
         UserError: its weights are not here and cannot be fetched, or cannot be read.
     """
-    if name != "minilm":
+    if name != "minilm" or name in _OWN:
         return open_encoder(name)
     from encoders.minilm import MiniLM, bundled_folder
 
@@ -117,8 +130,8 @@ _FORMS: tuple[tuple[Callable[[str], bool], Callable[[str], LazyEncoder]], ...] =
 )
 
 
-def _find(name: str) -> LazyEncoder | None:
-    return next((found(name) for matches, found in _FORMS if matches(name)), None)
+def _find(name: str) -> Encoder | None:
+    return _OWN.get(name) or next((found(name) for matches, found in _FORMS if matches(name)), None)
 
 
 def _unknown(name: str) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeEncoder, FakeLLM, Run
+from descriptor_gen.llms.testing import FakeLLM
+from encoders.testing import FakeEncoder
+from tests.fixtures.commands import Run
 from tests.fixtures.light import LIGHT
 
 

@@ -75,6 +75,19 @@ class LLMOptions:
     api: ApiOptions = field(default_factory=ApiOptions)
 
 
+_OWN: dict[str, LLM] = {}  # models of one's own, by name; they come before all others
+
+
+def register(name: str, llm: LLM) -> None:
+    """Let a name stand for a model of one's own, also where another model goes by that name."""
+    _OWN[name] = llm
+
+
+def unregister(name: str) -> None:
+    """Take back `register`."""
+    _OWN.pop(name, None)
+
+
 def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
     """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
 
@@ -83,6 +96,8 @@ def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
             and was given options of API models.
         UserError: the model's revision cannot be found out.
     """
+    if name in _OWN:
+        return _OWN[name]
     if name in known_llms():
         entry = known_llms()[name]
         return _KNOWN[entry.provider](entry, options)

@@ -15,8 +15,8 @@ from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen.generate.build import build_descriptors
 from descriptor_gen.generate.calls import Options
+from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.prompting.prompt import Prompt, load_prompts, parse
-from tests.conftest import FakeLLM
 
 
 @pytest.fixture

@@ -188,8 +188,8 @@ def test_postgresql_takes_the_same_road() -> None:
         connection.execute(text("CREATE SCHEMA public"))
     from descriptor_gen.generate.build import build_descriptors
     from descriptor_gen.generate.calls import Options
+    from descriptor_gen.llms.testing import FakeLLM
     from descriptor_gen.prompting.prompt import load_prompts
-    from tests.conftest import FakeLLM
 
     store, llm = Store.open(url), FakeLLM()
     dataset = store.dataset("hmdb51")

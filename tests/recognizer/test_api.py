@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from db.errors import UsageError, UserError
+from descriptor_gen.llms.testing import FakeLLM
+from encoders.testing import FakeEncoder, registered
 from recognizer import Recognizer
 from recognizer.evaluation.sweep import Grid
-from tests.conftest import FakeEncoder, FakeLLM, Run
 from tests.fixtures.colours import COLOURS, balls, described, encoder
+from tests.fixtures.commands import Run
 from tests.fixtures.films import make_film
 
 __all__ = ["balls", "described", "encoder"]  # fixtures
@@ -36,12 +39,15 @@ def balls_of(described: Path) -> Recognizer:
     return Recognizer("balls", encoder="fake", progress=False)
 
 
-def test_the_examples_of_the_document_run(
-    balls: Path, llm: FakeLLM, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from encoders import registry as encoders
+@pytest.fixture
+def encoders_of_the_document(encoder: FakeEncoder) -> Iterator[None]:
+    with registered(encoder, "objects", "ViT-B/16", "hf:google/siglip2-base-patch16-224"):
+        yield
 
-    monkeypatch.setattr(encoders, "_find", lambda name: encoder)
+
+def test_the_examples_of_the_document_run(
+    balls: Path, llm: FakeLLM, encoder: FakeEncoder, encoders_of_the_document: None
+) -> None:
     for name in COLOURS:
         make_film(balls / name / "c.mp4", (name.split("_")[0], 1))
     make_film(balls.parent / "match.mp4", ("red", 2))

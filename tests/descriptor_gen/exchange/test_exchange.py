@@ -17,7 +17,8 @@ import yaml
 from click.testing import CliRunner
 
 from db.store import Store
-from tests.conftest import FakeLLM, Run
+from descriptor_gen.llms.testing import FakeLLM
+from tests.fixtures.commands import Run
 
 # file -> dataset, --kind, texts, texts that say the same as another of their class (kept: the file says them)
 PUBLISHED: dict[str, tuple[str, str | None, int, int]] = {

@@ -13,7 +13,8 @@ import pytest
 
 from db.errors import UserError
 from db.store import Store
-from tests.conftest import FakeLLM, Run
+from descriptor_gen.llms.testing import FakeLLM
+from tests.fixtures.commands import Run
 
 
 def report(result: object) -> dict[str, int]:
@@ -246,7 +247,7 @@ def test_a_dry_run_calls_nobody(descgen: Run, llm: FakeLLM) -> None:
 def test_two_builders_on_one_database_share_the_calls(database: Path) -> None:
     """Two processes, each with a model that takes its time, over 200 calls: none is made twice."""
     script = (
-        "import sys, time; from db.store import Store; from tests.conftest import FakeLLM\n"
+        "import sys, time; from db.store import Store; from descriptor_gen.llms.testing import FakeLLM\n"
         "from descriptor_gen.generate.build import build_descriptors\n"
         "from descriptor_gen.prompting.prompt import choose_prompts\n"
         "class Slow(FakeLLM):\n"

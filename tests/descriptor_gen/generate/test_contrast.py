@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ from torch import Tensor
 from db.records import Prediction
 from db.records import Run as StoredRun
 from db.store import Store
-from tests.conftest import FakeLLM, Run
+from descriptor_gen.llms.testing import FakeLLM
+from encoders.testing import registered
+from tests.fixtures.commands import Run
 
 LABELS = "running\njogging\nknitting\nsewing\n"
 VECTORS = {"running": (1.0, 0.1), "jogging": (1.0, 0.2), "knitting": (0.1, 1.0), "sewing": (0.3, 1.0)}
@@ -24,7 +26,11 @@ class Words:
 
     id, revision, width, context_length = "words", "1", 2, 77
 
+    def __init__(self, name: str, used: list[str]) -> None:
+        self._name, self._used = name, used
+
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        self._used.append(self._name)
         return torch.tensor([VECTORS[text] for text in texts])
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -39,16 +45,11 @@ def labels(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The encoders that were opened, by name."""
+def opened() -> Iterator[list[str]]:
+    """The encoders that were used, by name."""
     names: list[str] = []
-
-    def open_words(name: str) -> Words:
-        names.append(name)
-        return Words()
-
-    monkeypatch.setattr("descriptor_gen.commands.contrast.open_text_encoder", open_words)
-    return names
+    with registered(Words("minilm", names), "minilm"), registered(Words("words", names), "words"):
+        yield names
 
 
 def asked(llm: FakeLLM) -> dict[str, list[str]]:

@@ -14,8 +14,9 @@ import pytest
 from db.records import Action, Dataset, Descriptor
 from descriptor_gen.lint import clip_tokens
 from descriptor_gen.lint.rules import Finding, Limits, item_range, lint
+from descriptor_gen.llms.testing import ANSWERS, FakeLLM
 from descriptor_gen.prompting.prompt import kinds, load_prompts
-from tests.conftest import ANSWERS, FakeLLM, Run
+from tests.fixtures.commands import Run
 
 LONG = " ".join(["a person waves"] * 30)
 TEAR = ("reference", "descriptors", "tear")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from tests.conftest import Run
+from encoders.testing import registered
+from tests.fixtures.commands import Run
 
 VECTORS = {
     "playing cello": (1.0, 0.0, 0.0),
@@ -41,12 +42,11 @@ class Known:
 
 
 @pytest.fixture
-def encoder(monkeypatch: pytest.MonkeyPatch) -> Known:
+def encoder() -> Iterator[Known]:
     """The encoder that every command opens in this test."""
     known = Known()
-    for command in ("similarity", "lint"):
-        monkeypatch.setattr(f"descriptor_gen.commands.{command}.open_text_encoder", lambda name: known)
-    return known
+    with registered(known, "minilm", "known"):
+        yield known
 
 
 @pytest.fixture

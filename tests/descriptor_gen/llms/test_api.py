@@ -26,9 +26,9 @@ from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.llms.reply_json import reading_of
 from descriptor_gen.prompting.prompt import load_prompts
 from descriptor_gen.prompting.reply import InvalidReplyError, texts_of
-from tests.conftest import Run
 from tests.fixtures.api import NO_SCHEMA, PRICED, stored
 from tests.fixtures.chat_server import Answer, ChatServer, valid_text
+from tests.fixtures.commands import Run
 
 BUILD = ("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny")
 ALL = ("--limit", "51")

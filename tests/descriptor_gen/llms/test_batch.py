@@ -18,10 +18,10 @@ from db.store import Store
 from descriptor_gen.llms.api.rate_limit import Patience
 from descriptor_gen.llms.batch.files import Limits
 from descriptor_gen.llms.batch.job import Polling
-from tests.conftest import Run
 from tests.fixtures.api import NO_SCHEMA, PRICED, stored
 from tests.fixtures.batch_server import EXPIRED, BatchServer
 from tests.fixtures.chat_server import Answer
+from tests.fixtures.commands import Run
 
 BUILD = ("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--batch-api")
 LOST = Answer(cut=True)

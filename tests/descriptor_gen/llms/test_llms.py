@@ -16,8 +16,8 @@ from descriptor_gen.llms import Request, Sampling
 from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.prompting.prompt import kinds, load_prompts
 from descriptor_gen.prompting.reply import texts_of
-from tests.conftest import Run
 from tests.fixtures.chat_server import ChatServer
+from tests.fixtures.commands import Run
 
 
 def test_an_openai_server_takes_the_same_road(descgen: Run, server: ChatServer) -> None:

@@ -16,8 +16,9 @@ import yaml
 from db.errors import UserError
 from db.records import Action
 from db.store import Store
+from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.prompting.prompt import kinds, load_prompts, parse
-from tests.conftest import FakeLLM, Run
+from tests.fixtures.commands import Run
 from tests.fixtures.light import LIGHT
 
 COLOURS = """\

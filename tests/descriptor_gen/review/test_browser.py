@@ -20,7 +20,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from db.store import Store
-from tests.conftest import FakeLLM, Run
+from descriptor_gen.llms.testing import FakeLLM
+from tests.fixtures.commands import Run
 
 pytest.importorskip("selenium", reason="no selenium: pip install -e '.[dev]'")
 

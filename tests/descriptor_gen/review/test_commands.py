@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from db.store import Store
-from tests.conftest import FakeLLM, Run
+from descriptor_gen.llms.testing import FakeLLM
+from tests.fixtures.commands import Run
 
 WAVE = ["a wide green field", "a ball", "a wooden bat"]
 

@@ -14,10 +14,11 @@ from starlette.testclient import TestClient
 from db.records import Impact
 from db.records import Run as StoredRun
 from db.store import Store
+from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.review.app import create_app
 from descriptor_gen.review.security import rules_for
 from descriptor_gen.review.session import Desk
-from tests.conftest import FakeLLM, Run
+from tests.fixtures.commands import Run
 
 
 class Browser:

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from db.errors import UserError
 from db.store import Store
+from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.session import Desk
 from descriptor_gen.review.terminal import Terminal
-from tests.conftest import FakeLLM, Run
+from tests.fixtures.commands import Run
 
 Review = Callable[..., str]
 

@@ -11,7 +11,7 @@ import av
 import pytest
 
 from db.vocabulary import load
-from tests.conftest import Run
+from tests.fixtures.commands import Run
 from tests.fixtures.videos import make_images, make_video
 
 

@@ -15,7 +15,7 @@ from db.records import Prediction
 from db.records import Run as Evaluation
 from db.store import Store
 from recognizer.evaluation.compare import bootstrap, compare, mcnemar
-from tests.conftest import Run
+from tests.fixtures.commands import Run
 
 CLASSES = [["wave", "waving"], ["jump", "jumping"], ["run", "running"]]
 VIDEOS = [("a", 0), ("b", 0), ("c", 1), ("d", 1), ("e", 1), ("f", 2), ("g", 2), ("h", 2)]

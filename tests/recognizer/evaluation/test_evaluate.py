@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from db.store import Store
-from tests.conftest import FakeEncoder, FakeLLM, Run
+from descriptor_gen.llms.testing import FakeLLM
+from encoders.testing import FakeEncoder
 from tests.fixtures.colours import COLOURS, balls, encoder
+from tests.fixtures.commands import Run
 
 __all__ = ["balls", "encoder"]  # fixtures
 

@@ -14,7 +14,7 @@ from db.records import Run as StoredRun
 from db.store import Store
 from db.vocabulary import load
 from recognizer.evaluation.export_mteb import measures
-from tests.conftest import Run
+from tests.fixtures.commands import Run
 
 SETTINGS: dict[str, Any] = {
     "encoder": "ViT-B/16", "encoder_revision": "5806e77c", "protocol": "default", "method": "mean",

@@ -13,14 +13,15 @@ from PIL import Image
 from db.records import Dataset, Descriptor
 from db.store import Store
 from db.vocabulary import load
+from encoders.testing import FakeEncoder
 from recognizer.evaluation.impact import leave_one_out
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import METHODS, scores
 from recognizer.scoring.metrics import ranks
 from recognizer.scoring.pooling import Videos
 from recognizer.scoring.protocols import PROTOCOLS
-from tests.conftest import FakeEncoder, Run
 from tests.fixtures.colours import COLOURS, balls, encoder
+from tests.fixtures.commands import Run
 from tests.fixtures.texts import dataset, descriptors, ensemble, frames
 
 __all__ = ["balls", "dataset", "descriptors", "encoder", "ensemble", "frames"]  # fixtures

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from db.store import Store
-from tests.conftest import FakeEncoder, Run
+from encoders.testing import FakeEncoder
 from tests.fixtures.colours import balls, described, encoder
+from tests.fixtures.commands import Run
 
 __all__ = ["balls", "described", "encoder"]  # fixtures
 

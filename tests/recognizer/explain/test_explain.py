@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from descriptor_gen.llms.testing import FakeLLM
 from recognizer.explain.picture import fitted
 from recognizer.explain.wording import MINUS
 from recognizer.scoring.methods import METHODS
 from recognizer.video.container import UnreadableVideo, frame_times
 from recognizer.video.frames import frame_indices
-from tests.conftest import FakeLLM, Run
 from tests.fixtures.colours import COLOURS, balls, described, encoder
+from tests.fixtures.commands import Run
 from tests.fixtures.videos import make_video
 
 __all__ = ["balls", "described", "encoder"]  # fixtures

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
+from descriptor_gen.llms.testing import FakeLLM
+from encoders.testing import FakeEncoder, registered
 from recognizer.datasets.find import Video
 from recognizer.features import decode as reading
 from recognizer.features.caching_encoder import StoredEncoder
@@ -25,7 +27,7 @@ from recognizer.features.embed import embed_videos
 from recognizer.features.store import FeatureStore
 from recognizer.video.frames import Frames, read_frames
 from recognizer.video.sampling import Sampling
-from tests.conftest import FakeEncoder, FakeLLM, Run
+from tests.fixtures.commands import Run
 from tests.fixtures.videos import make_video
 
 ROOT = Path(__file__).parents[3]
@@ -42,13 +44,11 @@ NOTHING = {
 
 
 @pytest.fixture
-def encoder(monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
+def encoder() -> Iterator[FakeEncoder]:
     """The encoder that every `--encoder fake` opens."""
-    from encoders import registry as encoders
-
-    real, fake = encoders.open_encoder, FakeEncoder()
-    monkeypatch.setattr(encoders, "open_encoder", lambda name: fake if name == "fake" else real(name))
-    return fake
+    fake = FakeEncoder()
+    with registered(fake, "fake"):
+        yield fake
 
 
 @pytest.fixture(scope="session")
@@ -395,7 +395,7 @@ WORKER = """
 import os, signal, sys
 from encoders import registry as encoders
 from recognizer.features import store as shelf
-from tests.conftest import FakeEncoder
+from encoders.testing import FakeEncoder, registered
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import FakeEncoder, FakeLLM, Run
+from descriptor_gen.llms.testing import FakeLLM
+from encoders.testing import FakeEncoder, registered
+from tests.fixtures.commands import Run
 from tests.fixtures.films import COLOURS, make_film
 
 
@@ -31,13 +34,11 @@ class ColourEncoder(FakeEncoder):
 
 
 @pytest.fixture(autouse=True)
-def encoder(monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
+def encoder() -> Iterator[FakeEncoder]:
     """The encoder that every `--encoder fake` opens."""
-    from encoders import registry as encoders
-
-    real, fake = encoders.open_encoder, ColourEncoder()
-    monkeypatch.setattr(encoders, "open_encoder", lambda name: fake if name == "fake" else real(name))
-    return fake
+    fake = ColourEncoder()
+    with registered(fake, "fake"):
+        yield fake
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 
 from db.errors import UsageError
 from db.records import Action, Dataset, Descriptor
+from encoders.testing import FakeEncoder
 from recognizer.localize.class_scores import boundary_evidence, class_curves, moving_average, similarities
 from recognizer.localize.mean_ap import Segment
 from recognizer.localize.nms import suppress
@@ -22,7 +23,6 @@ from recognizer.localize.segments import localize
 from recognizer.localize.settings import LocalizeSettings, with_values
 from recognizer.localize.text_roles import Roles, build_roles
 from recognizer.scoring.protocols import protocol_of
-from tests.conftest import FakeEncoder
 
 PLAIN = LocalizeSettings(smooth=0)
 

@@ -24,7 +24,7 @@ from recognizer.prepare.addresses import Address, publications
 from recognizer.prepare.archives import unpack, unpack_nested
 from recognizer.prepare.download import fetch
 from recognizer.video.frames import read_frames
-from tests.conftest import Run
+from tests.fixtures.commands import Run
 from tests.fixtures.file_server import FileServer
 from tests.fixtures.videos import make_video, shown
 

@@ -13,7 +13,7 @@ from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
 
 from db.store import Store
-from tests.conftest import Run
+from tests.fixtures.commands import Run
 from tests.fixtures.runs import large
 
 pytest.importorskip("selenium", reason="no selenium: pip install -e '.[dev]'")

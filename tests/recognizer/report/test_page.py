@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from db import vocabulary
 from db.records import Prediction
 from db.records import Run as Evaluation
 from db.store import Store
+from encoders.testing import FakeEncoder, registered
 from recognizer.report.findings import choose_samples
-from tests.conftest import FakeEncoder, Run
+from tests.fixtures.commands import Run
 from tests.fixtures.pages import Page
 from tests.fixtures.runs import large
 
@@ -33,13 +34,11 @@ VIDEOS = 5  # of each class but the last
 
 
 @pytest.fixture(autouse=True)
-def encoder(monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
+def encoder() -> Iterator[FakeEncoder]:
     """The encoder that every `--encoder fake` opens."""
-    from encoders import registry as encoders
-
-    real, fake = encoders.open_encoder, FakeEncoder()
-    monkeypatch.setattr(encoders, "open_encoder", lambda name: fake if name == "fake" else real(name))
-    return fake
+    fake = FakeEncoder()
+    with registered(fake, "fake"):
+        yield fake
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from db.records import Dataset, Descriptor
+from encoders.testing import FakeEncoder
 from recognizer.scoring.attribution import shares, step_of_frames
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import METHODS, log_probabilities, scores
 from recognizer.scoring.pooling import Videos
 from recognizer.scoring.protocols import PROTOCOLS
 from recognizer.scoring.temporal import best_assignment, best_path
-from tests.conftest import FakeEncoder
 from tests.fixtures.texts import TEXTS, T, V, dataset, descriptors, ensemble, frames
 
 __all__ = ["dataset", "descriptors", "ensemble", "frames"]  # fixtures

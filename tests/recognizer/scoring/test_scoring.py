@@ -13,11 +13,11 @@ from torch import Tensor
 from db.errors import UsageError, UserError
 from db.records import Action, Dataset, Descriptor
 from db.vocabulary import load, tear_name
+from encoders.testing import FakeEncoder
 from recognizer.scoring.ensemble import build_ensemble
 from recognizer.scoring.methods import class_weights, method_of, scores
 from recognizer.scoring.pooling import Videos
 from recognizer.scoring.protocols import PROTOCOLS, TEAR_TEMPLATES, protocol_of, templates_of
-from tests.conftest import FakeEncoder
 
 NAMES = ["flic_flac", "wave", "ride_bike"]
 TEXTS = {

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from db.records import Descriptor
 from db.vocabulary import load
+from encoders.testing import FakeEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.pooling import Videos
 from recognizer.scoring.protocols import TEAR_TEMPLATES, protocol_of
-from tests.conftest import FakeEncoder
 
 VIDEOS, FRAMES, TEMPERATURE = 40, 16, 0.5  # the temperature of TEAR's scripts
 KINDS = ("decomposition", "description", "context")  # the order in its files of all texts

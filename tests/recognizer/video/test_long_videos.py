@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from encoders.testing import FakeEncoder
 from recognizer.video import long as long_videos
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import declared_seconds, embed_long_video, pictures_of, sample_frames
-from tests.conftest import FakeEncoder
 from tests.fixtures.videos import CLIPS, STEP, make_images, make_video, needs_clips
 
 
