@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import click
 
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError
-from db.records import Dataset, Decision, Seen
+from db.records import Dataset, Decision, DescriptorRef
+from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen import tables as show
 from descriptor_gen import tables as show_reviews
@@ -35,13 +36,7 @@ reviewer_option = click.option(
 )
 
 
-class Judge(Protocol):
-    """A method of `Reviews` that judges what was seen."""
-
-    def __call__(self, seen: Sequence[Seen], *, reviewer: str) -> Decision: ...
-
-
-def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[[Store], Judge]) -> click.Command:
+def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[..., Decision]) -> click.Command:
     """Return a command that judges the ids given, or all that the filters take."""
 
     @click.command(name, help=about)
@@ -63,8 +58,8 @@ def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[[St
         _refuse_unclear(ids, dataset, filters)
         store = database.existing
         actions = resolve(store, dataset) if dataset else None
-        seen = _fitting(store, actions, statuses, **filters) if actions and not ids else named(store, ids, actions)
-        _show(judge(store)(seen, reviewer=reviewer), as_json=as_json)
+        refs = _fitting(store, actions, statuses, **filters) if actions and not ids else named(store, ids, actions)
+        _show(judge(store.reviews(), refs, reviewer=reviewer), as_json=as_json)
 
     return command
 
@@ -89,7 +84,7 @@ def _fitting(
     llm: str | None,
     status: str | None,
     everything: bool,
-) -> list[Seen]:
+) -> list[DescriptorRef]:
     """Return what the filters take; `--all` says no more than that there may be none."""
     asked = (status,) if status in STATUSES else STATUSES if status else statuses
     actions = show.select(dataset, wanted_actions)
@@ -105,19 +100,19 @@ accept = _judging(
     "Accept descriptors: those with the ids given, or all pending ones that the filters take.\n\n"
     "ID@VERSION accepts what was seen (descgen show --json) and nothing that changed since.",
     ("pending",),
-    lambda store: store.reviews().accept,
+    Reviews.accept,
 )
 reject = _judging(
     "reject",
     "Reject descriptors: those with the ids given, or all pending ones that the filters take.",
     ("pending",),
-    lambda store: store.reviews().reject,
+    Reviews.reject,
 )
 restore = _judging(
     "restore",
     "Make descriptors pending again: those with the ids given, or all that the filters take.",
     ("accepted", "rejected"),
-    lambda store: store.reviews().restore,
+    Reviews.restore,
 )
 
 

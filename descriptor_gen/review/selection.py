@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from db.errors import UsageError, UserError
-from db.records import Dataset, Descriptor, Seen
+from db.records import Dataset, Descriptor, DescriptorRef
 from db.store import Store
 from descriptor_gen.lint.rules import writer
 
@@ -38,14 +38,14 @@ class Filter:
         return f"{' or '.join(self.statuses)} descriptors{by}{of_kind}"
 
 
-def filtered(store: Store, dataset: Dataset, wanted: Filter) -> list[Seen]:
+def filtered(store: Store, dataset: Dataset, wanted: Filter) -> list[DescriptorRef]:
     """Return what a filter takes of a dataset's actions, as it is now.
 
     Raises:
         UserError: nothing; the message says what there is.
     """
     there = store.descriptors(dataset, statuses=STATUSES)
-    found = [descriptor.seen for descriptor in there if wanted.fits(descriptor)]
+    found = [descriptor.ref for descriptor in there if wanted.fits(descriptor)]
     if found:
         return found
     few = len(dataset.actions) <= 3
@@ -59,7 +59,7 @@ def filtered(store: Store, dataset: Dataset, wanted: Filter) -> list[Seen]:
     raise UserError(f"No {wanted} of {dataset.name}{classes}. There are: {others}")
 
 
-def named(store: Store, ids: Sequence[str], dataset: Dataset | None = None) -> list[Seen]:
+def named(store: Store, ids: Sequence[str], dataset: Dataset | None = None) -> list[DescriptorRef]:
     """Return what ids name: as it is now, or for `ID@VERSION` as it was in that version.
 
     Raises:
@@ -77,4 +77,4 @@ def named(store: Store, ids: Sequence[str], dataset: Dataset | None = None) -> l
         mine = {descriptor.id for descriptor in store.descriptors(dataset, statuses=STATUSES)}
         if others := [str(number) for number in now if number not in mine]:
             raise UsageError(f"{', '.join(others)} not of {dataset.name}. Leave --dataset out, or name ids of its own")
-    return [now[number].seen if version is None else Seen(number, version) for number, version in pairs]
+    return [now[number].ref if version is None else DescriptorRef(number, version) for number, version in pairs]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from db.errors import ConflictError, UsageError, UserError
-from db.records import Action, Dataset, Decision, Descriptor, Impact, ReviewEvent, Seen
+from db.records import Action, Dataset, Decision, Descriptor, DescriptorRef, Impact, ReviewEvent
 from db.store import Store
 from descriptor_gen.prompting.prompt import load_prompts
 from descriptor_gen.review import views
@@ -74,7 +74,7 @@ class Desk:
     def __init__(self, store: Store, dataset: Dataset, *, reviewer: str, open_llm: OpenLLM | None = None) -> None:
         self.store, self.dataset, self.reviewer = store, dataset, reviewer
         self.phrases = {action.name: action.phrase for action in dataset.actions}
-        self.reviews, self.readings = store.reviews(), store.readings()
+        self.reviews, self.readings = store.reviews(), store.review_queries()
         self._stamps: Mapping[str, tuple[int, ...]] = {}
         self._state = State({}, {})
         self._looked = float("-inf")
@@ -130,20 +130,20 @@ class Desk:
             raise UsageError(f"Unknown decision {wish.what!r}. Known: {', '.join(_DECIDE)}")
         self._looked = float("-inf")
         try:
-            seen = self._of_filter(wish) if wish.stamp else [Seen(*each) for each in wish.seen]
+            seen = self._of_filter(wish) if wish.stamp else [DescriptorRef(*each) for each in wish.seen]
             return Outcome(_told(_DECIDE[wish.what](self, wish, seen)))
         except ConflictError as error:
             return Outcome("Nothing was changed: see what is new", tuple(str(error).splitlines()[1:]))
         finally:
             self._looked = float("-inf")  # the page that is shown next must have it
 
-    def _of_filter(self, wish: Wish) -> list[Seen]:
+    def _of_filter(self, wish: Wish) -> list[DescriptorRef]:
         """Return the pending descriptors of a filter, if they are those that the reviewer saw."""
         passes = wish.filter.predicate(self.phrases, self.flags()[0].rules)
         pending = [d for d in self.state().descriptors if d.status == "pending" and passes(d)]
         if views.stamp(pending) != wish.stamp:
             raise UserError("The texts of this filter changed since this page was made. Reload it, and decide again")
-        return [d.seen for d in pending]
+        return [d.ref for d in pending]
 
     def events(self, *, limit: int) -> Sequence[ReviewEvent]:
         """Return the newest events of the dataset, the newest first."""
@@ -181,16 +181,16 @@ def _said(descriptor: Descriptor) -> tuple[Any, ...]:
     return descriptor.id, descriptor.text, descriptor.position
 
 
-Decide = Callable[[Desk, Wish, Sequence[Seen]], Decision]
+Decide = Callable[[Desk, Wish, Sequence[DescriptorRef]], Decision]
 
 
-def _add(desk: Desk, wish: Wish, _seen: Sequence[Seen]) -> Decision:
+def _add(desk: Desk, wish: Wish, _seen: Sequence[DescriptorRef]) -> Decision:
     if wish.action is None:
         raise UsageError("An addition is about a class")
     return desk.reviews.add(desk.dataset, wish.action.name, wish.kind, wish.text, reviewer=desk.reviewer)
 
 
-def _edit(desk: Desk, wish: Wish, seen: Sequence[Seen]) -> Decision:
+def _edit(desk: Desk, wish: Wish, seen: Sequence[DescriptorRef]) -> Decision:
     if len(seen) != 1:
         raise UsageError("An edit is of one text")
     return desk.reviews.edit(seen[0], wish.text, reviewer=desk.reviewer)

@@ -124,7 +124,7 @@ def test_classes_are_sorted_by_what_their_texts_cost(browser: Browser, store: St
     run = store.save_run(StoredRun("hmdb51", {}, "", (), {}, (), {}, 1.0))
     worst = next(d for d in texts if d.action == "catch")
     impacts = {worst.id: Impact(run, 0.02, 0.01), texts[0].id: Impact(run, -0.01, -0.02)}
-    store.readings().save_impacts(impacts)
+    store.save_impacts(impacts)
     browser.desk._looked = 0.0
     page = browser.get("/?order=impact")
     assert re.findall(r"<small>(\w+)</small></th>", page) == ["catch", "brush_hair", "cartwheel"]

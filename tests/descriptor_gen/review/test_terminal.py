@@ -89,7 +89,7 @@ def test_markup_is_text(review: Review, store: Store) -> None:
 def test_who_is_second_sees_what_was_changed(review: Review, store: Store) -> None:
     def ben_rejects() -> None:
         first = next(d for d in store.descriptors(store.dataset("hmdb51"), kinds=["decomposition"]))
-        store.reviews().reject([first.seen], reviewer="ben")
+        store.reviews().reject([first.ref], reviewer="ben")
 
     shown = review("a", kind="decomposition", before=[ben_rejects])
     assert "somebody was here before you" in shown
