@@ -185,11 +185,11 @@ def _reply(d: Descriptor) -> tuple[Any, ...]:
 
 def originals(session: Session, edited: Sequence[int]) -> Mapping[int, Sequence[DescriptorRow]]:
     """Return, by the id of an edited descriptor, the texts it was edited from, most recent first."""
-    found: dict[int, list[DescriptorRow]] = defaultdict(list)
+    texts: dict[int, list[DescriptorRow]] = defaultdict(list)
     for chunk in chunks(edited):
         for edit, original in session.execute(_originals_query(chunk)):
-            found[edit].append(original)
-    return found
+            texts[edit].append(original)
+    return texts
 
 
 def _originals_query(edited: Sequence[int]) -> Any:

@@ -256,6 +256,7 @@ class Decision:
 
     Attributes:
         id: None if it changed nothing and was not recorded.
+        what: kind of decision; the name is that of the database column and of the `--json` output.
         changes: in the order of the descriptors in the request.
         already: descriptors not changed because this reviewer had decided the same before.
         undoes: id of the decision that this one undid.

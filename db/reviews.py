@@ -107,15 +107,15 @@ class Reviews(Transactions):
         Raises:
             UsageError: one does not exist, or is out of use.
         """
-        found: dict[int, Descriptor] = {}
+        in_use: dict[int, Descriptor] = {}
         with self._read() as session:
             review_decisions.rows_by_id(session, ids)
             for chunk in queries.chunks(ids):
                 query = queries.descriptor_query().where(DescriptorRow.id.in_(chunk))
-                found.update((each.id, each) for each in queries.descriptors(session, query))
-        if out := [row_id for row_id in ids if row_id not in found]:
+                in_use.update((each.id, each) for each in queries.descriptors(session, query))
+        if out := [row_id for row_id in ids if row_id not in in_use]:
             raise UsageError(f"Out of use: {', '.join(map(str, out))}. To see why: descgen history {out[0]}")
-        return [found[row_id] for row_id in ids]
+        return [in_use[row_id] for row_id in ids]
 
     def history(self, descriptor: int) -> list[ReviewEvent]:
         """Return every event about a descriptor and about the texts it was edited from, in time order.

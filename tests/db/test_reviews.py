@@ -305,20 +305,27 @@ def test_agreement_is_cohens_kappa(store: Store, reviews: Reviews) -> None:
     store.add_portable(dataset, items)
     cells = [("accept", "accept", 20), ("accept", "reject", 5), ("reject", "accept", 10), ("reject", "reject", 15)]
     verdicts = [(one, other) for one, other, count in cells for _ in range(count)]
-    there = store.descriptors(dataset)
-    for descriptor, (one, other) in zip(there, verdicts, strict=True):
+    descriptors = store.descriptors(dataset)
+    for descriptor, (one, other) in zip(descriptors, verdicts, strict=True):
         getattr(reviews, one)([descriptor.ref], reviewer="anna")
         getattr(reviews, other)([DescriptorRef(descriptor.id, 2)], reviewer="bob")
-    [found] = reviews.agreement()
-    assert (found.first, found.second, found.n) == ("anna", "bob", 50)
-    assert (found.both_accepted, found.only_first, found.only_second, found.both_refused) == (20, 5, 10, 15)
-    assert found.observed == pytest.approx(0.7)
-    assert found.kappa == pytest.approx(0.4)  # p_e = 0.5 * 0.6 + 0.5 * 0.4
-    edited = reviews.edit(DescriptorRef(there[0].id, 3), "another", reviewer="anna")  # the last verdict counts: refused
+    [agreement] = reviews.agreement()
+    assert (agreement.first, agreement.second, agreement.n) == ("anna", "bob", 50)
+    assert (agreement.both_accepted, agreement.only_first, agreement.only_second, agreement.both_refused) == (
+        20,
+        5,
+        10,
+        15,
+    )
+    assert agreement.observed == pytest.approx(0.7)
+    assert agreement.kappa == pytest.approx(0.4)  # p_e = 0.5 * 0.6 + 0.5 * 0.4
+    edited = reviews.edit(
+        DescriptorRef(descriptors[0].id, 3), "another", reviewer="anna"
+    )  # the last verdict counts: refused
     assert reviews.agreement(dataset)[0].both_accepted == 19
     reviews.undo(reviewer="anna", decision=edited.id)
     assert reviews.agreement(dataset)[0].both_accepted == 20
-    reviews.restore([DescriptorRef(there[0].id, 5)], reviewer="anna")
+    reviews.restore([DescriptorRef(descriptors[0].id, 5)], reviewer="anna")
     assert reviews.agreement()[0].n == 49
     assert reviews.agreement(store.dataset("ucf101")) == []
 
@@ -451,12 +458,12 @@ def test_an_edit_from_elsewhere_does_not_stand_beside_the_original(
 ) -> None:
     build(elsewhere, store.dataset("hmdb51"))
     before = everything(store, dataset)
-    there = everything(elsewhere, dataset)
+    elsewhere_before = everything(elsewhere, dataset)
     reviews.edit(before[0].ref, "edited", reviewer="anna")
     reviews.reorder(refs([before[5], before[4], before[3]]), reviewer="anna")
     assert elsewhere.add_portable(dataset, portable(store, dataset)) == Added(added=0, already=5, left_out=1)
-    assert everything(elsewhere, dataset) == there
-    elsewhere.reviews().edit(there[0].ref, "edited elsewhere", reviewer="bob")
+    assert everything(elsewhere, dataset) == elsewhere_before
+    elsewhere.reviews().edit(elsewhere_before[0].ref, "edited elsewhere", reviewer="bob")
     assert elsewhere.add_portable(dataset, portable(store, dataset)) == Added(added=0, already=5, left_out=1)
     assert store.add_portable(dataset, portable(elsewhere, dataset)) == Added(added=0, already=5, left_out=1)
     assert everything(store, dataset)[0].text == "edited"

@@ -106,9 +106,15 @@ def test_a_database_of_the_first_schema_is_opened_with_everything_in_it(first_sc
     with create_engine(first_schema).connect() as connection:
         before = _old_rows(connection)
     store = Store.open(first_schema)
-    [found] = store.descriptors(store.dataset("hmdb51"))
-    assert (found.id, found.text, found.status, found.version, found.llm) == (11, "a hand", "accepted", 2, "fake")
-    assert (found.edited_from, found.original) == (None, None)
+    [descriptor] = store.descriptors(store.dataset("hmdb51"))
+    assert (descriptor.id, descriptor.text, descriptor.status, descriptor.version, descriptor.llm) == (
+        11,
+        "a hand",
+        "accepted",
+        2,
+        "fake",
+    )
+    assert (descriptor.edited_from, descriptor.original) == (None, None)
     assert store.run(31).descriptor_ids == (11,)
     assert [(event.id, event.decision, event.reviewer) for event in store.reviews().history(11)] == [(21, 21, "anna")]
     store.close()
@@ -217,6 +223,6 @@ def test_postgresql_behaves_the_same() -> None:
     assert [len(keys) for keys in store.batches().values()] == [2]
     assert store.counts()[0]["actions"] == 51
     assert store.add_portable(dataset, store.portable(dataset)) == Added(added=0, already=3 * 51, left_out=0)
-    there = replace(store.portable(dataset)[0], source="import", origin="a.json sha256:0", call=None)
-    assert store.add_portable(dataset, [there, there]) == Added(added=2, already=0, left_out=0)
+    imported = replace(store.portable(dataset)[0], source="import", origin="a.json sha256:0", call=None)
+    assert store.add_portable(dataset, [imported, imported]) == Added(added=2, already=0, left_out=0)
     store.close()
