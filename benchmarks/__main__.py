@@ -77,7 +77,7 @@ def review_pages() -> Outcome:
     from descriptor_gen.llms.testing import FakeLLM
     from descriptor_gen.review.app import create_app
     from descriptor_gen.review.security import rules_for
-    from descriptor_gen.review.session import Desk
+    from descriptor_gen.review.session import ReviewSession
 
     pages = (
         "/",
@@ -92,11 +92,11 @@ def review_pages() -> Outcome:
         for model in ("one", "two", "three"):
             llm = FakeLLM(batch_size=600, model=model)
             build_descriptors(store, dataset, llm=llm, prompts=choose_prompts((), ()))
-        desk = Desk(store, dataset, reviewer="bench")
-        browser = TestClient(create_app(desk, rules_for("127.0.0.1")), base_url="http://localhost")
+        session = ReviewSession(store, dataset, reviewer="bench")
+        browser = TestClient(create_app(session, rules_for("127.0.0.1")), base_url="http://localhost")
         browser.get("/")  # the first look reads everything
         slowest = max((median(_answer_seconds(browser, page) for _ in range(9)), page) for page in pages)
-        texts = desk.totals().all
+        texts = session.totals().all
         store.close()
     return (
         f"slowest page of review ({slowest[1]}), {texts} texts of 600 classes",

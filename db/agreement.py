@@ -1,41 +1,65 @@
-"""How far reviewers agree."""
+"""How far reviewers agree: their last verdicts, and Cohen's kappa."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from itertools import combinations
 
-from db.records import Agreement
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-_NONE_IN_COMMON = "no descriptor that both judged"
-_NO_CHOICE = "both gave one and the same verdict throughout, so chance alone explains it"
+from db.records import Agreement, DecisionKind
+from db.review_log import UNDONE
+from db.schema import ActionRow, DatasetRow, DescriptorRow, ReviewEventRow
+
+# accepted as it was; None: the reviewer took the verdict back
+_VERDICTS: Mapping[DecisionKind, bool | None] = {"accept": True, "reject": False, "edit": False, "restore": None}
+
+
+def verdicts(session: Session, dataset: str | None) -> dict[str, dict[int, bool]]:
+    """Return reviewer -> descriptor id -> whether the reviewer's last verdict accepted it as it was."""
+    query = (
+        select(ReviewEventRow.reviewer, ReviewEventRow.descriptor_id, ReviewEventRow.what)
+        .join(DescriptorRow, DescriptorRow.id == ReviewEventRow.descriptor_id)
+        .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
+        .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+        .where(ReviewEventRow.what.in_(list(_VERDICTS)), ReviewEventRow.decision.not_in(UNDONE))
+        .order_by(ReviewEventRow.id)
+    )
+    query = query if dataset is None else query.where(DatasetRow.name == dataset)
+    last: dict[str, dict[int, bool | None]] = defaultdict(dict)
+    for reviewer, descriptor, kind in session.execute(query):
+        last[reviewer][descriptor] = _VERDICTS[kind]
+    return {
+        reviewer: {descriptor: accepted for descriptor, accepted in given.items() if accepted is not None}
+        for reviewer, given in last.items()
+    }
 
 
 def agreements(verdicts: Mapping[str, Mapping[int, bool]]) -> list[Agreement]:
-    """Return the agreement of each two reviewers, by name.
-
-    Args:
-        verdicts: reviewer -> descriptor -> whether they accepted it as it was.
-    """
+    """Return the agreement of each pair of reviewers, sorted by name, from their `verdicts`."""
     return [agreement(first, second, verdicts) for first, second in combinations(sorted(verdicts), 2)]
 
 
 def agreement(first: str, second: str, verdicts: Mapping[str, Mapping[int, bool]]) -> Agreement:
     """Return Cohen's kappa of two reviewers over the descriptors that both judged.
 
-    kappa = (p_o - p_e) / (1 - p_e), with p_o the observed share of equal verdicts, and p_e the share expected of two
-    reviewers who judge independently of each other, each with the shares of verdicts that they gave here. After
-    J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20(1), 1960.
-    It is not defined for p_e = 1, nor for n = 0.
+    kappa = (p_o - p_e) / (1 - p_e), with p_o the observed fraction of equal verdicts, and p_e the fraction expected if
+    both judged independently, each with the own rate of acceptance. After J. Cohen, "A coefficient of agreement for
+    nominal scales", Educational and Psychological Measurement 20(1), 1960. Undefined for p_e = 1 and for n = 0.
     """
     one, other = verdicts[first], verdicts[second]
     cells = Counter((one[item], other[item]) for item in one.keys() & other.keys())
     n = cells.total()
     equal = cells[True, True] + cells[False, False]
     accepted = cells[True, True] + cells[True, False], cells[True, True] + cells[False, True]
-    by_chance = accepted[0] * accepted[1] + (n - accepted[0]) * (n - accepted[1])  # p_e times n squared
-    undefined = _NONE_IN_COMMON if not n else _NO_CHOICE if by_chance == n * n else None
+    by_chance = accepted[0] * accepted[1] + (n - accepted[0]) * (n - accepted[1])  # p_e * n^2
+    undefined = None
+    if not n:
+        undefined = "no descriptor that both judged"
+    elif by_chance == n * n:
+        undefined = "both gave one and the same verdict throughout, so chance alone explains it"
     return Agreement(
         first=first,
         second=second,

@@ -1,4 +1,4 @@
-"""Claims: which builder is making which call, so that two builders on one database never pay for one call twice."""
+"""Claims: builders on one database reserve the calls that they are about to make, so that none is paid for twice."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from uuid import uuid4
 
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from db.engine import write_session
+from db import queries
+from db.engine import Transactions
+from db.errors import UserError
 from db.schema import ClaimRow, utc_now
 
 _HEARTBEAT_SECONDS = 20.0
-_LIFETIME = timedelta(seconds=90)  # after the last heartbeat; a dead process on this machine is seen at once
-_CHUNK = 500  # keys in one statement: databases limit its parameters
+_LIFETIME = timedelta(seconds=90)  # after the last heartbeat; claims of a dead process on this machine end at once
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-class Claims:
-    """The claims of one builder, kept alive by a thread while it works, and given back when it ends."""
+class Claims(Transactions):
+    """The claims of one builder, renewed by a thread while it works, and released when it ends."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._owner = f"{socket.gethostname()} {os.getpid()} {uuid4().hex}"
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -41,18 +41,18 @@ class Claims:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._heart.join()
-        with write_session(self._engine) as session:
+        with self._write() as session:
             session.execute(delete(ClaimRow).where(ClaimRow.owner == self._owner))
 
     def take(self, keys: Sequence[str], *, at_most: int) -> set[str]:
-        """Claim up to `at_most` of the keys that nobody else holds, in order; return those that are now held."""
+        """Claim the first `at_most` of the keys that no other builder holds; return the claimed ones."""
         held: set[str] = set()
-        with write_session(self._engine) as session:
-            _drop_dead(session)
-            for start in range(0, len(keys), _CHUNK):
+        with self._write() as session:
+            _delete_dead(session)
+            for chunk in queries.chunks(keys):
                 if len(held) == at_most:
                     break
-                held |= self._insert(session, keys[start : start + _CHUNK], at_most - len(held))
+                held |= self._insert(session, chunk, at_most - len(held))
         return held
 
     def _insert(self, session: Session, keys: Sequence[str], room: int) -> set[str]:
@@ -67,23 +67,21 @@ class Claims:
         return set(session.scalars(mine))
 
     def release(self, keys: Iterable[str]) -> None:
-        """Give claims back; their replies are stored, or will not be."""
-        held = list(keys)
-        with write_session(self._engine) as session:
-            for start in range(0, len(held), _CHUNK):
-                chunk = held[start : start + _CHUNK]
+        """Release claims whose replies are stored or have failed."""
+        with self._write() as session:
+            for chunk in queries.chunks(list(keys)):
                 session.execute(delete(ClaimRow).where(ClaimRow.owner == self._owner, ClaimRow.cache_key.in_(chunk)))
 
     def _beat(self) -> None:
         while not self._stop.wait(_HEARTBEAT_SECONDS):
-            # The server may be away for a while; whoever needs it before the next beat says so.
-            with suppress(DBAPIError), write_session(self._engine) as session:
+            # The server may be unreachable for a while; a thread that needs it before the next beat reports that.
+            with suppress(UserError), self._write() as session:
                 renewed = update(ClaimRow).where(ClaimRow.owner == self._owner)
                 session.execute(renewed.values(expires_at=utc_now() + _LIFETIME))
 
 
-def _drop_dead(session: Session) -> None:
-    """Delete the claims of builders that stopped beating, or whose process on this machine is gone."""
+def _delete_dead(session: Session) -> None:
+    """Delete the claims of builders whose heartbeat stopped, or whose process on this machine has ended."""
     session.execute(delete(ClaimRow).where(ClaimRow.expires_at < utc_now()))
     owners = session.scalars(select(ClaimRow.owner).distinct()).all()
     dead = [owner for owner in owners if _is_dead(owner)]
@@ -100,5 +98,5 @@ def _is_dead(owner: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False  # another user's: alive
+        return False  # alive, of another user
     return False

@@ -1,4 +1,4 @@
-"""Opening a database: connection settings, and migrations up to the newest revision."""
+"""Opening a database: connection settings, migrations up to the newest revision, transactions."""
 
 from __future__ import annotations
 
@@ -18,59 +18,51 @@ from db.schema import HEAD
 
 _SQLITE_SETTINGS = (
     "PRAGMA busy_timeout=30000",  # first: the next one needs a lock
-    "PRAGMA journal_mode=WAL",  # readers and one writer side by side
+    "PRAGMA journal_mode=WAL",  # one writer and any number of readers at once
     "PRAGMA synchronous=NORMAL",  # with WAL, a crash of the process loses nothing
     "PRAGMA foreign_keys=ON",
 )
-_PATIENCE_SECONDS = 30.0  # for the switch to WAL, which does not wait by itself
-_LOCK = 0x64657363  # the number of our advisory lock on PostgreSQL
-
-
-def open_engine(url: str) -> Engine:
-    """Return an engine on the newest schema; a SQLite file is created, or backed up before it is migrated.
-
-    Args:
-        url: an SQLAlchemy URL, or the path of a SQLite file.
-
-    Raises:
-        UsageError: the URL is not one.
-        UserError: the database cannot be reached, is not one of ours, or is newer than this program.
-    """
-    parsed = parse_url(url)
-    try:
-        # A laptop that was closed has lost its connections to a server; asking first opens new ones.
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise UsageError(_NO_URL.format(url=shown(parsed), error=error)) from error
-    if engine.dialect.name == "sqlite":
-        _listen(engine)
-    with told(parsed):
-        _migrate(engine)
-    return engine
-
-
-_NO_URL = (
+_WAL_TIMEOUT = 30.0  # seconds; the switch to WAL ignores busy_timeout
+_LOCK = 0x64657363  # key of our advisory lock on PostgreSQL
+_BAD_URL = (
     "--db {url}: {error}. Give a file such as descriptors.db, or an SQLAlchemy URL such as "
     "postgresql+psycopg://user@host/name (needs: pip install 'psycopg[binary]')"
 )
 
 
-def parse_url(url: str) -> URL:
-    """Return an SQLAlchemy URL; what has no `://` is the path of a SQLite file.
+def open_engine(url: str) -> Engine:
+    """Return an engine on the newest schema. A SQLite file is created if missing, and backed up before a migration.
+
+    Args:
+        url: an SQLAlchemy URL, or the path of a SQLite file.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the URL is invalid.
+        UserError: the database cannot be reached, belongs to another program, or is newer than this program.
+    """
+    parsed = parse_url(url)
+    try:
+        # A suspended laptop loses its connections to a server; pre-ping replaces them.
+        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise UsageError(_BAD_URL.format(url=_display(parsed), error=error)) from error
+    if engine.dialect.name == "sqlite":
+        _configure_sqlite(engine)
+    with _user_errors(parsed):
+        _migrate(engine)
+    return engine
+
+
+def parse_url(url: str) -> URL:
+    """Return an SQLAlchemy URL; a string without `://` is the path of a SQLite file.
+
+    Raises:
+        UsageError: the URL is invalid.
     """
     try:
         return make_url(url) if "://" in url else URL.create("sqlite", database=str(Path(url).expanduser()))
-    except (ArgumentError, ValueError, RuntimeError) as error:  # RuntimeError: no home of that user
-        raise UsageError(_NO_URL.format(url=url, error=error)) from error
-
-
-def shown(url: URL) -> str:
-    """Return a URL for people: a SQLite file by its path, any other without its password."""
-    sqlite = url.get_backend_name() == "sqlite"
-    return url.database or "a database in memory" if sqlite else url.render_as_string(hide_password=True)
+    except (ArgumentError, ValueError, RuntimeError) as error:  # RuntimeError: ~user of an unknown user
+        raise UsageError(_BAD_URL.format(url=url, error=error)) from error
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -79,25 +71,54 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
+class Transactions:
+    """Base of the classes that use the database; each method of theirs is one short transaction.
+
+    Errors of the database become a `UserError`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def _read(self) -> Iterator[Session]:
+        """Open a transaction to read."""
+        with _user_errors(self._engine.url), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        """Open a transaction to write; it waits until no other one writes."""
+        with _user_errors(self._engine.url), Session(_write_engine(self._engine)) as session, session.begin():
+            _lock(session.connection())
+            yield session
+
+
+def _display(url: URL) -> str:
+    """Return a URL to print: the path of a SQLite file, other URLs without the password."""
+    sqlite = url.get_backend_name() == "sqlite"
+    return url.database or "a database in memory" if sqlite else url.render_as_string(hide_password=True)
+
+
 @contextmanager
-def told(url: URL) -> Iterator[None]:
-    """Turn what a database refuses into an error that a user can read."""
+def _user_errors(url: URL) -> Iterator[None]:
+    """Turn errors of the database into a `UserError`."""
     try:
         yield
     except DBAPIError as error:
-        raise UserError(f"The database {shown(url)} says: {error.orig}") from error
+        raise UserError(f"The database {_display(url)} says: {error.orig}") from error
     except OverflowError as error:
-        raise UserError(f"The database {shown(url)} cannot hold that number: {error}") from error
+        raise UserError(f"The database {_display(url)} cannot hold that number: {error}") from error
 
 
-def _listen(engine: Engine) -> None:
-    """Take transactions over from the driver, which would begin them too late to hold a write lock."""
+def _configure_sqlite(engine: Engine) -> None:
+    """Apply the settings and begin transactions ourselves: the driver begins them too late to hold a write lock."""
 
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
         for setting in _SQLITE_SETTINGS:
-            _patiently(connection, setting)
+            _execute_when_unlocked(connection, setting)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -105,9 +126,9 @@ def _listen(engine: Engine) -> None:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
 
-def _patiently(connection: sqlite3.Connection, setting: str) -> None:
-    """Apply a setting; while another process is creating the same file, try again."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+def _execute_when_unlocked(connection: sqlite3.Connection, setting: str) -> None:
+    """Apply a setting; retry while another process is creating the same file."""
+    deadline = time.monotonic() + _WAL_TIMEOUT
     while True:
         try:
             connection.execute(setting)
@@ -119,23 +140,15 @@ def _patiently(connection: sqlite3.Connection, setting: str) -> None:
             return
 
 
-@contextmanager
-def write_session(engine: Engine) -> Iterator[Session]:
-    """Give a session in a transaction that no other writer's overlaps: each waits for its turn."""
-    with Session(writing(engine)) as session, session.begin():
-        lock(session.connection())
-        yield session
+def _write_engine(engine: Engine) -> Engine:
+    """Return the engine for transactions that write: SQLite waits for its write lock when they begin."""
+    return engine.execution_options(begin="IMMEDIATE")
 
 
-def lock(connection: Connection) -> None:
-    """Hold off the other writers until this transaction ends."""
+def _lock(connection: Connection) -> None:
+    """On PostgreSQL, wait for our write lock; the end of the transaction releases it."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-
-
-def writing(engine: Engine) -> Engine:
-    """Return the engine for transactions that write: SQLite takes its lock at once and waits for it."""
-    return engine.execution_options(begin="IMMEDIATE")
 
 
 def _revision(connection: Connection) -> str | None:
@@ -145,13 +158,13 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _migrate(engine: Engine) -> None:
-    """Bring a database to the newest revision; where there is nothing to do, read one row."""
+    """Bring a database to the newest revision."""
     with engine.connect() as connection:
         if _revision(connection) == HEAD:
             return
-    with writing(engine).connect() as connection, _tables_may_be_rebuilt(connection), connection.begin():
-        lock(connection)
-        revision = _revision(connection)  # again: another process may have been first
+    with _write_engine(engine).connect() as connection, _no_foreign_keys(connection), connection.begin():
+        _lock(connection)
+        revision = _revision(connection)  # again: another process may have migrated it meanwhile
         if revision != HEAD:
             _check(connection, revision)
             _back_up(engine, revision)
@@ -159,10 +172,10 @@ def _migrate(engine: Engine) -> None:
 
 
 @contextmanager
-def _tables_may_be_rebuilt(connection: Connection) -> Iterator[None]:
-    """Switch SQLite's foreign keys off, which it can only outside of a transaction.
+def _no_foreign_keys(connection: Connection) -> Iterator[None]:
+    """Switch SQLite's foreign keys off, which is possible only outside of a transaction.
 
-    SQLite changes a table by making it anew and dropping the old one, and a dropped row would break what refers to it.
+    A migration replaces a SQLite table by a new one; dropping the old rows would violate the keys that refer to them.
     """
     if connection.dialect.name != "sqlite":
         yield
@@ -176,8 +189,8 @@ def _tables_may_be_rebuilt(connection: Connection) -> Iterator[None]:
 
 
 def _check(connection: Connection, revision: str | None) -> None:
-    """Refuse a database that is another program's, or a newer version's."""
-    name = shown(connection.engine.url)
+    """Refuse the database of another program or of a newer version."""
+    name = _display(connection.engine.url)
     tables = inspect(connection).get_table_names() if revision is None else ()
     if tables:
         raise UserError(f"{name} holds tables of another program ({', '.join(tables[:5])}). Give another --db")
@@ -189,7 +202,7 @@ def _check(connection: Connection, revision: str | None) -> None:
 
 
 def _back_up(engine: Engine, revision: str | None) -> None:
-    """Copy a SQLite file aside; an earlier copy of the same revision is kept."""
+    """Copy a SQLite file; an earlier copy of the same revision is kept."""
     file = Path(engine.url.database or "")
     copy = Path(f"{file}.{revision}.bak")
     if engine.dialect.name != "sqlite" or revision is None or copy.exists():
@@ -199,7 +212,7 @@ def _back_up(engine: Engine, revision: str | None) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command  # half a second to import, and needed once in a database's life
+    from alembic import command  # takes half a second to import, and is rarely needed
     from alembic.config import Config
 
     config = Config()

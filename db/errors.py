@@ -1,4 +1,11 @@
-"""The errors that a user is meant to read."""
+"""The errors that a user is meant to read. Any other exception is a bug and ends in a traceback.
+
+UserError                 something the user can fix; the command exits with 1
+├── UsageError            the command itself was wrong: an unknown name, a missing option; it exits with 2
+└── ConflictError         a decision named descriptors that somebody changed meanwhile; nothing was changed
+
+A message names the value, the allowed values, and the next command to run.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +15,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from db.records import Conflict
 
-_SHOWN = 10
+_MAX_LISTED = 10
 
 
 class UserError(Exception):
-    """Something the user can mend; the message names the value, what is known, and what to type next."""
+    """Something the user can fix."""
 
 
 class UsageError(UserError):
-    """The command itself was wrong: an unknown name, a missing option."""
+    """The command itself was wrong."""
 
 
 class ConflictError(UserError):
-    """A decision named descriptors that somebody changed since they were seen; nothing was changed by it."""
+    """A decision named descriptors that somebody changed meanwhile; nothing was changed."""
 
     def __init__(self, conflicts: Sequence[Conflict]) -> None:
         self.conflicts = tuple(conflicts)
-        lines = [_told(conflict) for conflict in self.conflicts[:_SHOWN]]
+        lines = [_line(conflict) for conflict in self.conflicts[:_MAX_LISTED]]
         more = len(self.conflicts) - len(lines)
         lines += [f"... and {more} more"] if more else []
-        super().__init__("\n".join(["Nothing was changed: this is no longer what was seen.", *lines]))
+        super().__init__("\n".join(["Nothing was changed: these descriptors changed since you read them.", *lines]))
 
 
-def _told(conflict: Conflict) -> str:
-    """Return one line: what was seen, what it is now, and who did what to it when."""
-    seen, now = f"{conflict.seen.id} (version {conflict.seen.version})", f"{conflict.id} (version {conflict.version})"
-    what = f"{conflict.text!r}, {conflict.status}" if conflict.in_use else f"out of use (it was {conflict.text!r})"
+def _line(conflict: Conflict) -> str:
+    """Return one line: the version expected, the version now, and who made which change when."""
+    expected, now, event = conflict.expected, conflict.now, conflict.event
+    state = f"{now.text!r}, {now.status}" if conflict.in_use else f"out of use (it was {now.text!r})"
+    author = f"{event.what} by {event.reviewer}" if event else "replaced or put back by a build"
     when = f", {conflict.at:%Y-%m-%d %H:%M:%S} UTC" if conflict.at else ""
-    return f"{seen} is now {now}: {what}; {_doing(conflict)}{when}"
-
-
-def _doing(conflict: Conflict) -> str:
-    return f"{conflict.what} by {conflict.reviewer}" if conflict.what else "another reply took or gave back its place"
+    return (
+        f"{expected.id} (version {expected.version}) is now {now.id} (version {now.version}): {state}; {author}{when}"
+    )

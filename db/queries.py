@@ -1,177 +1,212 @@
-"""Statements on an open session, and rows as records. Only the store calls these."""
+"""Statements on an open session, and rows as records. Callers pass the session of their transaction."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import exists, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from db.records import (
-    Action,
-    Descriptor,
-    DescriptorSource,
-    DescriptorStatus,
-    Generation,
-    GenerationStatus,
-    HistoryEntry,
-    LLMIdentity,
-    Prediction,
-    Run,
-    Template,
-    Written,
-)
+from db import vocabulary
+from db.records import Dataset, Descriptor, Generation, HistoryEntry, LLMIdentity, Written
 from db.schema import (
     ActionRow,
+    Base,
     DatasetRow,
     DescriptorRow,
     GenerationRow,
     LLMRow,
-    PredictionRow,
-    RunRow,
     TemplateRow,
     utc_now,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 CHUNK = 500  # values in one IN clause; SQLite's oldest limit on parameters is 999
 
-
 T = TypeVar("T")
+R = TypeVar("R", bound="DataclassInstance")
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield parts that are short enough for one IN clause."""
     return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
-def actions(session: Session, dataset: str) -> Sequence[ActionRow]:
-    query = select(ActionRow).join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
-    return session.scalars(query.where(DatasetRow.name == dataset)).all()
+def to_record(kind: type[R], source: object, **others: Any) -> R:
+    """Return a record whose fields, except for `others`, have the values of the source's attributes of that name."""
+    names = [field.name for field in fields(kind) if field.name not in others]
+    return kind(**{name: getattr(source, name) for name in names}, **others)
 
 
-def register(session: Session, dataset: str, wanted: Mapping[str, Action]) -> None:
-    row = session.scalar(select(DatasetRow).where(DatasetRow.name == dataset))
-    if row is None:
-        session.add(row := DatasetRow(name=dataset))
-        session.flush()
-    sync_actions(session, row.id, wanted)
+def row_values(table: type[Base], record: DataclassInstance, **others: Any) -> dict[str, Any]:
+    """Return a record as values of a new row; the database sets its id and time."""
+    names = {field.name for field in fields(record)} & set(table.__table__.columns.keys()) - {"id", "created_at"}
+    return {name: getattr(record, name) for name in names} | others
 
 
-def sync_actions(session: Session, dataset_id: int, wanted: Mapping[str, Action]) -> None:
-    stored = {row.name: row for row in session.scalars(select(ActionRow).where(ActionRow.dataset_id == dataset_id))}
-    for name, row in stored.items():
-        row.label = wanted[name].label if name in wanted else None
-        row.phrase = wanted[name].phrase if name in wanted else row.phrase
-    session.add_all(
-        ActionRow(dataset_id=dataset_id, label=action.label, name=name, phrase=action.phrase)
-        for name, action in wanted.items()
-        if name not in stored
-    )
-
-
-def llm_id(session: Session, llm: LLMIdentity) -> int:
-    values = {"provider": llm.provider, "model": llm.model, "revision": llm.revision}
-    row = session.scalar(select(LLMRow).filter_by(**values)) or LLMRow(**values)
+def row_id(session: Session, table: type[Base], record: DataclassInstance, *key: str) -> int:
+    """Return the id of the row with the same key (by default all of the record's fields); it is added if missing."""
+    new = asdict(record)
+    row = session.scalar(select(table).filter_by(**{name: new[name] for name in key or new})) or table(**new)
     session.add(row)
     session.flush()
     return row.id
 
 
-def template_id(session: Session, template: Template) -> int:
-    row = session.scalar(select(TemplateRow).where(TemplateRow.sha256 == template.sha256))
-    if row is None:
-        session.add(
-            row := TemplateRow(
-                kind=template.kind, version=template.version, sha256=template.sha256, source=template.source
-            )
-        )
-        session.flush()
-    return row.id
+def stored_dataset(dataset: Dataset) -> Dataset:
+    """Return the dataset whose actions are stored for this one: itself, or the one it is a subset of."""
+    return dataset if dataset.stored_as == dataset.name else vocabulary.load(dataset.stored_as)
+
+
+def actions(session: Session, dataset: Dataset) -> dict[str, ActionRow]:
+    """Return the stored actions of a dataset by name."""
+    query = select(ActionRow).join(DatasetRow).where(DatasetRow.name == dataset.stored_as)
+    return {row.name: row for row in session.scalars(query)}
+
+
+def register(session: Session, dataset: Dataset) -> None:
+    """Store a dataset's actions: labels and phrases are updated, actions that are no longer listed lose their label."""
+    dataset = stored_dataset(dataset)
+    row = session.scalar(select(DatasetRow).where(DatasetRow.name == dataset.name)) or DatasetRow(name=dataset.name)
+    session.add(row)
+    session.flush()
+    stored = actions(session, dataset)
+    for gone in stored.keys() - {action.name for action in dataset.actions}:
+        stored[gone].label = None
+    for action in dataset.actions:
+        if action.name in stored:
+            stored[action.name].label, stored[action.name].phrase = action.label, action.phrase
+        else:
+            session.add(ActionRow(dataset_id=row.id, **asdict(action)))
+    session.flush()
 
 
 def add_generation(session: Session, item: Generation, action_id: int, llm_id: int, template_id: int) -> int:
+    """Add a call under the next attempt number of its key; return its id."""
     attempts = select(func.max(GenerationRow.attempt)).where(GenerationRow.cache_key == item.cache_key)
-    row = GenerationRow(
-        cache_key=item.cache_key,
-        attempt=(session.scalar(attempts) or 0) + 1,
-        action_id=action_id,
-        template_id=template_id,
-        llm_id=llm_id,
-        sample=item.sample,
-        parameters=dict(item.parameters),
-        environment=dict(item.environment),
-        messages=[dict(message) for message in item.messages],
-        output_schema=dict(item.output_schema),
-        reply=item.reply,
-        finish_reason=item.finish_reason,
-        status=item.status,
-        error=item.error,
-        tokens_in=item.tokens_in,
-        tokens_out=item.tokens_out,
-        seconds=item.seconds,
-    )
+    ids = {"action_id": action_id, "llm_id": llm_id, "template_id": template_id}
+    row = GenerationRow(**row_values(GenerationRow, item, attempt=(session.scalar(attempts) or 0) + 1, **ids))
     session.add(row)
     session.flush()
     return row.id
 
 
-def use(session: Session, item: Written, action_id: int, kind: str, generation_id: int, model: str) -> None:
-    """Put a generation's descriptors in use, and those it takes the place of out of use.
+def put_in_use(session: Session, item: Written, action_id: int, kind: str, generation_id: int, model: str) -> None:
+    """Put a generation's descriptors in use, and those that they replace out of use.
 
-    A place is (action, kind, name of the model, sample): a newer revision of a model replaces the older one. Edited
-    texts go and come with the reply that they were edited from; what reviewers withdrew stays out of use.
+    They replace those of the same action, kind, model name and sample: a newer revision of a model replaces the older
+    one. Edits follow the reply that they were made in; what reviewers withdrew stays out of use.
     """
-    mine = (DescriptorRow.action_id == action_id) & (DescriptorRow.kind == kind)
-    of_place = (
-        select(DescriptorRow.id)  # through the index of a class's few descriptors, not through all calls of a model
+    same_kind = (DescriptorRow.action_id == action_id) & (DescriptorRow.kind == kind)
+    replaced = (
+        select(DescriptorRow.id)  # by the index on a class's few descriptors, not by all calls of a model
         .join(GenerationRow, GenerationRow.id == DescriptorRow.generation_id)
         .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
-        .where(mine, DescriptorRow.superseded_at.is_(None), DescriptorRow.generation_id != generation_id)
+        .where(same_kind, DescriptorRow.superseded_at.is_(None), DescriptorRow.generation_id != generation_id)
         .where(LLMRow.model == model, GenerationRow.sample == item.generation.sample)
     )
-    changed = update(DescriptorRow).values(version=DescriptorRow.version + 1)
-    out = changed.where(DescriptorRow.id.in_(session.scalars(of_place).all()))
-    session.execute(out.values(superseded_at=utc_now()))
-    own = mine & (DescriptorRow.generation_id == generation_id)
+    change = update(DescriptorRow).values(version=DescriptorRow.version + 1)
+    out_of_use = change.where(DescriptorRow.id.in_(session.scalars(replaced).all()))
+    session.execute(out_of_use.values(superseded_at=utc_now()))
+    own = same_kind & (DescriptorRow.generation_id == generation_id)
     if session.scalar(select(exists().where(own))):
-        back = changed.where(own, DescriptorRow.superseded_at.is_not(None), DescriptorRow.withdrawn.is_(False))
+        back = change.where(own, DescriptorRow.superseded_at.is_not(None), DescriptorRow.withdrawn.is_(False))
         session.execute(back.values(superseded_at=None))
         return
-    session.add_all(
-        DescriptorRow(
-            action_id=action_id,
-            kind=kind,
-            position=position,
-            text=text,
-            source="llm",
-            generation_id=generation_id,
-        )
-        for position, text in enumerate(item.texts)
-    )
+    shared = {"action_id": action_id, "kind": kind, "source": "llm", "generation_id": generation_id}
+    session.add_all(DescriptorRow(position=place, text=text, **shared) for place, text in enumerate(item.texts))
 
 
-def descriptor_query(dataset: str | None, kinds: Sequence[str] | None) -> Any:
+def descriptor_query(dataset: str | None = None, kinds: Sequence[str] | None = None) -> Any:
+    """Return the query of the descriptors in use with their provenance."""
     query = every_descriptor(dataset).where(DescriptorRow.superseded_at.is_(None))
     return query if kinds is None else query.where(DescriptorRow.kind.in_(kinds))
 
 
-def every_descriptor(dataset: str | None) -> Any:
-    """Return the query of descriptors with who wrote them, in use or not."""
+def every_descriptor(dataset: str | None = None) -> Any:
+    """Return the query of the descriptors with their provenance, in use or not."""
     query = (
-        select(DescriptorRow, ActionRow, LLMRow, TemplateRow, GenerationRow.sample)
+        select(DescriptorRow, ActionRow.name, LLMRow.model, TemplateRow.sha256, GenerationRow.sample)
         .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
+        .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
         .outerjoin(GenerationRow, GenerationRow.id == DescriptorRow.generation_id)
         .outerjoin(LLMRow, LLMRow.id == GenerationRow.llm_id)
         .outerjoin(TemplateRow, TemplateRow.id == GenerationRow.template_id)
         .where(ActionRow.label.is_not(None))
     )
-    if dataset is None:
-        return query
-    return query.join(DatasetRow, DatasetRow.id == ActionRow.dataset_id).where(DatasetRow.name == dataset)
+    return query if dataset is None else query.where(DatasetRow.name == dataset)
+
+
+def only_actions(query: Any, dataset: Dataset) -> Any:
+    """Restrict a query to the dataset's actions, if they are few enough for one IN clause."""
+    names = [action.name for action in dataset.actions]
+    return query.where(ActionRow.name.in_(names)) if len(names) <= CHUNK else query
+
+
+def descriptors(session: Session, query: Any) -> list[Descriptor]:
+    """Return the results of a `descriptor_query` or `every_descriptor`."""
+    rows = session.execute(query).all()
+    edited_from = originals(session, [row.id for row, *_ in rows if row.edited_from_id])
+    return [
+        to_record(
+            Descriptor,
+            row,
+            action=action,
+            llm=llm,
+            template=template,
+            generation=row.generation_id,
+            sample=sample,
+            edited_from=row.edited_from_id,
+            original=edited_from[row.id][-1].text if row.edited_from_id else None,
+        )
+        for row, action, llm, template, sample in rows
+    ]
+
+
+def in_order(dataset: Dataset, descriptors: Sequence[Descriptor]) -> list[Descriptor]:
+    """Return those of the dataset's actions by label, kind, LLM, reply or file (the oldest first), and position."""
+    label = {action.name: action.label for action in dataset.actions}
+    selected = [d for d in descriptors if d.action in label]
+    oldest: dict[tuple[Any, ...], int] = {}
+    for d in selected:
+        oldest[_reply(d)] = min(d.id, oldest.get(_reply(d), d.id))
+    return sorted(selected, key=lambda d: (label[d.action], d.kind, d.llm or "", oldest[_reply(d)], d.position, d.id))
+
+
+def _reply(d: Descriptor) -> tuple[Any, ...]:
+    """Return a key that the texts of one reply, or of one imported file, share."""
+    return d.action, d.kind, d.llm, d.generation, d.origin
+
+
+def originals(session: Session, edited: Sequence[int]) -> Mapping[int, Sequence[DescriptorRow]]:
+    """Return, by the id of an edited descriptor, the texts it was edited from, most recent first."""
+    texts: dict[int, list[DescriptorRow]] = defaultdict(list)
+    for chunk in chunks(edited):
+        for edit, original in session.execute(_originals_query(chunk)):
+            texts[edit].append(original)
+    return texts
+
+
+def _originals_query(edited: Sequence[int]) -> Any:
+    """Return the query of (edited descriptor, original), over any number of edits."""
+    edit, parent = aliased(DescriptorRow), aliased(DescriptorRow)
+    first = select(edit.id.label("edit"), edit.edited_from_id.label("parent")).where(edit.id.in_(edited))
+    chain = first.cte("chain", recursive=True)
+    chain = chain.union_all(select(chain.c.edit, parent.edited_from_id).join(parent, parent.id == chain.c.parent))
+    return (
+        select(chain.c.edit, DescriptorRow)
+        .join(DescriptorRow, DescriptorRow.id == chain.c.parent)
+        .order_by(DescriptorRow.id.desc())
+    )
 
 
 def calls() -> Any:
-    """Return the query of calls with who was asked, by which template, in time order."""
+    """Return the query of LLM calls with action, model and template, in time order."""
     return (
         select(GenerationRow, ActionRow.name, LLMRow, TemplateRow)
         .join(ActionRow, ActionRow.id == GenerationRow.action_id)
@@ -182,14 +217,20 @@ def calls() -> Any:
     )
 
 
+def generation(row: GenerationRow) -> Generation:
+    """Return a call as a record."""
+    return to_record(Generation, row, messages=tuple(row.messages))
+
+
 def history(session: Session, query: Any) -> list[HistoryEntry]:
+    """Return the results of a `calls` query."""
     used = set(session.scalars(select(DescriptorRow.generation_id).where(DescriptorRow.superseded_at.is_(None))))
     return [
         HistoryEntry(
             action=action,
             kind=template.kind,
             generation=generation(row),
-            llm=LLMIdentity(llm.provider, llm.model, llm.revision),
+            llm=to_record(LLMIdentity, llm),
             template_version=template.version,
             template_sha256=template.sha256,
             attempt=row.attempt,
@@ -198,94 +239,3 @@ def history(session: Session, query: Any) -> list[HistoryEntry]:
         )
         for row, action, llm, template in session.execute(query)
     ]
-
-
-def generation(row: GenerationRow) -> Generation:
-    return Generation(
-        cache_key=row.cache_key,
-        sample=row.sample,
-        parameters=row.parameters,
-        environment=row.environment,
-        messages=tuple(row.messages),
-        output_schema=row.output_schema,
-        reply=row.reply,
-        finish_reason=row.finish_reason,
-        status=cast(GenerationStatus, row.status),
-        error=row.error,
-        tokens_in=row.tokens_in,
-        tokens_out=row.tokens_out,
-        seconds=row.seconds,
-        id=row.id,
-    )
-
-
-def descriptor(
-    row: DescriptorRow,
-    action: ActionRow,
-    llm: LLMRow | None,
-    template: TemplateRow | None,
-    sample: int | None,
-    originals: Mapping[int, Sequence[DescriptorRow]],
-) -> Descriptor:
-    return Descriptor(
-        id=row.id,
-        action=action.name,
-        kind=row.kind,
-        position=row.position,
-        text=row.text,
-        source=cast(DescriptorSource, row.source),
-        status=cast(DescriptorStatus, row.status),
-        llm=llm.model if llm else None,
-        template=template.sha256 if template else None,
-        origin=row.origin,
-        generation=row.generation_id,
-        sample=sample,
-        version=row.version,
-        edited_from=row.edited_from_id,
-        original=originals[row.id][-1].text if row.edited_from_id else None,
-    )
-
-
-def prediction_values(run_id: int, item: Prediction) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "video": item.video,
-        "label": item.label,
-        "ranking": [list(entry) for entry in item.ranking],
-        "rank": item.rank,
-        "label_only_rank": item.label_only_rank,
-    }
-
-
-def prediction(row: PredictionRow) -> Prediction:
-    ranking = tuple((int(label), float(score)) for label, score in row.ranking)
-    return Prediction(row.video, row.label, ranking, row.rank, row.label_only_rank)
-
-
-def run_row(run: Run) -> RunRow:
-    return RunRow(
-        dataset=run.dataset,
-        settings=dict(run.settings),
-        descriptors_sha256=run.descriptors_sha256,
-        descriptor_ids=list(run.descriptor_ids),
-        counts=dict(run.counts),
-        left_out=[list(item) for item in run.left_out],
-        results=dict(run.results),
-        seconds=run.seconds,
-    )
-
-
-def run(row: RunRow, predictions: Sequence[Prediction] = ()) -> Run:
-    return Run(
-        dataset=row.dataset,
-        settings=row.settings,
-        descriptors_sha256=row.descriptors_sha256,
-        descriptor_ids=tuple(row.descriptor_ids),
-        counts=row.counts,
-        left_out=tuple((video, reason) for video, reason in row.left_out),
-        results=row.results,
-        seconds=row.seconds,
-        created_at=row.created_at,
-        id=row.id,
-        predictions=tuple(predictions),
-    )

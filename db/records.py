@@ -1,16 +1,17 @@
-"""What the database holds, as plain frozen values. No value here knows of sessions or tables."""
+"""The values that the stores take and return: frozen, without sessions or tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 DescriptorStatus = Literal["pending", "accepted", "rejected"]
 DescriptorSource = Literal["llm", "import", "human"]
+STATUSES: tuple[DescriptorStatus, ...] = get_args(DescriptorStatus)
 GenerationStatus = Literal["ok", "invalid", "error"]
-What = Literal["accept", "reject", "restore", "edit", "add", "reorder", "undo"]
+DecisionKind = Literal["accept", "reject", "restore", "edit", "add", "reorder", "undo"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Action:
 class Dataset:
     """A vocabulary: its actions in label order.
 
-    `stored_as` names the dataset whose actions and descriptors this one shares: `kinetics600-zs1`
-    is 160 of the actions of `kinetics600`, so their descriptors are written once.
+    `stored_as` names the dataset whose stored actions and descriptors this one shares: `kinetics600-zs1` is a subset
+    of `kinetics600`.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class LLMIdentity:
-    """Which model wrote: `revision` is a commit, a digest, or empty where the provider gives none."""
+    """A model; `revision` is a commit, a digest, or empty if the provider gives none."""
 
     provider: str
     model: str
@@ -46,7 +47,7 @@ class LLMIdentity:
 
 @dataclass(frozen=True)
 class Template:
-    """One version of a prompt template; `sha256` is that of `source`."""
+    """One version of a prompt template; `sha256` is the digest of `source`."""
 
     kind: str
     version: int
@@ -61,9 +62,9 @@ class Generation:
     Attributes:
         cache_key: sha256 of everything that determines the reply.
         parameters: decoding parameters; part of the key.
-        environment: how it was run (dtype, device, library versions); not part of the key.
-        seconds: this call's share of the time of its batch.
-        id: row in the database; None before it is stored.
+        environment: dtype, device, library versions and the like; not part of the key.
+        seconds: duration of the batch divided by its calls.
+        id: database row; None before it is stored.
     """
 
     cache_key: str
@@ -84,7 +85,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One call about an action, with where it came from; `in_use` tells whether its descriptors are those of now."""
+    """One LLM call about an action; `in_use`: the current descriptors come from it."""
 
     action: str
     kind: str
@@ -99,7 +100,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class Written:
-    """What one call gave for one action: the generation (new, or already stored) and its texts in order."""
+    """The result of one call for one action: the generation (new or already stored) and its texts in order."""
 
     action: str
     generation: Generation
@@ -107,8 +108,8 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A descriptor as a reviewer saw it: a decision on another version of it is a conflict."""
+class DescriptorRef:
+    """A descriptor in one version. A decision about a version that is no longer current is a conflict."""
 
     id: int
     version: int
@@ -116,16 +117,17 @@ class Seen:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """One text about one action, with where it came from.
+    """One text about one action, with its provenance.
 
     Attributes:
-        llm: the model that wrote it, or wrote what it was edited from.
-        origin: the imported file that it is from.
-        generation: row of the call that it is from; texts of one reply share it.
-        sample: which of several replies to one prompt, from 0.
-        version: goes up with every change.
-        edited_from: row of the text that a person edited; it is out of use.
-        original: the text as it was before any edit; None where nobody edited it.
+        llm: the model that wrote it, or that wrote the text before it was edited.
+        template: sha256 of the prompt template.
+        origin: the file it was imported from.
+        generation: id of the LLM call; texts of one reply share it.
+        sample: number of the reply among several to one prompt, from 0.
+        version: increases with every change.
+        edited_from: id of the text that this edit replaced.
+        original: the text before the first edit; None if it was never edited.
     """
 
     id: int
@@ -145,14 +147,14 @@ class Descriptor:
     original: str | None = None
 
     @property
-    def seen(self) -> Seen:
-        """What a decision on this version of it names."""
-        return Seen(self.id, self.version)
+    def ref(self) -> DescriptorRef:
+        """This version, as decisions refer to it."""
+        return DescriptorRef(self.id, self.version)
 
 
 @dataclass(frozen=True)
 class Original:
-    """A text that a person edited: what it said, who had written it, and what was thought of it."""
+    """A text that was replaced by an edit."""
 
     text: str
     source: DescriptorSource
@@ -161,7 +163,7 @@ class Original:
 
 @dataclass(frozen=True)
 class Call:
-    """A generation with who was asked, and by which template: all of its provenance."""
+    """A generation with its model and prompt template."""
 
     generation: Generation
     llm: LLMIdentity
@@ -170,11 +172,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Portable:
-    """A descriptor as it leaves one database and enters another.
+    """A descriptor with all of its provenance, to be copied to another database.
 
     Attributes:
-        call: the reply it is from, if an LLM's.
-        originals: the texts it was edited from, the last edited first.
+        call: the LLM call that wrote it, if any.
+        originals: the texts it was edited from, most recent first.
     """
 
     action: str
@@ -190,13 +192,13 @@ class Portable:
 
 @dataclass(frozen=True)
 class Added:
-    """What became of texts that came from elsewhere.
+    """Counts of an import.
 
     Attributes:
         added: new rows.
-        already: rows that were there before, in use or not.
-        left_out: texts whose place is taken here: by another reply of the same LLM for the same class and kind, or by
-            what an edited text was edited from.
+        already: texts that were stored before, in use or not.
+        left_out: texts that were not added because this database has another reply of the same LLM for the class and
+            kind, or the original of an edited text.
     """
 
     added: int
@@ -206,7 +208,7 @@ class Added:
 
 @dataclass(frozen=True)
 class State:
-    """What stood in one place at one time: the row and its version, and what it said."""
+    """A descriptor at one time."""
 
     id: int
     version: int
@@ -215,19 +217,19 @@ class State:
     position: int
 
     @property
-    def seen(self) -> Seen:
-        """What the next decision on it names."""
-        return Seen(self.id, self.version)
+    def ref(self) -> DescriptorRef:
+        """This version, as decisions refer to it."""
+        return DescriptorRef(self.id, self.version)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a decision did to one descriptor.
+    """The effect of a decision on one descriptor.
 
     Attributes:
-        descriptor: row that was decided on; for an edit the one that was edited.
+        descriptor: id of the descriptor decided on; for an edit the one that was edited.
         before: None for an addition.
-        after: for an edit another row than before; None where an addition was undone.
+        after: for an edit the new row; None if an addition was undone.
     """
 
     descriptor: int
@@ -237,11 +239,11 @@ class Change:
 
 @dataclass(frozen=True)
 class ReviewEvent:
-    """One change in the log, and the decision that it is part of; `undoes` is the decision that it took back."""
+    """One change in the log; `decision` is the number of its decision, `undoes` that of the decision it undid."""
 
     id: int
     decision: int
-    what: What
+    what: DecisionKind
     reviewer: str
     at: datetime
     change: Change
@@ -250,17 +252,18 @@ class ReviewEvent:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision as it was recorded, on any number of descriptors; it is undone as one.
+    """A recorded decision about any number of descriptors, which are undone together.
 
     Attributes:
-        id: None where nothing was to be recorded.
-        changes: what it did, in the order in which the descriptors were named.
-        already: descriptors left alone because this reviewer had decided the same before.
-        undoes: the decision that this one took back.
+        id: None if it changed nothing and was not recorded.
+        what: kind of decision; the name is that of the database column and of the `--json` output.
+        changes: in the order of the descriptors in the request.
+        already: descriptors not changed because this reviewer had decided the same before.
+        undoes: id of the decision that this one undid.
     """
 
     id: int | None
-    what: What
+    what: DecisionKind
     reviewer: str
     at: datetime
     changes: tuple[Change, ...]
@@ -270,41 +273,35 @@ class Decision:
 
 @dataclass(frozen=True)
 class Conflict:
-    """A descriptor that is not what a reviewer saw.
+    """A descriptor that changed since the reviewer read it.
 
     Attributes:
-        seen: what the decision named.
-        id: row that stands in its place now: itself, or what it was edited into.
-        version: of that row; with `id` it makes the `Seen` of a new decision.
-        in_use: False where a newer reply took its place, or its addition was undone.
-        what: the last decision on it; None where no reviewer's decision changed it, but a build.
-        reviewer: who made that decision.
-        at: when it changed (UTC).
+        expected: the version in the request.
+        now: the row that took its place: itself, or an edit of it.
+        in_use: False if a newer reply replaced it, or if its addition was undone.
+        event: the change, if a reviewer made it; None if a build did.
+        at: time of the change (UTC).
     """
 
-    seen: Seen
-    id: int
-    version: int
-    text: str
-    status: DescriptorStatus
+    expected: DescriptorRef
+    now: State
     in_use: bool
-    what: What | None
-    reviewer: str | None
+    event: ReviewEvent | None
     at: datetime | None
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two reviewers agree on descriptors that both judged: accepted as it was, or not.
+    """Agreement of two reviewers on the descriptors that both judged. To reject or to edit a text is to refuse it.
 
     Attributes:
         first, second: the reviewers.
-        both_accepted, both_refused: where they agree; a refusal is a rejection or an edit.
-        only_first, only_second: accepted by that one alone.
+        both_accepted, both_refused: descriptors with equal verdicts.
+        only_first, only_second: descriptors accepted by one and refused by the other.
         n: descriptors that both judged.
-        observed: share of n on which they agree, 0 to 1; None for n = 0.
-        kappa: Cohen's kappa, -1 to 1; None where it is not defined.
-        undefined: why there is no kappa.
+        observed: equal verdicts / n, 0 to 1; None for n = 0.
+        kappa: Cohen's kappa, -1 to 1; None if undefined.
+        undefined: why kappa is undefined.
     """
 
     first: str
@@ -321,12 +318,12 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Impact:
-    """What a run loses or gains when one descriptor is left out: positive is better without it.
+    """Effect of leaving one descriptor out of a run. Positive: the run is better without it.
 
     Attributes:
         run: id of the run.
-        top1_change: change of top-1 accuracy, a share (0.01 is one point).
-        margin_change: mean change of the true class's score less the best other's, in units of the score.
+        top1_change: change of top-1 accuracy, as a fraction (0.01 is one point).
+        margin_change: mean change of (score of the true class - best other score), in score units.
     """
 
     run: int
@@ -336,7 +333,7 @@ class Impact:
 
 @dataclass(frozen=True)
 class Writer:
-    """Who wrote a kind, and by which version of its template; what pages compare."""
+    """An LLM with a template version that wrote texts of a kind; `actions` counts the actions it wrote about."""
 
     llm: str
     template_sha256: str
@@ -346,7 +343,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class Prediction:
-    """How one video was ranked: (label index, score) of the best classes, and the true label's rank from 1."""
+    """The ranking of one video: (label index, score) of the best classes, and the rank of the true label from 1."""
 
     video: str
     label: int
@@ -362,10 +359,10 @@ class Run:
     Attributes:
         settings: dataset, root, split, layout, encoder, protocol, method, kinds, status, frames, versions.
         descriptors_sha256: digest of the ids and texts of every descriptor used.
-        descriptor_ids: those ids.
-        counts: evaluated, missing, unreadable, listed, by name.
+        descriptor_ids: their ids.
+        counts: videos evaluated, missing, unreadable and listed.
         left_out: (video, reason) of each listed video that was not evaluated.
-        results: metrics by row (`label`, `label + descriptors`), as shown.
+        results: metrics by table row (`label`, `label + descriptors`).
     """
 
     dataset: str

@@ -1,84 +1,101 @@
-"""What each decision of a reviewer does to descriptors. Only `db.reviews` calls these, in a write transaction.
+"""The changes that each decision of a reviewer makes. Only `db.reviews` calls these, in a write transaction.
 
-Every function returns the changes for the log, in the order in which the descriptors were named, and raises
+Every function returns the changes for the log, in the order of the descriptors in the request, and raises
 
-    UsageError: a descriptor is not there, or none is named.
-    ConflictError: a descriptor is not what the reviewer saw.
+    UsageError: a descriptor does not exist, or none is given.
+    ConflictError: a descriptor is not in the version that the reviewer read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from db import queries, review_log
-from db.conflicts import conflicts
 from db.errors import ConflictError, UsageError
-from db.records import Change, DescriptorStatus, ReviewEvent, Seen, State
+from db.records import Change, Conflict, DescriptorRef, DescriptorStatus, ReviewEvent, State
 from db.schema import ActionRow, DescriptorRow, utc_now
 
-_SHOWN = 10
+_MAX_LISTED = 10
 
 
-def load(session: Session, seen: Sequence[Seen]) -> list[DescriptorRow]:
-    """Return the rows that a reviewer saw, if they are what they were."""
-    versions = {each.id: each.version for each in seen}
-    rows = rows_of(session, list(versions))
-    if not seen or len(set(seen)) > len(versions):
+def load(session: Session, refs: Sequence[DescriptorRef]) -> list[DescriptorRow]:
+    """Return the rows of descriptors that must be in use and in the versions given."""
+    expected = {ref.id: ref for ref in refs}
+    rows = rows_by_id(session, list(expected))
+    if not refs or len(set(refs)) > len(expected):
         raise UsageError("A decision names at least one descriptor, and each in one version")
-    moved = [row for row in rows if row.version != versions[row.id] or row.superseded_at is not None]
-    if moved:
-        raise ConflictError(conflicts(session, [(Seen(row.id, versions[row.id]), row) for row in moved]))
+    changed = [row for row in rows if row.version != expected[row.id].version or row.superseded_at is not None]
+    if changed:
+        raise ConflictError([_conflict(session, expected[row.id], row) for row in changed])
     return rows
 
 
-def rows_of(session: Session, ids: Sequence[int]) -> list[DescriptorRow]:
-    """Return the rows of descriptors, in use or not, in that order."""
-    found: dict[int, DescriptorRow] = {}
+def rows_by_id(session: Session, ids: Sequence[int]) -> list[DescriptorRow]:
+    """Return the rows of descriptors, in use or not, in the order of `ids`."""
+    rows: dict[int, DescriptorRow] = {}
     for chunk in queries.chunks(ids):
-        query = select(DescriptorRow).where(DescriptorRow.id.in_(chunk))
-        found.update((row.id, row) for row in session.scalars(query))
-    if unknown := [number for number in ids if number not in found]:
-        some = ", ".join(map(str, unknown[:_SHOWN])) + (" ..." if len(unknown) > _SHOWN else "")
-        raise UsageError(f"No descriptor {some}. The ids are shown by: descgen show --ids")
-    return [found[number] for number in ids]
+        rows.update((row.id, row) for row in session.scalars(select(DescriptorRow).where(DescriptorRow.id.in_(chunk))))
+    if unknown := [row_id for row_id in ids if row_id not in rows]:
+        listed = ", ".join(map(str, unknown[:_MAX_LISTED])) + (" ..." if len(unknown) > _MAX_LISTED else "")
+        raise UsageError(f"No descriptor {listed}. The ids are shown by: descgen show --ids")
+    return [rows[row_id] for row_id in ids]
+
+
+def _conflict(session: Session, expected: DescriptorRef, row: DescriptorRow) -> Conflict:
+    ids = [row.id] if row.edited_from_id is None else [row.id, row.edited_from_id]
+    events = review_log.events_of(session, ids)
+    about_row = [e for e in events if row.id in {state.id for state in (e.change.before, e.change.after) if state}]
+    last = about_row[-1] if about_row and _caused(about_row[-1], row) else None
+    now = _replacement(session, row)
+    return Conflict(expected, _state(now), now.superseded_at is None, last, last.at if last else row.superseded_at)
+
+
+def _caused(event: ReviewEvent, row: DescriptorRow) -> bool:
+    """Return whether an event, and no build after it, left the row in its version."""
+    before, after = event.change.before, event.change.after
+    changed = after is not None and (after.id, after.version) == (row.id, row.version)
+    withdrawn = before is not None and (before.id, before.version + 1) == (row.id, row.version)
+    return changed or withdrawn
+
+
+def _replacement(session: Session, row: DescriptorRow) -> DescriptorRow:
+    """Return the row in the place of a row: of a text and its edits all but one are withdrawn."""
+    if not row.withdrawn:
+        return row
+    family = [row]
+    while family[0].edited_from_id is not None:
+        family.insert(0, session.get_one(DescriptorRow, family[0].edited_from_id))
+    edits = [family[0]]
+    while edits:
+        family += edits
+        ids = [edit.id for edit in edits]
+        edits = list(session.scalars(select(DescriptorRow).where(DescriptorRow.edited_from_id.in_(ids))))
+    return next((member for member in family if not member.withdrawn), row)
 
 
 def judge(
-    session: Session, seen: Sequence[Seen], *, status: DescriptorStatus, reviewer: str
+    session: Session, refs: Sequence[DescriptorRef], *, status: DescriptorStatus, reviewer: str
 ) -> tuple[list[Change], int]:
-    """Give descriptors a status; return also how many this reviewer had given it before, which are left alone.
+    """Give descriptors a status; return also how many this reviewer had given it before, which are not changed.
 
-    That another reviewer gave the same status before is no reason: the verdict of each is recorded.
+    A status that another reviewer gave is given again, so that the verdict of each reviewer is recorded.
     """
-    rows = load(session, seen)
-    given = review_log.standing(session, reviewer, [row for row in rows if row.status == status])
-    new = [row for row in rows if row.status != status or given.get(row.id, "pending") != status]
-    return [_changed(row, status, row.position) for row in new], len(rows) - len(new)
+    rows = load(session, refs)
+    given = review_log.last_statuses(session, reviewer, [row for row in rows if row.status == status])
+    changed = [row for row in rows if row.status != status or given.get(row.id, "pending") != status]
+    return [_change(row, status, row.position) for row in changed], len(rows) - len(changed)
 
 
-def edit(session: Session, seen: Seen, *, text: str) -> list[Change]:
-    """Put a new text in the place of one that stays as it was, out of use."""
-    [row] = load(session, [seen])
+def edit(session: Session, ref: DescriptorRef, *, text: str) -> list[Change]:
+    """Replace a descriptor by a new row with another text; the old row is withdrawn."""
+    [row] = load(session, [ref])
     if row.text == text:
-        raise UsageError(f"That is what {row.id} says already: {text!r}. Accept it with: descgen accept {row.id}")
-    new = DescriptorRow(
-        action_id=row.action_id,
-        kind=row.kind,
-        position=row.position,
-        text=text,
-        source="human",
-        origin=row.origin,
-        generation_id=row.generation_id,
-        edited_from_id=row.id,
-        status="accepted",
-        version=1,
-    )
-    session.add(new)
-    session.flush()
+        raise UsageError(f"{row.id} has that text already: {text!r}. Accept it with: descgen accept {row.id}")
+    place = {name: getattr(row, name) for name in ("action_id", "kind", "position", "origin", "generation_id")}
+    new = _add(session, text, edited_from_id=row.id, **place)
     before = _state(row)
     _withdraw(row)
     return [Change(row.id, before, _state(new))]
@@ -86,69 +103,70 @@ def edit(session: Session, seen: Seen, *, text: str) -> list[Change]:
 
 def add(session: Session, action: ActionRow, *, kind: str, text: str) -> list[Change]:
     """Add a reviewer's own text after the others that people wrote for that action and kind."""
-    mine = (DescriptorRow.action_id == action.id) & (DescriptorRow.kind == kind) & DescriptorRow.superseded_at.is_(None)
-    there = session.scalar(select(DescriptorRow).where(mine, DescriptorRow.text == text).limit(1))
-    if there is not None:
-        raise UsageError(
-            f"{there.id} says that already, and is {there.status}. Accept it with: descgen accept {there.id}"
-        )
-    own = mine & DescriptorRow.generation_id.is_(None) & DescriptorRow.origin.is_(None)
-    last = session.scalar(select(func.max(DescriptorRow.position)).where(own))
-    position = 0 if last is None else last + 1
-    new = DescriptorRow(
-        action_id=action.id, kind=kind, position=position, text=text, source="human", status="accepted", version=1
+    same_kind = and_(
+        DescriptorRow.action_id == action.id, DescriptorRow.kind == kind, DescriptorRow.superseded_at.is_(None)
     )
-    session.add(new)
-    session.flush()
+    twin = session.scalar(select(DescriptorRow).where(same_kind, DescriptorRow.text == text).limit(1))
+    if twin is not None:
+        raise UsageError(
+            f"{twin.id} has that text already, and is {twin.status}. Accept it with: descgen accept {twin.id}"
+        )
+    by_people = same_kind & DescriptorRow.generation_id.is_(None) & DescriptorRow.origin.is_(None)
+    last = session.scalar(select(func.max(DescriptorRow.position)).where(by_people))
+    new = _add(session, text, action_id=action.id, kind=kind, position=0 if last is None else last + 1)
     return [Change(new.id, None, _state(new))]
 
 
-def reorder(session: Session, seen: Sequence[Seen]) -> list[Change]:
-    """Number the texts of one place in the order in which they are named, from 0.
+def _add(session: Session, text: str, **columns: int | str | None) -> DescriptorRow:
+    row = DescriptorRow(text=text, source="human", status="accepted", version=1, **columns)
+    session.add(row)
+    session.flush()
+    return row
 
-    A place holds the texts of one reply, or of one imported file, or what people added, for one action and kind.
+
+def reorder(session: Session, refs: Sequence[DescriptorRef]) -> list[Change]:
+    """Set the positions of texts to their order in the request, from 0.
+
+    The request must hold all texts of one reply, of one imported file, or of people, for one action and kind.
     """
-    rows = load(session, seen)
-    of_first = select(DescriptorRow.id).where(DescriptorRow.superseded_at.is_(None), _same_place(rows[0]))
-    place = set(session.scalars(of_first))
-    named = {row.id for row in rows}
-    if named != place:
-        odd = f"not of it: {_listed(named - place)}" if named - place else f"left out: {_listed(place - named)}"
-        raise UsageError(f"Name all texts of one reply, file or person for a class and kind, rejected ones too; {odd}")
-    return [
-        _changed(row, cast(DescriptorStatus, row.status), position)
-        for position, row in enumerate(rows)
-        if row.position != position
-    ]
+    rows = load(session, refs)
+    whole = select(DescriptorRow.id).where(DescriptorRow.superseded_at.is_(None), _same_reply(rows[0]))
+    expected, named = set(session.scalars(whole)), {row.id for row in rows}
+    if named != expected:
+        extra, missing = named - expected, expected - named
+        fault = f"not of the same: {_listed(extra)}" if extra else f"missing: {_listed(missing)}"
+        raise UsageError(
+            f"Name all texts of one reply, file or person for a class and kind, rejected ones too; {fault}"
+        )
+    return [_change(row, row.status, place) for place, row in enumerate(rows) if row.position != place]
 
 
-def _same_place(row: DescriptorRow) -> ColumnElement[bool]:
+def _same_reply(row: DescriptorRow) -> ColumnElement[bool]:
     columns = (DescriptorRow.action_id, DescriptorRow.kind, DescriptorRow.generation_id, DescriptorRow.origin)
-    values = (row.action_id, row.kind, row.generation_id, row.origin)
-    return and_(*(column.is_not_distinct_from(value) for column, value in zip(columns, values, strict=True)))
+    return and_(*(column.is_not_distinct_from(getattr(row, column.key)) for column in columns))
 
 
 def _listed(ids: set[int]) -> str:
     return ", ".join(map(str, sorted(ids)))
 
 
-def take_back(session: Session, events: Sequence[ReviewEvent]) -> list[Change]:
-    """Bring back what was there before a decision, if nobody has changed it since; what was undone is no change."""
+def undo(session: Session, events: Sequence[ReviewEvent]) -> list[Change]:
+    """Restore the state before a decision, unless somebody changed it since; a change that was undone does not count.
+
+    Args:
+        events: of the decision.
+    """
     changes = [event.change for event in events]
-    states = [change.after.seen for change in changes if change.after]
-    ids = {number for change in changes for number in (change.descriptor, _row_of(change))}
-    later = review_log.of_descriptors(session, ids, after=events[-1].id)
-    rows = load(session, review_log.without_undone(states, later))
-    return [_taken_back(session, row, change) for row, change in zip(rows, changes, strict=True)]
+    left = [change.after.ref for change in changes if change.after]
+    ids = {row_id for change in changes for row_id in (change.descriptor, change.after and change.after.id) if row_id}
+    later = review_log.events_of(session, ids, after=events[-1].id)
+    rows = load(session, review_log.current_versions(left, later))
+    return [_restore(session, row, change) for row, change in zip(rows, changes, strict=True)]
 
 
-def _row_of(change: Change) -> int:
-    return change.after.id if change.after else change.descriptor
-
-
-def _taken_back(session: Session, row: DescriptorRow, change: Change) -> Change:
+def _restore(session: Session, row: DescriptorRow, change: Change) -> Change:
     if change.before and change.before.id == row.id:
-        return _changed(row, change.before.status, change.before.position)
+        return _change(row, change.before.status, change.before.position)
     now = _state(row)
     _withdraw(row)
     if change.before is None:
@@ -159,7 +177,7 @@ def _taken_back(session: Session, row: DescriptorRow, change: Change) -> Change:
     return Change(change.descriptor, now, _state(original))
 
 
-def _changed(row: DescriptorRow, status: DescriptorStatus, position: int) -> Change:
+def _change(row: DescriptorRow, status: DescriptorStatus, position: int) -> Change:
     before = _state(row)
     row.status, row.position = status, position
     row.version += 1
@@ -172,4 +190,4 @@ def _withdraw(row: DescriptorRow) -> None:
 
 
 def _state(row: DescriptorRow) -> State:
-    return State(row.id, row.version, row.text, cast(DescriptorStatus, row.status), row.position)
+    return queries.to_record(State, row)

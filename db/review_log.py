@@ -1,36 +1,33 @@
-"""The log of review: its events are added and read, never changed. Only `db.reviews` calls these."""
+"""The log of review: events are added and read, never changed. Callers pass the session of their transaction."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from db import current as in_use
 from db import queries
 from db.errors import UsageError, UserError
-from db.records import Change, Dataset, Decision, ReviewEvent, Seen, State, What
+from db.records import Change, Dataset, Decision, DecisionKind, DescriptorRef, ReviewEvent, State
 from db.schema import ActionRow, DatasetRow, DescriptorRow, ReviewEventRow, utc_now
 
-_VERDICTS: Mapping[str, bool | None] = {"accept": True, "reject": False, "edit": False, "restore": None}
-_UNDONE = select(ReviewEventRow.undoes).where(ReviewEventRow.undoes.is_not(None))
+UNDONE = select(ReviewEventRow.undoes).where(ReviewEventRow.undoes.is_not(None))  # ids of the decisions
 
 
-def record(
+def append(
     session: Session,
-    what: What,
+    kind: DecisionKind,
     changes: Sequence[Change],
     *,
     reviewer: str,
     already: int = 0,
     undoes: int | None = None,
 ) -> Decision:
-    """Add the events of one decision; none where nothing was changed."""
-    number = (session.scalar(select(func.max(ReviewEventRow.decision))) or 0) + 1 if changes else None
-    decision = Decision(number, what, reviewer, utc_now(), tuple(changes), already, undoes)
+    """Add the events of a decision to the log; nothing if it changed nothing."""
+    decision_id = (session.scalar(select(func.max(ReviewEventRow.decision))) or 0) + 1 if changes else None
+    decision = Decision(decision_id, kind, reviewer, utc_now(), tuple(changes), already, undoes)
     if changes:
         session.flush()
         session.execute(insert(ReviewEventRow), [_values(decision, change) for change in changes])
@@ -38,38 +35,35 @@ def record(
 
 
 def _values(decision: Decision, change: Change) -> dict[str, Any]:
-    return {
-        "descriptor_id": change.descriptor,
-        "reviewer": decision.reviewer,
-        "what": decision.what,
-        "before": dict(vars(change.before)) if change.before else {},
-        "after": dict(vars(change.after)) if change.after else {},
-        "at": decision.at,
-        "decision": decision.id,
-        "undoes": decision.undoes,
-    }
+    return queries.row_values(
+        ReviewEventRow,
+        decision,
+        decision=decision.id,
+        descriptor_id=change.descriptor,
+        before=dict(vars(change.before)) if change.before else {},
+        after=dict(vars(change.after)) if change.after else {},
+    )
 
 
-def event(row: ReviewEventRow) -> ReviewEvent:
-    change = Change(row.descriptor_id, _state(row.before), _state(row.after))
-    return ReviewEvent(row.id, row.decision, cast(What, row.what), row.reviewer, row.at, change, row.undoes)
+def _event(row: ReviewEventRow) -> ReviewEvent:
+    return queries.to_record(ReviewEvent, row, change=Change(row.descriptor_id, _state(row.before), _state(row.after)))
 
 
 def _state(values: Mapping[str, Any]) -> State | None:
     return State(**values) if "id" in values else None
 
 
-def of_descriptors(session: Session, ids: Iterable[int], *, after: int = 0) -> list[ReviewEvent]:
-    """Return the events of descriptors that came after one of them, in time order."""
-    found: list[ReviewEventRow] = []
+def events_of(session: Session, ids: Iterable[int], *, after: int = 0) -> list[ReviewEvent]:
+    """Return the events about descriptors with a higher id than `after`, in time order."""
+    rows: list[ReviewEventRow] = []
     for chunk in queries.chunks(sorted(set(ids))):
         query = select(ReviewEventRow).where(ReviewEventRow.descriptor_id.in_(chunk), ReviewEventRow.id > after)
-        found += session.scalars(query)
-    return [event(row) for row in sorted(found, key=lambda row: row.id)]
+        rows += session.scalars(query)
+    return [_event(row) for row in sorted(rows, key=lambda row: row.id)]
 
 
-def of_dataset(session: Session, dataset: Dataset, kinds: Sequence[str] | None) -> list[ReviewEvent]:
-    """Return the events of everything ever written about a dataset's actions, in time order."""
+def dataset_events(session: Session, dataset: Dataset, kinds: Sequence[str] | None) -> list[ReviewEvent]:
+    """Return the events about a dataset's descriptors, in use or not, in time order."""
     query = (
         select(ReviewEventRow, ActionRow.name)
         .join(DescriptorRow, DescriptorRow.id == ReviewEventRow.descriptor_id)
@@ -80,89 +74,66 @@ def of_dataset(session: Session, dataset: Dataset, kinds: Sequence[str] | None) 
     )
     query = query if kinds is None else query.where(DescriptorRow.kind.in_(kinds))
     names = {action.name for action in dataset.actions}
-    return [event(row) for row, action in session.execute(in_use.of_actions(query, dataset)) if action in names]
+    rows = session.execute(queries.only_actions(query, dataset))
+    return [_event(row) for row, action in rows if action in names]
 
 
-def to_undo(session: Session, reviewer: str, decision: int | None) -> list[ReviewEvent]:
-    """Return the events of a decision; of the reviewer's last that is not undone, if none is named.
+def events_to_undo(session: Session, reviewer: str, decision: int | None) -> list[ReviewEvent]:
+    """Return the events of a decision, by default of the reviewer's last decision that is not undone.
 
     Raises:
-        UsageError: there is no decision of that number, or it was undone, or is itself an undoing.
-        UserError: there is none to undo.
+        UsageError: there is no decision of that number, or it was undone, or it is itself an undo.
+        UserError: the reviewer has no decision to undo.
     """
     if decision is None:
-        mine = select(ReviewEventRow.decision).where(ReviewEventRow.reviewer == reviewer, ReviewEventRow.what != "undo")
+        own = select(ReviewEventRow.decision).where(ReviewEventRow.reviewer == reviewer, ReviewEventRow.what != "undo")
         decision = session.scalar(
-            mine.where(ReviewEventRow.decision.not_in(_UNDONE)).order_by(ReviewEventRow.id.desc()).limit(1)
+            own.where(ReviewEventRow.decision.not_in(UNDONE)).order_by(ReviewEventRow.id.desc()).limit(1)
         )
         if decision is None:
             raise UserError(f"{reviewer} has no decision to undo")
-    by = session.scalar(select(ReviewEventRow).where(ReviewEventRow.undoes == decision).limit(1))
-    if by is not None:
-        raise UsageError(f"Decision {decision} was undone by {by.reviewer} at {by.at:%Y-%m-%d %H:%M} UTC")
-    found = session.scalars(
-        select(ReviewEventRow).where(ReviewEventRow.decision == decision).order_by(ReviewEventRow.id)
-    ).all()
-    if not found or found[0].what == "undo":
-        what = "is an undoing; decide anew instead" if found else "is none here"
-        raise UsageError(f"Decision {decision} {what}. The decisions about a class: descgen history")
-    return [event(row) for row in found]
+    undo = session.scalar(select(ReviewEventRow).where(ReviewEventRow.undoes == decision).limit(1))
+    if undo is not None:
+        raise UsageError(f"Decision {decision} was undone by {undo.reviewer} at {undo.at:%Y-%m-%d %H:%M} UTC")
+    query = select(ReviewEventRow).where(ReviewEventRow.decision == decision).order_by(ReviewEventRow.id)
+    rows = session.scalars(query).all()
+    if not rows or rows[0].what == "undo":
+        reason = "is an undo; decide again instead" if rows else "does not exist"
+        raise UsageError(f"Decision {decision} {reason}. The decisions about a class: descgen history")
+    return [_event(row) for row in rows]
 
 
-def without_undone(states: Sequence[Seen], events: Sequence[ReviewEvent]) -> list[Seen]:
-    """Return states of long ago in the versions that they came back in, as far as what came after was undone.
+def current_versions(states: Sequence[DescriptorRef], events: Sequence[ReviewEvent]) -> list[DescriptorRef]:
+    """Return each state in the version in which undos brought it back, if all later changes were undone.
 
     Args:
-        states: rows in the versions that decisions left them in.
-        events: all events since, of these rows and of those that they were edited from.
+        states: descriptors in the versions in which a decision left them.
+        events: all later events about them and about their edits.
     """
-    next_to = {event.change.before.seen: event for event in events if event.change.before}
-    undoing = {(event.undoes, event.change.descriptor): event.change.after for event in events if event.undoes}
+    next_event = {event.change.before.ref: event for event in events if event.change.before}
+    undone_to = {(event.undoes, event.change.descriptor): event.change.after for event in events if event.undoes}
 
-    def now(state: Seen) -> Seen:
-        while event := next_to.get(state):
-            back = undoing.get((event.decision, event.change.descriptor))
-            if back is None:
+    def follow(state: DescriptorRef) -> DescriptorRef:
+        while event := next_event.get(state):
+            restored = undone_to.get((event.decision, event.change.descriptor))
+            if restored is None:
                 break
-            state = back.seen
+            state = restored.ref
         return state
 
-    return [now(state) for state in states]
+    return [follow(state) for state in states]
 
 
-def standing(session: Session, reviewer: str, rows: Sequence[DescriptorRow]) -> dict[int, str]:
-    """Return, for each of some descriptors that a reviewer decided on, the status that they gave it last."""
-    ids = sorted({number for row in rows for number in (row.id, row.edited_from_id) if number is not None})
-    given: dict[int, str] = {}
+def last_statuses(session: Session, reviewer: str, rows: Sequence[DescriptorRow]) -> dict[int, str]:
+    """Return, by descriptor id, the status that a reviewer gave last; descriptors without one are missing."""
+    ids = sorted({row_id for row in rows for row_id in (row.id, row.edited_from_id) if row_id is not None})
+    statuses: dict[int, str] = {}
     for chunk in queries.chunks(ids):
         query = select(ReviewEventRow.after).where(
             ReviewEventRow.descriptor_id.in_(chunk),
             ReviewEventRow.reviewer == reviewer,
             ReviewEventRow.what.not_in(("reorder", "undo")),
-            ReviewEventRow.decision.not_in(_UNDONE),
+            ReviewEventRow.decision.not_in(UNDONE),
         )
-        given.update((after["id"], after["status"]) for after in session.scalars(query.order_by(ReviewEventRow.id)))
-    return given
-
-
-def verdicts(session: Session, dataset: str | None) -> dict[str, dict[int, bool]]:
-    """Return reviewer -> descriptor -> whether their last verdict on it, if it stands, accepted it as it was."""
-    query = (
-        select(ReviewEventRow.reviewer, ReviewEventRow.descriptor_id, ReviewEventRow.what)
-        .where(ReviewEventRow.what.in_(list(_VERDICTS)), ReviewEventRow.decision.not_in(_UNDONE))
-        .order_by(ReviewEventRow.id)
-    )
-    if dataset is not None:
-        query = (
-            query.join(DescriptorRow, DescriptorRow.id == ReviewEventRow.descriptor_id)
-            .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
-            .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
-            .where(DatasetRow.name == dataset)
-        )
-    last: dict[str, dict[int, bool | None]] = defaultdict(dict)
-    for reviewer, descriptor, what in session.execute(query):
-        last[reviewer][descriptor] = _VERDICTS[what]
-    return {
-        reviewer: {descriptor: accepted for descriptor, accepted in given.items() if accepted is not None}
-        for reviewer, given in last.items()
-    }
+        statuses.update((after["id"], after["status"]) for after in session.scalars(query.order_by(ReviewEventRow.id)))
+    return statuses

@@ -1,11 +1,11 @@
-"""Review: what people decide about descriptors. What an LLM said is never overwritten, and no decision is forgotten.
+"""The decisions of reviewers. No text of an LLM is overwritten, and every decision stays in the log.
 
     reviews = store.reviews()
-    decision = reviews.accept([descriptor.seen for descriptor in shown], reviewer="anna")
+    decision = reviews.accept([descriptor.ref for descriptor in shown], reviewer="anna")
     reviews.undo(reviewer="anna")
 
-A decision names each descriptor in the version that the reviewer saw. If one of them was changed since, nothing is
-changed, and the `ConflictError` tells what it is now and whose doing that is. Of two decisions at once one is first.
+A decision names each descriptor in the version that the reviewer read. If somebody changed one of them since, nothing
+is changed, and a `ConflictError` reports the change. Decisions are made one after the other, never at once.
 """
 
 from __future__ import annotations
@@ -14,176 +14,158 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from db import current as in_use
-from db import queries, review_log, vocabulary
-from db import review_decisions as decisions
-from db.agreement import agreements
-from db.engine import told, write_session
+from db import queries, review_decisions, review_log
+from db.agreement import agreements, verdicts
+from db.engine import Transactions
 from db.errors import UsageError
 from db.records import (
     Agreement,
-    Change,
     Dataset,
     Decision,
+    DecisionKind,
     Descriptor,
+    DescriptorRef,
     DescriptorStatus,
     ReviewEvent,
-    Seen,
-    What,
 )
 from db.schema import ActionRow, DescriptorRow
 
 _LONGEST_NAME = 200
 
 
-class Reviews:
+class Reviews(Transactions):
     """The decisions of reviewers, to make and to read.
 
-    Everything that decides returns the decision as it was recorded, and raises
+    Every method that decides returns the decision as it was recorded, and raises
 
-        UsageError: a descriptor is not there, a text is empty, the reviewer has no name.
-        ConflictError: a descriptor is not what the reviewer saw; nothing was changed.
+        UsageError: a descriptor does not exist, a text is empty, the reviewer has no name.
+        ConflictError: a descriptor is not in the version that the reviewer read; nothing was changed.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def accept(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> Decision:
+        """Accept descriptors; those that this reviewer had accepted before are counted and not changed."""
+        return self._judge("accept", "accepted", refs, reviewer)
 
-    def accept(self, seen: Sequence[Seen], *, reviewer: str) -> Decision:
-        """Accept descriptors; those that this reviewer had accepted before are left alone and counted."""
-        return self._judge("accept", "accepted", seen, reviewer)
+    def reject(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> Decision:
+        """Reject descriptors; those that this reviewer had rejected before are counted and not changed."""
+        return self._judge("reject", "rejected", refs, reviewer)
 
-    def reject(self, seen: Sequence[Seen], *, reviewer: str) -> Decision:
-        """Reject descriptors; those that this reviewer had rejected before are left alone and counted."""
-        return self._judge("reject", "rejected", seen, reviewer)
+    def restore(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> Decision:
+        """Make descriptors pending again."""
+        return self._judge("restore", "pending", refs, reviewer)
 
-    def restore(self, seen: Sequence[Seen], *, reviewer: str) -> Decision:
-        """Make descriptors pending again; a reviewer takes back an own verdict so."""
-        return self._judge("restore", "pending", seen, reviewer)
+    def _judge(
+        self, kind: DecisionKind, status: DescriptorStatus, refs: Sequence[DescriptorRef], reviewer: str
+    ) -> Decision:
+        with self._decide(reviewer) as (session, name):
+            changes, already = review_decisions.judge(session, refs, status=status, reviewer=name)
+            return review_log.append(session, kind, changes, reviewer=name, already=already)
 
-    def _judge(self, what: What, status: DescriptorStatus, seen: Sequence[Seen], reviewer: str) -> Decision:
-        with self._deciding(reviewer) as (session, name):
-            changes, already = decisions.judge(session, seen, status=status, reviewer=name)
-            return review_log.record(session, what, changes, reviewer=name, already=already)
+    def edit(self, ref: DescriptorRef, text: str, *, reviewer: str) -> Decision:
+        """Replace a descriptor by a new, accepted row with the reviewer's text; the old row is kept, out of use.
 
-    def edit(self, seen: Seen, text: str, *, reviewer: str) -> Decision:
-        """Put a reviewer's text in the place of a descriptor. It is a new row, accepted; the old one stays as it was.
-
-        The new row keeps the generation of the old one, and with it who wrote what was edited.
+        The new row keeps the generation of the old one, and so its LLM.
         """
-        with self._deciding(reviewer) as (session, name):
-            return self._record(session, "edit", name, decisions.edit(session, seen, text=plain(text)))
+        with self._decide(reviewer) as (session, name):
+            changes = review_decisions.edit(session, ref, text=_normalised(text))
+            return review_log.append(session, "edit", changes, reviewer=name)
 
     def add(self, dataset: Dataset, action: str, kind: str, text: str, *, reviewer: str) -> Decision:
-        """Add a reviewer's own text, accepted, for an action (by its dataset's name for it) and a kind."""
-        with self._deciding(reviewer) as (session, name):
+        """Add a reviewer's own text, accepted, for an action (by its name in the dataset) and a kind."""
+        with self._decide(reviewer) as (session, name):
             row = _action(session, dataset, action)
-            return self._record(session, "add", name, decisions.add(session, row, kind=kind, text=plain(text)))
+            changes = review_decisions.add(session, row, kind=kind, text=_normalised(text))
+            return review_log.append(session, "add", changes, reviewer=name)
 
-    def reorder(self, seen: Sequence[Seen], *, reviewer: str) -> Decision:
-        """Put the texts of one reply, of one imported file, or those that people added, in the order named.
+    def reorder(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> Decision:
+        """Put the texts of one reply, of one imported file, or of people, in the order given.
 
         Raises:
-            UsageError: they are not all texts of one place for one action and kind, rejected ones included.
+            UsageError: the request is not all texts of one reply, file or person for one action and kind.
         """
-        with self._deciding(reviewer) as (session, name):
-            return self._record(session, "reorder", name, decisions.reorder(session, seen))
+        with self._decide(reviewer) as (session, name):
+            return review_log.append(session, "reorder", review_decisions.reorder(session, refs), reviewer=name)
 
     def undo(self, *, reviewer: str, decision: int | None = None) -> Decision:
-        """Take back a decision: the one named, whosever it is, else the reviewer's last that is not undone.
+        """Undo a decision of any reviewer by its id; by default this reviewer's last one that is not undone.
 
         Raises:
-            UsageError: there is none of that number, or it was undone, or is itself an undoing.
-            UserError: the reviewer has none to undo.
+            UsageError: there is no decision of that number, or it was undone, or it is itself an undo.
+            UserError: the reviewer has no decision to undo.
             ConflictError: something it decided was changed since.
         """
-        with self._deciding(reviewer) as (session, name):
-            events = review_log.to_undo(session, name, decision)
-            changes = decisions.take_back(session, events)
-            return review_log.record(session, "undo", changes, reviewer=name, undoes=events[0].decision)
-
-    def _record(self, session: Session, what: What, reviewer: str, changes: Sequence[Change]) -> Decision:
-        return review_log.record(session, what, changes, reviewer=reviewer)
+        with self._decide(reviewer) as (session, name):
+            events = review_log.events_to_undo(session, name, decision)
+            changes = review_decisions.undo(session, events)
+            return review_log.append(session, "undo", changes, reviewer=name, undoes=events[0].decision)
 
     def descriptors(self, ids: Sequence[int]) -> list[Descriptor]:
         """Return descriptors in use by their ids, in that order.
 
         Raises:
-            UsageError: one is not there, or out of use.
+            UsageError: one does not exist, or is out of use.
         """
-        found: dict[int, Descriptor] = {}
+        in_use: dict[int, Descriptor] = {}
         with self._read() as session:
-            decisions.rows_of(session, ids)
+            review_decisions.rows_by_id(session, ids)
             for chunk in queries.chunks(ids):
-                query = queries.descriptor_query(None, None).where(DescriptorRow.id.in_(chunk))
-                found.update((each.id, each) for each in in_use.descriptors(session, query))
-        if out := [number for number in ids if number not in found]:
-            raise UsageError(
-                f"Out of use: {', '.join(map(str, out))}. What became of each says: descgen history {out[0]}"
-            )
-        return [found[number] for number in ids]
+                query = queries.descriptor_query().where(DescriptorRow.id.in_(chunk))
+                in_use.update((each.id, each) for each in queries.descriptors(session, query))
+        if out := [row_id for row_id in ids if row_id not in in_use]:
+            raise UsageError(f"Out of use: {', '.join(map(str, out))}. To see why: descgen history {out[0]}")
+        return [in_use[row_id] for row_id in ids]
 
     def history(self, descriptor: int) -> list[ReviewEvent]:
-        """Return every event of a descriptor and of those that it was edited from, in time order.
+        """Return every event about a descriptor and about the texts it was edited from, in time order.
 
         Raises:
             UsageError: there is no such descriptor.
         """
         with self._read() as session:
-            [row] = decisions.rows_of(session, [descriptor])
-            ids = [row.id]
-            while row.edited_from_id is not None:
-                row = session.get_one(DescriptorRow, row.edited_from_id)
-                ids.append(row.id)
-            return review_log.of_descriptors(session, ids)
+            [row] = review_decisions.rows_by_id(session, [descriptor])
+            originals = queries.originals(session, [row.id]) if row.edited_from_id else {}
+            return review_log.events_of(session, [row.id, *(each.id for each in originals.get(row.id, ()))])
 
     def events(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[ReviewEvent]:
         """Return every event about a dataset's actions, in time order."""
         with self._read() as session:
-            return review_log.of_dataset(session, dataset, kinds)
+            return review_log.dataset_events(session, dataset, kinds)
 
     def agreement(self, dataset: Dataset | None = None) -> list[Agreement]:
-        """Return how far each two reviewers agree, on a dataset or on everything, by their names."""
+        """Return the agreement of each pair of reviewers, on a dataset or on everything."""
         with self._read() as session:
-            return agreements(review_log.verdicts(session, dataset.stored_as if dataset else None))
+            return agreements(verdicts(session, dataset.stored_as if dataset else None))
 
     @contextmanager
-    def _read(self) -> Iterator[Session]:
-        with told(self._engine.url), Session(self._engine) as session:
-            yield session
-
-    @contextmanager
-    def _deciding(self, reviewer: str) -> Iterator[tuple[Session, str]]:
-        """Give a session that no other decision overlaps, and the reviewer's name."""
+    def _decide(self, reviewer: str) -> Iterator[tuple[Session, str]]:
+        """Open a write transaction; yield it with the reviewer's normalised name."""
         name = " ".join(reviewer.split())
         if not name or len(name) > _LONGEST_NAME:
             raise UsageError(f"A reviewer has a name of at most {_LONGEST_NAME} characters, not {reviewer!r}")
-        with told(self._engine.url), write_session(self._engine) as session:
+        with self._write() as session:
             yield session, name
 
 
-def plain(text: str) -> str:
+def _normalised(text: str) -> str:
     """Return a reviewer's text with one space between words.
 
     Raises:
-        UsageError: it is empty, or holds what databases do not take.
+        UsageError: it is empty, or has characters that databases refuse.
     """
     words = " ".join(text.split())
     if not words:
-        raise UsageError("A descriptor needs a text. To have none, reject it: descgen reject ID")
+        raise UsageError("A descriptor needs a text. To remove one, reject it: descgen reject ID")
     if bad := re.search("[\x00\ud800-\udfff]", words):
         raise UsageError(f"A text cannot hold the character {bad.group()!r}")
     return words
 
 
 def _action(session: Session, dataset: Dataset, name: str) -> ActionRow:
-    """Return the row of an action; a dataset that is not stored yet is stored."""
+    """Return the row of an action; the dataset is stored first if it is not."""
     if name not in {action.name for action in dataset.actions}:
         raise UsageError(f"{dataset.name} has no action {name}. Its names: descgen list --dataset {dataset.name}")
-    if name not in {row.name for row in queries.actions(session, dataset.stored_as)}:
-        whole = dataset if dataset.stored_as == dataset.name else vocabulary.load(dataset.stored_as)
-        queries.register(session, whole.name, {action.name: action for action in whole.actions})
-        session.flush()
-    return next(row for row in queries.actions(session, dataset.stored_as) if row.name == name)
+    if name not in queries.actions(session, dataset):
+        queries.register(session, dataset)
+    return queries.actions(session, dataset)[name]

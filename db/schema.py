@@ -1,4 +1,4 @@
-"""Tables. Changing one needs an Alembic revision beside it, and a new `HEAD`."""
+"""The tables. A change needs an Alembic revision in migrations/versions, and a new `HEAD`."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, Str
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0002"  # the newest revision in migrations/versions; a test holds the two together
+from db.records import DecisionKind, DescriptorSource, DescriptorStatus, GenerationStatus
+
+HEAD = "0002"  # the newest revision in migrations/versions; a test compares them
 
 
 def utc_now() -> datetime:
-    """Return the time now, aware, in UTC."""
+    """Return the current time in UTC, with its zone."""
     return datetime.now(UTC)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A time that is UTC on the way in and out; SQLite itself would forget the zone."""
+    """A time in UTC; SQLite alone would lose the zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times, which would be stored as if they were UTC."""
+        """Refuse times without a zone, which would be stored as if they were UTC."""
         if value is not None and value.tzinfo is None:
-            raise ValueError(f"a naive time: {value}")
+            raise ValueError(f"a time without a zone: {value}")
         return value.astimezone(UTC) if value else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -35,7 +37,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that later migrations can change them on any database."""
+    """Base of the tables. Constraints get names, so that migrations can change them on any database."""
 
     metadata = MetaData(
         naming_convention={
@@ -79,7 +81,7 @@ class TemplateRow(Base):
 
 
 class LLMRow(Base):
-    """A model that wrote."""
+    """A model that wrote descriptors."""
 
     __tablename__ = "llm"
     __table_args__ = (UniqueConstraint("provider", "model", "revision"),)
@@ -89,7 +91,7 @@ class LLMRow(Base):
 
 
 class GenerationRow(Base):
-    """One LLM call. A key has one row for each attempt; the newest `ok` one is the cache."""
+    """One LLM call. A cache key has one row per attempt; its newest `ok` row is the cached reply."""
 
     __tablename__ = "generation"
     __table_args__ = (UniqueConstraint("cache_key", "attempt"),)
@@ -105,7 +107,7 @@ class GenerationRow(Base):
     output_schema: Mapped[dict[str, Any]]
     reply: Mapped[str] = mapped_column(Text)
     finish_reason: Mapped[str] = mapped_column(String(50))
-    status: Mapped[str] = mapped_column(String(20))
+    status: Mapped[GenerationStatus] = mapped_column(String(20))
     error: Mapped[str | None] = mapped_column(Text)
     tokens_in: Mapped[int | None]
     tokens_out: Mapped[int | None]
@@ -114,7 +116,7 @@ class GenerationRow(Base):
 
 
 class ClaimRow(Base):
-    """A call that a builder is making; see `db.claims`."""
+    """An LLM call that a builder is making now; see `db.claims`."""
 
     __tablename__ = "claim"
     cache_key: Mapped[str] = mapped_column(String(64), unique=True)
@@ -123,10 +125,10 @@ class ClaimRow(Base):
 
 
 class DescriptorRow(Base):
-    """One text. `superseded_at` is set when another took its place; the row stays.
+    """One text. `superseded_at` is set when a newer generation or an edit replaces it; the row stays.
 
-    The other is a newer generation's, or an edit. `withdrawn` marks what reviewers put out of use (the original of an
-    edit, an edit or addition that was undone): it stays out of use when its generation comes back.
+    `withdrawn` marks texts that reviewers took out of use (the original of an edit, an undone edit or addition): they
+    stay out of use when their generation is put back in use.
     """
 
     __tablename__ = "descriptor"
@@ -135,10 +137,10 @@ class DescriptorRow(Base):
     kind: Mapped[str] = mapped_column(String(100))
     position: Mapped[int]
     text: Mapped[str] = mapped_column(Text)
-    source: Mapped[str] = mapped_column(String(20))
+    source: Mapped[DescriptorSource] = mapped_column(String(20))
     origin: Mapped[str | None] = mapped_column(String(300))  # the file of an import
     generation_id: Mapped[int | None] = mapped_column(ForeignKey("generation.id"), index=True)
-    status: Mapped[str] = mapped_column(String(20), default="pending")
+    status: Mapped[DescriptorStatus] = mapped_column(String(20), default="pending")
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     superseded_at: Mapped[datetime | None]
@@ -147,15 +149,15 @@ class DescriptorRow(Base):
 
 
 class ReviewEventRow(Base):
-    """What one decision of a reviewer did to one descriptor. Rows are added, never changed.
+    """The effect of one decision on one descriptor. Rows are added, never changed.
 
-    Rows of one decision share `decision`; `undoes` is the decision that this one took back.
+    Rows of one decision share `decision`; `undoes` is the decision that this one undid.
     """
 
     __tablename__ = "review_event"
     descriptor_id: Mapped[int] = mapped_column(ForeignKey("descriptor.id"), index=True)
     reviewer: Mapped[str] = mapped_column(String(200))
-    what: Mapped[str] = mapped_column(String(50))
+    what: Mapped[DecisionKind] = mapped_column(String(50))
     before: Mapped[dict[str, Any]]
     after: Mapped[dict[str, Any]]
     at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -179,7 +181,7 @@ class RunRow(Base):
 
 
 class PredictionRow(Base):
-    """How a run ranked one video."""
+    """The ranking of one video in a run."""
 
     __tablename__ = "prediction"
     __table_args__ = (UniqueConstraint("run_id", "video"),)
@@ -192,7 +194,7 @@ class PredictionRow(Base):
 
 
 class ImpactRow(Base):
-    """What leaving one descriptor out changes in a run."""
+    """Effect of leaving one descriptor out of a run."""
 
     __tablename__ = "impact"
     __table_args__ = (UniqueConstraint("run_id", "descriptor_id"),)

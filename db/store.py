@@ -1,18 +1,15 @@
-"""The store: the only place with database sessions. It takes and returns the values of `records`."""
+"""The store: builds, descriptors and runs. It takes and returns the values of `records`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from sqlalchemy import Engine, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, func, insert, select
 
-from db import current as in_use
 from db import queries, transfer, vocabulary
 from db.claims import Claims
-from db.engine import open_engine, sqlite_path, told, write_session
+from db.engine import Transactions, open_engine, sqlite_path
 from db.errors import UsageError, UserError
 from db.records import (
     Action,
@@ -21,19 +18,22 @@ from db.records import (
     Descriptor,
     Generation,
     HistoryEntry,
+    Impact,
     LLMIdentity,
     Portable,
+    Prediction,
     Run,
     Template,
     Written,
 )
-from db.review_queries import Readings
+from db.review_queries import ReviewQueries
 from db.reviews import Reviews
 from db.schema import (
     ActionRow,
     DatasetRow,
     DescriptorRow,
     GenerationRow,
+    ImpactRow,
     LLMRow,
     PredictionRow,
     RunRow,
@@ -41,18 +41,15 @@ from db.schema import (
 )
 
 
-class Store:
-    """Everything that descgen and recognize keep."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+class Store(Transactions):
+    """The database of descgen and recognize."""
 
     @classmethod
     def open(cls, url: str, *, create: bool = True) -> Self:
         """Open a database by SQLAlchemy URL or SQLite file, and bring it to the newest schema.
 
         Raises:
-            UserError: it cannot be opened, or it is not there and `create` is false.
+            UserError: it cannot be opened, or is missing and `create` is false.
         """
         path = sqlite_path(url) if not create else None
         if path and not path.exists():
@@ -65,40 +62,36 @@ class Store:
         """Close every connection."""
         self._engine.dispose()
 
-    @contextmanager
-    def _read(self) -> Iterator[Session]:
-        with told(self._engine.url), Session(self._engine) as session:
-            yield session
+    def claims(self) -> Claims:
+        """Return a context manager for the claims of one builder: see `db.claims`."""
+        return Claims(self._engine)
 
-    @contextmanager
-    def _write(self) -> Iterator[Session]:
-        with told(self._engine.url), write_session(self._engine) as session:
-            yield session
+    def reviews(self) -> Reviews:
+        """Return the decisions of reviewers: see `db.reviews`."""
+        return Reviews(self._engine)
+
+    def review_queries(self) -> ReviewQueries:
+        """Return what the review application reads besides: see `db.review_queries`."""
+        return ReviewQueries(self._engine)
 
     def dataset(self, name: str) -> Dataset:
-        """Return a built-in dataset, or one that was registered before.
+        """Return a built-in dataset, or a stored one.
 
         Raises:
-            UsageError: the name is neither.
+            UsageError: there is no dataset of that name.
         """
         if vocabulary.canonical(name) in vocabulary.BUILT_IN:
             return vocabulary.load(name)
+        query = select(ActionRow).join(DatasetRow).where(DatasetRow.name == name, ActionRow.label.is_not(None))
         with self._read() as session:
-            rows = session.scalars(
-                select(ActionRow)
-                .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
-                .where(DatasetRow.name == name, ActionRow.label.is_not(None))
-                .order_by(ActionRow.label)
-            ).all()
-            own = session.scalars(select(DatasetRow.name).order_by(DatasetRow.name)).all()
+            rows = session.scalars(query.order_by(ActionRow.label)).all()
         if not rows:
-            known = ", ".join(dict.fromkeys([*vocabulary.BUILT_IN, *own]))
+            known = ", ".join(dict.fromkeys([*vocabulary.BUILT_IN, *self.datasets()]))
             raise UsageError(
                 f"Unknown dataset {name!r}. Known: {known}. For your own classes give a text file with one label a "
                 "line, or a folder that holds one folder a class"
             )
-        actions = tuple(Action(row.label or 0, row.name, row.phrase) for row in rows)
-        return Dataset(name, actions, stored_as=name)
+        return Dataset(name, tuple(queries.to_record(Action, row) for row in rows), stored_as=name)
 
     def datasets(self) -> list[str]:
         """Return the names of the stored datasets."""
@@ -106,29 +99,26 @@ class Store:
             return list(session.scalars(select(DatasetRow.name).order_by(DatasetRow.name)))
 
     def register(self, dataset: Dataset) -> None:
-        """Store a dataset's actions; changed labels and phrases are updated, actions that went lose their label."""
-        if dataset.stored_as != dataset.name:
-            dataset = vocabulary.load(dataset.stored_as)
-        wanted = {action.name: action for action in dataset.actions}
+        """Store a dataset's actions: labels and phrases are updated, actions no longer listed lose their label."""
+        dataset = queries.stored_dataset(dataset)
         with self._read() as session:
-            stored = {row.name: (row.label, row.phrase) for row in queries.actions(session, dataset.name)}
-        if stored == {name: (action.label, action.phrase) for name, action in wanted.items()}:
-            return
-        with self._write() as session:
-            queries.register(session, dataset.name, wanted)
+            stored = {(row.name, row.label, row.phrase) for row in queries.actions(session, dataset).values()}
+        if stored != {(action.name, action.label, action.phrase) for action in dataset.actions}:
+            with self._write() as session:
+                queries.register(session, dataset)
 
     def generations(self, keys: Iterable[str]) -> dict[str, Generation]:
-        """Return the newest good generation of each key that has one; these are the cache's hits."""
-        found: dict[str, Generation] = {}
+        """Return the cached calls: by key, the newest `ok` generation."""
+        cached: dict[str, Generation] = {}
         with self._read() as session:
             for chunk in queries.chunks(list(keys)):
                 query = select(GenerationRow).where(GenerationRow.cache_key.in_(chunk), GenerationRow.status == "ok")
                 rows = session.scalars(query.order_by(GenerationRow.attempt))
-                found.update((row.cache_key, queries.generation(row)) for row in rows)
-        return found
+                cached.update((row.cache_key, queries.generation(row)) for row in rows)
+        return cached
 
     def batches(self) -> dict[str, set[str]]:
-        """Return, by a provider's batch, the keys of the calls whose replies from it are stored, good or bad."""
+        """Return, by id of a provider's batch, the keys of the calls whose replies from it are stored, good or bad."""
         batch = GenerationRow.environment["batch"].as_string()
         stored: dict[str, set[str]] = {}
         with self._read() as session:
@@ -136,43 +126,33 @@ class Store:
                 stored.setdefault(name, set()).add(key)
         return stored
 
-    def current(self, dataset: Dataset, kind: str) -> dict[str, set[int]]:
-        """Return, by action name, the generations whose descriptors of that kind are in use."""
+    def generations_in_use(self, dataset: Dataset, kind: str) -> dict[str, set[int]]:
+        """Return, by action name, the ids of the generations whose descriptors of a kind are in use."""
         query = queries.descriptor_query(dataset.stored_as, [kind]).where(DescriptorRow.generation_id.is_not(None))
-        found: dict[str, set[int]] = {}
+        query = query.with_only_columns(ActionRow.name, DescriptorRow.generation_id).distinct()
+        ids: dict[str, set[int]] = {}
         with self._read() as session:
-            rows = session.execute(query.with_only_columns(ActionRow.name, DescriptorRow.generation_id).distinct())
-            for action, generation_id in rows:
-                found.setdefault(action, set()).add(generation_id)
-        return found
+            for action, generation_id in session.execute(query):
+                ids.setdefault(action, set()).add(generation_id)
+        return ids
 
     def save(self, dataset: Dataset, llm: LLMIdentity, template: Template, written: Sequence[Written]) -> None:
         """Store one batch in one transaction: new generations, and the descriptors that are now in use.
 
         A generation that is not `ok` is kept with its raw reply and makes no descriptors. Descriptors of other
-        generations in the same place (action, kind, model, sample) are superseded, not deleted.
+        generations of the same action, kind, model and sample are superseded, not deleted.
         """
         with self._write() as session:
-            actions = {row.name: row.id for row in queries.actions(session, dataset.stored_as)}
-            llm_id, template_id = queries.llm_id(session, llm), queries.template_id(session, template)
+            actions = queries.actions(session, dataset)
+            llm_id = queries.row_id(session, LLMRow, llm)
+            template_id = queries.row_id(session, TemplateRow, template, "sha256")
             for item in written:
+                action_id = actions[item.action].id
                 generation_id = item.generation.id or queries.add_generation(
-                    session, item.generation, actions[item.action], llm_id, template_id
+                    session, item.generation, action_id, llm_id, template_id
                 )
                 if item.generation.status == "ok":
-                    queries.use(session, item, actions[item.action], template.kind, generation_id, llm.model)
-
-    def claims(self) -> Claims:
-        """Return the claims of a builder, to be used as a context: see `db.claims`."""
-        return Claims(self._engine)
-
-    def readings(self) -> Readings:
-        """Return what a reviewer looks at beside the descriptors: see `db.readings`."""
-        return Readings(self._engine)
-
-    def reviews(self) -> Reviews:
-        """Return the decisions of reviewers: to make them, and to read what was decided."""
-        return Reviews(self._engine)
+                    queries.put_in_use(session, item, action_id, template.kind, generation_id, llm.model)
 
     def descriptors(
         self,
@@ -182,94 +162,81 @@ class Store:
         statuses: Sequence[str] = ("pending", "accepted"),
     ) -> list[Descriptor]:
         """Return the descriptors in use for a dataset's actions, by label, kind, LLM, reply or file, and position."""
+        query = queries.descriptor_query(dataset.stored_as, kinds).where(DescriptorRow.status.in_(statuses))
         with self._read() as session:
-            query = queries.descriptor_query(dataset.stored_as, kinds).where(DescriptorRow.status.in_(statuses))
-            found = in_use.descriptors(session, in_use.of_actions(query, dataset))
-        places = ((d.action, d.kind, d.llm or "", d.generation, d.origin, d.position, d.id) for d in found)
-        return in_use.in_order(dataset, [(in_use.Place(*place), d) for place, d in zip(places, found, strict=True)])
+            return queries.in_order(dataset, queries.descriptors(session, queries.only_actions(query, dataset)))
+
+    def descriptors_by_id(self, ids: Sequence[int]) -> list[Descriptor]:
+        """Return descriptors, in use or not, in the order of their ids; unknown ids are skipped."""
+        with self._read() as session:
+            parts = [queries.every_descriptor().where(DescriptorRow.id.in_(chunk)) for chunk in queries.chunks(ids)]
+            descriptors = [descriptor for part in parts for descriptor in queries.descriptors(session, part)]
+        return sorted(descriptors, key=lambda descriptor: descriptor.id)
 
     def history(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[HistoryEntry]:
-        """Return every call made about a dataset's actions, good and bad, by label and then by time."""
-        order = {action.name: action.label for action in dataset.actions}
+        """Return every call about a dataset's actions, good or bad, by label and then by time."""
+        label = {action.name: action.label for action in dataset.actions}
         query = queries.calls().where(DatasetRow.name == dataset.stored_as)
         query = query if kinds is None else query.where(TemplateRow.kind.in_(kinds))
         with self._read() as session:
-            found = queries.history(session, query)
-        return sorted((entry for entry in found if entry.action in order), key=lambda entry: order[entry.action])
+            entries = [entry for entry in queries.history(session, query) if entry.action in label]
+        return sorted(entries, key=lambda entry: label[entry.action])
 
     def kinds(self) -> list[str]:
         """Return the kinds of the descriptors in use, of any dataset."""
+        query = queries.descriptor_query().with_only_columns(DescriptorRow.kind).distinct()
         with self._read() as session:
-            query = queries.descriptor_query(None, None).with_only_columns(DescriptorRow.kind)
-            return list(session.scalars(query.distinct().order_by(DescriptorRow.kind)))
+            return list(session.scalars(query.order_by(DescriptorRow.kind)))
 
     def portable(self, dataset: Dataset) -> list[Portable]:
         """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order."""
         with self._read() as session:
-            return in_use.in_order(dataset, list(transfer.read(session, dataset.stored_as)))
+            descriptors = queries.descriptors(session, queries.descriptor_query(dataset.stored_as))
+            return transfer.portable(session, queries.in_order(dataset, descriptors))
 
     def add_portable(self, dataset: Dataset, items: Sequence[Portable]) -> Added:
-        """Add what is not there yet, in one transaction and in the order given; no row that is there is changed."""
+        """Add the descriptors that are not stored yet, in one transaction and in that order; no row is changed."""
         self.register(dataset)
         with self._write() as session:
-            actions = {row.name: row.id for row in queries.actions(session, dataset.stored_as)}
+            actions = {name: row.id for name, row in queries.actions(session, dataset).items()}
             return transfer.Import(session, actions).add(items)
 
     def counts(self) -> list[dict[str, Any]]:
-        """Return one row for each dataset, kind, LLM, and status of the descriptors in use."""
-        columns = (
-            DatasetRow.name,
-            DescriptorRow.kind,
-            LLMRow.model,
-            DescriptorRow.source,
-            DescriptorRow.status,
-        )
-        with self._read() as session:
-            query = (
-                queries.descriptor_query(None, None)
-                .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
-                .with_only_columns(*columns, func.count(func.distinct(ActionRow.id)), func.count(DescriptorRow.id))
-                .group_by(*columns)
-                .order_by(*columns)
-            )
-            names = ("dataset", "kind", "llm", "source", "status", "actions", "descriptors")
-            return [dict(zip(names, row, strict=True)) for row in session.execute(query)]
+        """Count the descriptors in use by dataset, kind, LLM, source and status."""
+        columns = (DatasetRow.name, DescriptorRow.kind, LLMRow.model, DescriptorRow.source, DescriptorRow.status)
+        sums = (func.count(func.distinct(ActionRow.id)), func.count(DescriptorRow.id))
+        query = queries.descriptor_query().with_only_columns(*columns, *sums).group_by(*columns).order_by(*columns)
+        return self._rows(query, "dataset", "kind", "llm", "source", "status", "actions", "descriptors")
 
     def generation_counts(self) -> list[dict[str, Any]]:
-        """Return one row for each LLM and outcome: calls, tokens in and out, seconds."""
+        """Count the calls by LLM and outcome, with their tokens in and out and their seconds."""
         columns = (LLMRow.provider, LLMRow.model, GenerationRow.status)
-        sums = (GenerationRow.tokens_in, GenerationRow.tokens_out, GenerationRow.seconds)
+        summed = (GenerationRow.tokens_in, GenerationRow.tokens_out, GenerationRow.seconds)
+        sums = (func.coalesce(func.sum(column), 0) for column in summed)
+        query = select(*columns, func.count(GenerationRow.id), *sums).join(LLMRow, LLMRow.id == GenerationRow.llm_id)
+        query = query.group_by(*columns).order_by(*columns)
+        return self._rows(query, "provider", "model", "status", "calls", "tokens_in", "tokens_out", "seconds")
+
+    def _rows(self, query: Any, *names: str) -> list[dict[str, Any]]:
         with self._read() as session:
-            query = (
-                select(
-                    *columns,
-                    func.count(GenerationRow.id),
-                    *(func.coalesce(func.sum(column), 0) for column in sums),
-                )
-                .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
-                .group_by(*columns)
-                .order_by(*columns)
-            )
-            names = ("provider", "model", "status", "calls", "tokens_in", "tokens_out", "seconds")
             return [dict(zip(names, row, strict=True)) for row in session.execute(query)]
 
     def save_run(self, run: Run) -> int:
         """Store a run with its predictions; return its id."""
         with self._write() as session:
-            session.add(row := queries.run_row(run))
+            session.add(row := RunRow(**queries.row_values(RunRow, run)))
             session.flush()
-            rows = [queries.prediction_values(row.id, prediction) for prediction in run.predictions]
-            if rows:
-                session.execute(insert(PredictionRow), rows)
+            predictions = [queries.row_values(PredictionRow, item, run_id=row.id) for item in run.predictions]
+            if predictions:
+                session.execute(insert(PredictionRow), predictions)
             return row.id
 
     def runs(self, dataset: str | None = None) -> list[Run]:
         """Return the runs, oldest first, without their predictions."""
         query = select(RunRow).order_by(RunRow.id)
-        if dataset:
-            query = query.where(RunRow.dataset == dataset)
+        query = query.where(RunRow.dataset == dataset) if dataset else query
         with self._read() as session:
-            return [queries.run(row) for row in session.scalars(query)]
+            return [_run(row) for row in session.scalars(query)]
 
     def run(self, run_id: int) -> Run:
         """Return one run with its predictions.
@@ -277,9 +244,29 @@ class Store:
         Raises:
             UsageError: there is no run of that id.
         """
+        query = select(PredictionRow).where(PredictionRow.run_id == run_id).order_by(PredictionRow.video)
         with self._read() as session:
             row = session.get(RunRow, run_id)
             if row is None:
                 raise UsageError(f"No run {run_id}. The runs are listed by: recognize runs")
-            query = select(PredictionRow).where(PredictionRow.run_id == run_id).order_by(PredictionRow.video)
-            return queries.run(row, [queries.prediction(item) for item in session.scalars(query)])
+            return _run(row, [_prediction(item) for item in session.scalars(query)])
+
+    def save_impacts(self, impacts: Mapping[int, Impact]) -> None:
+        """Store impacts by descriptor id; they replace what is stored for the same runs."""
+        rows = [
+            queries.row_values(ImpactRow, impact, run_id=impact.run, descriptor_id=descriptor)
+            for descriptor, impact in impacts.items()
+        ]
+        with self._write() as session:
+            session.execute(delete(ImpactRow).where(ImpactRow.run_id.in_({row["run_id"] for row in rows})))
+            if rows:
+                session.execute(insert(ImpactRow), rows)
+
+
+def _run(row: RunRow, predictions: Sequence[Prediction] = ()) -> Run:
+    ids, left_out = tuple(row.descriptor_ids), tuple(map(tuple, row.left_out))
+    return queries.to_record(Run, row, descriptor_ids=ids, left_out=left_out, predictions=tuple(predictions))
+
+
+def _prediction(row: PredictionRow) -> Prediction:
+    return queries.to_record(Prediction, row, ranking=tuple((int(label), float(score)) for label, score in row.ranking))

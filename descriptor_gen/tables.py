@@ -17,7 +17,7 @@ from db import vocabulary
 from db.commandline import table
 from db.engine import sqlite_path
 from db.errors import UsageError
-from db.records import Agreement, Change, Dataset, Decision, Descriptor, HistoryEntry, ReviewEvent, State, What
+from db.records import Agreement, Change, Dataset, Decision, DecisionKind, Descriptor, HistoryEntry, ReviewEvent, State
 from db.store import Store
 from descriptor_gen import tables as show_reviews
 from descriptor_gen.exchange.importing import ImportReport
@@ -316,7 +316,7 @@ def faults(found: Sequence[Checked]) -> RenderableType:
     return Text("\n".join(lines))
 
 
-_DONE: dict[What, str] = {
+_DONE: dict[DecisionKind, str] = {
     "accept": "accepted",
     "reject": "rejected",
     "restore": "made pending",

@@ -24,21 +24,21 @@ SIZES = {"": (1280, 800, False), "-phone": (390, 780, True)}
 
 @contextmanager
 def served(database: str, dataset: str) -> Iterator[str]:
-    """Run the review application; give its address."""
+    """Run the review application; yield its address."""
     command = [Path(sys.executable).parent / "descgen", "--db", database, "review", "-d", dataset, "--no-browser"]
     server = subprocess.Popen([*command, "--reviewer", "anna"], stderr=subprocess.PIPE, text=True)  # noqa: S603
     try:
-        found = re.search(r"http://\S+", server.stderr.readline() if server.stderr else "")
-        if found is None:
+        match = re.search(r"http://\S+", server.stderr.readline() if server.stderr else "")
+        if match is None:
             sys.exit("descgen review did not start")
-        yield found.group().rstrip("/")
+        yield match.group().rstrip("/")
     finally:
         server.terminate()
         server.wait(20)
 
 
 def browser() -> webdriver.Chrome:
-    """Return a Chromium without a window."""
+    """Return a headless Chromium."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or sys.exit("no chromium: apt install chromium chromium-driver")
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--force-color-profile=srgb"):
@@ -47,13 +47,13 @@ def browser() -> webdriver.Chrome:
 
 
 def main() -> None:
-    """Take each page, light and dark; the class also at the width of a phone."""
+    """Take a picture of each page, light and dark, and of a class on a phone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("database")
     parser.add_argument("--dataset", default="hmdb51")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
-    with served(chosen.database, chosen.dataset) as address:
+    with served(options.database, options.dataset) as address:
         window = browser()
         for name, path in PAGES.items():
             for scheme in ("light", "dark"):
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def take(window: webdriver.Chrome, url: str, file: Path, scheme: str, size: str) -> None:
-    """Write the picture of one page."""
+    """Write a picture of one page."""
     width, height, mobile = SIZES[size]
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
     window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)

@@ -288,7 +288,7 @@ class Recognizer:
         """
         found = impact(self.repeat(run, root=root))
         with self._store() as store:
-            store.readings().save_impacts(found.records())
+            store.save_impacts(found.records())
         return found
 
     def descriptors(self) -> list[Descriptor]:

@@ -6,9 +6,9 @@ import click
 
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError, UserError
+from db.records import STATUSES
 from descriptor_gen import tables as show
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
-from descriptor_gen.review.selection import STATUSES
 
 
 @click.command("list")

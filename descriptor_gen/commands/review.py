@@ -1,21 +1,21 @@
-"""`descgen accept`, `reject`, `restore`, `edit`, `add`, `reorder`, `undo`: review in a terminal and in scripts."""
+"""`descgen accept`, `reject`, `restore`, `edit`, `add`, `reorder`, `undo`: decisions from a shell."""
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import click
 
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError
-from db.records import Dataset, Decision, Seen
+from db.records import STATUSES, Dataset, Decision, DescriptorRef
+from db.reviews import Reviews
 from db.store import Store
-from descriptor_gen import tables as show
-from descriptor_gen import tables as show_reviews
+from descriptor_gen import tables
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
-from descriptor_gen.review.selection import STATUSES, Filter, filtered, named
+from descriptor_gen.review.selection import select_ids, select_matching
 
 
 def _login() -> str:
@@ -35,14 +35,13 @@ reviewer_option = click.option(
 )
 
 
-class Judge(Protocol):
-    """A method of `Reviews` that judges what was seen."""
+def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[..., Decision]) -> click.Command:
+    """Return a command that judges the descriptors given by id, or all that match its filters.
 
-    def __call__(self, seen: Sequence[Seen], *, reviewer: str) -> Decision: ...
-
-
-def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[[Store], Judge]) -> click.Command:
-    """Return a command that judges the ids given, or all that the filters take."""
+    Args:
+        statuses: the default filter.
+        judge: a method of `Reviews`.
+    """
 
     @click.command(name, help=about)
     @click.argument("ids", nargs=-1, metavar="[ID[@VERSION]]...")
@@ -53,24 +52,24 @@ def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[[St
     @click.option(
         "--status", type=click.Choice([*STATUSES, "any"]), help=f"Only these. [{' and '.join(statuses)}; of ids any]"
     )
-    @click.option("--all", "everything", is_flag=True, help="The whole dataset, where no filter is given.")
+    @click.option("--all", "everything", is_flag=True, help="The whole dataset, if no filter is given.")
     @reviewer_option
     @json_option
     @click.pass_obj
     def command(
         database: Database, /, ids: tuple[str, ...], dataset: str | None, reviewer: str, as_json: bool, **filters: Any
     ) -> None:
-        _refuse_unclear(ids, dataset, filters)
+        _refuse_ambiguous(ids, dataset, filters)
         store = database.existing
         actions = resolve(store, dataset) if dataset else None
-        seen = _fitting(store, actions, statuses, **filters) if actions and not ids else named(store, ids, actions)
-        _show(judge(store)(seen, reviewer=reviewer), as_json=as_json)
+        refs = _matching(store, actions, statuses, filters) if actions and not ids else select_ids(store, ids, actions)
+        _show(judge(store.reviews(), refs, reviewer=reviewer), as_json=as_json)
 
     return command
 
 
-def _refuse_unclear(ids: Sequence[str], dataset: str | None, filters: Mapping[str, Any]) -> None:
-    """Refuse what could be meant otherwise: a whole dataset is named as such, and ids go without filters."""
+def _refuse_ambiguous(ids: Sequence[str], dataset: str | None, filters: Mapping[str, Any]) -> None:
+    """Refuse a whole dataset without --all, and ids together with filters."""
     if ids and any(filters.values()):
         raise UsageError("Give ids, or filters and --all, not both")
     if not ids and dataset is None:
@@ -79,45 +78,42 @@ def _refuse_unclear(ids: Sequence[str], dataset: str | None, filters: Mapping[st
         raise UsageError(f"All descriptors of {dataset}? Then give --all; or --action, --kind, --llm, --status")
 
 
-def _fitting(
-    store: Store,
-    dataset: Dataset,
-    statuses: Sequence[str],
-    *,
-    wanted_actions: Sequence[str],
-    wanted: Sequence[str],
-    llm: str | None,
-    status: str | None,
-    everything: bool,
-) -> list[Seen]:
-    """Return what the filters take; `--all` says no more than that there may be none."""
-    asked = (status,) if status in STATUSES else STATUSES if status else statuses
-    actions = show.select(dataset, wanted_actions)
-    return filtered(store, actions, Filter(asked, show.select_kinds(store, wanted), llm))
+def _matching(
+    store: Store, dataset: Dataset, statuses: Sequence[str], filters: Mapping[str, Any]
+) -> list[DescriptorRef]:
+    """Return the descriptors that match the options of the command."""
+    status = filters["status"]
+    return select_matching(
+        store,
+        tables.select(dataset, filters["wanted_actions"]),
+        statuses=(status,) if status in STATUSES else STATUSES if status else statuses,
+        kinds=tables.select_kinds(store, filters["wanted"]),
+        llm=filters["llm"],
+    )
 
 
-def _show(made: Decision, *, as_json: bool) -> None:
-    print_json(made) if as_json else console.print(show_reviews.decision(made), soft_wrap=True)
+def _show(decision: Decision, *, as_json: bool) -> None:
+    print_json(decision) if as_json else console.print(tables.decision(decision), soft_wrap=True)
 
 
 accept = _judging(
     "accept",
-    "Accept descriptors: those with the ids given, or all pending ones that the filters take.\n\n"
-    "ID@VERSION accepts what was seen (descgen show --json) and nothing that changed since.",
+    "Accept descriptors: those with the ids given, or all pending ones that match the filters.\n\n"
+    "ID@VERSION accepts the version that you read (descgen show --json), and fails if it changed since.",
     ("pending",),
-    lambda store: store.reviews().accept,
+    Reviews.accept,
 )
 reject = _judging(
     "reject",
-    "Reject descriptors: those with the ids given, or all pending ones that the filters take.",
+    "Reject descriptors: those with the ids given, or all pending ones that match the filters.",
     ("pending",),
-    lambda store: store.reviews().reject,
+    Reviews.reject,
 )
 restore = _judging(
     "restore",
-    "Make descriptors pending again: those with the ids given, or all that the filters take.",
+    "Make descriptors pending again: those with the ids given, or all that match the filters.",
     ("accepted", "rejected"),
-    lambda store: store.reviews().restore,
+    Reviews.restore,
 )
 
 
@@ -128,10 +124,10 @@ restore = _judging(
 @json_option
 @click.pass_obj
 def edit(database: Database, descriptor: str, text: str, reviewer: str, as_json: bool) -> None:
-    """Put TEXT in the place of a descriptor. The original is kept, and so is who wrote it."""
+    """Replace a descriptor by TEXT. The original is kept, with its LLM."""
     store = database.existing
-    [seen] = named(store, [descriptor])
-    _show(store.reviews().edit(seen, text, reviewer=reviewer), as_json=as_json)
+    [ref] = select_ids(store, [descriptor])
+    _show(store.reviews().edit(ref, text, reviewer=reviewer), as_json=as_json)
 
 
 @click.command()
@@ -146,9 +142,9 @@ def add(database: Database, text: str, dataset: str, action: str, kind: str, rev
     """Add TEXT, accepted, to the descriptors of a class."""
     store = database.store
     actions = resolve(store, dataset)
-    [found] = show.select(actions, [action]).actions
-    show.select_kinds(store, [kind])
-    _show(store.reviews().add(actions, found.name, kind, text, reviewer=reviewer), as_json=as_json)
+    [selected] = tables.select(actions, [action]).actions
+    tables.select_kinds(store, [kind])
+    _show(store.reviews().add(actions, selected.name, kind, text, reviewer=reviewer), as_json=as_json)
 
 
 @click.command()
@@ -157,18 +153,18 @@ def add(database: Database, text: str, dataset: str, action: str, kind: str, rev
 @json_option
 @click.pass_obj
 def reorder(database: Database, ids: tuple[str, ...], reviewer: str, as_json: bool) -> None:
-    """Put the texts of one reply, or those that people added to a class, in the order given: name all of them."""
+    """Put the texts of one reply, or those that people added to a class, in the order given. Name all of them."""
     store = database.existing
-    _show(store.reviews().reorder(named(store, ids), reviewer=reviewer), as_json=as_json)
+    _show(store.reviews().reorder(select_ids(store, ids), reviewer=reviewer), as_json=as_json)
 
 
 @click.command()
-@click.option("--decision", type=click.IntRange(min=1), help="Its number, whosever it is. [the reviewer's last]")
+@click.option("--decision", type=click.IntRange(min=1), help="Its number, of any reviewer. [the last of --reviewer]")
 @reviewer_option
 @json_option
 @click.pass_obj
 def undo(database: Database, decision: int | None, reviewer: str, as_json: bool) -> None:
-    """Take a decision back, whole. What somebody changed since is not touched: then nothing is."""
+    """Undo a whole decision. If somebody changed one of its descriptors since, nothing is undone."""
     _show(database.existing.reviews().undo(reviewer=reviewer, decision=decision), as_json=as_json)
 
 

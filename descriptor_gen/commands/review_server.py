@@ -1,4 +1,4 @@
-"""`descgen review`: descriptors in a browser, or in a terminal."""
+"""`descgen review`: review in a browser, or in a terminal."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ import click
 
 from db.commandline import Database, console, notes, resolve
 from db.errors import UsageError, UserError
+from db.records import STATUSES
 from descriptor_gen.commands.options import dataset_option
 from descriptor_gen.commands.review import reviewer_option
 
 if TYPE_CHECKING:
-    from descriptor_gen.review.session import Desk
+    from descriptor_gen.review.session import ReviewSession
 
-_TEMPERATURE = 0.8  # of texts that are written anew: greedy decoding would write the same again
+_TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same texts again
 
 
 @click.command()
 @dataset_option
 @click.option("--port", type=click.IntRange(1, 65535), help="[the first free one from 8642]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve at; others need a token.")
-@click.option("--allow-host", "allowed", multiple=True, metavar="NAME", help="A further name it answers to.")
-@click.option("--no-browser", is_flag=True, help="Open no browser; print the address alone.")
-@click.option("--llm", "-l", "llm_name", default="smollm2", show_default=True, help="Who writes anew from a page.")
+@click.option("--allow-host", "allowed", multiple=True, metavar="NAME", help="A further host name that it answers to.")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.option("--llm", "-l", "llm_name", default="smollm2", show_default=True, help="The LLM that regenerates texts.")
 @click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="Of an OpenAI-compatible server.")
 @click.option("--tui", is_flag=True, help="In this terminal, for machines without a browser.")
 @click.option("--kind", "-k", metavar="KIND", default="", help="With --tui: only texts of this kind. [all]")
-@click.option(
-    "--status", type=click.Choice(["pending", "accepted", "rejected"]), default=None, help="With --tui. [all]"
-)
+@click.option("--status", type=click.Choice(STATUSES), help="With --tui: only these texts. [all]")
 @reviewer_option
 @click.pass_obj
 def review(
@@ -50,42 +49,42 @@ def review(
 ) -> None:
     """Read and decide on the descriptors of a dataset in a browser, or with --tui in the terminal.
 
-    Ctrl-C ends it; every decision is kept.
+    Ctrl-C quits; every decision is kept.
     """
     from descriptor_gen.llms import LLM, Sampling
     from descriptor_gen.llms.registry import LLMOptions, open_llm
-    from descriptor_gen.review.session import Desk
+    from descriptor_gen.review.session import ReviewSession
 
-    def opened(seed: int) -> LLM:
+    def open_with_seed(seed: int) -> LLM:
         return open_llm(llm_name, LLMOptions(base_url=base_url, sampling=Sampling(_TEMPERATURE, seed)))
 
     store = database.existing
     actions = resolve(store, dataset)
-    desk = Desk(store, actions, reviewer=reviewer, open_llm=opened)
-    if not desk.state().by_action:
+    session = ReviewSession(store, actions, reviewer=reviewer, open_llm=open_with_seed)
+    if not session.snapshot().by_action:
         raise UserError(
             f"No descriptors for {actions.name} yet. Write them with: descgen build --dataset {actions.name}"
         )
     try:
         if tui:
-            _in_terminal(desk, kind=kind, status=status or "")
+            _in_terminal(session, kind=kind, status=status or "")
         else:
-            _in_browser(desk, host=host, port=port, allowed=allowed, opens=not no_browser)
+            _in_browser(session, host=host, port=port, allowed=allowed, opens=not no_browser)
     finally:
-        desk.close()
+        session.close()
 
 
-def _in_terminal(desk: Desk, *, kind: str, status: str) -> None:
+def _in_terminal(session: ReviewSession, *, kind: str, status: str) -> None:
     from descriptor_gen.review.filters import Filter
     from descriptor_gen.review.terminal import Terminal
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("--tui needs a terminal. For scripts: descgen accept, reject, edit (docs/review.md)")
     chosen = Filter(kind=kind, status=status)
-    Terminal(desk, chosen, console, click.getchar, lambda what, old: str(click.prompt(what, default=old))).run()
+    Terminal(session, chosen, console, click.getchar, lambda label, text: str(click.prompt(label, default=text))).run()
 
 
-def _in_browser(desk: Desk, *, host: str, port: int | None, allowed: tuple[str, ...], opens: bool) -> None:
+def _in_browser(session: ReviewSession, *, host: str, port: int | None, allowed: tuple[str, ...], opens: bool) -> None:
     from descriptor_gen.review.app import create_app
     from descriptor_gen.review.security import rules_for
     from descriptor_gen.review.server import address, bind, serve
@@ -95,9 +94,8 @@ def _in_browser(desk: Desk, *, host: str, port: int | None, allowed: tuple[str, 
     url = address(host, bound, rules.token)
 
     def on_ready() -> None:
-        told = f"{desk.dataset.name}, reviewed by {desk.reviewer}: {url}  (Ctrl-C ends it)"
-        notes.print(told, soft_wrap=True)
+        notes.print(f"{session.dataset.name}, reviewed by {session.reviewer}: {url}  (Ctrl-C quits)", soft_wrap=True)
         if opens:
             webbrowser.open(url)
 
-    serve(create_app(desk, rules), bound, on_ready=on_ready)
+    serve(create_app(session, rules), bound, on_ready=on_ready)

@@ -199,7 +199,7 @@ class _Job:
         """Put descriptors of cached replies in use where they are not yet; return the calls that are not cached."""
         hits = self.store.generations(call.key for call in calls)
         for prompt, of_prompt in _by_prompt([call for call in calls if call.key in hits]):
-            in_use = self.store.current(self.dataset, prompt.kind)
+            in_use = self.store.generations_in_use(self.dataset, prompt.kind)
             new = [call for call in of_prompt if hits[call.key].id not in in_use.get(call.action.name, ())]
             read = {call.key: _texts_of_hit(call, hits[call.key]) for call in new}
             written = [Written(call.action.name, hits[call.key], texts) for call in new if (texts := read[call.key])]

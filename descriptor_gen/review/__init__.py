@@ -1,1 +1,1 @@
-"""The review application: descriptors in a browser, every decision on record."""
+"""Review of descriptors in a browser or a terminal; every decision is recorded."""

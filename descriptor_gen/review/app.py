@@ -1,4 +1,4 @@
-"""The review application: its routes. A route reads the request, asks `desk` or `views`, and renders."""
+"""The routes of the review application. A route reads the request, calls `session` or `pages`, and renders."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
 from db.errors import UserError
-from db.records import Action
+from db.records import STATUSES, Action, DescriptorRef
 from descriptor_gen.review import compare, pages
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.security import Guard, Rules
-from descriptor_gen.review.session import Desk, Wish
+from descriptor_gen.review.session import DecisionRequest, ReviewSession
 
 KEYS = (
     (("j", "↓"), "next text"),
     (("k", "↑"), "previous text"),
     (("a",), "accept"),
     (("r",), "reject"),
-    (("e",), "edit; Ctrl-Enter keeps, Escape leaves"),
+    (("e",), "edit; Ctrl-Enter saves, Escape cancels"),
     (("p",), "restore to pending"),
-    (("<", ">"), "move a step up, down"),
+    (("<", ">"), "move up, down"),
     (("n",), "add a text of your own"),
     (("A",), "accept all pending of the class"),
     (("u",), "undo your last decision"),
@@ -38,15 +38,15 @@ KEYS = (
     (("/",), "search"),
     (("?",), "these keys"),
 )
-_MOST_TEXT = 2000
+_LONGEST_TEXT = 2000
 
 
 class Decided(BaseModel):
-    """A decision as a page sends it; see `desk.Wish`."""
+    """A decision as a page sends it; see `session.DecisionRequest`. `label` and `query` are those of the page."""
 
-    what: str
-    seen: list[tuple[int, int]] = Field(default_factory=list, max_length=100_000)
-    text: str = Field(default="", max_length=_MOST_TEXT)
+    decision: str
+    refs: list[tuple[int, int]] = Field(default_factory=list, max_length=100_000)
+    text: str = Field(default="", max_length=_LONGEST_TEXT)
     kind: str = ""
     label: int | None = None
     query: str = ""
@@ -54,113 +54,108 @@ class Decided(BaseModel):
 
 
 class Regenerated(BaseModel):
-    """A wish for new texts of a class and kind."""
+    """A request for new texts of a class and kind."""
 
     label: int
     kind: str
 
 
-def create_app(desk: Desk, rules: Rules) -> FastAPI:
-    """Return the application.
-
-    Args:
-        desk: the descriptors of one dataset, one reviewer, and the jobs.
-        rules: who may talk to it.
-    """
+def create_app(session: ReviewSession, rules: Rules) -> FastAPI:
+    """Return the application of one session; `rules` say which requests it answers."""
     app = FastAPI(title="descgen review", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, rules=rules)
     app.mount("/static", StaticFiles(packages=[("descriptor_gen.review", "static")]), name="static")
-    app.add_exception_handler(UserError, _told)
-    site = _Site(desk, rules)
-    for path, route in site.reading.items():
+    app.add_exception_handler(UserError, _bad_request)
+    site = _Site(session, rules)
+    for path, route in site.get.items():
         app.add_api_route(path, route, methods=["GET"])
-    for path, route in site.changing.items():
+    for path, route in site.post.items():
         app.add_api_route(path, route, methods=["POST"])
     return app
 
 
 class _Site:
-    """The routes. They are no coroutines: each runs in a thread, where the database may take its time."""
+    """The routes. They are plain functions, not coroutines, so that each runs in a thread and may wait."""
 
-    def __init__(self, desk: Desk, rules: Rules) -> None:
-        self._desk = desk
+    def __init__(self, session: ReviewSession, rules: Rules) -> None:
+        self._session = session
         self._environment = Environment(
             loader=PackageLoader("descriptor_gen.review"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        fixed = {"csrf": rules.csrf, "dataset": desk.dataset.name, "reviewer": desk.reviewer, "keys": KEYS}
-        self._environment.globals.update(fixed)
-        self.reading: Mapping[str, Callable[..., Response]] = {
+        shared = {"csrf": rules.csrf, "dataset": session.dataset.name, "reviewer": session.reviewer}
+        self._environment.globals.update(shared, keys=KEYS, statuses=STATUSES)
+        self.get: Mapping[str, Callable[..., Response]] = {
             "/": self.overview,
             "/class/{label}": self.one_class,
             "/class/{label}/panel": self.panel,
-            "/compare": self.compared,
+            "/compare": self.compare,
             "/log": self.log,
             "/history/{descriptor}": self.history,
             "/call/{generation}": self.call,
             "/jobs/{job}": self.job,
         }
-        self.changing: Mapping[str, Callable[..., Response]] = {
-            "/decide": self.decide,
-            "/regenerate": self.regenerate,
-        }
+        self.post: Mapping[str, Callable[..., Response]] = {"/decide": self.decide, "/regenerate": self.regenerate}
 
     def overview(self, request: Request) -> Response:
-        chosen = Filter.of(request.query_params)
-        return self._page("overview", pages.overview(self._desk, chosen), chosen)
+        chosen = Filter.from_query(request.query_params)
+        return self._page("overview", pages.overview(self._session, chosen), chosen)
 
     def one_class(self, request: Request, label: int) -> Response:
-        chosen = Filter.of(request.query_params)
-        return self._page("class", pages.one_class(self._desk, self._action(label), chosen), chosen)
+        chosen = Filter.from_query(request.query_params)
+        return self._page("class", pages.one_class(self._session, self._action(label), chosen), chosen)
 
     def panel(self, request: Request, label: int) -> Response:
-        return HTMLResponse(self._panel(self._action(label), Filter.of(request.query_params)))
+        return HTMLResponse(self._panel(self._action(label), Filter.from_query(request.query_params)))
 
-    def compared(self, request: Request) -> Response:
+    def compare(self, request: Request) -> Response:
         query = request.query_params
-        return self._page("compare", compare.page(self._desk, query), Filter.of(query))
+        return self._page("compare", compare.page(self._session, query), Filter.from_query(query))
 
     def log(self) -> Response:
-        return self._page("log", {"events": pages.events(self._desk)}, Filter())
+        return self._page("log", {"events": pages.events(self._session)}, Filter())
 
     def history(self, descriptor: int) -> Response:
-        return HTMLResponse(self._rendered("_history", pages.history(self._desk, descriptor)))
+        return HTMLResponse(self._rendered("_history", pages.history(self._session, descriptor)))
 
     def call(self, generation: int) -> Response:
-        return HTMLResponse(self._rendered("_call", pages.call(self._desk, generation)))
+        return HTMLResponse(self._rendered("_call", pages.call(self._session, generation)))
 
     def job(self, job: int) -> Response:
-        if (found := self._desk.job(job)) is None:
-            raise HTTPException(404, f"No job {job} since this server began")
-        return JSONResponse(asdict(found))
+        jobs = self._session.jobs
+        if jobs is None or (status := jobs.get(job)) is None:
+            raise HTTPException(404, f"This server has no job {job}")
+        return JSONResponse(asdict(status))
 
     def decide(self, decided: Decided) -> Response:
-        chosen = Filter.of(dict(parse_qsl(decided.query)))
+        chosen = Filter.from_query(dict(parse_qsl(decided.query)))
         action = self._action(decided.label) if decided.label is not None else None
-        wish = Wish(decided.what, tuple(decided.seen), decided.text, decided.kind, action, chosen, decided.stamp)
-        outcome = self._desk.decide(wish)
+        refs = tuple(DescriptorRef(*ref) for ref in decided.refs)
+        outcome = self._session.decide(
+            DecisionRequest(decided.decision, refs, decided.text, decided.kind, action, chosen, decided.stamp)
+        )
         html = self._panel(action, chosen, outcome.conflicts) if action else ""
-        body = {"said": outcome.said, "html": html, "decided": self._desk.totals().decided}
+        body = {"message": outcome.message, "html": html, "decided": self._session.totals().decided}
         return JSONResponse(body, 409 if outcome.conflicts else 200)
 
-    def regenerate(self, wanted: Regenerated) -> Response:
-        return JSONResponse(asdict(self._desk.regenerate(self._action(wanted.label), wanted.kind)))
+    def regenerate(self, regenerated: Regenerated) -> Response:
+        return JSONResponse(asdict(self._session.regenerate(self._action(regenerated.label), regenerated.kind)))
 
     def _action(self, label: int) -> Action:
-        actions = self._desk.dataset.actions
+        actions = self._session.dataset.actions
         if not 0 <= label < len(actions):
-            raise HTTPException(404, f"{self._desk.dataset.name} has no label {label}")
+            raise HTTPException(404, f"{self._session.dataset.name} has no label {label}")
         return actions[label]
 
     def _panel(self, action: Action, chosen: Filter, conflicts: Sequence[str] = ()) -> str:
-        return self._rendered("_class", pages.panel(self._desk, action, chosen) | {"conflicts": conflicts})
+        return self._rendered("_class", pages.panel(self._session, action, chosen) | {"conflicts": conflicts})
 
     def _page(self, name: str, values: Mapping[str, Any], chosen: Filter) -> Response:
-        shared = {"page": name, "filter": chosen, "totals": self._desk.totals()}
+        shared = {"page": name, "filter": chosen, "totals": self._session.totals()}
         return HTMLResponse(self._rendered(name, shared | dict(values)))
 
     def _rendered(self, name: str, values: Mapping[str, Any]) -> str:
         return self._environment.get_template(f"{name}.html").render(values)
 
 
-async def _told(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"said": str(error)}, 400)
+async def _bad_request(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"message": str(error)}, 400)

@@ -1,4 +1,4 @@
-"""Which descriptors a page is about. A filter lives in the address, so that it can be kept, sent and gone back to."""
+"""The filter of a page. It is the query of the page's address, so that it can be bookmarked and sent."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from urllib.parse import urlencode
 from db.records import Descriptor
 from descriptor_gen.lint.rules import writer
 
-Flagged = Mapping[int, Collection[str]]
-"""Descriptor id -> names of the lint rules that found something in it."""
-
 ORDERS = {"": "by label", "open": "most pending first", "flags": "most flagged first", "impact": "worst impact first"}
+_LABELS = {"source": "by", "q": "with"}
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What must hold of a descriptor; an empty value asks for nothing. `order` is that of the classes.
+    """Conditions on a descriptor; an empty value is no condition.
 
     Attributes:
-        source: exactly who wrote it: a model's name, an imported file, or `hand`.
-        flag: a lint rule that found something, or `any`.
+        source: the writer, exactly: the name of a model, an imported file, or `hand`.
+        flag: the name of a lint rule, or `any`.
         q: a part of the text, or of the class's name or phrase, in any case.
+        order: the order of the classes, a key of `ORDERS`; no condition.
     """
 
     kind: str = ""
@@ -33,8 +32,8 @@ class Filter:
     order: str = ""
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Filter:
-        """Return the filter of an address's query; what it does not know of is left out."""
+    def from_query(cls, query: Mapping[str, str]) -> Filter:
+        """Return the filter in the query of an address; unknown names are ignored."""
         known = {field.name: query.get(field.name, "").strip()[:300] for field in fields(cls)}
         return cls(**known | {"order": known["order"] if known["order"] in ORDERS else ""})
 
@@ -44,33 +43,29 @@ class Filter:
         return urlencode({name: value for name, value in asdict(self).items() if value})
 
     @property
-    def words(self) -> str:
-        """The filter for people."""
-        said = {name: value for name, value in asdict(self).items() if value and name != "order"}
-        return ", ".join(f"{_NAMES.get(name, name)} {value!r}" for name, value in said.items())
+    def description(self) -> str:
+        """The conditions, to be shown."""
+        conditions = {name: value for name, value in asdict(self).items() if value and name != "order"}
+        return ", ".join(f"{_LABELS.get(name, name)} {value!r}" for name, value in conditions.items())
 
-    def predicate(self, phrases: Mapping[str, str], flagged: Flagged) -> Callable[[Descriptor], bool]:
-        """Return what tells whether a descriptor passes.
+    def predicate(
+        self, phrases: Mapping[str, str], rules: Mapping[int, Collection[str]]
+    ) -> Callable[[Descriptor], bool]:
+        """Return the test whether a descriptor passes.
 
         Args:
             phrases: class name -> readable phrase.
-            flagged: what lint found.
+            rules: descriptor id -> names of the lint rules that flagged it.
         """
         q = self.q.casefold()
         named = {name for name, phrase in phrases.items() if q in name.casefold() or q in phrase.casefold()}
-        tests: list[Callable[[Descriptor], bool]] = [
-            test
-            for wanted, test in (
-                (self.kind, lambda d: d.kind == self.kind),
-                (self.source, lambda d: writer(d) == self.source),
-                (self.status, lambda d: d.status == self.status),
-                (self.flag == "any", lambda d: bool(flagged.get(d.id))),
-                (self.flag and self.flag != "any", lambda d: self.flag in flagged.get(d.id, ())),
-                (q, lambda d: d.action in named or q in d.text.casefold()),
-            )
-            if wanted
+        conditions: list[tuple[object, Callable[[Descriptor], bool]]] = [
+            (self.kind, lambda d: d.kind == self.kind),
+            (self.source, lambda d: writer(d) == self.source),
+            (self.status, lambda d: d.status == self.status),
+            (self.flag == "any", lambda d: bool(rules.get(d.id))),
+            (self.flag and self.flag != "any", lambda d: self.flag in rules.get(d.id, ())),
+            (q, lambda d: d.action in named or q in d.text.casefold()),
         ]
+        tests = [test for given, test in conditions if given]
         return lambda descriptor: all(test(descriptor) for test in tests)
-
-
-_NAMES = {"source": "by", "q": "with"}

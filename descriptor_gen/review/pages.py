@@ -1,133 +1,210 @@
-"""The values that each page's template asks for."""
+"""The values that the template of each page needs."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from db.records import Action, ReviewEvent, State
-from descriptor_gen.lint.rules import writer
-from descriptor_gen.review import views
+from db.records import Action, Descriptor, Impact, ReviewEvent, State
+from descriptor_gen.lint.rules import Finding, writer
 from descriptor_gen.review.filters import ORDERS, Filter
-from descriptor_gen.review.session import Desk
+from descriptor_gen.review.flags import Flags
+from descriptor_gen.review.session import Counts, ReviewSession, stamp
 
 Values = dict[str, Any]
-_EVENTS = 500
-_FIRST_LINT_SECONDS = 5.0  # what a person waits for once, when the server has just begun
+_MAX_EVENTS = 500
+_FIRST_LINT_SECONDS = 5.0  # the first page of a new server waits so long for flags
 
 
-def overview(desk: Desk, chosen: Filter) -> Values:
-    """Return the classes that pass a filter."""
-    state, (flags, behind) = desk.state(), desk.flags(wait=_FIRST_LINT_SECONDS)
-    passes = chosen.predicate(desk.phrases, flags.rules)
-    matching = [d for d in state.descriptors if passes(d)]
+@dataclass(frozen=True)
+class ClassRow:
+    """The descriptors of one class that pass the filter.
+
+    Attributes:
+        impact: top-1 accuracy, in points, that leaving out the worst text would gain; None if not measured.
+    """
+
+    action: Action
+    counts: Counts
+    flagged: int
+    impact: float | None
+
+
+@dataclass(frozen=True)
+class Text:
+    """One descriptor with its lint findings and its impact."""
+
+    descriptor: Descriptor
+    flags: Sequence[Finding]
+    impact: Impact | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """The texts of one reply, imported file or person. `call`: id of the LLM call, if any; `flags` are about all."""
+
+    source: str
+    sample: int
+    call: int | None
+    texts: Sequence[Text]
+    flags: Sequence[Finding]
+
+
+_ORDER: Mapping[str, Callable[[ClassRow], tuple[float, ...]]] = {
+    "": lambda row: (row.action.label,),
+    "open": lambda row: (-row.counts.pending, row.action.label),
+    "flags": lambda row: (-row.flagged, row.action.label),
+    "impact": lambda row: (-row.impact if row.impact is not None else float("inf"), row.action.label),
+}
+
+
+def overview(session: ReviewSession, chosen: Filter) -> Values:
+    """Return the classes with descriptors that pass a filter."""
+    matching = session.matching(chosen, wait=_FIRST_LINT_SECONDS)
+    snapshot, (flags, behind) = session.snapshot(), session.flags()
     pending = [d for d in matching if d.status == "pending"]
-    rows = views.class_rows(desk.dataset, matching, order=chosen.order, flagged=flags.rules, impacts=state.impacts)
+    counts = Counter(rule for rules in flags.rules.values() for rule in rules)
     return {
-        "rows": rows,
-        "classes": len(desk.dataset.actions),
+        "rows": _class_rows(session, matching, chosen.order),
+        "classes": len(session.dataset.actions),
         "matching": len(matching),
         "pending": len(pending),
-        "stamp": views.stamp(pending),
+        "stamp": stamp(pending),
         "checking": behind,
-        "impact": bool(state.impacts),
-        "choices": _choices(desk),
+        "impact": bool(snapshot.impacts),
+        "choices": {
+            "kinds": sorted({d.kind for d in snapshot.descriptors}),
+            "sources": sorted({writer(d) for d in snapshot.descriptors}),
+            "flags": sorted(counts.items()),
+            "orders": [(order, name) for order, name in ORDERS.items() if order != "impact" or snapshot.impacts],
+        },
     }
 
 
-def _choices(desk: Desk) -> Values:
-    state, (flags, _) = desk.state(), desk.flags()
-    rules = Counter(rule for found in flags.rules.values() for rule in found)
-    orders = [(order, name) for order, name in ORDERS.items() if order != "impact" or state.impacts]
+def _class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: str) -> list[ClassRow]:
+    impacts, rules = session.snapshot().impacts, session.flags()[0].rules
+    by_class: dict[str, list[Descriptor]] = defaultdict(list)
+    for descriptor in matching:
+        by_class[descriptor.action].append(descriptor)
+    rows = [
+        ClassRow(
+            action,
+            Counts.of(descriptors),
+            flagged=sum(d.id in rules for d in descriptors),
+            impact=max((100 * impacts[d.id].top1_change for d in descriptors if d.id in impacts), default=None),
+        )
+        for action in session.dataset.actions
+        if (descriptors := by_class.get(action.name))
+    ]
+    return sorted(rows, key=_ORDER[order])
+
+
+def one_class(session: ReviewSession, action: Action, chosen: Filter) -> Values:
+    """Return a class with the labels before and after it in the order of the overview."""
+    labels = [row.action.label for row in overview(session, chosen)["rows"]]
+    if action.label in labels:
+        place = labels.index(action.label)
+        before = labels[place - 1] if place else None
+        after = labels[place + 1] if place + 1 < len(labels) else None
+    else:  # after the last decision it does not pass the filter
+        before, after = None, next((label for label in labels if label > action.label), None)
+    return panel(session, action, chosen) | {"action": action, "before": before, "after": after}
+
+
+def panel(session: ReviewSession, action: Action, chosen: Filter) -> Values:
+    """Return the part of a class's page that decisions change; only kind and source of the filter apply."""
+    snapshot, (flags, _) = session.snapshot(), session.flags()
+    shown = [
+        d
+        for d in snapshot.by_action.get(action.name, ())
+        if chosen.kind in ("", d.kind) and chosen.source in ("", writer(d))
+    ]
+    replies: dict[str, dict[tuple[str, int, int], list[Descriptor]]] = defaultdict(lambda: defaultdict(list))
+    for d in shown:
+        replies[d.kind][writer(d), d.sample or 0, d.generation or 0].append(d)
     return {
-        "kinds": sorted({d.kind for d in state.descriptors}),
-        "sources": sorted({writer(d) for d in state.descriptors}),
-        "flags": sorted(rules.items()),
-        "orders": orders,
-    }
-
-
-def one_class(desk: Desk, action: Action, chosen: Filter) -> Values:
-    """Return a class with its neighbours in the filter's order."""
-    labels = [row.label for row in overview(desk, chosen)["rows"]]
-    place = labels.index(action.label) if action.label in labels else None
-    before = labels[place - 1] if place else None
-    after = labels[place + 1] if place is not None and place + 1 < len(labels) else None
-    if place is None:  # the last decision took it out of the filter: go on with what comes next
-        after = next((label for label in labels if label > action.label), None)
-    return panel(desk, action, chosen) | {"action": action, "before": before, "after": after}
-
-
-def panel(desk: Desk, action: Action, chosen: Filter) -> Values:
-    """Return the part of a class's page that decisions change."""
-    state, (flags, _) = desk.state(), desk.flags()
-    shown = views.sections(state.of(action.name), chosen=chosen, flags=flags, impacts=state.impacts)
-    texts = [text for section in shown for column in section.columns for text in column.texts]
-    return {
-        "sections": shown,
-        "counts": views.Counts(**Counter(text.status for text in texts)),
+        "sections": {
+            kind: [_column(*reply, texts, flags, snapshot.impacts) for reply, texts in sorted(columns.items())]
+            for kind, columns in sorted(replies.items())
+        },
+        "counts": Counts.of(shown),
         "conflicts": (),
-        "can_regenerate": desk.can_regenerate,
+        "can_regenerate": session.jobs is not None,
     }
 
 
-def events(desk: Desk) -> list[Values]:
-    """Return the newest decisions on the dataset."""
-    actions = {d.id: f"{desk.phrases[d.action]}, {d.kind}" for d in desk.state().descriptors}
-    return [_event(event, where=_where(event, actions)) for event in desk.events(limit=_EVENTS)]
+def _column(
+    source: str,
+    sample: int,
+    generation: int,
+    descriptors: Sequence[Descriptor],
+    flags: Flags,
+    impacts: Mapping[int, Impact],
+) -> Column:
+    ordered = sorted(descriptors, key=lambda d: (d.position, d.id))
+    texts = [Text(d, flags.by_id.get(d.id, ()), impacts.get(d.id)) for d in ordered]
+    return Column(source, sample, generation or None, texts, flags.by_reply.get(tuple(d.id for d in ordered), ()))
 
 
-def _where(event: ReviewEvent, actions: Mapping[int, str]) -> str:
-    """Return class and kind; of a text that is out of use, those of what stood in its place then."""
+def events(session: ReviewSession) -> list[Values]:
+    """Return the newest events of the dataset, newest first."""
+    places = {d.id: f"{session.phrases[d.action]}, {d.kind}" for d in session.snapshot().descriptors}
+    newest = session.reviews.events(session.dataset)[::-1][:_MAX_EVENTS]
+    return [_event(event, place=_place(event, places)) for event in newest]
+
+
+def _place(event: ReviewEvent, places: Mapping[int, str]) -> str:
+    """Return class and kind by any row of the event that is still in use."""
     rows = (event.change.descriptor, *(state.id for state in (event.change.after, event.change.before) if state))
-    return next((actions[row] for row in rows if row in actions), "no longer in use")
+    return next((places[row] for row in rows if row in places), "no longer in use")
 
 
-def history(desk: Desk, descriptor: int) -> Values:
-    """Return the events of one descriptor, and what it was at first."""
-    [found] = desk.reviews.descriptors([descriptor])
+def history(session: ReviewSession, descriptor_id: int) -> Values:
+    """Return the events of one descriptor, and its text before any edit."""
+    [descriptor] = session.reviews.descriptors([descriptor_id])
     return {
-        "text": found.text,
-        "original": found.original,
-        "source": writer(found),
-        "events": [_event(event, where=found.kind) for event in desk.history(descriptor)],
+        "text": descriptor.text,
+        "original": descriptor.original,
+        "source": writer(descriptor),
+        "events": [_event(event, place=descriptor.kind) for event in session.reviews.history(descriptor_id)],
     }
 
 
-def call(desk: Desk, generation: int) -> Values:
-    """Return one LLM call with everything that is known of it."""
-    entry = desk.readings.call(generation)
-    made = entry.generation
+def call(session: ReviewSession, generation_id: int) -> Values:
+    """Return one LLM call with everything that is stored about it."""
+    entry = session.queries.call(generation_id)
+    generation = entry.generation
     facts = {
         "provider": entry.llm.provider,
         "revision": entry.llm.revision or "not known",
         "template": f"version {entry.template_version} ({entry.template_sha256[:12]})",
         "written": f"{entry.created_at:%Y-%m-%d %H:%M} UTC, attempt {entry.attempt}",
-        "tokens": f"{made.tokens_in} in, {made.tokens_out} out, {made.seconds:.1f} seconds",
-        "ended by": made.finish_reason,
-        **made.parameters,
-        **made.environment,
+        "tokens": f"{generation.tokens_in} in, {generation.tokens_out} out, {generation.seconds:.1f} seconds",
+        "ended by": generation.finish_reason,
+        **generation.parameters,
+        **generation.environment,
     }
     return {"call": entry, "facts": list(facts.items())}
 
 
-def _event(event: ReviewEvent, *, where: str = "") -> Values:
+def _event(event: ReviewEvent, *, place: str) -> Values:
     before, after = event.change.before, event.change.after
     return {
         "at": event.at,
         "reviewer": event.reviewer,
-        "what": f"{event.what} (of decision {event.undoes})" if event.undoes else event.what,
-        "where": where,
+        "decision": f"{event.what} (of decision {event.undoes})" if event.undoes else event.what,
+        "place": place,
         "before": _state(before),
-        "after": _state(after, unlike=before),
+        "after": _state(after, before=before),
     }
 
 
-def _state(state: State | None, *, unlike: State | None = None) -> str:
-    """Return what stood there, in words; a text that did not change is not said again."""
+def _state(state: State | None, *, before: State | None = None) -> str:
+    """Return a state as words; a text that is the same as before is not repeated."""
     if state is None:
         return "nothing"
-    same = unlike is not None and unlike.text == state.text
-    place = f", at place {state.position + 1}" if unlike is not None and unlike.position != state.position else ""
-    return f"{state.status}{place}" if same else f"{state.status}: {state.text}{place}"
+    text = "" if before and before.text == state.text else f": {state.text}"
+    position = f", position {state.position + 1}" if before and before.position != state.position else ""
+    return f"{state.status}{text}{position}"

@@ -1,8 +1,8 @@
-"""Who may talk to the review application: the Host header, the token, the origin of a change, what a page may load.
+"""Which requests the review application answers: checks of the Host header, the token and the origin of changes.
 
-An application on loopback is not private by that alone: any page in the same browser can send requests to it, and a
-name that resolves to 127.0.0.1 (DNS rebinding) would let that page read the answers. So Host is checked always, and a
-change needs a secret that only our own pages know.
+An application on loopback is not private: any page in the same browser can send requests to it, and with a name that
+resolves to 127.0.0.1 (DNS rebinding) it could read the responses. So Host is always checked, and a change needs a
+secret that only our own pages hold.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CSRF_HEADER = "x-csrf-token"
 _COOKIE = "review_token"
-_READING = frozenset({"GET", "HEAD"})
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-# Everything comes from the application itself; no inline script or style, no frame around it, no form to elsewhere.
+# Pages load from the application only: no inline script or style, no frame around them, no form to another site.
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -38,7 +38,7 @@ _HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address to bind to is seen from this machine alone."""
+    """Return whether an address to bind to can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -47,12 +47,12 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a request must bring.
+    """The conditions on a request.
 
     Attributes:
-        hosts: names that the Host header may hold, without port; `*` takes any (then the token guards alone).
-        token: what the first address must hold, and the cookie after it; None where loopback is guard enough.
-        csrf: what a changing request must hold in its header.
+        hosts: allowed names in the Host header, without port; `*` allows any, then only the token protects.
+        token: required in the first address, afterwards in the cookie; None on loopback.
+        csrf: required in a header of requests that change something.
     """
 
     hosts: frozenset[str]
@@ -61,7 +61,7 @@ class Rules:
 
 
 def rules_for(host: str, allowed: Iterable[str] = ()) -> Rules:
-    """Return the rules of an application bound to an address: a token wherever others can reach it."""
+    """Return the rules for an address to bind to; other machines need a token. `allowed`: further host names."""
     named = frozenset(name.lower() for name in allowed)
     if is_loopback(host):
         return Rules(_LOOPBACK_NAMES | named)
@@ -71,13 +71,13 @@ def rules_for(host: str, allowed: Iterable[str] = ()) -> Rules:
 
 
 class Guard:
-    """ASGI middleware that refuses what breaks the rules, and tells the browser what pages may do."""
+    """ASGI middleware that refuses requests against the rules, and sends the security headers."""
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app, self._rules = app, rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
+        """Refuse a request, or pass it to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -99,20 +99,20 @@ class Guard:
             )
         if (refusal := self._token_refusal(scope, headers)) is not None:
             return refusal
-        if scope["method"] not in _READING and not _same(headers.get(CSRF_HEADER, ""), self._rules.csrf):
-            return JSONResponse({"said": "This change did not come from a page of this server. Reload the page"}, 403)
+        if scope["method"] not in _SAFE_METHODS and not _same(headers.get(CSRF_HEADER, ""), self._rules.csrf):
+            return JSONResponse({"message": "This change is not from a page of this server. Reload the page"}, 403)
         return None
 
     def _token_refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return a refusal, or, for an address that holds the token, the way on with the token in a cookie."""
+        """Return a refusal, a redirect that moves the token from the address to a cookie, or None with that cookie."""
         token = self._rules.token
         if token is None or _same(cookie_parser(headers.get("cookie", "")).get(_COOKIE, ""), token):
             return None
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if scope["method"] not in _READING or not _same("".join(query.pop("token", [])), token):
+        if scope["method"] not in _SAFE_METHODS or not _same("".join(query.pop("token", [])), token):
             return PlainTextResponse("Open the address with the token that descgen review printed\n", 401)
         rest = urlencode(query, doseq=True)
-        path = "/" + scope["path"].lstrip("/")  # never //elsewhere
+        path = "/" + scope["path"].lstrip("/")  # never //other.site
         response = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
         response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
         return response

@@ -1,4 +1,4 @@
-"""The review application behind an address."""
+"""Serving the review application at an address."""
 
 from __future__ import annotations
 
@@ -12,41 +12,30 @@ from fastapi import FastAPI
 from db.errors import UserError
 
 PORT = 8642
-_TRIED = 20
+_MAX_PORTS = 20
 
 
 def bind(host: str, port: int | None) -> socket.socket:
-    """Return a socket on a port; where none is asked for, on the first free one from 8642.
+    """Return a listening socket on a port, by default on the first free one from 8642.
 
     Raises:
-        UserError: the address is not one of this machine's, or the port is taken.
+        UserError: the address does not belong to this machine, or the port is in use.
     """
-    wanted = [port] if port is not None else [*range(PORT, PORT + _TRIED), 0]
-    for number in wanted:
+    ports = [port] if port is not None else [*range(PORT, PORT + _MAX_PORTS), 0]
+    for number in ports:
         try:
-            return _bound(host, number)
+            family = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0][0]
+            return socket.create_server((host, number), family=family)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or number == wanted[-1]:
+            if error.errno != errno.EADDRINUSE or number == ports[-1]:
                 raise UserError(
                     f"Cannot serve at {host}:{number}: {error.strerror or error}. Try another --port"
                 ) from error
     raise AssertionError
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-    except OSError:
-        made.close()
-        raise
-    return made
-
-
 def address(host: str, bound: socket.socket, token: str | None) -> str:
-    """Return what to type into a browser."""
+    """Return the URL to open in a browser."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)  # noqa: S104 - not bound here
     name = f"[{name}]" if ":" in name else name
     return f"http://{name}:{bound.getsockname()[1]}/" + (f"?token={token}" if token else "")

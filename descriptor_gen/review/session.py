@@ -1,58 +1,77 @@
-"""What lies before one reviewer: the descriptors as they are now, what lint says of them, and the decisions."""
+"""A review session: one reviewer with the descriptors of one dataset, their lint flags, and the decisions."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from db.errors import ConflictError, UsageError, UserError
-from db.records import Action, Dataset, Decision, Descriptor, Impact, ReviewEvent, Seen
+from db.records import STATUSES, Action, Dataset, Decision, Descriptor, DescriptorRef, Impact
 from db.store import Store
 from descriptor_gen.prompting.prompt import load_prompts
-from descriptor_gen.review import views
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.flags import Flags, Linter
 from descriptor_gen.review.jobs import Job, Jobs, OpenLLM
 
-_FRESH_SECONDS = 0.1  # one request looks several times; a decision on something older is a conflict, no loss
-_EVERY = ("pending", "accepted", "rejected")
+_FRESH_SECONDS = 0.1  # one request reads several times; a decision about an outdated text is a conflict, no loss
 
 
 @dataclass(frozen=True)
-class State:
-    """The descriptors in use, by label, and what the newest measured run says of them."""
+class Counts:
+    """Number of descriptors in each status."""
+
+    accepted: int = 0
+    rejected: int = 0
+    pending: int = 0
+
+    @classmethod
+    def of(cls, descriptors: Iterable[Descriptor]) -> Counts:
+        """Count descriptors by status."""
+        return cls(**Counter[str](descriptor.status for descriptor in descriptors))
+
+    @property
+    def decided(self) -> int:
+        """Accepted or rejected."""
+        return self.accepted + self.rejected
+
+    @property
+    def all(self) -> int:
+        """All of them."""
+        return self.decided + self.pending
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The descriptors in use by action name, in label order, and the impacts by descriptor id."""
 
     by_action: Mapping[str, Sequence[Descriptor]]
     impacts: Mapping[int, Impact]
 
     @property
     def descriptors(self) -> list[Descriptor]:
-        """All of them, in label order."""
-        return [descriptor for of_action in self.by_action.values() for descriptor in of_action]
-
-    def of(self, action: str) -> Sequence[Descriptor]:
-        """Return those of one class, by name."""
-        return self.by_action.get(action, ())
+        """All descriptors, in label order."""
+        return [descriptor for descriptors in self.by_action.values() for descriptor in descriptors]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A decision as a page asks for it.
+class DecisionRequest:
+    """A decision to be made.
 
     Attributes:
-        what: accept, reject, restore, edit, add, reorder or undo.
-        seen: (id, version) of each descriptor that it is about; with a `stamp` those of the filter.
-        text: of an edit or an addition.
-        kind, action: of an addition.
-        filter: whose pending texts are decided on together.
-        stamp: what the reviewer saw of them, by `views.stamp`.
+        decision: accept, reject, restore, edit, add, reorder or undo.
+        refs: the descriptors decided on; ignored if there is a `stamp`.
+        text: for edit and add.
+        kind, action: for add.
+        filter: its pending descriptors are decided on if there is a `stamp`.
+        stamp: `stamp` of those descriptors when the reviewer read them.
     """
 
-    what: str
-    seen: tuple[tuple[int, int], ...] = ()
+    decision: str
+    refs: tuple[DescriptorRef, ...] = ()
     text: str = ""
     kind: str = ""
     action: Action | None = None
@@ -62,150 +81,145 @@ class Wish:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a wish, in words; where there are conflicts, nothing was changed."""
+    """The result of a request, as a message; if there are conflicts, nothing was changed."""
 
-    said: str
+    message: str
     conflicts: tuple[str, ...] = ()
 
 
-class Desk:
-    """One dataset, one reviewer."""
+class ReviewSession:
+    """One reviewer of one dataset."""
 
     def __init__(self, store: Store, dataset: Dataset, *, reviewer: str, open_llm: OpenLLM | None = None) -> None:
-        self.store, self.dataset, self.reviewer = store, dataset, reviewer
+        """Open a session; without `open_llm` it cannot regenerate texts."""
+        self.dataset, self.reviewer = dataset, reviewer
         self.phrases = {action.name: action.phrase for action in dataset.actions}
-        self.reviews, self.readings = store.reviews(), store.readings()
+        self.reviews, self.queries = store.reviews(), store.review_queries()
+        self.jobs = Jobs(store, dataset, open_llm) if open_llm else None
+        self._store = store
         self._stamps: Mapping[str, tuple[int, ...]] = {}
-        self._state = State({}, {})
-        self._looked = float("-inf")
+        self._snapshot = Snapshot({}, {})
+        self._read_at = float("-inf")
         self._lock = threading.Lock()
         self._linter = Linter(dataset)
-        self._jobs = Jobs(store, dataset, open_llm) if open_llm else None
 
     def close(self) -> None:
         """End the jobs."""
-        if self._jobs:
-            self._jobs.close()
+        if self.jobs:
+            self.jobs.close()
 
-    def state(self) -> State:
-        """Return how things are now; only classes that changed since the last look are read again."""
+    def refresh(self) -> None:
+        """Let the next call of `snapshot` read the database, however short ago it was read."""
+        self._read_at = float("-inf")
+
+    def snapshot(self) -> Snapshot:
+        """Return the current descriptors; only classes that changed since the last call are read again."""
         with self._lock:
-            if time.monotonic() - self._looked < _FRESH_SECONDS:
-                return self._state
-            stamps = self.readings.stamps(self.dataset)
+            if time.monotonic() - self._read_at < _FRESH_SECONDS:
+                return self._snapshot
+            stamps = self.queries.stamps(self.dataset)
             changed = {name for name, _ in stamps.items() ^ self._stamps.items()}
             if changed:
                 self._read(changed)
                 self._stamps = stamps
-            self._looked = time.monotonic()
-            return self._state
+            self._read_at = time.monotonic()
+            return self._snapshot
 
     def _read(self, changed: set[str]) -> None:
         actions = tuple(action for action in self.dataset.actions if action.name in changed)
         new: dict[str, list[Descriptor]] = {}
-        for descriptor in self.store.descriptors(replace(self.dataset, actions=actions), statuses=_EVERY):
+        for descriptor in self._store.descriptors(replace(self.dataset, actions=actions), statuses=STATUSES):
             new.setdefault(descriptor.action, []).append(descriptor)
-        old = self._state
+        old = self._snapshot
         names = (action.name for action in self.dataset.actions)
         by_action = {name: texts for name in names if (texts := (new if name in changed else old.by_action).get(name))}
-        self._state = State(by_action, self.readings.impacts(self.dataset))
-        if [_said(d) for d in old.descriptors] != [_said(d) for d in self._state.descriptors]:
-            self._linter.look_at(self._state.descriptors)
+        self._snapshot = Snapshot(by_action, self.queries.impacts(self.dataset))
+        # a status alone changes no flag
+        linted = [[(d.id, d.text, d.position) for d in each.descriptors] for each in (old, self._snapshot)]
+        if linted[0] != linted[1]:
+            self._linter.submit(self._snapshot.descriptors)
 
     def flags(self, *, wait: float = 0.0) -> tuple[Flags, bool]:
-        """Return what lint says, and whether it is still reading what changed last."""
-        return self._linter.now(wait=wait)
+        """Return the lint flags, and whether newer texts are still being linted after `wait` seconds."""
+        return self._linter.flags(wait=wait)
 
-    def totals(self) -> views.Counts:
-        """Return how many descriptors are in each status."""
-        return views.Counts.of(self.state().descriptors)
+    def matching(self, chosen: Filter, *, wait: float = 0.0) -> list[Descriptor]:
+        """Return the descriptors that pass a filter, in label order; wait for lint up to so many seconds."""
+        snapshot = self.snapshot()
+        passes = chosen.predicate(self.phrases, self.flags(wait=wait)[0].rules)
+        return [descriptor for descriptor in snapshot.descriptors if passes(descriptor)]
 
-    def decide(self, wish: Wish) -> Outcome:
-        """Make a decision on record.
+    def totals(self) -> Counts:
+        """Count all descriptors by status."""
+        return Counts.of(self.snapshot().descriptors)
+
+    def decide(self, request: DecisionRequest) -> Outcome:
+        """Make a decision and record it.
 
         Raises:
-            UserError: it cannot be made; nothing was changed.
+            UserError: the decision is not possible; nothing was changed.
         """
-        if wish.what not in _DECIDE:
-            raise UsageError(f"Unknown decision {wish.what!r}. Known: {', '.join(_DECIDE)}")
-        self._looked = float("-inf")
+        if request.decision not in _DECIDE:
+            raise UsageError(f"Unknown decision {request.decision!r}. Known: {', '.join(_DECIDE)}")
+        self.refresh()
         try:
-            seen = self._of_filter(wish) if wish.stamp else [Seen(*each) for each in wish.seen]
-            return Outcome(_told(_DECIDE[wish.what](self, wish, seen)))
+            refs = self._pending(request) if request.stamp else request.refs
+            return Outcome(_message(_DECIDE[request.decision](self, request, refs)))
         except ConflictError as error:
-            return Outcome("Nothing was changed: see what is new", tuple(str(error).splitlines()[1:]))
+            return Outcome("Nothing was changed: see the changes of others", tuple(str(error).splitlines()[1:]))
         finally:
-            self._looked = float("-inf")  # the page that is shown next must have it
+            self.refresh()  # the next page must show the decision
 
-    def _of_filter(self, wish: Wish) -> list[Seen]:
-        """Return the pending descriptors of a filter, if they are those that the reviewer saw."""
-        passes = wish.filter.predicate(self.phrases, self.flags()[0].rules)
-        pending = [d for d in self.state().descriptors if d.status == "pending" and passes(d)]
-        if views.stamp(pending) != wish.stamp:
+    def _pending(self, request: DecisionRequest) -> list[DescriptorRef]:
+        """Return the pending descriptors of a filter, if they are still those that the reviewer read."""
+        pending = [d for d in self.matching(request.filter) if d.status == "pending"]
+        if stamp(pending) != request.stamp:
             raise UserError("The texts of this filter changed since this page was made. Reload it, and decide again")
-        return [d.seen for d in pending]
-
-    def events(self, *, limit: int) -> Sequence[ReviewEvent]:
-        """Return the newest events of the dataset, the newest first."""
-        return self.reviews.events(self.dataset)[::-1][:limit]
-
-    def history(self, descriptor: int) -> Sequence[ReviewEvent]:
-        """Return the events of a descriptor and of what it was edited from, in time order."""
-        return self.reviews.history(descriptor)
-
-    @property
-    def can_regenerate(self) -> bool:
-        """Whether texts can be written anew from here."""
-        return self._jobs is not None
+        return [d.ref for d in pending]
 
     def regenerate(self, action: Action, kind: str) -> Job:
-        """Ask for new texts of a class and kind; the old ones stay as history.
+        """Start to write new texts of a class and kind; the old ones stay as history.
 
         Raises:
             UserError: there is no LLM, or no template of that kind.
         """
-        if self._jobs is None:
+        if self.jobs is None:
             raise UserError("This server was started without an LLM. Start it with: descgen review --llm NAME")
         [prompt] = load_prompts([kind])
         if prompt.compares:
-            raise UserError(f"{kind} compares classes. Write it anew with: descgen build --kind {kind} --refresh")
-        return self._jobs.start(action, prompt)
-
-    def job(self, job_id: int) -> Job | None:
-        """Return how a job stands."""
-        return self._jobs.get(job_id) if self._jobs else None
+            raise UserError(f"{kind} compares classes. Regenerate it with: descgen build --kind {kind} --refresh")
+        return self.jobs.start(action, prompt)
 
 
-def _said(descriptor: Descriptor) -> tuple[Any, ...]:
-    """Return what lint reads of a descriptor: a verdict alone changes no flag."""
-    return descriptor.id, descriptor.text, descriptor.position
+def stamp(descriptors: Iterable[Descriptor]) -> str:
+    """Return a digest of the versions of descriptors."""
+    versions = ",".join(f"{d.id}.{d.version}" for d in sorted(descriptors, key=lambda d: d.id))
+    return hashlib.sha256(versions.encode()).hexdigest()[:16]
 
 
-Decide = Callable[[Desk, Wish, Sequence[Seen]], Decision]
+def _add(session: ReviewSession, request: DecisionRequest, _refs: Sequence[DescriptorRef]) -> Decision:
+    if request.action is None:
+        raise UsageError("A text is added to a class: name one")
+    dataset, action = session.dataset, request.action.name
+    return session.reviews.add(dataset, action, request.kind, request.text, reviewer=session.reviewer)
 
 
-def _add(desk: Desk, wish: Wish, _seen: Sequence[Seen]) -> Decision:
-    if wish.action is None:
-        raise UsageError("An addition is about a class")
-    return desk.reviews.add(desk.dataset, wish.action.name, wish.kind, wish.text, reviewer=desk.reviewer)
+def _edit(session: ReviewSession, request: DecisionRequest, refs: Sequence[DescriptorRef]) -> Decision:
+    if len(refs) != 1:
+        raise UsageError("One text is edited at a time")
+    return session.reviews.edit(refs[0], request.text, reviewer=session.reviewer)
 
 
-def _edit(desk: Desk, wish: Wish, seen: Sequence[Seen]) -> Decision:
-    if len(seen) != 1:
-        raise UsageError("An edit is of one text")
-    return desk.reviews.edit(seen[0], wish.text, reviewer=desk.reviewer)
-
-
-_DECIDE: Mapping[str, Decide] = {
-    "accept": lambda desk, _, seen: desk.reviews.accept(seen, reviewer=desk.reviewer),
-    "reject": lambda desk, _, seen: desk.reviews.reject(seen, reviewer=desk.reviewer),
-    "restore": lambda desk, _, seen: desk.reviews.restore(seen, reviewer=desk.reviewer),
-    "reorder": lambda desk, _, seen: desk.reviews.reorder(seen, reviewer=desk.reviewer),
-    "undo": lambda desk, _wish, _seen: desk.reviews.undo(reviewer=desk.reviewer),
+_DECIDE: Mapping[str, Callable[[ReviewSession, DecisionRequest, Sequence[DescriptorRef]], Decision]] = {
+    "accept": lambda session, _, refs: session.reviews.accept(refs, reviewer=session.reviewer),
+    "reject": lambda session, _, refs: session.reviews.reject(refs, reviewer=session.reviewer),
+    "restore": lambda session, _, refs: session.reviews.restore(refs, reviewer=session.reviewer),
+    "reorder": lambda session, _, refs: session.reviews.reorder(refs, reviewer=session.reviewer),
+    "undo": lambda session, _request, _refs: session.reviews.undo(reviewer=session.reviewer),
     "edit": _edit,
     "add": _add,
 }
-_PAST = {
+_DONE = {
     "accept": "Accepted",
     "reject": "Rejected",
     "restore": "Back to pending",
@@ -216,10 +230,10 @@ _PAST = {
 }
 
 
-def _told(decision: Decision) -> str:
-    """Return what was done, in words."""
-    done = len(decision.changes)
-    if not done:
-        return "As you had decided before: nothing to change"
-    many = f" {done} texts" if done > 1 and decision.what != "reorder" else ""
-    return f"{_PAST[decision.what]}{many}" + (f"; {decision.already} were so before" if decision.already else "")
+def _message(decision: Decision) -> str:
+    changed = len(decision.changes)
+    if not changed:
+        return "You had decided the same before: nothing to change"
+    count = f" {changed} texts" if changed > 1 and decision.what != "reorder" else ""
+    already = f"; {decision.already} you had decided so before" if decision.already else ""
+    return f"{_DONE[decision.what]}{count}{already}"

@@ -39,5 +39,5 @@ def measure_impact(
             repeated = repeat(store, run, opened, root=root, on_progress=advance)
         with progress(f"run {number} without each text", "slots") as advance:
             found = impact(repeated, on_progress=advance)
-    store.readings().save_impacts(found.records())
+    store.save_impacts(found.records())
     print_json(found) if as_json else console.print(impact_report(found, show=show))

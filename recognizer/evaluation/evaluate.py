@@ -66,7 +66,7 @@ def run_of(
 
 def with_texts(store: Store, run: Run) -> dict[str, Any]:
     """Return a run as a file that says by itself what it is: all of it, and the texts that its ids stand for."""
-    texts = store.readings().by_id(run.descriptor_ids)
+    texts = store.descriptors_by_id(run.descriptor_ids)
     return {"format": FORMAT, **asdict(run), "descriptors": [asdict(text) for text in texts]}
 
 

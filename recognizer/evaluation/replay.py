@@ -77,7 +77,7 @@ def repeat(
     dataset = store.dataset(run.dataset)
     settings = settings_of(run)
     protocol = _protocol(run, settings)
-    descriptors = tuple(store.readings().by_id(run.descriptor_ids))
+    descriptors = tuple(store.descriptors_by_id(run.descriptor_ids))
     _refuse_changes(run, dataset, protocol, descriptors, encoder)
     videos = _videos(run, dataset, settings, root)
     features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=on_progress)

@@ -1,4 +1,4 @@
-"""The rules of review, on the store alone: decisions, their log, conflicts, and what builds do to reviewed texts."""
+"""The rules of review, on the store alone: decisions, their log, conflicts, and builds on reviewed texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from db.errors import ConflictError, UsageError, UserError
-from db.records import Added, Dataset, Descriptor, Portable, Seen
+from db.records import Added, Dataset, Descriptor, DescriptorRef, Portable
 from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen.generate.build import build_descriptors
@@ -51,22 +51,22 @@ def everything(store: Store, dataset: Dataset) -> list[Descriptor]:
     return store.descriptors(dataset, statuses=("pending", "accepted", "rejected"))
 
 
-def seen(descriptors: Sequence[Descriptor]) -> list[Seen]:
-    return [descriptor.seen for descriptor in descriptors]
+def refs(descriptors: Sequence[Descriptor]) -> list[DescriptorRef]:
+    return [descriptor.ref for descriptor in descriptors]
 
 
 def shown(store: Store, dataset: Dataset) -> list[tuple[str, str]]:
     return [(descriptor.text, descriptor.status) for descriptor in everything(store, dataset)]
 
 
-def test_many_descriptors_are_one_decision_and_undone_as_one(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_one_decision_about_many_descriptors_is_undone_as_one(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     before = everything(store, dataset)
-    first = reviews.accept(seen(before[:3]), reviewer="anna")
-    second = reviews.reject(seen(before[3:]), reviewer="anna")
+    first = reviews.accept(refs(before[:3]), reviewer="anna")
+    second = reviews.reject(refs(before[3:]), reviewer="anna")
     assert (first.id, second.id, len(first.changes), len(second.changes)) == (1, 2, 3, 3)
     now = everything(store, dataset)
     assert [d.status for d in now] == ["accepted"] * 3 + ["rejected"] * 3
-    assert [change.after.seen for change in first.changes + second.changes if change.after] == seen(now)
+    assert [change.after.ref for change in first.changes + second.changes if change.after] == refs(now)
     events = reviews.events(dataset)
     undone = reviews.undo(reviewer="anna")
     assert (undone.what, undone.undoes, len(undone.changes)) == ("undo", 2, 3)
@@ -79,18 +79,20 @@ def test_many_descriptors_are_one_decision_and_undone_as_one(store: Store, datas
         reviews.undo(reviewer="anna")
 
 
-def test_restore_makes_pending_and_can_be_undone(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_restored_texts_are_pending_and_restoring_can_be_undone(
+    store: Store, dataset: Dataset, reviews: Reviews
+) -> None:
     [first, *_] = everything(store, dataset)
-    reviews.reject([first.seen], reviewer="anna")
-    decision = reviews.restore([Seen(first.id, 2)], reviewer="bob")
+    reviews.reject([first.ref], reviewer="anna")
+    decision = reviews.restore([DescriptorRef(first.id, 2)], reviewer="bob")
     assert shown(store, dataset)[0] == (first.text, "pending")
     reviews.undo(reviewer="anna", decision=decision.id)
     assert shown(store, dataset)[0] == (first.text, "rejected")
 
 
-def test_an_edit_takes_the_place_of_the_original_and_keeps_it(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_an_edit_replaces_the_original_and_keeps_it(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     before = everything(store, dataset)
-    decision = reviews.edit(before[1].seen, "  a person\n kneels ", reviewer="anna")
+    decision = reviews.edit(before[1].ref, "  a person\n kneels ", reviewer="anna")
     [change] = decision.changes
     assert change.after is not None
     now = everything(store, dataset)
@@ -104,7 +106,7 @@ def test_an_edit_takes_the_place_of_the_original_and_keeps_it(store: Store, data
         original=before[1].text,
     )
     assert now[:1] + now[2:] == before[:1] + before[2:]
-    reviews.edit(now[1].seen, "a person stands", reviewer="bob")
+    reviews.edit(now[1].ref, "a person stands", reviewer="bob")
     twice = everything(store, dataset)[1]
     assert (twice.text, twice.edited_from, twice.original) == ("a person stands", now[1].id, before[1].text)
     assert (twice.llm, twice.generation, twice.position) == ("fake", before[1].generation, 1)
@@ -114,17 +116,17 @@ def test_an_edit_takes_the_place_of_the_original_and_keeps_it(store: Store, data
     assert everything(store, dataset) == [*before[:1], replace(before[1], version=3), *before[2:]]
 
 
-def test_what_was_edited_is_decided_on_no_more(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_an_edited_original_cannot_be_decided_on(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     [first, *_] = everything(store, dataset)
-    reviews.edit(first.seen, "edited", reviewer="anna")
+    reviews.edit(first.ref, "edited", reviewer="anna")
     with pytest.raises(ConflictError, match="'edited', accepted; edit by anna"):
-        reviews.accept([Seen(first.id, 2)], reviewer="bob")  # its own version of now, but it is out of use
+        reviews.accept([DescriptorRef(first.id, 2)], reviewer="bob")  # the current version, but it is out of use
 
 
 def test_an_edited_import_is_still_from_its_file(store: Store, reviews: Reviews) -> None:
     dataset, origin = store.dataset("hmdb51"), "a.json sha256:0"
     store.add_portable(dataset, [Portable("wave", "all", n, f"{n}", "import", origin=origin) for n in range(2)])
-    reviews.edit(store.descriptors(dataset)[0].seen, "edited", reviewer="anna")
+    reviews.edit(store.descriptors(dataset)[0].ref, "edited", reviewer="anna")
     assert [(d.text, d.origin) for d in store.descriptors(dataset)] == [("edited", origin), ("1", origin)]
 
 
@@ -136,14 +138,14 @@ def test_a_reviewers_own_text_stands_after_the_others(store: Store, dataset: Dat
         ("one", 0, "accepted", None),
         ("two", 1, "accepted", None),
     ]
-    with pytest.raises(UsageError, match=f"{own[0].id} says that already, and is accepted"):
+    with pytest.raises(UsageError, match=f"{own[0].id} has that text already, and is accepted"):
         reviews.add(dataset, "brush_hair", "decomposition", "one", reviewer="bob")
     with pytest.raises(UsageError, match="hmdb51 has no action brush"):
         reviews.add(dataset, "brush", "decomposition", "one", reviewer="bob")
     reviews.undo(reviewer="anna")
     assert [d.text for d in everything(store, dataset) if d.source == "human"] == ["one"]
     with pytest.raises(ConflictError, match=r"out of use \(it was 'two'\); undo by anna"):
-        reviews.accept([own[1].seen], reviewer="bob")
+        reviews.accept([own[1].ref], reviewer="bob")
 
 
 def test_a_text_may_be_added_to_a_dataset_that_is_not_stored_yet(store: Store, reviews: Reviews) -> None:
@@ -157,49 +159,55 @@ def test_a_text_may_be_added_to_a_dataset_that_is_not_stored_yet(store: Store, r
 def test_the_texts_of_a_reply_get_a_new_order(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     before = everything(store, dataset)
     one, two, three = before[:3]
-    reviews.edit(two.seen, "in the middle", reviewer="anna")
+    reviews.edit(two.ref, "in the middle", reviewer="anna")
     two = everything(store, dataset)[1]
-    with pytest.raises(UsageError, match=f"left out: {three.id}"):
-        reviews.reorder(seen([two, one]), reviewer="anna")
-    with pytest.raises(UsageError, match=f"not of it: {before[3].id}"):
-        reviews.reorder(seen([two, one, three, before[3]]), reviewer="anna")
-    decision = reviews.reorder(seen([two, three, one]), reviewer="anna")
+    with pytest.raises(UsageError, match=f"missing: {three.id}"):
+        reviews.reorder(refs([two, one]), reviewer="anna")
+    with pytest.raises(UsageError, match=f"not of the same: {before[3].id}"):
+        reviews.reorder(refs([two, one, three, before[3]]), reviewer="anna")
+    decision = reviews.reorder(refs([two, three, one]), reviewer="anna")
     assert [d.text for d in everything(store, dataset)][:3] == ["in the middle", three.text, one.text]
     assert [d.position for d in everything(store, dataset)] == [0, 1, 2, 0, 1, 2]
     assert len(decision.changes) == 3
     reviews.undo(reviewer="anna")
     assert [d.text for d in everything(store, dataset)][:3] == [one.text, "in the middle", three.text]
     with pytest.raises(ConflictError):
-        reviews.reorder(seen([two, three, one]), reviewer="bob")
+        reviews.reorder(refs([two, three, one]), reviewer="bob")
 
 
-def test_what_moved_on_is_a_conflict_that_changes_nothing(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_a_decision_about_changed_texts_is_a_conflict_that_changes_nothing(
+    store: Store, dataset: Dataset, reviews: Reviews
+) -> None:
     before = everything(store, dataset)
-    reviews.reject([before[0].seen], reviewer="anna")
-    decision = reviews.edit(before[1].seen, "a better text", reviewer="anna")
+    reviews.reject([before[0].ref], reviewer="anna")
+    decision = reviews.edit(before[1].ref, "a better text", reviewer="anna")
     between = everything(store, dataset)
-    with pytest.raises(ConflictError) as told:
-        reviews.accept(seen(before), reviewer="bob")
+    with pytest.raises(ConflictError) as raised:
+        reviews.accept(refs(before), reviewer="bob")
     assert everything(store, dataset) == between
     assert len(reviews.events(dataset)) == 2
-    first, second = told.value.conflicts
-    assert (first.seen, first.id, first.version) == (before[0].seen, before[0].id, 2)
-    assert (first.text, first.status, first.what, first.reviewer) == (before[0].text, "rejected", "reject", "anna")
-    assert (second.seen, second.id, second.version) == (before[1].seen, between[1].id, 1)
-    assert (second.text, second.status, second.what, second.reviewer) == ("a better text", "accepted", "edit", "anna")
+    first, second = raised.value.conflicts
+    assert (first.expected, first.now.id, first.now.version) == (before[0].ref, before[0].id, 2)
+    assert first.event is not None
+    assert second.event is not None
+    assert (first.now.text, first.now.status) == (before[0].text, "rejected")
+    assert (first.event.what, first.event.reviewer) == ("reject", "anna")
+    assert (second.expected, second.now.id, second.now.version) == (before[1].ref, between[1].id, 1)
+    assert (second.now.text, second.now.status) == ("a better text", "accepted")
+    assert (second.event.what, second.event.reviewer) == ("edit", "anna")
     assert second.at == decision.at
-    assert f"'a better text', accepted; edit by anna, {decision.at:%Y-%m-%d %H:%M:%S} UTC" in str(told.value)
-    assert reviews.accept([Seen(each.id, each.version) for each in told.value.conflicts], reviewer="bob").changes
+    assert f"'a better text', accepted; edit by anna, {decision.at:%Y-%m-%d %H:%M:%S} UTC" in str(raised.value)
+    assert reviews.accept([conflict.now.ref for conflict in raised.value.conflicts], reviewer="bob").changes
 
 
-def test_a_newer_reply_is_a_conflict_of_nobodys_making(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_a_newer_reply_is_a_conflict_without_a_reviewer(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     [first, *_] = everything(store, dataset)
-    reviews.accept([first.seen], reviewer="anna")
+    reviews.accept([first.ref], reviewer="anna")
     build(store, dataset, refresh=True)
-    with pytest.raises(ConflictError, match="another reply took or gave back its place") as told:
-        reviews.reject([Seen(first.id, 2)], reviewer="anna")
-    [conflict] = told.value.conflicts
-    assert (conflict.in_use, conflict.what, conflict.reviewer) == (False, None, None)
+    with pytest.raises(ConflictError, match="replaced or put back by a build") as raised:
+        reviews.reject([DescriptorRef(first.id, 2)], reviewer="anna")
+    [conflict] = raised.value.conflicts
+    assert (conflict.in_use, conflict.event) == (False, None)
     assert conflict.at is not None
     with pytest.raises(ConflictError):
         reviews.undo(reviewer="anna")
@@ -214,9 +222,9 @@ def test_of_decisions_at_once_exactly_one_wins(store: Store, dataset: Dataset) -
         reviews = store.reviews()
         start.wait()
         try:
-            outcomes[name] = reviews.accept(seen(before), reviewer=name).what
+            outcomes[name] = reviews.accept(refs(before), reviewer=name).what
         except ConflictError as error:
-            outcomes[name] = error.conflicts[0].reviewer or "nobody"
+            outcomes[name] = error.conflicts[0].event.reviewer if error.conflicts[0].event else "nobody"
 
     threads = [threading.Thread(target=decide, args=(f"reviewer {n}",)) for n in range(8)]
     for thread in threads:
@@ -231,50 +239,50 @@ def test_of_decisions_at_once_exactly_one_wins(store: Store, dataset: Dataset) -
 
 def test_each_reviewers_verdict_is_recorded_once(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     [first, second, *_] = everything(store, dataset)
-    reviews.accept([first.seen], reviewer="anna")
-    again = reviews.accept([Seen(first.id, 2), second.seen], reviewer="anna")
+    reviews.accept([first.ref], reviewer="anna")
+    again = reviews.accept([DescriptorRef(first.id, 2), second.ref], reviewer="anna")
     assert (len(again.changes), again.already) == (1, 1)
-    other = reviews.accept([Seen(first.id, 2)], reviewer="bob")
+    other = reviews.accept([DescriptorRef(first.id, 2)], reviewer="bob")
     assert [
         (change.before.status, change.after.status) for change in other.changes if change.before and change.after
     ] == [("accepted", "accepted")]
-    nothing = reviews.accept([Seen(first.id, 3)], reviewer="bob")
+    nothing = reviews.accept([DescriptorRef(first.id, 3)], reviewer="bob")
     assert (nothing.id, nothing.changes, nothing.already) == (None, (), 1)
     assert [event.reviewer for event in reviews.history(first.id)] == ["anna", "bob"]
     reviews.undo(reviewer="bob")
-    assert reviews.accept([Seen(first.id, 4)], reviewer="bob").id is not None
-    edited = reviews.edit(Seen(second.id, 2), "so", reviewer="bob").changes[0].after
+    assert reviews.accept([DescriptorRef(first.id, 4)], reviewer="bob").id is not None
+    edited = reviews.edit(DescriptorRef(second.id, 2), "so", reviewer="bob").changes[0].after
     assert edited is not None
-    assert reviews.accept([edited.seen], reviewer="bob").already == 1  # who edits stands for it
-    assert reviews.accept([edited.seen], reviewer="anna").already == 0
+    assert reviews.accept([edited.ref], reviewer="bob").already == 1  # an edit is a verdict
+    assert reviews.accept([edited.ref], reviewer="anna").already == 0
 
 
-def test_undo_takes_back_what_nobody_changed_since(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_undo_restores_only_what_nobody_changed_since(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     [first, second, *_] = everything(store, dataset)
-    both = reviews.accept(seen([first, second]), reviewer="anna")
-    reviews.reject([Seen(second.id, 2)], reviewer="bob")
+    both = reviews.accept(refs([first, second]), reviewer="anna")
+    reviews.reject([DescriptorRef(second.id, 2)], reviewer="bob")
     with pytest.raises(ConflictError, match="reject by bob"):
         reviews.undo(reviewer="anna")
     assert [d.status for d in everything(store, dataset)][:2] == ["accepted", "rejected"]
     reviews.undo(reviewer="bob")
     with pytest.raises(UsageError, match="Decision 2 was undone by bob"):
         reviews.undo(reviewer="bob", decision=2)
-    with pytest.raises(UsageError, match="Decision 3 is an undoing"):
+    with pytest.raises(UsageError, match="Decision 3 is an undo"):
         reviews.undo(reviewer="bob", decision=3)
-    with pytest.raises(UsageError, match="Decision 9 is none here"):
+    with pytest.raises(UsageError, match="Decision 9 does not exist"):
         reviews.undo(reviewer="bob", decision=9)
-    assert reviews.undo(reviewer="anna").undoes == both.id  # what bob changed is as it was
+    assert reviews.undo(reviewer="anna").undoes == both.id  # bob's change was undone
     assert [d.status for d in everything(store, dataset)][:2] == ["pending", "pending"]
 
 
-def test_history_follows_an_edit_back(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_history_includes_the_events_before_an_edit(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     [first, second, *_] = everything(store, dataset)
-    reviews.accept(seen([first, second]), reviewer="anna")
-    reviews.edit(Seen(first.id, 2), "dropped", reviewer="bob")
+    reviews.accept(refs([first, second]), reviewer="anna")
+    reviews.edit(DescriptorRef(first.id, 2), "dropped", reviewer="bob")
     reviews.undo(reviewer="bob")
-    reviews.edit(Seen(first.id, 4), "kept", reviewer="bob")
+    reviews.edit(DescriptorRef(first.id, 4), "kept", reviewer="bob")
     last = everything(store, dataset)[0]
-    reviews.reject([last.seen], reviewer="anna")
+    reviews.reject([last.ref], reviewer="anna")
     history = reviews.history(last.id)
     assert [(event.what, event.reviewer) for event in history] == [
         ("accept", "anna"),
@@ -297,29 +305,36 @@ def test_agreement_is_cohens_kappa(store: Store, reviews: Reviews) -> None:
     store.add_portable(dataset, items)
     cells = [("accept", "accept", 20), ("accept", "reject", 5), ("reject", "accept", 10), ("reject", "reject", 15)]
     verdicts = [(one, other) for one, other, count in cells for _ in range(count)]
-    there = store.descriptors(dataset)
-    for descriptor, (one, other) in zip(there, verdicts, strict=True):
-        getattr(reviews, one)([descriptor.seen], reviewer="anna")
-        getattr(reviews, other)([Seen(descriptor.id, 2)], reviewer="bob")
-    [found] = reviews.agreement()
-    assert (found.first, found.second, found.n) == ("anna", "bob", 50)
-    assert (found.both_accepted, found.only_first, found.only_second, found.both_refused) == (20, 5, 10, 15)
-    assert found.observed == pytest.approx(0.7)
-    assert found.kappa == pytest.approx(0.4)  # p_e = 0.5 * 0.6 + 0.5 * 0.4
-    edited = reviews.edit(Seen(there[0].id, 3), "another", reviewer="anna")  # the last verdict counts: refused
+    descriptors = store.descriptors(dataset)
+    for descriptor, (one, other) in zip(descriptors, verdicts, strict=True):
+        getattr(reviews, one)([descriptor.ref], reviewer="anna")
+        getattr(reviews, other)([DescriptorRef(descriptor.id, 2)], reviewer="bob")
+    [agreement] = reviews.agreement()
+    assert (agreement.first, agreement.second, agreement.n) == ("anna", "bob", 50)
+    assert (agreement.both_accepted, agreement.only_first, agreement.only_second, agreement.both_refused) == (
+        20,
+        5,
+        10,
+        15,
+    )
+    assert agreement.observed == pytest.approx(0.7)
+    assert agreement.kappa == pytest.approx(0.4)  # p_e = 0.5 * 0.6 + 0.5 * 0.4
+    edited = reviews.edit(
+        DescriptorRef(descriptors[0].id, 3), "another", reviewer="anna"
+    )  # the last verdict counts: refused
     assert reviews.agreement(dataset)[0].both_accepted == 19
     reviews.undo(reviewer="anna", decision=edited.id)
     assert reviews.agreement(dataset)[0].both_accepted == 20
-    reviews.restore([Seen(there[0].id, 5)], reviewer="anna")
+    reviews.restore([DescriptorRef(descriptors[0].id, 5)], reviewer="anna")
     assert reviews.agreement()[0].n == 49
     assert reviews.agreement(store.dataset("ucf101")) == []
 
 
-def test_where_kappa_is_not_defined_it_says_why(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_an_undefined_kappa_has_a_reason(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     one, two, three, *_ = everything(store, dataset)
-    reviews.accept(seen([one, two]), reviewer="anna")
-    reviews.accept([Seen(one.id, 2)], reviewer="bob")
-    reviews.reject([three.seen], reviewer="carl")
+    reviews.accept(refs([one, two]), reviewer="anna")
+    reviews.accept([DescriptorRef(one.id, 2)], reviewer="bob")
+    reviews.reject([three.ref], reviewer="carl")
     same, apart, _ = reviews.agreement()
     assert (same.n, same.observed, same.kappa) == (1, 1.0, None)
     assert "one and the same verdict" in str(same.undefined)
@@ -328,33 +343,33 @@ def test_where_kappa_is_not_defined_it_says_why(store: Store, dataset: Dataset, 
 
 
 @pytest.mark.parametrize("words", ["", " \n ", "nul \0", "half \ud800"])
-def test_a_text_must_be_one(store: Store, dataset: Dataset, reviews: Reviews, words: str) -> None:
+def test_empty_and_broken_texts_are_refused(store: Store, dataset: Dataset, reviews: Reviews, words: str) -> None:
     [first, *_] = everything(store, dataset)
     with pytest.raises(UsageError, match="text"):
-        reviews.edit(first.seen, words, reviewer="anna")
+        reviews.edit(first.ref, words, reviewer="anna")
     with pytest.raises(UsageError, match="text"):
         reviews.add(dataset, "brush_hair", "context", words, reviewer="anna")
     assert reviews.events(dataset) == []
 
 
-def test_what_makes_no_decision_is_refused(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_invalid_decisions_are_refused(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     [first, *_] = everything(store, dataset)
-    for wrong in ([], [first.seen, Seen(first.id, 7)]):
+    for wrong in ([], [first.ref, DescriptorRef(first.id, 7)]):
         with pytest.raises(UsageError, match="at least one descriptor, and each in one version"):
             reviews.accept(wrong, reviewer="anna")
     with pytest.raises(UsageError, match="No descriptor 999"):
-        reviews.accept([first.seen, Seen(999, 1)], reviewer="anna")
-    with pytest.raises(UsageError, match="says already"):
-        reviews.edit(first.seen, first.text, reviewer="anna")
+        reviews.accept([first.ref, DescriptorRef(999, 1)], reviewer="anna")
+    with pytest.raises(UsageError, match="has that text already"):
+        reviews.edit(first.ref, first.text, reviewer="anna")
     for name in ("", "  ", "x" * 201):
         with pytest.raises(UsageError, match="A reviewer has a name"):
-            reviews.accept([first.seen], reviewer=name)
+            reviews.accept([first.ref], reviewer=name)
     assert reviews.events(dataset) == []
 
 
 def test_descriptors_are_looked_up_by_id(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     before = everything(store, dataset)
-    reviews.edit(before[0].seen, "edited", reviewer="anna")
+    reviews.edit(before[0].ref, "edited", reviewer="anna")
     now = everything(store, dataset)
     assert reviews.descriptors([now[4].id, now[0].id]) == [now[4], now[0]]
     with pytest.raises(UsageError, match=f"Out of use: {before[0].id}. .*descgen history {before[0].id}"):
@@ -363,13 +378,13 @@ def test_descriptors_are_looked_up_by_id(store: Store, dataset: Dataset, reviews
         reviews.descriptors([999])
 
 
-def test_reviewed_texts_go_and_come_with_their_reply(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_reviewed_texts_leave_and_return_with_their_reply(store: Store, dataset: Dataset, reviews: Reviews) -> None:
     before = everything(store, dataset)
-    reviews.edit(before[0].seen, "dropped", reviewer="anna")
+    reviews.edit(before[0].ref, "dropped", reviewer="anna")
     reviews.undo(reviewer="anna")
-    reviews.edit(before[1].seen, "edited", reviewer="anna")
-    reviews.edit(everything(store, dataset)[1].seen, "edited twice", reviewer="anna")
-    reviews.reject([before[2].seen], reviewer="anna")
+    reviews.edit(before[1].ref, "edited", reviewer="anna")
+    reviews.edit(everything(store, dataset)[1].ref, "edited twice", reviewer="anna")
+    reviews.reject([before[2].ref], reviewer="anna")
     reviews.add(dataset, "brush_hair", "decomposition", "my own", reviewer="anna")
     reviewed = [(d.id, d.text, d.status) for d in everything(store, dataset)]
     assert [words for _, words, _ in reviewed][:4] == ["my own", before[0].text, "edited twice", before[2].text]
@@ -384,7 +399,7 @@ def test_reviewed_texts_go_and_come_with_their_reply(store: Store, dataset: Data
 
     build(store, dataset, prompt=old)
     assert [(d.id, d.text, d.status) for d in everything(store, dataset)] == reviewed
-    with pytest.raises(ConflictError, match="another reply took or gave back its place"):
+    with pytest.raises(ConflictError, match="replaced or put back by a build"):
         reviews.undo(reviewer="anna", decision=5)
     build(store, dataset, prompt=old)  # nothing to do, nothing done
     assert {d.version for d in everything(store, dataset)} == {1, 3, 4, 5}
@@ -411,12 +426,12 @@ def test_edits_and_statuses_enter_another_database(
     store: Store, dataset: Dataset, reviews: Reviews, elsewhere: Store
 ) -> None:
     before = everything(store, dataset)
-    reviews.reorder(seen([before[2], before[0], before[1]]), reviewer="anna")
+    reviews.reorder(refs([before[2], before[0], before[1]]), reviewer="anna")
     one, two, three, *_ = everything(store, dataset)
-    reviews.edit(one.seen, "edited", reviewer="anna")
-    reviews.edit(everything(store, dataset)[0].seen, "edited twice", reviewer="anna")
-    reviews.reject([two.seen], reviewer="anna")
-    reviews.edit(three.seen, "dropped", reviewer="anna")
+    reviews.edit(one.ref, "edited", reviewer="anna")
+    reviews.edit(everything(store, dataset)[0].ref, "edited twice", reviewer="anna")
+    reviews.reject([two.ref], reviewer="anna")
+    reviews.edit(three.ref, "dropped", reviewer="anna")
     reviews.undo(reviewer="anna")
     reviews.add(dataset, "brush_hair", "decomposition", "my own", reviewer="anna")
     items = portable(store, dataset)
@@ -443,12 +458,12 @@ def test_an_edit_from_elsewhere_does_not_stand_beside_the_original(
 ) -> None:
     build(elsewhere, store.dataset("hmdb51"))
     before = everything(store, dataset)
-    there = everything(elsewhere, dataset)
-    reviews.edit(before[0].seen, "edited", reviewer="anna")
-    reviews.reorder(seen([before[5], before[4], before[3]]), reviewer="anna")
+    elsewhere_before = everything(elsewhere, dataset)
+    reviews.edit(before[0].ref, "edited", reviewer="anna")
+    reviews.reorder(refs([before[5], before[4], before[3]]), reviewer="anna")
     assert elsewhere.add_portable(dataset, portable(store, dataset)) == Added(added=0, already=5, left_out=1)
-    assert everything(elsewhere, dataset) == there
-    elsewhere.reviews().edit(there[0].seen, "edited elsewhere", reviewer="bob")
+    assert everything(elsewhere, dataset) == elsewhere_before
+    elsewhere.reviews().edit(elsewhere_before[0].ref, "edited elsewhere", reviewer="bob")
     assert elsewhere.add_portable(dataset, portable(store, dataset)) == Added(added=0, already=5, left_out=1)
     assert store.add_portable(dataset, portable(elsewhere, dataset)) == Added(added=0, already=5, left_out=1)
     assert everything(store, dataset)[0].text == "edited"

@@ -1,4 +1,4 @@
-"""The database file: settings, migrations, and what it refuses."""
+"""The database file: settings, migrations, and files that are refused."""
 
 from __future__ import annotations
 
@@ -43,14 +43,32 @@ def test_sqlite_is_set_for_several_programs(database: Path) -> None:
         assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 30000
 
 
-def test_an_older_schema_is_backed_up_before_it_is_migrated(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def upgrade(url: str, revision: str, *statements: str) -> None:
+    """Create a database of an older revision, with rows in it."""
+    config = Config()
+    config.set_main_option("script_location", "db:migrations")
+    with create_engine(url).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def test_an_older_schema_is_backed_up_before_it_is_migrated(database: Path) -> None:
+    upgrade(f"sqlite:///{database}", "0001", "INSERT INTO dataset (name) VALUES ('kept')")
     Store.open(str(database)).close()
-    with sqlite3.connect(database) as connection:
-        connection.execute("INSERT INTO dataset (name) VALUES ('kept')")
-    monkeypatch.setattr("db.engine.HEAD", "9999")  # as if this program were newer
+    for file, revision in ((database, HEAD), (Path(f"{database}.0001.bak"), "0001")):
+        with sqlite3.connect(file) as connection:
+            assert connection.execute("SELECT name FROM dataset").fetchall() == [("kept",)]
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
+
+
+def test_an_earlier_backup_of_the_same_schema_is_kept(database: Path) -> None:
+    backup = Path(f"{database}.0001.bak")
+    backup.write_text("earlier")
+    upgrade(f"sqlite:///{database}", "0001")
     Store.open(str(database)).close()
-    with sqlite3.connect(f"{database}.{HEAD}.bak") as copy:
-        assert copy.execute("SELECT name FROM dataset").fetchall() == [("kept",)]
+    assert backup.read_text() == "earlier"
 
 
 OLD_ROWS = """
@@ -72,19 +90,13 @@ OLD_ROWS = """
 
 @pytest.fixture
 def first_schema(any_database: str) -> str:
-    """A database as revision 0001 made it, with rows that refer to a descriptor."""
-    config = Config()
-    config.set_main_option("script_location", "db:migrations")
-    with create_engine(any_database).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        for statement in OLD_ROWS.strip().split(";\n"):
-            connection.exec_driver_sql(statement)
+    """A database of revision 0001, with rows that refer to a descriptor."""
+    upgrade(any_database, "0001", *OLD_ROWS.strip().split(";\n"))
     return any_database
 
 
 def _old_rows(connection: Any) -> list[Any]:
-    """Return the rows of before in the columns of before."""
+    """Return the rows of the columns that revision 0001 had."""
     columns = "action_id, kind, position, text, source, generation_id, status, version, superseded_at, id"
     queries = (f"SELECT {columns} FROM descriptor ORDER BY id", "SELECT * FROM impact", "SELECT * FROM run")  # noqa: S608
     return [list(map(tuple, connection.execute(text(query)))) for query in queries]
@@ -94,9 +106,15 @@ def test_a_database_of_the_first_schema_is_opened_with_everything_in_it(first_sc
     with create_engine(first_schema).connect() as connection:
         before = _old_rows(connection)
     store = Store.open(first_schema)
-    [found] = store.descriptors(store.dataset("hmdb51"))
-    assert (found.id, found.text, found.status, found.version, found.llm) == (11, "a hand", "accepted", 2, "fake")
-    assert (found.edited_from, found.original) == (None, None)
+    [descriptor] = store.descriptors(store.dataset("hmdb51"))
+    assert (descriptor.id, descriptor.text, descriptor.status, descriptor.version, descriptor.llm) == (
+        11,
+        "a hand",
+        "accepted",
+        2,
+        "fake",
+    )
+    assert (descriptor.edited_from, descriptor.original) == (None, None)
     assert store.run(31).descriptor_ids == (11,)
     assert [(event.id, event.decision, event.reviewer) for event in store.reviews().history(11)] == [(21, 21, "anna")]
     store.close()
@@ -112,7 +130,7 @@ def test_a_database_of_the_first_schema_is_opened_with_everything_in_it(first_sc
             assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
 
 
-def test_what_is_not_ours_is_left_alone(database: Path) -> None:
+def test_a_database_of_another_program_is_refused(database: Path) -> None:
     with sqlite3.connect(database) as connection:
         connection.execute("CREATE TABLE bookmarks (url)")
     with pytest.raises(UserError, match=r"tables of another program.*bookmarks"):
@@ -127,14 +145,14 @@ def test_a_newer_database_is_refused(database: Path) -> None:
         Store.open(str(database))
 
 
-def test_a_file_that_is_no_database_is_told(database: Path) -> None:
+def test_a_file_that_is_no_database_is_refused(database: Path) -> None:
     database.write_text("hello" * 1000)
     with pytest.raises(UserError, match="not a database"):
         Store.open(str(database))
 
 
 @pytest.mark.parametrize("url", ["nonsense://", "::://x", "oracle+nothing://host/name"])
-def test_a_url_that_is_none_is_wrong_use(url: str) -> None:
+def test_an_invalid_url_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError, match="SQLAlchemy URL"):
         Store.open(url)
 
@@ -152,23 +170,23 @@ def test_several_processes_may_open_a_new_file_at_once(database: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["~nobody-of-this-name/x.db", "postgresql://u:p@h:bad/n"])
-def test_a_url_that_cannot_be_parsed_is_wrong_use(url: str) -> None:
+def test_a_url_that_cannot_be_parsed_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError, match="--db"):
         Store.open(url, create=False)
 
 
 def test_a_password_is_never_shown() -> None:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         Store.open("postgresql+psycopg://me:sekret@127.0.0.1:1/none?connect_timeout=2")
-    assert "sekret" not in str(told.value)
+    assert "sekret" not in str(raised.value)
 
 
-def test_a_name_with_signs_of_a_url_is_a_file(tmp_path: Path) -> None:
+def test_a_file_name_may_look_like_a_url_query(tmp_path: Path) -> None:
     Store.open(str(tmp_path / "q?x=1.db")).close()
     assert (tmp_path / "q?x=1.db").exists()
 
 
-def test_a_database_that_refuses_is_told(database: Path) -> None:
+def test_errors_of_the_database_are_user_errors(database: Path) -> None:
     store = Store.open(str(database))
     with pytest.raises(UserError, match="cannot hold that number"):
         store.run(10**20)
@@ -179,7 +197,7 @@ def test_a_database_that_refuses_is_told(database: Path) -> None:
     store.close()
 
 
-def test_postgresql_takes_the_same_road() -> None:
+def test_postgresql_behaves_the_same() -> None:
     url = os.environ.get("TEST_POSTGRESQL_URL")
     if not url:
         pytest.skip("TEST_POSTGRESQL_URL names no PostgreSQL server")
@@ -205,6 +223,6 @@ def test_postgresql_takes_the_same_road() -> None:
     assert [len(keys) for keys in store.batches().values()] == [2]
     assert store.counts()[0]["actions"] == 51
     assert store.add_portable(dataset, store.portable(dataset)) == Added(added=0, already=3 * 51, left_out=0)
-    there = replace(store.portable(dataset)[0], source="import", origin="a.json sha256:0", call=None)
-    assert store.add_portable(dataset, [there, there]) == Added(added=2, already=0, left_out=0)
+    imported = replace(store.portable(dataset)[0], source="import", origin="a.json sha256:0", call=None)
+    assert store.add_portable(dataset, [imported, imported]) == Added(added=2, already=0, left_out=0)
     store.close()

@@ -1,16 +1,16 @@
-// What a page does beyond links and forms: decisions, keys, dialogs. The server renders; this replaces one part.
+// Decisions, keys and dialogs. The server renders the pages; a decision replaces the panel of the class.
 "use strict";
 
 const csrf = document.querySelector("meta[name=csrf-token]").content;
 const panel = () => document.getElementById("class");
 const items = () => [...document.querySelectorAll(".item")];
-const said = document.getElementById("said");
-let quiet = 0;
+const message = document.getElementById("message");
+let timeout = 0;
 
-function say(words) {
-  said.textContent = words;
-  clearTimeout(quiet);
-  quiet = setTimeout(() => { said.textContent = ""; }, 6000);
+function show(text) {
+  message.textContent = text;
+  clearTimeout(timeout);
+  timeout = setTimeout(() => { message.textContent = ""; }, 6000);
 }
 
 function current() {
@@ -18,7 +18,7 @@ function current() {
   return found || items()[Math.min(place, items().length - 1)] || null;
 }
 
-let place = 0; // of the item in focus; ids change when a text is edited, places do not
+let place = 0; // index of the item in focus; an edit changes ids, but not indices
 
 function focus(index) {
   const all = items();
@@ -30,7 +30,7 @@ function focus(index) {
   item.scrollIntoView({ block: "nearest" });
 }
 
-const seen = (elements) => elements.map((e) => [Number(e.dataset.id), Number(e.dataset.version)]);
+const refs = (elements) => elements.map((e) => [Number(e.dataset.id), Number(e.dataset.version)]);
 
 async function post(path, body) {
   try {
@@ -40,22 +40,22 @@ async function post(path, body) {
       body: JSON.stringify(body),
     });
   } catch {
-    say("The server does not answer. Nothing was changed; start descgen review again and repeat this.");
+    show("The server does not answer. Nothing was changed; start descgen review again and repeat the decision.");
     return null;
   }
 }
 
-// Send a decision; the answer is the part of the page that it changed, or why it changed nothing.
-async function decide(what, more, next) {
-  const where = panel() ? { label: Number(panel().dataset.label), query: panel().dataset.query } : {};
-  const answer = await post("/decide", { what, ...where, ...more });
+// Send a decision; the answer holds the new panel and a message. Returns whether the decision was made.
+async function decide(decision, more, next) {
+  const page = panel() ? { label: Number(panel().dataset.label), query: panel().dataset.query } : {};
+  const answer = await post("/decide", { decision, ...page, ...more });
   if (!answer) return false;
   const result = await answer.json();
   if (result.html && panel()) panel().innerHTML = result.html;
   if (result.decided !== undefined) document.getElementById("decided").textContent = result.decided;
   const bar = document.querySelector(".top progress");
   if (result.decided !== undefined && bar) bar.value = result.decided;
-  say(result.said || "The server refused this; nothing was changed.");
+  show(result.message || "The server refused this; nothing was changed.");
   if (!panel() && answer.ok) { location.reload(); return true; }
   focus(next === undefined || !answer.ok ? place : next);
   return answer.ok;
@@ -73,15 +73,15 @@ function edit(item) {
   const index = items().indexOf(item);
   const box = document.createElement("textarea");
   box.value = words.textContent;
-  box.setAttribute("aria-label", "New text. Ctrl-Enter keeps it, Escape leaves it");
-  const keep = Object.assign(document.createElement("button"), { type: "button", textContent: "Keep", className: "accept" });
-  const leave = Object.assign(document.createElement("button"), { type: "button", textContent: "Cancel" });
+  box.setAttribute("aria-label", "New text. Ctrl-Enter saves, Escape cancels");
+  const save = Object.assign(document.createElement("button"), { type: "button", textContent: "Save", className: "accept" });
+  const cancel = Object.assign(document.createElement("button"), { type: "button", textContent: "Cancel" });
   const row = Object.assign(document.createElement("div"), { className: "tools" });
-  row.append(keep, leave);
+  row.append(save, cancel);
   const close = () => { box.remove(); row.remove(); words.hidden = false; focus(index); };
-  const send = () => decide("edit", { seen: seen([item]), text: box.value }, nextOpen(index));
-  keep.onclick = send;
-  leave.onclick = close;
+  const send = () => decide("edit", { refs: refs([item]), text: box.value }, nextOpen(index));
+  save.onclick = send;
+  cancel.onclick = close;
   box.onkeydown = (event) => {
     if (event.key === "Escape") { event.stopPropagation(); close(); }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); send(); }
@@ -98,27 +98,27 @@ function move(item, by) {
   const from = order.indexOf(item), to = from + by;
   if (to < 0 || to >= order.length) return undefined;
   order.splice(to, 0, order.splice(from, 1)[0]);
-  return decide("reorder", { seen: seen(order) }, items().indexOf(item) + by);
+  return decide("reorder", { refs: refs(order) }, items().indexOf(item) + by);
 }
 
 async function sheet(path) {
   const answer = await fetch(path);
-  document.getElementById("sheet-body").innerHTML = answer.ok ? await answer.text() : "<p>It could not be read.</p>";
+  document.getElementById("sheet-body").innerHTML = answer.ok ? await answer.text() : "<p>Could not be loaded.</p>";
   document.getElementById("sheet").showModal();
 }
 
-function confirmed(words) {
+function confirmed(question) {
   const dialog = document.getElementById("confirm");
-  document.getElementById("confirm-text").textContent = words;
+  document.getElementById("confirm-text").textContent = question;
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
 }
 
 async function all(button) {
-  const { all: what, filter, stamp, count } = button.dataset;
-  if (await confirmed(`${what === "accept" ? "Accept" : "Reject"} ${count} pending texts of this filter? Undo takes all of it back.`))
-    decide(what, { query: filter, stamp });
+  const { all: decision, filter, stamp, count } = button.dataset;
+  if (await confirmed(`${decision === "accept" ? "Accept" : "Reject"} ${count} pending texts of this filter? One undo restores all of them.`))
+    decide(decision, { query: filter, stamp });
 }
 
 async function regenerate(kind) {
@@ -127,7 +127,7 @@ async function regenerate(kind) {
   if (!answer) return;
   let job = await answer.json();
   while (answer.ok && !job.done) {
-    say(job.said);
+    show(job.message);
     await new Promise((resolve) => setTimeout(resolve, 700));
     job = await (await fetch(`/jobs/${job.id}`)).json();
   }
@@ -135,27 +135,27 @@ async function regenerate(kind) {
     panel().innerHTML = await (await fetch(`/class/${panel().dataset.label}/panel?${panel().dataset.query}`)).text();
     focus(index);
   }
-  say(job.said);
+  show(job.message);
 }
 
-const one = {
-  accept: (item, index) => decide("accept", { seen: seen([item]) }, nextOpen(index)),
-  reject: (item, index) => decide("reject", { seen: seen([item]) }, nextOpen(index)),
-  restore: (item, index) => decide("restore", { seen: seen([item]) }, index),
+const itemCommands = {
+  accept: (item, index) => decide("accept", { refs: refs([item]) }, nextOpen(index)),
+  reject: (item, index) => decide("reject", { refs: refs([item]) }, nextOpen(index)),
+  restore: (item, index) => decide("restore", { refs: refs([item]) }, index),
   edit: (item) => edit(item),
   up: (item) => move(item, -1),
   down: (item) => move(item, 1),
   history: (item) => sheet(`/history/${item.dataset.id}`),
 };
 
-const everywhere = {
+const pageCommands = {
   undo: () => decide("undo", {}, place),
   help: () => document.getElementById("help").showModal(),
   next: () => focus(place + (document.activeElement.closest(".item") ? 1 : 0)),
   previous: () => focus(place - 1),
   "accept-all": () => {
     const open = items().filter((item) => item.dataset.status === "pending");
-    return open.length && panel() ? decide("accept", { seen: seen(open) }, 0) : undefined;
+    return open.length && panel() ? decide("accept", { refs: refs(open) }, 0) : undefined;
   },
   add: () => { const field = (current() && current().closest(".kind") || document).querySelector(".add input"); if (field) field.focus(); },
   open: () => { const item = current(); if (item && item.dataset.open) location.href = item.dataset.open; },
@@ -167,26 +167,26 @@ const keys = {
   j: "next", ArrowDown: "next", k: "previous", ArrowUp: "previous", u: "undo", A: "accept-all", n: "add", "?": "help", i: "sheet",
 };
 
-// Do one thing; of a decision, a promise of whether it was made.
-function act(name, id) {
-  if (everywhere[name]) return everywhere[name]();
+// Run a command; for a decision, return a promise of whether it was made.
+function execute(name, id) {
+  if (pageCommands[name]) return pageCommands[name]();
   const item = id ? items().find((each) => each.dataset.id === id) : current();
-  if (!item || !item.dataset.id || !one[name]) return undefined;
+  if (!item || !item.dataset.id || !itemCommands[name]) return undefined;
   place = items().indexOf(item);
-  return one[name](item, place);
+  return itemCommands[name](item, place);
 }
 
-// One thing after the other: a key that is struck while a decision is on its way is about the page that follows it.
+// Run commands one after the other: a key pressed while a decision is being sent applies to the page that follows it.
 const waiting = [];
 let busy = false;
-async function take(name, id) {
+async function run(name, id) {
   waiting.push([name, id]);
   if (busy) return;
   busy = true;
   while (waiting.length) {
-    const [next, of] = waiting.shift();
-    const refused = (await act(next, of)) === false;
-    if (refused || next === "edit" || next === "add") waiting.length = 0; // meant for another page, or as words
+    const [next, target] = waiting.shift();
+    const refused = (await execute(next, target)) === false;
+    if (refused || next === "edit" || next === "add") waiting.length = 0; // the keys were meant for another page, or as text
   }
   busy = false;
 }
@@ -194,7 +194,7 @@ async function take(name, id) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  if (button.dataset.do) take(button.dataset.do, button.closest(".item")?.dataset.id);
+  if (button.dataset.do) run(button.dataset.do, button.closest(".item")?.dataset.id);
   if (button.dataset.all) all(button);
   if (button.dataset.sheet) sheet(button.dataset.sheet);
   if (button.dataset.regenerate) regenerate(button.dataset.regenerate);
@@ -206,9 +206,9 @@ document.addEventListener("keydown", (event) => {
   const link = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (link && (link.click || link.focus)) { event.preventDefault(); link.matches("input") ? link.focus() : link.click(); return; }
   const name = keys[event.key];
-  if (!name || !(everywhere[name] || current())) return;
+  if (!name || !(pageCommands[name] || current())) return;
   event.preventDefault();
-  take(name);
+  run(name);
 });
 
 document.addEventListener("focusin", (event) => {
@@ -223,5 +223,5 @@ document.addEventListener("submit", (event) => {
   decide("add", { kind: form.dataset.kind, text: form.elements.text.value }, place);
 });
 
-// A page of a class begins at what is still open.
+// Start at the first pending text of a class.
 if (panel()) focus(Math.max(0, items().findIndex((item) => item.dataset.status === "pending")));

@@ -246,7 +246,7 @@ def full(
     reviews, kitchen = store.reviews(), store.dataset("kitchen")
     for old, new in (("=1+1", 'a knife, 10" long'), ("a wooden bat", "a board"), ("a board", "a chopping board")):
         first = next(descriptor for descriptor in store.descriptors(kitchen) if descriptor.text == old)
-        reviews.edit(first.seen, new, reviewer="anna")
+        reviews.edit(first.ref, new, reviewer="anna")
     return database
 
 

@@ -1,4 +1,4 @@
-"""The review application in a real Chromium: what a reviewer sees, types and gets."""
+"""The review application in a real Chromium: keys, clicks, and the pages that follow."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_browser() -> Iterator[Open]:
     for browser in opened:
         errors = [line["message"] for line in browser.get_log("browser") if " 409 " not in line["message"]]
         browser.quit()
-        assert not errors, errors  # nothing that the content security policy refused, no exception
+        assert not errors, errors  # no exception, nothing refused by the content security policy
 
 
 @contextmanager
@@ -85,8 +85,8 @@ def filled(descgen: Run, llm: FakeLLM, database: Path, tmp_path: Path) -> Path:
     return database
 
 
-def wait(browser: Browser, what: Callable[[Browser], object]) -> None:
-    WebDriverWait(browser, 15, 0.05, ignored_exceptions=[StaleElementReferenceException]).until(what)
+def wait(browser: Browser, condition: Callable[[Browser], object]) -> None:
+    WebDriverWait(browser, 15, 0.05, ignored_exceptions=[StaleElementReferenceException]).until(condition)
 
 
 def items(browser: Browser) -> list[str]:
@@ -99,8 +99,8 @@ def words(browser: Browser) -> list[str]:
     return browser.execute_script("return [...document.querySelectorAll('.item.text .words')].map(e => e.textContent)")
 
 
-def said(browser: Browser) -> str:
-    return browser.find_element(By.ID, "said").text
+def message(browser: Browser) -> str:
+    return browser.find_element(By.ID, "message").text
 
 
 def press(browser: Browser, *keys: str) -> None:
@@ -145,7 +145,7 @@ def test_a_reviewer_decides_from_the_keyboard(filled: Path, open_browser: Open) 
     assert set(statuses(filled, "brush_hair").values()) == {"accepted", "pending"}  # context was not on the page
 
 
-def test_keys_struck_faster_than_the_server_answers_are_about_one_text_after_the_other(
+def test_keys_pressed_faster_than_the_server_answers_decide_on_one_text_after_the_other(
     filled: Path, open_browser: Open
 ) -> None:
     with served(filled, "anna") as address:
@@ -155,12 +155,12 @@ def test_keys_struck_faster_than_the_server_answers_are_about_one_text_after_the
         wait(browser, lambda b: items(b) == ["accepted", "rejected", "accepted"])
         press(browser, "uuu")
         wait(browser, lambda b: items(b) == ["pending"] * 3)
-        press(browser, "aeru")  # what follows the e was meant as words, as far as the box was not there yet
+        press(browser, "aeru")  # the keys after e were meant for the text box
         wait(browser, lambda b: b.switch_to.active_element.tag_name == "textarea")
         assert items(browser) == ["pending", "pending", "accepted"]  # neither rejected nor undone
 
 
-def test_what_an_llm_wrote_is_text_and_nothing_else(filled: Path, open_browser: Open) -> None:
+def test_markup_in_texts_is_shown_as_text(filled: Path, open_browser: Open) -> None:
     with served(filled, "anna") as address:
         browser = open_browser()
         for page in ("/?q=script", "/class/0", "/compare?kind=decomposition", "/log"):
@@ -177,7 +177,7 @@ def test_what_an_llm_wrote_is_text_and_nothing_else(filled: Path, open_browser: 
         assert not browser.find_elements(By.CSS_SELECTOR, "main b")
 
 
-def test_the_filter_lives_in_the_address_and_is_decided_on_as_one(filled: Path, open_browser: Open) -> None:
+def test_the_filter_is_in_the_address_and_all_its_texts_are_one_decision(filled: Path, open_browser: Open) -> None:
     with served(filled, "anna") as address:
         browser = open_browser()
         browser.get(address)
@@ -202,7 +202,7 @@ def test_the_filter_lives_in_the_address_and_is_decided_on_as_one(filled: Path, 
         assert browser.find_elements(By.CSS_SELECTOR, "td .flag")
 
 
-def test_who_is_second_sees_what_was_changed(filled: Path, open_browser: Open) -> None:
+def test_the_second_reviewer_sees_the_change_of_the_first(filled: Path, open_browser: Open) -> None:
     with served(filled, "anna") as annas, served(filled, "ben") as bens:
         anna, ben = open_browser(), open_browser()
         anna.get(f"{annas}/class/0?kind=decomposition")
@@ -211,17 +211,17 @@ def test_who_is_second_sees_what_was_changed(filled: Path, open_browser: Open) -
         wait(anna, lambda b: items(b)[0] == "rejected")
         press(ben, "a")
         wait(ben, lambda b: b.find_elements(By.CSS_SELECTOR, ".conflict"))
-        told = ben.find_element(By.CSS_SELECTOR, ".conflict").text
-        assert "Nothing was changed" in told
-        assert "anna" in told
-        assert "rejected" in told
+        conflict = ben.find_element(By.CSS_SELECTOR, ".conflict").text
+        assert "Nothing was changed" in conflict
+        assert "anna" in conflict
+        assert "rejected" in conflict
         assert items(ben)[0] == "rejected"
         press(ben, "a")  # now that it was seen
         wait(ben, lambda b: items(b)[0] == "accepted")
         assert not ben.find_elements(By.CSS_SELECTOR, ".conflict")
 
 
-def test_a_restart_in_the_middle_loses_nothing(filled: Path, open_browser: Open) -> None:
+def test_a_restart_of_the_server_loses_nothing(filled: Path, open_browser: Open) -> None:
     browser = open_browser()
     with served(filled, "anna") as address:
         browser.get(f"{address}/class/0?kind=decomposition")
@@ -229,12 +229,12 @@ def test_a_restart_in_the_middle_loses_nothing(filled: Path, open_browser: Open)
         wait(browser, lambda b: items(b)[0] == "accepted")
         port = int(address.rsplit(":", 1)[1])
     press(browser, "a")
-    wait(browser, lambda b: "does not answer" in said(b))
+    wait(browser, lambda b: "does not answer" in message(b))
     browser.get_log("browser")  # the refused connection is what is tested
     assert items(browser) == ["accepted", "pending", "pending"]
     with served(filled, "anna", port=port):
         press(browser, "a")
-        wait(browser, lambda b: "Reload the page" in said(b))  # another server has another secret
+        wait(browser, lambda b: "Reload the page" in message(b))  # another server has another secret
         browser.get_log("browser")
         browser.refresh()
         assert items(browser) == ["accepted", "pending", "pending"]

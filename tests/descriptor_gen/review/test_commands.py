@@ -1,4 +1,4 @@
-"""descgen accept, reject, restore, edit, add, reorder and undo, and what they change for the other commands."""
+"""descgen accept, reject, restore, edit, add, reorder and undo, and their effect on the other commands."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_ids_are_decided_on_whatever_their_status(built: Run) -> None:
     assert {d["status"] for d in shown(built, "--status", "any")} == {"pending"}
 
 
-def test_a_script_decides_on_what_it_saw(built: Run) -> None:
+def test_a_script_decides_on_the_versions_that_it_read(built: Run) -> None:
     first, second = (f"{d['id']}@{d['version']}" for d in shown(built)[:2])
     assert built("edit", first, "a park", "--reviewer", "bob").exit_code == 0
     result = built("accept", second, first)
@@ -114,12 +114,12 @@ def test_an_edit_is_marked_with_its_original_and_has_a_history(built: Run) -> No
     assert len(json.loads(built("history", "-d", "hmdb51", "--json").stdout)["decisions"]) == 1
     gone = built("accept", first["id"])
     assert gone.exit_code == 2
-    assert f"Out of use: {first['id']}. What became of each says: descgen history {first['id']}" in gone.stderr
+    assert f"Out of use: {first['id']}. To see why: descgen history {first['id']}" in gone.stderr
     assert "edit" in built("history", first["id"]).stdout
     assert "Nobody has decided on" in built("history", first["id"] + 1).stdout
 
 
-def test_own_texts_and_a_new_order(built: Run) -> None:
+def test_texts_are_added_and_reordered(built: Run) -> None:
     for words in ("a mirror", "a comb"):
         assert built("add", words, "-d", "hmdb51", "-a", "brushing hair", "-k", "context").exit_code == 0
     own = [d for d in shown(built) if d["source"] == "human"]
@@ -140,7 +140,7 @@ def test_a_text_may_be_the_first_of_a_new_database(descgen: Run, store: Store) -
     assert [d.text for d in store.descriptors(store.dataset("ucf101"))] == ["a text"]
 
 
-def test_stats_tell_how_far_reviewers_agree(built: Run) -> None:
+def test_stats_show_how_far_reviewers_agree(built: Run) -> None:
     assert json.loads(built("stats", "--json").stdout)["agreement"] == []
     assert "Agreement" not in built("stats").stdout
     one, two, three, four, *_ = [d["id"] for d in shown(built)]
@@ -181,7 +181,7 @@ def test_an_export_after_review_holds_what_was_accepted_and_edited(built: Run) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["accept"], 2, "Give ids of descriptors (descgen show --ids), or --dataset with filters or --all"),
         (["reject", "-d", "hmdb51"], 2, "All descriptors of hmdb51? Then give --all; or --action, --kind, --llm"),
@@ -197,18 +197,18 @@ def test_an_export_after_review_holds_what_was_accepted_and_edited(built: Run) -
         (["edit", "1", " "], 2, "A descriptor needs a text"),
         (["add", "x", "-d", "hmdb51", "-a", "wave", "-k", "contxt"], 2, "Unknown kind 'contxt'"),
         (["add", "x", "-d", "hmdb51", "-a", "waving", "-k", "context"], 2, "hmdb51 has no action waving"),
-        (["reorder", "1", "2"], 2, "left out: 3"),
+        (["reorder", "1", "2"], 2, "missing: 3"),
         (["undo"], 1, "anna has no decision to undo"),
-        (["undo", "--decision", "7"], 2, "Decision 7 is none here"),
+        (["undo", "--decision", "7"], 2, "Decision 7 does not exist"),
         (["accept", "1", "--reviewer", " "], 2, "A reviewer has a name"),
         (["history"], 2, "Give the id of a descriptor (descgen show --ids), or --dataset"),
         (["show", "-d", "hmdb51", "--status", "rejected"], 1, "No rejected descriptors for hmdb51 here"),
     ],
 )  # fmt: skip
-def test_wrong_use_is_told(built: Run, store: Store, arguments: list[str], code: int, said: str) -> None:
+def test_wrong_use_is_refused(built: Run, store: Store, arguments: list[str], code: int, message: str) -> None:
     result = built(*arguments)
     assert result.exit_code == code, result.output
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.output
     assert store.reviews().events(store.dataset("hmdb51")) == []
 

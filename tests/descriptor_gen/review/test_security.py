@@ -1,4 +1,4 @@
-"""Who the review application talks to: names, tokens, changes, and what a browser is told."""
+"""Requests that the review application refuses: names, tokens, changes; and its security headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from descriptor_gen.review.security import CSRF_HEADER, Guard, Rules, rules_for
 
 
 def client(rules: Rules, host: str = "localhost:8000") -> TestClient:
-    """Return a browser of an application that says yes to everything."""
+    """Return a client of an application that answers every request."""
 
     def yes(request: Request) -> PlainTextResponse:
         return PlainTextResponse(f"yes {request.url.path}?{request.url.query}")
@@ -42,7 +42,7 @@ def test_a_change_needs_the_secret_of_our_own_pages() -> None:
     assert browser.post("/decide", headers={CSRF_HEADER: rules.csrf}).status_code == 200
 
 
-def test_elsewhere_a_token_is_needed_once_and_leaves_the_address() -> None:
+def test_on_other_addresses_a_token_is_needed_once_and_removed_from_the_address() -> None:
     rules = rules_for("192.168.0.9")
     assert rules.token
     stranger = client(rules, "192.168.0.9:8000")
@@ -67,7 +67,7 @@ def test_every_interface_takes_any_name_but_not_without_the_token() -> None:
     assert client(named, "evil.example").get("/").status_code == 421
 
 
-def test_a_page_may_load_nothing_from_elsewhere_and_be_in_no_frame() -> None:
+def test_a_page_loads_nothing_from_other_sites_and_in_no_frame() -> None:
     for path, host in (("/", "localhost"), ("/", "evil.example")):
         headers = client(rules_for("127.0.0.1")).get(path, headers={"Host": host}).headers
         policy = headers["content-security-policy"]

@@ -1,4 +1,4 @@
-"""Review in a terminal: what a reviewer sees and types there."""
+"""Review in a terminal: keys typed, and the output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from db.errors import UserError
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.review.filters import Filter
-from descriptor_gen.review.session import Desk
+from descriptor_gen.review.session import ReviewSession
 from descriptor_gen.review.terminal import Terminal
 from tests.fixtures.commands import Run
 
@@ -21,14 +21,14 @@ Review = Callable[..., str]
 
 @pytest.fixture
 def review(descgen: Run, llm: FakeLLM, store: Store) -> Iterator[Review]:
-    """Type keys, and lines where they are asked for; return all that was shown."""
+    """Type keys, and lines when asked for them; return the output."""
     descgen("build", "-d", "hmdb51", "-k", "decomposition", "-k", "context", "--limit", "2")
-    desks: list[Desk] = []
+    sessions: list[ReviewSession] = []
 
     def typed(
         keys: str, *lines: str, reviewer: str = "anna", before: Sequence[Callable[[], object]] = (), **chosen: str
     ) -> str:
-        desks.append(Desk(store, store.dataset("hmdb51"), reviewer=reviewer))
+        sessions.append(ReviewSession(store, store.dataset("hmdb51"), reviewer=reviewer))
         shown, answers, happens = io.StringIO(), iter(lines), iter(before)
         typing = iter(keys + "q")
 
@@ -37,12 +37,12 @@ def review(descgen: Run, llm: FakeLLM, store: Store) -> Iterator[Review]:
             return next(typing)
 
         console = Console(file=shown, width=140, markup=False, highlight=False)
-        Terminal(desks[-1], Filter(**chosen), console, key, lambda what, old: next(answers)).run()
+        Terminal(sessions[-1], Filter(**chosen), console, key, lambda question, text: next(answers)).run()
         return shown.getvalue()
 
     yield typed
-    for desk in desks:
-        desk.close()
+    for session in sessions:
+        session.close()
 
 
 def statuses(store: Store, kind: str = "decomposition") -> list[tuple[str, str]]:
@@ -68,7 +68,7 @@ def test_keys_decide_and_the_next_pending_text_comes(review: Review, store: Stor
     ]  # fmt: skip
 
 
-def test_all_of_a_class_a_text_of_ones_own_and_another_order(review: Review, store: Store) -> None:
+def test_a_class_is_accepted_and_texts_are_added_and_moved(review: Review, store: Store) -> None:
     review("A", kind="decomposition")
     assert {status for _, status in statuses(store)} == {"accepted"}
     review("k" * 9 + ">n", "a comb [red] in the hand", kind="decomposition")
@@ -86,18 +86,18 @@ def test_markup_is_text(review: Review, store: Store) -> None:
     assert "49" not in shown
 
 
-def test_who_is_second_sees_what_was_changed(review: Review, store: Store) -> None:
+def test_the_second_reviewer_sees_the_change_of_the_first(review: Review, store: Store) -> None:
     def ben_rejects() -> None:
         first = next(d for d in store.descriptors(store.dataset("hmdb51"), kinds=["decomposition"]))
-        store.reviews().reject([first.seen], reviewer="ben")
+        store.reviews().reject([first.ref], reviewer="ben")
 
     shown = review("a", kind="decomposition", before=[ben_rejects])
-    assert "somebody was here before you" in shown
+    assert "somebody changed these texts before you" in shown
     assert "reject by ben" in shown
     assert statuses(store)[0][1] == "rejected"
 
 
-def test_nothing_to_go_through_and_no_terminal_are_told(review: Review, descgen: Run) -> None:
+def test_an_empty_filter_and_a_missing_terminal_are_refused(review: Review, descgen: Run) -> None:
     with pytest.raises(UserError, match="kind 'colours'"):
         review("", kind="colours")
     piped = descgen("review", "-d", "hmdb51", "--tui")

@@ -97,7 +97,7 @@ def test_the_text_that_misleads_is_the_worst_and_the_review_knows(
     assert worst["top1_change"] == (worst["gained"] - worst["lost"]) / 8 > 0
     assert found["ranked_otherwise"] == 0
     assert len(found["texts"]) == 6
-    kept = store.readings().impacts(store.dataset("balls"))
+    kept = store.review_queries().impacts(store.dataset("balls"))
     assert {id_: (i.top1_change, i.margin_change) for id_, i in kept.items()} == {
         t["descriptor"]["id"]: (t["top1_change"], t["margin_change"]) for t in found["texts"]
     }
