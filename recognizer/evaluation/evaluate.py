@@ -10,13 +10,14 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from db.progress import Progress
 from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import VideoList
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS, Embedded, Ranked, embed, labels_of, ranked
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.embed import Features, Progress
+from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.metrics import accuracy, over_splits
 from recognizer.scoring.pooling import Videos

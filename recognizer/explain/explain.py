@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from db.errors import UsageError
+from db.progress import Progress
 from db.records import Dataset, Descriptor
 from recognizer.evaluation.predict import Candidate, Scored, score_videos
 from recognizer.evaluation.settings import Settings
@@ -119,7 +120,7 @@ def explain_videos(
     settings: Settings,
     top: int = 5,
     asked: Sequence[int] = (),
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Progress = lambda done, total: None,
 ) -> list[Explanation]:
     """Return what speaks for the `top` classes of each video as `predict` ranks them; unreadable videos say why.
 
