@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -106,6 +107,30 @@ def phrase_of(label: str) -> str:
     """Return a label as a readable lower-case phrase: `ApplyEyeMakeup`, `apply_eye_makeup` -> `apply eye makeup`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", label)
     return re.sub(r"[\s_-]+", " ", words).strip().lower()
+
+
+def spelling(name: str) -> str:
+    """Return the letters and digits of a name, case folded: alike for `ApplyEyeMakeup` and `Apply eye make-up`."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum())
+
+
+def class_finder(dataset: Dataset) -> Callable[[str], Action | None]:
+    """Return the function that finds the class meant by a name in a file, a folder or an option; None: no class.
+
+    A class is found by its name or its phrase: as it is written, else without regard to case, else by its spelling.
+    What two classes share (`C++` and `C#` are both spelled `c`) finds neither.
+    """
+    tables = [
+        (form, _unambiguous([form(text) for text in texts], dataset.actions))
+        for form in (str, str.casefold, spelling)
+        for texts in ([action.name for action in dataset.actions], [action.phrase for action in dataset.actions])
+    ]
+    return lambda name: next((table[key] for form, table in tables if (key := form(name)) in table), None)
+
+
+def _unambiguous(keys: Sequence[str], actions: Sequence[Action]) -> dict[str, Action]:
+    count = Counter(keys)
+    return {key: action for key, action in zip(keys, actions, strict=True) if key and count[key] == 1}
 
 
 def tear_name(dataset: Dataset, action: Action) -> str:
