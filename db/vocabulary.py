@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -114,6 +114,7 @@ def spelling(name: str) -> str:
     return "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum())
 
 
+@lru_cache(maxsize=8)
 def class_finder(dataset: Dataset) -> Callable[[str], Action | None]:
     """Return the function that finds the class meant by a name in a file, a folder or an option; None: no class.
 

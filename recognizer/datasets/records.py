@@ -1,19 +1,20 @@
-"""The videos of a dataset that were found below a folder, and what was passed over."""
+"""The values that the readers of datasets exchange: videos, and what is known of an official dataset."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from db.records import Dataset
+from db.records import Action, Dataset
 from recognizer.datasets.scan import Tree
 
 Split = Literal["1", "2", "3", "all"]
 LabelsBy = Literal["lists", "manifest", "folders"]
+Unpacking = Literal["archive", "archive of archives", "list of archives"]
 
 NOT_IN_SPLIT = "not in the test split"
 NOT_IN_LIST = "not in the list"
@@ -32,43 +33,37 @@ class Video:
     id: str  # as the dataset's own list names it, else its path from the root, with "/"
     label: int  # label index in the dataset's vocabulary
     path: Path | None  # a file or a folder of frames; None: listed but not on disk
-    splits: tuple[int, ...]  # those of the chosen test splits that list it; () where the layout has none
+    splits: tuple[int, ...]  # the chosen test splits that list it; () without official lists
 
 
 @dataclass(frozen=True)
 class VideoList:
-    """The videos of a dataset below a folder, and what there was besides."""
+    """The videos of a dataset in a folder, and the files and list rows that were skipped."""
 
     layout: str  # for people: "UCF101 test split 1, lists in ucfTrainTestlist"
-    videos: tuple[Video, ...]  # sorted by id; those not on disk are among them
-    ignored: Mapping[str, int]  # reason -> how many files, or rows of a list, were passed over
-    passed_over: tuple[tuple[str, str], ...] = ()  # (path from the root, reason) of those that are files
-    labels_by: LabelsBy = "lists"  # what says which class a video is of
+    videos: tuple[Video, ...]  # sorted by id; listed videos that are not on disk are among them
+    skipped_files: tuple[tuple[str, str], ...] = ()  # (path from the root, reason), sorted
+    skipped_rows: Mapping[str, int] = field(default_factory=dict)  # reason -> rows of a list
+    labels_by: LabelsBy = "lists"  # what gives the class of a video
 
-
-@dataclass(frozen=True)
-class Search:
-    """What every layout looks at."""
-
-    dataset: Dataset
-    labels: Mapping[str, int]  # see labels_by_name
-    tree: Tree
-    split: Split | Literal["listed"] | None
+    @property
+    def skipped(self) -> dict[str, int]:
+        """How many files and rows were skipped, by reason."""
+        return dict(Counter(reason for _, reason in self.skipped_files) + Counter(self.skipped_rows))
 
 
 def video_list(
     layout: str,
     videos: Iterable[Video],
-    passed_over: Iterable[tuple[str, str]],
+    skipped_files: Iterable[tuple[str, str]],
     *,
-    rows: Mapping[str, int] | None = None,
+    skipped_rows: Mapping[str, int] | None = None,
     labels_by: LabelsBy = "lists",
 ) -> VideoList:
-    """Return a list of videos, sorted; `rows` counts what else a list names that is not wanted, by reason."""
-    names = tuple(sorted((printable(name), reason) for name, reason in passed_over))
-    ignored = Counter(reason for _, reason in names) + Counter(rows or {})
-    ordered = tuple(sorted(videos, key=lambda video: video.id))
-    return VideoList(layout, ordered, dict(ignored), names, labels_by)
+    """Return a sorted VideoList whose file names can be stored."""
+    files = sorted((printable(name), reason) for name, reason in skipped_files)
+    ordered = sorted(videos, key=lambda video: video.id)
+    return VideoList(layout, tuple(ordered), tuple(files), skipped_rows or {}, labels_by)
 
 
 def printable(name: str) -> str:
@@ -76,16 +71,111 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def is_part(dataset: Dataset) -> bool:
-    """Tell whether a dataset is some of the classes of another, whose videos may lie around too."""
-    return dataset.stored_as != dataset.name
+@dataclass(frozen=True)
+class Search:
+    """What a layout needs to find the videos of a dataset in a folder."""
+
+    dataset: Dataset
+    find_class: Callable[[str], Action | None]  # see db.vocabulary.class_finder
+    tree: Tree
+    split: Split | Literal["listed"] | None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the dataset has only some classes of another one, whose other videos may be in the folder too."""
+        return self.dataset.stored_as != self.dataset.name
+
+    def label(self, name: str) -> int | None:
+        """Return the label index of the class that a name means."""
+        action = self.find_class(name)
+        return action.label if action else None
 
 
-def last(folder: str) -> str:
-    """Return the name of the innermost folder."""
-    return folder.rpartition("/")[2]
+@dataclass(frozen=True)
+class Layout:
+    """One way in which the files of a dataset are arranged.
+
+    Attributes:
+        datasets: pattern (fnmatch) of the names of the datasets that come in it.
+        looked_for: its files, for people.
+        find: reads it; None where the folder is not in this layout.
+        lists: regular expression of the names of its list files.
+        has_splits: whether its lists give test splits.
+    """
+
+    datasets: str
+    looked_for: str
+    find: Callable[[Search], VideoList | None]
+    lists: str = ""
+    has_splits: bool = False
 
 
-def name_of(folder: Path) -> str:
-    """Return the name of a folder that may be given as `.`."""
-    return folder.resolve().name
+@dataclass(frozen=True)
+class Address:
+    """One URL of a file, with the digest of the file there, if it is known."""
+
+    url: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file to fetch and unpack; paths are relative to the root of the dataset, with "/"."""
+
+    to: str
+    addresses: tuple[Address, ...]  # tried in this order
+    size: int | None = None  # bytes
+    unpack: Unpacking | None = None
+    into: str = "."
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest, if all addresses agree on it."""
+        digests = {address.sha256 for address in self.addresses}
+        return digests.pop() if len(digests) == 1 else None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Where a dataset is published."""
+
+    title: str
+    page: str  # the official one
+    about: str
+    files: tuple[Download, ...]
+
+
+@dataclass(frozen=True)
+class MtebTask:
+    """A task of MTEB whose videos are exactly those of a dataset.
+
+    Attributes:
+        name: of the task.
+        revision: of its copy of the videos.
+        layout: how the layout of a run on these videos begins.
+        videos: how many there are.
+    """
+
+    name: str
+    revision: str
+    layout: str
+    videos: int
+
+
+@dataclass(frozen=True)
+class OfficialDataset:
+    """All that is known of a published dataset besides its classes, which db/classes holds.
+
+    Attributes:
+        name: as in db.vocabulary.
+        layout: how its files are arranged.
+        publication: where it is published.
+        mteb: its task in MTEB, or why there is none.
+        classes_by_file_name: returns the labels that a file name (without suffix) may mean; empty if it says nothing.
+    """
+
+    name: str
+    layout: Layout
+    publication: Publication
+    mteb: MtebTask | str
+    classes_by_file_name: Callable[[str, Dataset], set[int]] = lambda stem, dataset: set()

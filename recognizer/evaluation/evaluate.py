@@ -120,7 +120,7 @@ def _counts(videos: VideoList, features: Features) -> dict[str, int]:
         "missing": missing,
         "unreadable": len(features.unreadable),
         "beyond the limit": len(videos.videos) - missing - tried,
-        "ignored files": sum(videos.ignored.values()),
+        "ignored files": sum(videos.skipped.values()),
     }
 
 
@@ -143,7 +143,7 @@ def _settings(
         "descriptor_templates": protocol.descriptor_templates,
         "preprocessing": protocol.preprocessing,
         "layout": embedded.videos.layout,
-        "ignored": dict(embedded.videos.ignored),
+        "ignored": dict(embedded.videos.skipped),
         "kinds": sorted({d.kind for d in descriptors}),
         "statuses": dict(Counter(d.status for d in descriptors)),
         "edited": sum(d.edited_from is not None for d in descriptors),

@@ -63,7 +63,7 @@ def test_ucf101_is_split_1_unless_told_otherwise(ucf: Path) -> None:
     )
     assert {video.id: video.splits for video in find_videos(UCF, ucf, split="all").videos}[PUSHUPS] == (1, 2, 3)
     assert found.layout == "UCF101 test split 1, lists in ucfTrainTestlist"
-    assert found.ignored == {"not in the test split": 1}
+    assert found.skipped == {"not in the test split": 1}
 
 
 @pytest.mark.parametrize(("split", "count"), [("1", 2), ("2", 3), ("3", 2), ("all", 4)])
@@ -85,14 +85,14 @@ def test_a_folder_of_frames_is_the_video_of_its_name(ucf: Path) -> None:
     tree(ucf, f"{folder}/i_0001.jpg", f"{folder}/i_0002.jpg", f"{folder}/desktop.ini")
     found = find_videos(UCF, ucf)
     assert found.videos[0].path == ucf / folder
-    assert found.ignored == {"hidden file": 1}
+    assert found.skipped == {"hidden file": 1}
 
 
 def test_of_two_files_of_a_name_the_one_in_the_class_folder_counts(ucf: Path) -> None:
     tree(ucf, f"UCF-101/{ARCHERY}", "Again/v_Archery_g01_c01.avi")
     found = find_videos(UCF, ucf)
     assert found.videos[0].path == ucf / "UCF-101" / ARCHERY
-    assert found.ignored == {"another file of the same name": 1}
+    assert found.skipped == {"another file of the same name": 1}
 
 
 def test_lists_are_looked_for_three_folders_down(ucf: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_part_of_ucf101_leaves_the_other_classes_out(ucf: Path) -> None:
     tree(ucf, ARCHERY)
     found = find_videos(dataset("ucf101-half", "Archery", stored_as="ucf101"), ucf)
     assert [video.id for video in found.videos] == [ARCHERY]
-    assert found.ignored == {"class not in the dataset": 1}
+    assert found.skipped == {"class not in the dataset": 1}
 
 
 def test_a_split_whose_list_is_absent_is_named(ucf: Path) -> None:
@@ -173,7 +173,7 @@ def test_hmdb51_takes_the_videos_marked_2(tmp_path: Path, folder: str) -> None:
     )
     everything = find_videos(HMDB, tmp_path, split="all").videos
     assert [video.splits for video in everything if video.path] == [(1, 2)]
-    assert found.ignored == {"not in the test split": 1}
+    assert found.skipped == {"not in the test split": 1}
 
 
 def test_hmdb51_without_the_list_of_a_class_is_refused(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_kinetics_list_joins_files_of_both_namings(tmp_path: Path) -> None:
         Video("gone_000001_000011", 2, None, ()),
     )
     assert found.layout == "Kinetics list annotations/val.csv"
-    assert found.ignored == {
+    assert found.skipped == {
         "class not in the dataset": 1,
         "in the training part": 1,
         "not in the list": 1,
@@ -263,14 +263,14 @@ def test_class_folders_count_what_they_pass_over(tmp_path: Path) -> None:
     tree(tmp_path, "val/put down/clip.7/f_1.png", "train/put down/2.avi", "README.md", "stray.mp4")
     found = find_videos(OWN, tmp_path)
     assert [video.id for video in found.videos] == ["val/put down/1.avi", "val/put down/clip.7"]
-    assert found.ignored == {
+    assert found.skipped == {
         "AppleDouble file": 1,
         "hidden file": 1,
         "not a video": 2,
         "in the training part": 1,
         "not in a class folder": 1,
     }
-    assert found.passed_over == (
+    assert found.skipped_files == (
         ("README.md", "not a video"),
         ("stray.mp4", "not in a class folder"),
         ("train/put down/2.avi", "in the training part"),
@@ -284,7 +284,7 @@ def test_images_beside_folders_or_videos_are_no_video(tmp_path: Path) -> None:
     tree(tmp_path, "PickUp/cover.jpg", "PickUp/1.avi", "put_down/cover.jpg", "put_down/v_1/f_1.jpg")
     found = find_videos(OWN, tmp_path)
     assert [video.id for video in found.videos] == ["PickUp/1.avi", "put_down/v_1"]
-    assert found.ignored == {"not a video": 2}
+    assert found.skipped == {"not a video": 2}
 
 
 def test_a_training_part_alone_is_used(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_part_of_kinetics_ignores_the_other_classes(tmp_path: Path) -> None:
     tree(tmp_path, "val/arm_wrestling/1.mp4", "val/yoga/1.mp4", "val/yoga/2.mp4")
     found = find_videos(PART, tmp_path)
     assert [video.label for video in found.videos] == [0]
-    assert found.ignored == {"class not in the dataset": 2}
+    assert found.skipped == {"class not in the dataset": 2}
     with pytest.raises(UserError, match=r"No test split '1' of kinetics600-zs1"):
         find_videos(PART, tmp_path, split="1")
 
@@ -327,7 +327,7 @@ def test_manifest(tmp_path: Path) -> None:
         Video("v/b.mp4", 0, None, ()),
         Video("v/frames", 0, tmp_path / "v/frames", ()),
     )
-    assert found.ignored == {"of another dataset": 1}
+    assert found.skipped == {"of another dataset": 1}
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ def test_official_lists(name: str, split: Split, listed: int, here: int) -> None
 def test_kinetics_folders_with_spaces() -> None:
     found = find_videos(official("kinetics600"), CLIPS / "kinetics600")
     assert [video.id.split("/")[1] for video in found.videos].count("using segway") == 3
-    assert not found.ignored
+    assert not found.skipped
 
 
 def test_a_file_name_that_is_not_utf8_can_be_stored(tmp_path: Path) -> None:

@@ -357,7 +357,7 @@ def test_extracted_frames_are_those_that_an_evaluation_reads(recognize: Run, sho
     assert sorted(path.name for path in (into / "PickUp" / "a").iterdir())[:2] == ["000003.jpg", "000008.jpg"]
     found = find_videos(load_own(shop), into)
     assert [video.id for video in found.videos] == ["PickUp/a", "put_down/a"]
-    assert not found.ignored
+    assert not found.skipped
     from_video, from_images = read_frames(shop / "PickUp" / "a.mp4", 8), read_frames(into / "PickUp" / "a", 8)
     assert shown(from_images) == shown(from_video) == [2, 7, 12, 17, 22, 27, 32, 37]
     assert np.abs(from_images.pixels.astype(int) - from_video.pixels).max() <= 3
