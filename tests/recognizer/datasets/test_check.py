@@ -75,7 +75,7 @@ def test_a_clean_folder_says_so_and_ends_well(recognize: Run, shop: Path) -> Non
     assert result.stdout == (
         "class folders\n"
         "videos: 1 listed, 1 present, 1 readable (20 frames), 0 unchanged since the last check\n"
-        "nothing is wrong\n"
+        "no problems\n"
     )
 
 
@@ -84,11 +84,11 @@ def test_the_table_names_the_first_faults_and_all_of_them_when_asked(recognize: 
         (shop / "PickUp" / f"broken_{number:02}.mp4").touch()
     few, every = recognize("check", shop), recognize("check", shop, "--all")
     assert (few.exit_code, every.exit_code) == (1, 1)
-    assert "unreadable: 23 (an evaluation suffers)" in few.stdout
+    assert "unreadable: 23 (affects an evaluation)" in few.stdout
     assert few.stdout.count("empty file") == 20
     assert "and 3 more (--all names them)" in few.stdout
     assert every.stdout.count("empty file") == 23
-    assert "Error: An evaluation would suffer from 23 faults of" in few.stderr
+    assert "Error: 23 problems of" in few.stderr
 
 
 def test_what_did_not_change_is_not_read_again(recognize: Run, shop: Path) -> None:
