@@ -26,9 +26,7 @@ from recognizer.datasets.records import Split
     "--split", type=click.Choice(get_args(Split)), help="Official test split. [all that have a list, else every video]"
 )
 @frames_option
-@click.option(
-    "--quick", is_flag=True, help="Decode nothing: a third of the time, but broken frames are not found."
-)
+@click.option("--quick", is_flag=True, help="Decode nothing: a third of the time, but broken frames are not found.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=4, show_default=True, help="Threads that read.")
 @click.option(
     "--cache",

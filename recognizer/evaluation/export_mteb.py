@@ -6,40 +6,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from db.errors import UserError
 from db.records import Prediction, Run
+from recognizer.datasets.official import OFFICIAL_DATASETS
+from recognizer.datasets.records import MtebTask
 from recognizer.evaluation.evaluate import FORMAT
 
 _FORMAT = "2.26.24"  # the version of mteb whose files these are like
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task of MTEB that has the videos of a dataset, all of them and no others.
-
-    Attributes:
-        name: of the task.
-        revision: of its copy of the videos.
-        layout: how a run on those videos says which they are.
-        videos: how many they are.
-    """
-
-    name: str
-    revision: str
-    layout: str
-    videos: int
-
-
-TASKS = {"hmdb51": Task("HMDB51ZeroShot", "7f9af5438a855e9348fb23ecb5ec740a9c21daf3", "HMDB51 test split 1", 1530)}
-_OTHERS = {
-    "ucf101": "UCF101ZeroShot takes single frames, UCF101VideoZeroShotClassification the 51 classes with sound",
-    "kinetics400": "Kinetics400ZeroShot takes 10 videos of each class, which no list names",
-    "kinetics600": "Kinetics600VZeroShot takes about 16 videos of each class of the test set",
-}
 
 
 def export_mteb(run: Run, folder: Path) -> list[Path]:
@@ -64,16 +41,17 @@ def export_mteb(run: Run, folder: Path) -> list[Path]:
     return list(files)
 
 
-def task_of(run: Run) -> Task:
+def task_of(run: Run) -> MtebTask:
     """Return the task whose videos a run has.
 
     Raises:
         UserError: there is none.
     """
-    task = TASKS.get(run.dataset)
-    if task is None:
-        why = _OTHERS.get(run.dataset, "it is a dataset of your own")
-        raise UserError(f"MTEB has no task with the videos of {run.dataset}: {why}. It has one for: {', '.join(TASKS)}")
+    official = OFFICIAL_DATASETS.get(run.dataset)
+    task = official.mteb if official else "it is a dataset of your own"
+    if not isinstance(task, MtebTask):
+        known = ", ".join(name for name, each in OFFICIAL_DATASETS.items() if isinstance(each.mteb, MtebTask))
+        raise UserError(f"MTEB has no task with the videos of {run.dataset}: {task}. It has one for: {known}")
     if not str(run.settings["layout"]).startswith(task.layout) or len(run.predictions) != task.videos:
         raise UserError(
             f"{task.name} is {task.layout} with all of its {task.videos} videos; run {run.id} has "
@@ -83,7 +61,7 @@ def task_of(run: Run) -> Task:
     return task
 
 
-def _result(run: Run, task: Task) -> dict[str, Any]:
+def _result(run: Run, task: MtebTask) -> dict[str, Any]:
     scores = {name: round(value, 6) for name, value in measures(run.predictions).items()}
     of_split = {**scores, "ap": None, "ap_weighted": None, "main_score": scores["accuracy"], "hf_subset": "default",
                 "languages": ["eng-Latn"], "mteb_version": _FORMAT}  # fmt: skip

@@ -1,40 +1,144 @@
-"""The official steps from nothing to a folder that an evaluation reads: fetch, check, unpack."""
+"""The steps from nothing to a folder that an evaluation reads. A step is data: it is printed as shell commands, or run."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from db.errors import UsageError, UserError
 from db.progress import Progress
 from db.records import Dataset
-from recognizer.prepare.addresses import Address, Download, Publication, publications
-from recognizer.prepare.archives import missing_tool, shell, unpack, unpack_nested
+from recognizer.datasets.official import OFFICIAL_DATASETS
+from recognizer.datasets.records import Address, Download
+from recognizer.prepare.archives import missing_tool, unpack, unpack_command, unpack_nested
 from recognizer.prepare.download import fetch
 from recognizer.prepare.extract_frames import extract
 
+_CURL = "curl --fail --location --continue-at -"
 
-@dataclass(frozen=True)
-class Step:
-    """One step, as one would type it, and as a function."""
 
+class Step(ABC):
+    """One step."""
+
+    unit: ClassVar[str]  # of its progress
     about: str
-    commands: tuple[str, ...]  # of a shell
-    unit: str  # of its progress
-    done: bool  # before: nothing is left to do
-    run: Callable[[Progress], str | None] = field(repr=False)  # returns what there is to say of it
-    unpacks_rar: bool = False
+    done: bool = False  # nothing is left to do
+    needs_rar: bool = False
+
+    @abstractmethod
+    def commands(self) -> list[str]:
+        """Return the commands of a POSIX shell."""
+
+    @abstractmethod
+    def run(self, on_progress: Progress) -> str | None:
+        """Do it, and return what to report."""
+
+
+class Fetch(Step):
+    """Fetch a file and check it."""
+
+    unit = "MB"
+
+    def __init__(self, file: Download, root: Path) -> None:
+        self.file, self.path = file, root / file.to
+        self.about = f"fetch {self.path.name}"
+        can_check = file.size or any(address.sha256 for address in file.addresses)  # then it is, before it is unpacked
+        self.done = _mark(self.path).exists() or (self.path.exists() and not can_check)
+
+    def commands(self) -> list[str]:
+        address, path = self.file.addresses[0], str(self.path)
+        curl = f"{_CURL} --create-dirs --output {shlex.join([path, address.url])}"
+        check = f"echo {shlex.quote(f'{address.sha256}  {path}')} | sha256sum --check"
+        return [curl, check] if address.sha256 else [curl]
+
+    def run(self, on_progress: Progress) -> None:
+        fetch(self.file.addresses, self.path, size=self.file.size, on_progress=on_progress)
+
+
+class Unpack(Step):
+    """Unpack an archive; an empty file beside it then marks it as unpacked."""
+
+    unit = "files"
+    title = "unpack {}"
+
+    def __init__(self, file: Download, root: Path, mirror: str | None) -> None:
+        self.archive, self.into, self.mirror = root / file.to, root / file.into, mirror
+        self.about = self.title.format(self.archive.name)
+        self.done = _mark(self.archive).exists()
+        self.needs_rar = self.archive.suffix == ".rar"
+
+    def commands(self) -> list[str]:
+        return [_mkdir(self.into), unpack_command(self.archive, self.into)]
+
+    def run(self, on_progress: Progress) -> None:
+        self.unpack(on_progress)
+        _mark(self.archive).touch()
+
+    def unpack(self, on_progress: Progress) -> None:
+        unpack(self.archive, self.into)
+
+
+class UnpackNested(Unpack):
+    """Unpack the archives in an archive."""
+
+    unit = "archives"
+    title = "unpack {}, and the archives in it"
+
+    def commands(self) -> list[str]:
+        between = self.archive.with_suffix("")
+        each = unpack_command(Path("ARCHIVE.rar"), self.into).replace("ARCHIVE.rar", '"$archive"')
+        return [
+            _mkdir(between, self.into),
+            unpack_command(self.archive, between),
+            f"find {shlex.quote(str(between))} -name '*.rar' | while read -r archive; do {each}; done",
+            shlex.join(["rm", "-r", str(between)]),
+        ]
+
+    def unpack(self, on_progress: Progress) -> None:
+        unpack_nested(self.archive, self.into, on_progress=on_progress)
+
+
+class UnpackListed(Unpack):
+    """Fetch and unpack the archives whose URLs a file lists; an unpacked one may be deleted, and is not fetched again."""
+
+    unit = "archives"
+    title = "fetch and unpack what {} lists"
+
+    def commands(self) -> list[str]:
+        folder = self.archive.parent / self.into.name
+        url = f'{shlex.quote(_below(self.mirror, ""))}"${{url##*/}}"' if self.mirror else '"$url"'
+        target = shlex.quote(str(folder))
+        return [
+            _mkdir(folder, self.into),
+            f"while read -r url; do {_CURL} --remote-name --output-dir {target} {url}; done < "
+            f"{shlex.quote(str(self.archive))}",
+            f'for archive in {target}/*.tar.gz; do tar -xzf "$archive" -C {shlex.quote(str(self.into))}; done',
+        ]
+
+    def unpack(self, on_progress: Progress) -> None:
+        urls = self.archive.read_text(encoding="utf-8").split()
+        if not urls:
+            raise UserError(f"{self.archive} names no archives. Delete it and run this again")
+        for done, url in enumerate(urls, start=1):
+            archive = self.archive.parent / self.into.name / urlsplit(url).path.rpartition("/")[2]
+            if not _mark(archive).exists():
+                fetch([Address(_below(self.mirror, url) if self.mirror else url)], archive)
+                unpack(archive, self.into)
+                _mark(archive).touch()
+            on_progress(done, len(urls))
 
 
 @dataclass(frozen=True)
-class FramesWanted:
+class FrameOptions:
     """Frames to extract.
 
     Attributes:
-        count: so many of each video, evenly spread; None is all.
+        count: frames of each video, evenly spread; None is all.
         into: the folder to put them.
         jobs: threads.
     """
@@ -44,183 +148,92 @@ class FramesWanted:
     jobs: int = 4
 
 
-def publication_of(dataset: Dataset) -> Publication | None:
-    """Return where a dataset is published, if that is known."""
-    return publications().get(dataset.stored_as)
+class ExtractFrames(Step):
+    """Write frames of the test videos as images."""
+
+    unit = "videos"
+
+    def __init__(self, dataset: Dataset, root: Path, options: FrameOptions) -> None:
+        self.dataset, self.root, self.options = dataset, root, options
+        frames = "every frame" if options.count is None else f"{options.count} frames"
+        self.about = f"write {frames} of each test video"
+
+    def commands(self) -> list[str]:
+        name, count, into = self.dataset.name, str(self.options.count or "all"), str(self.options.into)
+        options = ["--dataset", name, "--root", str(self.root), "--frames", count, "--into", into, "--run"]
+        return [shlex.join(["recognize", "prepare", *options])]
+
+    def run(self, on_progress: Progress) -> str:
+        into, count, jobs = self.options.into, self.options.count, self.options.jobs
+        report = extract(self.dataset, self.root, into, frames=count, jobs=jobs, on_progress=on_progress)
+        counts = f"{report.written} written, {report.existing} there before, {report.missing} missing"
+        failed = [f"  {video}: {reason}" for video, reason in report.failed]
+        return "\n".join([f"frames of {self.dataset.name} in {into}: {counts}, {len(failed)} failed", *failed])
 
 
-def steps(dataset: Dataset, root: Path, *, mirror: str | None = None, frames: FramesWanted | None = None) -> list[Step]:
-    """Return the steps in their order; those that are done say so.
+_UNPACK = {"archive": Unpack, "archive of archives": UnpackNested, "list of archives": UnpackListed}
+
+
+def steps(dataset: Dataset, root: Path, *, mirror: str | None = None, frames: FrameOptions | None = None) -> list[Step]:
+    """Return the steps in their order, those that are done included.
 
     Args:
         dataset: what to prepare.
-        root: the folder of the dataset; it need not be there.
-        mirror: an address below which every file is to be found by its name, in place of the official ones.
-        frames: those to extract, in a last step.
+        root: the folder of the dataset; it need not exist.
+        mirror: an URL below which every file is found by its name, instead of the official ones.
+        frames: frames to extract in a last step.
 
     Raises:
         UsageError: it is not known where the dataset is published, and no frames are wanted.
     """
-    publication = publication_of(dataset)
-    if not publication and not frames:
+    official = OFFICIAL_DATASETS.get(dataset.stored_as)
+    if not official and not frames:
         raise UsageError(
-            f"It is not known where {dataset.name} is published. Known: {', '.join(publications())}. "
+            f"It is not known where {dataset.name} is published. Known: {', '.join(OFFICIAL_DATASETS)}. "
             "Of your own videos, frames can be extracted: --frames 16"
         )
-    files = [_mirrored(file, mirror) for file in publication.files] if publication else []
-    found = [step for file in files for step in _STEPS[file.unpack](file, root, mirror)]
-    return [*found, _extracting(dataset, root, frames)] if frames else found
+    planned: list[Step] = []
+    for file in official.publication.files if official else ():
+        addresses = (Address(_below(mirror, file.to), file.sha256),) if mirror else file.addresses
+        planned.append(Fetch(replace(file, addresses=addresses), root))
+        if file.unpack:
+            planned.append(_UNPACK[file.unpack](file, root, mirror))
+    return [*planned, ExtractFrames(dataset, root, frames)] if frames else planned
 
 
 def refuse_without_tools(planned: Iterable[Step]) -> None:
-    """Refuse to begin where a tool is lacking that a step needs: before gigabytes are fetched, not after.
+    """Check, before gigabytes are fetched, that the tools are installed that the steps need.
 
     Raises:
         UserError: with what to install.
     """
-    missing = missing_tool() if any(step.unpacks_rar and not step.done for step in planned) else None
+    missing = missing_tool() if any(step.needs_rar and not step.done for step in planned) else None
     if missing:
         raise UserError(missing)
 
 
 def script(dataset: Dataset, root: Path, planned: Sequence[Step]) -> str:
     """Return steps as a shell script with comments."""
-    publication = publication_of(dataset)
-    head = [f"# {publication.title}: {publication.page}", f"# {publication.about}"] if publication else []
-    tool = missing_tool() if any(step.unpacks_rar for step in planned) else None
-    lines = [line for step in planned for line in (f"# {step.about}{' (done)' if step.done else ''}", *step.commands)]
+    official = OFFICIAL_DATASETS.get(dataset.stored_as)
+    about = (
+        (f"{official.publication.title}: {official.publication.page}", official.publication.about) if official else ()
+    )
+    tool = missing_tool() if any(step.needs_rar for step in planned) else None
+    lines = [f"# {comment}" for comment in (*about, tool) if comment]
+    for step in planned:
+        lines += [f"# {step.about}{' (done)' if step.done else ''}", *step.commands()]
     check = shlex.join(["recognize", "check", "--dataset", dataset.name, "--root", str(root)])
-    return "\n".join([*head, *([f"# {tool}"] if tool else []), *lines, "# then", check])
+    return "\n".join([*lines, "# then", check])
 
 
-def _extracting(dataset: Dataset, root: Path, frames: FramesWanted) -> Step:
-    count = str(frames.count or "all")
-
-    def run(advance: Progress) -> str:
-        done = extract(dataset, root, frames.into, frames=frames.count, jobs=frames.jobs, on_progress=advance)
-        counts = f"{done.written} written, {done.there} there before, {done.missing} missing, {len(done.lost)} lost"
-        lost = [f"  {video}: {reason}" for video, reason in done.lost]
-        return "\n".join([f"frames of {dataset.name} in {frames.into}: {counts}", *lost])
-
-    options = ["--dataset", dataset.name, "--root", str(root), "--frames", count, "--into", str(frames.into), "--run"]
-    command = shlex.join(["recognize", "prepare", *options])
-    about = f"write {'every frame' if frames.count is None else f'{count} frames'} of each test video"
-    return Step(about, (command,), "videos", False, run)
-
-
-def _mirrored(file: Download, mirror: str | None) -> Download:
-    """Replace the addresses of a file; a digest is kept where every address has the same."""
-    if mirror is None:
-        return file
-    digests = {address.sha256 for address in file.addresses}
-    return replace(file, addresses=(Address(_below(mirror, file.to), digests.pop() if len(digests) == 1 else None),))
-
-
-def _below(mirror: str, name: str) -> str:
-    return f"{mirror.rstrip('/')}/{name.rpartition('/')[2]}"
-
-
-def _fetching(file: Download, root: Path, mirror: str | None) -> Iterator[Step]:
-    path = root / file.to
-    known = file.size or any(address.sha256 for address in file.addresses)
-    yield Step(
-        f"fetch {path.name}",
-        tuple(_curl(path, file.addresses[0])),
-        "MB",
-        _mark(path).exists() or (path.exists() and not known),  # what can be checked is, before it is unpacked
-        lambda advance: fetch(file.addresses, path, size=file.size, on_progress=advance),
-    )
-
-
-def _curl(path: Path, address: Address) -> Iterator[str]:
-    to = ["--create-dirs", "--output", str(path)]
-    yield shlex.join(["curl", "--fail", "--location", "--continue-at", "-", *to, address.url])
-    if address.sha256:
-        yield f"echo {shlex.quote(f'{address.sha256}  {path}')} | sha256sum --check"
-
-
-def _archive(file: Download, root: Path, mirror: str | None) -> Iterator[Step]:
-    yield from _fetching(file, root, mirror)
-    path, into = root / file.to, root / file.into
-
-    def run(advance: Progress) -> None:
-        unpack(path, into)
-        _mark(path).touch()
-
-    yield Step(
-        f"unpack {path.name}", (_mkdir(into), shell(path, into)), "files", _mark(path).exists(), run, _is_rar(path)
-    )
-
-
-def _archive_of_archives(file: Download, root: Path, mirror: str | None) -> Iterator[Step]:
-    yield from _fetching(file, root, mirror)
-    path, into = root / file.to, root / file.into
-
-    def run(advance: Progress) -> None:
-        unpack_nested(path, into, on_progress=advance)
-        _mark(path).touch()
-
-    between = path.with_suffix("")
-    each = shell(Path("ARCHIVE.rar"), into).replace("ARCHIVE.rar", '"$archive"')
-    commands = (
-        _mkdir(between, into),
-        shell(path, between),
-        f"find {shlex.quote(str(between))} -name '*.rar' | while read -r archive; do {each}; done",
-        shlex.join(["rm", "-r", str(between)]),
-    )
-    yield Step(
-        f"unpack {path.name}, and the archives in it", commands, "archives", _mark(path).exists(), run, _is_rar(path)
-    )
-
-
-def _list_of_archives(file: Download, root: Path, mirror: str | None) -> Iterator[Step]:
-    yield from _fetching(file, root, mirror)
-    path, into = root / file.to, root / file.into
-
-    def run(advance: Progress) -> None:
-        urls = path.read_text(encoding="utf-8").split()
-        if not urls:
-            raise UserError(f"{path} names no archives. Delete it and run this again")
-        for done, url in enumerate(urls, start=1):
-            _fetch_and_unpack(_below(mirror, url) if mirror else url, path.parent / file.into, into)
-            advance(done, len(urls))
-        _mark(path).touch()
-
-    folder, target = shlex.quote(str(path.parent / file.into)), shlex.quote(str(into))
-    commands = (
-        _mkdir(path.parent / file.into, into),
-        f"xargs -n 1 curl --fail --location --continue-at - --remote-name --output-dir {folder} "
-        f"< {shlex.quote(str(path))}",
-        f'for archive in {folder}/*.tar.gz; do tar -xzf "$archive" -C {target}; done',
-    )
-    yield Step(f"fetch and unpack what {path.name} lists", commands, "archives", _mark(path).exists(), run)
-
-
-def _fetch_and_unpack(url: str, folder: Path, into: Path) -> None:
-    """Fetch and unpack one archive; what is unpacked may be deleted, and is not fetched again."""
-    archive = folder / urlsplit(url).path.rpartition("/")[2]
-    if not _mark(archive).exists():
-        fetch([Address(url)], archive)
-        unpack(archive, into)
-        _mark(archive).touch()
+def _below(mirror: str | None, name: str) -> str:
+    return f"{(mirror or '').rstrip('/')}/{name.rpartition('/')[2]}"
 
 
 def _mark(archive: Path) -> Path:
-    """Return the empty file that says that an archive is unpacked."""
+    """Return the empty file that marks an archive as unpacked."""
     return archive.with_name(f"{archive.name}.unpacked")
-
-
-def _is_rar(path: Path) -> bool:
-    return path.suffix == ".rar"
 
 
 def _mkdir(*folders: Path) -> str:
     return shlex.join(["mkdir", "-p", *map(str, folders)])
-
-
-_STEPS: dict[str | None, Callable[[Download, Path, str | None], Iterator[Step]]] = {
-    None: _fetching,
-    "archive": _archive,
-    "archive of archives": _archive_of_archives,
-    "list of archives": _list_of_archives,
-}

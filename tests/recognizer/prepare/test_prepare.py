@@ -20,7 +20,8 @@ import pytest
 from db.errors import UserError
 from db.vocabulary import BUILT_IN, load
 from recognizer.datasets.find import find_videos
-from recognizer.prepare.addresses import Address, publications
+from recognizer.datasets.official import OFFICIAL_DATASETS
+from recognizer.datasets.records import Address
 from recognizer.prepare.archives import unpack, unpack_nested
 from recognizer.prepare.download import fetch
 from recognizer.video.frames import read_frames
@@ -83,8 +84,8 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_published_dataset_is_built_in_and_has_addresses() -> None:
-    assert set(publications()) == {load(name).stored_as for name in BUILT_IN}
-    for publication in publications().values():
+    assert set(OFFICIAL_DATASETS) == {load(name).stored_as for name in BUILT_IN}
+    for publication in (each.publication for each in OFFICIAL_DATASETS.values()):
         assert publication.page.startswith("https://")
         for file in publication.files:
             assert all(address.url.startswith("https://") for address in file.addresses)
@@ -229,7 +230,7 @@ def test_the_next_address_serves_where_one_does_not(tmp_path: Path, file_server:
     assert lines[2].endswith("the server answers with a web page")
     assert "refused" in lines[3]
     assert lines[4].endswith("no address of http or https")
-    assert lines[5] == f"Run it again to go on, or put the file at {tmp_path / 'y.rar'}"
+    assert lines[5] == f"Run it again to resume, or put the file at {tmp_path / 'y.rar'}"
 
 
 def test_a_file_of_another_size_or_digest_is_refused(
@@ -351,7 +352,7 @@ def test_extracted_frames_are_those_that_an_evaluation_reads(recognize: Run, sho
     prepared = ("prepare", "-d", shop, "--root", shop, "--frames", "8", "--run")
     result = recognize(*prepared)
     assert result.exit_code == 0, result.output
-    assert "2 written, 0 there before, 0 missing, 1 lost" in " ".join(result.stderr.split())
+    assert "2 written, 0 there before, 0 missing, 1 failed" in " ".join(result.stderr.split())
     assert "PickUp/broken.mp4: empty file" in result.stderr
     into = shop.with_name("shop-frames")
     assert sorted(path.name for path in (into / "PickUp" / "a").iterdir())[:2] == ["000003.jpg", "000008.jpg"]
