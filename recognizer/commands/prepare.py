@@ -49,13 +49,13 @@ def prepare_dataset(
     as_json: bool,
 ) -> None:
     """Print the official steps to get a dataset, or run them: fetch, check, unpack, extract frames."""
-    from recognizer.prepare.steps import FrameOptions, refuse_without_tools, script, steps
+    from recognizer.prepare.steps import ExtractFrames, refuse_without_tools, script, steps
 
     actions = resolve(database.existing_or_empty, dataset)
     root = root or Path("data") / actions.stored_as
     into = into or root.resolve().with_name(f"{root.resolve().name}-frames")
-    wanted = None if frames is None else FrameOptions(frames or None, into, jobs)
-    planned = steps(actions, root, mirror=mirror, frames=wanted)
+    last = None if frames is None else ExtractFrames(actions, root, count=frames or None, into=into, jobs=jobs)
+    planned = steps(actions, root, mirror=mirror, frames=last)
     if not run:
         shown = [{"about": step.about, "commands": step.commands(), "done": step.done} for step in planned]
         print_json(shown) if as_json else click.echo(script(actions, root, planned))

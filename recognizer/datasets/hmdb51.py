@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from db.records import Dataset
 from recognizer.datasets.records import (
-    Address,
+    Addresses,
     Download,
     Layout,
     MtebTask,
@@ -40,8 +40,8 @@ def _classes_by_file_name(stem: str, dataset: Dataset) -> set[int]:
     return {action.label for action in dataset.actions if match and match[1].endswith(f"_{action.name}")}
 
 
-def _addresses(name: str, old_sha256: str) -> tuple[Address, ...]:
-    return Address(f"{_SERVER}/{name}"), Address(f"{_OLD_SERVER}/{name}", old_sha256)
+def _addresses(name: str, old_sha256: str) -> Addresses:
+    return {f"{_SERVER}/{name}": None, f"{_OLD_SERVER}/{name}": old_sha256}
 
 
 # The laboratory moved its files. The sha256 digests, from pytorch/vision's dataset loaders, are of those at the old

@@ -15,7 +15,6 @@ from recognizer.datasets.records import (
     NOT_IN_LIST,
     SAME_NAME,
     TRAINING,
-    Address,
     Download,
     Layout,
     OfficialDataset,
@@ -102,8 +101,8 @@ def _kinetics(classes: int, *, about: str, mteb: str) -> OfficialDataset:
     """Return what is known of one of the datasets; only its validation part is fetched."""
     server, archives = f"https://s3.amazonaws.com/kinetics/{classes}", f"k{classes}_val_path.txt"
     files = (
-        Download("annotations/val.csv", (Address(f"{server}/annotations/val.csv"),)),
-        Download(f"archives/{archives}", (Address(f"{server}/val/{archives}"),), unpack="list of archives", into="val"),
+        Download("annotations/val.csv", {f"{server}/annotations/val.csv": None}),
+        Download(f"archives/{archives}", {f"{server}/val/{archives}": None}, unpack="list of archives", into="val"),
     )
     page = "https://github.com/cvdfoundation/kinetics-dataset"
     publication = Publication(f"Kinetics-{classes}, validation part", page, about, files)

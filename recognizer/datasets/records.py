@@ -14,7 +14,6 @@ from recognizer.datasets.scan import Tree
 
 Split = Literal["1", "2", "3", "all"]
 LabelsBy = Literal["lists", "manifest", "folders"]
-Unpacking = Literal["archive", "archive of archives", "list of archives"]
 
 NOT_IN_SPLIT = "not in the test split"
 NOT_IN_LIST = "not in the list"
@@ -93,29 +92,16 @@ class Search:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which the files of a dataset are arranged.
+    """One way in which the files of a dataset are arranged."""
 
-    Attributes:
-        datasets: pattern (fnmatch) of the names of the datasets that come in it.
-        looked_for: its files, for people.
-        find: reads it; None where the folder is not in this layout.
-        lists: regular expression of the names of its list files.
-        has_splits: whether its lists give test splits.
-    """
-
-    datasets: str
-    looked_for: str
-    find: Callable[[Search], VideoList | None]
-    lists: str = ""
-    has_splits: bool = False
+    datasets: str  # pattern (fnmatch) of the names of the datasets that come in it
+    looked_for: str  # its files, for people
+    find: Callable[[Search], VideoList | None]  # reads it; None: the folder is not in this layout
+    lists: str = ""  # regular expression of the names of its list files
+    has_splits: bool = False  # whether its lists give test splits
 
 
-@dataclass(frozen=True)
-class Address:
-    """One URL of a file, with the digest of the file there, if it is known."""
-
-    url: str
-    sha256: str | None = None
+Addresses = Mapping[str, str | None]  # URLs of a file, in order of preference -> the sha256 digest there, if known
 
 
 @dataclass(frozen=True)
@@ -123,16 +109,10 @@ class Download:
     """One file to fetch and unpack; paths are relative to the root of the dataset, with "/"."""
 
     to: str
-    addresses: tuple[Address, ...]  # tried in this order
+    addresses: Addresses
     size: int | None = None  # bytes
-    unpack: Unpacking | None = None
+    unpack: Literal["archive", "archive of archives", "list of archives"] | None = None
     into: str = "."
-
-    @property
-    def sha256(self) -> str | None:
-        """The digest, if all addresses agree on it."""
-        digests = {address.sha256 for address in self.addresses}
-        return digests.pop() if len(digests) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -147,35 +127,20 @@ class Publication:
 
 @dataclass(frozen=True)
 class MtebTask:
-    """A task of MTEB whose videos are exactly those of a dataset.
-
-    Attributes:
-        name: of the task.
-        revision: of its copy of the videos.
-        layout: how the layout of a run on these videos begins.
-        videos: how many there are.
-    """
+    """A task of MTEB whose videos are exactly those of a dataset."""
 
     name: str
-    revision: str
-    layout: str
-    videos: int
+    revision: str  # of its copy of the videos
+    layout: str  # how the layout of a run on these videos begins
+    videos: int  # how many there are
 
 
 @dataclass(frozen=True)
 class OfficialDataset:
-    """All that is known of a published dataset besides its classes, which db/classes holds.
+    """All that is known of a published dataset besides its classes, which are in db/classes."""
 
-    Attributes:
-        name: as in db.vocabulary.
-        layout: how its files are arranged.
-        publication: where it is published.
-        mteb: its task in MTEB, or why there is none.
-        classes_by_file_name: returns the labels that a file name (without suffix) may mean; empty if it says nothing.
-    """
-
-    name: str
+    name: str  # as in db.vocabulary
     layout: Layout
     publication: Publication
-    mteb: MtebTask | str
-    classes_by_file_name: Callable[[str, Dataset], set[int]] = lambda stem, dataset: set()
+    mteb: MtebTask | str  # its task in MTEB, or why there is none
+    classes_by_file_name: Callable[[str, Dataset], set[int]] = lambda stem, dataset: set()  # labels it may mean

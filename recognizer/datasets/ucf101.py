@@ -6,7 +6,7 @@ import re
 
 from db.records import Dataset
 from db.vocabulary import class_finder
-from recognizer.datasets.records import Address, Download, Layout, OfficialDataset, Publication, Search, VideoList
+from recognizer.datasets.records import Download, Layout, OfficialDataset, Publication, Search, VideoList
 from recognizer.datasets.split_lists import join, lines
 
 _TEST_LIST = re.compile(r"testlist0([123])\.txt")
@@ -30,7 +30,7 @@ def _classes_by_file_name(stem: str, dataset: Dataset) -> set[int]:
 
 
 def _archive(name: str, size: int, sha256: str) -> Download:
-    return Download(f"archives/{name}", (Address(f"{_SERVER}/UCF101/{name}", sha256),), size, "archive")
+    return Download(f"archives/{name}", {f"{_SERVER}/UCF101/{name}": sha256}, size, "archive")
 
 
 # Sizes are from the server's answers, sha256 digests from pytorch/vision's dataset loaders; written down 2026-11.

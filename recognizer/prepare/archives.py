@@ -79,9 +79,8 @@ def missing_tool() -> str | None:
     """Return what to install if no tool for rar archives is installed."""
     if _installed():
         return None
-    names, packages = (
-        ", ".join(each) for each in zip(*((tool.name, tool.package) for tool in _RAR_TOOLS), strict=True)
-    )
+    names = ", ".join(tool.name for tool in _RAR_TOOLS)
+    packages = ", ".join(tool.package for tool in _RAR_TOOLS)
     return (
         f"Rar archives need one of these tools on the PATH: {names}. "
         f"On Debian and Ubuntu, apt install one of: {packages}; on macOS, brew install unar"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.request import Request, urlopen
 from db.errors import UserError
 from db.progress import Progress
 from encoders.weights import sha256_of
-from recognizer.datasets.records import Address
+from recognizer.datasets.records import Addresses
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60  # seconds without an answer
@@ -27,7 +26,7 @@ class _AddressFailed(Exception):  # noqa: N818 (the next address may work)
 
 
 def fetch(
-    addresses: Sequence[Address],
+    addresses: Addresses,
     path: Path,
     *,
     size: int | None = None,
@@ -38,7 +37,7 @@ def fetch(
     An incomplete download is kept beside it, one for each address, and resumed.
 
     Args:
-        addresses: its URLs, each with the digest of the file there.
+        addresses: its URLs, each with the digest there.
         path: the file to write, in one step at the end.
         size: in bytes, if it is known.
         on_progress: called with (megabytes here, megabytes in all).
@@ -47,24 +46,29 @@ def fetch(
         UserError: no address gives it, or its size or digest are wrong.
     """
     if path.exists():
-        digests = {address.sha256 for address in addresses}
-        _verify(path, path, size, digests.pop() if len(digests) == 1 else None)  # it may be from any address
+        _verify(path, path, size, common_digest(addresses))  # it may be from any of them
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
-    for address in addresses:
-        part = path.with_name(f"{path.name}.{hashlib.sha256(address.url.encode()).hexdigest()[:8]}.part")
+    for url, sha256 in addresses.items():
+        part = path.with_name(f"{path.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
         try:
-            _fetch(address.url, part, on_progress)
+            _fetch(url, part, on_progress)
         except _AddressFailed as reason:
-            reasons.append(f"  {address.url}: {reason}\n")
+            reasons.append(f"  {url}: {reason}\n")
             continue
-        _verify(part, path, size, address.sha256)
+        _verify(part, path, size, sha256)
         part.replace(path)
         return
     raise UserError(
         f"{path.name} could not be fetched:\n{''.join(reasons)}Run it again to resume, or put the file at {path}"
     )
+
+
+def common_digest(addresses: Addresses) -> str | None:
+    """Return the digest that is the same at all addresses, if there is one."""
+    digests = set(addresses.values())
+    return digests.pop() if len(digests) == 1 else None
 
 
 def _verify(file: Path, path: Path, size: int | None, sha256: str | None) -> None:

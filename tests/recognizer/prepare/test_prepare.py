@@ -8,6 +8,7 @@ import json
 import shutil
 import stat
 import struct
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -21,7 +22,6 @@ from db.errors import UserError
 from db.vocabulary import BUILT_IN, load
 from recognizer.datasets.find import find_videos
 from recognizer.datasets.official import OFFICIAL_DATASETS
-from recognizer.datasets.records import Address
 from recognizer.prepare.archives import unpack, unpack_nested
 from recognizer.prepare.download import fetch
 from recognizer.video.frames import read_frames
@@ -88,8 +88,8 @@ def test_every_published_dataset_is_built_in_and_has_addresses() -> None:
     for publication in (each.publication for each in OFFICIAL_DATASETS.values()):
         assert publication.page.startswith("https://")
         for file in publication.files:
-            assert all(address.url.startswith("https://") for address in file.addresses)
-            digests = [address.sha256 for address in file.addresses if address.sha256]
+            assert all(url.startswith("https://") for url in file.addresses)
+            digests = [digest for digest in file.addresses.values() if digest]
             assert all(len(digest) == 64 and not set(digest) - set("0123456789abcdef") for digest in digests)
 
 
@@ -146,6 +146,20 @@ def test_kinetics_from_nothing_to_its_layout(recognize: Run, tmp_path: Path, fil
     assert file_server.names() == asked
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_the_printed_script_does_the_same(recognize: Run, tmp_path: Path, file_server: FileServer, end: str) -> None:
+    kinetics(file_server)
+    archives = file_server.files["k400_val_path.txt"].decode().strip() + end
+    file_server.files["k400_val_path.txt"] = archives.encode()
+    root = tmp_path / "my k400"
+    printed = recognize("prepare", "-d", "k400", "--root", root, "--mirror", f"{file_server.url}/400").stdout
+    script = printed.partition("# then")[0]
+    subprocess.run(["/bin/sh", "-e", "-c", script], check=True, capture_output=True)
+    assert [video.path is not None for video in find_videos(load("k400"), root).videos] == [True, True, False]
+    assert file_server.names() == ["val.csv", "k400_val_path.txt", "part_0.tar.gz", "part_1.tar.gz"]
+
+
 def test_a_run_that_broke_goes_on_and_takes_no_archive_twice(
     recognize: Run, tmp_path: Path, file_server: FileServer
 ) -> None:
@@ -169,7 +183,7 @@ def test_a_fetch_goes_on_where_the_connection_broke(tmp_path: Path, file_server:
     file_server.files["big.rar"] = CONTENT
     file_server.breaks["big.rar"] = [300_000, 200_000]
     told: list[tuple[int, int]] = []
-    fetch([Address(f"{file_server.url}/big.rar")], tmp_path / "big.rar", on_progress=lambda *at: told.append(at))
+    fetch({f"{file_server.url}/big.rar": None}, tmp_path / "big.rar", on_progress=lambda *at: told.append(at))
     assert (tmp_path / "big.rar").read_bytes() == CONTENT
     assert [asked for _, asked in file_server.asked] == [None, "bytes=300000-", "bytes=500000-"]
     assert told[-1] == (1, 1)
@@ -179,11 +193,11 @@ def test_a_fetch_goes_on_where_the_connection_broke(tmp_path: Path, file_server:
 def test_a_later_run_goes_on_where_an_earlier_one_ended(tmp_path: Path, file_server: FileServer) -> None:
     file_server.files["big.rar"] = CONTENT
     file_server.breaks["big.rar"] = [300_000, 0]
-    address = Address(f"{file_server.url}/big.rar", hashlib.sha256(CONTENT).hexdigest())
+    addresses = {f"{file_server.url}/big.rar": hashlib.sha256(CONTENT).hexdigest()}
     with pytest.raises(UserError, match=r"(?s)big\.rar could not be fetched.*it ends after 300000 bytes.*Run it again"):
-        fetch([address], tmp_path / "big.rar", size=len(CONTENT))
+        fetch(addresses, tmp_path / "big.rar", size=len(CONTENT))
     assert not (tmp_path / "big.rar").exists()
-    fetch([address], tmp_path / "big.rar", size=len(CONTENT))
+    fetch(addresses, tmp_path / "big.rar", size=len(CONTENT))
     assert (tmp_path / "big.rar").read_bytes() == CONTENT
     assert file_server.asked[-1] == ("big.rar", "bytes=300000-")
 
@@ -193,11 +207,11 @@ def test_what_is_whole_already_is_not_spoiled(tmp_path: Path, file_server: FileS
     file_server.files["big.rar"] = CONTENT
     file_server.ranges = ranges
     file_server.breaks["big.rar"] = [len(CONTENT)] * 2
-    address, path = Address(f"{file_server.url}/big.rar", "0" * 64), tmp_path / "big.rar"
+    url, path = f"{file_server.url}/big.rar", tmp_path / "big.rar"
     with pytest.raises(UserError, match=r"damaged, or was published anew: its sha256 is"):
-        fetch([address], path)
+        fetch({url: "0" * 64}, path)
     [part] = tmp_path.iterdir()  # whole, as the server has it
-    fetch([Address(address.url)], path)
+    fetch({url: None}, path)
     assert path.read_bytes() == CONTENT
     assert not part.exists()
 
@@ -206,25 +220,25 @@ def test_a_server_without_ranges_and_a_file_that_shrank(tmp_path: Path, file_ser
     file_server.files["big.rar"] = CONTENT
     file_server.ranges = False
     file_server.breaks["big.rar"] = [300_000]
-    fetch([Address(f"{file_server.url}/big.rar")], tmp_path / "a.rar")
+    fetch({f"{file_server.url}/big.rar": None}, tmp_path / "a.rar")
     assert (tmp_path / "a.rar").read_bytes() == CONTENT
     file_server.ranges = True
     file_server.breaks["big.rar"] = [300_000, 0]
     with pytest.raises(UserError):
-        fetch([Address(f"{file_server.url}/big.rar")], tmp_path / "b.rar")
+        fetch({f"{file_server.url}/big.rar": None}, tmp_path / "b.rar")
     file_server.files["big.rar"] = b"another file by now"
-    fetch([Address(f"{file_server.url}/big.rar")], tmp_path / "b.rar")
+    fetch({f"{file_server.url}/big.rar": None}, tmp_path / "b.rar")
     assert (tmp_path / "b.rar").read_bytes() == b"another file by now"
 
 
 def test_the_next_address_serves_where_one_does_not(tmp_path: Path, file_server: FileServer) -> None:
     file_server.files["here.rar"] = b"rar"
-    fetch([Address(f"{file_server.url}/gone.rar"), Address(f"{file_server.url}/here.rar")], tmp_path / "x.rar")
+    fetch(dict.fromkeys([f"{file_server.url}/gone.rar", f"{file_server.url}/here.rar"]), tmp_path / "x.rar")
     assert (tmp_path / "x.rar").read_bytes() == b"rar"
     file_server.kind = "text/html; charset=utf-8"
     wrong = [f"{file_server.url}/gone.rar", f"{file_server.url}/here.rar", "http://127.0.0.1:9/x", "file:///etc/passwd"]
     with pytest.raises(UserError) as error:
-        fetch([Address(url) for url in wrong], tmp_path / "y.rar")
+        fetch(dict.fromkeys(wrong), tmp_path / "y.rar")
     lines = str(error.value).splitlines()
     assert lines[1].endswith("the server answers 404 Not Found")
     assert lines[2].endswith("the server answers with a web page")
