@@ -62,7 +62,7 @@ def check_videos(
     Exit code 1 when a problem would affect an evaluation: videos that are missing or unreadable, in the folder of
     another class, or duplicates.
     """
-    from recognizer.datasets.check import Options, check, videos_at
+    from recognizer.datasets.check import check, videos_at
     from recognizer.datasets.check_table import check_table
     from recognizer.datasets.find import find_videos
     from recognizer.datasets.inspect_video import InspectionCache
@@ -73,9 +73,9 @@ def check_videos(
     root = root_of(actions, root, data) if actions else None
     videos = find_videos(actions, root, split=split or "listed") if actions and root else videos_at(paths)
     name = actions.name if actions else ", ".join(map(str, paths))
-    options, places = Options(frames, quick, jobs), [root] if root else paths
+    places = [root] if root else paths
     with InspectionCache.of(places, cache, forget=again) as inspections, progress(name, "videos") as advance:
-        report = check(videos, inspections, dataset=actions, options=options, on_progress=advance)
+        report = check(videos, inspections, dataset=actions, frames=frames, quick=quick, jobs=jobs, on_progress=advance)
     if as_json:
         print_json({**asdict(report), "harmful": report.harmful})
     else:

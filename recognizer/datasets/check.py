@@ -14,24 +14,18 @@ from db.records import Dataset
 from db.vocabulary import class_finder
 from recognizer.datasets.inspect_video import Inspection, InspectionCache, inspect
 from recognizer.datasets.official import LIST_NAMES, OFFICIAL_DATASETS
-from recognizer.datasets.records import NOT_IN_CLASS_FOLDER, SAME_NAME, Video, VideoList, printable, video_list
-from recognizer.datasets.scan import APPLE_DOUBLE, HIDDEN, NOT_A_VIDEO, scan
+from recognizer.datasets.records import Video, VideoList, printable, video_list
+from recognizer.datasets.scan import SkipReason, scan
 from recognizer.video.container import UnreadableVideo, tolerated
 from recognizer.video.file_types import is_image, stem
 from recognizer.video.source import Source, source_of
 
-MISSING = "missing"
-UNREADABLE = "unreadable"
-MISPLACED = "in the folder of another class"
-DUPLICATE = "same content"
-GARBLED = "garbled frames"
-SHORT = "short"
 _SKIPPED = {  # reason why a file is skipped -> what to say about it, and whether it harms an evaluation
-    APPLE_DOUBLE: ("macOS wrote it beside a file; delete it", False),
-    HIDDEN: ("no evaluation reads it", False),
-    NOT_A_VIDEO: ("no evaluation reads it", False),
-    SAME_NAME: ("another file of this name is used", False),
-    NOT_IN_CLASS_FOLDER: ("its class is not known", True),
+    SkipReason.APPLE_DOUBLE: ("macOS wrote it beside a file; delete it", False),
+    SkipReason.HIDDEN: ("no evaluation reads it", False),
+    SkipReason.NOT_A_VIDEO: ("no evaluation reads it", False),
+    SkipReason.SAME_NAME: ("another file of this name is used", False),
+    SkipReason.NOT_IN_CLASS_FOLDER: ("its class is not known", True),
 }
 
 
@@ -65,21 +59,6 @@ class CheckReport:
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to check.
-
-    Attributes:
-        frames: of an evaluation; a video with fewer is short.
-        quick: count packets and read headers, and decode nothing.
-        jobs: threads.
-    """
-
-    frames: int = 16
-    quick: bool = False
-    jobs: int = 4
-
-
-@dataclass(frozen=True)
 class _Inspected:
     """One video on disk."""
 
@@ -97,7 +76,7 @@ def videos_at(paths: Sequence[Path]) -> VideoList:
         UserError: there are none.
     """
     files: list[Path] = []
-    skipped: list[tuple[str, str]] = []
+    skipped: list[tuple[str, SkipReason]] = []
     for path in paths:
         if path.is_dir():
             tree = scan(path, LIST_NAMES)
@@ -117,7 +96,9 @@ def check(
     cache: InspectionCache,
     *,
     dataset: Dataset | None = None,
-    options: Options = Options(),
+    frames: int = 16,
+    quick: bool = False,
+    jobs: int = 4,
     on_progress: Progress = lambda done, total: None,
 ) -> CheckReport:
     """Inspect every video of a list, and compare their contents.
@@ -126,19 +107,21 @@ def check(
         videos: the videos, and the files that were skipped.
         cache: of inspections.
         dataset: whose classes are compared with the folders.
-        options: how to check.
+        frames: of an evaluation; a video with fewer is short.
+        quick: count packets and read headers, and decode nothing.
+        jobs: threads.
         on_progress: called with (videos done, videos in all).
     """
     present = [video for video in videos.videos if video.path]
-    inspected = _inspect_all(present, cache, options, on_progress)
+    inspected = _inspect_all(present, cache, quick=quick, jobs=jobs, on_progress=on_progress)
     readable = [each for each in inspected if not each.inspection.unreadable]
     faults = [
-        *(Fault(MISSING, video.id, "listed, but not on disk", True) for video in videos.videos if not video.path),
-        *(Fault(UNREADABLE, each.video.id, why, True) for each in inspected if (why := each.inspection.unreadable)),
+        *(Fault("missing", video.id, "listed, but not on disk", True) for video in videos.videos if not video.path),
+        *(Fault("unreadable", each.video.id, why, True) for each in inspected if (why := each.inspection.unreadable)),
         *(_misplaced(videos, dataset) if dataset else ()),
         *_duplicates(readable, cache, harm=videos.labels_by != "lists"),
         *_garbled(readable),
-        *_short(readable, options.frames),
+        *_short(readable, frames),
         *(Fault(kind, name, *_SKIPPED[kind]) for name, kind in videos.skipped_files if kind in _SKIPPED),
     ]
     return CheckReport(
@@ -154,12 +137,12 @@ def check(
 
 
 def _inspect_all(
-    videos: Sequence[Video], cache: InspectionCache, options: Options, on_progress: Progress
+    videos: Sequence[Video], cache: InspectionCache, *, quick: bool, jobs: int, on_progress: Progress
 ) -> list[_Inspected]:
     """Inspect videos in threads; Ctrl-C waits only for those in progress."""
-    pool = ThreadPoolExecutor(options.jobs)
+    pool = ThreadPoolExecutor(jobs)
     try:
-        futures = [pool.submit(_inspect, video, cache, quick=options.quick) for video in videos]
+        futures = [pool.submit(_inspect, video, cache, quick=quick) for video in videos]
         for done, future in enumerate(as_completed(futures), start=1):
             new = future.result()
             if new.source and not new.cached and new.inspection.is_lasting:
@@ -194,7 +177,12 @@ def _misplaced(videos: VideoList, dataset: Dataset) -> Iterator[Fault]:
             expected = official.classes_by_file_name(stem(video.path.name), dataset) if official else set()
         if expected and folder.label not in expected:
             names = " or ".join(dataset.actions[label].name for label in sorted(expected))
-            yield Fault(MISPLACED, video.id, f"of {names}, but in the folder {video.path.parent.name}", by_folder)
+            yield Fault(
+                "in the folder of another class",
+                video.id,
+                f"of {names}, but in the folder {video.path.parent.name}",
+                by_folder,
+            )
 
 
 def _duplicates(readable: Sequence[_Inspected], cache: InspectionCache, *, harm: bool) -> Iterator[Fault]:
@@ -210,7 +198,7 @@ def _duplicates(readable: Sequence[_Inspected], cache: InspectionCache, *, harm:
     for first, *others in by_content.values():
         for other in others:
             beyond = "" if first.video.label == other.video.label else ", a video of another class"
-            yield Fault(DUPLICATE, other.video.id, f"as {first.video.id}{beyond}", harm)
+            yield Fault("same content", other.video.id, f"as {first.video.id}{beyond}", harm)
 
 
 def _garbled(readable: Sequence[_Inspected]) -> Iterator[Fault]:
@@ -218,10 +206,10 @@ def _garbled(readable: Sequence[_Inspected]) -> Iterator[Fault]:
     for each in readable:
         frames, garbled = each.inspection.frames, each.inspection.garbled
         if garbled:
-            yield Fault(GARBLED, each.video.id, f"{garbled} of {frames} frames", garbled > tolerated(frames))
+            yield Fault("garbled frames", each.video.id, f"{garbled} of {frames} frames", garbled > tolerated(frames))
 
 
 def _short(readable: Sequence[_Inspected], frames: int) -> Iterator[Fault]:
     for each in readable:
         if each.inspection.frames < frames:
-            yield Fault(SHORT, each.video.id, f"{each.inspection.frames} of the {frames} frames asked for", False)
+            yield Fault("short", each.video.id, f"{each.inspection.frames} of the {frames} frames asked for", False)

@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from db.errors import UserError
-from recognizer.datasets.records import (
-    IN_TRAINING,
-    NOT_IN_CLASS_FOLDER,
-    NOT_IN_DATASET,
-    TRAINING,
-    Layout,
-    Search,
-    Video,
-    VideoList,
-    printable,
-    video_list,
-)
-from recognizer.datasets.scan import VideoEntry
+from recognizer.datasets.records import TRAINING, Layout, Search, Video, VideoList, printable, video_list
+from recognizer.datasets.scan import SkipReason, VideoEntry
 
 
 def _find(search: Search) -> VideoList | None:
@@ -28,12 +17,12 @@ def _find(search: Search) -> VideoList | None:
     if unknown and not search.is_part:
         raise UserError(_unknown_folders(search, unknown))
     videos: list[Video] = []
-    skipped = [(entry.id, IN_TRAINING) for entry in set(search.tree.videos) - set(entries)]
+    skipped = [(entry.id, SkipReason.IN_TRAINING) for entry in set(search.tree.videos) - set(entries)]
     for entry in entries:
         if (label := labels[entry.folder]) is not None:
             videos.append(Video(printable(entry.id), label, search.tree.path(entry), ()))
         else:
-            skipped.append((entry.id, NOT_IN_DATASET if entry.folder else NOT_IN_CLASS_FOLDER))
+            skipped.append((entry.id, SkipReason.NOT_IN_DATASET if entry.folder else SkipReason.NOT_IN_CLASS_FOLDER))
     skipped += search.tree.skipped
     return video_list("class folders", videos, skipped, labels_by="folders") if videos else None
 

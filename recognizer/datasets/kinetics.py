@@ -10,10 +10,6 @@ from typing import NamedTuple
 from db.errors import UserError
 from recognizer.datasets.manifest import read_table
 from recognizer.datasets.records import (
-    IN_TRAINING,
-    NOT_IN_DATASET,
-    NOT_IN_LIST,
-    SAME_NAME,
     TRAINING,
     Download,
     Layout,
@@ -25,7 +21,7 @@ from recognizer.datasets.records import (
     printable,
     video_list,
 )
-from recognizer.datasets.scan import VideoEntry
+from recognizer.datasets.scan import SkipReason, VideoEntry
 
 _COLUMNS = {"label", "youtube_id", "time_start", "time_end"}
 
@@ -71,21 +67,23 @@ def _row(cells: Mapping[str, str], path: Path) -> _Row:
 
 
 def _join(search: Search, path: Path, rows: Iterable[_Row], by_stem: Mapping[str, list[VideoEntry]]) -> VideoList:
-    skipped_rows, videos, used = Counter[str](), dict[str, Video](), set[str]()
+    skipped_rows, videos, used = Counter[SkipReason](), dict[str, Video](), set[str]()
     for row in rows:
         stem = next((stem for stem in (row.id, row.youtube_id) if stem in by_stem), None)
         used |= {stem} if stem else set()
         label = search.label(row.class_name)
         if row.subset in TRAINING or path.stem in TRAINING:
-            skipped_rows[IN_TRAINING] += 1
+            skipped_rows[SkipReason.IN_TRAINING] += 1
         elif label is None:
-            skipped_rows[NOT_IN_DATASET] += 1
+            skipped_rows[SkipReason.NOT_IN_DATASET] += 1
         else:
             videos[row.id] = Video(printable(row.id), label, search.tree.path(by_stem[stem][0]) if stem else None, ())
-    skipped = [(entry.id, NOT_IN_LIST) for stem, entries in by_stem.items() if stem not in used for entry in entries]
-    skipped += [(entry.id, SAME_NAME) for stem in used for entry in by_stem[stem][1:]]
+    skipped = list(search.tree.skipped)
+    for stem, entries in by_stem.items():
+        reason = SkipReason.SAME_NAME if stem in used else SkipReason.NOT_IN_LIST
+        skipped += [(entry.id, reason) for entry in entries[stem in used :]]
     layout = f"Kinetics list {path.relative_to(search.tree.root).as_posix()}"
-    return video_list(layout, videos.values(), [*search.tree.skipped, *skipped], skipped_rows=skipped_rows)
+    return video_list(layout, videos.values(), skipped, skipped_rows=skipped_rows)
 
 
 _LAYOUT = Layout(

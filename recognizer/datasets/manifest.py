@@ -9,7 +9,8 @@ from pathlib import Path
 from db.errors import UserError
 from db.records import Dataset
 from db.vocabulary import class_finder
-from recognizer.datasets.records import NOT_IN_DATASET, OTHER_DATASET, Video, VideoList, printable, video_list
+from recognizer.datasets.records import Video, VideoList, printable, video_list
+from recognizer.datasets.scan import SkipReason
 
 
 def read_manifest(dataset: Dataset, path: Path) -> VideoList:
@@ -28,13 +29,13 @@ def read_manifest(dataset: Dataset, path: Path) -> VideoList:
     unknown = sorted({row["label"] for row in own if not find_class(row["label"])})
     if unknown and dataset.stored_as == dataset.name:
         raise UserError(f"{path}: no classes of {dataset.name}: {', '.join(map(repr, unknown))}. Correct them.")
-    skipped, videos = Counter({OTHER_DATASET: len(rows) - len(own)}), dict[str, Video]()
+    skipped, videos = Counter({SkipReason.OTHER_DATASET: len(rows) - len(own)}), dict[str, Video]()
     for row in own:
         if action := find_class(row["label"]):
             file = path.parent / row["path"]
             videos[row["path"]] = Video(printable(row["path"]), action.label, file if file.exists() else None, ())
         else:
-            skipped[NOT_IN_DATASET] += 1
+            skipped[SkipReason.NOT_IN_DATASET] += 1
     return video_list(f"manifest {path.name}", videos.values(), (), skipped_rows=skipped, labels_by="manifest")
 
 

@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from db.records import Action, Dataset
-from recognizer.datasets.scan import Tree
+from recognizer.datasets.scan import SkipReason, Tree
 
 Split = Literal["1", "2", "3", "all"]
 LabelsBy = Literal["lists", "manifest", "folders"]
 
-NOT_IN_SPLIT = "not in the test split"
-NOT_IN_LIST = "not in the list"
-NOT_IN_DATASET = "class not in the dataset"
-NOT_IN_CLASS_FOLDER = "not in a class folder"
-IN_TRAINING = "in the training part"
-SAME_NAME = "another file of the same name"
-OTHER_DATASET = "of another dataset"
 TRAINING = frozenset(("train", "training"))
 
 
@@ -41,22 +34,23 @@ class VideoList:
 
     layout: str  # for people: "UCF101 test split 1, lists in ucfTrainTestlist"
     videos: tuple[Video, ...]  # sorted by id; listed videos that are not on disk are among them
-    skipped_files: tuple[tuple[str, str], ...] = ()  # (path from the root, reason), sorted
-    skipped_rows: Mapping[str, int] = field(default_factory=dict)  # reason -> rows of a list
+    skipped_files: tuple[tuple[str, SkipReason], ...] = ()  # (path from the root, reason), sorted
+    skipped_rows: Mapping[SkipReason, int] = field(default_factory=dict)  # reason -> rows of a list
     labels_by: LabelsBy = "lists"  # what gives the class of a video
 
     @property
     def skipped(self) -> dict[str, int]:
         """How many files and rows were skipped, by reason."""
-        return dict(Counter(reason for _, reason in self.skipped_files) + Counter(self.skipped_rows))
+        counts = Counter(reason for _, reason in self.skipped_files) + Counter(self.skipped_rows)
+        return {str(reason): count for reason, count in counts.items()}
 
 
 def video_list(
     layout: str,
     videos: Iterable[Video],
-    skipped_files: Iterable[tuple[str, str]],
+    skipped_files: Iterable[tuple[str, SkipReason]],
     *,
-    skipped_rows: Mapping[str, int] | None = None,
+    skipped_rows: Mapping[SkipReason, int] | None = None,
     labels_by: LabelsBy = "lists",
 ) -> VideoList:
     """Return a sorted VideoList whose file names can be stored."""

@@ -6,6 +6,7 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +16,20 @@ from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES, stem, su
 _SYSTEM_FILES = frozenset(("desktop.ini", "thumbs.db"))
 _LIST_DEPTH = 3  # folders between the root and a list
 
-APPLE_DOUBLE = "AppleDouble file"  # what macOS writes beside a file on a disk of another system
-HIDDEN = "hidden file"
-NOT_A_VIDEO = "not a video"
+
+class SkipReason(StrEnum):
+    """Why a file or a row of a list is not evaluated."""
+
+    APPLE_DOUBLE = "AppleDouble file"  # what macOS writes beside a file on a disk of another system
+    HIDDEN = "hidden file"
+    NOT_A_VIDEO = "not a video"
+    NOT_IN_SPLIT = "not in the test split"
+    NOT_IN_LIST = "not in the list"
+    NOT_IN_DATASET = "class not in the dataset"
+    NOT_IN_CLASS_FOLDER = "not in a class folder"
+    IN_TRAINING = "in the training part"
+    SAME_NAME = "another file of the same name"
+    OTHER_DATASET = "of another dataset"
 
 
 class VideoEntry(NamedTuple):
@@ -47,7 +59,7 @@ class Tree:
     root: Path
     videos: tuple[VideoEntry, ...]  # sorted
     lists: tuple[Path, ...]  # sorted; at most three folders down
-    skipped: tuple[tuple[str, str], ...]  # (file from the root, reason), sorted
+    skipped: tuple[tuple[str, SkipReason], ...]  # (file from the root, reason), sorted
 
     def path(self, video: VideoEntry) -> Path:
         return self.root / video.id
@@ -58,7 +70,7 @@ def scan(root: Path, lists: re.Pattern[str]) -> Tree:
 
     A folder with images alone is the frames of one video; images beside videos or folders are thumbnails.
     """
-    videos, list_files, skipped = list[VideoEntry](), list[Path](), list[tuple[str, str]]()
+    videos, list_files, skipped = list[VideoEntry](), list[Path](), list[tuple[str, SkipReason]]()
     waiting, visited = [""], set[tuple[int, int]]()
     while waiting:
         folder = waiting.pop()
@@ -68,14 +80,14 @@ def scan(root: Path, lists: re.Pattern[str]) -> Tree:
         visited.add((status.st_dev, status.st_ino))
         names = _names_by_kind(root / folder, lists)
         if names["image"] and (names["video"] or names["folder"]):
-            names[NOT_A_VIDEO] += names["image"]
+            names[SkipReason.NOT_A_VIDEO] += names["image"]
         elif names["image"] and folder:
             above, _, name = folder.rpartition("/")
             videos.append(VideoEntry(above, name))
         videos += [VideoEntry(folder, name) for name in names["video"]]
         waiting += [VideoEntry(folder, name).id for name in names["folder"]]
         list_files += [root / folder / name for name in names["list"] if len(Path(folder).parts) <= _LIST_DEPTH]
-        reasons = (APPLE_DOUBLE, HIDDEN, NOT_A_VIDEO)
+        reasons = (SkipReason.APPLE_DOUBLE, SkipReason.HIDDEN, SkipReason.NOT_A_VIDEO)
         skipped += [(VideoEntry(folder, name).id, reason) for reason in reasons for name in names[reason]]
     return Tree(root, tuple(sorted(videos)), tuple(sorted(list_files)), tuple(sorted(skipped)))
 
@@ -94,13 +106,13 @@ def _names_by_kind(folder: Path, lists: re.Pattern[str]) -> defaultdict[str, lis
 def _kind(entry: os.DirEntry[str], lists: re.Pattern[str]) -> str:
     name = entry.name
     if name.startswith("._"):
-        return APPLE_DOUBLE
+        return SkipReason.APPLE_DOUBLE
     if name.startswith(".") or name.lower() in _SYSTEM_FILES:
-        return HIDDEN
+        return SkipReason.HIDDEN
     if entry.is_dir():
         return "folder"
     if suffix(name) in VIDEO_SUFFIXES:
         return "video"
     if suffix(name) in IMAGE_SUFFIXES:
         return "image"
-    return "list" if lists.fullmatch(name) else NOT_A_VIDEO
+    return "list" if lists.fullmatch(name) else SkipReason.NOT_A_VIDEO

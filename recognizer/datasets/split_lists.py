@@ -8,17 +8,8 @@ from pathlib import Path
 
 from db.errors import UserError
 from db.vocabulary import spelling
-from recognizer.datasets.records import (
-    NOT_IN_DATASET,
-    NOT_IN_SPLIT,
-    SAME_NAME,
-    Search,
-    Video,
-    VideoList,
-    printable,
-    video_list,
-)
-from recognizer.datasets.scan import VideoEntry
+from recognizer.datasets.records import Search, Video, VideoList, printable, video_list
+from recognizer.datasets.scan import SkipReason, VideoEntry
 from recognizer.video.file_types import stem
 
 
@@ -82,9 +73,9 @@ def _joined(search: Search, splits: Mapping[str, tuple[int, ...]], layout: str) 
             same_stem.update(candidates)
     if not used:
         raise UserError(_none_on_disk(search, len(videos)))
-    skipped = [(entry.id, SAME_NAME) for entry in same_stem - used]
-    skipped += [(entry.id, NOT_IN_SPLIT) for entry in search.tree.videos if entry not in same_stem]
-    rows = Counter({NOT_IN_DATASET: len(splits) - len(videos)})
+    skipped = [(entry.id, SkipReason.SAME_NAME) for entry in same_stem - used]
+    skipped += [(entry.id, SkipReason.NOT_IN_SPLIT) for entry in search.tree.videos if entry not in same_stem]
+    rows = Counter({SkipReason.NOT_IN_DATASET: len(splits) - len(videos)})
     return video_list(layout, videos, [*search.tree.skipped, *skipped], skipped_rows=+rows)
 
 

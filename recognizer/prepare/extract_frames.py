@@ -8,9 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from db.progress import Progress
 from db.records import Dataset
 from recognizer.datasets.find import find_videos
@@ -18,7 +15,7 @@ from recognizer.datasets.official import LIST_NAMES
 from recognizer.datasets.scan import scan
 from recognizer.video.container import UnreadableVideo
 from recognizer.video.file_types import stem
-from recognizer.video.frames import every_frame, read_frames
+from recognizer.video.frames import Pixels, every_frame, read_frames
 
 _QUALITY = 95
 
@@ -101,7 +98,7 @@ def _write(video: Path, folder: Path, frames: int | None) -> str | None:
     return None
 
 
-def _numbered(path: Path, frames: int | None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _numbered(path: Path, frames: int | None) -> Iterator[tuple[int, Pixels]]:
     """Yield (frame number from 0, pixels [H, W, 3]), each frame once."""
     if frames is None:
         return enumerate(every_frame(path))
@@ -109,7 +106,7 @@ def _numbered(path: Path, frames: int | None) -> Iterator[tuple[int, NDArray[np.
     return iter(dict(zip(read.indices, read.pixels, strict=True)).items())
 
 
-def _save(pixels: NDArray[np.uint8], path: Path) -> None:
+def _save(pixels: Pixels, path: Path) -> None:
     from PIL import Image
 
     Image.fromarray(pixels).save(path, quality=_QUALITY, subsampling=0)

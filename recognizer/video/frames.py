@@ -32,6 +32,7 @@ from recognizer.video.file_types import is_image
 
 __all__ = ["Frames", "Reader", "UnreadableVideo", "every_frame", "frame_indices", "image_names", "read_frames"]
 
+Pixels = NDArray[np.uint8]  # [H, W, 3] RGB, or [T, H, W, 3]
 Reader = Literal["decord", "pyav", "images"]
 
 DECODING = 1  # increase it when a change to the code gives other frames or pixels: features are then made anew
@@ -41,7 +42,7 @@ DECODING = 1  # increase it when a change to the code gives other frames or pixe
 class Frames:
     """The requested frames of one video, in order of time."""
 
-    pixels: NDArray[np.uint8]  # [T, H, W, 3] RGB
+    pixels: Pixels  # [T, H, W, 3] RGB
     indices: tuple[int, ...]  # T frame numbers from 0; a short video repeats some
     total: int  # frames in the whole video
     reader: Reader
@@ -70,13 +71,21 @@ def read_frames(path: Path, frames: int) -> Frames:
         UnreadableVideo: with a reason to count by; nothing else, whatever the file holds.
     """
     with os_errors_as_unreadable():
-        if path.is_dir():
-            return _from_images(path, frames)
-        total, as_declared = count_packets(path)
-        return (_with_decord(path, frames, total) if as_declared else None) or _with_pyav(path, frames, total)
+        names = image_names(path) if path.is_dir() else []
+        total, as_declared = (len(names), False) if names else count_packets(path)
+        wanted = sorted(set(frame_indices(total, frames)))
+        reader: Reader = "images" if names else "decord"
+        decoded = {number: _image(path / names[number]) for number in wanted} if names else {}
+        if as_declared:
+            decoded = _with_decord(path, wanted, total)
+        if not decoded:
+            decoded, reader = _with_pyav(path, wanted, total), "pyav"
+    refuse_sizes({(pixels.shape[1], pixels.shape[0]) for pixels in decoded.values()})
+    indices = tuple(min(index, max(decoded)) for index in frame_indices(total, frames))  # the last ones may be missing
+    return Frames(np.stack([decoded[index] for index in indices]), indices, total, reader)
 
 
-def every_frame(path: Path) -> Iterator[NDArray[np.uint8]]:
+def every_frame(path: Path) -> Iterator[Pixels]:
     """Yield each frame of a video file, [H, W, 3] RGB, in the numbering of `read_frames`.
 
     Raises:
@@ -86,26 +95,18 @@ def every_frame(path: Path) -> Iterator[NDArray[np.uint8]]:
         yield from map(upright_rgb, decode_all(path, count_packets(path)[0]))
 
 
-def _decord() -> Any:
+def _with_decord(path: Path, wanted: Sequence[int], total: int) -> dict[int, Pixels]:
+    """Decode only what is needed, from key frame to key frame; {} if decord fails or would be wrong."""
     import_module("torch")  # some builds of the two fail unless torch is imported first
     decord = import_module("decord")
     decord.logging.set_level(decord.logging.QUIET)
-    return decord
-
-
-def _with_decord(path: Path, frames: int, total: int) -> Frames | None:
-    """Decode only what is needed, from key frame to key frame; None where decord would be wrong."""
-    decord = _decord()
-    indices = frame_indices(total, frames)
-    wanted = sorted(set(indices))
     try:
         video = decord.VideoReader(str(path), num_threads=1)
-        if not can_seek(video, total):
-            return None
-        decoded = video.get_batch(wanted).asnumpy()  # uint8 [N, H, W, 3]
-    except Exception:  # decord raises RuntimeError, AssertionError and an Exception of its own
-        return None
-    return _expanded(decoded, wanted, indices, total=total, reader="decord")
+        if can_seek(video, total):
+            return dict(zip(wanted, video.get_batch(wanted).asnumpy(), strict=True))  # uint8 [N, H, W, 3]
+    except Exception:  # noqa: S110 - decord raises RuntimeError, AssertionError and an Exception of its own
+        pass
+    return {}
 
 
 def can_seek(video: Any, total: int) -> bool:
@@ -114,35 +115,25 @@ def can_seek(video: Any, total: int) -> bool:
     return bool(len(video) == total and starts[0] >= 0 and (np.diff(starts) > 0).all())
 
 
-def _with_pyav(path: Path, frames: int, total: int) -> Frames:
-    """Decode a file from its start; it never seeks."""
-    indices = frame_indices(total, frames)
-    kept = _pick(path, set(indices))
-    last = max(kept)
-    if indices[-1] - last > tolerated(total):
-        raise UnreadableVideo("damaged", f"{last + 1} of {total} frames can be decoded")
-    shown = [min(index, last) for index in indices]
-    wanted = sorted(set(shown))
-    return _expanded([kept[index] for index in wanted], wanted, shown, total=total, reader="pyav")
-
-
-def _pick(path: Path, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
-    """Decode the wanted frames; of a video that ends before the last of them, also its last frame."""
-    kept = {}
-    number, frame, last = -1, None, max(wanted)
+def _with_pyav(path: Path, wanted: Sequence[int], total: int) -> dict[int, Pixels]:
+    """Decode a file from its start; of a video that ends before the last wanted frame, also its last frame."""
+    decoded: dict[int, Pixels] = {}
+    keep, number, frame = set(wanted), -1, None
     with open_container(path) as container:
         container.streams.video[0].thread_type = "NONE"  # as in decode_all
         for number, frame in enumerate(decoded_frames(container)):
-            if number in wanted:
-                kept[number] = upright_rgb(frame)
-            if number == last:
-                return kept
+            if number in keep:
+                decoded[number] = upright_rgb(frame)
+            if number == wanted[-1]:
+                return decoded
     if frame is None:
         raise UnreadableVideo("damaged", "no frame can be decoded")
-    return {**kept, number: upright_rgb(frame)}
+    if wanted[-1] - number > tolerated(total):
+        raise UnreadableVideo("damaged", f"{number + 1} of {total} frames can be decoded")
+    return {**decoded, number: upright_rgb(frame)}
 
 
-def upright_rgb(frame: Any) -> NDArray[np.uint8]:
+def upright_rgb(frame: Any) -> Pixels:
     """Return a decoded frame as [H, W, 3], rotated as its metadata says (phones); decord does so itself."""
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
@@ -156,13 +147,6 @@ def image_names(folder: Path) -> list[str]:
     if names := sorted((entry.name for entry in os.scandir(folder) if is_image(entry.name)), key=_by_number):
         return names
     raise UnreadableVideo("no images")
-
-
-def _from_images(folder: Path, frames: int) -> Frames:
-    names = image_names(folder)
-    indices = frame_indices(len(names), frames)
-    wanted = sorted(set(indices))
-    return _expanded([_image(folder / names[i]) for i in wanted], wanted, indices, total=len(names), reader="images")
 
 
 def _by_number(name: str) -> tuple[int, str]:
@@ -183,7 +167,7 @@ def opened_image(path: Path) -> Iterator[Any]:
         raise UnreadableVideo("broken image", f"{path.name}: {error}") from error
 
 
-def _image(path: Path) -> NDArray[np.uint8]:
+def _image(path: Path) -> Pixels:
     with opened_image(path) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -192,18 +176,3 @@ def refuse_sizes(sizes: Collection[tuple[int, int]]) -> None:
     """Refuse frames of several sizes (width, height)."""
     if len(sizes) > 1:
         raise UnreadableVideo("frames differ in size", ", ".join(f"{w}x{h}" for w, h in sorted(sizes)))
-
-
-def _expanded(
-    decoded: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
-    numbers: Sequence[int],
-    indices: Sequence[int],
-    *,
-    total: int,
-    reader: Reader,
-) -> Frames:
-    """Return the frames at `indices`, which may repeat; `decoded` has each of the sorted `numbers` once."""
-    refuse_sizes({(frame.shape[1], frame.shape[0]) for frame in decoded})
-    place = {number: row for row, number in enumerate(numbers)}
-    pixels = np.stack([decoded[place[index]] for index in indices])  # [T, H, W, 3]
-    return Frames(pixels=pixels, indices=tuple(indices), total=total, reader=reader)

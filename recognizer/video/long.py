@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from encoders.protocol import Encoder, Preprocessing
 from recognizer.video.container import (
@@ -23,7 +22,7 @@ from recognizer.video.container import (
     os_errors_as_unreadable,
     video_stream,
 )
-from recognizer.video.frames import upright_rgb
+from recognizer.video.frames import Pixels, upright_rgb
 from recognizer.video.thumbnails import thumbnail
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ _WINDOW_FRAMES = 64
 _WINDOW_BYTES = 64 * 2**20  # of decoded frames; the next window is decoded while one is encoded
 _LONGEST_GAP = 600.0  # seconds for which one frame may be shown; damaged time stamps give years
 _PICTURE_HEIGHT = 90  # pixels
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

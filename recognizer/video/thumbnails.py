@@ -8,10 +8,9 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recognizer.video.container import UnreadableVideo, frame_times
-from recognizer.video.frames import read_frames
+from recognizer.video.frames import Pixels, read_frames
 from recognizer.video.sampling import Sampling, clip_places, cut_views
 
 _SHOWN_HEIGHT = 160  # pixels; of a picture that is drawn about an inch wide
@@ -45,10 +44,10 @@ class ShownFrame:
 
     number: int
     seconds: float | None
-    picture: NDArray[np.uint8] = field(repr=False)
+    picture: Pixels = field(repr=False)
 
 
-def thumbnail(pixels: NDArray[np.uint8], *, height: int) -> NDArray[np.uint8]:
+def thumbnail(pixels: Pixels, *, height: int) -> Pixels:
     """Resize a frame [H, W, 3] to a height; its proportions are kept."""
     from PIL import Image
 
@@ -56,7 +55,7 @@ def thumbnail(pixels: NDArray[np.uint8], *, height: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
 
 
-def data_uri(pixels: NDArray[np.uint8], *, quality: int = 80) -> str:
+def data_uri(pixels: Pixels, *, quality: int = 80) -> str:
     """Return a frame [H, W, 3] as a data URI of a JPEG file."""
     from PIL import Image
 
