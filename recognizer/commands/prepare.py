@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from db.commandline import Database, json_option, notes, print_json, progress, resolve
+from db.errors import UserError
 from recognizer.commands.options import LISTED
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def prepare_dataset(
     as_json: bool,
 ) -> None:
     """Print the official steps to get a dataset, or run them: fetch, check, unpack, extract frames."""
-    from recognizer.prepare.steps import ExtractFrames, refuse_without_tools, script, steps
+    from recognizer.prepare.steps import ExtractFrames, missing_tool_of, script, steps
 
     actions = resolve(database.existing_or_empty, dataset)
     root = root or Path("data") / actions.stored_as
@@ -60,7 +61,8 @@ def prepare_dataset(
         shown = [{"about": step.about, "commands": step.commands(), "done": step.done} for step in planned]
         print_json(shown) if as_json else click.echo(script(actions, root, planned))
         return
-    refuse_without_tools(planned)
+    if missing := missing_tool_of(planned):  # before gigabytes are fetched
+        raise UserError(missing)
     outcomes = [{"about": step.about, "said": _run(step)} for step in planned]
     if as_json:
         print_json(outcomes)

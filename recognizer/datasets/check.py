@@ -169,20 +169,15 @@ def _misplaced(videos: VideoList, dataset: Dataset) -> Iterator[Fault]:
     find_class, official = class_finder(dataset), OFFICIAL_DATASETS.get(dataset.stored_as)
     by_folder = videos.labels_by == "folders"
     for video in videos.videos:
-        folder = find_class(video.path.parent.name) if video.path else None
-        if not video.path or not folder:
-            continue
         expected = {video.label}
         if by_folder:
-            expected = official.classes_by_file_name(stem(video.path.name), dataset) if official else set()
-        if expected and folder.label not in expected:
+            expected = official.classes_by_file_name(stem(Path(video.id).name), dataset) if official else set()
+        folder = video.path.parent.name if video.path else ""
+        action = find_class(folder)
+        if action and expected and action.label not in expected:
             names = " or ".join(dataset.actions[label].name for label in sorted(expected))
-            yield Fault(
-                "in the folder of another class",
-                video.id,
-                f"of {names}, but in the folder {video.path.parent.name}",
-                by_folder,
-            )
+            reason = f"of {names}, but in the folder {folder}"
+            yield Fault("in the folder of another class", video.id, reason, by_folder)
 
 
 def _duplicates(readable: Sequence[_Inspected], cache: InspectionCache, *, harm: bool) -> Iterator[Fault]:

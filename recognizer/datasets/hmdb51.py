@@ -6,16 +6,7 @@ import re
 from collections import defaultdict
 
 from db.records import Dataset
-from recognizer.datasets.records import (
-    Addresses,
-    Download,
-    Layout,
-    MtebTask,
-    OfficialDataset,
-    Publication,
-    Search,
-    VideoList,
-)
+from recognizer.datasets.records import Download, Layout, MtebTask, OfficialDataset, Search, VideoList
 from recognizer.datasets.split_lists import join, lines
 
 _TEST_LIST = re.compile(r"(.+)_test_split([123])\.txt")
@@ -40,14 +31,18 @@ def _classes_by_file_name(stem: str, dataset: Dataset) -> set[int]:
     return {action.label for action in dataset.actions if match and match[1].endswith(f"_{action.name}")}
 
 
-def _addresses(name: str, old_sha256: str) -> Addresses:
-    return {f"{_SERVER}/{name}": None, f"{_OLD_SERVER}/{name}": old_sha256}
+def _addresses(name: str, old_sha256: str) -> dict[str, str | None]:
+    return {f"{_SERVER}/{name}.rar": None, f"{_OLD_SERVER}/{name}.rar": old_sha256}
 
 
 # The laboratory moved its files. The sha256 digests, from pytorch/vision's dataset loaders, are of those at the old
 # address; written down 2026-11.
+_LISTS_SHA256 = "229c94f845720d01eb3946d39f39292ea962d50a18136484aa47c1eba251d2b7"
+_VIDEOS_SHA256 = "9e714a0d8b76104d76e932764a7ca636f929fff66279cda3f2e326fa912a328e"
+
 HMDB51 = OfficialDataset(
     name="hmdb51",
+    title="HMDB51",
     layout=Layout(
         "hmdb51",
         "HMDB51 with its lists: testTrainMulti_7030_splits/<class>_test_split1.txt and <class>/<file>.avi",
@@ -55,22 +50,15 @@ HMDB51 = OfficialDataset(
         lists=_TEST_LIST.pattern,
         has_splits=True,
     ),
-    publication=Publication(
-        "HMDB51",
-        "https://serre.lab.brown.edu/hmdb51.html",
-        "6 849 clips of 51 classes, an archive of archives; 2.1 GB, and as much again when unpacked; CC BY 4.0",
-        (
-            Download(
-                "archives/test_train_splits.rar",
-                _addresses("test_train_splits.rar", "229c94f845720d01eb3946d39f39292ea962d50a18136484aa47c1eba251d2b7"),
-                unpack="archive",
-            ),
-            Download(
-                "archives/hmdb51_org.rar",
-                _addresses("hmdb51_org.rar", "9e714a0d8b76104d76e932764a7ca636f929fff66279cda3f2e326fa912a328e"),
-                unpack="archive of archives",
-                into="hmdb51_org",
-            ),
+    page="https://serre.lab.brown.edu/hmdb51.html",
+    about="6 849 clips of 51 classes, an archive of archives; 2.1 GB, and as much again when unpacked; CC BY 4.0",
+    files=(
+        Download("archives/test_train_splits.rar", _addresses("test_train_splits", _LISTS_SHA256), unpack="archive"),
+        Download(
+            "archives/hmdb51_org.rar",
+            _addresses("hmdb51_org", _VIDEOS_SHA256),
+            unpack="archive of archives",
+            into="hmdb51_org",
         ),
     ),
     mteb=MtebTask("HMDB51ZeroShot", "7f9af5438a855e9348fb23ecb5ec740a9c21daf3", "HMDB51 test split 1", 1530),

@@ -14,7 +14,6 @@ from recognizer.datasets.records import (
     Download,
     Layout,
     OfficialDataset,
-    Publication,
     Search,
     Video,
     VideoList,
@@ -102,9 +101,15 @@ def _kinetics(classes: int, *, about: str, mteb: str) -> OfficialDataset:
         Download("annotations/val.csv", {f"{server}/annotations/val.csv": None}),
         Download(f"archives/{archives}", {f"{server}/val/{archives}": None}, unpack="list of archives", into="val"),
     )
-    page = "https://github.com/cvdfoundation/kinetics-dataset"
-    publication = Publication(f"Kinetics-{classes}, validation part", page, about, files)
-    return OfficialDataset(f"kinetics{classes}", _LAYOUT, publication, mteb)
+    return OfficialDataset(
+        name=f"kinetics{classes}",
+        title=f"Kinetics-{classes}, validation part",
+        layout=_LAYOUT,
+        page="https://github.com/cvdfoundation/kinetics-dataset",
+        about=about,
+        files=files,
+        mteb=mteb,
+    )
 
 
 KINETICS400 = _kinetics(

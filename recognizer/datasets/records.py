@@ -110,16 +110,6 @@ class Download:
 
 
 @dataclass(frozen=True)
-class Publication:
-    """Where a dataset is published."""
-
-    title: str
-    page: str  # the official one
-    about: str
-    files: tuple[Download, ...]
-
-
-@dataclass(frozen=True)
 class MtebTask:
     """A task of MTEB whose videos are exactly those of a dataset."""
 
@@ -134,7 +124,10 @@ class OfficialDataset:
     """All that is known of a published dataset besides its classes, which are in db/classes."""
 
     name: str  # as in db.vocabulary
+    title: str
     layout: Layout
-    publication: Publication
+    page: str  # the official web page
+    about: str
+    files: tuple[Download, ...]  # what an evaluation needs of it
     mteb: MtebTask | str  # its task in MTEB, or why there is none
     classes_by_file_name: Callable[[str, Dataset], set[int]] = lambda stem, dataset: set()  # labels it may mean

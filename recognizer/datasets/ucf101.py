@@ -6,7 +6,7 @@ import re
 
 from db.records import Dataset
 from db.vocabulary import class_finder
-from recognizer.datasets.records import Download, Layout, OfficialDataset, Publication, Search, VideoList
+from recognizer.datasets.records import Download, Layout, OfficialDataset, Search, VideoList
 from recognizer.datasets.split_lists import join, lines
 
 _TEST_LIST = re.compile(r"testlist0([123])\.txt")
@@ -34,8 +34,12 @@ def _archive(name: str, size: int, sha256: str) -> Download:
 
 
 # Sizes are from the server's answers, sha256 digests from pytorch/vision's dataset loaders; written down 2026-11.
+_LISTS_SHA256 = "5c0d1a53b8ed364a2ac830a73f405e51bece7d98ce1254fd19ed4a36b224bd27"
+_VIDEOS_SHA256 = "ca8dfadb4c891cb11316f94d52b6b0ac2a11994e67a0cae227180cd160bd8e55"
+
 UCF101 = OfficialDataset(
     name="ucf101",
+    title="UCF101",
     layout=Layout(
         "ucf101",
         "UCF101 with its lists: ucfTrainTestlist/testlist01.txt and <Class>/<file>.avi, or the files anywhere",
@@ -43,18 +47,11 @@ UCF101 = OfficialDataset(
         lists=r"(test|train)list0[123]\.txt|classInd\.txt",
         has_splits=True,
     ),
-    publication=Publication(
-        "UCF101",
-        f"{_SERVER}/UCF101.php",
-        "13 320 clips of 101 classes; 6.9 GB, and as much again when unpacked",
-        (
-            _archive(
-                "UCF101TrainTestSplits-RecognitionTask.zip",
-                113943,
-                "5c0d1a53b8ed364a2ac830a73f405e51bece7d98ce1254fd19ed4a36b224bd27",
-            ),
-            _archive("UCF101.rar", 6932971618, "ca8dfadb4c891cb11316f94d52b6b0ac2a11994e67a0cae227180cd160bd8e55"),
-        ),
+    page=f"{_SERVER}/UCF101.php",
+    about="13 320 clips of 101 classes; 6.9 GB, and as much again when unpacked",
+    files=(
+        _archive("UCF101TrainTestSplits-RecognitionTask.zip", 113943, _LISTS_SHA256),
+        _archive("UCF101.rar", 6932971618, _VIDEOS_SHA256),
     ),
     mteb="UCF101ZeroShot takes single frames, UCF101VideoZeroShotClassification the 51 classes with sound",
     classes_by_file_name=_classes_by_file_name,

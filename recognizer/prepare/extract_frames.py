@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from recognizer.datasets.official import LIST_NAMES
 from recognizer.datasets.scan import scan
 from recognizer.video.container import UnreadableVideo
 from recognizer.video.file_types import stem
-from recognizer.video.frames import Pixels, every_frame, read_frames
+from recognizer.video.frames import every_frame, read_frames
 
 _QUALITY = 95
 
@@ -83,30 +82,20 @@ def _copy_lists(root: Path, into: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def _write(video: Path, folder: Path, frames: int | None) -> str | None:
-    """Write the frames of a video; return why it cannot be read, or None."""
+def _write(video: Path, folder: Path, count: int | None) -> str | None:
+    """Write `count` frames of a video, or all, each once; return why it cannot be read, or None."""
+    from PIL import Image
+
     half = folder.with_name(f".{folder.name}.half")  # hidden: not a video until it is complete
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     try:
-        for number, pixels in _numbered(video, frames):
-            _save(pixels, half / f"{number + 1:06d}.jpg")
+        frames = read_frames(video, count) if count else None
+        numbered = dict(zip(frames.indices, frames.pixels, strict=True)).items() if frames else None
+        for number, pixels in numbered or enumerate(every_frame(video)):
+            Image.fromarray(pixels).save(half / f"{number + 1:06d}.jpg", quality=_QUALITY, subsampling=0)
     except UnreadableVideo as error:
         shutil.rmtree(half)
         return str(error)
     half.replace(folder)
     return None
-
-
-def _numbered(path: Path, frames: int | None) -> Iterator[tuple[int, Pixels]]:
-    """Yield (frame number from 0, pixels [H, W, 3]), each frame once."""
-    if frames is None:
-        return enumerate(every_frame(path))
-    read = read_frames(path, frames)
-    return iter(dict(zip(read.indices, read.pixels, strict=True)).items())
-
-
-def _save(pixels: Pixels, path: Path) -> None:
-    from PIL import Image
-
-    Image.fromarray(pixels).save(path, quality=_QUALITY, subsampling=0)

@@ -169,30 +169,22 @@ def steps(dataset: Dataset, root: Path, *, mirror: str | None = None, frames: St
             f"It is not known where {dataset.name} is published. Known: {', '.join(OFFICIAL_DATASETS)}. "
             "Of your own videos, frames can be extracted: --frames 16"
         )
-    for file in official.publication.files if official else ():
+    for file in official.files if official else ():
         planned.append(Fetch(file, root, mirror))
         planned += [_UNPACK[file.unpack](file, root, mirror)] if file.unpack else []
     return [*planned, frames] if frames else planned
 
 
-def refuse_without_tools(planned: Iterable[Step]) -> None:
-    """Check, before gigabytes are fetched, that the tools are installed that the steps need.
-
-    Raises:
-        UserError: with what to install.
-    """
-    missing = missing_tool() if any(step.needs_rar and not step.done for step in planned) else None
-    if missing:
-        raise UserError(missing)
+def missing_tool_of(planned: Iterable[Step]) -> str | None:
+    """Return what to install, if steps that are not done need a tool that is not installed."""
+    return missing_tool() if any(step.needs_rar and not step.done for step in planned) else None
 
 
 def script(dataset: Dataset, root: Path, planned: Sequence[Step]) -> str:
     """Return steps as a shell script with comments."""
-    comments = [missing_tool() if any(step.needs_rar for step in planned) else None]
-    if official := OFFICIAL_DATASETS.get(dataset.stored_as):
-        publication = official.publication
-        comments = [f"{publication.title}: {publication.page}", publication.about, *comments]
-    lines = [f"# {comment}" for comment in comments if comment]
+    official, tool = OFFICIAL_DATASETS.get(dataset.stored_as), missing_tool_of(planned)
+    lines = [f"# {official.title}: {official.page}", f"# {official.about}"] if official else []
+    lines += [f"# {tool}"] if tool else []
     for step in planned:
         lines += [f"# {step.about}{' (done)' if step.done else ''}", *step.commands()]
     check = shlex.join(["recognize", "check", "--dataset", dataset.name, "--root", str(root)])

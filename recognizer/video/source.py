@@ -35,16 +35,12 @@ def source_of(path: Path, frames: int | None = None) -> Source:
         UnreadableVideo: there are none, or they cannot be looked at.
     """
     with os_errors_as_unreadable():
-        files, total = _images(path, frames) if path.is_dir() else ((path,), 0)
+        names = image_names(path) if path.is_dir() else []
+        chosen = range(len(names)) if frames is None or not names else sorted(set(frame_indices(len(names), frames)))
+        files = tuple(path / names[index] for index in chosen) or (path,)
         facts = [(file.name, (status := file.stat()).st_size, status.st_mtime_ns) for file in files]
-    stamp = hashlib.sha256(repr((total, facts)).encode()).hexdigest()
-    return Source(files, total, sum(size for _, size, _ in facts), stamp)
-
-
-def _images(folder: Path, frames: int | None) -> tuple[tuple[Path, ...], int]:
-    names = image_names(folder)
-    indices = range(len(names)) if frames is None else sorted(set(frame_indices(len(names), frames)))
-    return tuple(folder / names[index] for index in indices), len(names)
+    stamp = hashlib.sha256(repr((len(names), facts)).encode()).hexdigest()
+    return Source(files, len(names), sum(size for _, size, _ in facts), stamp)
 
 
 def content_of(source: Source) -> str:

@@ -85,9 +85,9 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_published_dataset_is_built_in_and_has_addresses() -> None:
     assert set(OFFICIAL_DATASETS) == {load(name).stored_as for name in BUILT_IN}
-    for publication in (each.publication for each in OFFICIAL_DATASETS.values()):
-        assert publication.page.startswith("https://")
-        for file in publication.files:
+    for official in OFFICIAL_DATASETS.values():
+        assert official.page.startswith("https://")
+        for file in official.files:
             assert all(url.startswith("https://") for url in file.addresses)
             digests = [digest for digest in file.addresses.values() if digest]
             assert all(len(digest) == 64 and not set(digest) - set("0123456789abcdef") for digest in digests)
