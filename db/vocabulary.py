@@ -28,7 +28,7 @@ def load(name: str) -> Dataset:
     """Return a built-in dataset by its name or alias.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: the name is unknown.
     """
     name = _ALIASES.get(name, name)
     if name in _TABLES:
@@ -60,10 +60,10 @@ def canonical(name: str) -> str:
 
 
 def from_path(path: Path) -> Dataset:
-    """Return a user's own dataset: a text file of labels, or a folder of class folders, named after it.
+    """Return a user's own dataset, named after its text file of labels or its folder of class folders.
 
     Raises:
-        UserError: no labels in it, a label twice, or its name is that of a built-in dataset.
+        UserError: it has no labels or one of them twice, or the name of a built-in dataset.
     """
     resolved = path.resolve()
     name = canonical(resolved.name if resolved.is_dir() else resolved.stem)
@@ -78,7 +78,7 @@ def from_path(path: Path) -> Dataset:
 
 
 def from_labels(name: str, labels: Sequence[str]) -> Dataset:
-    """Return a dataset of labels in the order given; phrases are made readable by `phrase_of`."""
+    """Return a dataset of labels in their order, with the phrases of `phrase_of`."""
     if not labels:
         raise UserError(f"No labels in {name}. Write one label a line, or make one folder a class")
     phrases = [phrase_of(label) for label in labels]

@@ -24,12 +24,12 @@ def join(search: Search, tests: Mapping[int, list[str]], *, title: str, file_nam
 
     Args:
         search: what to find, and where.
-        tests: split -> `<class>/<file>` of its test videos; None is returned where there are no lists.
+        tests: split -> `<class>/<file>` of its test videos; if there are none, the result is None.
         title: of the dataset.
         file_name: of the list of a split, with {} for its number.
 
     Raises:
-        UserError: a list that is asked for is not there, the lists have other classes than the dataset, or not one of
+        UserError: the list of a chosen split is missing, the lists have other classes than the dataset, or none of
             their videos is on disk.
     """
     if not tests:

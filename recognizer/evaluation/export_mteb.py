@@ -22,8 +22,8 @@ _FORMAT = "2.26.24"  # the version of mteb that writes such files
 def export_mteb(run: Run, folder: Path) -> list[Path]:
     """Write the result file of a run and the description of its model; return both paths.
 
-    Their names are those of MTEB's results repository: `<model>/<revision>/<task>.json` and `model_meta.json`. The model
-    is the encoder with its texts, under our own name: MTEB's own results of an encoder use the texts of its task.
+    Their names are those of MTEB's results repository: `<model>/<revision>/<task>.json` and `model_meta.json`. The
+    model is the encoder with its texts, under our own name: MTEB's own results of an encoder use the texts of its task.
 
     Args:
         run: with its predictions.

@@ -32,7 +32,7 @@ def source_of(path: Path, frames: int | None = None) -> Source:
     """Return the files of `frames` evenly spread frames of a video (None: of all), without opening any.
 
     Raises:
-        UnreadableVideo: there are none, or they cannot be looked at.
+        UnreadableVideo: there are none, or they cannot be opened.
     """
     with os_errors_as_unreadable():
         names = image_names(path) if path.is_dir() else []

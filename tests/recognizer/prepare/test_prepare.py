@@ -131,9 +131,9 @@ def test_kinetics_from_nothing_to_its_layout(recognize: Run, tmp_path: Path, fil
     prepared = ("prepare", "-d", "k400", "--root", tmp_path / "k400", "--mirror", file_server.url, "--run")
     result = recognize(*prepared)
     assert result.exit_code == 0, result.output
-    found = find_videos(load("k400"), tmp_path / "k400")
-    assert found.layout == "Kinetics list annotations/val.csv"
-    assert [(video.id, video.label, video.path is not None) for video in found.videos] == [
+    video_list = find_videos(load("k400"), tmp_path / "k400")
+    assert video_list.layout == "Kinetics list annotations/val.csv"
+    assert [(video.id, video.label, video.path is not None) for video in video_list.videos] == [
         ("aaaaaaaaaaa_000001_000011", 398, True),
         ("bbbbbbbbbbb_000005_000015", 208, True),
         ("ccccccccccc_000000_000010", 399, False),
@@ -160,7 +160,7 @@ def test_the_printed_script_does_the_same(recognize: Run, tmp_path: Path, file_s
     assert file_server.names() == ["val.csv", "k400_val_path.txt", "part_0.tar.gz", "part_1.tar.gz"]
 
 
-def test_a_run_that_broke_goes_on_and_takes_no_archive_twice(
+def test_an_interrupted_run_resumes_and_takes_no_archive_twice(
     recognize: Run, tmp_path: Path, file_server: FileServer
 ) -> None:
     kinetics(file_server)
@@ -179,18 +179,18 @@ def test_a_run_that_broke_goes_on_and_takes_no_archive_twice(
     assert len(list((tmp_path / "val").iterdir())) == 2
 
 
-def test_a_fetch_goes_on_where_the_connection_broke(tmp_path: Path, file_server: FileServer) -> None:
+def test_a_fetch_resumes_after_a_broken_connection(tmp_path: Path, file_server: FileServer) -> None:
     file_server.files["big.rar"] = CONTENT
     file_server.breaks["big.rar"] = [300_000, 200_000]
-    told: list[tuple[int, int]] = []
-    fetch({f"{file_server.url}/big.rar": None}, tmp_path / "big.rar", on_progress=lambda *at: told.append(at))
+    progress: list[tuple[int, int]] = []
+    fetch({f"{file_server.url}/big.rar": None}, tmp_path / "big.rar", on_progress=lambda *at: progress.append(at))
     assert (tmp_path / "big.rar").read_bytes() == CONTENT
     assert [asked for _, asked in file_server.asked] == [None, "bytes=300000-", "bytes=500000-"]
-    assert told[-1] == (1, 1)
+    assert progress[-1] == (1, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["big.rar"]
 
 
-def test_a_later_run_goes_on_where_an_earlier_one_ended(tmp_path: Path, file_server: FileServer) -> None:
+def test_a_later_run_resumes_an_earlier_one(tmp_path: Path, file_server: FileServer) -> None:
     file_server.files["big.rar"] = CONTENT
     file_server.breaks["big.rar"] = [300_000, 0]
     addresses = {f"{file_server.url}/big.rar": hashlib.sha256(CONTENT).hexdigest()}
@@ -203,7 +203,7 @@ def test_a_later_run_goes_on_where_an_earlier_one_ended(tmp_path: Path, file_ser
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_what_is_whole_already_is_not_spoiled(tmp_path: Path, file_server: FileServer, ranges: bool) -> None:
+def test_a_complete_download_is_not_spoiled(tmp_path: Path, file_server: FileServer, ranges: bool) -> None:
     file_server.files["big.rar"] = CONTENT
     file_server.ranges = ranges
     file_server.breaks["big.rar"] = [len(CONTENT)] * 2
@@ -231,7 +231,7 @@ def test_a_server_without_ranges_and_a_file_that_shrank(tmp_path: Path, file_ser
     assert (tmp_path / "b.rar").read_bytes() == b"another file by now"
 
 
-def test_the_next_address_serves_where_one_does_not(tmp_path: Path, file_server: FileServer) -> None:
+def test_the_next_address_is_tried_if_one_fails(tmp_path: Path, file_server: FileServer) -> None:
     file_server.files["here.rar"] = b"rar"
     fetch(dict.fromkeys([f"{file_server.url}/gone.rar", f"{file_server.url}/here.rar"]), tmp_path / "x.rar")
     assert (tmp_path / "x.rar").read_bytes() == b"rar"
@@ -283,8 +283,8 @@ def test_hmdb51_is_an_archive_of_archives(recognize: Run, tmp_path: Path, file_s
     prepared = ("prepare", "-d", "hmdb51", "--root", root, "--mirror", file_server.url, "--run")
     result = recognize(*prepared)
     assert result.exit_code == 0, result.output
-    found = find_videos(load("hmdb51"), root, split="all")
-    assert {video.id for video in found.videos if video.path} == {"wave/a_wave.avi", "run/a_run.avi"}
+    video_list = find_videos(load("hmdb51"), root, split="all")
+    assert {video.id for video in video_list.videos if video.path} == {"wave/a_wave.avi", "run/a_run.avi"}
     assert (root / "hmdb51_org" / "wave" / "(b)!.avi").exists()
     assert sorted(path.name for path in (root / "archives").iterdir()) == [
         "hmdb51_org.rar",
@@ -295,7 +295,7 @@ def test_hmdb51_is_an_archive_of_archives(recognize: Run, tmp_path: Path, file_s
     assert all(step["done"] for step in json.loads(recognize(*prepared[:5], "--json").stdout))
 
 
-def test_a_missing_rar_tool_is_told_before_anything_is_fetched(
+def test_a_missing_rar_tool_is_reported_before_anything_is_fetched(
     recognize: Run, tmp_path: Path, file_server: FileServer, tools: Path
 ) -> None:
     hmdb51(file_server)
@@ -306,7 +306,7 @@ def test_a_missing_rar_tool_is_told_before_anything_is_fetched(
     assert file_server.asked == []
 
 
-def test_a_tool_that_cannot_leaves_it_to_the_next(tmp_path: Path, tools: Path) -> None:
+def test_the_next_rar_tool_is_tried_if_one_fails(tmp_path: Path, tools: Path) -> None:
     archive = tmp_path / "a.rar"
     archive.write_bytes(zip_of({"x/y.avi": b"v"}))
     tool(tools, "unrar", works=False)
@@ -370,9 +370,9 @@ def test_extracted_frames_are_those_that_an_evaluation_reads(recognize: Run, sho
     assert "PickUp/broken.mp4: empty file" in result.stderr
     into = shop.with_name("shop-frames")
     assert sorted(path.name for path in (into / "PickUp" / "a").iterdir())[:2] == ["000003.jpg", "000008.jpg"]
-    found = find_videos(load_own(shop), into)
-    assert [video.id for video in found.videos] == ["PickUp/a", "put_down/a"]
-    assert not found.skipped
+    video_list = find_videos(load_own(shop), into)
+    assert [video.id for video in video_list.videos] == ["PickUp/a", "put_down/a"]
+    assert not video_list.skipped
     from_video, from_images = read_frames(shop / "PickUp" / "a.mp4", 8), read_frames(into / "PickUp" / "a", 8)
     assert shown(from_images) == shown(from_video) == [2, 7, 12, 17, 22, 27, 32, 37]
     assert np.abs(from_images.pixels.astype(int) - from_video.pixels).max() <= 3
@@ -406,7 +406,7 @@ def load_own(shop: Path) -> object:
     return from_path(shop)
 
 
-def test_wrong_use_is_told(recognize: Run, shop: Path) -> None:
+def test_wrong_use_is_refused(recognize: Run, shop: Path) -> None:
     unknown = recognize("prepare", "-d", shop)
     assert unknown.exit_code == 2
     assert "It is not known where shop is published. Known: ucf101, hmdb51, kinetics400, kinetics600" in unknown.stderr

@@ -126,7 +126,7 @@ def test_images_of_several_sizes_are_refused(tmp_path: Path) -> None:
         read_frames(folder, 2)
 
 
-def test_what_is_no_video_says_why(tmp_path: Path) -> None:
+def test_the_reason_is_named_for_a_file_that_is_no_video(tmp_path: Path) -> None:
     whole = make_video(tmp_path / "a.mp4", 40).read_bytes()
     (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.mp4").touch()
