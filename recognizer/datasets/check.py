@@ -120,8 +120,7 @@ def check(
         *(Fault("unreadable", each.video.id, why, True) for each in inspected if (why := each.inspection.unreadable)),
         *(_misplaced(videos, dataset) if dataset else ()),
         *_duplicates(readable, cache, harm=videos.labels_by != "lists"),
-        *_garbled(readable),
-        *_short(readable, frames),
+        *_frame_faults(readable, frames),
         *(Fault(kind, name, *_SKIPPED[kind]) for name, kind in videos.skipped_files if kind in _SKIPPED),
     ]
     return CheckReport(
@@ -196,15 +195,11 @@ def _duplicates(readable: Sequence[_Inspected], cache: InspectionCache, *, harm:
             yield Fault("same content", other.video.id, f"as {first.video.id}{beyond}", harm)
 
 
-def _garbled(readable: Sequence[_Inspected]) -> Iterator[Fault]:
-    """Find videos with frames that were decoded with errors; a few of them do no harm."""
+def _frame_faults(readable: Sequence[_Inspected], expected: int) -> Iterator[Fault]:
+    """Find videos with frames that were decoded with errors (a few do no harm), or with too few frames."""
     for each in readable:
         frames, garbled = each.inspection.frames, each.inspection.garbled
         if garbled:
             yield Fault("garbled frames", each.video.id, f"{garbled} of {frames} frames", garbled > tolerated(frames))
-
-
-def _short(readable: Sequence[_Inspected], frames: int) -> Iterator[Fault]:
-    for each in readable:
-        if each.inspection.frames < frames:
-            yield Fault("short", each.video.id, f"{each.inspection.frames} of the {frames} frames asked for", False)
+        if frames < expected:
+            yield Fault("short", each.video.id, f"{frames} of the {expected} frames asked for", False)
