@@ -34,7 +34,7 @@ def embedded(*, videos: int, frames: int, width: int) -> Embedded:
     dataset = load("ucf101")
     listed = tuple(Video(f"v{n}", n % len(dataset.actions), None, (1,)) for n in range(videos))
     features = Features(torch.randn(videos, frames, width), 1, listed, (), {"decord": videos}, new=0)
-    found = VideoList(videos=listed, layout="made", ignored={})
+    found = VideoList(videos=listed, layout="made")
     return Embedded(dataset, found, MadeEncoder(width), features)
 
 

@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 
 from recognizer.evaluation.settings import Settings
-from recognizer.features.decode import content_of, source_of
+from recognizer.video.source import content_of, source_of
 
 BIN = Path(sys.executable).parent
 VIDEOS, FRAMES, WIDTH = 3783, 16, 512

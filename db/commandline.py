@@ -6,7 +6,7 @@ import errno
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -16,11 +16,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from db.engine import sqlite_path
 from db.errors import UsageError, UserError
+from db.progress import Progress
 from db.records import Dataset
 from db.store import Store
 
@@ -137,7 +139,7 @@ def table(*columns: str, title: str | None = None, rows: Sequence[Sequence[objec
     return made
 
 
-def _lines(what: str, unit: str) -> Callable[[int, int], None]:
+def _lines(what: str, unit: str) -> Progress:
     """Return progress for a log: a line at the beginning, at the end, and every few seconds."""
     printed = [-_SECONDS_BETWEEN_LINES]
 
@@ -151,12 +153,12 @@ def _lines(what: str, unit: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
-def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str, unit: str) -> Iterator[Progress]:
     """Give a function of (done, total) that shows a bar with rate and time left; plain lines without a terminal."""
     if not notes.is_terminal:
         yield _lines(what, unit)
         return
-    bar = Progress(
+    bar = ProgressBar(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def load(name: str) -> Dataset:
     """Return a built-in dataset by its name or alias.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: the name is unknown.
     """
     name = _ALIASES.get(name, name)
     if name in _TABLES:
@@ -59,10 +60,10 @@ def canonical(name: str) -> str:
 
 
 def from_path(path: Path) -> Dataset:
-    """Return a user's own dataset: a text file of labels, or a folder of class folders, named after it.
+    """Return a user's own dataset, named after its text file of labels or its folder of class folders.
 
     Raises:
-        UserError: no labels in it, a label twice, or its name is that of a built-in dataset.
+        UserError: it has no labels or one of them twice, or the name of a built-in dataset.
     """
     resolved = path.resolve()
     name = canonical(resolved.name if resolved.is_dir() else resolved.stem)
@@ -77,7 +78,7 @@ def from_path(path: Path) -> Dataset:
 
 
 def from_labels(name: str, labels: Sequence[str]) -> Dataset:
-    """Return a dataset of labels in the order given; phrases are made readable by `phrase_of`."""
+    """Return a dataset of labels in their order, with the phrases of `phrase_of`."""
     if not labels:
         raise UserError(f"No labels in {name}. Write one label a line, or make one folder a class")
     phrases = [phrase_of(label) for label in labels]
@@ -106,6 +107,31 @@ def phrase_of(label: str) -> str:
     """Return a label as a readable lower-case phrase: `ApplyEyeMakeup`, `apply_eye_makeup` -> `apply eye makeup`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", label)
     return re.sub(r"[\s_-]+", " ", words).strip().lower()
+
+
+def spelling(name: str) -> str:
+    """Return the letters and digits of a name, case folded: alike for `ApplyEyeMakeup` and `Apply eye make-up`."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum())
+
+
+@lru_cache(maxsize=8)
+def class_finder(dataset: Dataset) -> Callable[[str], Action | None]:
+    """Return the function that finds the class meant by a name in a file, a folder or an option; None: no class.
+
+    A class is found by its name or its phrase: as it is written, else without regard to case, else by its spelling.
+    What two classes share (`C++` and `C#` are both spelled `c`) finds neither.
+    """
+    tables = [
+        (form, _unambiguous([form(text) for text in texts], dataset.actions))
+        for form in (str, str.casefold, spelling)
+        for texts in ([action.name for action in dataset.actions], [action.phrase for action in dataset.actions])
+    ]
+    return lambda name: next((table[key] for form, table in tables if (key := form(name)) in table), None)
+
+
+def _unambiguous(keys: Sequence[str], actions: Sequence[Action]) -> dict[str, Action]:
+    count = Counter(keys)
+    return {key: action for key, action in zip(keys, actions, strict=True) if key and count[key] == 1}
 
 
 def tear_name(dataset: Dataset, action: Action) -> str:

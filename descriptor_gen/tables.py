@@ -105,15 +105,14 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
     """
     if not names:
         return dataset
-    wanted = {name.lower() for name in names}
-    found = tuple(action for action in dataset.actions if {action.name.lower(), action.phrase} & wanted)
-    unknown = wanted - {known for action in found for known in (action.name.lower(), action.phrase)}
-    if unknown:
+    find = vocabulary.class_finder(dataset)
+    if unknown := sorted({name for name in names if not find(name)}):
         raise UsageError(
-            f"{dataset.name} has no action {', '.join(sorted(unknown))}. "
+            f"{dataset.name} has no action {', '.join(unknown)}. "
             f"Its names: {', '.join(action.name for action in dataset.actions)}"
         )
-    return replace(dataset, actions=found)
+    named = {find(name) for name in names}
+    return replace(dataset, actions=tuple(action for action in dataset.actions if action in named))
 
 
 def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:

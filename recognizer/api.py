@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
@@ -11,6 +11,7 @@ from typing import Literal
 
 from db import commandline, vocabulary
 from db.errors import UsageError
+from db.progress import Progress
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.registry import find_encoder
@@ -357,5 +358,5 @@ class Recognizer:
         with FeatureStore.open(self.features or default_features()) as features:
             yield StoredEncoder(encoder, features)
 
-    def _bar(self, what: str, unit: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    def _bar(self, what: str, unit: str) -> AbstractContextManager[Progress]:
         return commandline.progress(what, unit) if self.progress else nullcontext(lambda done, total: None)

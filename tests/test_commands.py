@@ -132,7 +132,7 @@ def test_no_descriptors_names_the_command_that_makes_them(descgen: Run, llm: Fak
     assert "Write them with: descgen build --dataset hmdb51" in result.stderr
     wrong = descgen("show", "-d", "ucf101", "-a", "YoYos")
     assert wrong.exit_code == 2
-    assert "ucf101 has no action yoyos. Its names: ApplyEyeMakeup" in wrong.stderr
+    assert "ucf101 has no action YoYos. Its names: ApplyEyeMakeup" in wrong.stderr
 
 
 def test_brackets_in_a_label_are_shown_as_they_are(descgen: Run, llm: FakeLLM, tmp_path: Path) -> None:

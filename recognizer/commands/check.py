@@ -26,7 +26,7 @@ from recognizer.datasets.records import Split
     "--split", type=click.Choice(get_args(Split)), help="Official test split. [all that have a list, else every video]"
 )
 @frames_option
-@click.option("--quick", is_flag=True, help="Decode nothing: a third of the time, but frames may be broken.")
+@click.option("--quick", is_flag=True, help="Decode nothing: a third of the time, but broken frames are not found.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=4, show_default=True, help="Threads that read.")
 @click.option(
     "--cache",
@@ -38,8 +38,8 @@ from recognizer.datasets.records import Split
     metavar="FOLDER",
     help="Where results are kept, so that the next check reads only what changed.",
 )
-@click.option("--again", is_flag=True, help="Forget what was kept, and read every file.")
-@click.option("--all", "everything", is_flag=True, help="Name every file, not the first 20 of each fault.")
+@click.option("--again", is_flag=True, help="Forget earlier results, and read every file.")
+@click.option("--all", "everything", is_flag=True, help="Name every file, not the first 20 of each problem.")
 @json_option
 @click.pass_obj
 def check_videos(
@@ -57,28 +57,28 @@ def check_videos(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Compare a folder with the lists of its dataset and look at every video; or just look at files and folders.
+    """Compare a folder with the lists of its dataset, and inspect every video; or just inspect files and folders.
 
-    Exit code 1 when something is wrong that an evaluation would suffer from: videos missing or unreadable, in the
-    folder of another class, or twice.
+    Exit code 1 when a problem would affect an evaluation: videos that are missing or unreadable, in the folder of
+    another class, or duplicates.
     """
-    from recognizer.datasets.check import Options, check, videos_at
-    from recognizer.datasets.check_table import check_report
+    from recognizer.datasets.check import check, videos_at
+    from recognizer.datasets.check_table import check_table
     from recognizer.datasets.find import find_videos
-    from recognizer.datasets.inspect_video import Memory
+    from recognizer.datasets.inspect_video import InspectionCache
 
     if (dataset is None) == (not paths) or (paths and (root or split)):
-        raise UsageError("Give either --dataset NAME (and its --root), or files and folders to look at")
+        raise UsageError("Give either --dataset NAME (and its --root), or files and folders to inspect")
     actions = resolve(database.existing_or_empty, dataset) if dataset else None
     root = root_of(actions, root, data) if actions else None
-    found = find_videos(actions, root, split=split or "listed") if actions and root else videos_at(paths)
-    what = actions.name if actions else ", ".join(map(str, paths))
-    options = Options(frames, quick, jobs)
-    with Memory.of([root] if root else paths, cache, forget=again) as memory, progress(what, "videos") as advance:
-        report = check(found, memory, dataset=actions, options=options, on_progress=advance)
+    videos = find_videos(actions, root, split=split or "listed") if actions and root else videos_at(paths)
+    name = actions.name if actions else ", ".join(map(str, paths))
+    places = [root] if root else paths
+    with InspectionCache.of(places, cache, forget=again) as inspections, progress(name, "videos") as advance:
+        report = check(videos, inspections, dataset=actions, frames=frames, quick=quick, jobs=jobs, on_progress=advance)
     if as_json:
         print_json({**asdict(report), "harmful": report.harmful})
     else:
-        console.print(check_report(report, everything=everything), soft_wrap=True)
+        console.print(check_table(report, everything=everything), soft_wrap=True)
     if report.harmful:
-        raise UserError(f"An evaluation would suffer from {report.harmful} faults of {what}")
+        raise UserError(f"{report.harmful} problems of {name} would affect an evaluation")

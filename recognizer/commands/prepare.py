@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from db.commandline import Database, json_option, notes, print_json, progress, resolve
+from db.errors import UserError
 from recognizer.commands.options import LISTED
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class _Frames(click.ParamType[int]):
 @click.command("prepare")
 @click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}; with --frames also your own.")
 @click.option("--root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it. [data/<dataset>]")
-@click.option("--run", is_flag=True, help="Do the steps; else they are printed. Run again, it goes on where it was.")
+@click.option("--run", is_flag=True, help="Run the steps, else they are printed. Run it again to resume.")
 @click.option("--mirror", metavar="URL", help="Take every file from below this address, by its name.")
 @click.option("--frames", type=_Frames(), metavar="N|all", help="Write frames of the test videos as JPEG files too.")
 @click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="Where frames go. [<root>-frames]")
@@ -48,31 +49,32 @@ def prepare_dataset(
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Print the official steps to get a dataset, or do them: fetch, check, unpack, extract frames."""
-    from recognizer.prepare.steps import FramesWanted, refuse_without_tools, script, steps
+    """Print the official steps to get a dataset, or run them: fetch, check, unpack, extract frames."""
+    from recognizer.prepare.steps import ExtractFrames, missing_tool_of, script, steps
 
     actions = resolve(database.existing_or_empty, dataset)
     root = root or Path("data") / actions.stored_as
     into = into or root.resolve().with_name(f"{root.resolve().name}-frames")
-    wanted = None if frames is None else FramesWanted(frames or None, into, jobs)
-    planned = steps(actions, root, mirror=mirror, frames=wanted)
+    last = None if frames is None else ExtractFrames(actions, root, count=frames or None, into=into, jobs=jobs)
+    planned = steps(actions, root, mirror=mirror, frames=last)
     if not run:
-        shown = [{"about": step.about, "commands": step.commands, "done": step.done} for step in planned]
+        shown = [{"about": step.about, "commands": step.commands(), "done": step.done} for step in planned]
         print_json(shown) if as_json else click.echo(script(actions, root, planned))
         return
-    refuse_without_tools(planned)
-    said = [{"about": step.about, "said": _do(step)} for step in planned]
+    if missing := missing_tool_of(planned):  # before gigabytes are fetched
+        raise UserError(missing)
+    outcomes = [{"about": step.about, "said": _run(step)} for step in planned]
     if as_json:
-        print_json(said)
+        print_json(outcomes)
     else:
         click.echo(f"{actions.name} is in {root}. Now: recognize check --dataset {actions.name} --root {root}")
 
 
-def _do(step: Step) -> str:
+def _run(step: Step) -> str:
     if step.done:
         notes.print(f"{step.about}: done before")
         return "done before"
     with progress(step.about, step.unit) as advance:
-        said = step.run(advance) or "done"
-    notes.print(f"{step.about}: {said}")
-    return said
+        outcome = step.run(advance) or "done"
+    notes.print(f"{step.about}: {outcome}")
+    return outcome

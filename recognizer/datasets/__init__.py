@@ -1,1 +1,1 @@
-"""The datasets: which videos a folder holds, of which class, and what is wrong with them."""
+"""Datasets: find the videos of a dataset and their classes in a folder, and check them."""

@@ -1,27 +1,20 @@
-"""The videos of a dataset that were found below a folder, and what was passed over."""
+"""The values that the readers of datasets exchange: videos, and what is known of an official dataset."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from db.records import Dataset
-from recognizer.datasets.scan import Tree
+from db.records import Action, Dataset
+from recognizer.datasets.scan import SkipReason, Tree
 
 Split = Literal["1", "2", "3", "all"]
 LabelsBy = Literal["lists", "manifest", "folders"]
 
-NOT_IN_SPLIT = "not in the test split"
-NOT_IN_LIST = "not in the list"
-NOT_IN_DATASET = "class not in the dataset"
-NOT_IN_CLASS_FOLDER = "not in a class folder"
-IN_TRAINING = "in the training part"
-SAME_NAME = "another file of the same name"
-OTHER_DATASET = "of another dataset"
 TRAINING = frozenset(("train", "training"))
 
 
@@ -32,43 +25,38 @@ class Video:
     id: str  # as the dataset's own list names it, else its path from the root, with "/"
     label: int  # label index in the dataset's vocabulary
     path: Path | None  # a file or a folder of frames; None: listed but not on disk
-    splits: tuple[int, ...]  # those of the chosen test splits that list it; () where the layout has none
+    splits: tuple[int, ...]  # the chosen test splits that list it; () without official lists
 
 
 @dataclass(frozen=True)
 class VideoList:
-    """The videos of a dataset below a folder, and what there was besides."""
+    """The videos of a dataset in a folder, and the files and list rows that were skipped."""
 
     layout: str  # for people: "UCF101 test split 1, lists in ucfTrainTestlist"
-    videos: tuple[Video, ...]  # sorted by id; those not on disk are among them
-    ignored: Mapping[str, int]  # reason -> how many files, or rows of a list, were passed over
-    passed_over: tuple[tuple[str, str], ...] = ()  # (path from the root, reason) of those that are files
-    labels_by: LabelsBy = "lists"  # what says which class a video is of
+    videos: tuple[Video, ...]  # sorted by id; listed videos that are not on disk are among them
+    skipped_files: tuple[tuple[str, SkipReason], ...] = ()  # (path from the root, reason), sorted
+    skipped_rows: Mapping[SkipReason, int] = field(default_factory=dict)  # reason -> rows of a list
+    labels_by: LabelsBy = "lists"  # what gives the class of a video
 
-
-@dataclass(frozen=True)
-class Search:
-    """What every layout looks at."""
-
-    dataset: Dataset
-    labels: Mapping[str, int]  # see labels_by_name
-    tree: Tree
-    split: Split | Literal["listed"] | None
+    @property
+    def skipped(self) -> dict[str, int]:
+        """How many files and rows were skipped, by reason."""
+        counts = Counter(reason for _, reason in self.skipped_files) + Counter(self.skipped_rows)
+        return {str(reason): count for reason, count in counts.items()}
 
 
 def video_list(
     layout: str,
     videos: Iterable[Video],
-    passed_over: Iterable[tuple[str, str]],
+    skipped_files: Iterable[tuple[str, SkipReason]],
     *,
-    rows: Mapping[str, int] | None = None,
+    skipped_rows: Mapping[SkipReason, int] | None = None,
     labels_by: LabelsBy = "lists",
 ) -> VideoList:
-    """Return a list of videos, sorted; `rows` counts what else a list names that is not wanted, by reason."""
-    names = tuple(sorted((printable(name), reason) for name, reason in passed_over))
-    ignored = Counter(reason for _, reason in names) + Counter(rows or {})
-    ordered = tuple(sorted(videos, key=lambda video: video.id))
-    return VideoList(layout, ordered, dict(ignored), names, labels_by)
+    """Return a sorted VideoList whose file names can be stored."""
+    files = sorted((printable(name), reason) for name, reason in skipped_files)
+    ordered = sorted(videos, key=lambda video: video.id)
+    return VideoList(layout, tuple(ordered), tuple(files), skipped_rows or {}, labels_by)
 
 
 def printable(name: str) -> str:
@@ -76,16 +64,70 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def is_part(dataset: Dataset) -> bool:
-    """Tell whether a dataset is some of the classes of another, whose videos may lie around too."""
-    return dataset.stored_as != dataset.name
+@dataclass(frozen=True)
+class Search:
+    """What a layout needs to find the videos of a dataset in a folder."""
+
+    dataset: Dataset
+    find_class: Callable[[str], Action | None]  # see db.vocabulary.class_finder
+    tree: Tree
+    split: Split | Literal["listed"] | None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the dataset has only some classes of another one, whose other videos may be in the folder too."""
+        return self.dataset.stored_as != self.dataset.name
+
+    def label(self, name: str) -> int | None:
+        """Return the label index of the class that a name means."""
+        action = self.find_class(name)
+        return action.label if action else None
 
 
-def last(folder: str) -> str:
-    """Return the name of the innermost folder."""
-    return folder.rpartition("/")[2]
+@dataclass(frozen=True)
+class Layout:
+    """One way in which the files of a dataset are arranged."""
+
+    datasets: str  # pattern (fnmatch) of the names of the datasets that come in it
+    looked_for: str  # its files, for people
+    find: Callable[[Search], VideoList | None]  # reads it; None: the folder is not in this layout
+    lists: str = ""  # regular expression of the names of its list files
+    has_splits: bool = False  # whether its lists give test splits
 
 
-def name_of(folder: Path) -> str:
-    """Return the name of a folder that may be given as `.`."""
-    return folder.resolve().name
+Addresses = Mapping[str, str | None]  # URLs of a file, in order of preference -> the sha256 digest there, if known
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file to fetch and unpack; paths are relative to the root of the dataset, with "/"."""
+
+    to: str
+    addresses: Addresses
+    size: int | None = None  # bytes
+    unpack: Literal["archive", "archive of archives", "list of archives"] | None = None
+    into: str = "."
+
+
+@dataclass(frozen=True)
+class MtebTask:
+    """A task of MTEB whose videos are exactly those of a dataset."""
+
+    name: str
+    revision: str  # of its copy of the videos
+    layout: str  # how the layout of a run on these videos begins
+    videos: int  # how many there are
+
+
+@dataclass(frozen=True)
+class OfficialDataset:
+    """All that is known of a published dataset besides its classes, which are in db/classes."""
+
+    name: str  # as in db.vocabulary
+    title: str
+    layout: Layout
+    page: str  # the official web page
+    about: str
+    files: tuple[Download, ...]  # what an evaluation needs of it
+    mteb: MtebTask | str  # its task in MTEB, or why there is none
+    classes_by_file_name: Callable[[str, Dataset], set[int]] = lambda stem, dataset: set()  # labels it may mean

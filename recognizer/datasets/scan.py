@@ -1,36 +1,41 @@
-"""What a folder of videos holds, found in one pass, and how classes are spelled there.
-
-Reads names only; a video is opened in frames.py.
-"""
+"""List the videos and list files in a folder, in one pass over the names; no file is opened."""
 
 from __future__ import annotations
 
 import os
 import re
-import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from db.errors import UserError
-from db.records import Dataset
 from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES, stem, suffix
 
 _SYSTEM_FILES = frozenset(("desktop.ini", "thumbs.db"))
-_LIST = re.compile(r"(test|train)list0[123]\.txt|classInd\.txt|.+_test_split[123]\.txt|.+\.csv")
 _LIST_DEPTH = 3  # folders between the root and a list
 
-APPLE_DOUBLE = "AppleDouble file"  # what macOS writes beside a file on a disk of another system
-HIDDEN = "hidden file"
-NOT_A_VIDEO = "not a video"
+
+class SkipReason(StrEnum):
+    """Why a file or a row of a list is not evaluated."""
+
+    APPLE_DOUBLE = "AppleDouble file"  # what macOS writes beside a file on a disk of another system
+    HIDDEN = "hidden file"
+    NOT_A_VIDEO = "not a video"
+    NOT_IN_SPLIT = "not in the test split"
+    NOT_IN_LIST = "not in the list"
+    NOT_IN_DATASET = "class not in the dataset"
+    NOT_IN_CLASS_FOLDER = "not in a class folder"
+    IN_TRAINING = "in the training part"
+    SAME_NAME = "another file of the same name"
+    OTHER_DATASET = "of another dataset"
 
 
-class Clip(NamedTuple):
-    """A video file, or a folder of frames, by name; nothing of it is read."""
+class VideoEntry(NamedTuple):
+    """The name of a video file, or of a folder of frames."""
 
-    folder: str  # posix, relative to the root; "" is the root itself
+    folder: str  # relative to the root, with "/"; "" is the root itself
     name: str
 
     @property
@@ -41,110 +46,73 @@ class Clip(NamedTuple):
     def stem(self) -> str:
         return stem(self.name)
 
+    @property
+    def parent(self) -> str:
+        """The name of the innermost folder; "" in the root."""
+        return self.folder.rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class Tree:
-    """All that one pass over a folder found."""
+    """The videos, list files and skipped files below a folder."""
 
     root: Path
-    clips: tuple[Clip, ...]  # sorted
-    lists: tuple[Path, ...]  # files that may be official lists, at most three folders down
-    passed_over: tuple[tuple[str, str], ...]  # (file from the root, reason)
+    videos: tuple[VideoEntry, ...]  # sorted
+    lists: tuple[Path, ...]  # sorted; at most three folders down
+    skipped: tuple[tuple[str, SkipReason], ...]  # (file from the root, reason), sorted
 
-    def path(self, clip: Clip) -> Path:
-        return self.root / clip.id
-
-
-def spelling(name: str) -> str:
-    """Return what `ApplyEyeMakeup`, `apply_eye_makeup` and `Apply eye make-up` have in common."""
-    return "".join(letter for letter in unicodedata.normalize("NFC", name).casefold() if letter.isalnum())
+    def path(self, video: VideoEntry) -> Path:
+        return self.root / video.id
 
 
-def labels_by_name(dataset: Dataset) -> dict[str, int]:
-    """Map every way to write a class to its label: its name, then its spelling, then its phrase's.
+def scan(root: Path, lists: re.Pattern[str]) -> Tree:
+    """List a folder; `lists` matches the names of list files. 600 000 names take seconds.
 
-    A spelling that two classes share (`C++` and `C#`) stands for neither.
+    A folder with images alone is the frames of one video; images beside videos or folders are thumbnails.
     """
-    actions = dataset.actions
-    labels: dict[str, int] = {}
-    for forms in (
-        [(action.name, action.label) for action in actions],
-        [(spelling(action.name), action.label) for action in actions],
-        [(spelling(action.phrase), action.label) for action in actions],
-    ):
-        shared = Counter(form for form, _ in forms)
-        for form, label in forms:
-            if form and shared[form] == 1:
-                labels.setdefault(form, label)
-    return labels
-
-
-def label_of(name: str, labels: Mapping[str, int]) -> int | None:
-    """Look a class up as it is written, else by its spelling."""
-    return labels[name] if name in labels else labels.get(spelling(name))
-
-
-def scan(root: Path) -> Tree:
-    """List a folder once, without touching a single file: 600 000 names take seconds, not stats."""
-    clips: list[Clip] = []
-    lists: list[Path] = []
-    passed_over: list[tuple[str, str]] = []
-    waiting, seen = [""], set[tuple[int, int]]()
+    videos, list_files, skipped = list[VideoEntry](), list[Path](), list[tuple[str, SkipReason]]()
+    waiting, visited = [""], set[tuple[int, int]]()
     while waiting:
         folder = waiting.pop()
         status = (root / folder).stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link back to a folder above
+        if (status.st_dev, status.st_ino) in visited:  # a link back to a folder above
             continue
-        seen.add((status.st_dev, status.st_ino))
-        names = _names_by_kind(root / folder)
-        waiting += [f"{folder}/{name}".lstrip("/") for name in names["folder"]]
-        clips += _clips(folder, names)
-        deep = len(Path(folder).parts) > _LIST_DEPTH
-        lists += [] if deep else [root / folder / name for name in names["list"]]
-        passed_over += [(f"{folder}/{name}".lstrip("/"), reason) for name, reason in _passed_over(names)]
-    return Tree(root, tuple(sorted(clips)), tuple(sorted(lists)), tuple(sorted(passed_over)))
+        visited.add((status.st_dev, status.st_ino))
+        names = _names_by_kind(root / folder, lists)
+        if names["image"] and (names["video"] or names["folder"]):
+            names[SkipReason.NOT_A_VIDEO] += names["image"]
+        elif names["image"] and folder:
+            above, _, name = folder.rpartition("/")
+            videos.append(VideoEntry(above, name))
+        videos += [VideoEntry(folder, name) for name in names["video"]]
+        waiting += [VideoEntry(folder, name).id for name in names["folder"]]
+        list_files += [root / folder / name for name in names["list"] if len(Path(folder).parts) <= _LIST_DEPTH]
+        reasons = (SkipReason.APPLE_DOUBLE, SkipReason.HIDDEN, SkipReason.NOT_A_VIDEO)
+        skipped += [(VideoEntry(folder, name).id, reason) for reason in reasons for name in names[reason]]
+    return Tree(root, tuple(sorted(videos)), tuple(sorted(list_files)), tuple(sorted(skipped)))
 
 
-def _names_by_kind(folder: Path) -> dict[str, list[str]]:
-    names: dict[str, list[str]] = defaultdict(list)
+def _names_by_kind(folder: Path, lists: re.Pattern[str]) -> defaultdict[str, list[str]]:
+    names = defaultdict[str, list[str]](list)
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                names[_kind(entry)].append(entry.name)
+                names[_kind(entry, lists)].append(entry.name)
     except PermissionError as error:
-        raise UserError(f"No permission to list {folder}. Mend it with: chmod u+rx '{folder}'") from error
+        raise UserError(f"No permission to list {folder}. Allow it with: chmod u+rx '{folder}'") from error
     return names
 
 
-def _kind(entry: os.DirEntry[str]) -> str:
+def _kind(entry: os.DirEntry[str], lists: re.Pattern[str]) -> str:
     name = entry.name
     if name.startswith("._"):
-        return "apple double"
+        return SkipReason.APPLE_DOUBLE
     if name.startswith(".") or name.lower() in _SYSTEM_FILES:
-        return "hidden"
+        return SkipReason.HIDDEN
     if entry.is_dir():
         return "folder"
     if suffix(name) in VIDEO_SUFFIXES:
         return "video"
     if suffix(name) in IMAGE_SUFFIXES:
         return "image"
-    return "list" if _LIST.fullmatch(name) else "other"
-
-
-def _holds_frames(names: Mapping[str, Sequence[str]]) -> bool:
-    """Images alone are the frames of one video; beside videos or folders they are thumbnails."""
-    return bool(names.get("image")) and not names.get("video") and not names.get("folder")
-
-
-def _clips(folder: str, names: Mapping[str, Sequence[str]]) -> list[Clip]:
-    if folder and _holds_frames(names):
-        above, _, name = folder.rpartition("/")
-        return [Clip(above, name)]
-    return [Clip(folder, name) for name in names.get("video", ())]
-
-
-def _passed_over(names: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    images = () if _holds_frames(names) else names.get("image", ())
-    yield from ((name, APPLE_DOUBLE) for name in names.get("apple double", ()))
-    yield from ((name, HIDDEN) for name in names.get("hidden", ()))
-    yield from ((name, NOT_A_VIDEO) for name in (*names.get("other", ()), *images))
+    return "list" if lists.fullmatch(name) else SkipReason.NOT_A_VIDEO

@@ -10,13 +10,14 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from db.progress import Progress
 from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import VideoList
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS, Embedded, Ranked, embed, labels_of, ranked
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.embed import Features, Progress
+from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.metrics import accuracy, over_splits
 from recognizer.scoring.pooling import Videos
@@ -119,7 +120,7 @@ def _counts(videos: VideoList, features: Features) -> dict[str, int]:
         "missing": missing,
         "unreadable": len(features.unreadable),
         "beyond the limit": len(videos.videos) - missing - tried,
-        "ignored files": sum(videos.ignored.values()),
+        "ignored files": sum(videos.skipped.values()),
     }
 
 
@@ -142,7 +143,7 @@ def _settings(
         "descriptor_templates": protocol.descriptor_templates,
         "preprocessing": protocol.preprocessing,
         "layout": embedded.videos.layout,
-        "ignored": dict(embedded.videos.ignored),
+        "ignored": dict(embedded.videos.skipped),
         "kinds": sorted({d.kind for d in descriptors}),
         "statuses": dict(Counter(d.status for d in descriptors)),
         "edited": sum(d.edited_from is not None for d in descriptors),

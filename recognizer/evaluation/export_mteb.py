@@ -1,4 +1,4 @@
-"""A run as result files of MTEB (https://github.com/embeddings-benchmark/mteb), for the tasks whose videos it has."""
+"""Export a run as result files of MTEB (https://github.com/embeddings-benchmark/mteb), if a task has its videos."""
 
 from __future__ import annotations
 
@@ -6,74 +6,52 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from db.errors import UserError
 from db.records import Prediction, Run
+from recognizer.datasets.official import OFFICIAL_DATASETS
+from recognizer.datasets.records import MtebTask
 from recognizer.evaluation.evaluate import FORMAT
 
-_FORMAT = "2.26.24"  # the version of mteb whose files these are like
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task of MTEB that has the videos of a dataset, all of them and no others.
-
-    Attributes:
-        name: of the task.
-        revision: of its copy of the videos.
-        layout: how a run on those videos says which they are.
-        videos: how many they are.
-    """
-
-    name: str
-    revision: str
-    layout: str
-    videos: int
-
-
-TASKS = {"hmdb51": Task("HMDB51ZeroShot", "7f9af5438a855e9348fb23ecb5ec740a9c21daf3", "HMDB51 test split 1", 1530)}
-_OTHERS = {
-    "ucf101": "UCF101ZeroShot takes single frames, UCF101VideoZeroShotClassification the 51 classes with sound",
-    "kinetics400": "Kinetics400ZeroShot takes 10 videos of each class, which no list names",
-    "kinetics600": "Kinetics600VZeroShot takes about 16 videos of each class of the test set",
-}
+_FORMAT = "2.26.24"  # the version of mteb that writes such files
 
 
 def export_mteb(run: Run, folder: Path) -> list[Path]:
-    """Write the result file of a run, and what it was made with beside it; return both.
+    """Write the result file of a run and the description of its model; return both paths.
 
-    They lie as in the results repository of MTEB: `<model>/<revision>/<task>.json` and `model_meta.json`. The model is
-    the encoder with its texts, under a name of ours: MTEB's own results of an encoder are with the texts of its task.
+    Their names are those of MTEB's results repository: `<model>/<revision>/<task>.json` and `model_meta.json`. The
+    model is the encoder with its texts, under our own name: MTEB's own results of an encoder use the texts of its task.
 
     Args:
         run: with its predictions.
-        folder: where the models' folders go.
+        folder: for the folders of models.
 
     Raises:
         UserError: MTEB has no task with the videos of this run.
     """
     task, meta = task_of(run), _model(run)
-    place = folder / meta["name"].replace("/", "__") / meta["revision"]
-    place.mkdir(parents=True, exist_ok=True)
-    files = {place / f"{task.name}.json": _result(run, task), place / "model_meta.json": meta}
+    target = folder / meta["name"].replace("/", "__") / meta["revision"]
+    target.mkdir(parents=True, exist_ok=True)
+    files = {target / f"{task.name}.json": _result(run, task), target / "model_meta.json": meta}
     for file, content in files.items():
         file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return list(files)
 
 
-def task_of(run: Run) -> Task:
-    """Return the task whose videos a run has.
+def task_of(run: Run) -> MtebTask:
+    """Return the task of MTEB that has the videos of a run.
 
     Raises:
-        UserError: there is none.
+        UserError: none has.
     """
-    task = TASKS.get(run.dataset)
-    if task is None:
-        why = _OTHERS.get(run.dataset, "it is a dataset of your own")
-        raise UserError(f"MTEB has no task with the videos of {run.dataset}: {why}. It has one for: {', '.join(TASKS)}")
+    official = OFFICIAL_DATASETS.get(run.dataset)
+    task = official.mteb if official else "it is a dataset of your own"
+    if not isinstance(task, MtebTask):
+        known = ", ".join(name for name, each in OFFICIAL_DATASETS.items() if isinstance(each.mteb, MtebTask))
+        raise UserError(f"MTEB has no task with the videos of {run.dataset}: {task}. It has one for: {known}")
     if not str(run.settings["layout"]).startswith(task.layout) or len(run.predictions) != task.videos:
         raise UserError(
             f"{task.name} is {task.layout} with all of its {task.videos} videos; run {run.id} has "
@@ -83,7 +61,7 @@ def task_of(run: Run) -> Task:
     return task
 
 
-def _result(run: Run, task: Task) -> dict[str, Any]:
+def _result(run: Run, task: MtebTask) -> dict[str, Any]:
     scores = {name: round(value, 6) for name, value in measures(run.predictions).items()}
     of_split = {**scores, "ap": None, "ap_weighted": None, "main_score": scores["accuracy"], "hf_subset": "default",
                 "languages": ["eng-Latn"], "mteb_version": _FORMAT}  # fmt: skip
@@ -95,15 +73,15 @@ def _result(run: Run, task: Task) -> dict[str, Any]:
         "evaluation_time": run.seconds,
         "kg_co2_emissions": None,
         "date": run.created_at.timestamp() if run.created_at else None,
-        "made_by": {**asdict(replace(run, predictions=(), created_at=None)), "format": FORMAT},  # mteb passes over it
+        "made_by": {**asdict(replace(run, predictions=(), created_at=None)), "format": FORMAT},  # mteb ignores it
     }
 
 
 def measures(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Return the measures of MTEB's zero-shot tasks, 0 to 1, of the class that is first in each ranking.
+    """Return the metrics of MTEB's zero-shot tasks, 0 to 1, for the first class of each ranking.
 
-    As scikit-learn has them: macro means are over the classes that are true or predicted anywhere, weighted ones by
-    how often each is true, and what would be divided by 0 is 0.
+    Defined as in scikit-learn: macro means are over all true or predicted classes, weighted means count each class by
+    how often it is true, and a division by 0 gives 0.
     """
     true = Counter(p.label for p in predictions)
     predicted = Counter(p.ranking[0][0] for p in predictions)
@@ -114,15 +92,15 @@ def measures(predictions: Sequence[Prediction]) -> dict[str, float]:
         "recall": [right[c] / true[c] if true[c] else 0.0 for c in classes],
         "f1": [2 * right[c] / (true[c] + predicted[c]) for c in classes],
     }
-    found = {"accuracy": right.total() / len(predictions)}
+    result = {"accuracy": right.total() / len(predictions)}
     for name, values in of_class.items():
-        found[name] = sum(values) / len(classes)
-        found[f"{name}_weighted"] = sum(v * true[c] for v, c in zip(values, classes, strict=True)) / len(predictions)
-    return found
+        result[name] = sum(values) / len(classes)
+        result[f"{name}_weighted"] = sum(v * true[c] for v, c in zip(values, classes, strict=True)) / len(predictions)
+    return result
 
 
 def _model(run: Run) -> dict[str, Any]:
-    """Return the fields of mteb's ModelMeta; of an experiment it would be no model of its own."""
+    """Return the fields of mteb's ModelMeta; an experiment would not be listed as a model."""
     settings = run.settings
     parts = [settings["encoder"], settings["protocol"], settings["method"], *(settings["kinds"] or ["label"])]
     parts += [f"by {name}" for name in settings["llms"]]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from db import vocabulary
 from db.errors import UserError
+from db.progress import Progress
 from db.records import Descriptor, Impact
 from recognizer.evaluation.compare import mcnemar
 from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Repeated
-from recognizer.features.embed import Progress
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.metrics import Rate, ranks, wilson
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.errors import UserError
+from db.progress import Progress
 from db.records import Dataset, Descriptor
 from recognizer.datasets.find import Video
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.embed import Features, Progress, embed_videos
+from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.pooling import Videos

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
+from db.progress import Progress
 from db.records import Dataset
 from encoders.protocol import Encoder
 from recognizer.datasets.find import VideoList
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.embed import Features, Progress, embed_videos, spread
+from recognizer.features.embed import Features, embed_videos, spread
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.metrics import log_loss, ranks

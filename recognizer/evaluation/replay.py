@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from db.errors import UserError
+from db.progress import Progress
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from recognizer.datasets.find import Split, Video, find_videos
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.embed import Features, Progress, embed_videos
+from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
 from recognizer.scoring.methods import scores
 from recognizer.scoring.pooling import Videos

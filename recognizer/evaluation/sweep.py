@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
+from db.progress import Progress
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.protocol import Preprocessing
@@ -15,7 +16,6 @@ from recognizer.evaluation.evaluate import run_of
 from recognizer.evaluation.ranking import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.embed import Progress
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.scoring.pooling import Pooling, Videos
 from recognizer.scoring.protocols import Protocol

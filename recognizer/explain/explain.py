@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from db.errors import UsageError
+from db.progress import Progress
 from db.records import Dataset, Descriptor
+from db.vocabulary import class_finder
 from recognizer.evaluation.predict import Candidate, Scored, score_videos
 from recognizer.evaluation.settings import Settings
 from recognizer.explain.effects import Effects, effects
@@ -119,7 +121,7 @@ def explain_videos(
     settings: Settings,
     top: int = 5,
     asked: Sequence[int] = (),
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Progress = lambda done, total: None,
 ) -> list[Explanation]:
     """Return what speaks for the `top` classes of each video as `predict` ranks them; unreadable videos say why.
 
@@ -148,19 +150,12 @@ def labels_of(dataset: Dataset, names: Iterable[str]) -> list[int]:
     Raises:
         UsageError: the dataset has none of that name.
     """
-    of = [(label, {action.name.lower(), action.phrase.lower()}) for label, action in enumerate(dataset.actions)]
-    known = {_squashed(word): label for label, words in of for word in words}
-    known |= {word: label for label, words in of for word in words}
-    found = {name: known.get(name.lower(), known.get(_squashed(name))) for name in names}
-    if unknown := [name for name, label in found.items() if label is None]:
+    find = class_finder(dataset)
+    names = list(dict.fromkeys(names))
+    if unknown := [name for name in names if not find(name)]:
         its = ", ".join(action.name for action in dataset.actions)
         raise UsageError(f"{dataset.name} has no class {', '.join(unknown)}. Its classes: {its}")
-    return [label for label in found.values() if label is not None]
-
-
-def _squashed(name: str) -> str:
-    """Return `applyeyemakeup` for `apply eye makeup` and for `Apply_Eye-Makeup`."""
-    return "".join(character for character in name.lower() if character.isalnum())
+    return [action.label for name in names if (action := find(name))]
 
 
 def _lost(path: Path, reason: str) -> Explanation:

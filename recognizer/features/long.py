@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from encoders.protocol import Preprocessing
 from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.decode import Source, content_of, source_of
 from recognizer.features.store import New, Seen, Shelf
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import LongVideo, embed_long_video
+from recognizer.video.source import Source, content_of, source_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from db.errors import UsageError
+from db.progress import Progress
 from recognizer.datasets.records import printable
 from recognizer.features.decode import content_in
 from recognizer.features.store import SUFFIX, Entry, FeatureStore, ShelfRow, append, is_whole, mapped, shelf_row
@@ -107,7 +108,7 @@ class Check:
     unfinished: int
 
 
-def verify(store: FeatureStore, *, on_progress: Callable[[int, int], None] = lambda done, total: None) -> list[Check]:
+def verify(store: FeatureStore, *, on_progress: Progress = lambda done, total: None) -> list[Check]:
     """Read every record of every shelf, and compare it with its checksum.
 
     Raises:

@@ -192,7 +192,7 @@ class Entry(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A file or folder, what it looked like (see `sources.Source`), and the key of what it then held."""
+    """A file or folder, what it looked like (see `recognizer.video.source`), and the key of what it then held."""
 
     path: Path
     stamp: str

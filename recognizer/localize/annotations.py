@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from db.errors import UserError
 from db.records import Dataset
-from recognizer.datasets.scan import label_of, labels_by_name
+from db.vocabulary import class_finder
 from recognizer.localize.mean_ap import Annotation
 from recognizer.video.file_types import stem
 
@@ -85,8 +85,8 @@ def _subset(path: Path, known: set[str], wanted: str | None) -> str:
 
 def _labels(path: Path, dataset: Dataset, written: set[str]) -> dict[str, int | None]:
     """Map each label as it is written to its index; Ambiguous to None."""
-    by_name = labels_by_name(dataset)
-    labels = {name: label_of(name, by_name) for name in sorted(written)}
+    find = class_finder(dataset)
+    labels = {name: action.label if (action := find(name)) else None for name in sorted(written)}
     unknown = [name for name, label in labels.items() if label is None and name != AMBIGUOUS]
     if unknown:
         raise UserError(

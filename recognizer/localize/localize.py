@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from db.errors import UserError
+from db.progress import Progress
 from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
@@ -114,7 +115,7 @@ def localize_videos(
     query: Query,
     annotated: Annotated | None = None,
     on_video: Callable[[Timeline], None] = lambda timeline: None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Progress = lambda done, total: None,
 ) -> Localization:
     """Find the actions of a dataset in videos, by its labels alone and with its descriptors.
 
@@ -163,7 +164,7 @@ def localize_videos(
 class _Clock:
     """Progress in seconds of video, by the durations that headers declare."""
 
-    def __init__(self, paths: Sequence[Path], tell: Callable[[int, int], None]) -> None:
+    def __init__(self, paths: Sequence[Path], tell: Progress) -> None:
         self._declared = [declared_seconds(path) for path in paths]
         self._number = 0
         self._tell = tell

@@ -1,1 +1,1 @@
-"""From nothing to a folder that an evaluation reads: download, check, unpack, extract frames."""
+"""Get a dataset: download, check, unpack, extract frames."""

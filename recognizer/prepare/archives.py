@@ -1,4 +1,4 @@
-"""Unpack archives: zip and tar by Python, rar by whichever tool is installed."""
+"""Unpack archives: zip and tar by Python, rar by an installed tool."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from db.errors import UserError
-
-Progress = Callable[[int, int], None]
+from db.progress import Progress
 
 
 class _Tool(NamedTuple):
     name: str
     package: str  # of Debian and Ubuntu
     arguments: Callable[[str, str], list[str]]  # of (archive, folder)
+
+    def command(self, archive: Path, into: Path) -> list[str]:
+        return [self.name, *self.arguments(str(archive), str(into))]
 
 
 _RAR_TOOLS = (
@@ -32,10 +34,10 @@ _RAR_TOOLS = (
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """Unpack an archive into a folder; files that are there are replaced.
+    """Unpack an archive into a folder, over files that are there.
 
     Raises:
-        UserError: it is damaged, or is a rar archive and there is no tool for it.
+        UserError: it is damaged, or a rar archive and no tool can unpack it.
     """
     into.mkdir(parents=True, exist_ok=True)
     try:
@@ -51,8 +53,17 @@ def unpack(archive: Path, into: Path) -> None:
         raise UserError(f"{archive} cannot be unpacked: {error}. Delete it and run this again") from error
 
 
+def unpack_command(archive: Path, into: Path) -> str:
+    """Return the shell command that unpacks an archive."""
+    if archive.suffix == ".zip":
+        return shlex.join(["unzip", "-o", "-q", str(archive), "-d", str(into)])
+    if archive.suffix == ".rar":
+        return shlex.join((_installed() or _RAR_TOOLS)[0].command(archive, into))
+    return shlex.join(["tar", "-xf", str(archive), "-C", str(into)])
+
+
 def unpack_nested(archive: Path, into: Path, *, on_progress: Progress = lambda done, total: None) -> None:
-    """Unpack the archives that an archive holds into a folder; `on_progress` is told (archives done, in all)."""
+    """Unpack the archives in an archive; `on_progress` is called with (archives done, archives in all)."""
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.stem}.") as folder:
         unpack(archive, Path(folder))
         inner = sorted(path for path in Path(folder).rglob("*") if path.suffix == archive.suffix)
@@ -64,18 +75,8 @@ def unpack_nested(archive: Path, into: Path, *, on_progress: Progress = lambda d
             on_progress(done, len(inner))
 
 
-def shell(archive: Path, into: Path) -> str:
-    """Return the command that unpacks an archive, as one would type it."""
-    tools = _installed() or [_RAR_TOOLS[0]]
-    by_suffix = {
-        ".zip": ["unzip", "-o", "-q", str(archive), "-d", str(into)],
-        ".rar": [tools[0].name, *tools[0].arguments(str(archive), str(into))],
-    }
-    return shlex.join(by_suffix.get(archive.suffix, ["tar", "-xf", str(archive), "-C", str(into)]))
-
-
 def missing_tool() -> str | None:
-    """Return what to install where no tool for rar archives is; None where one is."""
+    """Return what to install if no tool for rar archives is installed."""
     if _installed():
         return None
     names = ", ".join(tool.name for tool in _RAR_TOOLS)
@@ -91,14 +92,15 @@ def _installed() -> list[_Tool]:
 
 
 def _unpack_rar(archive: Path, into: Path) -> None:
-    """Try every tool that is there: 7z and bsdtar do not read every rar archive."""
+    """Try every installed tool: 7z and bsdtar do not read every rar archive."""
     if missing := missing_tool():
         raise UserError(f"{archive} cannot be unpacked: {missing}")
-    said = []
+    errors = []
     for tool in _installed():
-        command = [tool.name, *tool.arguments(str(archive), str(into))]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)  # noqa: S603 - tools of the table, paths of ours
-        if done.returncode == 0:
+        command = tool.command(archive, into)
+        result = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)  # noqa: S603 - tools of the table, our own paths
+        if result.returncode == 0:
             return
-        said.append(f"  {shlex.join(command)}: {(done.stderr or done.stdout).strip() or done.returncode}")
-    raise UserError(f"{archive} cannot be unpacked:\n" + "\n".join(said))
+        reason = (result.stderr or result.stdout).strip() or result.returncode
+        errors.append(f"  {shlex.join(command)}: {reason}")
+    raise UserError(f"{archive} cannot be unpacked:\n" + "\n".join(errors))

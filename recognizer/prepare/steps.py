@@ -1,227 +1,204 @@
-"""The official steps from nothing to a folder that an evaluation reads: fetch, check, unpack."""
+"""The steps from nothing to a folder that an evaluation reads, each both as shell commands and as an action."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from db.errors import UsageError, UserError
+from db.progress import Progress
 from db.records import Dataset
-from recognizer.prepare.addresses import Address, Download, Publication, publications
-from recognizer.prepare.archives import missing_tool, shell, unpack, unpack_nested
-from recognizer.prepare.download import fetch
+from recognizer.datasets.official import OFFICIAL_DATASETS
+from recognizer.datasets.records import Download
+from recognizer.prepare.archives import missing_tool, unpack, unpack_command, unpack_nested
+from recognizer.prepare.download import common_digest, fetch
 from recognizer.prepare.extract_frames import extract
 
-Progress = Callable[[int, int], None]
+_CURL = "curl --fail --location --continue-at -"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step, as one would type it, and as a function."""
+class Step(ABC):
+    """One step."""
 
     about: str
-    commands: tuple[str, ...]  # of a shell
     unit: str  # of its progress
-    done: bool  # before: nothing is left to do
-    run: Callable[[Progress], str | None] = field(repr=False)  # returns what there is to say of it
-    unpacks_rar: bool = False
+    done: bool = False  # nothing is left to do
+    needs_rar: bool = False
+
+    @abstractmethod
+    def commands(self) -> list[str]:
+        """Return the commands of a POSIX shell."""
+
+    @abstractmethod
+    def run(self, on_progress: Progress) -> str | None:
+        """Do it, and return what to report."""
 
 
-@dataclass(frozen=True)
-class FramesWanted:
-    """Frames to extract.
+class Fetch(Step):
+    """Fetch a file and check it."""
 
-    Attributes:
-        count: so many of each video, evenly spread; None is all.
-        into: the folder to put them.
-        jobs: threads.
-    """
+    unit = "MB"
 
-    count: int | None
-    into: Path
-    jobs: int = 4
+    def __init__(self, file: Download, root: Path, mirror: str | None) -> None:
+        self.path, self.size, self.addresses = root / file.to, file.size, file.addresses
+        if mirror:
+            self.addresses = {_below(mirror, file.to): common_digest(file.addresses)}
+        can_check = file.size or any(self.addresses.values())  # then a file that is there is checked, not done
+        self.done = _mark(self.path).exists() or (self.path.exists() and not can_check)
+        self.about = f"fetch {self.path.name}"
+
+    def commands(self) -> list[str]:
+        [url, sha256], *_ = self.addresses.items()
+        curl = f"{_CURL} --create-dirs --output {shlex.join([str(self.path), url])}"
+        return [curl, *([f"echo {shlex.quote(f'{sha256}  {self.path}')} | sha256sum --check"] if sha256 else [])]
+
+    def run(self, on_progress: Progress) -> None:
+        fetch(self.addresses, self.path, size=self.size, on_progress=on_progress)
 
 
-def publication_of(dataset: Dataset) -> Publication | None:
-    """Return where a dataset is published, if that is known."""
-    return publications().get(dataset.stored_as)
+class Unpack(Step):
+    """Unpack an archive; an empty file beside it then marks it as unpacked."""
+
+    title, unit = "unpack {}", "files"
+
+    def __init__(self, file: Download, root: Path, mirror: str | None) -> None:
+        self.archive, self.into, self.mirror = root / file.to, root / file.into, mirror
+        self.about = self.title.format(self.archive.name)
+        self.done = _mark(self.archive).exists()
+        self.needs_rar = self.archive.suffix == ".rar"
+
+    def commands(self) -> list[str]:
+        return [_mkdir(self.into), unpack_command(self.archive, self.into)]
+
+    def run(self, on_progress: Progress) -> None:
+        self.unpack(on_progress)
+        _mark(self.archive).touch()
+
+    def unpack(self, on_progress: Progress) -> None:
+        unpack(self.archive, self.into)
 
 
-def steps(dataset: Dataset, root: Path, *, mirror: str | None = None, frames: FramesWanted | None = None) -> list[Step]:
-    """Return the steps in their order; those that are done say so.
+class UnpackNested(Unpack):
+    """Unpack the archives in an archive."""
+
+    title, unit = "unpack {}, and the archives in it", "archives"
+
+    def commands(self) -> list[str]:
+        between = self.archive.with_suffix("")
+        each = unpack_command(Path("ARCHIVE.rar"), self.into).replace("ARCHIVE.rar", '"$archive"')
+        return [
+            _mkdir(between, self.into),
+            unpack_command(self.archive, between),
+            f"find {shlex.quote(str(between))} -name '*.rar' | while read -r archive; do {each}; done",
+            shlex.join(["rm", "-r", str(between)]),
+        ]
+
+    def unpack(self, on_progress: Progress) -> None:
+        unpack_nested(self.archive, self.into, on_progress=on_progress)
+
+
+class UnpackListed(Unpack):
+    """Fetch and unpack the archives whose URLs are in a file; one that is unpacked may be deleted."""
+
+    title, unit = "fetch and unpack what {} lists", "archives"
+
+    def commands(self) -> list[str]:
+        folder = self.archive.parent / self.into.name
+        to, into, urls = (shlex.quote(str(path)) for path in (folder, self.into, self.archive))
+        mirrored = shlex.quote(f"s|.*/|{_below(self.mirror or '', '')}|" if self.mirror else "")
+        return [
+            _mkdir(folder, self.into),
+            f"sed {mirrored} {urls} | xargs -n 1 {_CURL} --remote-name --output-dir {to}",
+            f'for archive in {to}/*.tar.gz; do tar -xzf "$archive" -C {into}; done',
+        ]
+
+    def unpack(self, on_progress: Progress) -> None:
+        urls = self.archive.read_text(encoding="utf-8").split()
+        if not urls:
+            raise UserError(f"{self.archive} names no archives. Delete it and run this again")
+        for done, url in enumerate(urls, start=1):
+            archive = self.archive.parent / self.into.name / urlsplit(url).path.rpartition("/")[2]
+            if not _mark(archive).exists():
+                fetch({_below(self.mirror, url) if self.mirror else url: None}, archive)
+                unpack(archive, self.into)
+                _mark(archive).touch()
+            on_progress(done, len(urls))
+
+
+class ExtractFrames(Step):
+    """Write frames of the test videos as images: `count` of each, evenly spread; None is all."""
+
+    unit = "videos"
+
+    def __init__(self, dataset: Dataset, root: Path, *, count: int | None, into: Path, jobs: int = 4) -> None:
+        self.dataset, self.root, self.count, self.into, self.jobs = dataset, root, count, into, jobs
+        self.about = f"write {f'{count} frames' if count else 'every frame'} of each test video"
+
+    def commands(self) -> list[str]:
+        options = ["--dataset", self.dataset.name, "--root", str(self.root), "--frames", str(self.count or "all")]
+        return [shlex.join(["recognize", "prepare", *options, "--into", str(self.into), "--run"])]
+
+    def run(self, on_progress: Progress) -> str:
+        report = extract(self.dataset, self.root, self.into, frames=self.count, jobs=self.jobs, on_progress=on_progress)
+        counts = f"{report.written} written, {report.existing} there before, {report.missing} missing"
+        failed = [f"  {video}: {reason}" for video, reason in report.failed]
+        return "\n".join([f"frames of {self.dataset.name} in {self.into}: {counts}, {len(failed)} failed", *failed])
+
+
+_UNPACK = {"archive": Unpack, "archive of archives": UnpackNested, "list of archives": UnpackListed}
+
+
+def steps(dataset: Dataset, root: Path, *, mirror: str | None = None, frames: Step | None = None) -> list[Step]:
+    """Return the steps in their order, those that are done included.
 
     Args:
         dataset: what to prepare.
-        root: the folder of the dataset; it need not be there.
-        mirror: an address below which every file is to be found by its name, in place of the official ones.
-        frames: those to extract, in a last step.
+        root: the folder of the dataset; it need not exist.
+        mirror: a URL below which every file is found by its name, instead of the official ones.
+        frames: the last step, if frames are wanted.
 
     Raises:
         UsageError: it is not known where the dataset is published, and no frames are wanted.
     """
-    publication = publication_of(dataset)
-    if not publication and not frames:
+    official, planned = OFFICIAL_DATASETS.get(dataset.stored_as), list[Step]()
+    if not official and not frames:
         raise UsageError(
-            f"It is not known where {dataset.name} is published. Known: {', '.join(publications())}. "
+            f"It is not known where {dataset.name} is published. Known: {', '.join(OFFICIAL_DATASETS)}. "
             "Of your own videos, frames can be extracted: --frames 16"
         )
-    files = [_mirrored(file, mirror) for file in publication.files] if publication else []
-    found = [step for file in files for step in _STEPS[file.unpack](file, root, mirror)]
-    return [*found, _extracting(dataset, root, frames)] if frames else found
+    for file in official.files if official else ():
+        planned.append(Fetch(file, root, mirror))
+        planned += [_UNPACK[file.unpack](file, root, mirror)] if file.unpack else []
+    return [*planned, frames] if frames else planned
 
 
-def refuse_without_tools(planned: Iterable[Step]) -> None:
-    """Refuse to begin where a tool is lacking that a step needs: before gigabytes are fetched, not after.
-
-    Raises:
-        UserError: with what to install.
-    """
-    missing = missing_tool() if any(step.unpacks_rar and not step.done for step in planned) else None
-    if missing:
-        raise UserError(missing)
+def missing_tool_of(planned: Iterable[Step]) -> str | None:
+    """Return what to install, if steps that are not done need a tool that is not installed."""
+    return missing_tool() if any(step.needs_rar and not step.done for step in planned) else None
 
 
 def script(dataset: Dataset, root: Path, planned: Sequence[Step]) -> str:
     """Return steps as a shell script with comments."""
-    publication = publication_of(dataset)
-    head = [f"# {publication.title}: {publication.page}", f"# {publication.about}"] if publication else []
-    tool = missing_tool() if any(step.unpacks_rar for step in planned) else None
-    lines = [line for step in planned for line in (f"# {step.about}{' (done)' if step.done else ''}", *step.commands)]
+    official, tool = OFFICIAL_DATASETS.get(dataset.stored_as), missing_tool_of(planned)
+    lines = [f"# {official.title}: {official.page}", f"# {official.about}"] if official else []
+    lines += [f"# {tool}"] if tool else []
+    for step in planned:
+        lines += [f"# {step.about}{' (done)' if step.done else ''}", *step.commands()]
     check = shlex.join(["recognize", "check", "--dataset", dataset.name, "--root", str(root)])
-    return "\n".join([*head, *([f"# {tool}"] if tool else []), *lines, "# then", check])
+    return "\n".join([*lines, "# then", check])
 
 
-def _extracting(dataset: Dataset, root: Path, frames: FramesWanted) -> Step:
-    count = str(frames.count or "all")
-
-    def run(advance: Progress) -> str:
-        done = extract(dataset, root, frames.into, frames=frames.count, jobs=frames.jobs, on_progress=advance)
-        counts = f"{done.written} written, {done.there} there before, {done.missing} missing, {len(done.lost)} lost"
-        lost = [f"  {video}: {reason}" for video, reason in done.lost]
-        return "\n".join([f"frames of {dataset.name} in {frames.into}: {counts}", *lost])
-
-    options = ["--dataset", dataset.name, "--root", str(root), "--frames", count, "--into", str(frames.into), "--run"]
-    command = shlex.join(["recognize", "prepare", *options])
-    about = f"write {'every frame' if frames.count is None else f'{count} frames'} of each test video"
-    return Step(about, (command,), "videos", False, run)
-
-
-def _mirrored(file: Download, mirror: str | None) -> Download:
-    """Replace the addresses of a file; a digest is kept where every address has the same."""
-    if mirror is None:
-        return file
-    digests = {address.sha256 for address in file.addresses}
-    return replace(file, addresses=(Address(_below(mirror, file.to), digests.pop() if len(digests) == 1 else None),))
-
-
-def _below(mirror: str, name: str) -> str:
-    return f"{mirror.rstrip('/')}/{name.rpartition('/')[2]}"
-
-
-def _fetching(file: Download, root: Path, mirror: str | None) -> Iterator[Step]:
-    path = root / file.to
-    known = file.size or any(address.sha256 for address in file.addresses)
-    yield Step(
-        f"fetch {path.name}",
-        tuple(_curl(path, file.addresses[0])),
-        "MB",
-        _mark(path).exists() or (path.exists() and not known),  # what can be checked is, before it is unpacked
-        lambda advance: fetch(file.addresses, path, size=file.size, on_progress=advance),
-    )
-
-
-def _curl(path: Path, address: Address) -> Iterator[str]:
-    to = ["--create-dirs", "--output", str(path)]
-    yield shlex.join(["curl", "--fail", "--location", "--continue-at", "-", *to, address.url])
-    if address.sha256:
-        yield f"echo {shlex.quote(f'{address.sha256}  {path}')} | sha256sum --check"
-
-
-def _archive(file: Download, root: Path, mirror: str | None) -> Iterator[Step]:
-    yield from _fetching(file, root, mirror)
-    path, into = root / file.to, root / file.into
-
-    def run(advance: Progress) -> None:
-        unpack(path, into)
-        _mark(path).touch()
-
-    yield Step(
-        f"unpack {path.name}", (_mkdir(into), shell(path, into)), "files", _mark(path).exists(), run, _is_rar(path)
-    )
-
-
-def _archive_of_archives(file: Download, root: Path, mirror: str | None) -> Iterator[Step]:
-    yield from _fetching(file, root, mirror)
-    path, into = root / file.to, root / file.into
-
-    def run(advance: Progress) -> None:
-        unpack_nested(path, into, on_progress=advance)
-        _mark(path).touch()
-
-    between = path.with_suffix("")
-    each = shell(Path("ARCHIVE.rar"), into).replace("ARCHIVE.rar", '"$archive"')
-    commands = (
-        _mkdir(between, into),
-        shell(path, between),
-        f"find {shlex.quote(str(between))} -name '*.rar' | while read -r archive; do {each}; done",
-        shlex.join(["rm", "-r", str(between)]),
-    )
-    yield Step(
-        f"unpack {path.name}, and the archives in it", commands, "archives", _mark(path).exists(), run, _is_rar(path)
-    )
-
-
-def _list_of_archives(file: Download, root: Path, mirror: str | None) -> Iterator[Step]:
-    yield from _fetching(file, root, mirror)
-    path, into = root / file.to, root / file.into
-
-    def run(advance: Progress) -> None:
-        urls = path.read_text(encoding="utf-8").split()
-        if not urls:
-            raise UserError(f"{path} names no archives. Delete it and run this again")
-        for done, url in enumerate(urls, start=1):
-            _fetch_and_unpack(_below(mirror, url) if mirror else url, path.parent / file.into, into)
-            advance(done, len(urls))
-        _mark(path).touch()
-
-    folder, target = shlex.quote(str(path.parent / file.into)), shlex.quote(str(into))
-    commands = (
-        _mkdir(path.parent / file.into, into),
-        f"xargs -n 1 curl --fail --location --continue-at - --remote-name --output-dir {folder} "
-        f"< {shlex.quote(str(path))}",
-        f'for archive in {folder}/*.tar.gz; do tar -xzf "$archive" -C {target}; done',
-    )
-    yield Step(f"fetch and unpack what {path.name} lists", commands, "archives", _mark(path).exists(), run)
-
-
-def _fetch_and_unpack(url: str, folder: Path, into: Path) -> None:
-    """Fetch and unpack one archive; what is unpacked may be deleted, and is not fetched again."""
-    archive = folder / urlsplit(url).path.rpartition("/")[2]
-    if not _mark(archive).exists():
-        fetch([Address(url)], archive)
-        unpack(archive, into)
-        _mark(archive).touch()
+def _below(url: str, name: str) -> str:
+    return f"{url.rstrip('/')}/{name.rpartition('/')[2]}"
 
 
 def _mark(archive: Path) -> Path:
-    """Return the empty file that says that an archive is unpacked."""
+    """Return the empty file that marks an archive as unpacked."""
     return archive.with_name(f"{archive.name}.unpacked")
-
-
-def _is_rar(path: Path) -> bool:
-    return path.suffix == ".rar"
 
 
 def _mkdir(*folders: Path) -> str:
     return shlex.join(["mkdir", "-p", *map(str, folders)])
-
-
-_STEPS: dict[str | None, Callable[[Download, Path, str | None], Iterator[Step]]] = {
-    None: _fetching,
-    "archive": _archive,
-    "archive of archives": _archive_of_archives,
-    "list of archives": _list_of_archives,
-}

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from db.errors import UserError
+from db.progress import Progress
 from db.records import Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import Split, find_videos
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
 from recognizer.evaluation.replay import Repeated, repeat, settings_of
 from recognizer.features.caching_encoder import open_stored_encoder
-from recognizer.features.embed import Progress
 from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
 from recognizer.report.leave_one_out import Pull, pulls, rows_of
 from recognizer.scoring.metrics import Rate, wilson

@@ -1,1 +1,1 @@
-"""Video files and folders of frames: which frames are looked at, and their pixels."""
+"""Video files and folders of frames: choose frames, and read their pixels."""

@@ -1,16 +1,17 @@
-"""Video files as PyAV sees them: opened, counted by packets, decoded from the start."""
+"""Video files by PyAV: open, count packets, decode from the start."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+CANNOT_OPEN = "cannot be opened"
+
 
 class UnreadableVideo(Exception):  # noqa: N818 (a fact about a file, counted in the report of a run)
-    """A video that gives no frames, or not those it should."""
+    """A video without frames, or without all that it should have."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -18,69 +19,77 @@ class UnreadableVideo(Exception):  # noqa: N818 (a fact about a file, counted in
         self.detail = detail  # of this one video
 
 
+@contextmanager
+def os_errors_as_unreadable() -> Iterator[None]:
+    """Raise UnreadableVideo for an OSError: a missing file, no permission, a network drive that is gone."""
+    try:
+        yield
+    except OSError as error:
+        raise UnreadableVideo(CANNOT_OPEN, error.strerror or str(error)) from error
+
+
 def tolerated(total: int) -> int:
-    """Frames that may lack: encoders declare one or two too many (73 for 72 in HMDB51)."""
+    """Return how many of `total` frames may be missing: encoders declare one or two too many (73 for 72 in HMDB51)."""
     return max(2, total // 50)
 
 
 def open_container(path: Path) -> Any:  # an av.container.InputContainer
-    """Open a file with PyAV; texts in it that are not UTF-8 (HMDB51 has them) are replaced."""
+    """Open a file with PyAV; metadata that is not UTF-8 (HMDB51 has some) is replaced."""
     import av
 
     try:
         return av.open(str(path), metadata_errors="replace")
     except av.error.FFmpegError as error:
-        raise UnreadableVideo(*_why_not(path, error.strerror or "")) from error
+        with path.open("rb") as file:
+            start = file.read(12)
+        if start[4:8] == b"ftyp" or start[:4] in (b"RIFF", b"\x1aE\xdf\xa3"):  # MP4, AVI, Matroska
+            raise UnreadableVideo("no index", "begins as a video, but was broken off or damaged") from error
+        raise UnreadableVideo("not a video", error.strerror or "") from error
 
 
-def _why_not(path: Path, message: str) -> tuple[str, str]:
-    """Tell a download that broke off (the beginnings of MP4, AVI and Matroska) from what never was a video."""
-    with path.open("rb") as file:
-        start = file.read(12)
-    if start[4:8] == b"ftyp" or start[:4] in (b"RIFF", b"\x1aE\xdf\xa3"):
-        return "no index", "begins as a video, but was broken off or damaged"
-    return "not a video", message
+def video_stream(container: Any) -> Any:  # an av.video.stream.VideoStream
+    """Return the first video stream."""
+    if not container.streams.video:
+        raise UnreadableVideo("no video stream")
+    return container.streams.video[0]
 
 
 def count_packets(path: Path) -> tuple[int, bool]:
-    """Count the compressed frames to be shown, decoding none: a few milliseconds.
+    """Count the compressed frames to be shown, without decoding: a few milliseconds.
 
-    Also tell whether they are as many as the header declares. decord may only then be asked: it accepts a
-    file of which half is missing, counts frames that an edit list hides, and ends the whole process
-    (std::bad_alloc) at a header that declares a billion frames.
+    Also return whether they are as many as the header declares. Only then may decord open the file: it accepts
+    files of which half is missing, counts frames that an edit list hides, and kills the process (std::bad_alloc)
+    at a header that declares a billion frames.
     """
     if path.stat().st_size == 0:
         raise UnreadableVideo("empty file")
     with open_container(path) as container:
-        if not container.streams.video:
-            raise UnreadableVideo("no video stream")
-        stream = container.streams.video[0]
+        declared = video_stream(container).frames  # 0: Matroska does not declare
         packets = [packet for packet in _packets(container) if packet.size]
-        declared, count = stream.frames, len(packets)  # 0: Matroska does not declare
-        shown = sum(not packet.is_discard for packet in packets)
-        short = declared - count > tolerated(declared)
-        if short and not _cut_by_edit_list(container, packets):
+        count, shown = len(packets), sum(not packet.is_discard for packet in packets)
+        missing = declared - count > tolerated(declared)
+        if missing and not _cut_by_edit_list(container, packets):
             raise UnreadableVideo("truncated", f"{count} of {declared} frames")
     if not shown:
         raise UnreadableVideo("no frames")
-    return shown, shown == count and not short
+    return shown, shown == count and not missing
 
 
 def _cut_by_edit_list(container: Any, packets: Sequence[Any]) -> bool:
-    """Tell a video cut without encoding from one broken off: the cut one lasts as long as it says.
+    """Whether a video was cut without encoding, and not broken off: it lasts as long as it declares.
 
-    Only the MP4 family has edit lists; of a truncated AVI file FFmpeg corrects the duration by itself.
+    Only the MP4 family has edit lists; FFmpeg corrects the declared duration of a truncated AVI file.
     """
     stream = container.streams.video[0]
     if "mp4" not in container.format.name or not packets or not stream.duration:
         return False
     end = max(max(packet.pts or 0, packet.dts or 0) + (packet.duration or 0) for packet in packets)
-    lacking = stream.duration - (end - (stream.start_time or 0))  # in units of time_base
-    return bool(lacking * stream.frames <= tolerated(stream.frames) * stream.duration)
+    missing = stream.duration - (end - (stream.start_time or 0))  # in units of time_base
+    return bool(missing * stream.frames <= tolerated(stream.frames) * stream.duration)
 
 
 def _packets(container: Any) -> Iterator[Any]:
-    """Yield the packets of the first video stream up to where the file breaks, if it does."""
+    """Yield the packets of the first video stream, up to the first error in the file."""
     from av.error import FFmpegError
 
     with suppress(FFmpegError):
@@ -88,50 +97,38 @@ def _packets(container: Any) -> Iterator[Any]:
 
 
 def decoded_frames(container: Any) -> Iterator[Any]:
-    """Yield the frames of the first video stream that can be decoded, from its start to where it breaks."""
+    """Yield the decodable frames of the first video stream from its start, up to the first error in the file."""
     from av.error import FFmpegError
 
     for packet in _packets(container):
-        with suppress(FFmpegError):  # a broken packet; the next key frame mends the picture
+        with suppress(FFmpegError):  # a broken packet; the picture recovers at the next key frame
             yield from packet.decode()
 
 
+def decode_all(path: Path, total: int) -> Iterator[Any]:
+    """Yield the decoded frames of a file that promises `total` of them (see `count_packets`).
+
+    Raises:
+        UnreadableVideo: at the end, if too many are missing.
+    """
+    done = 0
+    with open_container(path) as container:
+        container.streams.video[0].thread_type = "NONE"  # the caller reads many videos in parallel
+        for done, frame in enumerate(decoded_frames(container), start=1):  # noqa: B007 - used after the loop
+            yield frame
+    if total - done > tolerated(total):
+        raise UnreadableVideo("damaged", f"{done} of {total} frames can be decoded")
+
+
 def frame_times(path: Path) -> tuple[float, ...]:
-    """Return when each frame of a file is shown, in seconds after its first; empty where the file does not say.
+    """Return when each frame of a file is shown, in seconds after its first; empty if the file does not say.
 
     Raises:
         UnreadableVideo: it cannot be opened, or has no video stream.
     """
     with open_container(path) as container:
-        if not container.streams.video:
-            raise UnreadableVideo("no video stream")
-        unit = container.streams.video[0].time_base
+        unit = video_stream(container).time_base
         stamps = [packet.pts for packet in _packets(container) if packet.size and not packet.is_discard]
     if None in stamps or len(set(stamps)) < len(stamps):
         return ()
     return tuple(float((stamp - min(stamps)) * unit) for stamp in sorted(stamps))
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What came of decoding a whole file."""
-
-    shown: int  # frames that its packets promise
-    frames: int  # that were decoded
-    garbled: int  # of these: the decoder met errors, and mended the picture as it could
-
-
-def decode_whole(path: Path) -> Decoded:
-    """Decode a file from its start to its end, for what is wrong with it; pixels are not looked at.
-
-    Raises:
-        UnreadableVideo: as `count_packets`, or no frame, or not all of them can be decoded.
-        OSError: it cannot be opened.
-    """
-    shown, _ = count_packets(path)
-    with open_container(path) as container:
-        container.streams.video[0].thread_type = "NONE"  # the caller looks at many files at once
-        garbled = [bool(frame.is_corrupt) for frame in decoded_frames(container)]
-    if shown - len(garbled) > tolerated(shown):
-        raise UnreadableVideo("damaged", f"{len(garbled)} of {shown} frames can be decoded")
-    return Decoded(shown, len(garbled), sum(garbled))

@@ -1,9 +1,8 @@
-"""Which frames of a video are looked at, and their pixels.
+"""Choose frames of a video and read their pixels.
 
-decord is the fast reader, and wrong where it cannot trust the time stamps of a file: in AVI files with
-packed B-frames (HMDB51) its random access gives another frame, off by one to off by twenty; in
-MP4 files cut without encoding (an edit list) it counts frames that are not shown. PyAV decodes such
-files from the start.
+decord is the fast reader, but wrong if the time stamps of a file cannot be trusted: in AVI files with packed B-frames
+(HMDB51) its random access returns another frame, off by one to off by twenty; in MP4 files cut without encoding (an
+edit list) it counts frames that are not shown. PyAV decodes such files from the start.
 """
 
 from __future__ import annotations
@@ -20,28 +19,37 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.video.container import UnreadableVideo, count_packets, decoded_frames, open_container, tolerated
-from recognizer.video.file_types import IMAGE_SUFFIXES
+from recognizer.video.container import (
+    UnreadableVideo,
+    count_packets,
+    decode_all,
+    decoded_frames,
+    open_container,
+    os_errors_as_unreadable,
+    tolerated,
+)
+from recognizer.video.file_types import is_image
 
 __all__ = ["Frames", "Reader", "UnreadableVideo", "every_frame", "frame_indices", "image_names", "read_frames"]
 
+Pixels = NDArray[np.uint8]  # [H, W, 3] RGB, or [T, H, W, 3]
 Reader = Literal["decord", "pyav", "images"]
 
-DECODING = 1  # counted up when the same file would give other frames or pixels: stored features are then made anew
+DECODING = 1  # increase it when a change to the code gives other frames or pixels: features are then made anew
 
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of one video that were asked for, in order of time."""
+    """The requested frames of one video, in order of time."""
 
-    pixels: NDArray[np.uint8]  # [T, H, W, 3] RGB
+    pixels: Pixels  # [T, H, W, 3] RGB
     indices: tuple[int, ...]  # T frame numbers from 0; a short video repeats some
     total: int  # frames in the whole video
     reader: Reader
 
 
 def frame_indices(total: int, frames: int) -> list[int]:
-    """Return the centre of each of `frames` equal segments of a video of `total` frames.
+    """Return the numbers of the frames at the centres of `frames` equal segments of a video of `total` frames.
 
     total 10, frames 4:
 
@@ -62,127 +70,94 @@ def read_frames(path: Path, frames: int) -> Frames:
     Raises:
         UnreadableVideo: with a reason to count by; nothing else, whatever the file holds.
     """
-    try:
-        return _from_images(path, frames) if path.is_dir() else _from_file(path, frames)
-    except OSError as error:  # missing, no permission, a network drive gone
-        raise UnreadableVideo("cannot be opened", error.strerror or str(error)) from error
+    with os_errors_as_unreadable():
+        names = image_names(path) if path.is_dir() else []
+        total, as_declared = (len(names), False) if names else count_packets(path)
+        wanted = sorted(set(frame_indices(total, frames)))
+        reader: Reader = "images" if names else "decord"
+        decoded = {number: _image(path / names[number]) for number in wanted} if names else {}
+        if as_declared:
+            decoded = _with_decord(path, wanted, total)
+        if not decoded:
+            decoded, reader = _with_pyav(path, wanted, total), "pyav"
+    refuse_sizes({(pixels.shape[1], pixels.shape[0]) for pixels in decoded.values()})
+    indices = tuple(min(index, max(decoded)) for index in frame_indices(total, frames))  # the last ones may be missing
+    return Frames(np.stack([decoded[index] for index in indices]), indices, total, reader)
 
 
-def every_frame(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield each frame of a video file, [H, W, 3] RGB, as `read_frames` numbers them.
+def every_frame(path: Path) -> Iterator[Pixels]:
+    """Yield each frame of a video file, [H, W, 3] RGB, in the numbering of `read_frames`.
 
     Raises:
         UnreadableVideo: it cannot be read, or breaks off before its end.
     """
-    try:
-        total, done = count_packets(path)[0], 0
-        with open_container(path) as container:
-            container.streams.video[0].thread_type = "NONE"  # as in _pick
-            for frame in decoded_frames(container):
-                yield upright_rgb(frame)
-                done += 1
-    except OSError as error:
-        raise UnreadableVideo("cannot be opened", error.strerror or str(error)) from error
-    if total - done > tolerated(total):
-        raise UnreadableVideo("damaged", f"{done} of {total} frames can be decoded")
+    with os_errors_as_unreadable():
+        yield from map(upright_rgb, decode_all(path, count_packets(path)[0]))
 
 
-def _from_file(path: Path, frames: int) -> Frames:
-    total, as_declared = count_packets(path)
-    found = _with_decord(path, frames, total) if as_declared else None
-    return found or _with_pyav(path, frames, total)
-
-
-def _decord() -> Any:
-    import_module("torch")  # the order matters to some builds of the two: torch first
+def _with_decord(path: Path, wanted: Sequence[int], total: int) -> dict[int, Pixels]:
+    """Decode only what is needed, from key frame to key frame; {} if decord fails or would be wrong."""
+    import_module("torch")  # some builds of the two fail unless torch is imported first
     decord = import_module("decord")
     decord.logging.set_level(decord.logging.QUIET)
-    return decord
-
-
-def _with_decord(path: Path, frames: int, total: int) -> Frames | None:
-    """Decode only what is needed, jumping from key frame to key frame; None where decord would err."""
-    decord = _decord()
-    indices = frame_indices(total, frames)
-    wanted = sorted(set(indices))
     try:
         video = decord.VideoReader(str(path), num_threads=1)
-        if not _seeks_right(video, total):
-            return None
-        decoded = video.get_batch(wanted).asnumpy()  # uint8 [N, H, W, 3]
-    except Exception:  # it raises RuntimeError, AssertionError and an Exception of its own
-        return None
-    return _expanded(decoded, wanted, indices, total=total, reader="decord")
+        if can_seek(video, total):
+            return dict(zip(wanted, video.get_batch(wanted).asnumpy(), strict=True))  # uint8 [N, H, W, 3]
+    except Exception:  # noqa: S110 - decord raises RuntimeError, AssertionError and an Exception of its own
+        pass
+    return {}
 
 
-def _seeks_right(video: Any, total: int) -> bool:
-    """Tell whether decord's own table of time stamps is one it can jump by."""
+def can_seek(video: Any, total: int) -> bool:
+    """Whether decord's table of time stamps, by which it seeks, is complete and increasing."""
     starts = video.get_frame_timestamp(range(len(video)))[:, 0]  # seconds
     return bool(len(video) == total and starts[0] >= 0 and (np.diff(starts) > 0).all())
 
 
-def _with_pyav(path: Path, frames: int, total: int) -> Frames:
-    """Decode a file from its start; it never seeks."""
-    indices = frame_indices(total, frames)
-    kept = _pick(path, set(indices))
-    last = max(kept)
-    if indices[-1] - last > tolerated(total):
-        raise UnreadableVideo("damaged", f"{last + 1} of {total} frames can be decoded")
-    shown = [min(index, last) for index in indices]
-    wanted = sorted(set(shown))
-    return _expanded([kept[index] for index in wanted], wanted, shown, total=total, reader="pyav")
-
-
-def _pick(path: Path, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
-    """Decode the wanted frames, and the last one of a video that ends before them."""
-    kept = {}
-    number, frame, last = -1, None, max(wanted)
+def _with_pyav(path: Path, wanted: Sequence[int], total: int) -> dict[int, Pixels]:
+    """Decode a file from its start; of a video that ends before the last wanted frame, also its last frame."""
+    decoded: dict[int, Pixels] = {}
+    keep, number, frame = set(wanted), -1, None
     with open_container(path) as container:
-        container.streams.video[0].thread_type = "NONE"  # the caller reads many videos at once
+        container.streams.video[0].thread_type = "NONE"  # as in decode_all
         for number, frame in enumerate(decoded_frames(container)):
-            if number in wanted:
-                kept[number] = upright_rgb(frame)
-            if number == last:
-                return kept
+            if number in keep:
+                decoded[number] = upright_rgb(frame)
+            if number == wanted[-1]:
+                return decoded
     if frame is None:
         raise UnreadableVideo("damaged", "no frame can be decoded")
-    return {**kept, number: upright_rgb(frame)}
+    if wanted[-1] - number > tolerated(total):
+        raise UnreadableVideo("damaged", f"{number + 1} of {total} frames can be decoded")
+    return {**decoded, number: upright_rgb(frame)}
 
 
-def upright_rgb(frame: Any) -> NDArray[np.uint8]:
-    """Return [H, W, 3], upright: phones store a rotation beside the pixels (decord applies it itself)."""
+def upright_rgb(frame: Any) -> Pixels:
+    """Return a decoded frame as [H, W, 3], rotated as its metadata says (phones); decord does so itself."""
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
 def image_names(folder: Path) -> list[str]:
-    """Return the names of the images in a folder, in the order of time."""
-    return sorted((entry.name for entry in os.scandir(folder) if _is_image(entry.name)), key=_by_number)
+    """Return the names of the images in a folder, in order of the last number in each.
 
-
-def _from_images(folder: Path, frames: int) -> Frames:
-    """Read a folder of extracted frames, in order of the last number in their names."""
-    names = image_names(folder)
-    if not names:
-        raise UnreadableVideo("no images")
-    indices = frame_indices(len(names), frames)
-    wanted = sorted(set(indices))
-    decoded = [_image(folder / names[index]) for index in wanted]
-    return _expanded(decoded, wanted, indices, total=len(names), reader="images")
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+    Raises:
+        UnreadableVideo: there are none.
+    """
+    if names := sorted((entry.name for entry in os.scandir(folder) if is_image(entry.name)), key=_by_number):
+        return names
+    raise UnreadableVideo("no images")
 
 
 def _by_number(name: str) -> tuple[int, str]:
-    """Sort frame_2 before frame_10."""
+    """Return a sort key that puts frame_2 before frame_10."""
     numbers = re.findall(r"\d+", Path(name).stem)
     return (int(numbers[-1]) if numbers else -1, name)
 
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[Any]:
-    """Give a PIL image of which the header is read; say so where it, or what is done with it, fails."""
+    """Open an image with PIL; raise UnreadableVideo if that, or what is done with the image, fails."""
     from PIL import Image
 
     try:
@@ -192,7 +167,7 @@ def opened_image(path: Path) -> Iterator[Any]:
         raise UnreadableVideo("broken image", f"{path.name}: {error}") from error
 
 
-def _image(path: Path) -> NDArray[np.uint8]:
+def _image(path: Path) -> Pixels:
     with opened_image(path) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -201,18 +176,3 @@ def refuse_sizes(sizes: Collection[tuple[int, int]]) -> None:
     """Refuse frames of several sizes (width, height)."""
     if len(sizes) > 1:
         raise UnreadableVideo("frames differ in size", ", ".join(f"{w}x{h}" for w, h in sorted(sizes)))
-
-
-def _expanded(
-    decoded: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
-    numbers: Sequence[int],
-    indices: Sequence[int],
-    *,
-    total: int,
-    reader: Reader,
-) -> Frames:
-    """Repeat frames as `indices` asks; `decoded` holds each of the sorted `numbers` once."""
-    refuse_sizes({(frame.shape[1], frame.shape[0]) for frame in decoded})
-    place = {number: row for row, number in enumerate(numbers)}
-    pixels = np.stack([decoded[place[index]] for index in indices])  # [T, H, W, 3]
-    return Frames(pixels=pixels, indices=tuple(indices), total=total, reader=reader)

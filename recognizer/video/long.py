@@ -1,7 +1,7 @@
-"""Long videos to frame embeddings at a fixed rate: decoded once from the start, by time stamps, in bounded memory.
+"""Embed long videos at a fixed frame rate: decoded once from the start, by time stamps, in bounded memory.
 
-PyAV reads them: decord's random access goes wrong on files whose time stamps it cannot trust (see frames.py), and a
-video of which every quarter of a second is looked at gains nothing from it.
+PyAV reads them: decord's random access is wrong for files whose time stamps cannot be trusted (see frames.py), and
+saves nothing where a frame of every quarter of a second is needed.
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from encoders.protocol import Encoder, Preprocessing
-from recognizer.video.container import decoded_frames, open_container
-from recognizer.video.frames import UnreadableVideo, upright_rgb
-from recognizer.video.thumbnails import small
+from recognizer.video.container import (
+    UnreadableVideo,
+    decoded_frames,
+    open_container,
+    os_errors_as_unreadable,
+    video_stream,
+)
+from recognizer.video.frames import Pixels, upright_rgb
+from recognizer.video.thumbnails import thumbnail
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 _WINDOW_FRAMES = 64
-_WINDOW_BYTES = 64 * 2**20  # of decoded frames; a second window is decoded while one is encoded
+_WINDOW_BYTES = 64 * 2**20  # of decoded frames; the next window is decoded while one is encoded
 _LONGEST_GAP = 600.0  # seconds for which one frame may be shown; damaged time stamps give years
 _PICTURE_HEIGHT = 90  # pixels
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A small picture [H, W, 3] of what a video shows at a time in seconds."""
+    """A small picture [H, W, 3] of a video at a time in seconds."""
 
     seconds: float
     pixels: Pixels
@@ -42,14 +45,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class LongVideo:
-    """What a long video looks like to an encoder.
+    """The frame embeddings of a long video.
 
-    Frame t was seen at (t + 0.5) / fps seconds after the first frame, and stands for t / fps to (t + 1) / fps.
+    Frame t is the one shown (t + 0.5) / fps seconds after the first frame; it stands for t / fps to (t + 1) / fps.
 
     Attributes:
         path: the file.
         frames: embeddings [T, D], float32, as the encoder gives them (not normalised).
-        fps: frames looked at a second.
+        fps: embedded frames a second.
     """
 
     path: Path
@@ -58,7 +61,7 @@ class LongVideo:
 
     @property
     def seconds(self) -> float:
-        """The duration, to one frame that is looked at."""
+        """The duration, rounded to embedded frames."""
         return len(self.frames) / self.fps
 
 
@@ -69,15 +72,19 @@ def embed_long_video(
     fps: float,
     preprocessing: Preprocessing = "own",
     on_progress: Callable[[float], None] = lambda seconds: None,
+    samples: Iterator[Pixels] | None = None,
+    window_bytes: int = _WINDOW_BYTES,
 ) -> LongVideo:
-    """Decode a video file and embed `fps` frames a second of it; one window is decoded while another is encoded.
+    """Decode a video file and embed `fps` frames a second; one window of frames is decoded while another is encoded.
 
     Args:
         path: a video file; a folder of frames has no times.
         encoder: whose image tower.
-        fps: frames a second, above 0; more than the video has are the same ones again.
+        fps: frames a second, above 0; above the video's own rate, frames repeat.
         preprocessing: see `Encoder.preprocess`.
-        on_progress: told how many seconds of the video are done.
+        on_progress: called with the seconds of the video that are done.
+        samples: the frames, if not `sample_frames(path, fps=fps)`.
+        window_bytes: of decoded frames; twice as many may be in memory.
 
     Raises:
         UnreadableVideo: with a reason to count by; nothing else, whatever the file holds.
@@ -86,7 +93,7 @@ def embed_long_video(
 
     parts: list[Tensor] = []
     count = 0
-    for window in _ahead(_windows(sample_frames(path, fps=fps))):
+    for window in _ahead(_windows(samples or sample_frames(path, fps=fps), window_bytes)):
         pixels = encoder.preprocess(np.stack(window), preprocessing=preprocessing)  # [N, 3, S, S]
         parts.append(encoder.encode_frames(pixels))  # [N, D]
         count += len(window)
@@ -95,13 +102,11 @@ def embed_long_video(
 
 
 def pictures_of(video: LongVideo, *, room: float) -> list[Picture]:
-    """Return small pictures of a video, evenly spread over it: as many as fit beside each other, at least one.
-
-    It is decoded for them, as for its embeddings: only who draws it needs them.
+    """Decode a video again, and return small pictures evenly spread over it: as many as fit in a row, at least one.
 
     Args:
         video: of a file that is still there.
-        room: how often as wide as high all of them may be together.
+        room: width of the row divided by its height.
 
     Raises:
         UnreadableVideo: it can no longer be read.
@@ -109,11 +114,11 @@ def pictures_of(video: LongVideo, *, room: float) -> list[Picture]:
     height, width = next(sample_frames(video.path, fps=video.fps)).shape[:2]
     fps = max(1, int(room * height / width)) / video.seconds
     samples = sample_frames(video.path, fps=fps)
-    return [Picture((n + 0.5) / fps, small(pixels, height=_PICTURE_HEIGHT)) for n, pixels in enumerate(samples)]
+    return [Picture((n + 0.5) / fps, thumbnail(pixels, height=_PICTURE_HEIGHT)) for n, pixels in enumerate(samples)]
 
 
 def declared_seconds(path: Path) -> float:
-    """Return the duration that a file's header declares; 0.0 where it does not, or cannot be read."""
+    """Return the duration that a file's header declares; 0.0 if it declares none or cannot be read."""
     try:
         with open_container(path) as container:
             return _declared(container) or 0.0
@@ -122,39 +127,31 @@ def declared_seconds(path: Path) -> float:
 
 
 def sample_frames(path: Path, *, fps: float) -> Iterator[Pixels]:
-    """Yield what a video shows 0.5 / fps, 1.5 / fps, 2.5 / fps ... seconds after its first frame: [H, W, 3] RGB.
+    """Yield the frame shown 0.5 / fps, 1.5 / fps, 2.5 / fps ... seconds after the first frame: [H, W, 3] RGB.
 
-    A frame is shown until the next one's time stamp, whatever the rate of the file is, or whether it has one:
+    A frame is shown until the time stamp of the next one, whatever frame rate the file declares:
 
         frames    |a   |b |c        |d   |
         samples     x    x    x    x    x        a, b, c, c, d
 
     Raises:
-        UnreadableVideo: with a reason to count by; where a file breaks off, after the frames before that.
+        UnreadableVideo: with a reason to count by; for a file that breaks off, after the frames before that.
     """
-    try:
-        _refuse(path)
+    with os_errors_as_unreadable():
+        if path.is_dir():
+            raise UnreadableVideo("a folder", "frames without times; give the video file")
+        if path.stat().st_size == 0:
+            raise UnreadableVideo("empty file")
         with open_container(path) as container:
-            if not container.streams.video:
-                raise UnreadableVideo("no video stream")
-            container.streams.video[0].thread_type = "AUTO"
+            video_stream(container).thread_type = "AUTO"
             number, end = 0, 0.0
-            for frame, end in _until(container):
+            for frame, end in _shown_until(container):
                 pixels: Pixels | None = None
                 while (number + 0.5) / fps < end:
                     pixels = upright_rgb(frame) if pixels is None else pixels
                     yield pixels
                     number += 1
             _refuse_end(container, end, number, fps)
-    except OSError as error:  # missing, no permission, a network drive gone
-        raise UnreadableVideo("cannot be opened", error.strerror or str(error)) from error
-
-
-def _refuse(path: Path) -> None:
-    if path.is_dir():
-        raise UnreadableVideo("a folder", "frames without times; give the video file")
-    if path.stat().st_size == 0:
-        raise UnreadableVideo("empty file")
 
 
 def _refuse_end(container: Any, end: float, samples: int, fps: float) -> None:
@@ -164,26 +161,26 @@ def _refuse_end(container: Any, end: float, samples: int, fps: float) -> None:
     if declared and declared - end > max(1.0, declared / 50):
         raise UnreadableVideo("truncated", f"{end:.1f} of {declared:.1f} seconds")
     if not samples:
-        raise UnreadableVideo("too short", f"{end:.2f} seconds, of which {fps:g} frames a second see nothing")
+        raise UnreadableVideo("too short", f"{end:.2f} seconds, less than half a frame at {fps:g} frames a second")
 
 
 def _declared(container: Any) -> float | None:
-    """Return the duration of the pictures in seconds; that of the file where it is nobody else's."""
+    """Return the duration of the video stream in seconds; that of the file if the file has no other stream."""
     if not container.streams.video:
         return None
     stream = container.streams.video[0]
     if stream.frames and stream.average_rate and "mp4" not in container.format.name:
-        return float(stream.frames / stream.average_rate)  # of an AVI file that broke off FFmpeg mends the duration
+        return float(stream.frames / stream.average_rate)  # FFmpeg corrects the duration of a truncated AVI
     if stream.duration:
         return float(stream.duration * stream.time_base)
     if container.streams.audio or not container.duration:
         return None
-    start = stream.start_time or 0  # Matroska counts its duration from time 0, whenever its first frame is shown
+    start = stream.start_time or 0  # Matroska's duration begins at time 0, not at the first frame
     return float(container.duration / 1_000_000 - max(0, start * stream.time_base))
 
 
-def _until(container: Any) -> Iterator[tuple[Any, float]]:
-    """Yield each frame, and how long it is shown: in seconds after the time of the first frame."""
+def _shown_until(container: Any) -> Iterator[tuple[Any, float]]:
+    """Yield each frame and when it ends, in seconds after the time of the first frame."""
     rate = container.streams.video[0].average_rate
     usual = 1 / float(rate) if rate else 1 / 25
     before: tuple[Any, float] | None = None
@@ -194,7 +191,7 @@ def _until(container: Any) -> Iterator[tuple[Any, float]]:
         time = None if frame.time is None else frame.time - first
         if before:
             start = before[1]
-            time = start + usual if time is None or time < start else time  # no stamp, or one that goes back
+            time = start + usual if time is None or time < start else time  # a stamp that is missing or goes back
             if time - start > _LONGEST_GAP:
                 raise UnreadableVideo("damaged", f"no frame between {start:.0f} and {time:.0f} seconds")
             yield before[0], time
@@ -203,11 +200,11 @@ def _until(container: Any) -> Iterator[tuple[Any, float]]:
         yield before[0], before[1] + usual
 
 
-def _windows(samples: Iterator[Pixels]) -> Iterator[list[Pixels]]:
-    """Yield samples in lists of one size of picture, each small enough to hold two of in memory."""
+def _windows(samples: Iterator[Pixels], window_bytes: int) -> Iterator[list[Pixels]]:
+    """Group samples into lists of frames of one size, of at most `window_bytes`."""
     window: list[Pixels] = []
     for pixels in samples:
-        full = len(window) >= max(1, min(_WINDOW_FRAMES, _WINDOW_BYTES // pixels.nbytes))
+        full = len(window) >= max(1, min(_WINDOW_FRAMES, window_bytes // pixels.nbytes))
         if window and (full or pixels.shape != window[0].shape):
             yield window
             window = []
@@ -217,7 +214,7 @@ def _windows(samples: Iterator[Pixels]) -> Iterator[list[Pixels]]:
 
 
 def _ahead(windows: Iterator[list[Pixels]]) -> Iterator[list[Pixels]]:
-    """Yield windows, of which the next is made in a thread meanwhile."""
+    """Yield windows while a thread makes the next one."""
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(next, windows, None)
         while (window := waiting.result()) is not None:

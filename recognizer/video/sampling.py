@@ -1,4 +1,4 @@
-"""How frames and views are taken from a video. Pure; frames.py reads the pixels."""
+"""Views of a video: which frames each takes, and which crop of them. Pure; frames.py reads the pixels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What of a video is looked at.
+    """Which frames and crops of a video are embedded.
 
     Attributes:
-        frames: T, of each view.
+        frames: T, in each view.
         clips: views in time; each has T frames spread over the whole video.
-        crops: views in space: 1, what the preprocessing makes of the whole frame; or 3, along its longer side.
+        crops: views in space: 1, the whole frame as preprocessed; or 3, along its longer side.
         preprocessing: see `Encoder.preprocess`.
     """
 
@@ -30,7 +30,7 @@ class Sampling:
 
     @property
     def views(self) -> int:
-        """W, views of a video."""
+        """W, the number of views."""
         return self.clips * self.crops
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Sampling:
 
 
 def clip_places(frames: int, clips: int) -> list[range]:
-    """Return, for each clip, which of `frames * clips` evenly spread frames are its own.
+    """Return, for each clip, the places of its frames among `frames * clips` evenly spread frames.
 
     total 12, frames 3, clips 2; the six frames of `frame_indices(12, 6)` are dealt out in turn:
 
@@ -50,8 +50,8 @@ def clip_places(frames: int, clips: int) -> list[range]:
         clip 0       x               x               x               places 0, 2, 4: frames 1, 5, 9
         clip 1               x               x               x       places 1, 3, 5: frames 3, 7, 11
 
-    Every clip takes one frame of each segment (as in TSN, arXiv 1608.00859), so it shows the whole action from start
-    to end, and methods that look at order can be asked of each. One clip is the centres of the segments.
+    Every clip takes one frame of each segment (as in TSN, arXiv 1608.00859): it shows the whole action from start to
+    end, in order. One clip takes the centres of the segments.
     """
     return [range(clip, frames * clips, clips) for clip in range(clips)]
 

@@ -1,4 +1,4 @@
-"""Small pictures of frames: as data URLs, in strips, and of the view that is shown."""
+"""Small pictures of the frames of a video, for reports and explanations."""
 
 from __future__ import annotations
 
@@ -8,38 +8,22 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recognizer.video.container import frame_times
-from recognizer.video.frames import UnreadableVideo, read_frames
+from recognizer.video.container import UnreadableVideo, frame_times
+from recognizer.video.frames import Pixels, read_frames
 from recognizer.video.sampling import Sampling, clip_places, cut_views
 
-
-def small(pixels: NDArray[np.uint8], *, height: int) -> NDArray[np.uint8]:
-    """Return a frame [H, W, 3] at that height, its proportions kept."""
-    from PIL import Image
-
-    size = max(1, pixels.shape[1] * height // pixels.shape[0]), height
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-
-
-def data_uri(pixels: NDArray[np.uint8], *, quality: int = 80) -> str:
-    """Return a frame [H, W, 3] as a JPEG that stands in a page itself."""
-    from PIL import Image
-
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
+_SHOWN_HEIGHT = 160  # pixels; of a picture that is drawn about an inch wide
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Frames of a video in order of time.
+    """Frames of a video in order of time, for a page.
 
     Attributes:
         pictures: data URIs.
         width, height: of each, in pixels.
-        missing: why there are none; empty where there are.
+        missing: why there are no pictures; else empty.
     """
 
     pictures: tuple[str, ...] = ()
@@ -48,38 +32,52 @@ class Strip:
     missing: str = ""
 
 
+@dataclass(frozen=True)
+class ShownFrame:
+    """One frame that an explanation shows.
+
+    Attributes:
+        number: in the video, from 0.
+        seconds: after the first frame; None for a folder of frames, or if the file does not say.
+        picture: [H, W, 3], small.
+    """
+
+    number: int
+    seconds: float | None
+    picture: Pixels = field(repr=False)
+
+
+def thumbnail(pixels: Pixels, *, height: int) -> Pixels:
+    """Resize a frame [H, W, 3] to a height; its proportions are kept."""
+    from PIL import Image
+
+    size = max(1, pixels.shape[1] * height // pixels.shape[0]), height
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+
+
+def data_uri(pixels: Pixels, *, quality: int = 80) -> str:
+    """Return a frame [H, W, 3] as a data URI of a JPEG file."""
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
+
+
 def strip(path: Path | None, *, frames: int = 5, height: int = 112) -> Strip:
-    """Return evenly spread frames of a video; a video that is not there or cannot be read has none, and says why."""
+    """Return evenly spread frames of a video, or why there are none."""
     if path is None:
         return Strip(missing="The video is not there any more.")
     try:
         pixels = read_frames(path, frames).pixels  # [T, H, W, 3]
     except UnreadableVideo as error:
         return Strip(missing=f"The video can no longer be read: {error}")
-    shown = [small(frame, height=height) for frame in pixels]
-    return Strip(tuple(data_uri(frame, quality=72) for frame in shown), shown[0].shape[1], height)
-
-
-_HEIGHT = 160  # pixels; of a picture that is drawn about an inch wide
-
-
-@dataclass(frozen=True)
-class ShownFrame:
-    """One frame that was looked at.
-
-    Attributes:
-        number: in the video, from 0.
-        seconds: after the first frame; None for a folder of frames, or where the file does not say.
-        picture: [H, W, 3], small.
-    """
-
-    number: int
-    seconds: float | None
-    picture: NDArray[np.uint8] = field(repr=False)
+    pictures = [thumbnail(frame, height=height) for frame in pixels]
+    return Strip(tuple(data_uri(picture, quality=72) for picture in pictures), pictures[0].shape[1], height)
 
 
 def shown_view(sampling: Sampling) -> int:
-    """Return the view of a video that is shown: of several clips the first, of three crops the one in the middle."""
+    """Return the index of the view that is shown: the first clip, and of three crops the middle one."""
     return sampling.crops // 2
 
 
@@ -89,11 +87,11 @@ def shown_frames(path: Path, sampling: Sampling) -> tuple[ShownFrame, ...]:
     Raises:
         UnreadableVideo: with a reason.
     """
-    read = read_frames(path, sampling.frames * sampling.clips)
-    pixels = cut_views(read.pixels, sampling)[shown_view(sampling)]  # [T, H, W, 3]
-    numbers = [read.indices[place] for place in clip_places(sampling.frames, sampling.clips)[0]]
+    frames = read_frames(path, sampling.frames * sampling.clips)
+    pixels = cut_views(frames.pixels, sampling)[shown_view(sampling)]  # [T, H, W, 3]
+    numbers = [frames.indices[place] for place in clip_places(sampling.frames, sampling.clips)[0]]
     times = () if path.is_dir() else frame_times(path)
     return tuple(
-        ShownFrame(number, times[number] if number < len(times) else None, small(frame, height=_HEIGHT))
+        ShownFrame(number, times[number] if number < len(times) else None, thumbnail(frame, height=_SHOWN_HEIGHT))
         for number, frame in zip(numbers, pixels, strict=True)
     )

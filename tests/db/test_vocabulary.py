@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from db.errors import UsageError, UserError
-from db.vocabulary import BUILT_IN, from_path, load, phrase_of, tear_name
+from db.vocabulary import BUILT_IN, class_finder, from_labels, from_path, load, phrase_of, tear_name
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,21 @@ def test_own_labels_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         from_path(labels("binary.txt", b"\xff\xfe\x00\x81"))
     with pytest.raises(UsageError, match=r"built-in dataset ucf101"):
         from_path(labels("ucf101.txt", b"one\n"))
+
+
+@pytest.mark.parametrize("name", ["YoYo", "yoyo", "Yo Yo", "yo-yo", "yo_yo", "\uff39\uff4f\uff39\uff4f"])
+def test_a_class_is_found_however_its_name_is_written(name: str) -> None:
+    action = class_finder(load("ucf101"))(name)
+    assert action is not None
+    assert action.name == "YoYo"
+
+
+def test_a_class_is_found_by_its_phrase() -> None:
+    find = class_finder(load("hmdb51"))
+    assert [action and action.name for action in map(find, ("Waving a hand", "waving", ""))] == ["wave", None, None]
+
+
+def test_a_spelling_that_two_classes_share_finds_neither() -> None:
+    find = class_finder(from_labels("languages", ["C++", "C#", "Fle\u0300che"]))
+    names = ("C++", "c#", "c", "fl\u00e8che")
+    assert [action and action.label for action in map(find, names)] == [0, 1, None, 2]

@@ -121,7 +121,7 @@ def test_render_shows_what_would_be_sent(descgen: Run, colours: Path, database: 
     assert (rendered["output_schema"], rendered["max_tokens"]) == (prompt.output_schema, prompt.max_tokens)
     unknown = descgen("prompts", "render", "context", "-a", "YoYos", "-d", "ucf101")
     assert unknown.exit_code == 2
-    assert "ucf101 has no action yoyos" in unknown.stderr
+    assert "ucf101 has no action YoYos" in unknown.stderr
     assert not database.exists()
 
 

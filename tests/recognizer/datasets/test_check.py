@@ -38,13 +38,13 @@ def checked(recognize: Run, *arguments: object) -> dict[str, Any]:
     assert result.exit_code in (0, 1), result.output
     assert isinstance(result.exception, SystemExit | None), result.exception
     assert result.stdout, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    assert (result.exit_code == 1) == (found["harmful"] > 0)
-    return found
+    report: dict[str, Any] = json.loads(result.stdout)
+    assert (result.exit_code == 1) == (report["harmful"] > 0)
+    return report
 
 
-def faults(found: dict[str, Any]) -> set[tuple[str, str, str]]:
-    return {(fault["kind"], fault["video"], fault["reason"]) for fault in found["faults"]}
+def faults(report: dict[str, Any]) -> set[tuple[str, str, str]]:
+    return {(fault["kind"], fault["video"], fault["reason"]) for fault in report["faults"]}
 
 
 def test_every_fault_of_own_videos_is_named(recognize: Run, shop: Path) -> None:
@@ -55,8 +55,8 @@ def test_every_fault_of_own_videos_is_named(recognize: Run, shop: Path) -> None:
     for name in ("PickUp/._whole.mp4", "PickUp/.DS_Store", "PickUp/notes.txt"):
         (shop / name).write_text("x")
     make_video(shop / "stray.mp4", 17)
-    found = checked(recognize, "-d", shop, "--root", shop)
-    assert faults(found) == {
+    report = checked(recognize, "-d", shop, "--root", shop)
+    assert faults(report) == {
         ("unreadable", "put_down/empty.mp4", "empty file"),
         ("same content", "put_down/again.mp4", "as PickUp/whole.mp4, a video of another class"),
         ("not in a class folder", "stray.mp4", "its class is not known"),
@@ -65,8 +65,8 @@ def test_every_fault_of_own_videos_is_named(recognize: Run, shop: Path) -> None:
         ("hidden file", "PickUp/.DS_Store", "no evaluation reads it"),
         ("not a video", "PickUp/notes.txt", "no evaluation reads it"),
     }
-    assert [fault["harms"] for fault in found["faults"]] == [True] * 3 + [False] * 4
-    assert (found["listed"], found["present"], found["readable"], found["frames"]) == (4, 4, 3, 43)
+    assert [fault["harms"] for fault in report["faults"]] == [True] * 3 + [False] * 4
+    assert (report["listed"], report["present"], report["readable"], report["frames"]) == (4, 4, 3, 43)
 
 
 def test_a_clean_folder_says_so_and_ends_well(recognize: Run, shop: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_clean_folder_says_so_and_ends_well(recognize: Run, shop: Path) -> Non
     assert result.stdout == (
         "class folders\n"
         "videos: 1 listed, 1 present, 1 readable (20 frames), 0 unchanged since the last check\n"
-        "nothing is wrong\n"
+        "no problems\n"
     )
 
 
@@ -84,11 +84,11 @@ def test_the_table_names_the_first_faults_and_all_of_them_when_asked(recognize: 
         (shop / "PickUp" / f"broken_{number:02}.mp4").touch()
     few, every = recognize("check", shop), recognize("check", shop, "--all")
     assert (few.exit_code, every.exit_code) == (1, 1)
-    assert "unreadable: 23 (an evaluation suffers)" in few.stdout
+    assert "unreadable: 23 (affects an evaluation)" in few.stdout
     assert few.stdout.count("empty file") == 20
     assert "and 3 more (--all names them)" in few.stdout
     assert every.stdout.count("empty file") == 23
-    assert "Error: An evaluation would suffer from 23 faults of" in few.stderr
+    assert "Error: 23 problems of" in few.stderr
 
 
 def test_what_did_not_change_is_not_read_again(recognize: Run, shop: Path) -> None:
@@ -105,7 +105,7 @@ def test_what_did_not_change_is_not_read_again(recognize: Run, shop: Path) -> No
     assert checked(recognize, shop, "--again")["remembered"] == 0
 
 
-def test_a_check_that_was_killed_goes_on_where_it_was(recognize: Run, shop: Path, cache: Path) -> None:
+def test_a_check_that_was_killed_resumes(recognize: Run, shop: Path, cache: Path) -> None:
     make_video(shop / "put_down" / "other.mp4", 18)
     checked(recognize, shop)
     [file] = cache.glob("*.jsonl")
@@ -115,7 +115,7 @@ def test_a_check_that_was_killed_goes_on_where_it_was(recognize: Run, shop: Path
 
 
 @pytest.mark.parametrize("text", ['{"rules": 0}\n{"path": "x"}\n', "", "no json\n\n\n"])
-def test_a_memory_of_other_rules_is_forgotten(recognize: Run, shop: Path, cache: Path, text: str) -> None:
+def test_a_cache_of_other_rules_is_dropped(recognize: Run, shop: Path, cache: Path, text: str) -> None:
     checked(recognize, shop)
     [file] = cache.glob("*.jsonl")
     file.write_text(text)
@@ -147,9 +147,9 @@ def test_folders_of_frames(recognize: Run, shop: Path) -> None:
         make_images(shop / folder, names)
     make_images(shop / "PickUp" / "c", names[:1], size=(9, 9))
     (shop / "PickUp" / "d" / names[3]).write_bytes((shop / "PickUp" / "d" / names[3]).read_bytes()[:48])
-    found = checked(recognize, shop)
+    report = checked(recognize, shop)
     place = f"{shop}/"
-    kinds = {(fault["kind"], fault["video"].removeprefix(place)) for fault in found["faults"]}
+    kinds = {(fault["kind"], fault["video"].removeprefix(place)) for fault in report["faults"]}
     assert kinds == {("same content", "put_down/b"), ("unreadable", "PickUp/c"), ("unreadable", "PickUp/d")}
     assert checked(recognize, shop / "put_down" / "a")["frames"] == 16
     quick = checked(recognize, shop, "--quick", "--again")
@@ -195,11 +195,11 @@ def test_ucf101_with_its_lists_and_without(recognize: Run, tmp_path: Path) -> No
         ("anything.avi", False),
     ],
 )
-def test_names_of_hmdb51_tell_the_class(recognize: Run, tmp_path: Path, name: str, wrong: bool) -> None:
+def test_file_names_of_hmdb51_give_the_class(recognize: Run, tmp_path: Path, name: str, wrong: bool) -> None:
     (tmp_path / "sword").mkdir()
     make_video(tmp_path / "sword" / name, 16)
-    found = checked(recognize, "-d", "hmdb51", "--root", tmp_path)
-    assert [fault["reason"] for fault in found["faults"]] == (["of wave, but in the folder sword"] if wrong else [])
+    report = checked(recognize, "-d", "hmdb51", "--root", tmp_path)
+    assert [fault["reason"] for fault in report["faults"]] == (["of wave, but in the folder sword"] if wrong else [])
 
 
 def test_a_file_that_a_kinetics_list_names_twice_is_no_copy(recognize: Run, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_file_that_a_kinetics_list_names_twice_is_no_copy(recognize: Run, tmp_
     assert checked(recognize, "-d", "k400", "--root", tmp_path)["faults"] == []
 
 
-def test_wrong_use_is_told(recognize: Run, shop: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_refused(recognize: Run, shop: Path, tmp_path: Path) -> None:
     for arguments in ((), (shop, "-d", "ucf101"), (shop, "--split", "1")):
         result = recognize("check", *arguments)
         assert result.exit_code == 2
@@ -235,13 +235,13 @@ BROKEN = {
 
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_every_fault_of_real_broken_files_is_named(recognize: Run, shared: Path, jobs: int) -> None:
-    found = checked(recognize, shared / "clips" / "broken", "--jobs", jobs)
-    named = {Path(fault["video"]).name: (fault["kind"], fault["reason"]) for fault in found["faults"]}
+    report = checked(recognize, shared / "clips" / "broken", "--jobs", jobs)
+    named = {Path(fault["video"]).name: (fault["kind"], fault["reason"]) for fault in report["faults"]}
     assert named.keys() == BROKEN.keys() == {path.name for path in (shared / "clips" / "broken").iterdir()}
     for name, (kind, reason) in BROKEN.items():
         assert named[name][0] == kind, name
         assert named[name][1].startswith(reason), name
-    assert len(found["faults"]) == len(BROKEN)
+    assert len(report["faults"]) == len(BROKEN)
 
 
 @pytest.mark.parametrize(
@@ -253,13 +253,13 @@ def test_every_fault_of_real_broken_files_is_named(recognize: Run, shared: Path,
         ("ucf101", "frames", 4, 4, {"hidden file": 4}),
     ],
 )
-def test_real_folders_lack_what_they_lack_and_nothing_else(
+def test_real_folders_have_no_problems_but_missing_videos(
     recognize: Run, shared: Path, dataset: str, folder: str, listed: int, present: int, others: dict[str, int]
 ) -> None:
-    found = checked(recognize, "-d", dataset, "--root", shared / "clips" / folder)
-    assert (found["listed"], found["present"], found["readable"]) == (listed, present, present)
-    assert found["harmful"] == listed - present
-    kinds = [fault["kind"] for fault in found["faults"] if fault["kind"] != "missing"]
+    report = checked(recognize, "-d", dataset, "--root", shared / "clips" / folder)
+    assert (report["listed"], report["present"], report["readable"]) == (listed, present, present)
+    assert report["harmful"] == listed - present
+    kinds = [fault["kind"] for fault in report["faults"] if fault["kind"] != "missing"]
     assert {kind: kinds.count(kind) for kind in kinds} == others
-    named = {fault["video"] for fault in found["faults"] if fault["kind"] == "missing"}
+    named = {fault["video"] for fault in report["faults"] if fault["kind"] == "missing"}
     assert len(named) == listed - present

@@ -54,16 +54,16 @@ def ucf(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_ucf101_is_split_1_unless_told_otherwise(ucf: Path) -> None:
+def test_ucf101_is_split_1_by_default(ucf: Path) -> None:
     tree(ucf / "UCF-101", ARCHERY, SECOND)
-    found = find_videos(UCF, ucf)
-    assert found.videos == (
+    video_list = find_videos(UCF, ucf)
+    assert video_list.videos == (
         Video(ARCHERY, 0, ucf / "UCF-101" / ARCHERY, (1,)),
         Video(PUSHUPS, 1, None, (1,)),
     )
     assert {video.id: video.splits for video in find_videos(UCF, ucf, split="all").videos}[PUSHUPS] == (1, 2, 3)
-    assert found.layout == "UCF101 test split 1, lists in ucfTrainTestlist"
-    assert found.ignored == {"not in the test split": 1}
+    assert video_list.layout == "UCF101 test split 1, lists in ucfTrainTestlist"
+    assert video_list.skipped == {"not in the test split": 1}
 
 
 @pytest.mark.parametrize(("split", "count"), [("1", 2), ("2", 3), ("3", 2), ("all", 4)])
@@ -83,16 +83,16 @@ def test_ucf101_files_may_lie_flat_and_be_spelled_as_their_folder(ucf: Path) -> 
 def test_a_folder_of_frames_is_the_video_of_its_name(ucf: Path) -> None:
     folder = "frames/v_Archery_g01_c01"
     tree(ucf, f"{folder}/i_0001.jpg", f"{folder}/i_0002.jpg", f"{folder}/desktop.ini")
-    found = find_videos(UCF, ucf)
-    assert found.videos[0].path == ucf / folder
-    assert found.ignored == {"hidden file": 1}
+    video_list = find_videos(UCF, ucf)
+    assert video_list.videos[0].path == ucf / folder
+    assert video_list.skipped == {"hidden file": 1}
 
 
 def test_of_two_files_of_a_name_the_one_in_the_class_folder_counts(ucf: Path) -> None:
     tree(ucf, f"UCF-101/{ARCHERY}", "Again/v_Archery_g01_c01.avi")
-    found = find_videos(UCF, ucf)
-    assert found.videos[0].path == ucf / "UCF-101" / ARCHERY
-    assert found.ignored == {"another file of the same name": 1}
+    video_list = find_videos(UCF, ucf)
+    assert video_list.videos[0].path == ucf / "UCF-101" / ARCHERY
+    assert video_list.skipped == {"another file of the same name": 1}
 
 
 def test_lists_are_looked_for_three_folders_down(ucf: Path) -> None:
@@ -126,9 +126,9 @@ def test_lists_of_other_classes_are_refused_by_name(ucf: Path) -> None:
 
 def test_a_part_of_ucf101_leaves_the_other_classes_out(ucf: Path) -> None:
     tree(ucf, ARCHERY)
-    found = find_videos(dataset("ucf101-half", "Archery", stored_as="ucf101"), ucf)
-    assert [video.id for video in found.videos] == [ARCHERY]
-    assert found.ignored == {"class not in the dataset": 1}
+    video_list = find_videos(dataset("ucf101-half", "Archery", stored_as="ucf101"), ucf)
+    assert [video.id for video in video_list.videos] == [ARCHERY]
+    assert video_list.skipped == {"class not in the dataset": 1}
 
 
 def test_a_split_whose_list_is_absent_is_named(ucf: Path) -> None:
@@ -141,10 +141,10 @@ def test_a_split_whose_list_is_absent_is_named(ucf: Path) -> None:
 def test_every_split_that_is_listed(ucf: Path) -> None:
     tree(ucf, ARCHERY)
     (ucf / "ucfTrainTestlist" / "testlist03.txt").unlink()
-    found = find_videos(UCF, ucf, split="listed")
-    assert found.layout == "UCF101 test splits 1, 2, lists in ucfTrainTestlist"
-    assert {video.id: video.splits for video in found.videos} == {ARCHERY: (1, 2), PUSHUPS: (1, 2), SECOND: (2,)}
-    assert (found.labels_by, find_videos(OWN, tree(ucf / "own", "PickUp/1.avi")).labels_by) == ("lists", "folders")
+    video_list = find_videos(UCF, ucf, split="listed")
+    assert video_list.layout == "UCF101 test splits 1, 2, lists in ucfTrainTestlist"
+    assert {video.id: video.splits for video in video_list.videos} == {ARCHERY: (1, 2), PUSHUPS: (1, 2), SECOND: (2,)}
+    assert (video_list.labels_by, find_videos(OWN, tree(ucf / "own", "PickUp/1.avi")).labels_by) == ("lists", "folders")
 
 
 def test_without_lists_all_videos_count_and_a_split_is_refused(tmp_path: Path) -> None:
@@ -166,14 +166,14 @@ def hmdb_lists(root: Path) -> Path:
 @pytest.mark.parametrize("folder", ["hmdb51_org/brush_hair", "flat"])
 def test_hmdb51_takes_the_videos_marked_2(tmp_path: Path, folder: str) -> None:
     tree(hmdb_lists(tmp_path), f"{folder}/(a)!_b.avi", f"{folder}/t.avi")
-    found = find_videos(HMDB, tmp_path)
-    assert found.videos == (
+    video_list = find_videos(HMDB, tmp_path)
+    assert video_list.videos == (
         Video("brush_hair/(a)!_b.avi", 0, tmp_path / folder / "(a)!_b.avi", (1,)),
         Video("wave/w.avi", 1, None, (1,)),
     )
     everything = find_videos(HMDB, tmp_path, split="all").videos
     assert [video.splits for video in everything if video.path] == [(1, 2)]
-    assert found.ignored == {"not in the test split": 1}
+    assert video_list.skipped == {"not in the test split": 1}
 
 
 def test_hmdb51_without_the_list_of_a_class_is_refused(tmp_path: Path) -> None:
@@ -196,14 +196,14 @@ using segway,trained,0,10,train
 def test_kinetics_list_joins_files_of_both_namings(tmp_path: Path) -> None:
     write(tmp_path / "annotations" / "val.csv", KINETICS_LIST)
     tree(tmp_path, "val/x/aB-_1234567_000020_000030.mp4", "val/Ab-_1234567.webm", "val/trained.mp4", "val/more.mp4")
-    found = find_videos(KINETICS, tmp_path)
-    assert found.videos == (
+    video_list = find_videos(KINETICS, tmp_path)
+    assert video_list.videos == (
         Video("Ab-_1234567_000005_000015", 0, tmp_path / "val/Ab-_1234567.webm", ()),
         Video("aB-_1234567_000020_000030", 0, tmp_path / "val/x/aB-_1234567_000020_000030.mp4", ()),
         Video("gone_000001_000011", 2, None, ()),
     )
-    assert found.layout == "Kinetics list annotations/val.csv"
-    assert found.ignored == {
+    assert video_list.layout == "Kinetics list annotations/val.csv"
+    assert video_list.skipped == {
         "class not in the dataset": 1,
         "in the training part": 1,
         "not in the list": 1,
@@ -218,7 +218,7 @@ def test_kinetics_takes_the_list_that_names_most_of_the_files(tmp_path: Path) ->
     assert find_videos(KINETICS, tmp_path).layout == "Kinetics list val.csv"
 
 
-def test_a_kinetics_list_of_none_of_the_files_leaves_it_to_their_folders(tmp_path: Path) -> None:
+def test_class_folders_are_used_if_a_kinetics_list_names_no_file(tmp_path: Path) -> None:
     write(tmp_path / "val.csv", KINETICS_LIST)
     tree(tmp_path, "val/using_segway/other.mp4")
     assert find_videos(KINETICS, tmp_path).layout == "class folders"
@@ -258,19 +258,19 @@ def test_a_spelling_that_two_classes_share_is_not_guessed(tmp_path: Path) -> Non
         find_videos(languages, tree(tmp_path / "other", "c/a.mp4"))
 
 
-def test_class_folders_count_what_they_pass_over(tmp_path: Path) -> None:
+def test_class_folders_count_skipped_files(tmp_path: Path) -> None:
     tree(tmp_path, "val/put down/1.avi", "val/put down/._1.avi", "val/put down/thumb.jpg", "val/.DS_Store")
     tree(tmp_path, "val/put down/clip.7/f_1.png", "train/put down/2.avi", "README.md", "stray.mp4")
-    found = find_videos(OWN, tmp_path)
-    assert [video.id for video in found.videos] == ["val/put down/1.avi", "val/put down/clip.7"]
-    assert found.ignored == {
+    video_list = find_videos(OWN, tmp_path)
+    assert [video.id for video in video_list.videos] == ["val/put down/1.avi", "val/put down/clip.7"]
+    assert video_list.skipped == {
         "AppleDouble file": 1,
         "hidden file": 1,
         "not a video": 2,
         "in the training part": 1,
         "not in a class folder": 1,
     }
-    assert found.passed_over == (
+    assert video_list.skipped_files == (
         ("README.md", "not a video"),
         ("stray.mp4", "not in a class folder"),
         ("train/put down/2.avi", "in the training part"),
@@ -282,9 +282,9 @@ def test_class_folders_count_what_they_pass_over(tmp_path: Path) -> None:
 
 def test_images_beside_folders_or_videos_are_no_video(tmp_path: Path) -> None:
     tree(tmp_path, "PickUp/cover.jpg", "PickUp/1.avi", "put_down/cover.jpg", "put_down/v_1/f_1.jpg")
-    found = find_videos(OWN, tmp_path)
-    assert [video.id for video in found.videos] == ["PickUp/1.avi", "put_down/v_1"]
-    assert found.ignored == {"not a video": 2}
+    video_list = find_videos(OWN, tmp_path)
+    assert [video.id for video in video_list.videos] == ["PickUp/1.avi", "put_down/v_1"]
+    assert video_list.skipped == {"not a video": 2}
 
 
 def test_a_training_part_alone_is_used(tmp_path: Path) -> None:
@@ -302,11 +302,11 @@ def test_unknown_folders_are_all_listed(tmp_path: Path) -> None:
     assert "empty" not in str(error.value)
 
 
-def test_a_part_of_kinetics_ignores_the_other_classes(tmp_path: Path) -> None:
+def test_a_part_of_kinetics_skips_the_other_classes(tmp_path: Path) -> None:
     tree(tmp_path, "val/arm_wrestling/1.mp4", "val/yoga/1.mp4", "val/yoga/2.mp4")
-    found = find_videos(PART, tmp_path)
-    assert [video.label for video in found.videos] == [0]
-    assert found.ignored == {"class not in the dataset": 2}
+    video_list = find_videos(PART, tmp_path)
+    assert [video.label for video in video_list.videos] == [0]
+    assert video_list.skipped == {"class not in the dataset": 2}
     with pytest.raises(UserError, match=r"No test split '1' of kinetics600-zs1"):
         find_videos(PART, tmp_path, split="1")
 
@@ -321,13 +321,13 @@ def test_manifest(tmp_path: Path) -> None:
     tree(tmp_path, "v/a.mp4", "v/frames/1.jpg")
     rows = "\ufeffpath,label,dataset\nv/a.mp4,put down,shop\nv/frames,PickUp,\nv/b.mp4,PickUp,shop\nv/c.mp4,yoga,gym\n"
     write(tmp_path / "list.csv", rows)
-    found = find_videos(OWN, tmp_path / "list.csv")
-    assert found.videos == (
+    video_list = find_videos(OWN, tmp_path / "list.csv")
+    assert video_list.videos == (
         Video("v/a.mp4", 1, tmp_path / "v/a.mp4", ()),
         Video("v/b.mp4", 0, None, ()),
         Video("v/frames", 0, tmp_path / "v/frames", ()),
     )
-    assert found.ignored == {"of another dataset": 1}
+    assert video_list.skipped == {"of another dataset": 1}
 
 
 @pytest.mark.parametrize(
@@ -384,9 +384,9 @@ def test_official_lists(name: str, split: Split, listed: int, here: int) -> None
 
 @needs_clips
 def test_kinetics_folders_with_spaces() -> None:
-    found = find_videos(official("kinetics600"), CLIPS / "kinetics600")
-    assert [video.id.split("/")[1] for video in found.videos].count("using segway") == 3
-    assert not found.ignored
+    video_list = find_videos(official("kinetics600"), CLIPS / "kinetics600")
+    assert [video.id.split("/")[1] for video in video_list.videos].count("using segway") == 3
+    assert not video_list.skipped
 
 
 def test_a_file_name_that_is_not_utf8_can_be_stored(tmp_path: Path) -> None:

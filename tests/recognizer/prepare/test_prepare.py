@@ -8,6 +8,7 @@ import json
 import shutil
 import stat
 import struct
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -20,7 +21,7 @@ import pytest
 from db.errors import UserError
 from db.vocabulary import BUILT_IN, load
 from recognizer.datasets.find import find_videos
-from recognizer.prepare.addresses import Address, publications
+from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.prepare.archives import unpack, unpack_nested
 from recognizer.prepare.download import fetch
 from recognizer.video.frames import read_frames
@@ -83,12 +84,12 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_published_dataset_is_built_in_and_has_addresses() -> None:
-    assert set(publications()) == {load(name).stored_as for name in BUILT_IN}
-    for publication in publications().values():
-        assert publication.page.startswith("https://")
-        for file in publication.files:
-            assert all(address.url.startswith("https://") for address in file.addresses)
-            digests = [address.sha256 for address in file.addresses if address.sha256]
+    assert set(OFFICIAL_DATASETS) == {load(name).stored_as for name in BUILT_IN}
+    for official in OFFICIAL_DATASETS.values():
+        assert official.page.startswith("https://")
+        for file in official.files:
+            assert all(url.startswith("https://") for url in file.addresses)
+            digests = [digest for digest in file.addresses.values() if digest]
             assert all(len(digest) == 64 and not set(digest) - set("0123456789abcdef") for digest in digests)
 
 
@@ -130,9 +131,9 @@ def test_kinetics_from_nothing_to_its_layout(recognize: Run, tmp_path: Path, fil
     prepared = ("prepare", "-d", "k400", "--root", tmp_path / "k400", "--mirror", file_server.url, "--run")
     result = recognize(*prepared)
     assert result.exit_code == 0, result.output
-    found = find_videos(load("k400"), tmp_path / "k400")
-    assert found.layout == "Kinetics list annotations/val.csv"
-    assert [(video.id, video.label, video.path is not None) for video in found.videos] == [
+    video_list = find_videos(load("k400"), tmp_path / "k400")
+    assert video_list.layout == "Kinetics list annotations/val.csv"
+    assert [(video.id, video.label, video.path is not None) for video in video_list.videos] == [
         ("aaaaaaaaaaa_000001_000011", 398, True),
         ("bbbbbbbbbbb_000005_000015", 208, True),
         ("ccccccccccc_000000_000010", 399, False),
@@ -145,7 +146,21 @@ def test_kinetics_from_nothing_to_its_layout(recognize: Run, tmp_path: Path, fil
     assert file_server.names() == asked
 
 
-def test_a_run_that_broke_goes_on_and_takes_no_archive_twice(
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_the_printed_script_does_the_same(recognize: Run, tmp_path: Path, file_server: FileServer, end: str) -> None:
+    kinetics(file_server)
+    archives = file_server.files["k400_val_path.txt"].decode().strip() + end
+    file_server.files["k400_val_path.txt"] = archives.encode()
+    root = tmp_path / "my k400"
+    printed = recognize("prepare", "-d", "k400", "--root", root, "--mirror", f"{file_server.url}/400").stdout
+    script = printed.partition("# then")[0]
+    subprocess.run(["/bin/sh", "-e", "-c", script], check=True, capture_output=True)
+    assert [video.path is not None for video in find_videos(load("k400"), root).videos] == [True, True, False]
+    assert file_server.names() == ["val.csv", "k400_val_path.txt", "part_0.tar.gz", "part_1.tar.gz"]
+
+
+def test_an_interrupted_run_resumes_and_takes_no_archive_twice(
     recognize: Run, tmp_path: Path, file_server: FileServer
 ) -> None:
     kinetics(file_server)
@@ -164,39 +179,39 @@ def test_a_run_that_broke_goes_on_and_takes_no_archive_twice(
     assert len(list((tmp_path / "val").iterdir())) == 2
 
 
-def test_a_fetch_goes_on_where_the_connection_broke(tmp_path: Path, file_server: FileServer) -> None:
+def test_a_fetch_resumes_after_a_broken_connection(tmp_path: Path, file_server: FileServer) -> None:
     file_server.files["big.rar"] = CONTENT
     file_server.breaks["big.rar"] = [300_000, 200_000]
-    told: list[tuple[int, int]] = []
-    fetch([Address(f"{file_server.url}/big.rar")], tmp_path / "big.rar", on_progress=lambda *at: told.append(at))
+    progress: list[tuple[int, int]] = []
+    fetch({f"{file_server.url}/big.rar": None}, tmp_path / "big.rar", on_progress=lambda *at: progress.append(at))
     assert (tmp_path / "big.rar").read_bytes() == CONTENT
     assert [asked for _, asked in file_server.asked] == [None, "bytes=300000-", "bytes=500000-"]
-    assert told[-1] == (1, 1)
+    assert progress[-1] == (1, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["big.rar"]
 
 
-def test_a_later_run_goes_on_where_an_earlier_one_ended(tmp_path: Path, file_server: FileServer) -> None:
+def test_a_later_run_resumes_an_earlier_one(tmp_path: Path, file_server: FileServer) -> None:
     file_server.files["big.rar"] = CONTENT
     file_server.breaks["big.rar"] = [300_000, 0]
-    address = Address(f"{file_server.url}/big.rar", hashlib.sha256(CONTENT).hexdigest())
+    addresses = {f"{file_server.url}/big.rar": hashlib.sha256(CONTENT).hexdigest()}
     with pytest.raises(UserError, match=r"(?s)big\.rar could not be fetched.*it ends after 300000 bytes.*Run it again"):
-        fetch([address], tmp_path / "big.rar", size=len(CONTENT))
+        fetch(addresses, tmp_path / "big.rar", size=len(CONTENT))
     assert not (tmp_path / "big.rar").exists()
-    fetch([address], tmp_path / "big.rar", size=len(CONTENT))
+    fetch(addresses, tmp_path / "big.rar", size=len(CONTENT))
     assert (tmp_path / "big.rar").read_bytes() == CONTENT
     assert file_server.asked[-1] == ("big.rar", "bytes=300000-")
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_what_is_whole_already_is_not_spoiled(tmp_path: Path, file_server: FileServer, ranges: bool) -> None:
+def test_a_complete_download_is_not_spoiled(tmp_path: Path, file_server: FileServer, ranges: bool) -> None:
     file_server.files["big.rar"] = CONTENT
     file_server.ranges = ranges
     file_server.breaks["big.rar"] = [len(CONTENT)] * 2
-    address, path = Address(f"{file_server.url}/big.rar", "0" * 64), tmp_path / "big.rar"
+    url, path = f"{file_server.url}/big.rar", tmp_path / "big.rar"
     with pytest.raises(UserError, match=r"damaged, or was published anew: its sha256 is"):
-        fetch([address], path)
+        fetch({url: "0" * 64}, path)
     [part] = tmp_path.iterdir()  # whole, as the server has it
-    fetch([Address(address.url)], path)
+    fetch({url: None}, path)
     assert path.read_bytes() == CONTENT
     assert not part.exists()
 
@@ -205,31 +220,31 @@ def test_a_server_without_ranges_and_a_file_that_shrank(tmp_path: Path, file_ser
     file_server.files["big.rar"] = CONTENT
     file_server.ranges = False
     file_server.breaks["big.rar"] = [300_000]
-    fetch([Address(f"{file_server.url}/big.rar")], tmp_path / "a.rar")
+    fetch({f"{file_server.url}/big.rar": None}, tmp_path / "a.rar")
     assert (tmp_path / "a.rar").read_bytes() == CONTENT
     file_server.ranges = True
     file_server.breaks["big.rar"] = [300_000, 0]
     with pytest.raises(UserError):
-        fetch([Address(f"{file_server.url}/big.rar")], tmp_path / "b.rar")
+        fetch({f"{file_server.url}/big.rar": None}, tmp_path / "b.rar")
     file_server.files["big.rar"] = b"another file by now"
-    fetch([Address(f"{file_server.url}/big.rar")], tmp_path / "b.rar")
+    fetch({f"{file_server.url}/big.rar": None}, tmp_path / "b.rar")
     assert (tmp_path / "b.rar").read_bytes() == b"another file by now"
 
 
-def test_the_next_address_serves_where_one_does_not(tmp_path: Path, file_server: FileServer) -> None:
+def test_the_next_address_is_tried_if_one_fails(tmp_path: Path, file_server: FileServer) -> None:
     file_server.files["here.rar"] = b"rar"
-    fetch([Address(f"{file_server.url}/gone.rar"), Address(f"{file_server.url}/here.rar")], tmp_path / "x.rar")
+    fetch(dict.fromkeys([f"{file_server.url}/gone.rar", f"{file_server.url}/here.rar"]), tmp_path / "x.rar")
     assert (tmp_path / "x.rar").read_bytes() == b"rar"
     file_server.kind = "text/html; charset=utf-8"
     wrong = [f"{file_server.url}/gone.rar", f"{file_server.url}/here.rar", "http://127.0.0.1:9/x", "file:///etc/passwd"]
     with pytest.raises(UserError) as error:
-        fetch([Address(url) for url in wrong], tmp_path / "y.rar")
+        fetch(dict.fromkeys(wrong), tmp_path / "y.rar")
     lines = str(error.value).splitlines()
     assert lines[1].endswith("the server answers 404 Not Found")
     assert lines[2].endswith("the server answers with a web page")
     assert "refused" in lines[3]
     assert lines[4].endswith("no address of http or https")
-    assert lines[5] == f"Run it again to go on, or put the file at {tmp_path / 'y.rar'}"
+    assert lines[5] == f"Run it again to resume, or put the file at {tmp_path / 'y.rar'}"
 
 
 def test_a_file_of_another_size_or_digest_is_refused(
@@ -268,8 +283,8 @@ def test_hmdb51_is_an_archive_of_archives(recognize: Run, tmp_path: Path, file_s
     prepared = ("prepare", "-d", "hmdb51", "--root", root, "--mirror", file_server.url, "--run")
     result = recognize(*prepared)
     assert result.exit_code == 0, result.output
-    found = find_videos(load("hmdb51"), root, split="all")
-    assert {video.id for video in found.videos if video.path} == {"wave/a_wave.avi", "run/a_run.avi"}
+    video_list = find_videos(load("hmdb51"), root, split="all")
+    assert {video.id for video in video_list.videos if video.path} == {"wave/a_wave.avi", "run/a_run.avi"}
     assert (root / "hmdb51_org" / "wave" / "(b)!.avi").exists()
     assert sorted(path.name for path in (root / "archives").iterdir()) == [
         "hmdb51_org.rar",
@@ -280,7 +295,7 @@ def test_hmdb51_is_an_archive_of_archives(recognize: Run, tmp_path: Path, file_s
     assert all(step["done"] for step in json.loads(recognize(*prepared[:5], "--json").stdout))
 
 
-def test_a_missing_rar_tool_is_told_before_anything_is_fetched(
+def test_a_missing_rar_tool_is_reported_before_anything_is_fetched(
     recognize: Run, tmp_path: Path, file_server: FileServer, tools: Path
 ) -> None:
     hmdb51(file_server)
@@ -291,7 +306,7 @@ def test_a_missing_rar_tool_is_told_before_anything_is_fetched(
     assert file_server.asked == []
 
 
-def test_a_tool_that_cannot_leaves_it_to_the_next(tmp_path: Path, tools: Path) -> None:
+def test_the_next_rar_tool_is_tried_if_one_fails(tmp_path: Path, tools: Path) -> None:
     archive = tmp_path / "a.rar"
     archive.write_bytes(zip_of({"x/y.avi": b"v"}))
     tool(tools, "unrar", works=False)
@@ -351,13 +366,13 @@ def test_extracted_frames_are_those_that_an_evaluation_reads(recognize: Run, sho
     prepared = ("prepare", "-d", shop, "--root", shop, "--frames", "8", "--run")
     result = recognize(*prepared)
     assert result.exit_code == 0, result.output
-    assert "2 written, 0 there before, 0 missing, 1 lost" in " ".join(result.stderr.split())
+    assert "2 written, 0 there before, 0 missing, 1 failed" in " ".join(result.stderr.split())
     assert "PickUp/broken.mp4: empty file" in result.stderr
     into = shop.with_name("shop-frames")
     assert sorted(path.name for path in (into / "PickUp" / "a").iterdir())[:2] == ["000003.jpg", "000008.jpg"]
-    found = find_videos(load_own(shop), into)
-    assert [video.id for video in found.videos] == ["PickUp/a", "put_down/a"]
-    assert not found.ignored
+    video_list = find_videos(load_own(shop), into)
+    assert [video.id for video in video_list.videos] == ["PickUp/a", "put_down/a"]
+    assert not video_list.skipped
     from_video, from_images = read_frames(shop / "PickUp" / "a.mp4", 8), read_frames(into / "PickUp" / "a", 8)
     assert shown(from_images) == shown(from_video) == [2, 7, 12, 17, 22, 27, 32, 37]
     assert np.abs(from_images.pixels.astype(int) - from_video.pixels).max() <= 3
@@ -391,7 +406,7 @@ def load_own(shop: Path) -> object:
     return from_path(shop)
 
 
-def test_wrong_use_is_told(recognize: Run, shop: Path) -> None:
+def test_wrong_use_is_refused(recognize: Run, shop: Path) -> None:
     unknown = recognize("prepare", "-d", shop)
     assert unknown.exit_code == 2
     assert "It is not known where shop is published. Known: ucf101, hmdb51, kinetics400, kinetics600" in unknown.stderr

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from recognizer.video import frames as module
-from recognizer.video.frames import UnreadableVideo, frame_indices, read_frames
+from recognizer.video.frames import UnreadableVideo, can_seek, frame_indices, read_frames
 from tests.fixtures.videos import CLIPS, make_images, make_video, needs_clips, shown
 
 
@@ -84,7 +83,7 @@ def test_decord_is_trusted_only_with_rising_time_stamps(starts: list[float], exp
         def get_frame_timestamp(self, numbers: range) -> NDArray[np.float32]:
             return np.array([[starts[i], starts[i] + 0.1] for i in numbers], dtype=np.float32)
 
-    assert module._seeks_right(Video(), 3) is expected
+    assert can_seek(Video(), 3) is expected
 
 
 def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ def test_images_of_several_sizes_are_refused(tmp_path: Path) -> None:
         read_frames(folder, 2)
 
 
-def test_what_is_no_video_says_why(tmp_path: Path) -> None:
+def test_the_reason_is_named_for_a_file_that_is_no_video(tmp_path: Path) -> None:
     whole = make_video(tmp_path / "a.mp4", 40).read_bytes()
     (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.mp4").touch()

@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import Tensor
 
 from encoders.testing import FakeEncoder
-from recognizer.video import long as long_videos
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import declared_seconds, embed_long_video, pictures_of, sample_frames
 from tests.fixtures.videos import CLIPS, STEP, make_images, make_video, needs_clips
@@ -119,40 +119,34 @@ def test_embeddings_are_those_of_the_frames_at_their_times(tmp_path: Path, fake_
     assert [round(float(picture.pixels.mean()) / STEP) for picture in pictures] == list(range(2, 50, 5))
 
 
-def test_no_more_than_two_windows_are_in_memory(
-    tmp_path: Path, fake_encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_than_two_windows_are_in_memory(tmp_path: Path) -> None:
     """A frame is decoded only once the one that lies two windows before it was encoded."""
-    monkeypatch.setattr(long_videos, "_WINDOW_BYTES", 10 * 64 * 128 * 3)
     decoded, encoded = 0, 0
-    sample, encode = long_videos.sample_frames, fake_encoder.encode_frames
 
-    def counted(path: Path, *, fps: float) -> Iterator[NDArray[np.uint8]]:
+    class CountingEncoder(FakeEncoder):
+        def encode_frames(self, pixels: Tensor) -> Tensor:
+            nonlocal encoded
+            encoded += len(pixels)
+            return super().encode_frames(pixels)
+
+    def counted(samples: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         nonlocal decoded
-        for pixels in sample(path, fps=fps):
+        for pixels in samples:
             assert decoded - encoded <= 2 * 10 + 1
             decoded += 1
             yield pixels
 
-    def encode_counted(pixels: object) -> object:
-        nonlocal encoded
-        found = encode(pixels)
-        encoded += len(found)
-        return found
-
-    monkeypatch.setattr(long_videos, "sample_frames", counted)
-    monkeypatch.setattr(fake_encoder, "encode_frames", encode_counted)
-    told: list[float] = []
-    video = embed_long_video(make_video(tmp_path / "a.mp4", 50), fake_encoder, fps=25, on_progress=told.append)
-    assert told == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
+    path, seconds = make_video(tmp_path / "a.mp4", 50), list[float]()
+    samples, window_bytes = counted(sample_frames(path, fps=25)), 10 * 64 * 128 * 3
+    video = embed_long_video(
+        path, CountingEncoder(), fps=25, samples=samples, window_bytes=window_bytes, on_progress=seconds.append
+    )
+    assert seconds == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
     assert len(video.frames) == 50
 
 
-def test_pictures_of_another_size_begin_a_window(
-    tmp_path: Path, fake_encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frames_of_another_size_begin_a_window(tmp_path: Path, fake_encoder: FakeEncoder) -> None:
     sizes = [(4, 6), (4, 6), (8, 6), (4, 6)]
-    monkeypatch.setattr(
-        long_videos, "sample_frames", lambda path, fps: (np.full((*size, 3), 9, np.uint8) for size in sizes)
-    )
-    assert embed_long_video(tmp_path / "a.mp4", fake_encoder, fps=1).frames[:, :3].tolist() == [[9.0] * 3] * 4
+    samples = (np.full((*size, 3), 9, np.uint8) for size in sizes)
+    video = embed_long_video(tmp_path / "a.mp4", fake_encoder, fps=1, samples=samples)
+    assert video.frames[:, :3].tolist() == [[9.0] * 3] * 4

@@ -24,17 +24,17 @@ def test_the_clips_of_the_drawing() -> None:
 
 @given(total=st.integers(1, 5000), frames=st.integers(1, 32), count=st.integers(1, 10))
 def test_every_clip_takes_one_frame_of_each_segment(total: int, frames: int, count: int) -> None:
-    found = clips(total, frames, count)
-    assert len(found) == count
-    for clip in found:
+    all_clips = clips(total, frames, count)
+    assert len(all_clips) == count
+    for clip in all_clips:
         for segment, index in enumerate(clip):  # frame i lasts from i to i + 1, a segment total / frames
             assert index * frames < (segment + 1) * total
             assert (index + 1) * frames > segment * total
         assert len(clip) == frames
         assert clip == sorted(clip)
-    assert sorted(index for clip in found for index in clip) == frame_indices(total, frames * count)
+    assert sorted(index for clip in all_clips for index in clip) == frame_indices(total, frames * count)
     if total >= frames * count:  # no frame twice
-        assert len({index for clip in found for index in clip}) == frames * count
+        assert len({index for clip in all_clips for index in clip}) == frames * count
 
 
 @given(total=st.integers(1, 5000), frames=st.integers(1, 32))

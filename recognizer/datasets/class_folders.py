@@ -1,0 +1,45 @@
+"""Class folders: the layout of any dataset without lists, `<class>/<video>`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from db.errors import UserError
+from recognizer.datasets.records import TRAINING, Layout, Search, Video, VideoList, printable, video_list
+from recognizer.datasets.scan import SkipReason, VideoEntry
+
+
+def _find(search: Search) -> VideoList | None:
+    entries = [entry for entry in search.tree.videos if not _in_training(entry)] or list(search.tree.videos)
+    root_name = search.tree.root.resolve().name  # the root may be given as `.`
+    labels = {entry.folder: search.label(entry.parent or root_name) for entry in entries}
+    unknown = sorted(folder for folder, label in labels.items() if folder and label is None)
+    if unknown and not search.is_part:
+        raise UserError(_unknown_folders(search, unknown))
+    videos: list[Video] = []
+    skipped = [(entry.id, SkipReason.IN_TRAINING) for entry in set(search.tree.videos) - set(entries)]
+    for entry in entries:
+        if (label := labels[entry.folder]) is not None:
+            videos.append(Video(printable(entry.id), label, search.tree.path(entry), ()))
+        else:
+            skipped.append((entry.id, SkipReason.NOT_IN_DATASET if entry.folder else SkipReason.NOT_IN_CLASS_FOLDER))
+    skipped += search.tree.skipped
+    return video_list("class folders", videos, skipped, labels_by="folders") if videos else None
+
+
+def _in_training(entry: VideoEntry) -> bool:
+    """Whether a video is in a training part, which is left out if there is another part: nothing is trained here."""
+    return not TRAINING.isdisjoint(part.lower() for part in entry.folder.split("/")[:-1])
+
+
+def _unknown_folders(search: Search, folders: Iterable[str]) -> str:
+    name, root = search.dataset.name, search.tree.root
+    listed = "\n".join(f"  {folder}" for folder in folders)
+    return (
+        f"These folders of {root} hold videos, but are named as no class of {name}:\n{listed}\n"
+        f"Rename them (descgen knows the classes of {name}), move them away, or use the folder names as "
+        f"classes of your own: --dataset {root}"
+    )
+
+
+CLASS_FOLDERS = Layout("*", "class folders: <class>/<video file or folder of frames>", _find)

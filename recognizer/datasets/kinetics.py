@@ -1,0 +1,125 @@
+"""Kinetics-400 (Kay et al., arXiv 1705.06950) and Kinetics-600 (Carreira et al., arXiv 1808.01340)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from db.errors import UserError
+from recognizer.datasets.manifest import read_table
+from recognizer.datasets.records import (
+    TRAINING,
+    Download,
+    Layout,
+    OfficialDataset,
+    Search,
+    Video,
+    VideoList,
+    printable,
+    video_list,
+)
+from recognizer.datasets.scan import SkipReason, VideoEntry
+
+_COLUMNS = {"label", "youtube_id", "time_start", "time_end"}
+
+
+class _Row(NamedTuple):
+    """One row of a Kinetics list."""
+
+    class_name: str
+    id: str  # <youtube id>_<start>_<end>, seconds in six digits: the official file stem
+    youtube_id: str
+    subset: str  # as in the list: "train", "val", "validate", "test"; "" without that column
+
+
+def _find(search: Search) -> VideoList | None:
+    """Join every list with the files, and return the list that names most of them; None if none names any."""
+    by_stem = defaultdict[str, list[VideoEntry]](list)  # YouTube's ids differ by case
+    for entry in search.tree.videos:
+        by_stem[entry.stem].append(entry)
+    lists = ((path, _rows(path)) for path in search.tree.lists if path.suffix == ".csv")
+    joined = [_join(search, path, rows, by_stem) for path, rows in lists if rows]
+    best = max(joined, key=_on_disk, default=None)
+    return best if best and _on_disk(best) else None
+
+
+def _on_disk(videos: VideoList) -> int:
+    return sum(video.path is not None for video in videos.videos)
+
+
+def _rows(path: Path) -> list[_Row]:
+    """Read a Kinetics list; [] for a CSV file with other columns."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        columns = {column.strip() for column in file.readline().split(",")}
+    return [_row(cells, path) for cells in read_table(path)] if columns >= _COLUMNS else []
+
+
+def _row(cells: Mapping[str, str], path: Path) -> _Row:
+    youtube_id = cells["youtube_id"]
+    try:
+        start, end = int(float(cells["time_start"])), int(float(cells["time_end"]))
+    except ValueError as error:
+        raise UserError(f"{path}: times of {youtube_id!r} are no seconds: {error}") from error
+    return _Row(cells["label"], f"{youtube_id}_{start:06d}_{end:06d}", youtube_id, cells.get("split", ""))
+
+
+def _join(search: Search, path: Path, rows: Iterable[_Row], by_stem: Mapping[str, list[VideoEntry]]) -> VideoList:
+    skipped_rows, videos, used = Counter[SkipReason](), dict[str, Video](), set[str]()
+    for row in rows:
+        stem = next((stem for stem in (row.id, row.youtube_id) if stem in by_stem), None)
+        used |= {stem} if stem else set()
+        label = search.label(row.class_name)
+        if row.subset in TRAINING or path.stem in TRAINING:
+            skipped_rows[SkipReason.IN_TRAINING] += 1
+        elif label is None:
+            skipped_rows[SkipReason.NOT_IN_DATASET] += 1
+        else:
+            videos[row.id] = Video(printable(row.id), label, search.tree.path(by_stem[stem][0]) if stem else None, ())
+    skipped = list(search.tree.skipped)
+    for stem, entries in by_stem.items():
+        reason = SkipReason.SAME_NAME if stem in used else SkipReason.NOT_IN_LIST
+        skipped += [(entry.id, reason) for entry in entries[stem in used :]]
+    layout = f"Kinetics list {path.relative_to(search.tree.root).as_posix()}"
+    return video_list(layout, videos.values(), skipped, skipped_rows=skipped_rows)
+
+
+_LAYOUT = Layout(
+    "kinetics*",
+    "Kinetics with a list: a .csv file with label, youtube_id, time_start, time_end and "
+    "<id>_<start>_<end>.mp4 or <id>.mp4",
+    _find,
+    lists=r".+\.csv",
+)
+
+
+def _kinetics(classes: int, *, about: str, mteb: str) -> OfficialDataset:
+    """Return what is known of one of the datasets; only its validation part is fetched."""
+    server, archives = f"https://s3.amazonaws.com/kinetics/{classes}", f"k{classes}_val_path.txt"
+    files = (
+        Download("annotations/val.csv", {f"{server}/annotations/val.csv": None}),
+        Download(f"archives/{archives}", {f"{server}/val/{archives}": None}, unpack="list of archives", into="val"),
+    )
+    return OfficialDataset(
+        name=f"kinetics{classes}",
+        title=f"Kinetics-{classes}, validation part",
+        layout=_LAYOUT,
+        page="https://github.com/cvdfoundation/kinetics-dataset",
+        about=about,
+        files=files,
+        mteb=mteb,
+    )
+
+
+KINETICS400 = _kinetics(
+    400,
+    about="19 881 of the 19 906 clips of the list, of 400 classes",
+    mteb="Kinetics400ZeroShot takes 10 videos of each class, which no list names",
+)
+KINETICS600 = _kinetics(
+    600,
+    about="about 30 000 clips of 600 classes; the page calls val.csv incomplete, and the list of the test part has no "
+    "labels",
+    mteb="Kinetics600VZeroShot takes about 16 videos of each class of the test set",
+)

@@ -1,0 +1,56 @@
+"""The files that a video is read from: whether they changed, and what they contain."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from encoders.weights import sha256_of
+from recognizer.video.container import os_errors_as_unreadable
+from recognizer.video.frames import frame_indices, image_names
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files that frames of one video are read from.
+
+    Attributes:
+        files: the video file, or those images of a folder of frames that are read, in order.
+        total: images in the folder; 0 for a video file.
+        size: bytes of the files together.
+        stamp: digest of names, sizes and modification times; while it is the same, the files count as unchanged.
+    """
+
+    files: tuple[Path, ...]
+    total: int
+    size: int
+    stamp: str
+
+
+def source_of(path: Path, frames: int | None = None) -> Source:
+    """Return the files of `frames` evenly spread frames of a video (None: of all), without opening any.
+
+    Raises:
+        UnreadableVideo: there are none, or they cannot be opened.
+    """
+    with os_errors_as_unreadable():
+        names = image_names(path) if path.is_dir() else []
+        chosen = range(len(names)) if frames is None or not names else sorted(set(frame_indices(len(names), frames)))
+        files = tuple(path / names[index] for index in chosen) or (path,)
+        facts = [(file.name, (status := file.stat()).st_size, status.st_mtime_ns) for file in files]
+    stamp = hashlib.sha256(repr((len(names), facts)).encode()).hexdigest()
+    return Source(files, len(names), sum(size for _, size, _ in facts), stamp)
+
+
+def content_of(source: Source) -> str:
+    """Return the sha256 of a video's content, whatever its name, place and time of modification.
+
+    Raises:
+        UnreadableVideo: it cannot be opened.
+    """
+    with os_errors_as_unreadable():
+        digests = [sha256_of(file) for file in source.files]
+    if not source.total:
+        return digests[0]
+    return hashlib.sha256("\n".join([f"{source.total} images", *digests]).encode()).hexdigest()
