@@ -9,7 +9,7 @@ from recognizer.evaluation.settings import Settings
 from recognizer.scoring.attribution import frame_cosines, shares, step_of_frames, used_texts
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import cosines
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ class Effects:
         return beyond(self.share, totals(self.share, self.group)[label], self.group)
 
 
-def effects(views: Videos, ensemble: Ensemble, *, settings: Settings, shown: int) -> Effects:
+def effects(views: VideoBatch, ensemble: Ensemble, *, settings: Settings, shown: int) -> Effects:
     """Return what the texts did for one video.
 
     Args:
@@ -56,7 +56,7 @@ def effects(views: Videos, ensemble: Ensemble, *, settings: Settings, shown: int
     used = used_texts(ensemble, settings.method)
     group = (ensemble.kind + 1).where(used, -1)
     share = shares(views, ensemble, method=settings.method, temperature=settings.temperature).mean(dim=0)
-    view = Videos.of(views.frames[shown : shown + 1], pooling=settings.pooling)
+    view = VideoBatch.of(views.frames[shown : shown + 1], pooling=settings.pooling)
     frames = frame_cosines(view, ensemble)[0]  # [T, C, K]
     return Effects(
         share=share,

@@ -13,7 +13,7 @@ from recognizer.evaluation.replay import Repeated
 from recognizer.scoring.attribution import shares
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import scores
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ def rows_of(repeated: Repeated) -> Mapping[str, int]:
     return {video.id: row for row, video in enumerate(repeated.features.videos)}
 
 
-def _views(repeated: Repeated, rows: Sequence[int]) -> Videos:
+def _views(repeated: Repeated, rows: Sequence[int]) -> VideoBatch:
     """Return the views of some videos, side by side."""
     views = repeated.features.views
     of = [row * views + view for row in rows for view in range(views)]
-    return Videos(repeated.seen.frames[of], repeated.seen.pooled[of], repeated.seen.pooling)
+    return VideoBatch(repeated.seen.frames[of], repeated.seen.pooled[of], repeated.seen.pooling)
 
 
-def _of_class(repeated: Repeated, seen: Videos, label: int, sign: float) -> list[Pull]:
+def _of_class(repeated: Repeated, seen: VideoBatch, label: int, sign: float) -> list[Pull]:
     """Return the pulls of one class's texts; none where it has one text alone, which cannot be left out."""
     of_class = _rows(repeated.ensemble, [label])  # [1, K]
     slots = of_class.present[0].nonzero().flatten().tolist()

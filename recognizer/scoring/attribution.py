@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import LOGIT_SCALE, cosines, method_of, scores
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.temporal import best_path, step_similarity
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def shares(videos: Videos, ensemble: Ensemble, *, method: str = "mean", temperature: float = 1.0) -> Tensor:
+def shares(videos: VideoBatch, ensemble: Ensemble, *, method: str = "mean", temperature: float = 1.0) -> Tensor:
     """Return what each text adds to each class's score, [V, C, K]; zero where there is no text, or it is not used.
 
     Args:
@@ -44,7 +44,7 @@ def used_texts(ensemble: Ensemble, method: str) -> Tensor:
     return used
 
 
-def frame_cosines(videos: Videos, ensemble: Ensemble) -> Tensor:
+def frame_cosines(videos: VideoBatch, ensemble: Ensemble) -> Tensor:
     """Return the cosine [V, T, C, K] of each frame with each text; zero where there is none."""
     from torch.nn.functional import normalize
 
@@ -53,7 +53,7 @@ def frame_cosines(videos: Videos, ensemble: Ensemble) -> Tensor:
     return found
 
 
-def step_of_frames(videos: Videos, ensemble: Ensemble) -> Tensor:
+def step_of_frames(videos: VideoBatch, ensemble: Ensemble) -> Tensor:
     """Return the step that method `align` assigns to each frame, int64 [V, T, C]; -1 for classes without steps."""
     from torch import where
 
@@ -65,27 +65,27 @@ def step_of_frames(videos: Videos, ensemble: Ensemble) -> Tensor:
     return of_frames
 
 
-def _of_label(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def _of_label(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     found = _present(cosines(videos, ensemble), ensemble)
     found[:, :, 1:] = 0
     return found
 
 
-def _of_mean(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def _of_mean(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     vectors = (ensemble.texts * ensemble.present.unsqueeze(-1)).sum(dim=1)  # [C, D]
     lengths: Tensor = vectors.norm(dim=1, keepdim=True)  # [C, 1]
     return _present(cosines(videos, ensemble), ensemble) / lengths
 
 
-def _of_ensemble(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def _of_ensemble(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     return _present(cosines(videos, ensemble), ensemble) / _count(ensemble)
 
 
-def _of_published(videos: Videos, ensemble: Ensemble, temperature: float) -> Tensor:
+def _of_published(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor:
     return _of_ensemble(videos, ensemble.without_first(), temperature)
 
 
-def _of_parts(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def _of_parts(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     """As `ensemble`, the steps of a class of S steps by the cosine with their one of S parts of the video."""
     found, step = cosines(videos, ensemble), ensemble.steps()  # [V, C, K], [C, K]
     count = step.amax(dim=1) + 1  # [C]
@@ -98,7 +98,7 @@ def _of_parts(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor
     return _present(found, ensemble) / _count(ensemble)
 
 
-def _of_align(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def _of_align(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     """As `ensemble`, the steps by their frames: wordings / T of the cosine of each frame with its step's mean text."""
     step = ensemble.steps()  # [C, K]
     assigned = step_of_frames(videos, ensemble).unsqueeze(-1) == step  # [V, T, C, K]
@@ -109,7 +109,7 @@ def _of_align(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor
     return _present(found, ensemble) / _count(ensemble)
 
 
-def _of_max(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def _of_max(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     import torch
 
     found = cosines(videos, ensemble).masked_fill(~ensemble.present, -torch.inf)
@@ -117,7 +117,7 @@ def _of_max(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
     return torch.zeros_like(found).scatter(2, best, found.gather(2, best))
 
 
-def _of_soft(videos: Videos, ensemble: Ensemble, temperature: float) -> Tensor:
+def _of_soft(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor:
     import torch
 
     logits = cosines(videos, ensemble) * (LOGIT_SCALE / temperature)
@@ -133,7 +133,7 @@ def _count(ensemble: Ensemble) -> Tensor:
     return ensemble.present.sum(dim=1, keepdim=True)  # [C, 1]
 
 
-_SHARES: dict[str, Callable[[Videos, Ensemble, float], Tensor]] = {
+_SHARES: dict[str, Callable[[VideoBatch, Ensemble, float], Tensor]] = {
     "label": _of_label,
     "mean": _of_mean,
     "ensemble": _of_ensemble,

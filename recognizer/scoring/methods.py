@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from db.errors import UsageError
 from recognizer.scoring.ensemble import Ensemble
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.temporal import align, parts
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LOGIT_SCALE = 100.0  # of CLIP's published models, and of TEAR: logits are 100 *
 _FLOATS = 2**25  # at once, in the largest tensor of a method, [V, T, C, K]
 
 
-def scores(videos: Videos, ensemble: Ensemble, *, method: str = "mean", temperature: float = 1.0) -> Tensor:
+def scores(videos: VideoBatch, ensemble: Ensemble, *, method: str = "mean", temperature: float = 1.0) -> Tensor:
     """Return the scores [V, C], in the units of cosines, of videos by a method; so many videos at once as fit.
 
     Args:
@@ -42,12 +42,12 @@ def scores(videos: Videos, ensemble: Ensemble, *, method: str = "mean", temperat
     return torch.cat([score(part, ensemble, temperature) for part in videos.split(rows)])
 
 
-def label(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def label(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     """Return the cosines [V, C] with the labels alone."""
     return videos.pooled @ ensemble.texts[:, 0].T
 
 
-def mean(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def mean(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     """Return the cosines [V, C] with the mean text of each class; "simple" in TEAR (arXiv 2408.16412)."""
     return videos.pooled @ class_weights(ensemble).T
 
@@ -59,24 +59,24 @@ def class_weights(ensemble: Ensemble) -> Tensor:
     return normalize(_mean_text(ensemble), dim=-1)
 
 
-def ensemble_mean(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def ensemble_mean(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     """Return the means [V, C] over a class's texts of their cosines; "ensemble" in TEAR, as its paper has it."""
     return videos.pooled @ _mean_text(ensemble).T  # the mean of cosines is the product with the mean
 
 
-def ensemble_published(videos: Videos, ensemble: Ensemble, temperature: float) -> Tensor:
+def ensemble_published(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor:
     """Return what TEAR's published code computes for "ensemble": the first descriptor of each class is never used."""
     return ensemble_mean(videos, ensemble.without_first(), temperature)
 
 
-def best_text(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def best_text(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     """Return the largest cosine [V, C] with any text of a class."""
     import torch
 
     return cosines(videos, ensemble).masked_fill(~ensemble.present, -torch.inf).amax(dim=2)
 
 
-def soft(videos: Videos, ensemble: Ensemble, temperature: float) -> Tensor:
+def soft(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor:
     """Return the log of the mean [V, C] over a class's texts of exp(logit), back in the units of cosines.
 
     The softmax of its logits over classes is the softmax over all texts, averaged within each class. It tends to `max`
@@ -95,7 +95,7 @@ def _mean_text(ensemble: Ensemble) -> Tensor:
     return total / ensemble.present.sum(dim=1, keepdim=True)
 
 
-def cosines(videos: Videos, ensemble: Ensemble) -> Tensor:
+def cosines(videos: VideoBatch, ensemble: Ensemble) -> Tensor:
     """Return the cosines [V, C, K] of pooled videos with all texts; of no meaning where none is present."""
     return (videos.pooled @ ensemble.texts.flatten(0, 1).T).reshape(-1, *ensemble.present.shape)
 
@@ -106,7 +106,7 @@ class Method:
 
     name: str
     about: str
-    score: Callable[[Videos, Ensemble, float], Tensor]
+    score: Callable[[VideoBatch, Ensemble, float], Tensor]
 
 
 METHODS = {

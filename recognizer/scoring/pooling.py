@@ -19,7 +19,7 @@ POOLINGS: dict[Pooling, Callable[[Tensor], Tensor]] = {  # [V, T, D] -> [V, D], 
 
 
 @dataclass(frozen=True)
-class Videos:
+class VideoBatch:
     """V videos.
 
     Attributes:
@@ -33,15 +33,15 @@ class Videos:
     pooling: Pooling
 
     @classmethod
-    def of(cls, frames: Tensor, *, pooling: Pooling = "avg") -> Videos:
+    def of(cls, frames: Tensor, *, pooling: Pooling = "avg") -> VideoBatch:
         """Return videos of frames [V, T, D]."""
         return cls(frames, _pooled(frames, pooling), pooling)
 
-    def split(self, rows: int) -> Iterator[Videos]:
+    def split(self, rows: int) -> Iterator[VideoBatch]:
         """Yield the videos, `rows` of them at a time."""
         for start in range(0, max(len(self.frames), 1), rows):
             part = slice(start, start + rows)
-            yield Videos(self.frames[part], self.pooled[part], self.pooling)
+            yield VideoBatch(self.frames[part], self.pooled[part], self.pooling)
 
     def parts(self, count: int) -> Tensor:
         """Return `count` equal parts of each video, each pooled: [V, count, D], unit norm.

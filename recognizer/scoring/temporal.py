@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recognizer.scoring.ensemble import Ensemble
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def parts(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def parts(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     """Return the mean [V, C] over texts of cosines: a step's with its part of the video, any other's with the whole.
 
     A class of S steps has S equal parts. In TEAR's code (`video_split_mode: uniform`) the label takes a part too.
@@ -27,7 +27,7 @@ def parts(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
     return total / ensemble.present.sum(dim=1)
 
 
-def align(videos: Videos, ensemble: Ensemble, _temperature: float) -> Tensor:
+def align(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     """Return the mean [V, C] over texts of cosines, where all steps count as their best alignment with the frames.
 
     Each of the step's texts adds the mean over frames of the cosine of a frame with the step that it is assigned to;
@@ -80,7 +80,7 @@ def best_path(similarity: Tensor, steps: Tensor) -> Tensor:
     return torch.stack(path[::-1], dim=1)
 
 
-def step_similarity(videos: Videos, ensemble: Ensemble) -> Tensor:
+def step_similarity(videos: VideoBatch, ensemble: Ensemble) -> Tensor:
     """Return the cosine [V, T, C, S] of each frame with the mean text of each step."""
     from torch.nn.functional import normalize
 
@@ -120,7 +120,7 @@ def _ends(best: Tensor, steps: Tensor, *, may_skip: Tensor) -> Tensor:
     return torch.where(may_skip.squeeze(-1), best.argmax(dim=-1), last)
 
 
-def _others(videos: Videos, ensemble: Ensemble, step: Tensor) -> Tensor:
+def _others(videos: VideoBatch, ensemble: Ensemble, step: Tensor) -> Tensor:
     """Return the sum [V, C] of the cosines of the pooled video with the texts that are no steps, the label included."""
     of = ensemble.present & (step < 0)
     return videos.pooled @ (ensemble.texts * of.unsqueeze(-1)).sum(dim=1).T
