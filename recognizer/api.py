@@ -32,7 +32,7 @@ from recognizer.features.store import FeatureStore
 from recognizer.localize.annotations import read_annotations
 from recognizer.localize.localize import Localization, Query, localize_videos
 from recognizer.localize.settings import LocalizeSettings
-from recognizer.report.findings import find_out
+from recognizer.report.findings import build_findings
 from recognizer.report.page import write_page
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.pooling import Pooling
@@ -276,7 +276,7 @@ class Recognizer:
         path = Path(file or f"run-{run.id}.html")
         with self._store() as store, self._bar(f"run {run.id}", "videos") as advance:
             folder, moved = self.features or default_features(), Path(root) if root else None
-            found = find_out(store, run, features=folder, root=moved, samples=samples, on_progress=advance)
+            found = build_findings(store, run, features=folder, root=moved, samples=samples, on_progress=advance)
             write_page(found, path)
         return path
 

@@ -345,7 +345,7 @@ def test_pictures_of_several_videos_are_named_after_them(recognize: Run, describ
         (["-o", "nowhere/a.png"], 2, "There is no folder nowhere to write a.png to"),
         (["-o", "a.svg"], 2, "a.svg would hold one of 2 videos. One page for all: --output a.html"),
         (["--class", "yellow ball"], 2, "balls has no class yellow ball. Its classes: blue_ball, green_ball, red_ball"),
-        (["--method", "median"], 2, "Unknown method 'median'. Known: mean, ensemble"),
+        (["--method", "median"], 2, "Unknown method 'median'. Known: align, ensemble"),
         (["--labels", "labels.txt"], 2, "either --dataset NAME, or --labels FILE"),
         (["--kind", "contxt"], 1, "of kind contxt for 3 of the 3 classes"),
     ],

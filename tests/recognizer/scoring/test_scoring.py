@@ -15,7 +15,8 @@ from db.records import Action, Dataset, Descriptor
 from db.vocabulary import load, tear_name
 from encoders.testing import FakeEncoder
 from recognizer.scoring.ensemble import build_ensemble
-from recognizer.scoring.methods import class_weights, method_of, scores
+from recognizer.scoring.methods import method_of, scores
+from recognizer.scoring.methods.mean import class_weights
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import PROTOCOLS, TEAR_TEMPLATES, protocol_of, templates_of
 
@@ -151,5 +152,5 @@ def test_templates_of_a_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_method_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'median'.*Known: mean"):
+    with pytest.raises(UsageError, match=r"'median'.*Known: align, ensemble"):
         method_of("median")

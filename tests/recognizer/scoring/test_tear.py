@@ -177,12 +177,16 @@ def random_frames(videos: int) -> Tensor:
     return torch.randn(videos, FRAMES, FakeEncoder.width, generator=generator, dtype=torch.double)
 
 
+class ExactEncoder(FakeEncoder):
+    """The fake encoder in double precision: in single, classes closer than 1e-8 may swap places by rounding."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        return super().encode_texts(texts).double()  # type: ignore[no-any-return]
+
+
 @pytest.fixture
-def exact_encoder(fake_encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
-    """The fake encoder, in double precision: else two classes as near as 1e-8 may change places by rounding alone."""
-    encode = fake_encoder.encode_texts
-    monkeypatch.setattr(fake_encoder, "encode_texts", lambda texts: encode(texts).double())
-    return fake_encoder
+def exact_encoder() -> FakeEncoder:
+    return ExactEncoder()
 
 
 def encoder_of(encoder: FakeEncoder) -> Callable[[str], Vector]:
