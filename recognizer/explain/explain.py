@@ -1,22 +1,25 @@
-"""What the texts did for single videos: each video, its best classes, and what each of their texts added."""
+"""Explanations of single videos: the best classes, and what each of their texts added to the score."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db.errors import UsageError
 from db.records import Dataset, Descriptor
 from recognizer.evaluation.predict import Candidate, Scored, score_videos
 from recognizer.evaluation.settings import Settings
-from recognizer.explain.effects import Effects, effects
 from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.scoring.methods import attribution, method_of
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.thumbnails import ShownFrame, shown_frames, shown_view
 
-LABEL = "label"  # stands where a descriptor has its kind
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LABEL = "label"  # the kind of a text that is a label
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,11 @@ class TextEffect:
         position: of the descriptor within its kind, from 0; None for the label.
         text: as it was written, without templates.
         status: of the descriptor; None for the label.
-        used: whether the method looks at it.
-        step: which step of the class it is, from 0; None where it is none.
-        share: what it adds to the score; those of a class sum to its score.
-        above_mean: of that, what a mean class's texts of its kind do not add.
-        above_winner: the same beside the class on rank 1, negative where it costs; None in that class itself.
+        used: whether the method uses it.
+        step: its number among the steps of the class, from 0; None if it is not a step.
+        attribution: what it adds to the score; the sum over a class's texts is its score.
+        above_mean: attribution less that of the same kind of text in a mean class (`above_reference`).
+        above_winner: likewise for the class on rank 1, negative if the text costs; None in that class itself.
         cosine: with the pooled video, -1 to 1.
         frames: T cosines with the frames that are shown.
         frames_above: T, those less the mean cosine of the same frame with all classes' texts of this kind.
@@ -46,7 +49,7 @@ class TextEffect:
     status: str | None
     used: bool
     step: int | None
-    share: float
+    attribution: float
     above_mean: float
     above_winner: float | None
     cosine: float
@@ -63,7 +66,7 @@ class ExplainedClass(Candidate):
         above_mean: its score less the mean score of all classes.
         above_winner: its score less that of the class on rank 1; None for that class itself.
         texts: the label, then the descriptors by kind and position.
-        path: the step, from 0, that `align` gives each of the T frames; None for a class without steps.
+        path: the step, from 0, of each of the T frames (`Method.frame_steps`); None for a class without steps.
     """
 
     asked: bool
@@ -75,11 +78,11 @@ class ExplainedClass(Candidate):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What speaks for the classes of one video, or why it could not be read.
+    """What the texts did for one video, or why it could not be read.
 
     Attributes:
-        video: as it was named.
-        frames: the T frames that are shown; of several clips the first, of three crops the one in the middle.
+        video: the path as given.
+        frames: the T frames that are shown; of several clips the first, of three crops the middle one.
         classes: the best ones, then those that were asked for, each by rank.
         unreadable: the reason.
     """
@@ -96,20 +99,6 @@ class Explanation:
         return {"video": self.video, "unreadable": self.unreadable, "frames": frames, "classes": classes}
 
 
-def explain(
-    dataset: Dataset,
-    path: Path,
-    descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
-    *,
-    settings: Settings,
-    top: int = 5,
-    asked: Sequence[int] = (),
-) -> Explanation:
-    """Return what speaks for the classes of one video; arguments as in `explain_videos`."""
-    return explain_videos(dataset, [path], descriptors, encoder, settings=settings, top=top, asked=asked)[0]
-
-
 def explain_videos(
     dataset: Dataset,
     paths: Sequence[Path],
@@ -121,28 +110,31 @@ def explain_videos(
     asked: Sequence[int] = (),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Explanation]:
-    """Return what speaks for the `top` classes of each video as `predict` ranks them; unreadable videos say why.
+    """Explain the `top` classes of each video, ranked as by `predict`; an unreadable video has the reason.
 
     Args:
         dataset: the classes to choose from.
         paths: video files or folders of frames.
         descriptors: of those classes, at least one of each kind for every class; without any, the labels alone.
         encoder: opened by `settings.encoder`.
-        settings: protocol, method, frames, and what else is for all videos alike.
+        settings: protocol, method, frames, and the other choices for all videos.
         top: classes to explain.
-        asked: label indices of classes to explain besides, wherever they rank.
-        on_progress: told (videos done, videos in all).
+        asked: label indices of more classes to explain, whatever their rank.
+        on_progress: called with (videos done, all videos).
     """
     scored = score_videos(dataset, paths, descriptors, encoder, settings=settings, on_progress=on_progress)
-    view = _View(scored, settings, {each.id: each for each in descriptors}, top, frozenset(asked))
+    explainer = _Explainer(scored, settings, {each.id: each for each in descriptors}, top, frozenset(asked))
     rows = {video.id: row for row, video in enumerate(scored.features.videos)}
-    lost = dict(scored.features.unreadable)
+    unreadable = dict(scored.features.unreadable)
     return [
-        view.explanation(path, rows[id_]) if (id_ := str(path)) in rows else _lost(path, lost[id_]) for path in paths
+        explainer.explanation(path, rows[str(path)])
+        if str(path) in rows
+        else Explanation(str(path), (), (), unreadable[str(path)])
+        for path in paths
     ]
 
 
-def labels_of(dataset: Dataset, names: Iterable[str]) -> list[int]:
+def class_labels(dataset: Dataset, names: Iterable[str]) -> list[int]:
     """Return the label indices of classes that are named by name or phrase.
 
     Raises:
@@ -163,13 +155,9 @@ def _squashed(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-def _lost(path: Path, reason: str) -> Explanation:
-    return Explanation(str(path), (), (), reason)
-
-
 @dataclass(frozen=True)
-class _View:
-    """What all explanations of one call are made of."""
+class _Explainer:
+    """What the explanations of one call share."""
 
     scored: Scored
     settings: Settings
@@ -180,55 +168,122 @@ class _View:
     def explanation(self, path: Path, video: int) -> Explanation:
         try:
             frames = shown_frames(path, self.settings.sampling)
-        except UnreadableVideo as reason:  # its embeddings are stored, and the file went since
-            return _lost(path, str(reason))
-        found = effects(
-            self.scored.views_of(video),
-            self.scored.ensemble,
-            settings=self.settings,
-            shown=shown_view(self.settings.sampling),
-        )
+        except UnreadableVideo as reason:  # its embeddings are stored, but the file can no longer be read
+            return Explanation(str(path), (), (), str(reason))
         best = self.scored.best(video, self.top)
         others = sorted(self.asked - set(best), key=lambda label: int(self.scored.ranks[video, label]))
-        winner = self.scored.best(video, 1)[0]
-        return Explanation(str(path), frames, tuple(self._class(video, c, found, winner) for c in [*best, *others]))
+        effects = _Effects.of(self.scored, video, self.settings)
+        return Explanation(str(path), frames, tuple(self._class(video, c, effects) for c in [*best, *others]))
 
-    def _class(self, video: int, label: int, found: Effects, winner: int) -> ExplainedClass:
-        scores = self.scored.scores[video]
-        beside = None if label == winner else found.above(winner)[label].tolist()
-        path = found.steps[:, label].tolist()
+    def _class(self, video: int, label: int, effects: _Effects) -> ExplainedClass:
+        scores, is_winner = self.scored.scores[video], label == effects.winner
+        path = effects.steps[:, label].tolist()
         return ExplainedClass(
             **asdict(self.scored.candidate(video, label)),
             asked=label in self.asked,
             above_mean=float(scores[label] - scores.mean()),
-            above_winner=None if label == winner else float(scores[label] - scores[winner]),
-            texts=self._texts(label, found, beside),
+            above_winner=None if is_winner else float(scores[label] - scores[effects.winner]),
+            texts=self._texts(label, effects, is_winner=is_winner),
             path=tuple(path) if path[0] >= 0 else None,
         )
 
-    def _texts(self, label: int, found: Effects, beside: Sequence[float] | None) -> tuple[TextEffect, ...]:
+    def _texts(self, label: int, effects: _Effects, *, is_winner: bool) -> tuple[TextEffect, ...]:
         ensemble = self.scored.ensemble
         steps = ensemble.steps()[label].tolist()
         return tuple(
             TextEffect(
                 **self._source(label, int(ensemble.ids[label, k]), is_label=k == 0),
-                used=bool(found.used[label, k]),
+                used=bool(effects.used[label, k]),
                 step=steps[k] if steps[k] >= 0 else None,
-                share=float(found.share[label, k]),
-                above_mean=float(found.above_mean[label, k]),
-                above_winner=beside[k] if beside else None,
-                cosine=float(found.cosine[label, k]),
-                frames=tuple(found.frames[:, label, k].tolist()),
-                frames_above=tuple(found.frames_above[:, label, k].tolist()),
+                attribution=float(effects.attribution[label, k]),
+                above_mean=float(effects.above_mean[label, k]),
+                above_winner=None if is_winner else float(effects.above_winner[label, k]),
+                cosine=float(effects.cosine[label, k]),
+                frames=tuple(effects.frames[:, label, k].tolist()),
+                frames_above=tuple(effects.frames_above[:, label, k].tolist()),
             )
             for k in ensemble.present[label].nonzero().flatten().tolist()
         )
 
     def _source(self, label: int, id_: int, *, is_label: bool) -> dict[str, Any]:
-        """Return where a text is from, as fields of `TextEffect`."""
+        """Return the fields of `TextEffect` that identify a text."""
         if is_label:
             dataset = self.scored.dataset
             text = self.settings.wording().label_text(dataset, dataset.actions[label])
             return {"id": None, "kind": LABEL, "position": None, "text": text, "status": None}
-        of = self.by_id[id_]
-        return {"id": of.id, "kind": of.kind, "position": of.position, "text": of.text, "status": of.status}
+        return {name: getattr(self.by_id[id_], name) for name in ("id", "kind", "position", "text", "status")}
+
+
+@dataclass(frozen=True)
+class _Effects:
+    """What the texts of all classes did for one video: the fields of `TextEffect` as tensors; zero if absent.
+
+    Attributes:
+        winner: label of the class on rank 1.
+        used: bool [C, K].
+        attribution, above_mean, above_winner, cosine: [C, K], the mean over the views.
+        frames, frames_above: [T, C, K], of the view that is shown.
+        steps: int64 [T, C], the step of each frame, from 0; -1 for classes without steps.
+    """
+
+    winner: int
+    used: Tensor
+    attribution: Tensor
+    above_mean: Tensor
+    above_winner: Tensor
+    cosine: Tensor
+    frames: Tensor
+    frames_above: Tensor
+    steps: Tensor
+
+    @classmethod
+    def of(cls, scored: Scored, video: int, settings: Settings) -> _Effects:
+        views, ensemble, method = scored.views_of(video), scored.ensemble, method_of(settings.method)
+        used, winner = method.uses(ensemble), scored.best(video, 1)[0]
+        kind = (ensemble.kind + 1).where(ensemble.present, -1)  # 0 is the label
+        kind_used = kind.where(used, -1)
+        added = attribution(views, ensemble, method=method.name, temperature=settings.temperature).mean(dim=0)
+        by_kind = (added.unsqueeze(-1) * _members(kind_used)).sum(dim=1)  # [C, G]
+        view = views.select([shown_view(settings.sampling)])
+        frames = view.unit_frames().inner(ensemble.texts)[0]  # [T, C, K]
+        return cls(
+            winner=winner,
+            used=used,
+            attribution=added,
+            above_mean=above_reference(added, by_kind.mean(dim=0), kind_used),
+            above_winner=above_reference(added, by_kind[winner], kind_used),
+            cosine=views.pooled.inner(ensemble.texts).mean(dim=0).where(ensemble.present, 0.0),
+            frames=frames,
+            frames_above=_above_frame_mean(frames, kind),
+            steps=method.frame_steps(view, ensemble)[0],
+        )
+
+
+def above_reference(added: Tensor, reference: Tensor, kind: Tensor) -> Tensor:
+    """Return attributions less an even part of what a reference class has for their kind, [C, K].
+
+    a_ck - R_g / n_cg, where text k of class c is one of its n_cg texts of kind g. Over the texts of a class they
+    sum to its score less that of the reference, as long as both have texts of every kind.
+
+    Args:
+        added: attributions [C, K].
+        reference: R [G], the sum of the attributions of each kind in the reference class.
+        kind: int64 [C, K]; -1 where there is no text.
+    """
+    count = _members(kind).sum(dim=1).clamp(min=1)  # [C, G]
+    even = (reference / count).gather(1, kind.clamp(min=0))  # [C, K]
+    return added - even.where(kind >= 0, 0.0)
+
+
+def _above_frame_mean(frames: Tensor, kind: Tensor) -> Tensor:
+    """Return cosines [T, C, K] less the mean cosine of each frame with all classes' texts of the same kind."""
+    member = _members(kind).flatten(0, 1)  # [C * K, G]
+    means = frames.flatten(1) @ member / member.sum(dim=0).clamp(min=1)  # [T, G]
+    return (frames - means[:, kind.clamp(min=0)]).where(kind >= 0, 0.0)
+
+
+def _members(kind: Tensor) -> Tensor:
+    """Return the kind of each text as one-hot, float [C, K, G]; zeros where there is no text."""
+    from torch.nn.functional import one_hot
+
+    return (one_hot(kind.clamp(min=0)) * (kind >= 0).unsqueeze(-1)).float()

@@ -10,8 +10,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recognizer.evaluation.html import signed
 from recognizer.explain.explain import ExplainedClass, Explanation, TextEffect
-from recognizer.explain.wording import PANELS, colour_limit, head_of, kind_of, plain, signed
+from recognizer.explain.wording import PANELS, colour_limit, heading, kind_of, unsigned
 from recognizer.video.thumbnails import ShownFrame
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _POINTS_PER_INCH = 72
 
 
 def fitted(text: str, *, inches: float, points: float, lines: int) -> str:
-    """Return a text broken into at most `lines` lines that fit; what does not fit is cut, and ends in `…`.
+    """Return a text broken into at most `lines` lines that fit; a text that is cut ends in `…`.
 
     Args:
         text: any white space in it counts as one space.
@@ -33,25 +34,25 @@ def fitted(text: str, *, inches: float, points: float, lines: int) -> str:
         lines: at least 1.
     """
     room = inches * _POINTS_PER_INCH
-    words, found = text.split(), [""]
+    words, rows = text.split(), [""]
     while words:
         word = words.pop(0)
-        longer = f"{found[-1]} {word}".strip()
+        longer = f"{rows[-1]} {word}".strip()
         if _width(longer, points) <= room:
-            found[-1] = longer
-        elif found[-1]:
+            rows[-1] = longer
+        elif rows[-1]:
             words.insert(0, word)
-            found.append("")
+            rows.append("")
         else:  # one word that is too long, or a script without spaces
             part = _prefix(word, room, points)
-            found[-1] = part
+            rows[-1] = part
             words.insert(0, word[len(part) :])
-            found.append("")
-    found = [line for line in found if line]
-    if len(found) > lines:
-        last = _prefix(found[lines - 1], room - _width("…", points), points).rstrip()
-        found = [*found[: lines - 1], f"{last}…"]
-    return "\n".join(found)
+            rows.append("")
+    rows = [line for line in rows if line]
+    if len(rows) > lines:
+        last = _prefix(rows[lines - 1], room - _width("…", points), points).rstrip()
+        rows = [*rows[: lines - 1], f"{last}…"]
+    return "\n".join(rows)
 
 
 def _prefix(text: str, room: float, points: float) -> str:
@@ -78,11 +79,11 @@ def _renderer() -> Any:
 
 
 INK, FAINT = "0.1", "0.4"
-POINTS = 8.0  # of text, where nothing else is said
+POINTS = 8.0  # font size unless stated otherwise
 
 
 class Sheet:
-    """A figure on which things are placed by inches from its upper left corner."""
+    """A figure whose contents are placed in inches from its upper left corner."""
 
     def __init__(self, width: float, height: float) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -95,31 +96,31 @@ class Sheet:
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Return axes without any marks."""
         place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
-        made = self.figure.add_axes(place)
-        made.set_axis_off()
-        return made
+        axes = self.figure.add_axes(place)
+        axes.set_axis_off()
+        return axes
 
     def line(self, left: float, top: float, bottom: float) -> None:
-        """Draw an upright line, behind all else."""
+        """Draw a vertical line behind everything else."""
         from matplotlib.lines import Line2D
 
         ys = [1 - top / self.height, 1 - bottom / self.height]
         self.figure.add_artist(Line2D([left / self.width] * 2, ys, color="0.6", linewidth=0.8, zorder=0))
 
     def write(self, left: float, top: float, text: str, **look: Any) -> None:
-        """Write a text; it is never read as mathematics, whatever signs are in it."""
+        """Write a text; signs such as `$` are not read as mathematics."""
         look = {"fontsize": POINTS, "color": INK, "va": "top", **look}
         self.figure.text(left / self.width, 1 - top / self.height, text, parse_math=False, **look)
 
 
-_BELOW, _ABOVE, _SHARE = "#0072B2", "#D55E00", "0.55"  # Okabe and Ito: told apart by all
+_BELOW, _ABOVE, _NEUTRAL = "#0072B2", "#D55E00", "0.55"  # Okabe and Ito: safe for colour blindness
 _RULE = "0.85"
 # inches
 _MARGIN, _KIND, _TEXT, _HEAT, _PANEL, _GAP = 0.25, 0.95, 3.65, 6.4, 1.15, 0.15
 _LINE, _PADDING, _HEAD = 0.135, 0.1, 0.42
 _STRIP, _TIMES, _BOTTOM = 1.2, 0.3, 0.75
 _LINES = 3  # of a text
-_DPI, _PIXELS = 100, 60_000  # the most that is drawn in one direction
+_DPI, _PIXELS = 100, 60_000  # the largest height in pixels
 
 
 @dataclass(frozen=True)
@@ -149,43 +150,42 @@ class _Block:
         return list(accumulate((row.height for row in self.rows), initial=0.0))
 
 
-def draw_explanation(explanation: Explanation, path: Path, *, said: Sequence[str]) -> None:
+def draw_explanation(explanation: Explanation, path: Path, *, made_with: Sequence[str]) -> None:
     """Draw one video to a file.
 
     Args:
         explanation: of a video that was read.
-        path: its suffix says the format: .png, .svg, .pdf.
-        said: lines above the picture: what it was made with.
+        path: its suffix is the format: .png, .svg, .pdf.
+        made_with: lines above the picture: the settings.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # boxes; the page shows every script
-        sheet = _drawn(explanation, said)
+        sheet = _sheet(explanation, made_with)
         sheet.figure.savefig(path, dpi=min(_DPI, _PIXELS / sheet.height))
 
 
-def _drawn(explanation: Explanation, said: Sequence[str]) -> Sheet:
-    blocks = [_Block(explained, _rows(explained)) for explained in explanation.classes]
+def _sheet(explanation: Explanation, made_with: Sequence[str]) -> Sheet:
+    fit: dict[str, Any] = {"inches": _TEXT - 0.1, "points": POINTS, "lines": _LINES}
+    blocks = [
+        _Block(explained, tuple(_Row(effect, fitted(effect.text, **fit)) for effect in explained.texts))
+        for explained in explanation.classes
+    ]
     panels = PANELS if len(blocks) > 1 else PANELS[:2]
     width = 2 * _MARGIN + _KIND + _TEXT + _HEAT + len(panels) * (_PANEL + _GAP)
-    lines = [fitted(line, inches=width - 2 * _MARGIN, points=POINTS, lines=3) for line in said]
+    lines = [fitted(line, inches=width - 2 * _MARGIN, points=POINTS, lines=3) for line in made_with]
     top = 0.62 + sum(0.14 * (line.count("\n") + 1) for line in lines)
     strip = _Strip.of(explanation)
     sheet = Sheet(width, top + strip.height + sum(block.height for block in blocks) + _BOTTOM)
     _draw_title(sheet, explanation, lines)
     strip.draw(sheet, top)
     top += strip.height
-    drawn = _Drawn(sheet, colour_limit([explanation]), [_Panel.of(name, title, blocks) for name, title in panels])
-    drawn.titles(top)
+    painter = _Painter(sheet, colour_limit([explanation]), [_Panel.of(name, title, blocks) for name, title in panels])
+    painter.titles(top)
     for block in blocks:
-        drawn.block(block, top)
+        painter.block(block, top)
         top += block.height
-    drawn.legend(top + 0.2, with_path=any(block.explained.path for block in blocks))
+    painter.legend(top + 0.2, with_path=any(block.explained.path for block in blocks))
     return sheet
-
-
-def _rows(explained: ExplainedClass) -> tuple[_Row, ...]:
-    fit: dict[str, Any] = {"inches": _TEXT - 0.1, "points": POINTS, "lines": _LINES}
-    return tuple(_Row(effect, fitted(effect.text, **fit)) for effect in explained.texts)
 
 
 def _draw_title(sheet: Sheet, explanation: Explanation, lines: Sequence[str]) -> None:
@@ -199,10 +199,10 @@ def _draw_title(sheet: Sheet, explanation: Explanation, lines: Sequence[str]) ->
 
 @dataclass(frozen=True)
 class _Strip:
-    """The pictures above: as many frames as have room, each over its column, in one row or in turn in two."""
+    """The frames above the classes, as many as fit, each over its column; in one row, or alternating between two."""
 
     frames: Sequence[ShownFrame]
-    every: int  # one of so many frames is drawn
+    every: int  # every n-th frame is drawn
     rows: int
     picture: tuple[float, float]  # width and height
 
@@ -227,15 +227,15 @@ class _Strip:
             upper = bottom - (self.picture[1] + 0.04) * (2 if above else 1)
             axes = sheet.axes(middle - self.picture[0] / 2, upper, *self.picture)
             axes.imshow(frame.picture, aspect="auto", interpolation="lanczos")
-            if above:  # lead the eye to its column
+            if above:  # a line down to its column
                 sheet.line(middle, upper + self.picture[1], bottom + 0.06)
-            said = f"#{frame.number}" if frame.seconds is None else f"{frame.seconds:.1f} s"
-            sheet.write(middle, bottom + 0.09, said, fontsize=6.5, color=FAINT, ha="center")
+            time = f"#{frame.number}" if frame.seconds is None else f"{frame.seconds:.1f} s"
+            sheet.write(middle, bottom + 0.09, time, fontsize=6.5, color=FAINT, ha="center")
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """Bars of one number of each text, with one scale for all classes."""
+    """A column of bars for one number of each text, on one scale for all classes."""
 
     name: str  # field of a text
     title: str
@@ -248,19 +248,19 @@ class _Panel:
         low, high = min(0.0, *values), max(0.0, *values)
         return cls(name, title, low, high if high > low else 1.0)
 
-    def said(self, value: float) -> str:
-        return plain(value) if self.name == "share" else signed(value)
-
-    def colour(self, value: float) -> str:
-        return _SHARE if self.name == "share" else _ABOVE if value > 0 else _BELOW
+    def look(self, value: float) -> tuple[str, str]:
+        """Return the number as text, and the colour of its bar."""
+        if self.name == "attribution":
+            return unsigned(value), _NEUTRAL
+        return signed(value), _ABOVE if value > 0 else _BELOW
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """What all classes of a sheet share: the scales."""
+class _Painter:
+    """Draws classes on a sheet, on common scales."""
 
     sheet: Sheet
-    limit: float  # of the colours
+    limit: float  # value at the ends of the colour scale
     panels: Sequence[_Panel]
 
     def _left(self, number: int) -> float:
@@ -287,10 +287,10 @@ class _Drawn:
                 self._bars(block, panel, self.sheet.axes(self._left(number), top, _PANEL, edges[-1]))
 
     def _head(self, explained: ExplainedClass, top: float) -> None:
-        name, rest = head_of(explained)
+        name, numbers = heading(explained)
         name = fitted(name, inches=0.58 * self.sheet.width, points=10 * BOLD, lines=1)
         self.sheet.write(_MARGIN, top + 0.19, name, fontsize=10, fontweight="bold")
-        self.sheet.write(self.sheet.width - _MARGIN, top + 0.21, rest, color=FAINT, ha="right")
+        self.sheet.write(self.sheet.width - _MARGIN, top + 0.21, numbers, color=FAINT, ha="right")
         rule = self.sheet.axes(_MARGIN, top + 0.12, self.sheet.width - 2 * _MARGIN, 0.02)
         rule.axhline(0.5, color=_RULE, linewidth=0.8)
 
@@ -308,12 +308,13 @@ class _Drawn:
             _draw_path(axes, block, block.explained.path)
 
     def _bars(self, block: _Block, panel: _Panel, axes: Axes) -> None:
-        scale = 0.6 * _PANEL / (panel.high - panel.low)  # beside the bars there is room for the numbers
+        scale = 0.6 * _PANEL / (panel.high - panel.low)  # the rest is for the numbers
         zero = -panel.low * scale
         for row, edge in zip(block.rows, block.edges, strict=False):
             value, middle = getattr(row.effect, panel.name), edge + row.height / 2
-            axes.barh(middle, value * scale, left=zero, height=0.13, color=panel.colour(value))
-            axes.text(_PANEL, middle, panel.said(value), ha="right", va="center", fontsize=7.5, color=INK)
+            number, colour = panel.look(value)
+            axes.barh(middle, value * scale, left=zero, height=0.13, color=colour)
+            axes.text(_PANEL, middle, number, ha="right", va="center", fontsize=7.5, color=INK)
         axes.axvline(zero, color="0.6", linewidth=0.8)
         axes.set_xlim(0, _PANEL)
         axes.set_ylim(block.edges[-1], 0)
@@ -325,16 +326,18 @@ class _Drawn:
         axes = self.sheet.axes(left, top, wide, 0.12)
         axes.imshow(np.linspace(-1, 1, 256)[None], cmap=_colours(), aspect="auto")
         ends = f"{signed(-self.limit)} or less", f"{signed(self.limit)} or more"
-        for part, said, align in ((0.0, ends[0], "left"), (0.5, "0", "center"), (1.0, ends[1], "right")):
-            self.sheet.write(left + part * wide, top + 0.16, said, fontsize=7, color=FAINT, ha=align)
-        what = "cosine of frame and text, above the mean cosine of that\nframe with all classes' texts of the same kind"
-        self.sheet.write(left + wide + 0.2, top - 0.05, what, fontsize=7.5, color=FAINT)
+        for part, value, align in ((0.0, ends[0], "left"), (0.5, "0", "center"), (1.0, ends[1], "right")):
+            self.sheet.write(left + part * wide, top + 0.16, value, fontsize=7, color=FAINT, ha=align)
+        colours = (
+            "cosine of frame and text, less the mean cosine of that\nframe with all classes' texts of the same kind"
+        )
+        self.sheet.write(left + wide + 0.2, top - 0.05, colours, fontsize=7.5, color=FAINT)
         if with_path:
             sample = self.sheet.axes(_MARGIN, top, 0.35, 0.12)
             sample.set_ylim(0, 1)
             sample.plot([0, 1], [0.5, 0.5], **_path_look())
-            said = "the step of each frame, in the best order-keeping\nassignment (what method align scores)"
-            self.sheet.write(_MARGIN + 0.45, top - 0.05, said, fontsize=7.5, color=FAINT)
+            path = "the step of each frame, in the best assignment\nthat keeps their order (what method align scores)"
+            self.sheet.write(_MARGIN + 0.45, top - 0.05, path, fontsize=7.5, color=FAINT)
 
 
 def _draw_path(axes: Axes, block: _Block, path: Sequence[int]) -> None:

@@ -42,7 +42,7 @@ def scores(
     *,
     method: str = "mean",
     temperature: float = 1.0,
-    max_floats: int = 2**25,
+    max_floats: float = 2**25,
 ) -> Tensor:
     """Return the scores [V, C] of videos, in the units of cosines; with labels alone, the same for every method.
 
@@ -60,7 +60,7 @@ def scores(
 
     chosen = method_of(method)
     used = replace(ensemble, present=chosen.uses(ensemble))
-    rows = max(1, max_floats // (ensemble.present.numel() * videos.frames.shape[1]))
+    rows = max(1, int(max_floats // (ensemble.present.numel() * videos.frames.shape[1])))
     return torch.cat([chosen.score(part, used, temperature) for part in videos.split(rows)])
 
 

@@ -24,7 +24,8 @@ def _score(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tenso
 
 
 def _attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
-    return videos.pooled.inner(ensemble.texts) / ensemble.text_sums().norm(dim=1, keepdim=True)
+    lengths: Tensor = ensemble.text_sums().norm(dim=1, keepdim=True)  # [C, 1]
+    return videos.pooled.inner(ensemble.texts) / lengths
 
 
 METHODS = [Method("mean", "the mean text (TEAR's simple)", _score, _attribution)]
