@@ -68,11 +68,8 @@ def _is_folder(output: Path) -> bool:
 
 def _names(videos: Sequence[Path]) -> list[str]:
     """Return a name for each video: the shortest distinct ends of their paths."""
-    stems = [
-        video.resolve().with_suffix("") if video.suffix.lower() in VIDEO_SUFFIXES else video.resolve()
-        for video in videos
-    ]
-    parts = [stem.parts[1:] for stem in stems]
+    paths = [video.resolve() for video in videos]
+    parts = [(p.with_suffix("") if p.suffix.lower() in VIDEO_SUFFIXES else p).parts[1:] for p in paths]
     for count in range(1, max(map(len, parts), default=0)):
         names = ["-".join(each[-count:]) for each in parts]
         if len(set(names)) == len(set(parts)):

@@ -21,8 +21,10 @@ def explanation_page(explanations: Sequence[Explanation], *, title: str, made_wi
         title: of the page.
         made_with: lines below the title: the settings.
     """
-    filters: dict[str, Callable[..., Any]] = {"unsigned": unsigned, "signed": signed, "short": _short, "shortened": shortened, "kind": kind_of,
-               "why_not": why_not, "opacity": _opacity, "picture": data_uri}  # fmt: skip
+    filters: dict[str, Callable[..., Any]] = {
+        "unsigned": unsigned, "signed": signed, "short": _short, "shortened": shortened, "kind": kind_of,
+        "why_not": why_not, "opacity": _opacity, "picture": data_uri,
+    }  # fmt: skip
     return fill_template(
         "recognizer.explain",
         "explain.html",

@@ -279,7 +279,7 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
         (["--split", "1"], 1, "No test split '1' of balls"),
         (["-d", "bowls"], 2, "Unknown dataset 'bowls'"),
         (["--protocol", "other"], 2, "'other' is not one of 'default', 'tear'"),
-        (["-k", "situation"], 1, "any (kinds that there are: context). Write them with: descgen build --dataset balls"),
+        (["-k", "situation"], 1, "any (known kinds: context). Write them with: descgen build --dataset balls"),
         (["-k", "context", "-k", "contxt"], 1, "of kind contxt for 3 of the 3 classes"),
     ],
 )
