@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,8 @@ class TextEffect:
     above_mean: float
     above_winner: float | None
     cosine: float
-    frames: tuple[float, ...]
-    frames_above: tuple[float, ...]
+    frames: list[float]
+    frames_above: list[float]
 
 
 @dataclass(frozen=True)
@@ -172,37 +172,50 @@ class _Explainer:
             return Explanation(str(path), (), (), str(reason))
         best = self.scored.best(video, self.top)
         others = sorted(self.asked - set(best), key=lambda label: int(self.scored.ranks[video, label]))
-        effects = _Effects.of(self.scored, video, self.settings)
-        return Explanation(str(path), frames, tuple(self._class(video, c, effects) for c in [*best, *others]))
+        views = self.scored.views_of(video)
+        view = views.select([shown_view(self.settings.sampling)])
+        path_of_class = method_of(self.settings.method).frame_steps(view, self.scored.ensemble)[0].T.tolist()  # [C, T]
+        numbers = self._numbers(views, view, winner=self.scored.best(video, 1)[0])
+        classes = [self._class(video, c, numbers, path_of_class[c]) for c in [*best, *others]]
+        return Explanation(str(path), frames, tuple(classes))
 
-    def _class(self, video: int, label: int, effects: _Effects) -> ExplainedClass:
-        scores, is_winner = self.scored.scores[video], label == effects.winner
-        path = effects.steps[:, label].tolist()
+    def _numbers(self, views: VideoBatch, view: VideoBatch, *, winner: int) -> dict[str, Tensor]:
+        """Return fields of `TextEffect` for all texts: [C, K] from all views, [T, C, K] from the one that is shown."""
+        settings, ensemble = self.settings, self.scored.ensemble
+        kind = (ensemble.kind + 1).where(ensemble.present, -1)  # 0 is the label
+        used = kind.where(method_of(settings.method).uses(ensemble), -1)
+        added = attribution(views, ensemble, method=settings.method, temperature=settings.temperature).mean(dim=0)
+        by_kind = (added.unsqueeze(-1) * _members(used)).sum(dim=1)  # [C, G]
+        frames = view.unit_frames().inner(ensemble.texts)[0]
+        return {
+            "attribution": added,
+            "above_mean": above_reference(added, by_kind.mean(dim=0), used),
+            "above_winner": above_reference(added, by_kind[winner], used),
+            "cosine": views.pooled.inner(ensemble.texts).mean(dim=0),
+            "frames": frames,
+            "frames_above": _above_frame_mean(frames, kind),
+        }
+
+    def _class(self, video: int, label: int, numbers: Mapping[str, Tensor], path: Sequence[int]) -> ExplainedClass:
+        scores, ensemble = self.scored.scores[video], self.scored.ensemble
+        used, steps = method_of(self.settings.method).uses(ensemble)[label], ensemble.steps()[label].tolist()
+        winner = self.scored.best(video, 1)[0]
+        texts = [
+            TextEffect(
+                **self._source(label, int(ensemble.ids[label, k]), is_label=k == 0),
+                used=bool(used[k]),
+                step=steps[k] if steps[k] >= 0 else None,
+                **{name: values[..., label, k].tolist() for name, values in numbers.items()},
+            )
+            for k in ensemble.present[label].nonzero().flatten().tolist()
+        ]
         return ExplainedClass(
             **asdict(self.scored.candidate(video, label)),
             asked=label in self.asked,
             above_mean=float(scores[label] - scores.mean()),
-            above_winner=None if is_winner else float(scores[label] - scores[effects.winner]),
-            texts=self._texts(label, effects, is_winner=is_winner),
+            above_winner=None if label == winner else float(scores[label] - scores[winner]),
+            texts=tuple(replace(text, above_winner=None) if label == winner else text for text in texts),
             path=tuple(path) if path[0] >= 0 else None,
-        )
-
-    def _texts(self, label: int, effects: _Effects, *, is_winner: bool) -> tuple[TextEffect, ...]:
-        ensemble = self.scored.ensemble
-        steps = ensemble.steps()[label].tolist()
-        return tuple(
-            TextEffect(
-                **self._source(label, int(ensemble.ids[label, k]), is_label=k == 0),
-                used=bool(effects.used[label, k]),
-                step=steps[k] if steps[k] >= 0 else None,
-                attribution=float(effects.attribution[label, k]),
-                above_mean=float(effects.above_mean[label, k]),
-                above_winner=None if is_winner else float(effects.above_winner[label, k]),
-                cosine=float(effects.cosine[label, k]),
-                frames=tuple(effects.frames[:, label, k].tolist()),
-                frames_above=tuple(effects.frames_above[:, label, k].tolist()),
-            )
-            for k in ensemble.present[label].nonzero().flatten().tolist()
         )
 
     def _source(self, label: int, id_: int, *, is_label: bool) -> dict[str, Any]:
@@ -212,51 +225,6 @@ class _Explainer:
             text = self.settings.wording().label_text(dataset, dataset.actions[label])
             return {"id": None, "kind": LABEL, "position": None, "text": text, "status": None}
         return {name: getattr(self.by_id[id_], name) for name in ("id", "kind", "position", "text", "status")}
-
-
-@dataclass(frozen=True)
-class _Effects:
-    """What the texts of all classes did for one video: the fields of `TextEffect` as tensors; zero if absent.
-
-    Attributes:
-        winner: label of the class on rank 1.
-        used: bool [C, K].
-        attribution, above_mean, above_winner, cosine: [C, K], the mean over the views.
-        frames, frames_above: [T, C, K], of the view that is shown.
-        steps: int64 [T, C], the step of each frame, from 0; -1 for classes without steps.
-    """
-
-    winner: int
-    used: Tensor
-    attribution: Tensor
-    above_mean: Tensor
-    above_winner: Tensor
-    cosine: Tensor
-    frames: Tensor
-    frames_above: Tensor
-    steps: Tensor
-
-    @classmethod
-    def of(cls, scored: Scored, video: int, settings: Settings) -> _Effects:
-        views, ensemble, method = scored.views_of(video), scored.ensemble, method_of(settings.method)
-        used, winner = method.uses(ensemble), scored.best(video, 1)[0]
-        kind = (ensemble.kind + 1).where(ensemble.present, -1)  # 0 is the label
-        kind_used = kind.where(used, -1)
-        added = attribution(views, ensemble, method=method.name, temperature=settings.temperature).mean(dim=0)
-        by_kind = (added.unsqueeze(-1) * _members(kind_used)).sum(dim=1)  # [C, G]
-        view = views.select([shown_view(settings.sampling)])
-        frames = view.unit_frames().inner(ensemble.texts)[0]  # [T, C, K]
-        return cls(
-            winner=winner,
-            used=used,
-            attribution=added,
-            above_mean=above_reference(added, by_kind.mean(dim=0), kind_used),
-            above_winner=above_reference(added, by_kind[winner], kind_used),
-            cosine=views.pooled.inner(ensemble.texts).mean(dim=0).where(ensemble.present, 0.0),
-            frames=frames,
-            frames_above=_above_frame_mean(frames, kind),
-            steps=method.frame_steps(view, ensemble)[0],
-        )
 
 
 def above_reference(added: Tensor, reference: Tensor, kind: Tensor) -> Tensor:

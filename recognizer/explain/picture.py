@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from recognizer.evaluation.html import signed
@@ -125,12 +126,16 @@ _DPI, _PIXELS = 100, 60_000  # the largest height in pixels
 
 @dataclass(frozen=True)
 class _Row:
+    """A text; its place is in inches below the top of the first row of its class."""
+
     effect: TextEffect
     words: str  # broken into lines
+    top: float
+    bottom: float
 
     @property
-    def height(self) -> float:
-        return _LINE * (self.words.count("\n") + 1) + _PADDING
+    def middle(self) -> float:
+        return (self.top + self.bottom) / 2
 
 
 @dataclass(frozen=True)
@@ -140,14 +145,17 @@ class _Block:
     explained: ExplainedClass
     rows: tuple[_Row, ...]
 
-    @property
-    def height(self) -> float:
-        return _HEAD + sum(row.height for row in self.rows)
+    @classmethod
+    def of(cls, explained: ExplainedClass) -> _Block:
+        words = [fitted(text.text, inches=_TEXT - 0.1, points=POINTS, lines=_LINES) for text in explained.texts]
+        heights = (_LINE * (text.count("\n") + 1) + _PADDING for text in words)
+        edges = pairwise(accumulate(heights, initial=0.0))
+        return cls(explained, tuple(map(_Row, explained.texts, words, *zip(*edges, strict=True))))
 
     @property
-    def edges(self) -> list[float]:
-        """The edges of the rows, in inches from the top of the first."""
-        return list(accumulate((row.height for row in self.rows), initial=0.0))
+    def height(self) -> float:
+        """Of the rows, without the heading, in inches."""
+        return self.rows[-1].bottom
 
 
 def draw_explanation(explanation: Explanation, path: Path, *, made_with: Sequence[str]) -> None:
@@ -165,17 +173,13 @@ def draw_explanation(explanation: Explanation, path: Path, *, made_with: Sequenc
 
 
 def _sheet(explanation: Explanation, made_with: Sequence[str]) -> Sheet:
-    fit: dict[str, Any] = {"inches": _TEXT - 0.1, "points": POINTS, "lines": _LINES}
-    blocks = [
-        _Block(explained, tuple(_Row(effect, fitted(effect.text, **fit)) for effect in explained.texts))
-        for explained in explanation.classes
-    ]
+    blocks = [_Block.of(explained) for explained in explanation.classes]
     panels = PANELS if len(blocks) > 1 else PANELS[:2]
     width = 2 * _MARGIN + _KIND + _TEXT + _HEAT + len(panels) * (_PANEL + _GAP)
     lines = [fitted(line, inches=width - 2 * _MARGIN, points=POINTS, lines=3) for line in made_with]
     top = 0.62 + sum(0.14 * (line.count("\n") + 1) for line in lines)
     strip = _Strip.of(explanation)
-    sheet = Sheet(width, top + strip.height + sum(block.height for block in blocks) + _BOTTOM)
+    sheet = Sheet(width, top + strip.height + sum(_HEAD + block.height for block in blocks) + _BOTTOM)
     _draw_title(sheet, explanation, lines)
     strip.draw(sheet, top)
     top += strip.height
@@ -183,7 +187,7 @@ def _sheet(explanation: Explanation, made_with: Sequence[str]) -> Sheet:
     painter.titles(top)
     for block in blocks:
         painter.block(block, top)
-        top += block.height
+        top += _HEAD + block.height
     painter.legend(top + 0.2, with_path=any(block.explained.path for block in blocks))
     return sheet
 
@@ -274,17 +278,15 @@ class _Painter:
     def block(self, block: _Block, top: float) -> None:
         self._head(block.explained, top)
         top += _HEAD
-        edges = block.edges
-        for row, edge in zip(block.rows, edges, strict=False):
-            middle = top + edge + row.height / 2
-            effect, colour = row.effect, INK if row.effect.used else "0.55"
-            kind = fitted(kind_of(effect), inches=_KIND - 0.05, points=POINTS, lines=1)
-            self.sheet.write(_MARGIN, middle, kind, color=FAINT, va="center")
-            self.sheet.write(_MARGIN + _KIND, middle, row.words, va="center", color=colour, linespacing=1.15)
+        for row in block.rows:
+            kind = fitted(kind_of(row.effect), inches=_KIND - 0.05, points=POINTS, lines=1)
+            self.sheet.write(_MARGIN, top + row.middle, kind, color=FAINT, va="center")
+            colour = INK if row.effect.used else "0.55"
+            self.sheet.write(_MARGIN + _KIND, top + row.middle, row.words, va="center", color=colour, linespacing=1.15)
         self._heat(block, top)
         for number, panel in enumerate(self.panels):
             if getattr(block.rows[0].effect, panel.name) is not None:
-                self._bars(block, panel, self.sheet.axes(self._left(number), top, _PANEL, edges[-1]))
+                self._bars(block, panel, self.sheet.axes(self._left(number), top, _PANEL, block.height))
 
     def _head(self, explained: ExplainedClass, top: float) -> None:
         name, numbers = heading(explained)
@@ -297,27 +299,26 @@ class _Painter:
     def _heat(self, block: _Block, top: float) -> None:
         import numpy as np
 
-        edges = block.edges
-        axes = self.sheet.axes(_MARGIN + _KIND + _TEXT, top, _HEAT, edges[-1])
+        axes = self.sheet.axes(_MARGIN + _KIND + _TEXT, top, _HEAT, block.height)
         values = np.array([row.effect.frames_above for row in block.rows])  # [K, T]
-        columns = np.arange(values.shape[1] + 1)
+        columns, edges = np.arange(values.shape[1] + 1), [0.0, *(row.bottom for row in block.rows)]
         axes.pcolormesh(columns, edges, values, cmap=_colours(), vmin=-self.limit, vmax=self.limit,
                         edgecolors="white", linewidth=0.5)  # fmt: skip
-        axes.set_ylim(edges[-1], 0)
+        axes.set_ylim(block.height, 0)
         if block.explained.path:
             _draw_path(axes, block, block.explained.path)
 
     def _bars(self, block: _Block, panel: _Panel, axes: Axes) -> None:
         scale = 0.6 * _PANEL / (panel.high - panel.low)  # the rest is for the numbers
         zero = -panel.low * scale
-        for row, edge in zip(block.rows, block.edges, strict=False):
-            value, middle = getattr(row.effect, panel.name), edge + row.height / 2
+        for row in block.rows:
+            value = getattr(row.effect, panel.name)
             number, colour = panel.look(value)
-            axes.barh(middle, value * scale, left=zero, height=0.13, color=colour)
-            axes.text(_PANEL, middle, number, ha="right", va="center", fontsize=7.5, color=INK)
+            axes.barh(row.middle, value * scale, left=zero, height=0.13, color=colour)
+            axes.text(_PANEL, row.middle, number, ha="right", va="center", fontsize=7.5, color=INK)
         axes.axvline(zero, color="0.6", linewidth=0.8)
         axes.set_xlim(0, _PANEL)
-        axes.set_ylim(block.edges[-1], 0)
+        axes.set_ylim(block.height, 0)
 
     def legend(self, top: float, *, with_path: bool) -> None:
         import numpy as np
@@ -328,10 +329,8 @@ class _Painter:
         ends = f"{signed(-self.limit)} or less", f"{signed(self.limit)} or more"
         for part, value, align in ((0.0, ends[0], "left"), (0.5, "0", "center"), (1.0, ends[1], "right")):
             self.sheet.write(left + part * wide, top + 0.16, value, fontsize=7, color=FAINT, ha=align)
-        colours = (
-            "cosine of frame and text, less the mean cosine of that\nframe with all classes' texts of the same kind"
-        )
-        self.sheet.write(left + wide + 0.2, top - 0.05, colours, fontsize=7.5, color=FAINT)
+        scale = "cosine of frame and text, less the mean cosine of that\nframe with all texts of the same kind"
+        self.sheet.write(left + wide + 0.2, top - 0.05, scale, fontsize=7.5, color=FAINT)
         if with_path:
             sample = self.sheet.axes(_MARGIN, top, 0.35, 0.12)
             sample.set_ylim(0, 1)
@@ -342,12 +341,8 @@ class _Painter:
 
 def _draw_path(axes: Axes, block: _Block, path: Sequence[int]) -> None:
     """Draw through the middle of the rows of each frame's step; several rows are wordings of one step."""
-    rows = list(zip(block.rows, block.edges, strict=False))
-    middles: dict[int, list[float]] = {}
-    for row, edge in rows:
-        if row.effect.step is not None:
-            middles.setdefault(row.effect.step, []).append(edge + row.height / 2)
-    ys = [sum(middles[step]) / len(middles[step]) for step in path for _ in range(2)]
+    middles = [[row.middle for row in block.rows if row.effect.step == step] for step in range(max(path) + 1)]
+    ys = [mean(middles[step]) for step in path for _ in range(2)]
     xs = [x for t in range(len(path)) for x in (t + 0.12, t + 0.88)]
     axes.plot(xs, ys, **_path_look())
 

@@ -130,57 +130,26 @@ _LONGEST = 24  # characters of a name
 
 
 @dataclass(frozen=True)
-class Tick:
-    """A name beside a row or above a column: the middle of that row or column, in pixels."""
-
-    at: float
-    name: str
-
-
-@dataclass(frozen=True)
-class Number:
-    """The number of videos in a cell, and the middle of the cell, in pixels."""
-
-    x: float
-    y: float
-    videos: int
-    level: int
-
-
-@dataclass(frozen=True)
 class MatrixDrawing:
     """A confusion matrix to be drawn.
 
     Attributes:
         side: of a cell, in pixels.
         left, top: room for the names, in pixels.
-        rows, columns: how many.
         font: of the names, in pixels.
         paths: for each of `LEVELS` in use, (its number from 1, an SVG path of its cells), in units of cells.
         row_names, column_names: empty if there are too many.
-        numbers: empty if there are too many.
+        numbers: (column, row, videos, level) of each cell; empty if there are too many.
     """
 
     side: float
     left: float
     top: float
-    rows: int
-    columns: int
     font: float
     paths: tuple[tuple[int, str], ...]
-    row_names: tuple[Tick, ...]
-    column_names: tuple[Tick, ...]
-    numbers: tuple[Number, ...]
-
-    @property
-    def width(self) -> float:
-        """In pixels."""
-        return self.left + self.columns * self.side + 1
-
-    @property
-    def height(self) -> float:
-        """In pixels."""
-        return self.top + self.rows * self.side + 1
+    row_names: tuple[str, ...]
+    column_names: tuple[str, ...]
+    numbers: tuple[tuple[int, int, int, int], ...]
 
 
 def draw_matrix(matrix: Confusion, names: Sequence[str]) -> MatrixDrawing:
@@ -189,23 +158,25 @@ def draw_matrix(matrix: Confusion, names: Sequence[str]) -> MatrixDrawing:
     side = next((side for limit, side in _SIDES if most <= limit), _WHOLE / most)
     font = min(13.0, side * 0.95)
     row_names, column_names = (
-        tuple(Tick((at + 0.5) * side, shortened(names[label], _LONGEST)) for at, label in enumerate(labels))
-        if most <= _LABELLED
-        else ()
+        tuple(shortened(names[label], _LONGEST) for label in labels) if most <= _LABELLED else ()
         for labels in (matrix.rows, matrix.columns)
     )
-    numbers, squares = [], defaultdict(list)
-    row, column = ({label: at for at, label in enumerate(labels)} for labels in (matrix.rows, matrix.columns))
-    for cell in matrix.cells:
-        x, y, shade = column[cell.predicted], row[cell.true], level(cell.videos / matrix.videos[cell.true])
+    numbers = [
+        (
+            matrix.columns.index(c.predicted),
+            matrix.rows.index(c.true),
+            c.videos,
+            level(c.videos / matrix.videos[c.true]),
+        )
+        for c in matrix.cells
+    ]
+    squares = defaultdict(list)
+    for x, y, _, shade in numbers:
         squares[shade].append(f"M{x} {y}h1v1h-1z")
-        numbers.append(Number((x + 0.5) * side, (y + 0.5) * side, cell.videos, shade))
     return MatrixDrawing(
         side=side,
         left=_room(row_names, font),
         top=_room(column_names, font),
-        rows=len(matrix.rows),
-        columns=len(matrix.columns),
         font=font,
         paths=tuple((shade, "".join(paths)) for shade, paths in sorted(squares.items())),
         row_names=row_names,
@@ -219,6 +190,6 @@ def level(share: float) -> int:
     return next(number for number, bound in enumerate(LEVELS, start=1) if share <= bound + 1e-9)
 
 
-def _room(ticks: Sequence[Tick], font: float) -> float:
+def _room(names: Sequence[str], font: float) -> float:
     """Return pixels that hold the longest name: about 0.6 of the font's size for a character."""
-    return max((len(tick.name) for tick in ticks), default=0) * font * 0.6 + 8
+    return max(map(len, names), default=0) * font * 0.6 + 8

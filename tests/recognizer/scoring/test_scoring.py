@@ -16,7 +16,7 @@ from db.vocabulary import load, tear_name
 from encoders.testing import FakeEncoder
 from recognizer.scoring.ensemble import build_ensemble
 from recognizer.scoring.methods import method_of, scores
-from recognizer.scoring.methods.mean import class_weights
+from recognizer.scoring.methods.means import class_weights
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import PROTOCOLS, TEAR_TEMPLATES, protocol_of, templates_of
 
