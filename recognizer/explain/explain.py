@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from recognizer.evaluation.predict import Candidate, Scored, score_videos
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.scoring.methods import attribution, method_of
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.thumbnails import ShownFrame, shown_frames, shown_view
 
@@ -112,15 +113,9 @@ def explain_videos(
 ) -> list[Explanation]:
     """Explain the `top` classes of each video, ranked as by `predict`; an unreadable video has the reason.
 
-    Args:
-        dataset: the classes to choose from.
-        paths: video files or folders of frames.
-        descriptors: of those classes, at least one of each kind for every class; without any, the labels alone.
-        encoder: opened by `settings.encoder`.
-        settings: protocol, method, frames, and the other choices for all videos.
-        top: classes to explain.
+    Args as in `predict`, and:
+        descriptors: at least one of each kind for every class; without any, the labels alone.
         asked: label indices of more classes to explain, whatever their rank.
-        on_progress: called with (videos done, all videos).
     """
     scored = score_videos(dataset, paths, descriptors, encoder, settings=settings, on_progress=on_progress)
     explainer = _Explainer(scored, settings, {each.id: each for each in descriptors}, top, frozenset(asked))
@@ -186,37 +181,37 @@ class _Explainer:
         used = kind.where(method_of(settings.method).uses(ensemble), -1)
         added = attribution(views, ensemble, method=settings.method, temperature=settings.temperature).mean(dim=0)
         by_kind = (added.unsqueeze(-1) * _members(used)).sum(dim=1)  # [C, G]
-        frames = view.unit_frames().inner(ensemble.texts)[0]
+        frames, member = view.unit_frames().inner(ensemble.texts)[0], _members(kind).flatten(0, 1)  # [C * K, G]
+        frame_means = frames.flatten(1) @ member / member.sum(dim=0).clamp(min=1)  # [T, G]
         return {
             "attribution": added,
             "above_mean": above_reference(added, by_kind.mean(dim=0), used),
             "above_winner": above_reference(added, by_kind[winner], used),
             "cosine": views.pooled.inner(ensemble.texts).mean(dim=0),
             "frames": frames,
-            "frames_above": _above_frame_mean(frames, kind),
+            "frames_above": (frames - frame_means[:, kind.clamp(min=0)]).where(kind >= 0, 0.0),
         }
 
     def _class(self, video: int, label: int, numbers: Mapping[str, Tensor], path: Sequence[int]) -> ExplainedClass:
-        scores, ensemble = self.scored.scores[video], self.scored.ensemble
-        used, steps = method_of(self.settings.method).uses(ensemble)[label], ensemble.steps()[label].tolist()
-        winner = self.scored.best(video, 1)[0]
-        texts = [
-            TextEffect(
-                **self._source(label, int(ensemble.ids[label, k]), is_label=k == 0),
-                used=bool(used[k]),
-                step=steps[k] if steps[k] >= 0 else None,
-                **{name: values[..., label, k].tolist() for name, values in numbers.items()},
-            )
-            for k in ensemble.present[label].nonzero().flatten().tolist()
-        ]
+        scores, winner = self.scored.scores[video], self.scored.best(video, 1)[0]
         return ExplainedClass(
             **asdict(self.scored.candidate(video, label)),
             asked=label in self.asked,
             above_mean=float(scores[label] - scores.mean()),
             above_winner=None if label == winner else float(scores[label] - scores[winner]),
-            texts=tuple(replace(text, above_winner=None) if label == winner else text for text in texts),
+            texts=tuple(self._texts(label, numbers, is_winner=label == winner)),
             path=tuple(path) if path[0] >= 0 else None,
         )
+
+    def _texts(self, label: int, numbers: Mapping[str, Tensor], *, is_winner: bool) -> Iterator[TextEffect]:
+        ensemble = self.scored.ensemble
+        used, steps = method_of(self.settings.method).uses(ensemble)[label], ensemble.steps()[label].tolist()
+        for k in ensemble.present[label].nonzero().flatten().tolist():
+            fields: dict[str, Any] = {name: values[..., label, k].tolist() for name, values in numbers.items()}
+            fields |= self._source(label, int(ensemble.ids[label, k]), is_label=k == 0)
+            if is_winner:
+                fields["above_winner"] = None
+            yield TextEffect(**fields, used=bool(used[k]), step=steps[k] if steps[k] >= 0 else None)
 
     def _source(self, label: int, id_: int, *, is_label: bool) -> dict[str, Any]:
         """Return the fields of `TextEffect` that identify a text."""
@@ -241,13 +236,6 @@ def above_reference(added: Tensor, reference: Tensor, kind: Tensor) -> Tensor:
     count = _members(kind).sum(dim=1).clamp(min=1)  # [C, G]
     even = (reference / count).gather(1, kind.clamp(min=0))  # [C, K]
     return added - even.where(kind >= 0, 0.0)
-
-
-def _above_frame_mean(frames: Tensor, kind: Tensor) -> Tensor:
-    """Return cosines [T, C, K] less the mean cosine of each frame with all classes' texts of the same kind."""
-    member = _members(kind).flatten(0, 1)  # [C * K, G]
-    means = frames.flatten(1) @ member / member.sum(dim=0).clamp(min=1)  # [T, G]
-    return (frames - means[:, kind.clamp(min=0)]).where(kind >= 0, 0.0)
 
 
 def _members(kind: Tensor) -> Tensor:

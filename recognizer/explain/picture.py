@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -34,34 +35,22 @@ def fitted(text: str, *, inches: float, points: float, lines: int) -> str:
         points: the font's size.
         lines: at least 1.
     """
-    room = inches * _POINTS_PER_INCH
-    words, rows = text.split(), [""]
-    while words:
-        word = words.pop(0)
-        longer = f"{rows[-1]} {word}".strip()
-        if _width(longer, points) <= room:
-            rows[-1] = longer
-        elif rows[-1]:
-            words.insert(0, word)
-            rows.append("")
-        else:  # one word that is too long, or a script without spaces
-            part = _prefix(word, room, points)
-            rows[-1] = part
-            words.insert(0, word[len(part) :])
-            rows.append("")
-    rows = [line for line in rows if line]
-    if len(rows) > lines:
-        last = _prefix(rows[lines - 1], room - _width("…", points), points).rstrip()
-        rows = [*rows[: lines - 1], f"{last}…"]
+    room, rest, rows = inches * _POINTS_PER_INCH, " ".join(text.split()), list[str]()
+    while rest and len(rows) < lines:
+        row = _prefix(rest, room, points)
+        if " " in row and rest[len(row) : len(row) + 1] not in ("", " "):  # break at a space, not within a word
+            row = row.rpartition(" ")[0]
+        rows.append(row.rstrip())
+        rest = rest[len(row) :].lstrip()
+    if rest:
+        rows[-1] = f"{_prefix(rows[-1], room - _width('…', points), points).rstrip()}…"
     return "\n".join(rows)
 
 
 def _prefix(text: str, room: float, points: float) -> str:
     """Return as much of a text as fits, and at least one character."""
-    for end in range(len(text), 1, -1):
-        if _width(text[:end], points) <= room:
-            return text[:end]
-    return text[:1]
+    fitting = bisect_right(range(1, len(text) + 1), room, key=lambda end: _width(text[:end], points))
+    return text[: max(1, fitting)]
 
 
 def _width(text: str, points: float) -> float:
@@ -100,13 +89,6 @@ class Sheet:
         axes = self.figure.add_axes(place)
         axes.set_axis_off()
         return axes
-
-    def line(self, left: float, top: float, bottom: float) -> None:
-        """Draw a vertical line behind everything else."""
-        from matplotlib.lines import Line2D
-
-        ys = [1 - top / self.height, 1 - bottom / self.height]
-        self.figure.add_artist(Line2D([left / self.width] * 2, ys, color="0.6", linewidth=0.8, zorder=0))
 
     def write(self, left: float, top: float, text: str, **look: Any) -> None:
         """Write a text; signs such as `$` are not read as mathematics."""
@@ -176,11 +158,13 @@ def _sheet(explanation: Explanation, made_with: Sequence[str]) -> Sheet:
     blocks = [_Block.of(explained) for explained in explanation.classes]
     panels = PANELS if len(blocks) > 1 else PANELS[:2]
     width = 2 * _MARGIN + _KIND + _TEXT + _HEAT + len(panels) * (_PANEL + _GAP)
-    lines = [fitted(line, inches=width - 2 * _MARGIN, points=POINTS, lines=3) for line in made_with]
-    top = 0.62 + sum(0.14 * (line.count("\n") + 1) for line in lines)
+    name = fitted(Path(explanation.video).name, inches=width - 2 * _MARGIN, points=13 * BOLD, lines=1)
+    lines = "\n".join(fitted(line, inches=width - 2 * _MARGIN, points=POINTS, lines=3) for line in made_with)
+    top = 0.62 + 0.14 * (lines.count("\n") + 1)
     strip = _Strip.of(explanation)
     sheet = Sheet(width, top + strip.height + sum(_HEAD + block.height for block in blocks) + _BOTTOM)
-    _draw_title(sheet, explanation, lines)
+    sheet.write(_MARGIN, 0.2, name, fontsize=13, fontweight="bold")
+    sheet.write(_MARGIN, 0.5, lines, color=FAINT, linespacing=1.25)
     strip.draw(sheet, top)
     top += strip.height
     painter = _Painter(sheet, colour_limit([explanation]), [_Panel.of(name, title, blocks) for name, title in panels])
@@ -190,15 +174,6 @@ def _sheet(explanation: Explanation, made_with: Sequence[str]) -> Sheet:
         top += _HEAD + block.height
     painter.legend(top + 0.2, with_path=any(block.explained.path for block in blocks))
     return sheet
-
-
-def _draw_title(sheet: Sheet, explanation: Explanation, lines: Sequence[str]) -> None:
-    name = fitted(Path(explanation.video).name, inches=sheet.width - 2 * _MARGIN, points=13 * BOLD, lines=1)
-    sheet.write(_MARGIN, 0.2, name, fontsize=13, fontweight="bold")
-    top = 0.5
-    for line in lines:
-        sheet.write(_MARGIN, top, line, color=FAINT, linespacing=1.25)
-        top += 0.14 * (line.count("\n") + 1)
 
 
 @dataclass(frozen=True)
@@ -231,8 +206,10 @@ class _Strip:
             upper = bottom - (self.picture[1] + 0.04) * (2 if above else 1)
             axes = sheet.axes(middle - self.picture[0] / 2, upper, *self.picture)
             axes.imshow(frame.picture, aspect="auto", interpolation="lanczos")
-            if above:  # a line down to its column
-                sheet.line(middle, upper + self.picture[1], bottom + 0.06)
+            if above:  # a line down to its column, behind the pictures
+                line = sheet.axes(middle - 0.01, upper, 0.02, bottom + 0.06 - upper)
+                line.set_zorder(-1)
+                line.axvline(0.5, color="0.6", linewidth=0.8)
             time = f"#{frame.number}" if frame.seconds is None else f"{frame.seconds:.1f} s"
             sheet.write(middle, bottom + 0.09, time, fontsize=6.5, color=FAINT, ha="center")
 

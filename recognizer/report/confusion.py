@@ -161,17 +161,11 @@ def draw_matrix(matrix: Confusion, names: Sequence[str]) -> MatrixDrawing:
         tuple(shortened(names[label], _LONGEST) for label in labels) if most <= _LABELLED else ()
         for labels in (matrix.rows, matrix.columns)
     )
-    numbers = [
-        (
-            matrix.columns.index(c.predicted),
-            matrix.rows.index(c.true),
-            c.videos,
-            level(c.videos / matrix.videos[c.true]),
-        )
-        for c in matrix.cells
-    ]
-    squares = defaultdict(list)
-    for x, y, _, shade in numbers:
+    numbers, squares = [], defaultdict(list)
+    for cell in matrix.cells:
+        x, y = matrix.columns.index(cell.predicted), matrix.rows.index(cell.true)
+        shade = level(cell.videos / matrix.videos[cell.true])
+        numbers.append((x, y, cell.videos, shade))
         squares[shade].append(f"M{x} {y}h1v1h-1z")
     return MatrixDrawing(
         side=side,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from db.errors import UserError
 from db.records import Prediction, Run
 from db.store import Store
-from recognizer.datasets.find import Split, find_videos
+from recognizer.datasets.find import Split, Video, find_videos
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
 from recognizer.evaluation.replay import Repeated, repeat, settings_of
 from recognizer.features.caching_encoder import open_stored_encoder
@@ -240,14 +240,18 @@ def _with_texts(findings: Findings, repeated: Repeated) -> Findings:
     rows = {video.id: row for row, video in enumerate(videos)}
     label_only = repeated.scores(repeated.ensemble.label_only())  # [V, C]
     scores = repeated.scores()  # [V, C]
-    shown = {sample.chosen.prediction.video for sample in findings.samples}
     return replace(
         findings,
         pairs=tuple(_pair_with_texts(pair, repeated, rows, label_only) for pair in findings.pairs),
         samples=tuple(_sample_with_texts(sample, repeated, rows, scores) for sample in findings.samples),
         gone=_changed_scores(findings.run, rows, scores),
-        paths={video.id: video.path for video in videos if video.path and video.id in shown},
+        paths=_shown_paths(findings, videos),
     )
+
+
+def _shown_paths(findings: Findings, videos: Iterable[Video]) -> dict[str, Path]:
+    shown = {sample.chosen.prediction.video for sample in findings.samples}
+    return {video.id: video.path for video in videos if video.path and video.id in shown}
 
 
 def _sample_with_texts(sample: Sample, repeated: Repeated, rows: Mapping[str, int], scores: Tensor) -> Sample:
@@ -288,9 +292,8 @@ def _with_paths(store: Store, findings: Findings, root: Path | None) -> Findings
     """Return findings with the paths of the videos of the samples, or why they are unknown."""
     settings = settings_of(findings.run)
     folder = root or Path(settings.root or "")
-    shown = {sample.chosen.prediction.video for sample in findings.samples}
     try:
         video_list = find_videos(store.dataset(findings.run.dataset), folder, split=cast(Split | None, settings.split))
     except UserError as error:
         return replace(findings, gone=(*findings.gone, f"The videos cannot be shown. {error}"))
-    return replace(findings, paths={v.id: v.path for v in video_list.videos if v.path and v.id in shown})
+    return replace(findings, paths=_shown_paths(findings, video_list.videos))

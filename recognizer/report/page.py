@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from recognizer.report.confusion import LEVELS, Confusion, draw_matrix
 from recognizer.report.findings import Findings, Sort
 from recognizer.report.provenance import facts
 from recognizer.scoring.metrics import MEASURES
-from recognizer.video.thumbnails import Strip, strip
+from recognizer.video.thumbnails import strip
 
 SHOWN_TEXTS = 8  # of a sample
 _SORTS: dict[Sort, tuple[str, str]] = {
@@ -34,23 +33,17 @@ def write_page(findings: Findings, file: Path) -> int:
     """Write the page to a file; return how many of the sample videos have frames on it."""
     videos = [sample.chosen.prediction.video for sample in findings.samples]
     strips = {video: strip(findings.paths.get(video)) for video in videos}
-    file.write_text(page(findings, strips), encoding="utf-8")
-    return sum(not frames.missing for frames in strips.values())
-
-
-def page(findings: Findings, strips: Mapping[str, Strip]) -> str:
-    """Return the page.
-
-    Args:
-        findings: what it shows.
-        strips: frames of the samples' videos, by id.
-    """
-    style, script = (Markup(_source(f"report.{suffix}")) for suffix in ("css", "js"))  # noqa: S704 - our own files
+    folder = files("recognizer.report") / "templates"
+    style, script = ((folder / f"report.{suffix}").read_text("utf-8") for suffix in ("css", "js"))
     names, phrases = zip(*findings.run.settings["classes"], strict=True)
-    return fill_template(
+    page = fill_template(
         "recognizer.report",
         "report.html",
-        {"percent": percent, "signed": signed, "chance": chance},
+        {
+            "percent": lambda share: f"{100 * share:.1f}",
+            "signed": signed,
+            "chance": lambda p: f"p = {p:.3f}" if p >= 0.001 else "p < 0.001",
+        },
         findings=findings,
         run=findings.run,
         rows=findings.run.results["rows"],
@@ -67,25 +60,13 @@ def page(findings: Findings, strips: Mapping[str, Strip]) -> str:
         sorts=_SORTS,
         strips=strips,
         shown_texts=SHOWN_TEXTS,
-        style=style,
-        script=script,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
-
-
-def percent(share: float) -> str:
-    """Return a share in percent, as `41.2`."""
-    return f"{100 * share:.1f}"
-
-
-def chance(p: float) -> str:
-    """Return a p value as `p = 0.012`."""
-    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-
-
-def _source(name: str) -> str:
-    return files("recognizer.report").joinpath("templates", name).read_text(encoding="utf-8")
+    file.write_text(page, encoding="utf-8")
+    return sum(not frames.missing for frames in strips.values())
 
 
 def _hash(text: str) -> str:

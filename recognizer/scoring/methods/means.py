@@ -1,4 +1,4 @@
-"""`mean`: the cosine with a class's mean text. `ensemble`: the mean of the cosines; and its variants with fewer texts."""
+"""`mean`: the cosine with the mean text. `ensemble`: the mean of the cosines, and its variants with fewer texts."""
 
 from __future__ import annotations
 
