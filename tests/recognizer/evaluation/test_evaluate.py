@@ -271,7 +271,7 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
     ("arguments", "code", "said"),
     [
         (["-e", "ViT-B/17"], 2, "Unknown encoder 'ViT-B/17'. Known: objects, "),
-        (["--method", "median"], 2, "Unknown method 'median'. Known: mean, ensemble, parts, align, max, soft, label"),
+        (["--method", "median"], 2, "Unknown method 'median'. Known: align, ensemble, ensemble-published, label, max"),
         (["--templates", "tear15"], 2, "Unknown templates 'tear15'. Known: protocol, tear16, single, none"),
         (["--temperature", "0"], 2, "'--temperature': 0.0 is not in the range x>0"),
         (["--pooling", "min"], 2, "'min' is not one of 'avg', 'max'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations_with_replacement
+from pathlib import Path
 
 import pytest
 import torch
@@ -216,6 +217,11 @@ def test_the_attribution_of_a_text_is_its_own_term(method: str, frames: Tensor, 
     assert torch.allclose(one[:, c, k], -other[:, c, k], atol=1e-6)
     one[:, c, k] = other[:, c, k] = 0
     assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_every_method_is_in_the_docs() -> None:
+    docs = (Path(__file__).parents[3] / "docs" / "protocols.md").read_text()
+    assert [name for name in METHODS if f"| `{name}` |" not in docs] == []
 
 
 def test_align_gives_each_frame_a_step_in_order(frames: Tensor, ensemble: Ensemble) -> None:
