@@ -123,8 +123,8 @@ def test_the_path_is_the_best_assignment_of_all(recognize: Run, lights: Path, me
         assert (np.diff(path) >= 0).all()
         assert frames[path, range(16)].sum() == pytest.approx(max(sums.values()), abs=1e-4)
         if method == "align":  # n_S A / n, from docs/protocols.md: 3 of 4 texts are steps
-            shares = sum(text["attribution"] for text in each["texts"] if text["step"] is not None)
-            assert shares == pytest.approx(3 / 4 * max(sums.values()) / 16, abs=1e-5)
+            added = sum(text["attribution"] for text in each["texts"] if text["step"] is not None)
+            assert added == pytest.approx(3 / 4 * max(sums.values()) / 16, abs=1e-5)
 
 
 def test_the_cosines_are_those_of_the_frames(recognize: Run, lights: Path) -> None:
