@@ -156,12 +156,12 @@ def impact_of_texts() -> Outcome:
     from recognizer.evaluation.settings import Settings
     from recognizer.scoring.ensemble import build_ensemble
     from recognizer.scoring.methods import scores
-    from recognizer.scoring.pooling import Videos
+    from recognizer.scoring.pooling import VideoBatch
 
     there, settings = embedded(videos=3783, frames=16, width=512), Settings("made")
     [texts] = descriptors_for(there.dataset, [settings]).values()
     ensemble = build_ensemble(there.dataset, texts, there.encoder, settings.wording())
-    seen = Videos.of(there.features.frames)
+    seen = VideoBatch.of(there.features.frames)
     start = time.perf_counter()
     for method in ("mean", "align"):
         leave_one_out(lambda some, method=method: scores(seen, some, method=method), ensemble,  # type: ignore[misc]

@@ -25,15 +25,15 @@ from recognizer.evaluation.replay import Repeated, repeat
 from recognizer.evaluation.settings import Settings
 from recognizer.evaluation.sweep import GRIDS, Grid, choose_for, embed_for, score_grid
 from recognizer.evaluation.tables import made_with
-from recognizer.explain.explain import Explanation, explain_videos, labels_of
+from recognizer.explain.explain import Explanation, class_labels, explain_videos
 from recognizer.explain.output import check_output, write_explanations
-from recognizer.explain.wording import view_said
+from recognizer.explain.wording import shown_views
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.store import FeatureStore
 from recognizer.localize.annotations import read_annotations
 from recognizer.localize.localize import Localization, Query, localize_videos
 from recognizer.localize.settings import LocalizeSettings
-from recognizer.report.findings import find_out
+from recognizer.report.findings import build_findings
 from recognizer.report.page import write_page
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.pooling import Pooling
@@ -131,15 +131,15 @@ class Recognizer:
             self._encoder() as encoder,
             self._bar(f"{dataset.name}, {self.encoder}", "videos") as advance,
         ):
-            asked = labels_of(dataset, classes)
+            asked = class_labels(dataset, classes)
             found = explain_videos(
                 dataset, paths, descriptors, encoder, settings=settings, top=top, asked=asked, on_progress=advance
             )
         if output:
             used = settings_used(dataset, settings, descriptors)
-            said = [*made_with(dataset, descriptors, used), *view_said(used)]
+            lines = [*made_with(dataset, descriptors, used), *shown_views(used)]
             title = f"What the texts of {dataset.name} did"
-            list(write_explanations(found, Path(output), title=title, said=said))
+            list(write_explanations(found, Path(output), title=title, made_with=lines))
         return found
 
     def evaluate(self, root: str | Path, *, split: Split | None = None, limit: int | None = None) -> Run:
@@ -277,7 +277,7 @@ class Recognizer:
         path = Path(file or f"run-{run.id}.html")
         with self._store() as store, self._bar(f"run {run.id}", "videos") as advance:
             folder, moved = self.features or default_features(), Path(root) if root else None
-            found = find_out(store, run, features=folder, root=moved, samples=samples, on_progress=advance)
+            found = build_findings(store, run, features=folder, root=moved, samples=samples, on_progress=advance)
             write_page(found, path)
         return path
 

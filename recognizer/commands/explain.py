@@ -49,10 +49,10 @@ def explain_classes(
     """Show what each text added to the score of the best classes of videos, and which frames it goes with."""
     from recognizer.evaluation.predict import clips_below, settings_used
     from recognizer.evaluation.tables import made_with
-    from recognizer.explain.explain import explain_videos, labels_of
+    from recognizer.explain.explain import class_labels, explain_videos
     from recognizer.explain.output import check_output, write_explanations
     from recognizer.explain.table import explanation_report
-    from recognizer.explain.wording import view_said
+    from recognizer.explain.wording import shown_views
     from recognizer.features.caching_encoder import open_stored_encoder
 
     settings = chosen.settings()
@@ -60,22 +60,22 @@ def explain_classes(
     if output:
         check_output(output, len(paths))
     actions, descriptors = to_choose_from(database, dataset, labels, settings.choice)
-    asked = labels_of(actions, names)
+    asked = class_labels(actions, names)
     what = f"{actions.name}, {chosen.encoder}"
     with open_stored_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
         found = explain_videos(
             actions, paths, descriptors, opened, settings=settings, top=top, asked=asked, on_progress=advance
         )
     used = settings_used(actions, settings, descriptors)
-    said = [*made_with(actions, descriptors, used), *view_said(used)]
+    lines = [*made_with(actions, descriptors, used), *shown_views(used)]
     if as_json:
         print_json({"settings": used, "explanations": [explanation.for_programs() for explanation in found]})
     else:
-        console.print(explanation_report(found, said=said))
+        console.print(explanation_report(found, made_with=lines))
     if all(explanation.unreadable for explanation in found):
         raise UserError("None of the videos can be read")
     if output:
-        for path in write_explanations(found, output, title=f"What the texts of {actions.name} did", said=said):
+        for path in write_explanations(found, output, title=f"What the texts of {actions.name} did", made_with=lines):
             notes.print(f"Written: {path}")
     elif not as_json:
         notes.print("As a picture: --output FILE.png; as a page of all videos: --output FILE.html")

@@ -42,7 +42,7 @@ def report_run(
     as_json: bool,
 ) -> None:
     """Write a page about a run: its numbers, classes, confusions, and the videos and texts that made them."""
-    from recognizer.report.findings import find_out
+    from recognizer.report.findings import build_findings
 
     file = output or Path(f"run-{number}.html")
     if not as_json and not file.parent.is_dir():
@@ -50,7 +50,7 @@ def report_run(
     store = database.existing
     run = store.run(number)
     with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:
-        found = find_out(store, run, features=features, root=root, samples=samples, on_progress=advance)
+        found = build_findings(store, run, features=features, root=root, samples=samples, on_progress=advance)
     for line in found.gone:
         notes.print(line)
     print_json(replace(found, run=replace(run, predictions=()))) if as_json else _write(found, file)

@@ -20,7 +20,7 @@ from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.metrics import accuracy, over_splits
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.selection import descriptors_digest, writer
 
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
@@ -30,7 +30,7 @@ _KEPT = 10  # classes of a ranking that are stored; the true one's rank is store
 
 def run_of(
     embedded: Embedded,
-    seen: Videos,
+    seen: VideoBatch,
     ensemble: Ensemble,
     descriptors: Sequence[Descriptor],
     *,
@@ -187,6 +187,6 @@ def evaluate(
     start = time.perf_counter()
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
     embedded = embed(dataset, videos, encoder, settings=settings, on_progress=on_progress)
-    seen = Videos.of(embedded.features.frames, pooling=settings.pooling)
+    seen = VideoBatch.of(embedded.features.frames, pooling=settings.pooling)
     run = run_of(embedded, seen, ensemble, descriptors, settings=settings)
     return replace(run, seconds=time.perf_counter() - start)

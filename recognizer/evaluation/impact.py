@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db import vocabulary
@@ -122,17 +122,19 @@ def leave_one_out(
     ensemble: Ensemble,
     labels: Tensor,
     *,
+    with_labels: bool = False,
     on_progress: Progress = lambda done, total: None,
 ) -> Changes:
     """Return the changes for all texts of all classes.
 
     A class's scores depend on its own texts alone. So slot k is cleared in all classes at once, and each class's
-    column is taken into the scores of the whole ensemble by itself.
+    column is taken into the scores of the whole ensemble by itself. A class's only text cannot be left out.
 
     Args:
         score: an ensemble to scores [V, C].
         ensemble: of C classes, at least two.
         labels: int64 [V].
+        with_labels: whether the labels are left out too.
         on_progress: told (slots done, slots in all).
     """
     import torch
@@ -141,11 +143,10 @@ def leave_one_out(
     slots = ensemble.present.shape[1]
     gained, lost = (torch.zeros(ensemble.present.shape, dtype=torch.long) for _ in range(2))
     margin = torch.zeros(ensemble.present.shape)
-    for k in range(1, slots):
-        present = ensemble.present.clone()
-        present[:, k] = False
-        without = field.margins(score(replace(ensemble, present=present)))  # [V, C]
-        there = ensemble.present[:, k]
+    for k in range(0 if with_labels else 1, slots):
+        left = ensemble.without(k)
+        without = field.margins(score(left))  # [V, C]
+        there = ensemble.present[:, k] & ~left.present[:, k]
         gained[:, k] = ((without > 0) & ~field.right).sum(dim=0) * there
         lost[:, k] = (~(without > 0) & field.right).sum(dim=0) * there
         margin[:, k] = (without - field.margin).mean(dim=0) * there

@@ -16,7 +16,7 @@ from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, scores
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.selection import descriptors_digest
 from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
@@ -82,7 +82,7 @@ class Scored:
     dataset: Dataset
     features: Features
     ensemble: Ensemble
-    seen: Videos
+    seen: VideoBatch
     scores: Tensor
     probabilities: Tensor
     ranks: Tensor
@@ -95,10 +95,10 @@ class Scored:
         ranks = int(self.ranks[place]), int(self.label_only_ranks[place])
         return Candidate(ranks[0], action.name, action.phrase, score, probability, ranks[1])
 
-    def views_of(self, video: int) -> Videos:
+    def views_of(self, video: int) -> VideoBatch:
         """Return the W views of a video."""
         of = slice(video * self.features.views, (video + 1) * self.features.views)
-        return Videos(self.seen.frames[of], self.seen.pooled[of], self.seen.pooling)
+        return VideoBatch(self.seen.frames[of], self.seen.pooled[of], self.seen.pooling)
 
     def best(self, video: int, count: int) -> list[int]:
         """Return the `count` best classes of a video, best first."""
@@ -119,7 +119,7 @@ def score_videos(
     videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
     features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=on_progress)
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
-    seen, chosen = Videos.of(features.frames, pooling=settings.pooling), {"temperature": settings.temperature}
+    seen, chosen = VideoBatch.of(features.frames, pooling=settings.pooling), {"temperature": settings.temperature}
     scored = features.over_views(scores(seen, ensemble, method=settings.method, **chosen))
     by_label = features.over_views(scores(seen, ensemble.label_only(), method="label"))
     probable = log_probabilities(scored, **chosen).exp()

@@ -16,7 +16,7 @@ from recognizer.features.embed import Features, embed_videos, spread
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.metrics import log_loss, ranks
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +73,7 @@ class Ranked:
     log_loss: float
 
 
-def ranked(embedded: Embedded, seen: Videos, ensemble: Ensemble, *, settings: Settings) -> Ranked:
+def ranked(embedded: Embedded, seen: VideoBatch, ensemble: Ensemble, *, settings: Settings) -> Ranked:
     """Return the ranks of the true classes; arguments as in `run_of`."""
     of_views = scores(seen, ensemble, method=settings.method, temperature=settings.temperature)
     scored = embedded.features.over_views(of_views)

@@ -16,7 +16,7 @@ from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
 from recognizer.scoring.methods import scores
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import Choice, descriptors_digest
 
@@ -45,7 +45,7 @@ class Repeated:
     protocol: Protocol
     descriptors: tuple[Descriptor, ...]
     features: Features
-    seen: Videos
+    seen: VideoBatch
     ensemble: Ensemble
 
     def scores(self, ensemble: Ensemble | None = None) -> Tensor:
@@ -85,7 +85,7 @@ def repeat(
     if features.unreadable:
         video, reason = features.unreadable[0]
         raise UserError(f"{len(features.unreadable)} videos of run {run.id} can no longer be read; {video}: {reason}")
-    seen = Videos.of(features.frames, pooling=settings.pooling)
+    seen = VideoBatch.of(features.frames, pooling=settings.pooling)
     ensemble = build_ensemble(dataset, descriptors or _labels(dataset, settings, protocol), encoder, protocol)
     return Repeated(run, dataset, settings, protocol, descriptors, features, seen, ensemble)
 

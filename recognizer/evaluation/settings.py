@@ -18,7 +18,7 @@ class Settings:
     Attributes:
         templates: a name or file for `protocols.templates_of`, or `protocol` for the protocol's own.
         condition: whether the label stands before each descriptor.
-        pooling: of frames; see `Videos`.
+        pooling: of frames; see `VideoBatch`.
         temperature: of method `soft`, and of the probabilities of any.
     """
 

@@ -17,7 +17,7 @@ from recognizer.evaluation.ranking import WITH_DESCRIPTORS, Embedded, Ranked, em
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
-from recognizer.scoring.pooling import Pooling, Videos
+from recognizer.scoring.pooling import Pooling, VideoBatch
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import Choice, choose_descriptors
 
@@ -123,7 +123,7 @@ def score_grid(
         on_progress: told (runs done, runs in all).
     """
     ensembles = _ensembles(embedded, chosen, settings)
-    seen = cache(lambda preprocessing, pooling: Videos.of(embedded[preprocessing].features.frames, pooling=pooling))
+    seen = cache(lambda preprocessing, pooling: VideoBatch.of(embedded[preprocessing].features.frames, pooling=pooling))
     baselines: dict[object, Ranked] = {}
     runs: list[Run] = []
     for each in settings:

@@ -1,11 +1,11 @@
-"""What the texts did for single videos: each video, its best classes, and what each of their texts added."""
+"""Explanations of single videos: the best classes, and what each of their texts added to the score."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db.errors import UsageError
 from db.progress import Progress
@@ -13,12 +13,16 @@ from db.records import Dataset, Descriptor
 from db.vocabulary import class_finder
 from recognizer.evaluation.predict import Candidate, Scored, score_videos
 from recognizer.evaluation.settings import Settings
-from recognizer.explain.effects import Effects, effects
 from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.scoring.methods import attribution, method_of
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.thumbnails import ShownFrame, shown_frames, shown_view
 
-LABEL = "label"  # stands where a descriptor has its kind
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LABEL = "label"  # the kind of a text that is a label
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,11 @@ class TextEffect:
         position: of the descriptor within its kind, from 0; None for the label.
         text: as it was written, without templates.
         status: of the descriptor; None for the label.
-        used: whether the method looks at it.
-        step: which step of the class it is, from 0; None where it is none.
-        share: what it adds to the score; those of a class sum to its score.
-        above_mean: of that, what a mean class's texts of its kind do not add.
-        above_winner: the same beside the class on rank 1, negative where it costs; None in that class itself.
+        used: whether the method uses it.
+        step: its number among the steps of the class, from 0; None if it is not a step.
+        attribution: what it adds to the score; the sum over a class's texts is its score.
+        above_mean: attribution less that of the same kind of text in a mean class (`above_reference`).
+        above_winner: likewise for the class on rank 1, negative if the text costs; None in that class itself.
         cosine: with the pooled video, -1 to 1.
         frames: T cosines with the frames that are shown.
         frames_above: T, those less the mean cosine of the same frame with all classes' texts of this kind.
@@ -48,12 +52,12 @@ class TextEffect:
     status: str | None
     used: bool
     step: int | None
-    share: float
+    attribution: float
     above_mean: float
     above_winner: float | None
     cosine: float
-    frames: tuple[float, ...]
-    frames_above: tuple[float, ...]
+    frames: list[float]
+    frames_above: list[float]
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class ExplainedClass(Candidate):
         above_mean: its score less the mean score of all classes.
         above_winner: its score less that of the class on rank 1; None for that class itself.
         texts: the label, then the descriptors by kind and position.
-        path: the step, from 0, that `align` gives each of the T frames; None for a class without steps.
+        path: the step, from 0, of each of the T frames (`Method.frame_steps`); None for a class without steps.
     """
 
     asked: bool
@@ -77,11 +81,11 @@ class ExplainedClass(Candidate):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What speaks for the classes of one video, or why it could not be read.
+    """What the texts did for one video, or why it could not be read.
 
     Attributes:
-        video: as it was named.
-        frames: the T frames that are shown; of several clips the first, of three crops the one in the middle.
+        video: the path as given.
+        frames: the T frames that are shown; of several clips the first, of three crops the middle one.
         classes: the best ones, then those that were asked for, each by rank.
         unreadable: the reason.
     """
@@ -98,20 +102,6 @@ class Explanation:
         return {"video": self.video, "unreadable": self.unreadable, "frames": frames, "classes": classes}
 
 
-def explain(
-    dataset: Dataset,
-    path: Path,
-    descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
-    *,
-    settings: Settings,
-    top: int = 5,
-    asked: Sequence[int] = (),
-) -> Explanation:
-    """Return what speaks for the classes of one video; arguments as in `explain_videos`."""
-    return explain_videos(dataset, [path], descriptors, encoder, settings=settings, top=top, asked=asked)[0]
-
-
 def explain_videos(
     dataset: Dataset,
     paths: Sequence[Path],
@@ -123,28 +113,25 @@ def explain_videos(
     asked: Sequence[int] = (),
     on_progress: Progress = lambda done, total: None,
 ) -> list[Explanation]:
-    """Return what speaks for the `top` classes of each video as `predict` ranks them; unreadable videos say why.
+    """Explain the `top` classes of each video, ranked as by `predict`; an unreadable video has the reason.
 
-    Args:
-        dataset: the classes to choose from.
-        paths: video files or folders of frames.
-        descriptors: of those classes, at least one of each kind for every class; without any, the labels alone.
-        encoder: opened by `settings.encoder`.
-        settings: protocol, method, frames, and what else is for all videos alike.
-        top: classes to explain.
-        asked: label indices of classes to explain besides, wherever they rank.
-        on_progress: told (videos done, videos in all).
+    Args as in `predict`, and:
+        descriptors: at least one of each kind for every class; without any, the labels alone.
+        asked: label indices of more classes to explain, whatever their rank.
     """
     scored = score_videos(dataset, paths, descriptors, encoder, settings=settings, on_progress=on_progress)
-    view = _View(scored, settings, {each.id: each for each in descriptors}, top, frozenset(asked))
+    explainer = _Explainer(scored, settings, {each.id: each for each in descriptors}, top, frozenset(asked))
     rows = {video.id: row for row, video in enumerate(scored.features.videos)}
-    lost = dict(scored.features.unreadable)
+    unreadable = dict(scored.features.unreadable)
     return [
-        view.explanation(path, rows[id_]) if (id_ := str(path)) in rows else _lost(path, lost[id_]) for path in paths
+        explainer.explanation(path, rows[str(path)])
+        if str(path) in rows
+        else Explanation(str(path), (), (), unreadable[str(path)])
+        for path in paths
     ]
 
 
-def labels_of(dataset: Dataset, names: Iterable[str]) -> list[int]:
+def class_labels(dataset: Dataset, names: Iterable[str]) -> list[int]:
     """Return the label indices of classes that are named by name or phrase.
 
     Raises:
@@ -158,13 +145,9 @@ def labels_of(dataset: Dataset, names: Iterable[str]) -> list[int]:
     return [action.label for name in names if (action := find(name))]
 
 
-def _lost(path: Path, reason: str) -> Explanation:
-    return Explanation(str(path), (), (), reason)
-
-
 @dataclass(frozen=True)
-class _View:
-    """What all explanations of one call are made of."""
+class _Explainer:
+    """What the explanations of one call share."""
 
     scored: Scored
     settings: Settings
@@ -175,55 +158,83 @@ class _View:
     def explanation(self, path: Path, video: int) -> Explanation:
         try:
             frames = shown_frames(path, self.settings.sampling)
-        except UnreadableVideo as reason:  # its embeddings are stored, and the file went since
-            return _lost(path, str(reason))
-        found = effects(
-            self.scored.views_of(video),
-            self.scored.ensemble,
-            settings=self.settings,
-            shown=shown_view(self.settings.sampling),
-        )
+        except UnreadableVideo as reason:  # its embeddings are stored, but the file can no longer be read
+            return Explanation(str(path), (), (), str(reason))
         best = self.scored.best(video, self.top)
         others = sorted(self.asked - set(best), key=lambda label: int(self.scored.ranks[video, label]))
-        winner = self.scored.best(video, 1)[0]
-        return Explanation(str(path), frames, tuple(self._class(video, c, found, winner) for c in [*best, *others]))
+        views = self.scored.views_of(video)
+        view = views.select([shown_view(self.settings.sampling)])
+        path_of_class = method_of(self.settings.method).frame_steps(view, self.scored.ensemble)[0].T.tolist()  # [C, T]
+        numbers = self._numbers(views, view, winner=self.scored.best(video, 1)[0])
+        classes = [self._class(video, c, numbers, path_of_class[c]) for c in [*best, *others]]
+        return Explanation(str(path), frames, tuple(classes))
 
-    def _class(self, video: int, label: int, found: Effects, winner: int) -> ExplainedClass:
-        scores = self.scored.scores[video]
-        beside = None if label == winner else found.above(winner)[label].tolist()
-        path = found.steps[:, label].tolist()
+    def _numbers(self, views: VideoBatch, view: VideoBatch, *, winner: int) -> dict[str, Tensor]:
+        """Return fields of `TextEffect` for all texts: [C, K] from all views, [T, C, K] from the one that is shown."""
+        settings, ensemble = self.settings, self.scored.ensemble
+        kind = (ensemble.kind + 1).where(ensemble.present, -1)  # 0 is the label
+        used = kind.where(method_of(settings.method).uses(ensemble), -1)
+        added = attribution(views, ensemble, method=settings.method, temperature=settings.temperature).mean(dim=0)
+        by_kind = (added.unsqueeze(-1) * _members(used)).sum(dim=1)  # [C, G]
+        frames, member = view.unit_frames().inner(ensemble.texts)[0], _members(kind).flatten(0, 1)  # [C * K, G]
+        frame_means = frames.flatten(1) @ member / member.sum(dim=0).clamp(min=1)  # [T, G]
+        return {
+            "attribution": added,
+            "above_mean": above_reference(added, by_kind.mean(dim=0), used),
+            "above_winner": above_reference(added, by_kind[winner], used),
+            "cosine": views.pooled.inner(ensemble.texts).mean(dim=0),
+            "frames": frames,
+            "frames_above": (frames - frame_means[:, kind.clamp(min=0)]).where(kind >= 0, 0.0),
+        }
+
+    def _class(self, video: int, label: int, numbers: Mapping[str, Tensor], path: Sequence[int]) -> ExplainedClass:
+        scores, winner = self.scored.scores[video], self.scored.best(video, 1)[0]
         return ExplainedClass(
             **asdict(self.scored.candidate(video, label)),
             asked=label in self.asked,
             above_mean=float(scores[label] - scores.mean()),
             above_winner=None if label == winner else float(scores[label] - scores[winner]),
-            texts=self._texts(label, found, beside),
+            texts=tuple(self._texts(label, numbers, is_winner=label == winner)),
             path=tuple(path) if path[0] >= 0 else None,
         )
 
-    def _texts(self, label: int, found: Effects, beside: Sequence[float] | None) -> tuple[TextEffect, ...]:
+    def _texts(self, label: int, numbers: Mapping[str, Tensor], *, is_winner: bool) -> Iterator[TextEffect]:
         ensemble = self.scored.ensemble
-        steps = ensemble.steps()[label].tolist()
-        return tuple(
-            TextEffect(
-                **self._source(label, int(ensemble.ids[label, k]), is_label=k == 0),
-                used=bool(found.used[label, k]),
-                step=steps[k] if steps[k] >= 0 else None,
-                share=float(found.share[label, k]),
-                above_mean=float(found.above_mean[label, k]),
-                above_winner=beside[k] if beside else None,
-                cosine=float(found.cosine[label, k]),
-                frames=tuple(found.frames[:, label, k].tolist()),
-                frames_above=tuple(found.frames_above[:, label, k].tolist()),
-            )
-            for k in ensemble.present[label].nonzero().flatten().tolist()
-        )
+        used, steps = method_of(self.settings.method).uses(ensemble)[label], ensemble.steps()[label].tolist()
+        for k in ensemble.present[label].nonzero().flatten().tolist():
+            fields: dict[str, Any] = {name: values[..., label, k].tolist() for name, values in numbers.items()}
+            fields |= self._source(label, int(ensemble.ids[label, k]), is_label=k == 0)
+            if is_winner:
+                fields["above_winner"] = None
+            yield TextEffect(**fields, used=bool(used[k]), step=steps[k] if steps[k] >= 0 else None)
 
     def _source(self, label: int, id_: int, *, is_label: bool) -> dict[str, Any]:
-        """Return where a text is from, as fields of `TextEffect`."""
+        """Return the fields of `TextEffect` that identify a text."""
         if is_label:
             dataset = self.scored.dataset
             text = self.settings.wording().label_text(dataset, dataset.actions[label])
             return {"id": None, "kind": LABEL, "position": None, "text": text, "status": None}
-        of = self.by_id[id_]
-        return {"id": of.id, "kind": of.kind, "position": of.position, "text": of.text, "status": of.status}
+        return {name: getattr(self.by_id[id_], name) for name in ("id", "kind", "position", "text", "status")}
+
+
+def above_reference(added: Tensor, reference: Tensor, kind: Tensor) -> Tensor:
+    """Return attributions less an even part of what a reference class has for their kind, [C, K].
+
+    a_ck - R_g / n_cg, where text k of class c is one of its n_cg texts of kind g. Over the texts of a class they
+    sum to its score less that of the reference, as long as both have texts of every kind.
+
+    Args:
+        added: attributions [C, K].
+        reference: R [G], the sum of the attributions of each kind in the reference class.
+        kind: int64 [C, K]; -1 where there is no text.
+    """
+    count = _members(kind).sum(dim=1).clamp(min=1)  # [C, G]
+    even = (reference / count).gather(1, kind.clamp(min=0))  # [C, K]
+    return added - even.where(kind >= 0, 0.0)
+
+
+def _members(kind: Tensor) -> Tensor:
+    """Return the kind of each text as one-hot, float [C, K, G]; zeros where there is no text."""
+    from torch.nn.functional import one_hot
+
+    return (one_hot(kind.clamp(min=0)) * (kind >= 0).unsqueeze(-1)).float()

@@ -1,4 +1,4 @@
-"""Where pictures and pages of explanations go."""
+"""Which files explanations are written to: one page, one picture, or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PAGES = (".html", ".htm")
 
 
 def check_output(output: Path, videos: int) -> None:
-    """Refuse before the work what could not be written after it.
+    """Refuse an output that cannot be written, before any work.
 
     Raises:
-        UsageError: the suffix is of no format, the folder is not there, or one picture cannot hold several videos.
+        UsageError: unknown suffix, missing folder, or one picture for several videos.
     """
     suffix = output.suffix.lower()
     if _is_folder(output):
@@ -37,20 +37,20 @@ def check_output(output: Path, videos: int) -> None:
 
 
 def write_explanations(
-    explanations: Sequence[Explanation], output: Path, *, title: str, said: Sequence[str]
+    explanations: Sequence[Explanation], output: Path, *, title: str, made_with: Sequence[str]
 ) -> Iterator[Path]:
-    """Write a page of all videos, or a picture of each that could be read; yield what is written.
+    """Write a page of all videos, or a picture of each that could be read; yield the files.
 
     Args:
         explanations: of the videos.
         output: .html for a page; .png, .svg or .pdf for the picture of one video; else a folder for PNG files, which
-            are named after the videos and, where it takes that to tell them apart, the folders that they are in.
+            are named after the videos, and after their folders too if names repeat.
         title: of a page.
-        said: what the numbers were made with.
+        made_with: lines on the settings.
     """
     read = [explanation for explanation in explanations if not explanation.unreadable]
     if not _is_folder(output) and output.suffix.lower() in PAGES:
-        output.write_text(explanation_page(explanations, title=title, said=said), encoding="utf-8")
+        output.write_text(explanation_page(explanations, title=title, made_with=made_with), encoding="utf-8")
         yield output
         return
     places = [output]
@@ -58,7 +58,7 @@ def write_explanations(
         output.mkdir(parents=True, exist_ok=True)
         places = [output / f"{name}.png" for name in _names([Path(explanation.video) for explanation in read])]
     for explanation, place in zip(read, places, strict=True):
-        draw_explanation(explanation, place, said=said)
+        draw_explanation(explanation, place, made_with=made_with)
         yield place
 
 
@@ -67,14 +67,11 @@ def _is_folder(output: Path) -> bool:
 
 
 def _names(videos: Sequence[Path]) -> list[str]:
-    """Return a name for each video: the shortest ends of their paths that tell them apart."""
-    parts = [(*video.resolve().parts[1:-1], _stem(video.resolve())) for video in videos]
+    """Return a name for each video: the shortest distinct ends of their paths."""
+    paths = [video.resolve() for video in videos]
+    parts = [(p.with_suffix("") if p.suffix.lower() in VIDEO_SUFFIXES else p).parts[1:] for p in paths]
     for count in range(1, max(map(len, parts), default=0)):
         names = ["-".join(each[-count:]) for each in parts]
         if len(set(names)) == len(set(parts)):
             return names
     return ["-".join(each) for each in parts]
-
-
-def _stem(video: Path) -> str:
-    return video.stem if video.suffix.lower() in VIDEO_SUFFIXES else video.name

@@ -1,51 +1,44 @@
-"""Explanations as one HTML page that needs nothing beside it: no network, no script, no other file."""
+"""Explanations as one HTML page that needs no network, no script and no other file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from recognizer.evaluation.html import fill_template, shortened, signed
 from recognizer.explain.explain import Explanation
-from recognizer.explain.wording import colour_limit, kind_of, plain, short, shortened, signed, why_not
+from recognizer.explain.wording import colour_limit, kind_of, unsigned, why_not
 from recognizer.video.thumbnails import data_uri
 
 _STRONGEST = 0.75  # opacity of a cell's colour; the number in it stays legible on light and on dark
 
 
-def explanation_page(explanations: Sequence[Explanation], *, title: str, said: Sequence[str]) -> str:
+def explanation_page(explanations: Sequence[Explanation], *, title: str, made_with: Sequence[str]) -> str:
     """Return the page.
 
     Args:
-        explanations: of all videos; those that could not be read stand there with the reason.
+        explanations: of all videos; an unreadable one is shown with the reason.
         title: of the page.
-        said: lines below it: what the numbers were made with.
+        made_with: lines below the title: the settings.
     """
-    template = _environment().get_template("explain.html")
-    limit = colour_limit(explanations)
-    page: str = template.render(explanations=explanations, title=title, said=said, limit=limit)
-    return page
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    made = Environment(
-        loader=PackageLoader("recognizer.explain"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    filters: dict[str, Callable[..., Any]] = {
+        "unsigned": unsigned, "signed": signed, "short": _short, "shortened": shortened, "kind": kind_of,
+        "why_not": why_not, "opacity": _opacity, "picture": data_uri,
+    }  # fmt: skip
+    return fill_template(
+        "recognizer.explain",
+        "explain.html",
+        filters,
+        explanations=explanations,
+        title=title,
+        made_with=made_with,
+        limit=colour_limit(explanations),
     )
-    words = {
-        "plain": plain,
-        "signed": signed,
-        "short": short,
-        "shortened": shortened,
-        "kind": kind_of,
-        "why_not": why_not,
-    }
-    made.filters.update(words, opacity=_opacity, picture=data_uri)
-    return made
+
+
+def _short(value: float) -> str:
+    """Return a cosine with its sign and two digits, without the 0 before the point: `+.05`."""
+    return signed(value, 2).replace("0.", ".", 1) if round(value, 2) else "0"
 
 
 def _opacity(value: float, limit: float) -> str:

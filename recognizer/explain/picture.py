@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from recognizer.evaluation.html import signed
 from recognizer.explain.explain import ExplainedClass, Explanation, TextEffect
-from recognizer.explain.wording import PANELS, colour_limit, head_of, kind_of, plain, signed
+from recognizer.explain.wording import PANELS, colour_limit, heading, kind_of, unsigned
 from recognizer.video.thumbnails import ShownFrame
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ _POINTS_PER_INCH = 72
 
 
 def fitted(text: str, *, inches: float, points: float, lines: int) -> str:
-    """Return a text broken into at most `lines` lines that fit; what does not fit is cut, and ends in `…`.
+    """Return a text broken into at most `lines` lines that fit; a text that is cut ends in `…`.
 
     Args:
         text: any white space in it counts as one space.
@@ -32,34 +35,22 @@ def fitted(text: str, *, inches: float, points: float, lines: int) -> str:
         points: the font's size.
         lines: at least 1.
     """
-    room = inches * _POINTS_PER_INCH
-    words, found = text.split(), [""]
-    while words:
-        word = words.pop(0)
-        longer = f"{found[-1]} {word}".strip()
-        if _width(longer, points) <= room:
-            found[-1] = longer
-        elif found[-1]:
-            words.insert(0, word)
-            found.append("")
-        else:  # one word that is too long, or a script without spaces
-            part = _prefix(word, room, points)
-            found[-1] = part
-            words.insert(0, word[len(part) :])
-            found.append("")
-    found = [line for line in found if line]
-    if len(found) > lines:
-        last = _prefix(found[lines - 1], room - _width("…", points), points).rstrip()
-        found = [*found[: lines - 1], f"{last}…"]
-    return "\n".join(found)
+    room, rest, rows = inches * _POINTS_PER_INCH, " ".join(text.split()), list[str]()
+    while rest and len(rows) < lines:
+        row = _prefix(rest, room, points)
+        if " " in row and rest[len(row) : len(row) + 1] not in ("", " "):  # break at a space, not within a word
+            row = row.rpartition(" ")[0]
+        rows.append(row.rstrip())
+        rest = rest[len(row) :].lstrip()
+    if rest:
+        rows[-1] = f"{_prefix(rows[-1], room - _width('…', points), points).rstrip()}…"
+    return "\n".join(rows)
 
 
 def _prefix(text: str, room: float, points: float) -> str:
     """Return as much of a text as fits, and at least one character."""
-    for end in range(len(text), 1, -1):
-        if _width(text[:end], points) <= room:
-            return text[:end]
-    return text[:1]
+    fitting = bisect_right(range(1, len(text) + 1), room, key=lambda end: _width(text[:end], points))
+    return text[: max(1, fitting)]
 
 
 def _width(text: str, points: float) -> float:
@@ -78,11 +69,11 @@ def _renderer() -> Any:
 
 
 INK, FAINT = "0.1", "0.4"
-POINTS = 8.0  # of text, where nothing else is said
+POINTS = 8.0  # font size unless stated otherwise
 
 
 class Sheet:
-    """A figure on which things are placed by inches from its upper left corner."""
+    """A figure whose contents are placed in inches from its upper left corner."""
 
     def __init__(self, width: float, height: float) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -95,41 +86,38 @@ class Sheet:
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Return axes without any marks."""
         place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
-        made = self.figure.add_axes(place)
-        made.set_axis_off()
-        return made
-
-    def line(self, left: float, top: float, bottom: float) -> None:
-        """Draw an upright line, behind all else."""
-        from matplotlib.lines import Line2D
-
-        ys = [1 - top / self.height, 1 - bottom / self.height]
-        self.figure.add_artist(Line2D([left / self.width] * 2, ys, color="0.6", linewidth=0.8, zorder=0))
+        axes = self.figure.add_axes(place)
+        axes.set_axis_off()
+        return axes
 
     def write(self, left: float, top: float, text: str, **look: Any) -> None:
-        """Write a text; it is never read as mathematics, whatever signs are in it."""
+        """Write a text; signs such as `$` are not read as mathematics."""
         look = {"fontsize": POINTS, "color": INK, "va": "top", **look}
         self.figure.text(left / self.width, 1 - top / self.height, text, parse_math=False, **look)
 
 
-_BELOW, _ABOVE, _SHARE = "#0072B2", "#D55E00", "0.55"  # Okabe and Ito: told apart by all
+_BELOW, _ABOVE, _NEUTRAL = "#0072B2", "#D55E00", "0.55"  # Okabe and Ito: safe for colour blindness
 _RULE = "0.85"
 # inches
 _MARGIN, _KIND, _TEXT, _HEAT, _PANEL, _GAP = 0.25, 0.95, 3.65, 6.4, 1.15, 0.15
 _LINE, _PADDING, _HEAD = 0.135, 0.1, 0.42
 _STRIP, _TIMES, _BOTTOM = 1.2, 0.3, 0.75
 _LINES = 3  # of a text
-_DPI, _PIXELS = 100, 60_000  # the most that is drawn in one direction
+_DPI, _PIXELS = 100, 60_000  # the largest height in pixels
 
 
 @dataclass(frozen=True)
 class _Row:
+    """A text; its place is in inches below the top of the first row of its class."""
+
     effect: TextEffect
     words: str  # broken into lines
+    top: float
+    bottom: float
 
     @property
-    def height(self) -> float:
-        return _LINE * (self.words.count("\n") + 1) + _PADDING
+    def middle(self) -> float:
+        return (self.top + self.bottom) / 2
 
 
 @dataclass(frozen=True)
@@ -139,70 +127,61 @@ class _Block:
     explained: ExplainedClass
     rows: tuple[_Row, ...]
 
+    @classmethod
+    def of(cls, explained: ExplainedClass) -> _Block:
+        words = [fitted(text.text, inches=_TEXT - 0.1, points=POINTS, lines=_LINES) for text in explained.texts]
+        heights = (_LINE * (text.count("\n") + 1) + _PADDING for text in words)
+        edges = pairwise(accumulate(heights, initial=0.0))
+        return cls(explained, tuple(map(_Row, explained.texts, words, *zip(*edges, strict=True))))
+
     @property
     def height(self) -> float:
-        return _HEAD + sum(row.height for row in self.rows)
-
-    @property
-    def edges(self) -> list[float]:
-        """The edges of the rows, in inches from the top of the first."""
-        return list(accumulate((row.height for row in self.rows), initial=0.0))
+        """Of the rows, without the heading, in inches."""
+        return self.rows[-1].bottom
 
 
-def draw_explanation(explanation: Explanation, path: Path, *, said: Sequence[str]) -> None:
+def draw_explanation(explanation: Explanation, path: Path, *, made_with: Sequence[str]) -> None:
     """Draw one video to a file.
 
     Args:
         explanation: of a video that was read.
-        path: its suffix says the format: .png, .svg, .pdf.
-        said: lines above the picture: what it was made with.
+        path: its suffix is the format: .png, .svg, .pdf.
+        made_with: lines above the picture: the settings.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # boxes; the page shows every script
-        sheet = _drawn(explanation, said)
+        sheet = _sheet(explanation, made_with)
         sheet.figure.savefig(path, dpi=min(_DPI, _PIXELS / sheet.height))
 
 
-def _drawn(explanation: Explanation, said: Sequence[str]) -> Sheet:
-    blocks = [_Block(explained, _rows(explained)) for explained in explanation.classes]
+def _sheet(explanation: Explanation, made_with: Sequence[str]) -> Sheet:
+    blocks = [_Block.of(explained) for explained in explanation.classes]
     panels = PANELS if len(blocks) > 1 else PANELS[:2]
     width = 2 * _MARGIN + _KIND + _TEXT + _HEAT + len(panels) * (_PANEL + _GAP)
-    lines = [fitted(line, inches=width - 2 * _MARGIN, points=POINTS, lines=3) for line in said]
-    top = 0.62 + sum(0.14 * (line.count("\n") + 1) for line in lines)
+    name = fitted(Path(explanation.video).name, inches=width - 2 * _MARGIN, points=13 * BOLD, lines=1)
+    lines = "\n".join(fitted(line, inches=width - 2 * _MARGIN, points=POINTS, lines=3) for line in made_with)
+    top = 0.62 + 0.14 * (lines.count("\n") + 1)
     strip = _Strip.of(explanation)
-    sheet = Sheet(width, top + strip.height + sum(block.height for block in blocks) + _BOTTOM)
-    _draw_title(sheet, explanation, lines)
+    sheet = Sheet(width, top + strip.height + sum(_HEAD + block.height for block in blocks) + _BOTTOM)
+    sheet.write(_MARGIN, 0.2, name, fontsize=13, fontweight="bold")
+    sheet.write(_MARGIN, 0.5, lines, color=FAINT, linespacing=1.25)
     strip.draw(sheet, top)
     top += strip.height
-    drawn = _Drawn(sheet, colour_limit([explanation]), [_Panel.of(name, title, blocks) for name, title in panels])
-    drawn.titles(top)
+    painter = _Painter(sheet, colour_limit([explanation]), [_Panel.of(name, title, blocks) for name, title in panels])
+    painter.titles(top)
     for block in blocks:
-        drawn.block(block, top)
-        top += block.height
-    drawn.legend(top + 0.2, with_path=any(block.explained.path for block in blocks))
+        painter.block(block, top)
+        top += _HEAD + block.height
+    painter.legend(top + 0.2, with_path=any(block.explained.path for block in blocks))
     return sheet
-
-
-def _rows(explained: ExplainedClass) -> tuple[_Row, ...]:
-    fit: dict[str, Any] = {"inches": _TEXT - 0.1, "points": POINTS, "lines": _LINES}
-    return tuple(_Row(effect, fitted(effect.text, **fit)) for effect in explained.texts)
-
-
-def _draw_title(sheet: Sheet, explanation: Explanation, lines: Sequence[str]) -> None:
-    name = fitted(Path(explanation.video).name, inches=sheet.width - 2 * _MARGIN, points=13 * BOLD, lines=1)
-    sheet.write(_MARGIN, 0.2, name, fontsize=13, fontweight="bold")
-    top = 0.5
-    for line in lines:
-        sheet.write(_MARGIN, top, line, color=FAINT, linespacing=1.25)
-        top += 0.14 * (line.count("\n") + 1)
 
 
 @dataclass(frozen=True)
 class _Strip:
-    """The pictures above: as many frames as have room, each over its column, in one row or in turn in two."""
+    """The frames above the classes, as many as fit, each over its column; in one row, or alternating between two."""
 
     frames: Sequence[ShownFrame]
-    every: int  # one of so many frames is drawn
+    every: int  # every n-th frame is drawn
     rows: int
     picture: tuple[float, float]  # width and height
 
@@ -227,15 +206,17 @@ class _Strip:
             upper = bottom - (self.picture[1] + 0.04) * (2 if above else 1)
             axes = sheet.axes(middle - self.picture[0] / 2, upper, *self.picture)
             axes.imshow(frame.picture, aspect="auto", interpolation="lanczos")
-            if above:  # lead the eye to its column
-                sheet.line(middle, upper + self.picture[1], bottom + 0.06)
-            said = f"#{frame.number}" if frame.seconds is None else f"{frame.seconds:.1f} s"
-            sheet.write(middle, bottom + 0.09, said, fontsize=6.5, color=FAINT, ha="center")
+            if above:  # a line down to its column, behind the pictures
+                line = sheet.axes(middle - 0.01, upper, 0.02, bottom + 0.06 - upper)
+                line.set_zorder(-1)
+                line.axvline(0.5, color="0.6", linewidth=0.8)
+            time = f"#{frame.number}" if frame.seconds is None else f"{frame.seconds:.1f} s"
+            sheet.write(middle, bottom + 0.09, time, fontsize=6.5, color=FAINT, ha="center")
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """Bars of one number of each text, with one scale for all classes."""
+    """A column of bars for one number of each text, on one scale for all classes."""
 
     name: str  # field of a text
     title: str
@@ -248,19 +229,19 @@ class _Panel:
         low, high = min(0.0, *values), max(0.0, *values)
         return cls(name, title, low, high if high > low else 1.0)
 
-    def said(self, value: float) -> str:
-        return plain(value) if self.name == "share" else signed(value)
-
-    def colour(self, value: float) -> str:
-        return _SHARE if self.name == "share" else _ABOVE if value > 0 else _BELOW
+    def look(self, value: float) -> tuple[str, str]:
+        """Return the number as text, and the colour of its bar."""
+        if self.name == "attribution":
+            return unsigned(value), _NEUTRAL
+        return signed(value), _ABOVE if value > 0 else _BELOW
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """What all classes of a sheet share: the scales."""
+class _Painter:
+    """Draws classes on a sheet, on common scales."""
 
     sheet: Sheet
-    limit: float  # of the colours
+    limit: float  # value at the ends of the colour scale
     panels: Sequence[_Panel]
 
     def _left(self, number: int) -> float:
@@ -274,49 +255,47 @@ class _Drawn:
     def block(self, block: _Block, top: float) -> None:
         self._head(block.explained, top)
         top += _HEAD
-        edges = block.edges
-        for row, edge in zip(block.rows, edges, strict=False):
-            middle = top + edge + row.height / 2
-            effect, colour = row.effect, INK if row.effect.used else "0.55"
-            kind = fitted(kind_of(effect), inches=_KIND - 0.05, points=POINTS, lines=1)
-            self.sheet.write(_MARGIN, middle, kind, color=FAINT, va="center")
-            self.sheet.write(_MARGIN + _KIND, middle, row.words, va="center", color=colour, linespacing=1.15)
+        for row in block.rows:
+            kind = fitted(kind_of(row.effect), inches=_KIND - 0.05, points=POINTS, lines=1)
+            self.sheet.write(_MARGIN, top + row.middle, kind, color=FAINT, va="center")
+            colour = INK if row.effect.used else "0.55"
+            self.sheet.write(_MARGIN + _KIND, top + row.middle, row.words, va="center", color=colour, linespacing=1.15)
         self._heat(block, top)
         for number, panel in enumerate(self.panels):
             if getattr(block.rows[0].effect, panel.name) is not None:
-                self._bars(block, panel, self.sheet.axes(self._left(number), top, _PANEL, edges[-1]))
+                self._bars(block, panel, self.sheet.axes(self._left(number), top, _PANEL, block.height))
 
     def _head(self, explained: ExplainedClass, top: float) -> None:
-        name, rest = head_of(explained)
+        name, numbers = heading(explained)
         name = fitted(name, inches=0.58 * self.sheet.width, points=10 * BOLD, lines=1)
         self.sheet.write(_MARGIN, top + 0.19, name, fontsize=10, fontweight="bold")
-        self.sheet.write(self.sheet.width - _MARGIN, top + 0.21, rest, color=FAINT, ha="right")
+        self.sheet.write(self.sheet.width - _MARGIN, top + 0.21, numbers, color=FAINT, ha="right")
         rule = self.sheet.axes(_MARGIN, top + 0.12, self.sheet.width - 2 * _MARGIN, 0.02)
         rule.axhline(0.5, color=_RULE, linewidth=0.8)
 
     def _heat(self, block: _Block, top: float) -> None:
         import numpy as np
 
-        edges = block.edges
-        axes = self.sheet.axes(_MARGIN + _KIND + _TEXT, top, _HEAT, edges[-1])
+        axes = self.sheet.axes(_MARGIN + _KIND + _TEXT, top, _HEAT, block.height)
         values = np.array([row.effect.frames_above for row in block.rows])  # [K, T]
-        columns = np.arange(values.shape[1] + 1)
+        columns, edges = np.arange(values.shape[1] + 1), [0.0, *(row.bottom for row in block.rows)]
         axes.pcolormesh(columns, edges, values, cmap=_colours(), vmin=-self.limit, vmax=self.limit,
                         edgecolors="white", linewidth=0.5)  # fmt: skip
-        axes.set_ylim(edges[-1], 0)
+        axes.set_ylim(block.height, 0)
         if block.explained.path:
             _draw_path(axes, block, block.explained.path)
 
     def _bars(self, block: _Block, panel: _Panel, axes: Axes) -> None:
-        scale = 0.6 * _PANEL / (panel.high - panel.low)  # beside the bars there is room for the numbers
+        scale = 0.6 * _PANEL / (panel.high - panel.low)  # the rest is for the numbers
         zero = -panel.low * scale
-        for row, edge in zip(block.rows, block.edges, strict=False):
-            value, middle = getattr(row.effect, panel.name), edge + row.height / 2
-            axes.barh(middle, value * scale, left=zero, height=0.13, color=panel.colour(value))
-            axes.text(_PANEL, middle, panel.said(value), ha="right", va="center", fontsize=7.5, color=INK)
+        for row in block.rows:
+            value = getattr(row.effect, panel.name)
+            number, colour = panel.look(value)
+            axes.barh(row.middle, value * scale, left=zero, height=0.13, color=colour)
+            axes.text(_PANEL, row.middle, number, ha="right", va="center", fontsize=7.5, color=INK)
         axes.axvline(zero, color="0.6", linewidth=0.8)
         axes.set_xlim(0, _PANEL)
-        axes.set_ylim(block.edges[-1], 0)
+        axes.set_ylim(block.height, 0)
 
     def legend(self, top: float, *, with_path: bool) -> None:
         import numpy as np
@@ -325,26 +304,22 @@ class _Drawn:
         axes = self.sheet.axes(left, top, wide, 0.12)
         axes.imshow(np.linspace(-1, 1, 256)[None], cmap=_colours(), aspect="auto")
         ends = f"{signed(-self.limit)} or less", f"{signed(self.limit)} or more"
-        for part, said, align in ((0.0, ends[0], "left"), (0.5, "0", "center"), (1.0, ends[1], "right")):
-            self.sheet.write(left + part * wide, top + 0.16, said, fontsize=7, color=FAINT, ha=align)
-        what = "cosine of frame and text, above the mean cosine of that\nframe with all classes' texts of the same kind"
-        self.sheet.write(left + wide + 0.2, top - 0.05, what, fontsize=7.5, color=FAINT)
+        for part, value, align in ((0.0, ends[0], "left"), (0.5, "0", "center"), (1.0, ends[1], "right")):
+            self.sheet.write(left + part * wide, top + 0.16, value, fontsize=7, color=FAINT, ha=align)
+        scale = "cosine of frame and text, less the mean cosine of that\nframe with all texts of the same kind"
+        self.sheet.write(left + wide + 0.2, top - 0.05, scale, fontsize=7.5, color=FAINT)
         if with_path:
             sample = self.sheet.axes(_MARGIN, top, 0.35, 0.12)
             sample.set_ylim(0, 1)
             sample.plot([0, 1], [0.5, 0.5], **_path_look())
-            said = "the step of each frame, in the best order-keeping\nassignment (what method align scores)"
-            self.sheet.write(_MARGIN + 0.45, top - 0.05, said, fontsize=7.5, color=FAINT)
+            path = "the step of each frame, in the best assignment\nthat keeps their order (what method align scores)"
+            self.sheet.write(_MARGIN + 0.45, top - 0.05, path, fontsize=7.5, color=FAINT)
 
 
 def _draw_path(axes: Axes, block: _Block, path: Sequence[int]) -> None:
     """Draw through the middle of the rows of each frame's step; several rows are wordings of one step."""
-    rows = list(zip(block.rows, block.edges, strict=False))
-    middles: dict[int, list[float]] = {}
-    for row, edge in rows:
-        if row.effect.step is not None:
-            middles.setdefault(row.effect.step, []).append(edge + row.height / 2)
-    ys = [sum(middles[step]) / len(middles[step]) for step in path for _ in range(2)]
+    middles = [[row.middle for row in block.rows if row.effect.step == step] for step in range(max(path) + 1)]
+    ys = [mean(middles[step]) for step in path for _ in range(2)]
     xs = [x for t in range(len(path)) for x in (t + 0.12, t + 0.88)]
     axes.plot(xs, ys, **_path_look())
 

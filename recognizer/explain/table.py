@@ -1,4 +1,4 @@
-"""Explanations in the terminal: each class with its score, below it what each of its texts adds."""
+"""Explanations in the terminal: each class with its score, and below it what each of its texts adds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
+from recognizer.evaluation.html import shortened, signed
 from recognizer.explain.explain import ExplainedClass, Explanation, TextEffect
-from recognizer.explain.wording import kind_of, plain, shortened, signed, why_not
+from recognizer.explain.wording import kind_of, unsigned, why_not
 
 _COLUMNS = (
     "",
     "class, and its texts",
-    ">score, and shares",
+    ">score, and attributions",
     ">above mean class",
     ">above rank 1",
     ">rank by label only",
@@ -22,19 +23,17 @@ _COLUMNS = (
 _LONGEST = 140  # characters of a text; --json and pages have the whole
 
 
-def explanation_report(explanations: Sequence[Explanation], *, said: Sequence[str]) -> RenderableType:
-    """Return the classes of each video and their texts; `said` are lines above: what it was made with."""
-    parts: list[RenderableType] = [Text(line) for line in said]
+def explanation_report(explanations: Sequence[Explanation], *, made_with: Sequence[str]) -> RenderableType:
+    """Return the classes of each video and their texts, below lines on the settings."""
+    parts: list[RenderableType] = [Text(line) for line in made_with]
     for explanation in explanations:
-        parts += [Text(), Text(explanation.video, style="bold"), *_body(explanation)]
+        parts += [Text(), Text(explanation.video, style="bold")]
+        if explanation.unreadable:
+            parts.append(Text(f"unreadable: {explanation.unreadable}"))
+            continue
+        rows = [row for explained in explanation.classes for row in _rows(explained)]
+        parts += [table(*_COLUMNS, rows=rows[1:]), *(Text(line) for line in why_not(explanation))]
     return Group(*parts)
-
-
-def _body(explanation: Explanation) -> list[RenderableType]:
-    if explanation.unreadable:
-        return [Text(f"unreadable: {explanation.unreadable}")]
-    rows = [row for explained in explanation.classes for row in _rows(explained)]
-    return [table(*_COLUMNS, rows=rows[1:]), *(Text(line) for line in why_not(explanation))]
 
 
 def _rows(explained: ExplainedClass) -> Iterator[tuple[object, ...]]:
@@ -43,9 +42,9 @@ def _rows(explained: ExplainedClass) -> Iterator[tuple[object, ...]]:
     name = f"{explained.phrase} (asked for)" if explained.asked else explained.phrase
     yield (explained.rank, name, *_numbers(explained.score, explained), explained.label_only_rank)
     for text in explained.texts:
-        numbers = _numbers(text.share, text) if text.used else ("not used",)
+        numbers = _numbers(text.attribution, text) if text.used else ("not used",)
         yield (f"  {kind_of(text)}", f"  {shortened(text.text, _LONGEST)}", *numbers)
 
 
-def _numbers(value: float, of: ExplainedClass | TextEffect) -> tuple[str, ...]:
-    return plain(value), signed(of.above_mean), "" if of.above_winner is None else signed(of.above_winner)
+def _numbers(value: float, item: ExplainedClass | TextEffect) -> tuple[str, ...]:
+    return unsigned(value), signed(item.above_mean), "" if item.above_winner is None else signed(item.above_winner)

@@ -1,83 +1,63 @@
-"""How an explanation is put into words: the same in the terminal, in pictures and in pages."""
+"""Explanations in words: the same in the terminal, in pictures and in pages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from recognizer.evaluation.html import shortened, signed
 from recognizer.explain.explain import LABEL, ExplainedClass, Explanation, TextEffect
 
 PANELS = (
-    ("share", "share of\nthe score"),
+    ("attribution", "attribution\nto the score"),
     ("above_mean", "above the\nmean class"),
     ("above_winner", "above the\nclass on rank 1"),
 )  # numbers of a text: field, title
-MINUS = "\N{MINUS SIGN}"
 _QUOTED = 80  # characters
-
-
-def plain(value: float) -> str:
-    """Return a number with three digits after the point."""
-    return f"{round(value, 3) + 0.0:.3f}".replace("-", MINUS)
-
-
-def signed(value: float) -> str:
-    """Return a number with its sign, three digits after the point."""
-    return f"{number:+.3f}".replace("-", MINUS) if (number := round(value, 3)) else "0.000"
-
-
-def short(value: float) -> str:
-    """Return a number with its sign, two digits after the point and none before it that is 0."""
-    said = f"{number:+.2f}".replace("-", MINUS) if (number := round(value, 2)) else "0"
-    return said.replace("0.", ".", 1)
-
-
-def shortened(text: str, limit: int) -> str:
-    """Return a text of at most `limit` characters; one that is cut ends in `…`."""
-    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+unsigned = partial(signed, plus=False)  # three digits, a sign only below zero
 
 
 def colour_limit(explanations: Sequence[Explanation]) -> float:
-    """Return the value at both ends of the colours: one in fifty is beyond it, so that a few do not pale the others."""
+    """Return the value at the ends of the colour scale: one in fifty is beyond it, so that few do not pale the rest."""
     texts = [text for explanation in explanations for explained in explanation.classes for text in explained.texts]
     values = sorted(abs(value) for text in texts for value in text.frames_above)
     return (values[len(values) * 49 // 50] if values else 0.0) or 1.0
 
 
 def kind_of(effect: TextEffect) -> str:
-    """Return what a text is: the label, a step by its number, or its kind."""
+    """Return `label`, the number of the step (`step 2`), or the kind."""
     return effect.kind if effect.kind == LABEL or effect.step is None else f"step {effect.step + 1}"
 
 
-def head_of(explained: ExplainedClass) -> tuple[str, str]:
-    """Return the heading of a class, and what is said beside it."""
+def heading(explained: ExplainedClass) -> tuple[str, str]:
+    """Return the heading of a class, and its numbers."""
     name = f"{explained.rank}. {explained.phrase}" + (" (asked for)" if explained.asked else "")
-    said = [
-        f"score {plain(explained.score)}",
+    numbers = [
+        f"score {unsigned(explained.score)}",
         f"{signed(explained.above_mean)} to the mean class",
         *([] if explained.above_winner is None else [f"{signed(explained.above_winner)} to rank 1"]),
         f"rank by label only {explained.label_only_rank}",
     ]
-    return name, " · ".join(said)
+    return name, " · ".join(numbers)
 
 
 def why_not(explanation: Explanation) -> list[str]:
     """Return, for each class that was asked for and is not on rank 1, what each kind of its texts gains or costs it."""
-    asked = [explained for explained in explanation.classes if explained.asked and explained.above_winner is not None]
-    return [_why_not(explained, explanation.classes[0].phrase) for explained in asked]
+    lines = []
+    for explained in explanation.classes:
+        if explained.asked and explained.above_winner is not None:
+            kinds = dict.fromkeys(text.kind for text in explained.texts)
+            effects = [_effect_of_kind([text for text in explained.texts if text.kind == kind]) for kind in kinds]
+            gap, winner = unsigned(-explained.above_winner), explanation.classes[0].phrase
+            lines.append(f"why not {explained.phrase}: {gap} behind {winner}: {', '.join(effects)}")
+    return lines
 
 
-def _why_not(explained: ExplainedClass, winner: str) -> str:
-    kinds = dict.fromkeys(text.kind for text in explained.texts)
-    by_kind = [[text for text in explained.texts if text.kind == kind] for kind in kinds]
-    gap = plain(-(explained.above_winner or 0.0))
-    return f"why not {explained.phrase}: {gap} behind {winner}: {', '.join(map(_of_kind, by_kind))}"
+def _effect_of_kind(texts: Sequence[TextEffect]) -> str:
+    """Return the sum over texts of one kind; if several together cost, also the one that costs most.
 
-
-def _of_kind(texts: Sequence[TextEffect]) -> str:
-    """Return what texts of one kind do together; where they cost, and are several, also the one that costs most.
-
-    Single steps are not told of where their sum is a gain: method `align` gives all to the step with most frames.
+    A gain names no single text: method `align` gives most of it to the step with the most frames.
     """
     total = sum(text.above_winner or 0.0 for text in texts)
     worst = min(texts, key=lambda text: text.above_winner or 0.0)
@@ -86,10 +66,10 @@ def _of_kind(texts: Sequence[TextEffect]) -> str:
     return f"{texts[0].kind} {signed(total)}{most}"
 
 
-def view_said(settings: Mapping[str, Any]) -> list[str]:
-    """Return what is shown of a video that was looked at in several views."""
+def shown_views(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line on which view is shown, if there are several."""
     clips, crops = settings["clips"], settings["crops"]
     if clips * crops == 1:
         return []
     views = [f"the first of {clips} clips"] * (clips > 1) + [f"the middle one of {crops} crops"] * (crops > 1)
-    return [f"Frames, their colours and their steps are of {', '.join(views)}; scores and shares are means over all"]
+    return [f"Frames, their colours and steps are of {', '.join(views)}; scores and attributions are means over all"]

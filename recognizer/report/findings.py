@@ -1,4 +1,4 @@
-"""What a run found: by class, by confusion, by video, by text."""
+"""What a report shows of a run: by class, by confusion, by video, by text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from db.errors import UserError
 from db.progress import Progress
 from db.records import Prediction, Run
 from db.store import Store
-from recognizer.datasets.find import Split, find_videos
+from recognizer.datasets.find import Split, Video, find_videos
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
 from recognizer.evaluation.replay import Repeated, repeat, settings_of
 from recognizer.features.caching_encoder import open_stored_encoder
 from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
-from recognizer.report.leave_one_out import Pull, pulls, rows_of
+from recognizer.report.leave_one_out import LeaveOneOutEffect, leave_one_out_effects
 from recognizer.scoring.metrics import Rate, wilson
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ClassAccuracy:
         phrase: its label as a text, as the run worded it.
         videos: evaluated.
         label_only_right: how many of them the label alone ranked first.
-        right: how many its label and descriptors did.
+        right: how many its label and descriptors ranked first.
         label_only: that share, with its 95% interval (Wilson).
         with_descriptors: likewise.
         difference: with descriptors less by label alone, a share.
@@ -52,24 +52,19 @@ class ClassAccuracy:
 
 
 def class_accuracies(run: Run) -> tuple[ClassAccuracy, ...]:
-    """Return the classes that have videos, those first to which descriptors gave most; then by name."""
-    videos = Counter(p.label for p in run.predictions)
-    label_only = Counter(p.label for p in run.predictions if p.label_only_rank <= 1)
-    right = Counter(p.label for p in run.predictions if p.rank <= 1)
-    found = [_class(run, label, count, label_only[label], right[label]) for label, count in videos.items()]
-    return tuple(sorted(found, key=lambda c: (-c.difference, c.name)))
+    """Return the classes that have videos, the largest gain by descriptors first; then by name."""
+    predictions: dict[int, list[Prediction]] = {}
+    for prediction in run.predictions:
+        predictions.setdefault(prediction.label, []).append(prediction)
+    classes = [_class_accuracy(run, label, own) for label, own in predictions.items()]
+    return tuple(sorted(classes, key=lambda c: (-c.difference, c.name)))
 
 
-def classes_without_videos(run: Run) -> tuple[str, ...]:
-    """Return the names of the classes of which no video was evaluated, in label order."""
-    there = {prediction.label for prediction in run.predictions}
-    return tuple(name for label, (name, _) in enumerate(run.settings["classes"]) if label not in there)
-
-
-def _class(run: Run, label: int, videos: int, label_only: int, right: int) -> ClassAccuracy:
+def _class_accuracy(run: Run, label: int, own: list[Prediction]) -> ClassAccuracy:
     name, phrase = run.settings["classes"][label]
-    rates = wilson(label_only, videos), wilson(right, videos)
-    return ClassAccuracy(label, name, phrase, videos, label_only, right, *rates, (right - label_only) / videos)
+    label_only, right = sum(p.label_only_rank <= 1 for p in own), sum(p.rank <= 1 for p in own)
+    rates = wilson(label_only, len(own)), wilson(right, len(own))
+    return ClassAccuracy(label, name, phrase, len(own), label_only, right, *rates, (right - label_only) / len(own))
 
 
 Sort = Literal["won", "lost", "right", "wrong"]
@@ -82,36 +77,31 @@ SORTS: dict[Sort, Callable[[Prediction], bool]] = {
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A video that was chosen: its sort, and how far the first class leads the second, in units of the score."""
+class ChosenVideo:
+    """A video chosen as a sample: its sort, and the lead of the first class over the second, in units of the score."""
 
     sort: Sort
     lead: float
     prediction: Prediction
 
 
-def choose_samples(run: Run, *, count: int) -> tuple[Chosen, ...]:
+def choose_samples(run: Run, *, count: int) -> tuple[ChosenVideo, ...]:
     """Return up to `count` videos of each sort, in the order of `SORTS`."""
     return tuple(
-        chosen
+        video
         for sort, belongs in SORTS.items()
-        for chosen in _spread(Chosen(sort, _lead(p), p) for p in run.predictions if belongs(p))[:count]
+        for video in _in_turns(ChosenVideo(sort, _lead(p), p) for p in run.predictions if belongs(p))[:count]
     )
 
 
-def sizes(run: Run) -> dict[Sort, int]:
-    """Return how many videos there are of each sort."""
-    return {sort: sum(map(belongs, run.predictions)) for sort, belongs in SORTS.items()}
-
-
-def _spread(found: Iterable[Chosen]) -> list[Chosen]:
-    """Return the largest lead first, but each class's first before any class's second."""
-    seen = Counter[int]()
+def _in_turns(videos: Iterable[ChosenVideo]) -> list[ChosenVideo]:
+    """Return the largest lead first, but the first video of each class before the second of any."""
+    before = Counter[int]()
     turns = []
-    for chosen in sorted(found, key=lambda c: (-c.lead, c.prediction.video)):
-        turns.append((seen[chosen.prediction.label], chosen))
-        seen[chosen.prediction.label] += 1
-    return [chosen for _, chosen in sorted(turns, key=lambda turn: turn[0])]
+    for video in sorted(videos, key=lambda v: (-v.lead, v.prediction.video)):
+        turns.append((before[video.prediction.label], video))
+        before[video.prediction.label] += 1
+    return [video for _, video in sorted(turns, key=lambda turn: turn[0])]
 
 
 def _lead(prediction: Prediction) -> float:
@@ -119,23 +109,24 @@ def _lead(prediction: Prediction) -> float:
     return scores[0] - scores[1] if len(scores) > 1 else 0.0
 
 
-PAIRS = 20  # of which the texts are looked at
-_TEXTS = 3  # of a pair, that pull to the wrong class
-_SAME_SCORE = 1e-3  # scores of cosines: other devices and versions differ by less
+PAIRS = 20  # shown, with their texts
+_TEXTS = 3  # shown of a pair
+_SAME_SCORE = 1e-3  # other devices and versions change a score by less
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two classes of which the one was taken for the other; attributes of `Confused`, and:
+    """Two classes, one of which was predicted for videos of the other.
 
     Attributes:
-        label_only_same: how many of the videos the labels alone took for the same wrong class; None where not known.
-        texts: those that pull most to the wrong class, the most first; means over the pair's videos.
+        confused: the classes and counts.
+        label_only_same: for how many of the videos the labels alone predict the same wrong class; None if unknown.
+        texts: those that support the wrong class most, the strongest first; means over the pair's videos.
     """
 
     confused: Confused
     label_only_same: int | None = None
-    texts: tuple[Pull, ...] = ()
+    texts: tuple[LeaveOneOutEffect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,34 +134,34 @@ class Sample:
     """A video to look at.
 
     Attributes:
-        chosen: the video, its prediction and why it was chosen.
-        rival: label of the best class that is not the true one; None where there is one class.
-        lead: of the true class over the rival, in units of the score; None where not known.
-        texts: all that moved that lead, the strongest first; None where not known.
+        chosen: the video, its prediction and its sort.
+        rival: label of the best class that is not the true one; None if there is only one class.
+        lead: of the true class over the rival, in units of the score; None if unknown.
+        texts: all that affect this lead, the strongest first; None if unknown.
     """
 
-    chosen: Chosen
+    chosen: ChosenVideo
     rival: int | None
     lead: float | None
-    texts: tuple[Pull, ...] | None = None
+    texts: tuple[LeaveOneOutEffect, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a report says of a run.
+    """What a report shows of a run.
 
     Attributes:
         run: with its predictions.
         paired: the run against its labels alone.
         classes: those with videos.
-        without_videos: names of the others.
+        without_videos: names of the others, in label order.
         confusion: the matrix.
         pairs: the most confused.
         all_pairs: how many there are.
         samples: videos to look at.
-        sizes: videos of each sort that the samples are chosen from.
-        gone: what is not there any more and keeps the findings from being whole, and why.
-        paths: where the videos of the samples are, by id; those that are there.
+        sizes: how many videos there are of each sort.
+        gone: what can no longer be found out, and why.
+        paths: where the videos of the samples are, by id; only those on disk.
     """
 
     run: Run
@@ -186,7 +177,7 @@ class Findings:
     paths: Mapping[str, Path]
 
 
-def find_out(
+def build_findings(
     store: Store,
     run: Run,
     *,
@@ -195,7 +186,7 @@ def find_out(
     samples: int = 3,
     on_progress: Progress = lambda done, total: None,
 ) -> Findings:
-    """Return what there is to say of a run.
+    """Return what a report shows of a run.
 
     Args:
         store: where its texts are.
@@ -203,105 +194,106 @@ def find_out(
         features: folder of the feature store.
         root: where its videos are now; None is where they were.
         samples: how many videos of each sort.
-        on_progress: told (videos done, videos in all); videos that are in the feature store are done at once.
+        on_progress: called with (videos done, all videos); videos in the feature store are done at once.
 
     Raises:
         UserError: it has no predictions.
     """
-    stored = of_stored(run, samples=samples)
+    findings = _from_predictions(run, samples=samples)
     try:
         with open_stored_encoder(run.settings["encoder"], features) as encoder:
-            return of_repeated(stored, repeat(store, run, encoder, root=root, on_progress=on_progress))
+            return _with_texts(findings, repeat(store, run, encoder, root=root, on_progress=on_progress))
     except UserError as error:
-        found = replace(stored, gone=(f"Which texts decided is not known. {error}",))
-        return _with_paths(store, found, root)
+        findings = replace(findings, gone=(f"Unknown which texts decided. {error}",))
+        return _with_paths(store, findings, root)
 
 
-def of_stored(run: Run, *, samples: int) -> Findings:
-    """Return what the predictions of a run say."""
-    pairs = confused_pairs(run)
+def _from_predictions(run: Run, *, samples: int) -> Findings:
+    pairs, classes = confused_pairs(run), class_accuracies(run)
+    with_videos = {accuracy.label for accuracy in classes}
     return Findings(
         run=run,
         paired=compare(by_labels_alone(run), run),
-        classes=class_accuracies(run),
-        without_videos=classes_without_videos(run),
+        classes=classes,
+        without_videos=tuple(name for c, (name, _) in enumerate(run.settings["classes"]) if c not in with_videos),
         confusion=confusion(run),
         pairs=tuple(Pair(confused) for confused in pairs[:PAIRS]),
         all_pairs=len(pairs),
-        samples=tuple(_sample(chosen) for chosen in choose_samples(run, count=samples)),
-        sizes=sizes(run),
+        samples=tuple(_sample(video) for video in choose_samples(run, count=samples)),
+        sizes={sort: sum(map(belongs, run.predictions)) for sort, belongs in SORTS.items()},
         gone=(),
         paths={},
     )
 
 
-def of_repeated(found: Findings, repeated: Repeated) -> Findings:
-    """Return the findings with what the texts did, and where the videos are."""
-    rows = rows_of(repeated)
+def _sample(video: ChosenVideo) -> Sample:
+    ranking = dict(video.prediction.ranking)
+    if len(ranking) < 2:
+        return Sample(video, None, None)
+    other, true = rival(video.prediction), video.prediction.label
+    return Sample(video, other, ranking[true] - ranking[other] if true in ranking else None)
+
+
+def _with_texts(findings: Findings, repeated: Repeated) -> Findings:
+    """Return the findings with the effects of the texts and the paths of the videos."""
+    videos = repeated.features.videos
+    rows = {video.id: row for row, video in enumerate(videos)}
     label_only = repeated.scores(repeated.ensemble.label_only())  # [V, C]
-    scored = repeated.scores()  # [V, C]
-    paths = {video.id: video.path for video in repeated.features.videos if video.path}
-    shown = {sample.chosen.prediction.video for sample in found.samples}
+    scores = repeated.scores()  # [V, C]
     return replace(
-        found,
-        pairs=tuple(_pair_again(pair, found.run, repeated, rows, label_only) for pair in found.pairs),
-        samples=tuple(_sample_again(sample, repeated, rows, scored) for sample in found.samples),
-        gone=_drift(found.run, rows, scored),
-        paths={video: path for video, path in paths.items() if video in shown},
+        findings,
+        pairs=tuple(_pair_with_texts(pair, repeated, rows, label_only) for pair in findings.pairs),
+        samples=tuple(_sample_with_texts(sample, repeated, rows, scores) for sample in findings.samples),
+        gone=_changed_scores(findings.run, rows, scores),
+        paths=_shown_paths(findings, videos),
     )
 
 
-def _sample(chosen: Chosen) -> Sample:
-    ranking = dict(chosen.prediction.ranking)
-    if len(ranking) < 2:
-        return Sample(chosen, None, None)
-    other, true = rival(chosen.prediction), chosen.prediction.label
-    return Sample(chosen, other, ranking[true] - ranking[other] if true in ranking else None)
+def _shown_paths(findings: Findings, videos: Iterable[Video]) -> dict[str, Path]:
+    shown = {sample.chosen.prediction.video for sample in findings.samples}
+    return {video.id: video.path for video in videos if video.path and video.id in shown}
 
 
-def _sample_again(sample: Sample, repeated: Repeated, rows: Mapping[str, int], scored: Tensor) -> Sample:
+def _sample_with_texts(sample: Sample, repeated: Repeated, rows: Mapping[str, int], scores: Tensor) -> Sample:
     if sample.rival is None:
         return sample
     row, true = rows[sample.chosen.prediction.video], sample.chosen.prediction.label
-    lead = float(scored[row, true] - scored[row, sample.rival])
-    return replace(sample, lead=lead, texts=pulls(repeated, [row], true=true, rival=sample.rival))
+    effects = leave_one_out_effects(repeated, [row], true=true, rival=sample.rival)
+    return replace(sample, lead=float(scores[row, true] - scores[row, sample.rival]), texts=effects)
 
 
-def _pair_again(pair: Pair, run: Run, repeated: Repeated, rows: Mapping[str, int], label_only: Tensor) -> Pair:
-    true, taken = pair.confused.true, pair.confused.predicted
-    wrong = [p for p in run.predictions if p.label == true and p.rank > 1 and rival(p) == taken]
+def _pair_with_texts(pair: Pair, repeated: Repeated, rows: Mapping[str, int], label_only: Tensor) -> Pair:
+    true, other = pair.confused.true, pair.confused.predicted
+    wrong = [p for p in repeated.run.predictions if p.label == true and p.rank > 1 and rival(p) == other]
     own = [rows[p.video] for p in wrong]
-    best = label_only[own].index_fill(1, _labels([true], label_only), float("-inf")).argmax(dim=1).tolist()
-    same = sum(label == taken and p.label_only_rank > 1 for label, p in zip(best, wrong, strict=True))
-    against = [pull for pull in pulls(repeated, own, true=true, rival=taken) if pull.pull < 0]
-    return replace(pair, label_only_same=same, texts=tuple(against[:_TEXTS]))
+    others = label_only[own]
+    others[:, true] = float("-inf")
+    same = sum(
+        label == other and p.label_only_rank > 1 for label, p in zip(others.argmax(dim=1).tolist(), wrong, strict=True)
+    )
+    effects = leave_one_out_effects(repeated, own, true=true, rival=other)
+    return replace(pair, label_only_same=same, texts=tuple(e for e in effects if e.effect < 0)[:_TEXTS])
 
 
-def _labels(labels: list[int], like: Tensor) -> Tensor:
-    import torch
-
-    return torch.tensor(labels, device=like.device)
-
-
-def _drift(run: Run, rows: Mapping[str, int], scored: Tensor) -> tuple[str, ...]:
-    """Return a line where videos score otherwise than they did: files of the same name with other content."""
-    moved = [abs(float(scored[rows[p.video], p.ranking[0][0]]) - p.ranking[0][1]) for p in run.predictions]
-    other = [change for change in moved if change > _SAME_SCORE]
-    if not other:
+def _changed_scores(run: Run, rows: Mapping[str, int], scores: Tensor) -> tuple[str, ...]:
+    """Return a line if scores differ from the stored ones: files of the same name have other content."""
+    changes = [abs(float(scores[rows[p.video], p.ranking[0][0]]) - p.ranking[0][1]) for p in run.predictions]
+    changed = [change for change in changes if change > _SAME_SCORE]
+    if not changed:
         return ()
     return (
-        f"{len(other)} of {len(moved)} videos score otherwise than they did, by up to {max(other):.3f}: their files or "
-        "readers are not those of then. The numbers are those of then, the pulls of texts those of now.",
+        f"{len(changed)} of {len(changes)} videos have other scores than in the stored run, by up to "
+        f"{max(changed):.3f}: their files or readers changed. Metrics are from the stored run; text effects were "
+        "recomputed and may differ.",
     )
 
 
-def _with_paths(store: Store, found: Findings, root: Path | None) -> Findings:
-    """Return findings with the places of the videos of the samples, or why they are not known."""
-    settings = settings_of(found.run)
+def _with_paths(store: Store, findings: Findings, root: Path | None) -> Findings:
+    """Return findings with the paths of the videos of the samples, or why they are unknown."""
+    settings = settings_of(findings.run)
     folder = root or Path(settings.root or "")
-    wanted = {sample.chosen.prediction.video for sample in found.samples}
     try:
-        listed = find_videos(store.dataset(found.run.dataset), folder, split=cast(Split | None, settings.split))
+        video_list = find_videos(store.dataset(findings.run.dataset), folder, split=cast(Split | None, settings.split))
     except UserError as error:
-        return replace(found, gone=(*found.gone, f"The videos cannot be shown. {error}"))
-    return replace(found, paths={v.id: v.path for v in listed.videos if v.path and v.id in wanted})
+        return replace(findings, gone=(*findings.gone, f"The videos cannot be shown. {error}"))
+    return replace(findings, paths=_shown_paths(findings, video_list.videos))

@@ -1,117 +1,72 @@
-"""Which texts decided between two classes: what becomes of the lead of the one when a text is left out.
-
-The score of a class is made of its own texts alone, whatever the method. So a class with one of its texts left out can
-stand as a class of its own, and all such variants of two classes are scored at once.
-"""
+"""Which texts decided between two classes: how the lead of the one changes when a text is left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from recognizer.evaluation.impact import leave_one_out
 from recognizer.evaluation.replay import Repeated
-from recognizer.scoring.attribution import shares
-from recognizer.scoring.ensemble import Ensemble
-from recognizer.scoring.methods import scores
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.methods import attribution, method_of, scores
 
 
 @dataclass(frozen=True)
-class Pull:
+class LeaveOneOutEffect:
     """What one text did between a true class and its rival.
 
     Attributes:
         id: of the descriptor; None for a label.
-        label: of the class that the text is of.
-        kind: of descriptor, or `label`.
-        text: as it is in the database; of a label, as the run worded it.
-        share: what it adds to its class's score (`recognizer.shares`).
-        pull: how far the lead of the true class would fall without it, in units of the score. A text that speaks for
-            the rival, or that keeps the true class's score down, has a pull below 0.
+        label: of the class that the text belongs to.
+        kind: of the descriptor, or `label`.
+        text: as in the database; a label as the run worded it.
+        attribution: what it adds to the score of its class.
+        effect: how far the lead of the true class falls without it, in units of the score. Below 0 for a text that
+            supports the rival, or that lowers the score of the true class.
     """
 
     id: int | None
     label: int
     kind: str
     text: str
-    share: float
-    pull: float
+    attribution: float
+    effect: float
 
 
-def pulls(repeated: Repeated, rows: Sequence[int], *, true: int, rival: int) -> tuple[Pull, ...]:
-    """Return what each text of two classes did, the mean over videos; the largest pull, of either sign, first.
+def leave_one_out_effects(
+    repeated: Repeated, rows: Sequence[int], *, true: int, rival: int
+) -> tuple[LeaveOneOutEffect, ...]:
+    """Return the texts of two classes that have an effect, the mean over videos; the largest first, of either sign.
 
     Args:
         repeated: the run.
-        rows: at least one video, by its place in `repeated.features.videos`.
-        true: label of their class.
+        rows: at least one video, by its index in `repeated.features.videos`.
+        true: label of the class of these videos.
         rival: label of the class that it competes with.
     """
-    seen = _views(repeated, rows)
-    found = [
-        pull
-        for label, sign in ((true, 1.0), (rival, -1.0))
-        for pull in _of_class(repeated, seen, label, sign)
-        if abs(pull.pull) > 0
+    import torch
+
+    name, temperature, views = repeated.settings.method, repeated.settings.temperature, repeated.features.views
+    pair = repeated.ensemble.select([true, rival])
+    pair = replace(pair, present=method_of(name).uses(pair))
+    videos = repeated.seen.select([row * views + view for row in rows for view in range(views)])
+    changes = leave_one_out(
+        lambda ensemble: scores(videos, ensemble, method=name, temperature=temperature),
+        pair,
+        torch.zeros(len(videos.frames), dtype=torch.long),  # in this pair, the true class is number 0
+        with_labels=True,
+    )
+    added = attribution(videos, pair, method=name, temperature=temperature).mean(dim=0)  # [2, K]
+    effects = [
+        LeaveOneOutEffect(id_ if id_ >= 0 else None, label, *_kind_and_text(repeated, label, id_), value, -change)
+        for row, label in enumerate((true, rival))
+        for id_, value, change in zip(*(t[row].tolist() for t in (pair.ids, added, changes.margin)), strict=True)
+        if change
     ]
-    return tuple(sorted(found, key=lambda p: -abs(p.pull)))
+    return tuple(sorted(effects, key=lambda effect: -abs(effect.effect)))
 
 
-def rows_of(repeated: Repeated) -> Mapping[str, int]:
-    """Return each video's place in the features, by its id."""
-    return {video.id: row for row, video in enumerate(repeated.features.videos)}
-
-
-def _views(repeated: Repeated, rows: Sequence[int]) -> Videos:
-    """Return the views of some videos, side by side."""
-    views = repeated.features.views
-    of = [row * views + view for row in rows for view in range(views)]
-    return Videos(repeated.seen.frames[of], repeated.seen.pooled[of], repeated.seen.pooling)
-
-
-def _of_class(repeated: Repeated, seen: Videos, label: int, sign: float) -> list[Pull]:
-    """Return the pulls of one class's texts; none where it has one text alone, which cannot be left out."""
-    of_class = _rows(repeated.ensemble, [label])  # [1, K]
-    slots = of_class.present[0].nonzero().flatten().tolist()
-    if len(slots) < 2:
-        return []
-    method, temperature = repeated.settings.method, repeated.settings.temperature
-    variants = leave_outs(of_class, slots)  # [1 + N, K]
-    mean = scores(seen, variants, method=method, temperature=temperature).mean(dim=0)  # [1 + N]
-    parts = shares(seen, of_class, method=method, temperature=temperature)[:, 0].mean(dim=0)  # [K]
-    texts = _Texts(repeated, label)
-    return [
-        Pull(*texts.of(slot), share=float(parts[slot]), pull=sign * float(mean[0] - mean[1 + place]))
-        for place, slot in enumerate(slots)
-    ]
-
-
-def leave_outs(ensemble: Ensemble, slots: Sequence[int]) -> Ensemble:
-    """Return an ensemble of 1 + N classes of one class's texts [1, K]: all of them, then each without one slot."""
-    variants = _rows(ensemble, [0] * (1 + len(slots)))
-    present = variants.present.clone()
-    present[range(1, 1 + len(slots)), list(slots)] = False
-    return replace(variants, present=present)
-
-
-def _rows(ensemble: Ensemble, labels: Sequence[int]) -> Ensemble:
-    """Return an ensemble of some classes of another, in that order."""
-    names = ("texts", "present", "kind", "position", "ids")
-    return replace(ensemble, **{name: getattr(ensemble, name)[list(labels)] for name in names})
-
-
-class _Texts:
-    """The texts of one class by slot."""
-
-    def __init__(self, repeated: Repeated, label: int) -> None:
-        self._label = label
-        self._ids: list[int] = repeated.ensemble.ids[label].tolist()
-        self._by_id = {descriptor.id: descriptor for descriptor in repeated.descriptors}
-        self._own = repeated.protocol.label_text(repeated.dataset, repeated.dataset.actions[label])
-
-    def of(self, slot: int) -> tuple[int | None, int, str, str]:
-        """Return id, label, kind and text."""
-        descriptor = self._by_id.get(self._ids[slot])
-        if descriptor is None:
-            return None, self._label, "label", self._own
-        return descriptor.id, self._label, descriptor.kind, descriptor.text
+def _kind_and_text(repeated: Repeated, label: int, id_: int) -> tuple[str, str]:
+    for descriptor in repeated.descriptors:
+        if descriptor.id == id_:
+            return descriptor.kind, descriptor.text
+    return "label", repeated.protocol.label_text(repeated.dataset, repeated.dataset.actions[label])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 STEPS = "decomposition"  # the kind whose texts are the steps of an action, in order
-_ORDER = (STEPS, "description", "context")  # as in TEAR's files of all texts; other kinds come after, by name
+_ORDER = (STEPS, "description", "context")  # as in TEAR's files of all texts; other kinds follow by name
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The texts of every class. To leave texts out, leave them out of `present`: every method goes by it.
+    """The texts of every class. To leave texts out, clear them in `present`: every method respects it.
 
     Attributes:
         texts: [C, K, D], unit norm where present, else zero; k = 0 is the label, the rest are descriptors in order
@@ -30,7 +30,7 @@ class Ensemble:
         kind: int64 [C, K], index into `kinds`; -1 for the label and where there is no text.
         position: int64 [C, K], of a descriptor within its kind; -1 likewise.
         ids: int64 [C, K], `Descriptor.id`; -1 likewise.
-        cut: the texts that are longer than the encoder's context, and were cut.
+        cut: the texts that exceed the encoder's context and were cut.
     """
 
     texts: Tensor
@@ -41,19 +41,31 @@ class Ensemble:
     ids: Tensor
     cut: tuple[str, ...]
 
-    def label_only(self) -> Ensemble:
-        """Return the ensemble of the labels alone: the baseline of every number."""
+    def select(self, index: Any) -> Ensemble:
+        """Return the ensemble with every tensor [C, K, ...] indexed: by a list of classes, or by (classes, slots)."""
         names = ("texts", "present", "kind", "position", "ids")
-        return replace(self, **{name: getattr(self, name)[:, :1] for name in names})
+        return replace(self, **{name: getattr(self, name)[index] for name in names})
 
-    def without_first(self) -> Ensemble:
-        """Return the ensemble without the first descriptor of each class, which TEAR's code never uses."""
+    def label_only(self) -> Ensemble:
+        """Return the ensemble of the labels alone, the baseline."""
+        return self.select((slice(None), slice(1)))
+
+    def without(self, slot: int) -> Ensemble:
+        """Return the ensemble without text k = `slot` of each class; a class that has no other text keeps it."""
         present = self.present.clone()
-        present[:, 1:2] = False
+        present[:, slot : slot + 1] &= self.text_counts() < 2
         return replace(self, present=present)
 
+    def text_sums(self) -> Tensor:
+        """Return the sum of each class's texts, [C, D]."""
+        return (self.texts * self.present.unsqueeze(-1)).sum(dim=1)
+
+    def text_counts(self) -> Tensor:
+        """Return the number of each class's texts, int64 [C, 1]."""
+        return self.present.sum(dim=1, keepdim=True)
+
     def steps(self) -> Tensor:
-        """Return which step of its class each text is, int64 [C, K]; -1 for texts that are no steps.
+        """Return the step of its class that each text is, int64 [C, K]; -1 for texts that are not steps.
 
         Steps are counted from 0 by position without gaps; texts of one position are wordings of the same step.
         """
@@ -62,8 +74,8 @@ class Ensemble:
 
         is_step = self.present & (self.kind == (self.kinds.index(STEPS) if STEPS in self.kinds else len(self.kinds)))
         position = self.position.clamp(min=0)
-        there = (one_hot(position) * is_step.unsqueeze(-1)).any(dim=1)  # [C, P]: is there a text of position p
-        rank = there.cumsum(dim=1) - 1  # [C, P]
+        occupied = (one_hot(position) * is_step.unsqueeze(-1)).any(dim=1)  # [C, P], positions that have a step
+        rank = occupied.cumsum(dim=1) - 1  # [C, P]
         return torch.where(is_step, rank.gather(1, position), -1)
 
 
@@ -78,22 +90,24 @@ def build_ensemble(
 
 
 def build_ensembles(
-    dataset: Dataset, wanted: Sequence[tuple[Sequence[Descriptor], Protocol]], encoder: Encoder
+    dataset: Dataset, choices: Sequence[tuple[Sequence[Descriptor], Protocol]], encoder: Encoder
 ) -> list[Ensemble]:
-    """Return an ensemble for each choice of descriptors and protocol; each distinct string of all is encoded once."""
-    worded = [_texts(dataset, descriptors, protocol) for descriptors, protocol in wanted]
-    encoded = _encode([text for texts in worded for text in texts], encoder)
-    return [_ensemble(len(dataset.actions), texts, encoded) for texts in worded]
+    """Return an ensemble for each (descriptors, protocol); each distinct string of all of them is encoded once."""
+    texts_of_each = [_texts(dataset, descriptors, protocol) for descriptors, protocol in choices]
+    encoded = _encode(list(dict.fromkeys(text.strings for texts in texts_of_each for text in texts)), encoder)
+    return [_ensemble(len(dataset.actions), texts, *encoded) for texts in texts_of_each]
 
 
 def labels_again(dataset: Dataset, protocol: Protocol) -> list[Descriptor]:
-    """Return each label as the one descriptor of its class where the protocol wants it so; they are in no database."""
-    if not protocol.label_again:
-        return []
+    """Return each label as the only descriptor of its class, or nothing unless `protocol.label_again`; not stored."""
     return [
         Descriptor(-1, action.name, "label", 0, protocol.label_text(dataset, action), "human", "accepted", None, None)
         for action in dataset.actions
+        if protocol.label_again
     ]
+
+
+_Strings = tuple[str, ...]  # a text in each template
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,7 @@ class _Text:
     kind: str
     position: int
     id: int
-    strings: tuple[str, ...]  # the text in each template
+    strings: _Strings
 
 
 def _texts(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protocol) -> list[_Text]:
@@ -125,39 +139,30 @@ def _in_order(descriptor: Descriptor) -> tuple[int, str, int, int]:
     return place, descriptor.kind, descriptor.position, descriptor.id
 
 
-def _filled(templates: Sequence[str], text: str) -> tuple[str, ...]:
+def _filled(templates: Sequence[str], text: str) -> _Strings:
     return tuple(template.replace("{}", text) for template in templates)
 
 
-@dataclass(frozen=True)
-class _Encoded:
-    vectors: Tensor  # [N, D], unit norm, of the distinct texts
-    number: dict[tuple[str, ...], int]  # a text in each template -> n
-    too_long: frozenset[str]
-
-
-def _encode(texts: Sequence[_Text], encoder: Encoder) -> _Encoded:
-    """Encode each distinct string once, and take the mean over the templates of each distinct text."""
+def _encode(texts: Sequence[_Strings], encoder: Encoder) -> tuple[dict[_Strings, Tensor], frozenset[str]]:
+    """Return the unit vector [D] of each distinct text, the mean over its templates, and the strings that were cut."""
     import torch
     from torch.nn.functional import normalize
 
-    number = {strings: n for n, strings in enumerate(dict.fromkeys(text.strings for text in texts))}
-    place = {string: s for s, string in enumerate(dict.fromkeys(string for strings in number for string in strings))}
+    place = {string: s for s, string in enumerate(dict.fromkeys(string for strings in texts for string in strings))}
     encoded = normalize(encoder.encode_texts(list(place)), dim=-1)  # [S, D]
-    owner = torch.tensor([n for strings, n in number.items() for _ in strings])
-    of = torch.tensor([place[string] for strings in number for string in strings])
-    sums = torch.zeros(len(number), encoded.shape[1], dtype=encoded.dtype).index_add(0, owner, encoded[of])  # [N, D]
-    counts, limit = zip(place, encoder.token_counts(list(place)), strict=True), encoder.context_length
-    too_long = frozenset(string for string, count in counts if count > limit)
-    return _Encoded(normalize(sums, dim=-1), number, too_long)  # a sum and a mean point the same way
+    owner = torch.tensor([n for n, strings in enumerate(texts) for _ in strings])
+    member = torch.tensor([place[string] for strings in texts for string in strings])
+    sums = encoded.new_zeros(len(texts), encoded.shape[1]).index_add(0, owner, encoded[member])  # [N, D]
+    counts = zip(place, encoder.token_counts(list(place)), strict=True)
+    cut = frozenset(string for string, count in counts if count > encoder.context_length)
+    return dict(zip(texts, normalize(sums, dim=-1), strict=True)), cut  # a sum and a mean point the same way
 
 
-def _ensemble(classes: int, texts: Sequence[_Text], encoded: _Encoded) -> Ensemble:
-    """Return the texts as [C, K, ...]."""
+def _ensemble(classes: int, texts: Sequence[_Text], vectors: dict[_Strings, Tensor], cut: frozenset[str]) -> Ensemble:
+    """Return the texts as tensors [C, K, ...]."""
     import torch
 
     kinds = tuple(sorted({text.kind for text in texts if text.kind}))
-    index = {kind: place for place, kind in enumerate(kinds)}
     place = torch.tensor([text.row for text in texts]), torch.tensor([text.slot for text in texts])
     shape = classes, int(place[1].max()) + 1
 
@@ -166,11 +171,11 @@ def _ensemble(classes: int, texts: Sequence[_Text], encoded: _Encoded) -> Ensemb
         return torch.full((*shape, *values.shape[1:]), empty, dtype=values.dtype).index_put(place, values)
 
     return Ensemble(
-        texts=spread(encoded.vectors[[encoded.number[text.strings] for text in texts]], 0),
+        texts=spread(torch.stack([vectors[text.strings] for text in texts]), 0),
         present=spread(torch.ones(len(texts), dtype=torch.bool), 0),
         kinds=kinds,
-        kind=spread(torch.tensor([index.get(text.kind, -1) for text in texts]), -1),
+        kind=spread(torch.tensor([kinds.index(text.kind) if text.kind else -1 for text in texts]), -1),
         position=spread(torch.tensor([text.position for text in texts]), -1),
         ids=spread(torch.tensor([text.id for text in texts]), -1),
-        cut=tuple(dict.fromkeys(s for text in texts for s in text.strings if s in encoded.too_long)),
+        cut=tuple(dict.fromkeys(string for text in texts for string in text.strings if string in cut)),
     )

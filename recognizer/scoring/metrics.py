@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _Z95 = 1.959964  # two-sided 95% of the normal distribution
 
 @dataclass(frozen=True)
 class Rate:
-    """A share between 0 and 1 with its 95% interval."""
+    """A share, 0 to 1, with its 95% interval."""
 
     value: float
     low: float
@@ -27,7 +27,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the true class was ranked first, and among the first five; and the mean over classes of the first."""
+    """How often the true class is ranked first (top1) or among the first five; top1 as the mean over classes."""
 
     videos: int
     classes: int
@@ -38,28 +38,22 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Spread:
-    """The mean of a share over several splits or runs, and its standard deviation, that of a sample (n - 1)."""
+    """The mean of a share over several splits or runs, and the standard deviation of the sample (n - 1)."""
 
     mean: float
     deviation: float
 
 
 def over_splits(accuracies: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Spread]]:
-    """Return the spread of each measure over at least two splits or runs, each given by row of the results."""
-    return {
-        row: {key: _spread([each[row][key]["value"] for each in accuracies]) for key in MEASURES}
-        for row in accuracies[0]
-    }
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(statistics.mean(values), statistics.stdev(values))
+    """Return the spread of each measure, by row of the results, over at least two splits or runs."""
+    values = {row: {key: [each[row][key]["value"] for each in accuracies] for key in MEASURES} for row in accuracies[0]}
+    return {row: {key: Spread(mean(v), stdev(v)) for key, v in columns.items()} for row, columns in values.items()}
 
 
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:
     """Return the rank, from 1, of each video's true class: int64 [V], of scores [V, C] and labels int64 [V].
 
-    Ties count against the true class, so that a score that says nothing (all equal, or not a number) earns nothing.
+    Ties count against the true class, so that useless scores (all equal, or NaN) earn nothing.
     """
     true = scores.gather(1, labels[:, None])  # [V, 1]
     return (~(scores < true)).sum(dim=1)
@@ -83,7 +77,7 @@ def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
 
 
 def wilson(hits: int, trials: int) -> Rate:
-    """Return a share and its score interval (Wilson, JASA 22, 1927), which holds for few trials too."""
+    """Return hits / trials and its score interval (Wilson, JASA 22, 1927), valid for few trials too."""
     share = hits / trials
     centre = share + _Z95**2 / (2 * trials)
     spread = _Z95 * sqrt(share * (1 - share) / trials + _Z95**2 / (4 * trials**2))
@@ -95,13 +89,13 @@ def _mean_per_class(hit: Tensor, labels: Tensor) -> Rate:
     """Return the mean over the classes that have videos, with a normal interval.
 
     The variance is that of a mean of independent shares, each estimated as after two more hits and two more misses
-    (Agresti & Coull, The American Statistician 52, 1998), so that classes of one video do not look certain.
+    (Agresti & Coull, The American Statistician 52, 1998), so that a class of one video does not look certain.
     """
     import torch
 
     _, member, videos = labels.unique(return_inverse=True, return_counts=True)  # [V], [C]
     hits = torch.zeros(len(videos), dtype=torch.double).index_add(0, member, hit.double())  # [C]
-    mean = float((hits / videos).mean())
+    centre = float((hits / videos).mean())
     smoothed = (hits + 2) / (videos + 4)
     spread = _Z95 * float((smoothed * (1 - smoothed) / (videos + 4)).sum().sqrt()) / len(videos)
-    return Rate(mean, max(0.0, mean - spread), min(1.0, mean + spread))
+    return Rate(centre, max(0.0, centre - spread), min(1.0, centre + spread))

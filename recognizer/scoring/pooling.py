@@ -19,13 +19,13 @@ POOLINGS: dict[Pooling, Callable[[Tensor], Tensor]] = {  # [V, T, D] -> [V, D], 
 
 
 @dataclass(frozen=True)
-class Videos:
-    """V videos.
+class VideoBatch:
+    """V videos, or V views of videos.
 
     Attributes:
         frames: [V, T, D], as the encoder gives them (not normalised).
-        pooled: [V, D], unit norm: the frames pooled, and only then normalised.
-        pooling: how; `avg` is the mean, `max` the largest value of each of the D numbers.
+        pooled: [V, D], unit norm: the frames pooled, then normalised.
+        pooling: `avg` is the mean over frames, `max` the largest value of each of the D dimensions.
     """
 
     frames: Tensor
@@ -33,15 +33,24 @@ class Videos:
     pooling: Pooling
 
     @classmethod
-    def of(cls, frames: Tensor, *, pooling: Pooling = "avg") -> Videos:
+    def of(cls, frames: Tensor, *, pooling: Pooling = "avg") -> VideoBatch:
         """Return videos of frames [V, T, D]."""
         return cls(frames, _pooled(frames, pooling), pooling)
 
-    def split(self, rows: int) -> Iterator[Videos]:
+    def select(self, rows: slice | list[int]) -> VideoBatch:
+        """Return some of the videos."""
+        return VideoBatch(self.frames[rows], self.pooled[rows], self.pooling)
+
+    def split(self, rows: int) -> Iterator[VideoBatch]:
         """Yield the videos, `rows` of them at a time."""
         for start in range(0, max(len(self.frames), 1), rows):
-            part = slice(start, start + rows)
-            yield Videos(self.frames[part], self.pooled[part], self.pooling)
+            yield self.select(slice(start, start + rows))
+
+    def unit_frames(self) -> Tensor:
+        """Return the frames, each of unit norm, [V, T, D]."""
+        from torch.nn.functional import normalize
+
+        return normalize(self.frames, dim=-1)
 
     def parts(self, count: int) -> Tensor:
         """Return `count` equal parts of each video, each pooled: [V, count, D], unit norm.

@@ -1,4 +1,4 @@
-"""Protocols: named sets of all choices that change a number."""
+"""Protocols: named sets of the choices that change a number, from class names to pixels."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ TEAR_TEMPLATES = (
 )
 TEMPLATES = {
     "tear16": TEAR_TEMPLATES,
-    "single": ("A video action of {}",),  # TEAR's where it is told to use no templates
+    "single": ("A video action of {}",),  # TEAR's, when its templates are switched off
     "none": ("{}",),
 }
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How texts and frames are made before they meet.
+    """How texts and frames are prepared before they are encoded.
 
     Attributes:
-        name: what a run says it was made under.
-        about: one line for people.
-        label_text: the label of an action as text.
+        name: the value of `--protocol`.
+        about: its line in the help.
+        label_text: (dataset, action) -> the label as text.
         label_templates: each label is the mean over these.
         descriptor_templates: each descriptor is the mean over these.
         preprocessing: of frames; see `Encoder.preprocess`.
-        every_text: whether another set of templates is put around descriptors too, grammatical or not.
-        label_again: whether the label stands a second time where labels alone are swept, as in TEAR's `only_label`.
-        joined: label and descriptor as one text, where descriptors are conditioned on the label.
-        conditioned: whether they are.
+        every_text: whether `--templates` changes those of descriptors too, grammatical or not.
+        label_again: whether a sweep of labels alone has each label twice, as TEAR's `only_label`.
+        separator: between label and descriptor, if conditioned.
+        conditioned: whether the label stands before each descriptor.
     """
 
     name: str
@@ -63,24 +63,12 @@ class Protocol:
     preprocessing: Preprocessing
     every_text: bool
     label_again: bool
-    joined: Callable[[str, str], str]
+    separator: str
     conditioned: bool = False
 
     def descriptor_text(self, label: str, text: str) -> str:
-        """Return a descriptor as it goes into the templates; `label` is the class's, as a text."""
-        return self.joined(label, text) if self.conditioned else text
-
-
-def _phrase(_dataset: Dataset, action: Action) -> str:
-    return action.phrase
-
-
-def _with_colon(label: str, text: str) -> str:
-    return f"{label}: {text}"
-
-
-def _with_space(label: str, text: str) -> str:
-    return f"{label} {text}"
+        """Return a descriptor as it goes into the templates; `label` is the text of its class's label."""
+        return f"{label}{self.separator}{text}" if self.conditioned else text
 
 
 PROTOCOLS = {
@@ -89,13 +77,13 @@ PROTOCOLS = {
         Protocol(
             name="default",
             about="readable phrases in four templates, descriptors as they are, the encoder's own preprocessing",
-            label_text=_phrase,
+            label_text=lambda dataset, action: action.phrase,
             label_templates=("a video of {}", "a photo of {}", "footage of {}", "a scene of {}"),
             descriptor_templates=("{}",),  # a sentence in a template is no longer grammatical
             preprocessing="own",
             every_text=False,
             label_again=False,
-            joined=_with_colon,
+            separator=": ",
         ),
         Protocol(
             name="tear",
@@ -106,7 +94,7 @@ PROTOCOLS = {
             preprocessing="tear",
             every_text=True,
             label_again=True,
-            joined=_with_space,
+            separator=" ",
         ),
     )
 }
@@ -116,8 +104,8 @@ def protocol_of(name: str, *, templates: str = "protocol", condition: bool = Fal
     """Return a protocol by name, with other templates or with its descriptors conditioned on the label.
 
     Raises:
-        UsageError: there is no protocol, or are no templates, of that name.
-        UserError: a file of templates is not one.
+        UsageError: unknown protocol or templates.
+        UserError: not a file of templates.
     """
     if name not in PROTOCOLS:
         raise UsageError(f"Unknown protocol {name!r}. Known: {', '.join(PROTOCOLS)}")
@@ -130,11 +118,11 @@ def protocol_of(name: str, *, templates: str = "protocol", condition: bool = Fal
 
 
 def templates_of(name: str) -> tuple[str, ...]:
-    """Return a known set of templates, or those of a file: one a line, `{}` where the text goes, `#` before notes.
+    """Return a known set of templates, or those of a file: one a line, `{}` where the text goes, `#` for comments.
 
     Raises:
-        UsageError: neither a set nor a file goes by that name.
-        UserError: a line has no `{}`, or there is none.
+        UsageError: neither a known set nor a file.
+        UserError: a line does not have one `{}`, or the file has no templates.
     """
     if name in TEMPLATES:
         return TEMPLATES[name]
@@ -146,6 +134,6 @@ def templates_of(name: str) -> tuple[str, ...]:
     templates = tuple(line for line in lines if line.strip() and not line.startswith("#"))
     wrong = [line for line in templates if line.count("{}") != 1]
     if wrong or not templates:
-        found = f"not {wrong[0]!r}" if wrong else "and the file has none"
-        raise UserError(f"{name}: a template is a line with one {{}} where the text goes, {found}")
+        problem = f"not {wrong[0]!r}" if wrong else "and the file has none"
+        raise UserError(f"{name}: a template is a line with one {{}} where the text goes, {problem}")
     return templates

@@ -1,4 +1,4 @@
-"""Which descriptors are used, and which choices are refused."""
+"""Choose the descriptors to use, and refuse choices that cannot be evaluated fairly."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Choice:
     """Which descriptors are used.
 
     Attributes:
-        kinds: descriptor kinds; None is all that there are, () is none: labels alone.
+        kinds: descriptor kinds; None is all, () is none: labels alone.
         statuses: review statuses.
-        llm: part of the name of the model, or of the imported file, that they are from; None where there is one.
-            Texts that a person wrote are always taken.
+        llm: part of the name of the model or imported file that they are from; needed only if there are several.
+            Texts written by people are always used.
     """
 
     kinds: tuple[str, ...] | None = None
@@ -31,62 +31,62 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[D
     """Return the descriptors of a choice: at least one of each kind for every class, all from one source.
 
     Raises:
-        UserError: there are none, some are missing, or they are of several LLMs or files and none is chosen.
+        UserError: there are none, some classes lack a kind, or they are from several LLMs or files.
     """
     if choice.kinds == ():
         return []
     everything = store.descriptors(dataset, statuses=choice.statuses)
-    found = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
+    descriptors = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
     if choice.llm:
-        found = [d for d in found if (wrote := writer(d)) is None or choice.llm.lower() in wrote.lower()]
-    _refuse_mixtures(found)
-    kinds = choice.kinds or sorted({descriptor.kind for descriptor in found})
-    _refuse_gaps(dataset, choice, kinds, found, there=sorted({descriptor.kind for descriptor in everything}))
-    return found
+        descriptors = [d for d in descriptors if (wrote := writer(d)) is None or choice.llm.lower() in wrote.lower()]
+    _refuse_mixtures(descriptors)
+    kinds = choice.kinds or sorted({descriptor.kind for descriptor in descriptors})
+    _refuse_gaps(dataset, choice, kinds, descriptors, known_kinds={descriptor.kind for descriptor in everything})
+    return descriptors
 
 
 def writer(descriptor: Descriptor) -> str | None:
-    """Return the model, or the imported file, that a descriptor is from; None where a person wrote it."""
+    """Return the model or imported file that a descriptor is from; None if a person wrote it."""
     return descriptor.llm or descriptor.origin
 
 
-def _refuse_mixtures(found: Sequence[Descriptor]) -> None:
-    """Refuse texts of several models, or of several files for one kind: what they gain could be told of neither."""
-    models = {descriptor.llm or "an import" for descriptor in found if writer(descriptor)}
+def _refuse_mixtures(descriptors: Sequence[Descriptor]) -> None:
+    """Refuse texts of several models, or of several files for one kind: the gain could be credited to neither."""
+    models = {descriptor.llm or "an import" for descriptor in descriptors if writer(descriptor)}
     files: dict[str, set[str]] = {}
-    for descriptor in found:
+    for descriptor in descriptors:
         if descriptor.origin and not descriptor.llm:
             files.setdefault(descriptor.kind, set()).add(descriptor.origin)
-    mixed = sorted({name for of_kind in files.values() if len(of_kind) > 1 for name in of_kind})
+    mixed = sorted({name for names in files.values() if len(names) > 1 for name in names})
     if len(models) > 1 or mixed:
-        names = mixed if len(models) == 1 else sorted({wrote for d in found if (wrote := writer(d))})
+        names = mixed if len(models) == 1 else sorted({wrote for d in descriptors if (wrote := writer(d))})
         raise UserError(
             f"Descriptors of several sources: {', '.join(names)}. Choose one with --llm, by part of its name"
         )
 
 
 def _refuse_gaps(
-    dataset: Dataset, choice: Choice, kinds: Sequence[str], found: Sequence[Descriptor], *, there: Sequence[str]
+    dataset: Dataset, choice: Choice, kinds: Sequence[str], descriptors: Sequence[Descriptor], *, known_kinds: set[str]
 ) -> None:
-    """Refuse classes without descriptors of a kind: their score would be made in another way than the others'."""
-    what = f"{' and '.join(choice.statuses)} descriptors" + (f" by {choice.llm}" if choice.llm else "")
+    """Refuse classes without descriptors of a kind: their scores would not be comparable to the others'."""
+    wanted = f"{' and '.join(choice.statuses)} descriptors" + (f" by {choice.llm}" if choice.llm else "")
     command = f"Write them with: descgen build --dataset {dataset.name}"
     if choice.statuses == ("accepted",):
         command = f"Accept them with: descgen accept --dataset {dataset.name} --all"
-    if not found and not choice.kinds:
-        raise UserError(f"No {what} for {dataset.name}. {command}")
+    if not descriptors and not choice.kinds:
+        raise UserError(f"No {wanted} for {dataset.name}. {command}")
     for kind in kinds:
-        written = {descriptor.action for descriptor in found if descriptor.kind == kind}
+        written = {descriptor.action for descriptor in descriptors if descriptor.kind == kind}
         missing = [action.name for action in dataset.actions if action.name not in written]
         if missing:
-            which = ", ".join(missing) if written else f"any (kinds that there are: {', '.join(there) or 'none'})"
+            which = ", ".join(missing) if written else f"any (known kinds: {', '.join(sorted(known_kinds)) or 'none'})"
             raise UserError(
-                f"No {what} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
+                f"No {wanted} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
                 f"{dataset.name}: {which}. {command} --kind {kind}"
             )
 
 
 def descriptors_digest(descriptors: Sequence[Descriptor]) -> str:
-    """Return the sha256 over the ids and texts of descriptors: the same texts in the same rows, the same digest."""
+    """Return the sha256 over the ids and texts of descriptors, in any order."""
     lines = "\n".join(f"{d.id}\t{d.text}" for d in sorted(descriptors, key=lambda d: d.id))
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,5 +1,5 @@
 "use strict";
-// The page is whole without this: it sorts tables, says what the pointer is on, and opens what is folded on paper.
+// The page is complete without this script. It sorts tables, names the cell under the pointer, and unfolds texts for print.
 const valueOf = (row, column) => {
   const cell = row.cells[column], value = cell.dataset.value ?? cell.textContent.trim();
   return value !== "" && !isNaN(value) ? Number(value) : value.toLowerCase();
@@ -29,7 +29,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 const matrix = document.getElementById("matrix"), here = document.getElementById("here");
-const said = document.querySelector(".pointed"), data = JSON.parse(document.getElementById("cells").textContent);
+const pointed = document.querySelector(".pointed"), data = JSON.parse(document.getElementById("cells").textContent);
 const [left, top_, side] = ["left", "top", "side"].map(name => Number(matrix.dataset[name]));
 
 function point(event) {
@@ -41,11 +41,11 @@ function point(event) {
   if (!inside) return;
   here.setAttribute("x", column * side);
   here.setAttribute("y", row * side);
-  const found = data.cells[row].find(([place]) => place === column), count = found ? found[1] : 0, all = data.videos[row];
+  const cell = data.cells[row].find(([place]) => place === column), count = cell ? cell[1] : 0, all = data.videos[row];
   const share = (100 * count / all).toFixed(1);
-  said.textContent = `${data.names[data.rows[row]]} → ${data.names[data.columns[column]]}: ${count} of ${all} videos (${share} %)`;
+  pointed.textContent = `${data.names[data.rows[row]]} → ${data.names[data.columns[column]]}: ${count} of ${all} videos (${share} %)`;
 }
-said.textContent = "Point at a cell to read it.";
+pointed.textContent = "Point at a cell to read it.";
 matrix.addEventListener("pointermove", point);
 matrix.addEventListener("click", point);
 

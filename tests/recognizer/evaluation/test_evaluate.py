@@ -271,7 +271,7 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
     ("arguments", "code", "said"),
     [
         (["-e", "ViT-B/17"], 2, "Unknown encoder 'ViT-B/17'. Known: objects, "),
-        (["--method", "median"], 2, "Unknown method 'median'. Known: mean, ensemble, parts, align, max, soft, label"),
+        (["--method", "median"], 2, "Unknown method 'median'. Known: align, ensemble, ensemble-published, label, max"),
         (["--templates", "tear15"], 2, "Unknown templates 'tear15'. Known: protocol, tear16, single, none"),
         (["--temperature", "0"], 2, "'--temperature': 0.0 is not in the range x>0"),
         (["--pooling", "min"], 2, "'min' is not one of 'avg', 'max'"),
@@ -279,7 +279,7 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
         (["--split", "1"], 1, "No test split '1' of balls"),
         (["-d", "bowls"], 2, "Unknown dataset 'bowls'"),
         (["--protocol", "other"], 2, "'other' is not one of 'default', 'tear'"),
-        (["-k", "situation"], 1, "any (kinds that there are: context). Write them with: descgen build --dataset balls"),
+        (["-k", "situation"], 1, "any (known kinds: context). Write them with: descgen build --dataset balls"),
         (["-k", "context", "-k", "contxt"], 1, "of kind contxt for 3 of the 3 classes"),
     ],
 )

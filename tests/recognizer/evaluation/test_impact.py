@@ -18,7 +18,7 @@ from recognizer.evaluation.impact import leave_one_out
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import METHODS, scores
 from recognizer.scoring.metrics import ranks
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import PROTOCOLS
 from tests.fixtures.colours import COLOURS, balls, encoder
 from tests.fixtures.commands import Run
@@ -34,7 +34,7 @@ def test_leaving_one_out_is_never_having_had_it(
 ) -> None:  # fmt: skip
     import torch
 
-    videos, labels = Videos.of(frames), torch.tensor([0, 1, 2, 3, 4, 0])  # type: ignore[arg-type]
+    videos, labels = VideoBatch.of(frames), torch.tensor([0, 1, 2, 3, 4, 0])  # type: ignore[arg-type]
 
     def margins(texts: Ensemble) -> torch.Tensor:
         scored = scores(videos, texts, method=method, temperature=20.0)

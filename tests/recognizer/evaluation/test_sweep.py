@@ -126,7 +126,7 @@ def test_runs_are_stored_when_asked_for(recognize: Run, described: Path, store: 
     ("arguments", "code", "said"),
     [
         (["--grid", "bear"], 2, "Unknown grid 'bear'. Known: tear"),
-        (["--method", "mean", "--method", "median"], 2, "Unknown method 'median'. Known: mean, ensemble"),
+        (["--method", "mean", "--method", "median"], 2, "Unknown method 'median'. Known: align, ensemble"),
         (["--templates", "tear15"], 2, "Unknown templates 'tear15'"),
         (["--kinds", "context+contxt"], 1, "of kind contxt for 3 of the 3 classes"),
         (["--llm", "qwen"], 1, "descriptors by qwen for balls"),

@@ -201,7 +201,7 @@ def test_the_page_shows_the_chosen_videos(
 def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path, method: str, tmp_path: Path
 ) -> None:
-    """Each pull again from an ensemble that never had the text."""
+    """Each effect again, from an ensemble that never had the text."""
     from recognizer.evaluation.replay import repeat
     from recognizer.features.caching_encoder import StoredEncoder
     from recognizer.features.store import FeatureStore
@@ -222,29 +222,28 @@ def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
                     others = [d for d in again.descriptors if d != text]
                     scores = again.scores(build_ensemble(again.dataset, others, opened, again.protocol))[row]
                     expected[text.id] = sample["lead"] - float(scores[label] - scores[rival])
-            found = {text["id"]: text["pull"] for text in sample["texts"] if text["id"] is not None}
+            found = {text["id"]: text["effect"] for text in sample["texts"] if text["id"] is not None}
             if method == "ensemble-published":  # it never uses a class's first text, and so nothing is without it
                 for own_label in (label, rival):
                     first = int(again.ensemble.ids[own_label, 1])
                     assert expected.pop(first) != found.get(first)
             assert found == pytest.approx({i: p for i, p in expected.items() if i in found}, abs=2e-5)
-            assert all(abs(pull) < 2e-5 for i, pull in expected.items() if i not in found)
-            strengths = [abs(text["pull"]) for text in sample["texts"]]
+            assert all(abs(effect) < 2e-5 for i, effect in expected.items() if i not in found)
+            strengths = [abs(text["effect"]) for text in sample["texts"]]
             assert strengths == sorted(strengths, reverse=True)
     strongest = [sample["texts"][0] for sample in data["samples"]]
-    shown = [table[1] for table in page.tables["pulls"]]
+    shown = [table[1] for table in page.tables["effects"]]
     assert [row[2].startswith(text["text"]) for row, text in zip(shown, strongest, strict=True)] == [True] * len(shown)
     assert [row[3] for row in shown] == ["" if text["id"] is None else str(text["id"]) for text in strongest]
 
 
-def test_a_pair_names_the_texts_that_pull_to_the_wrong_class(
+def test_a_pair_names_the_texts_that_support_the_wrong_class(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path
 ) -> None:
-    """By shares: with method ensemble, a text left out changes its class by (mean - own) / (K - 1)."""
+    """With method ensemble, a text left out changes its class by (mean - own) / (K - 1)."""
     from recognizer.evaluation.replay import repeat
     from recognizer.features.caching_encoder import StoredEncoder
     from recognizer.features.store import FeatureStore
-    from recognizer.scoring.methods import cosines
 
     run = evaluated("--method", "ensemble")
     pair = as_data(recognize)["pairs"][0]
@@ -253,7 +252,7 @@ def test_a_pair_names_the_texts_that_pull_to_the_wrong_class(
         again = repeat(store, store.run(1), StoredEncoder(FakeEncoder(), kept))
     confused = [p for p in run["predictions"] if p["label"] == true and p["rank"] > 1 and p["ranking"][0][0] == taken]
     rows = [[v.id for v in again.features.videos].index(p["video"]) for p in confused]
-    mean = cosines(again.seen, again.ensemble)[rows].mean(dim=0)  # [C, K]
+    mean = again.seen.pooled.inner(again.ensemble.texts)[rows].mean(dim=0)  # [C, K]
     change = {}
     for label, sign in ((true, 1), (taken, -1)):
         score = mean[label].mean()
@@ -261,7 +260,7 @@ def test_a_pair_names_the_texts_that_pull_to_the_wrong_class(
             change[label, None if id_ < 0 else id_] = sign * float(mean[label, slot] - score) / (mean.shape[1] - 1)
     worst = sorted(change, key=lambda key: change[key])[:3]
     assert [(text["label"], text["id"]) for text in pair["texts"]] == worst
-    assert [text["pull"] for text in pair["texts"]] == pytest.approx([change[key] for key in worst], abs=1e-6)
+    assert [text["effect"] for text in pair["texts"]] == pytest.approx([change[key] for key in worst], abs=1e-6)
     alone = again.scores(again.ensemble.label_only())[rows]
     assert pair["label_only_same"] == int((alone.argmax(dim=1) == taken).sum())
     assert pair["confused"]["label_only_right"] == int((alone.argmax(dim=1) == true).sum())
@@ -314,14 +313,14 @@ def test_without_its_videos_the_page_says_what_is_missing(
         shutil.move(path, elsewhere)
     result = recognize("report", 1, "-o", tmp_path / "page.html")
     assert result.exit_code == 0
-    assert "Which texts decided is not known. " in result.stderr
+    assert "Unknown which texts decided. " in result.stderr
     assert "0 of " in result.stdout
     page = Page((tmp_path / "page.html").read_text())
     assert f"The videos cannot be shown. There is no {videos}" in page.sections["numbers"]
     for name in ("accuracies", "classes", "ranking"):
         assert len(page.tables[name]) == len(whole.tables[name])
     assert page.tables["accuracies"] == whole.tables["accuracies"]
-    assert "pulls" not in page.tables
+    assert "effects" not in page.tables
     assert not [name for name, _ in page.tags if name == "img"]
     assert "The video is not there any more." in page.sections["samples"]
     again = reported(recognize, tmp_path, 1, "--root", elsewhere / "videos.csv")
@@ -336,11 +335,11 @@ def test_without_its_texts_the_page_still_shows_the_videos(
         connection.execute("UPDATE descriptor SET text = 'another' WHERE id = 1")
     result = recognize("report", 1, "-o", tmp_path / "page.html")
     assert result.exit_code == 0
-    reason = "Which texts decided is not known. Texts of run 1 changed since. Measure it anew: recognize eval"
+    reason = "Unknown which texts decided. Texts of run 1 changed since. Measure it anew: recognize eval"
     assert reason in " ".join(result.stderr.split())
     page = Page((tmp_path / "page.html").read_text())
     assert reason in page.sections["numbers"]
-    assert "pulls" not in page.tables
+    assert "effects" not in page.tables
     assert [name for name, _ in page.tags if name == "img"]
     assert all(row[3] == "not known" for row in page.tables["pairs"][0][1:])
 
@@ -352,7 +351,7 @@ def test_videos_of_other_content_are_told(
     for frame in (videos.parent / "video 0 & 0").iterdir():
         Image.fromarray(np.full((20, 30, 3), (250, 0, 250), np.uint8)).save(frame)
     page = reported(recognize, tmp_path)
-    assert "1 of 20 videos score otherwise than they did, by up to 0." in page.sections["numbers"]
+    assert "1 of 20 videos have other scores than in the stored run, by up to 0." in page.sections["numbers"]
 
 
 def test_labels_alone_are_a_report_too(

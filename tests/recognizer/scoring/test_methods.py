@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations_with_replacement
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,12 +15,11 @@ from torch.nn.functional import normalize
 
 from db.records import Dataset, Descriptor
 from encoders.testing import FakeEncoder
-from recognizer.scoring.attribution import shares, step_of_frames
 from recognizer.scoring.ensemble import Ensemble
-from recognizer.scoring.methods import METHODS, log_probabilities, scores
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.methods import METHODS, attribution, log_probabilities, scores
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import PROTOCOLS
-from recognizer.scoring.temporal import best_assignment, best_path
+from recognizer.scoring.temporal import best_assignment, best_path, steps_of_frames
 from tests.fixtures.texts import TEXTS, T, V, dataset, descriptors, ensemble, frames
 
 __all__ = ["dataset", "descriptors", "ensemble", "frames"]  # fixtures
@@ -115,7 +115,7 @@ def test_a_method_is_what_its_definition_says(
     method: str, loop: object, frames: Tensor, dataset: Dataset, descriptors: list[Descriptor],
     ensemble: Ensemble, fake_encoder: FakeEncoder,
 ) -> None:  # fmt: skip
-    found = scores(Videos.of(frames), ensemble, method=method, temperature=20.0)
+    found = scores(VideoBatch.of(frames), ensemble, method=method, temperature=20.0)
     assert torch.allclose(found, by_loops(frames, dataset, descriptors, fake_encoder, loop), atol=1e-6)
 
 
@@ -148,7 +148,7 @@ def test_align_is_the_best_of_all_monotone_assignments(similarity: list[list[flo
 def test_every_method_of_labels_alone_is_the_same_baseline(
     method: str, pooling: str, frames: Tensor, ensemble: Ensemble
 ) -> None:
-    videos = Videos.of(frames, pooling=pooling)  # type: ignore[arg-type]
+    videos = VideoBatch.of(frames, pooling=pooling)  # type: ignore[arg-type]
     baseline = (
         normalize(frames.mean(dim=1) if pooling == "avg" else frames.amax(dim=1), dim=-1) @ ensemble.texts[:, 0].T
     )
@@ -166,7 +166,7 @@ def test_a_text_that_is_not_present_does_not_count(method: str, frames: Tensor, 
     for name in without:
         without[name][c, : len(left)] = without[name][c, left]
         without[name][c, len(left) :] = 0 if name in ("texts", "present") else -1
-    videos = Videos.of(frames)
+    videos = VideoBatch.of(frames)
     masked = scores(videos, replace(ensemble, present=present), method=method)
     assert torch.allclose(masked[:, c], scores(videos, replace(ensemble, **without), method=method)[:, c], atol=1e-6)
     others = [column for column in range(len(TEXTS)) if column != c]
@@ -195,49 +195,55 @@ def test_an_ensemble_knows_its_texts(ensemble: Ensemble, descriptors: list[Descr
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("pooling", ["avg", "max"])
-def test_the_shares_of_the_texts_add_up_to_the_score(
+def test_the_attribution_of_the_texts_adds_up_to_the_score(
     method: str, pooling: str, frames: Tensor, ensemble: Ensemble
 ) -> None:
-    videos = Videos.of(frames, pooling=pooling)  # type: ignore[arg-type]
-    for texts in (ensemble, ensemble.without_first(), ensemble.label_only()):
-        found = shares(videos, texts, method=method, temperature=20.0)
+    videos = VideoBatch.of(frames, pooling=pooling)  # type: ignore[arg-type]
+    for texts in (ensemble, ensemble.without(1), ensemble.label_only()):
+        found = attribution(videos, texts, method=method, temperature=20.0)
         assert torch.allclose(found.sum(dim=2), scores(videos, texts, method=method, temperature=20.0), atol=1e-6)
         assert not found[:, ~texts.present].any()
 
 
 @pytest.mark.parametrize("method", ["ensemble", "parts", "align"])
-def test_the_share_of_a_text_is_its_own_term(method: str, frames: Tensor, ensemble: Ensemble) -> None:
-    """Another text in one slot changes that slot's share alone, where nothing but a mean joins them."""
+def test_the_attribution_of_a_text_is_its_own_term(method: str, frames: Tensor, ensemble: Ensemble) -> None:
+    """Another text in one slot changes that slot's attribution alone, for methods that are a mean."""
     c, k = 0, 4  # a context beside three steps
     texts = ensemble.texts.clone()
     texts[c, k] = -texts[c, k]
-    one, other = (shares(Videos.of(frames), e, method=method) for e in (ensemble, replace(ensemble, texts=texts)))
+    one, other = (
+        attribution(VideoBatch.of(frames), e, method=method) for e in (ensemble, replace(ensemble, texts=texts))
+    )
     assert torch.allclose(one[:, c, k], -other[:, c, k], atol=1e-6)
     one[:, c, k] = other[:, c, k] = 0
     assert torch.allclose(one, other, atol=1e-6)
 
 
+def test_every_method_is_in_the_docs() -> None:
+    docs = (Path(__file__).parents[3] / "docs" / "protocols.md").read_text()
+    assert [name for name in METHODS if f"| `{name}` |" not in docs] == []
+
+
 def test_align_gives_each_frame_a_step_in_order(frames: Tensor, ensemble: Ensemble) -> None:
-    path = step_of_frames(Videos.of(frames), ensemble)  # [V, T, C]
+    path = steps_of_frames(VideoBatch.of(frames), ensemble)  # [V, T, C]
     assert (path.diff(dim=1) >= 0).all()
     assert path.amax(dim=(0, 1)).tolist() == [2, 1, -1, -1, 8]
-    assert (step_of_frames(Videos.of(frames), ensemble.label_only()) == -1).all()
+    assert (steps_of_frames(VideoBatch.of(frames), ensemble.label_only()) == -1).all()
 
 
 @pytest.mark.parametrize("method", ["max", "align", "parts"])
-def test_many_videos_are_scored_a_part_at_a_time(
-    method: str, frames: Tensor, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = scores(Videos.of(frames), ensemble, method=method)
-    monkeypatch.setattr("recognizer.scoring.methods._FLOATS", 4 * T * ensemble.present.numel())  # four videos at once
-    assert torch.allclose(scores(Videos.of(frames), ensemble, method=method), whole, atol=1e-6)
-    assert scores(Videos.of(frames[:0]), ensemble, method=method).shape == (0, len(TEXTS))
+def test_many_videos_are_scored_a_part_at_a_time(method: str, frames: Tensor, ensemble: Ensemble) -> None:
+    whole = scores(VideoBatch.of(frames), ensemble, method=method)
+    four_videos = 4 * T * ensemble.present.numel()
+    in_parts = scores(VideoBatch.of(frames), ensemble, method=method, max_floats=four_videos)
+    assert torch.allclose(in_parts, whole, atol=1e-6)
+    assert scores(VideoBatch.of(frames[:0]), ensemble, method=method).shape == (0, len(TEXTS))
 
 
 def test_temperature_moves_soft_from_max_to_ensemble_and_never_a_ranking_of_the_others(
     frames: Tensor, ensemble: Ensemble
 ) -> None:
-    videos = Videos.of(frames)
+    videos = VideoBatch.of(frames)
     cold, hot = (scores(videos, ensemble, method="soft", temperature=t) for t in (1e-3, 1e4))
     assert torch.allclose(cold, scores(videos, ensemble, method="max"), atol=1e-3)
     assert torch.allclose(hot, scores(videos, ensemble, method="ensemble"), atol=1e-3)

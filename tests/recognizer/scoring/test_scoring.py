@@ -15,8 +15,9 @@ from db.records import Action, Dataset, Descriptor
 from db.vocabulary import load, tear_name
 from encoders.testing import FakeEncoder
 from recognizer.scoring.ensemble import build_ensemble
-from recognizer.scoring.methods import class_weights, method_of, scores
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.methods import method_of, scores
+from recognizer.scoring.methods.means import class_weights
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import PROTOCOLS, TEAR_TEMPLATES, protocol_of, templates_of
 
 NAMES = ["flic_flac", "wave", "ride_bike"]
@@ -59,7 +60,7 @@ def tear_reference(encoder: FakeEncoder, frames: Tensor) -> Tensor:
 def test_protocol_tear_is_tears_arithmetic(fake_encoder: FakeEncoder) -> None:
     frames = torch.randn(7, 16, fake_encoder.width, generator=torch.Generator().manual_seed(0))
     ensemble = build_ensemble(dataset(), descriptors(), fake_encoder, PROTOCOLS["tear"])
-    assert torch.allclose(scores(Videos.of(frames), ensemble), tear_reference(fake_encoder, frames), atol=1e-6)
+    assert torch.allclose(scores(VideoBatch.of(frames), ensemble), tear_reference(fake_encoder, frames), atol=1e-6)
 
 
 def test_every_string_is_encoded_once(fake_encoder: FakeEncoder) -> None:
@@ -151,5 +152,5 @@ def test_templates_of_a_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_method_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'median'.*Known: mean"):
+    with pytest.raises(UsageError, match=r"'median'.*Known: align, ensemble"):
         method_of("median")

@@ -22,7 +22,7 @@ from db.vocabulary import load
 from encoders.testing import FakeEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, scores
-from recognizer.scoring.pooling import Videos
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import TEAR_TEMPLATES, protocol_of
 
 VIDEOS, FRAMES, TEMPERATURE = 40, 16, 0.5  # the temperature of TEAR's scripts
@@ -160,11 +160,11 @@ def test_protocol_tear_equals_the_reference_on_101_classes(
 def assert_equal(method: str, reference: Callable[[list[Vector]], Vector], frames: Tensor, ensemble: Ensemble) -> None:
     """In double precision everything is equal; in single, scores are within 1e-5 and swap classes only if as near."""
     logits = torch.tensor([reference(video) for video in frames.tolist()], dtype=torch.double)
-    scored = scores(Videos.of(frames), ensemble, method=method)
+    scored = scores(VideoBatch.of(frames), ensemble, method=method)
     assert torch.equal(scored.argsort(dim=1), logits.argsort(dim=1)), f"{method}: another ranking"
     expected = torch.tensor([softmax(row) for row in logits.tolist()], dtype=torch.double)
     assert (log_probabilities(scored, temperature=TEMPERATURE).exp() - expected).abs().max() < 1e-10
-    single = scores(Videos.of(frames.float()), replace(ensemble, texts=ensemble.texts.float()), method=method)
+    single = scores(VideoBatch.of(frames.float()), replace(ensemble, texts=ensemble.texts.float()), method=method)
     cosines = logits * TEMPERATURE / 100.0
     assert (single - cosines).abs().max() < 1e-5
     in_order = cosines.gather(1, single.argsort(dim=1, descending=True))
@@ -177,12 +177,16 @@ def random_frames(videos: int) -> Tensor:
     return torch.randn(videos, FRAMES, FakeEncoder.width, generator=generator, dtype=torch.double)
 
 
+class ExactEncoder(FakeEncoder):
+    """The fake encoder in double precision: in single, classes closer than 1e-8 may swap places by rounding."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        return super().encode_texts(texts).double()  # type: ignore[no-any-return]
+
+
 @pytest.fixture
-def exact_encoder(fake_encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
-    """The fake encoder, in double precision: else two classes as near as 1e-8 may change places by rounding alone."""
-    encode = fake_encoder.encode_texts
-    monkeypatch.setattr(fake_encoder, "encode_texts", lambda texts: encode(texts).double())
-    return fake_encoder
+def exact_encoder() -> FakeEncoder:
+    return ExactEncoder()
 
 
 def encoder_of(encoder: FakeEncoder) -> Callable[[str], Vector]:
@@ -221,5 +225,5 @@ def test_the_published_files_and_class_strings_give_the_same(shared: Path, exact
 def test_frames_are_pooled_before_they_are_normalised(pooling: str) -> None:
     frames = torch.tensor([[[3.0, 0.0], [0.0, 1.0]]])
     expected = {"avg": [1.5, 0.5], "max": [3.0, 1.0]}[pooling]
-    pooled = Videos.of(frames, pooling=pooling).pooled  # type: ignore[arg-type]
+    pooled = VideoBatch.of(frames, pooling=pooling).pooled  # type: ignore[arg-type]
     assert pooled[0].tolist() == pytest.approx(unit(expected))

@@ -1,0 +1,30 @@
+"""What pages and pictures share: how templates are filled, and how numbers and long texts are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def fill_template(package: str, name: str, filters: dict[str, Callable[..., Any]], **values: Any) -> str:
+    """Return a page from a template in the folder `templates` of a package; values are escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= filters
+    return environment.get_template(name).render(values)
+
+
+def signed(value: float, digits: int = 3, *, plus: bool = True) -> str:
+    """Return a number with its sign and a real minus; what rounds to zero has no sign."""
+    text = f"{value:+.{digits}f}" if plus else f"{value:.{digits}f}"
+    return text.lstrip("+-") if not float(text) else text.replace("-", MINUS)
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return a text of at most `limit` characters; one that is cut ends in `…`."""
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"

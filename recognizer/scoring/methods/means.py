@@ -1,0 +1,56 @@
+"""`mean`: the cosine with the mean text. `ensemble`: the mean of the cosines, and its variants with fewer texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.methods.method import Method
+from recognizer.scoring.pooling import VideoBatch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def class_weights(ensemble: Ensemble) -> Tensor:
+    """Return the zero-shot head [C, D] of method `mean`: the normalised mean of each class's texts."""
+    from torch.nn.functional import normalize
+
+    return normalize(ensemble.text_sums(), dim=-1)  # a sum and a mean point the same way
+
+
+def _mean(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
+    return videos.pooled.inner(class_weights(ensemble))
+
+
+def _mean_attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
+    lengths: Tensor = ensemble.text_sums().norm(dim=1, keepdim=True)  # [C, 1]
+    return videos.pooled.inner(ensemble.texts) / lengths
+
+
+def _ensemble(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
+    return videos.pooled.inner(ensemble.text_sums() / ensemble.text_counts())  # the product with the mean
+
+
+def _ensemble_attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
+    return videos.pooled.inner(ensemble.texts) / ensemble.text_counts()
+
+
+def _labels(ensemble: Ensemble) -> Tensor:
+    labels = ensemble.present.clone()
+    labels[:, 1:] = False
+    return labels
+
+
+METHODS = [
+    Method("mean", "the mean text (TEAR's simple)", _mean, _mean_attribution),
+    Method("ensemble", "the mean over texts of their cosines (TEAR's ensemble)", _ensemble, _ensemble_attribution),
+    Method(
+        "ensemble-published",
+        "ensemble as TEAR's code computes it: without the first descriptor of each class",
+        _ensemble,
+        _ensemble_attribution,
+        uses=lambda ensemble: ensemble.without(1).present,
+    ),
+    Method("label", "the label alone", _ensemble, _ensemble_attribution, uses=_labels),
+]

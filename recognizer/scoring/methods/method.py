@@ -1,0 +1,42 @@
+"""What a scoring method is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.pooling import VideoBatch
+from recognizer.scoring.temporal import steps_of_frames
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+LOGIT_SCALE = 100.0  # of CLIP's published models and of TEAR: logits are 100 * cosine / temperature
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to score videos against the texts of classes.
+
+    `score` and `attribution` take (videos, ensemble, temperature); only the texts that the method uses are present.
+    With labels alone the score must be the cosine with the label: the baseline is the same for all methods.
+
+    Attributes:
+        name: the value of `--method`.
+        about: its line in the help.
+        score: returns the scores [V, C], in the units of cosines.
+        attribution: returns what each text adds to the score, [V, C, K]; the values of texts present sum to it.
+        uses: (ensemble) -> the texts that the method uses, bool [C, K].
+        frame_steps: (videos, ensemble) -> the step of each frame that `explain` shows, int64 [V, T, C]; -1 for classes
+            without steps.
+    """
+
+    name: str
+    about: str
+    score: Callable[[VideoBatch, Ensemble, float], Tensor]
+    attribution: Callable[[VideoBatch, Ensemble, float], Tensor]
+    uses: Callable[[Ensemble], Tensor] = lambda ensemble: ensemble.present
+    frame_steps: Callable[[VideoBatch, Ensemble], Tensor] = steps_of_frames
