@@ -63,7 +63,7 @@ def _world(folder: Path) -> list[object]:
     from descriptor_gen.generate.build import build_descriptors
     from descriptor_gen.llms.testing import FakeLLM
     from descriptor_gen.prompting.prompt import load_prompts
-    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_caching_encoder
     from recognizer.features.store import New, Seen
     from recognizer.video.sampling import Sampling
 
@@ -81,7 +81,7 @@ def _world(folder: Path) -> list[object]:
         key = content_of(source)
         news.append(New(key, random.standard_normal((1, FRAMES, WIDTH), np.float32), "decord"))
         seen.append(Seen(path, source.stamp, key))
-    with open_stored_encoder(str(folder / "tiny.pt"), folder / "features") as encoder:
+    with open_caching_encoder(str(folder / "tiny.pt"), folder / "features") as encoder:
         shelf = encoder.frames_shelf(Sampling(FRAMES, preprocessing="tear"))
         shelf.add(news, shape=(1, FRAMES, WIDTH), seen=seen)
     return ["--db", folder / "texts.db", "-d", "ucf101", "--root", folder / "videos", "-e", folder / "tiny.pt",

@@ -11,7 +11,7 @@ from db.records import Dataset
 from encoders.protocol import Encoder
 from recognizer.datasets.find import VideoList
 from recognizer.evaluation.settings import Settings
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos, spread
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import log_probabilities, scores
@@ -39,7 +39,7 @@ class Embedded:
 def embed(
     dataset: Dataset,
     videos: VideoList,
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     settings: Settings,
     on_progress: Progress = lambda done, total: None,

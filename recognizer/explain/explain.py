@@ -14,7 +14,7 @@ from db.vocabulary import class_finder
 from recognizer.evaluation.predict import Candidate, Scored, score_videos
 from recognizer.evaluation.settings import Settings
 from recognizer.explain.effects import Effects, effects
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.thumbnails import ShownFrame, shown_frames, shown_view
 
@@ -102,7 +102,7 @@ def explain(
     dataset: Dataset,
     path: Path,
     descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     settings: Settings,
     top: int = 5,
@@ -116,7 +116,7 @@ def explain_videos(
     dataset: Dataset,
     paths: Sequence[Path],
     descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     settings: Settings,
     top: int = 5,

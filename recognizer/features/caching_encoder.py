@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TEXTS_AT_ONCE = 2048  # encoded before they are stored
 
 
-class StoredEncoder:
+class CachingEncoder:
     """An encoder in front of its shelves: each distinct text is encoded once, the weights load only for new ones.
 
     It is an `Encoder` itself; what of videos is kept, `embed_videos` looks after.
@@ -103,7 +103,7 @@ def _key(text: str) -> str:
 
 
 @contextmanager
-def open_stored_encoder(name: str, folder: Path) -> Iterator[StoredEncoder]:
+def open_caching_encoder(name: str, folder: Path) -> Iterator[CachingEncoder]:
     """Open an encoder by the name that users type, in front of the feature store in a folder.
 
     Raises:
@@ -112,4 +112,4 @@ def open_stored_encoder(name: str, folder: Path) -> Iterator[StoredEncoder]:
     """
     encoder = find_encoder(name)
     with FeatureStore.open(folder) as store:
-        yield StoredEncoder(encoder, store)
+        yield CachingEncoder(encoder, store)

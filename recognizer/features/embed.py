@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from db.errors import UserError
 from db.progress import Progress
 from recognizer.datasets.find import Video, VideoList
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.decode import WORKERS, Item, Read, in_order, look, read, threads
 from recognizer.features.store import Entry, Loaded, New, Seen, Shelf
 from recognizer.video.sampling import Sampling
@@ -61,7 +61,7 @@ def spread(videos: Sequence[Video], limit: int | None) -> list[Video]:
 
 def embed_videos(
     videos: Sequence[Video],
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     retry: bool = False,
@@ -96,7 +96,7 @@ def embed_videos(
 class _Job:
     """One encoder, one way to look at videos, and the shelf of both."""
 
-    def __init__(self, encoder: StoredEncoder, sampling: Sampling, retry: bool) -> None:
+    def __init__(self, encoder: CachingEncoder, sampling: Sampling, retry: bool) -> None:
         self.frames = sampling.frames * sampling.views  # of one video
         self.ahead = WORKERS + _FRAMES_AHEAD // self.frames  # videos
         self._encoder = encoder
@@ -165,7 +165,7 @@ def _batches(reads: Iterable[Read], *, frames: int) -> Iterator[list[Read]]:
 
 
 def _features(
-    items: Sequence[Item], loaded: Loaded, encoder: StoredEncoder, sampling: Sampling, *, new: int
+    items: Sequence[Item], loaded: Loaded, encoder: CachingEncoder, sampling: Sampling, *, new: int
 ) -> Features:
     """Put together what is now stored."""
     import torch
@@ -217,7 +217,7 @@ class EmbedReport:
 
 def embed_dataset(
     videos: VideoList,
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     sampling: Sampling,
     limit: int | None = None,

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders.protocol import Preprocessing
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
+from recognizer.features.decode import Source, content_of, source_of
 from recognizer.features.store import New, Seen, Shelf
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import LongVideo, embed_long_video
-from recognizer.video.source import Source, content_of, source_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ _RECORD = 256  # frames
 
 def long_video(
     path: Path,
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     fps: float,
     preprocessing: Preprocessing = "own",

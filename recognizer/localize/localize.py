@@ -13,7 +13,7 @@ from db.progress import Progress
 from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.long import long_video
 from recognizer.localize.annotations import Annotated
 from recognizer.localize.mean_ap import Annotation, Detection, Segment, evaluate_detection
@@ -110,7 +110,7 @@ def localize_videos(
     dataset: Dataset,
     paths: Sequence[Path],
     descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     query: Query,
     annotated: Annotated | None = None,

@@ -15,7 +15,7 @@ from db.store import Store
 from recognizer.datasets.find import Split, find_videos
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
 from recognizer.evaluation.replay import Repeated, repeat, settings_of
-from recognizer.features.caching_encoder import open_stored_encoder
+from recognizer.features.caching_encoder import open_caching_encoder
 from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
 from recognizer.report.leave_one_out import Pull, pulls, rows_of
 from recognizer.scoring.metrics import Rate, wilson
@@ -210,7 +210,7 @@ def find_out(
     """
     stored = of_stored(run, samples=samples)
     try:
-        with open_stored_encoder(run.settings["encoder"], features) as encoder:
+        with open_caching_encoder(run.settings["encoder"], features) as encoder:
             return of_repeated(stored, repeat(store, run, encoder, root=root, on_progress=on_progress))
     except UserError as error:
         found = replace(stored, gone=(f"Which texts decided is not known. {error}",))

@@ -22,7 +22,7 @@ from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import FakeEncoder, registered
 from recognizer.datasets.find import Video
 from recognizer.features import decode as reading
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import embed_videos
 from recognizer.features.store import FeatureStore
 from recognizer.video.frames import Frames, read_frames
@@ -294,7 +294,7 @@ def test_views_come_side_by_side_and_their_scores_are_averaged(tmp_path: Path, f
         Image.fromarray(frame).save(folder / f"{number}.png")
     videos = [Video("wide", 0, folder, ()), Video("again", 0, folder, ())]
     with FeatureStore.open(features) as store:
-        found = embed_videos(videos, StoredEncoder(FakeEncoder(), store), sampling=Sampling(2, clips=2, crops=3))
+        found = embed_videos(videos, CachingEncoder(FakeEncoder(), store), sampling=Sampling(2, clips=2, crops=3))
     red = found.frames[:, :, 0].tolist()  # V * W rows
     first, second = [0.0, 20.0], [10.0, 30.0]
     views = [first, first, [100.0, 120.0], second, second, [110.0, 130.0]]
@@ -308,7 +308,7 @@ def test_features_are_what_the_encoder_gives_whatever_the_order(clips: Path, fea
     paths = sorted(clips.rglob("*.mp4"))
     encoder = FakeEncoder()
     with FeatureStore.open(features) as store:
-        stored = StoredEncoder(encoder, store)
+        stored = CachingEncoder(encoder, store)
         embed_videos([Video(path.name, 0, path, ()) for path in paths[:5]], stored)
         backwards = [Video(path.name, 0, path, ()) for path in reversed(paths)]
         found = embed_videos(backwards, stored)
@@ -340,13 +340,13 @@ def test_a_text_is_encoded_once_for_ever(features: Path) -> None:
     encoder = FakeEncoder()
     texts = [f"text {number}" for number in range(3000)]
     with FeatureStore.open(features) as store:
-        stored = StoredEncoder(encoder, store)
+        stored = CachingEncoder(encoder, store)
         found = stored.encode_texts([*texts, "text 7"])
         assert stored.encode_texts([]).shape == (0, 32)
     assert len(encoder.encoded) == 3000
     torch.testing.assert_close(found[-1], found[7])
     with FeatureStore.open(features) as store:
-        again = StoredEncoder(encoder, store)
+        again = CachingEncoder(encoder, store)
         assert (again.width, again.context_length) == (32, 77)
         torch.testing.assert_close(again.encode_texts(texts[::-1]), found[:3000].flip(0))
         assert again.token_counts(["text 1", "a new one"]) == [4, 5]
