@@ -64,7 +64,7 @@ def _world(folder: Path) -> list[object]:
     from descriptor_gen.llms.testing import FakeLLM
     from descriptor_gen.prompting.prompt import load_prompts
     from recognizer.features.caching_encoder import open_caching_encoder
-    from recognizer.features.store import New, Seen
+    from recognizer.features.store import KnownFile, NewRecord
     from recognizer.video.sampling import Sampling
 
     dataset = load("ucf101")
@@ -72,18 +72,18 @@ def _world(folder: Path) -> list[object]:
     store = Store.open(str(folder / "texts.db"))
     build_descriptors(store, dataset, llm=FakeLLM(), prompts=load_prompts(["decomposition", "description", "context"]))
     store.close()
-    random, news, seen = np.random.default_rng(0), [], []
+    random, new, files = np.random.default_rng(0), [], []
     for number in range(VIDEOS):
         path = folder / "videos" / dataset.actions[number % len(dataset.actions)].name / f"{number}.avi"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(str(number))
         source = source_of(path, FRAMES)
         key = content_of(source)
-        news.append(New(key, random.standard_normal((1, FRAMES, WIDTH), np.float32), "decord"))
-        seen.append(Seen(path, source.stamp, key))
+        new.append(NewRecord(key, random.standard_normal((1, FRAMES, WIDTH), np.float32), "decord"))
+        files.append(KnownFile(path, source.stamp, key))
     with open_caching_encoder(str(folder / "tiny.pt"), folder / "features") as encoder:
         shelf = encoder.frames_shelf(Sampling(FRAMES, preprocessing="tear"))
-        shelf.add(news, shape=(1, FRAMES, WIDTH), seen=seen)
+        shelf.add(new, shape=(1, FRAMES, WIDTH), files=files)
     return ["--db", folder / "texts.db", "-d", "ucf101", "--root", folder / "videos", "-e", folder / "tiny.pt",
             "--features", folder / "features"]  # fmt: skip
 

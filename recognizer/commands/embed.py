@@ -56,5 +56,7 @@ def embed(
     sampling = Sampling(frames, clips, crops, protocol_of(protocol).preprocessing)
     what = f"{actions.name}, {encoder}"
     with open_caching_encoder(encoder, features) as opened, progress(what, "videos") as advance:
-        report = embed_dataset(videos, opened, sampling=sampling, limit=limit, retry=retry, on_progress=advance)
+        report = embed_dataset(
+            actions, videos, opened, sampling=sampling, limit=limit, retry=retry, on_progress=advance
+        )
     print_json(report) if as_json else console.print(embed_report(actions.name, report, features))

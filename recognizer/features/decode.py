@@ -1,10 +1,10 @@
-"""Decode videos side by side; a file that did not change is known by its content."""
+"""Decode videos in threads, and recognise files that did not change without decoding them."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,46 +18,25 @@ from recognizer.video.sampling import Sampling, cut_views
 from recognizer.video.source import Source, content_of, source_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
 
-def content_in(key: str) -> str:
-    """Return the content that a key of the feature store is of: of a long video there are several, by number."""
+def content_hash(key: str) -> str:
+    """Return the content hash in a key of the feature store; keys of long videos add `:` and a record's number."""
     return key.partition(":")[0]
 
 
-# Threads: decord, PyAV, Pillow and torch let go of Python's lock. On 2 cores four of them read real clips at least as
+# Threads: decord, PyAV, Pillow and torch release the GIL. On 2 cores four of them read real clips at least as
 # fast as two processes, which take seconds to start.
 WORKERS = min(16, max(4, os.cpu_count() or 1))
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
-
-
-@dataclass
-class Item:
-    """A video on its way; what is found out about it is filled in."""
-
-    video: Video
-    path: Path
-    source: Source | None = None
-    key: str | None = None  # sha256 of its content
-    failed: str | None = None  # a reason that says nothing of its content, and is not stored
-
-
-class Read(NamedTuple):
-    """What came of one video: pixels, or why there are none; neither where its content is known already."""
-
-    item: Item
-    pixels: Tensor | None = None  # float32 [W * T, 3, S, S], preprocessed
-    note: str = ""  # which reader, or the reason
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 @contextmanager
-def threads() -> Iterator[ThreadPoolExecutor]:
-    """Give a pool that drops what is still waiting when it is left early."""
+def thread_pool() -> Iterator[ThreadPoolExecutor]:
+    """Open a thread pool that cancels waiting tasks when the block is left early."""
     pool = ThreadPoolExecutor(WORKERS)
     try:
         yield pool
@@ -65,60 +44,84 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Given], Made], given: Iterable[Given], *, ahead: int
-) -> Iterator[Made]:
-    """Yield work's results in order; at most `ahead` of them are being made or waiting."""
-    queue: deque[Future[Made]] = deque()
-    for item in given:
-        queue.append(pool.submit(work, item))
+def map_ahead(
+    pool: ThreadPoolExecutor, function: Callable[[Argument], Result], arguments: Iterable[Argument], *, ahead: int
+) -> Iterator[Result]:
+    """Yield results in order; at most `ahead` of them are in progress or wait to be taken."""
+    queue: deque[Future[Result]] = deque()
+    for argument in arguments:
+        queue.append(pool.submit(function, argument))
         if len(queue) >= ahead:
             yield queue.popleft().result()
     while queue:
         yield queue.popleft().result()
 
 
-def look(video: Video, sampling: Sampling) -> Item:
-    """Look at a video's names and times alone; `path` is set."""
+@dataclass
+class PendingVideo:
+    """A video to embed, filled in step by step.
+
+    Attributes:
+        source: None if it could not be located.
+        key: its content hash, once known.
+        failure: why it cannot be read, for a reason that is not due to its content; such are not stored.
+    """
+
+    video: Video
+    path: Path
+    source: Source | None = None
+    key: str | None = None
+    failure: str | None = None
+
+
+class DecodedVideo(NamedTuple):
+    """Decoded pixels, or the failure reason; both empty if the embedding is already stored."""
+
+    pending: PendingVideo
+    pixels: Tensor | None = None  # float32 [W * T, 3, S, S], preprocessed
+    note: str = ""  # name of the reader, or the reason
+
+
+def locate(video: Video, sampling: Sampling) -> PendingVideo:
+    """Locate the files of a video on disk."""
     assert video.path is not None  # noqa: S101 - the caller passes videos on disk
-    item = Item(video, video.path)
+    pending = PendingVideo(video, video.path)
     try:
-        item.source = source_of(item.path, sampling.frames * sampling.clips)
+        pending.source = source_of(video.path, sampling.frames * sampling.clips)
     except UnreadableVideo as reason:
-        item.failed = str(reason)
-    return item
+        pending.failure = str(reason)
+    return pending
 
 
-def read(item: Item, sampling: Sampling, encoder: Encoder, *, is_known: Callable[[str], bool]) -> Read:
-    """Decode and preprocess one video that was looked at, unless its content is known."""
-    assert item.source is not None  # noqa: S101 - nor did looking fail
+def decode(
+    pending: PendingVideo, sampling: Sampling, encoder: Encoder, *, is_stored: Callable[[str], bool]
+) -> DecodedVideo:
+    """Decode and preprocess a video that was located, unless a record of its content is stored."""
+    assert pending.source is not None  # noqa: S101 - the caller passes videos that were located
     try:
-        item.key = item.key or content_of(item.source)
-        if is_known(item.key):
-            return Read(item)
-        made = _decode(item, sampling, encoder)
-        _refuse_change(item.path, item.source, sampling)
+        pending.key = pending.key or content_of(pending.source)
+        if is_stored(pending.key):
+            return DecodedVideo(pending)
+        decoded = _read(pending, sampling, encoder)
+        refuse_change(pending.path, sampling.frames * sampling.clips, before=pending.source)
     except UnreadableVideo as reason:
-        item.failed = str(reason)
-        return Read(item)
-    return made
+        pending.failure = str(reason)
+        return DecodedVideo(pending)
+    return decoded
 
 
-def _decode(item: Item, sampling: Sampling, encoder: Encoder) -> Read:
-    try:
-        found = read_frames(item.path, sampling.frames * sampling.clips)
-    except UnreadableVideo as reason:
-        return Read(item, note=str(reason))
-    return Read(item, _preprocessed(cut_views(found.pixels, sampling), sampling, encoder), found.reader)
+def refuse_change(path: Path, frames: int, *, before: Source) -> None:
+    """Raise UnreadableVideo if a video changed since its source was located, as during a download."""
+    if source_of(path, frames).stamp != before.stamp:
+        raise UnreadableVideo("changed while it was read")
 
 
-def _preprocessed(views: Sequence[NDArray[np.uint8]], sampling: Sampling, encoder: Encoder) -> Tensor:
+def _read(pending: PendingVideo, sampling: Sampling, encoder: Encoder) -> DecodedVideo:
     import torch
 
-    return torch.cat([encoder.preprocess(view, preprocessing=sampling.preprocessing) for view in views])
-
-
-def _refuse_change(path: Path, before: Source, sampling: Sampling) -> None:
-    """A file that is still being copied has no content that could be known by."""
-    if source_of(path, sampling.frames * sampling.clips).stamp != before.stamp:
-        raise UnreadableVideo("changed while it was read")
+    try:
+        frames = read_frames(pending.path, sampling.frames * sampling.clips)
+    except UnreadableVideo as reason:
+        return DecodedVideo(pending, note=str(reason))
+    views = [encoder.preprocess(v, preprocessing=sampling.preprocessing) for v in cut_views(frames.pixels, sampling)]
+    return DecodedVideo(pending, torch.cat(views), frames.reader)

@@ -14,7 +14,7 @@ from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.features.caching_encoder import CachingEncoder
-from recognizer.features.long import long_video
+from recognizer.features.long import load_long_video
 from recognizer.localize.annotations import Annotated
 from recognizer.localize.mean_ap import Annotation, Detection, Segment, evaluate_detection
 from recognizer.localize.segments import Localized, localize
@@ -142,7 +142,9 @@ def localize_videos(
     for path in paths:
         id_ = annotated.id_of(path) if annotated else None
         try:
-            video = long_video(path, encoder, fps=query.fps, preprocessing=protocol.preprocessing, on_progress=clock.at)
+            video = load_long_video(
+                path, encoder, fps=query.fps, preprocessing=protocol.preprocessing, on_progress=clock.at
+            )
         except UnreadableVideo as reason:
             videos.append(VideoSegments(str(path), id_, unreadable=str(reason)))
         else:
