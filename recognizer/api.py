@@ -221,7 +221,7 @@ class Recognizer:
             annotated = read_annotations(Path(annotations), dataset, subset=subset) if annotations else None
             query = Query(self.encoder, self.protocol, fps, settings)
             return localize_videos(
-                dataset, paths, descriptors, encoder, query=query, annotated=annotated, on_progress=advance
+                dataset, paths, descriptors, encoder, query=query, annotations=annotated, on_progress=advance
             )
 
     def run(self, number: int) -> Run:

@@ -124,12 +124,12 @@ def localize_actions(
     with open_caching_encoder(encoder, features) as opened, progress(what, "seconds of video") as advance:
         found = localize_videos(
             actions, paths, descriptors, opened,
-            query=query, annotated=annotated, on_video=draw, on_progress=advance,
+            query=query, annotations=annotated, on_video=draw, on_progress=advance,
         )  # fmt: skip
     if predictions:
         predictions.write_text(json.dumps(as_activitynet(found)), encoding="utf-8")
     print_json(for_programs(found)) if as_json else console.print(
-        localization_report(found, top=top, annotated=annotated)
+        localization_report(found, top=top, annotations=annotated)
     )
     if not found.counts["searched"]:
         raise UserError("None of the videos can be read")

@@ -28,7 +28,7 @@ from recognizer.features.store import FeatureStore
 from recognizer.video.frames import read_frames
 from recognizer.video.sampling import Sampling
 from tests.fixtures.commands import Run
-from tests.fixtures.videos import make_video
+from tests.fixtures.videos import make_video, replace_content
 
 ROOT = Path(__file__).parents[3]
 CLASSES = ("dark", "grey")
@@ -103,14 +103,6 @@ def flip(path: Path, place: int) -> None:
     data = bytearray(path.read_bytes())
     data[place] ^= 0xFF
     path.write_bytes(data)
-
-
-def replace_content(path: Path, content: bytes) -> None:
-    """Overwrite a file with content of the same size and give it its old time: no command can notice it unread."""
-    status = path.stat()
-    assert len(content) == status.st_size
-    path.write_bytes(content)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def outcome(run: dict[str, Any]) -> dict[str, Any]:
