@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -34,27 +34,24 @@ Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 
-@contextmanager
-def thread_pool() -> Iterator[ThreadPoolExecutor]:
-    """Open a thread pool that cancels waiting tasks when the block is left early."""
-    pool = ThreadPoolExecutor(WORKERS)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+class ThreadPool(ThreadPoolExecutor):
+    """A pool of `WORKERS` threads that cancels waiting tasks when its block is left early."""
 
+    def __init__(self) -> None:
+        super().__init__(WORKERS)
 
-def map_ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Argument], Result], arguments: Iterable[Argument], *, ahead: int
-) -> Iterator[Result]:
-    """Yield results in order; at most `ahead` of them are in progress or wait to be taken."""
-    queue: deque[Future[Result]] = deque()
-    for argument in arguments:
-        queue.append(pool.submit(function, argument))
-        if len(queue) >= ahead:
-            yield queue.popleft().result()
-    while queue:
-        yield queue.popleft().result()
+    def __exit__(self, *_: object) -> None:
+        self.shutdown(cancel_futures=True)
+
+    def map_ahead(
+        self, function: Callable[[Argument], Result], arguments: Iterable[Argument], *, ahead: int
+    ) -> Iterator[Result]:
+        """Yield results in order; at most `ahead` of them are in progress or wait to be taken."""
+        rest = iter(arguments)
+        futures = deque(self.submit(function, argument) for argument in islice(rest, ahead))
+        while futures:
+            yield futures.popleft().result()
+            futures.extend(self.submit(function, argument) for argument in islice(rest, 1))
 
 
 @dataclass

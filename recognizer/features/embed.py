@@ -13,7 +13,7 @@ from db.progress import Progress
 from db.records import Dataset
 from recognizer.datasets.find import Video, VideoList
 from recognizer.features.caching_encoder import CachingEncoder
-from recognizer.features.decode import WORKERS, DecodedVideo, PendingVideo, decode, locate, map_ahead, thread_pool
+from recognizer.features.decode import WORKERS, DecodedVideo, PendingVideo, ThreadPool, decode, locate
 from recognizer.features.store import IndexEntry, KnownFile, NewRecord, StoredRecords
 from recognizer.video.sampling import Sampling
 
@@ -85,13 +85,13 @@ def embed_videos(
         UserError: the encoder's weights are not here, or the store refuses.
     """
     job = _Job(encoder, sampling, retry)
-    with thread_pool() as pool:
+    with ThreadPool() as pool:
         pending = list(pool.map(lambda video: locate(video, sampling), videos))
         stored = job.load(pending)
         todo = [p for p in pending if not p.failure and not job.is_done(stored.entries.get(p.key or ""))]
         new, done = 0, len(pending) - len(todo)
         on_progress(done, len(pending))
-        for batch in _batches(map_ahead(pool, job.decode, todo, ahead=job.ahead), frames=job.frames):
+        for batch in _batches(pool.map_ahead(job.decode, todo, ahead=job.ahead), frames=job.frames):
             new += job.store(batch)
             done += len(batch)
             on_progress(done, len(pending))

@@ -130,9 +130,8 @@ def _check(store: FeatureStore, row: ShelfRow) -> ShelfCheck:
 def _paths(store: FeatureStore, row: ShelfRow) -> dict[str, list[Path]]:
     """Return the known files, by the hash of their content."""
     paths: dict[str, list[Path]] = {}
-    with store.reading() as connection:
-        for key, path in connection.execute("SELECT key, path FROM seen WHERE shelf = ?", (row.id,)):
-            paths.setdefault(key, []).append(Path(os.fsdecode(path)))
+    for key, path in store.query("SELECT key, path FROM seen WHERE shelf = ?", row.id):
+        paths.setdefault(key, []).append(Path(os.fsdecode(path)))
     return paths
 
 

@@ -14,7 +14,7 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import prod
@@ -57,10 +57,9 @@ CREATE TABLE IF NOT EXISTS seen (
   PRIMARY KEY (shelf, path)
 ) WITHOUT ROWID;
 """
-_ALL_ENTRIES = "SELECT key, slot, checksum, note FROM entry WHERE shelf = ?"
-_ENTRIES_OF_KEYS = (
-    "SELECT key, slot, checksum, note FROM entry WHERE shelf = ? AND key IN (SELECT value FROM json_each(?))"
-)
+_SOME_ENTRIES = """
+SELECT key, slot, checksum, note FROM entry WHERE shelf = ? AND key IN (SELECT value FROM json_each(?))
+"""
 
 
 @dataclass(frozen=True)
@@ -140,8 +139,9 @@ class FeatureStore:
         self._lock = RLock()  # between threads; SQLite locks between processes
 
     @classmethod
-    def open(cls, folder: Path, *, create: bool = True) -> Self:
-        """Open a store, or create one.
+    @contextmanager
+    def open(cls, folder: Path, *, create: bool = True) -> Iterator[Self]:
+        """Open a store, or create one; it is closed at the end of the block.
 
         Raises:
             UserError: it cannot be opened, is of a newer version, or does not exist and `create` is false.
@@ -152,26 +152,17 @@ class FeatureStore:
         with _user_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(index, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA foreign_keys=ON")
-            [version] = connection.execute("PRAGMA user_version").fetchone()
-        store = cls(folder, connection)
-        if version > _FORMAT:
-            raise UserError(_NEWER.format(folder=folder))
-        if version == 0:
-            with store.writing():
-                for statement in [*_TABLES.split(";\n"), f"PRAGMA user_version={_FORMAT}"]:
-                    connection.execute(statement)
-        return store
-
-    def close(self) -> None:
-        """Close the index."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        with closing(connection):
+            store = cls(folder, connection)
+            store.query("PRAGMA foreign_keys=ON")
+            [(version,)] = store.query("PRAGMA user_version")
+            if version > _FORMAT:
+                raise UserError(_NEWER.format(folder=folder))
+            if version == 0:
+                with store.writing():
+                    for statement in [*_TABLES.split(";\n"), f"PRAGMA user_version={_FORMAT}"]:
+                        connection.execute(statement)
+            yield store
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """Open a read transaction (snapshot)."""
@@ -188,19 +179,22 @@ class FeatureStore:
             with self._connection:  # commits, or rolls back
                 yield self._connection
 
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return rows of the index, within the open transaction if there is one."""
+        with self._lock, _user_errors(self.folder):
+            return self._connection.execute(statement, values).fetchall()
+
     def shelves(self) -> list[ShelfRow]:
         """Return all shelves, in the order in which they were created."""
-        with self.reading() as connection:
-            return [ShelfRow.parse(*row) for row in connection.execute("SELECT * FROM shelf ORDER BY id")]
+        return [ShelfRow.parse(*row) for row in self.query("SELECT * FROM shelf ORDER BY id")]
 
     def entries(self, row: ShelfRow, keys: Iterable[str] | None = None) -> dict[str, IndexEntry]:
         """Return the entries of a shelf by key: all, or those of some keys."""
-        with self._lock, _user_errors(self.folder):
-            if keys is None:
-                rows = self._connection.execute(_ALL_ENTRIES, (row.id,))
-            else:
-                rows = self._connection.execute(_ENTRIES_OF_KEYS, (row.id, json.dumps(list(keys))))
-            return {key: IndexEntry(*columns) for key, *columns in rows}
+        if keys is None:
+            rows = self.query("SELECT key, slot, checksum, note FROM entry WHERE shelf = ?", row.id)
+        else:
+            rows = self.query(_SOME_ENTRIES, row.id, json.dumps(list(keys)))
+        return {key: IndexEntry(*columns) for key, *columns in rows}
 
     def arrays(self, row: ShelfRow) -> NDArray[np.float32]:
         """Return the records [N, *shape] of a shelf that its file holds, memory-mapped."""
@@ -226,36 +220,30 @@ class Shelf:
 
     def row(self) -> ShelfRow | None:
         """Return the shelf's row in the index; None before its first record."""
-        with self._store.reading() as connection:
-            return self._row(connection)
-
-    def _row(self, connection: sqlite3.Connection) -> ShelfRow | None:
-        row = connection.execute("SELECT * FROM shelf WHERE key = ?", (self._key_json,)).fetchone()
-        return ShelfRow.parse(*row) if row else None
+        rows = self._store.query("SELECT * FROM shelf WHERE key = ?", self._key_json)
+        return ShelfRow.parse(*rows[0]) if rows else None
 
     def entry(self, key: str) -> IndexEntry | None:
         """Look one key up in the index, without checking its record."""
-        with self._store.reading() as connection:
-            row = self._row(connection)
-            return self._store.entries(row, [key]).get(key) if row else None
+        row = self.row()
+        return self._store.entries(row, [key]).get(key) if row else None
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
         """Return what the index has of paths, whether or not the files changed since."""
-        with self._store.reading() as connection:
-            row = self._row(connection)
-            if row is None:
-                return {}
-            query = "SELECT stamp, key FROM seen WHERE shelf = ? AND path = ?"
-            pairs = ((path, connection.execute(query, (row.id, _path_bytes(path))).fetchone()) for path in paths)
-            return {path: KnownFile(path, *columns) for path, columns in pairs if columns}
+        row, statement = self.row(), "SELECT stamp, key FROM seen WHERE shelf = ? AND path = ?"
+        if row is None:
+            return {}
+        with self._store.reading():  # one lock for all paths
+            pairs = ((path, self._store.query(statement, row.id, _path_bytes(path))) for path in paths)
+            return {path: KnownFile(path, *rows[0]) for path, rows in pairs if rows}
 
     def load(self, keys: Iterable[str]) -> StoredRecords:
         """Return the stored records of keys. Every one is checked; damaged ones are dropped, so that they are remade.
 
         The day is noted for `recognize features prune --unused`.
         """
-        with self._store.reading() as connection:
-            row = self._row(connection)
+        with self._store.reading():
+            row = self.row()
             if row is None:
                 return StoredRecords({}, np.empty((0, 0), np.float32))
             entries, arrays = self._store.entries(row, keys), self._store.arrays(row)
@@ -290,7 +278,7 @@ class Shelf:
             UserError: the shelf's records have another shape, or the disk or the index refuse.
         """
         with self._store.writing() as connection:
-            row = self._row(connection) or self._create(connection, shape, facts or {})
+            row = self.row() or self._create(connection, shape, facts or {})
             if row.shape != shape:
                 raise UserError(_OTHER_SHAPE.format(before=row.shape, now=shape, **self.key))
             entries = self._store.entries(row, [record.key for record in new])
