@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +42,7 @@ class CachingEncoder:
 
     def frames_shelf(self, sampling: Sampling) -> Shelf:
         """Return the shelf of the embeddings [W, T, D] of videos with one sampling."""
-        parts = {"frames": sampling.frames, "clips": sampling.clips, "crops": sampling.crops}
-        return self._shelf(what="frames", **parts, preprocessing=sampling.preprocessing, decoding=DECODING)
+        return self._shelf(what="frames", **asdict(sampling), decoding=DECODING)
 
     def long_shelf(self, *, fps: float, preprocessing: Preprocessing) -> Shelf:
         """Return the shelf of the frames of long videos at one rate; see features/long.py."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from encoders.protocol import Encoder
 from recognizer.datasets.find import Video
@@ -56,27 +56,15 @@ class ThreadPool(ThreadPoolExecutor):
 
 @dataclass
 class PendingVideo:
-    """A video to embed, filled in step by step.
-
-    Attributes:
-        source: None if it could not be located.
-        key: its content hash, once known.
-        failure: why it cannot be read, for a reason that is not due to its content; such are not stored.
-    """
+    """A video to embed, filled in step by step."""
 
     video: Video
     path: Path
-    source: Source | None = None
-    key: str | None = None
-    failure: str | None = None
-
-
-class DecodedVideo(NamedTuple):
-    """Decoded pixels, or the failure reason; both empty if the embedding is already stored."""
-
-    pending: PendingVideo
-    pixels: Tensor | None = None  # float32 [W * T, 3, S, S], preprocessed
-    note: str = ""  # name of the reader, or the reason
+    source: Source | None = None  # None: it could not be located
+    key: str | None = None  # its content hash, once known
+    failure: str | None = None  # why it cannot be read now; not due to its content, and so not stored
+    pixels: Tensor | None = None  # float32 [W * T, 3, S, S], preprocessed; None: unreadable, or stored already
+    note: str = ""  # name of the reader, or why the content is unreadable; empty: stored already
 
 
 def locate(video: Video, sampling: Sampling) -> PendingVideo:
@@ -92,19 +80,18 @@ def locate(video: Video, sampling: Sampling) -> PendingVideo:
 
 def decode(
     pending: PendingVideo, sampling: Sampling, encoder: Encoder, *, is_stored: Callable[[str], bool]
-) -> DecodedVideo:
-    """Decode and preprocess a video that was located, unless a record of its content is stored."""
+) -> PendingVideo:
+    """Decode and preprocess a video that was located, unless a record of its content is stored; return it."""
     assert pending.source is not None  # noqa: S101 - the caller passes videos that were located
     try:
         pending.key = pending.key or content_of(pending.source)
-        if is_stored(pending.key):
-            return DecodedVideo(pending)
-        decoded = _read(pending, sampling, encoder)
-        refuse_change(pending.path, sampling.frames * sampling.clips, before=pending.source)
+        if not is_stored(pending.key):
+            pixels, note = _read(pending.path, sampling, encoder)
+            refuse_change(pending.path, sampling.frames * sampling.clips, before=pending.source)
+            pending.pixels, pending.note = pixels, note
     except UnreadableVideo as reason:
         pending.failure = str(reason)
-        return DecodedVideo(pending)
-    return decoded
+    return pending
 
 
 def refuse_change(path: Path, frames: int, *, before: Source) -> None:
@@ -113,12 +100,12 @@ def refuse_change(path: Path, frames: int, *, before: Source) -> None:
         raise UnreadableVideo("changed while it was read")
 
 
-def _read(pending: PendingVideo, sampling: Sampling, encoder: Encoder) -> DecodedVideo:
+def _read(path: Path, sampling: Sampling, encoder: Encoder) -> tuple[Tensor | None, str]:
     import torch
 
     try:
-        frames = read_frames(pending.path, sampling.frames * sampling.clips)
+        frames = read_frames(path, sampling.frames * sampling.clips)
     except UnreadableVideo as reason:
-        return DecodedVideo(pending, note=str(reason))
+        return None, str(reason)
     views = [encoder.preprocess(v, preprocessing=sampling.preprocessing) for v in cut_views(frames.pixels, sampling)]
-    return DecodedVideo(pending, torch.cat(views), frames.reader)
+    return torch.cat(views), frames.reader

@@ -13,7 +13,7 @@ from db.progress import Progress
 from db.records import Dataset
 from recognizer.datasets.find import Video, VideoList
 from recognizer.features.caching_encoder import CachingEncoder
-from recognizer.features.decode import WORKERS, DecodedVideo, PendingVideo, ThreadPool, decode, locate
+from recognizer.features.decode import WORKERS, PendingVideo, ThreadPool, decode, locate
 from recognizer.features.store import IndexEntry, KnownFile, NewRecord, StoredRecords
 from recognizer.video.sampling import Sampling
 
@@ -27,24 +27,14 @@ _BATCH_FRAMES = 128
 
 @dataclass(frozen=True)
 class Features:
-    """The embeddings of a list of videos.
+    """The embeddings of a list of videos."""
 
-    Attributes:
-        frames: embeddings [V * W, T, D], float32, as the encoder gives them (not normalised); the W views of a
-            video side by side.
-        views: W.
-        videos: the V videos, in the order of `frames`.
-        unreadable: (video id, reason) of each video that gave no frames.
-        readers: how many videos each reader (decord, pyav, images) read.
-        new: how many of the videos were not in the store before.
-    """
-
-    frames: Tensor
-    views: int
-    videos: tuple[Video, ...]
-    unreadable: tuple[tuple[str, str], ...]
-    readers: Mapping[str, int]
-    new: int
+    frames: Tensor  # [V * W, T, D], float32, as the encoder gives them (not normalised); views of a video side by side
+    views: int  # W
+    videos: tuple[Video, ...]  # V, in the order of `frames`
+    unreadable: tuple[tuple[str, str], ...]  # (video id, reason) of each video that gave no frames
+    readers: Mapping[str, int]  # how many videos each reader (decord, pyav, images) read
+    new: int  # how many of the videos were not in the store before
 
     def over_views(self, scores: Tensor) -> Tensor:
         """Return the mean of scores [V * W, C] over each video's views: [V, C]."""
@@ -76,8 +66,6 @@ def embed_videos(
 
     Args:
         videos: those on disk; `path` is set.
-        encoder: its image tower is used.
-        sampling: which frames and views.
         retry: try again the videos that are stored as unreadable.
         on_progress: called with (videos done, videos in all), stored and unreadable ones included.
 
@@ -121,28 +109,26 @@ class _Job:
         """Tell whether a video need not be decoded."""
         return entry is not None and not (self._retry and entry.slot is None)
 
-    def decode(self, pending: PendingVideo) -> DecodedVideo:
+    def decode(self, pending: PendingVideo) -> PendingVideo:
         """Decode one video, unless the same content is stored under another name; called from threads."""
         return decode(
             pending, self._sampling, self._encoder, is_stored=lambda key: self.is_done(self._shelf.entry(key))
         )
 
-    def store(self, batch: Sequence[DecodedVideo]) -> int:
+    def store(self, batch: Sequence[PendingVideo]) -> int:
         """Encode and store a batch; return how many videos of it were encoded."""
         import torch
 
-        pixels = [decoded.pixels for decoded in batch if decoded.pixels is not None]
+        pixels = [p.pixels for p in batch if p.pixels is not None]
         frames = self._encoder.encode_frames(torch.cat(pixels)) if pixels else torch.empty(0, self._encoder.width)
         shape = (self._sampling.views, self._sampling.frames, frames.shape[-1])
         arrays = iter(frames.reshape(len(pixels), *shape).numpy())  # [N, W, T, D]
-        new = [
-            NewRecord(pending.key, None if decoded is None else next(arrays), note)
-            for pending, decoded, note in batch
-            if pending.key and note
-        ]
-        files = [KnownFile(p.path, p.source.stamp, p.key) for p, _, _ in batch if p.source and p.key and not p.failure]
+        new = [NewRecord(p.key, None if p.pixels is None else next(arrays), p.note) for p in batch if p.key and p.note]
+        files = [KnownFile(p.path, p.source.stamp, p.key) for p in batch if p.source and p.key and not p.failure]
         if files:
             self._shelf.add(new, shape=shape, files=files)
+        for p in batch:
+            p.pixels = None  # to free the memory
         return len(pixels)
 
     def features(self, pending: Sequence[PendingVideo], stored: StoredRecords, *, new: int) -> Features:
@@ -164,9 +150,9 @@ class _Job:
         )
 
 
-def _batches(videos: Iterable[DecodedVideo], *, frames: int) -> Iterator[list[DecodedVideo]]:
+def _batches(videos: Iterable[PendingVideo], *, frames: int) -> Iterator[list[PendingVideo]]:
     """Group videos of `frames` frames each into batches; those without pixels do not fill a batch."""
-    batch: list[DecodedVideo] = []
+    batch: list[PendingVideo] = []
     for video in videos:
         batch.append(video)
         decoded_frames = sum(video.pixels is not None for video in batch) * frames
@@ -188,22 +174,13 @@ def _entry(pending: PendingVideo, stored: StoredRecords) -> IndexEntry:
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """The outcome of embedding a dataset.
+    """The outcome of embedding a dataset."""
 
-    Attributes:
-        encoder: by its id.
-        sampling: which frames and views.
-        layout: how the videos were found.
-        counts: listed, stored before, embedded, unreadable, missing, beyond the limit, by name.
-        unreadable: (video id, reason).
-        seconds: of the whole call.
-    """
-
-    encoder: str
+    encoder: str  # its id
     sampling: Sampling
-    layout: str
-    counts: Mapping[str, int]
-    unreadable: tuple[tuple[str, str], ...]
+    layout: str  # how the videos were found
+    counts: Mapping[str, int]  # listed, stored before, embedded, unreadable, missing, beyond the limit
+    unreadable: tuple[tuple[str, str], ...]  # (video id, reason)
     seconds: float
 
 

@@ -30,21 +30,14 @@ _RECORDS_AT_ONCE = 1024  # copied when a file is rewritten
 
 @dataclass(frozen=True)
 class ShelfSummary:
-    """One shelf, as `recognize features list` shows it.
-
-    Attributes:
-        what: `texts`, or the sampling of videos.
-        records: those in use.
-        unreadable: videos stored without a record.
-        bytes: of its file, dropped and unfinished records included.
-    """
+    """One shelf, as `recognize features list` shows it."""
 
     encoder: str
     revision: str
-    what: str
-    records: int
-    unreadable: int
-    bytes: int
+    what: str  # texts, or the sampling of videos
+    records: int  # those in use
+    unreadable: int  # videos stored without a record
+    bytes: int  # of its file, dropped and unfinished records included
     used_at: str
     file: str
 
@@ -81,20 +74,14 @@ def describe(row: ShelfRow) -> str:
 
 @dataclass(frozen=True)
 class ShelfCheck:
-    """The result of verifying one shelf.
-
-    Attributes:
-        records: how many were read and compared with their checksums.
-        damaged: those that do not match: videos by a path, texts by their sha256.
-        unfinished: bytes at the end of the file, of a batch that was never finished; the next one overwrites them.
-    """
+    """The result of verifying one shelf."""
 
     encoder: str
     what: str
     file: str
-    records: int
-    damaged: tuple[str, ...]
-    unfinished: int
+    records: int  # compared with their checksums
+    damaged: tuple[str, ...]  # those that do not match: videos by a path, texts by their sha256
+    unfinished: int  # bytes at the end of the file, of a batch that was never finished; the next one overwrites them
 
 
 def verify(store: FeatureStore, *, on_progress: Progress = lambda done, total: None) -> list[ShelfCheck]:
@@ -140,18 +127,12 @@ class PruneFilter:
     """Which records to drop: of the shelves that match the first two, those that match one of the others.
 
     Without the others, whole shelves are dropped.
-
-    Attributes:
-        encoder: id of an encoder.
-        unused_days: not used for so many days.
-        gone: videos none of whose files exists any more.
-        damaged: records that do not match their checksums.
     """
 
-    encoder: str | None = None
-    unused_days: int | None = None
-    gone: bool = False
-    damaged: bool = False
+    encoder: str | None = None  # its id
+    unused_days: int | None = None  # not used for so many days
+    gone: bool = False  # videos none of whose files exists any more
+    damaged: bool = False  # records that do not match their checksums
 
 
 @dataclass(frozen=True)

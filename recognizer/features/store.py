@@ -111,15 +111,10 @@ class NewRecord:
 
 @dataclass(frozen=True)
 class StoredRecords:
-    """The undamaged entries of some keys, in one snapshot of a shelf.
+    """The undamaged entries of some keys, in one snapshot of a shelf."""
 
-    Attributes:
-        entries: by key.
-        arrays: all records of the shelf [N, *shape], float32, memory-mapped; writing to it changes no file.
-    """
-
-    entries: Mapping[str, IndexEntry]
-    arrays: NDArray[np.float32]
+    entries: Mapping[str, IndexEntry]  # by key
+    arrays: NDArray[np.float32]  # all records of the shelf [N, *shape], memory-mapped; writing to it changes no file
 
     def rows(self, keys: Sequence[str]) -> NDArray[np.float32]:
         """Return the records [K, *shape] of keys that have one; a view, not a copy, where their slots are adjacent."""
@@ -206,15 +201,10 @@ class FeatureStore:
 
 
 class Shelf:
-    """The records of one shape that were made in one way.
-
-    Args:
-        store: where it is kept.
-        key: everything that determines the records, as JSON values; `encoder` and `revision` are among it.
-    """
+    """The records of one shape that were made in one way."""
 
     def __init__(self, store: FeatureStore, key: Mapping[str, Any]) -> None:
-        self.key = key
+        self.key = key  # everything that determines the records, as JSON values; `encoder` and `revision` are in it
         self._store = store
         self._key_json = json.dumps(key, sort_keys=True, ensure_ascii=False)
 

@@ -22,15 +22,10 @@ _TEXT_FILE = re.compile(r"(?P<label>.+)_(?P<subset>[A-Za-z]+)\.txt")
 
 @dataclass(frozen=True)
 class Annotations:
-    """The annotated actions of videos.
+    """The annotated actions of videos."""
 
-    Attributes:
-        source: the file or folder, and the subset, for people.
-        videos: actions by video id, as the files name them; empty for a video that is listed without any.
-    """
-
-    source: str
-    videos: Mapping[str, tuple[AnnotatedAction, ...]]
+    source: str  # the file or folder, and the subset, for people
+    videos: Mapping[str, tuple[AnnotatedAction, ...]]  # by id, as the files name them; () for one listed without any
 
     def id_of(self, path: Path) -> str | None:
         """Return the id of a video file, None if it is not annotated; ActivityNet's file names add `v_` to it."""

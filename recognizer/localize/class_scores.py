@@ -80,8 +80,7 @@ def moving_average(values: Tensor, half: int) -> Tensor:
     import torch
 
     frame = torch.arange(len(values))
-    start, end = (frame - half).clamp(min=0), (frame + half + 1).clamp(max=len(values))
-    return _means(running_sums(values), start, end)
+    return _means(values, frame - half, frame + half + 1)
 
 
 def running_sums(values: Tensor) -> Tensor:
@@ -91,8 +90,9 @@ def running_sums(values: Tensor) -> Tensor:
     return pad(values.double().cumsum(dim=0), (0, 0, 1, 0))
 
 
-def _means(sums: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Return the means [N, C] over frames start to end [N], end excluded; 0 over no frames."""
+def _means(values: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Return the means [N, C] over those frames from start to end [N], end excluded, that exist; 0 over no frames."""
+    start, end, sums = start.clamp(min=0), end.clamp(max=len(values)), running_sums(values)
     return ((sums[end] - sums[start]) / (end - start).clamp(min=1).unsqueeze(-1)).float()
 
 
@@ -105,8 +105,5 @@ def boundary_evidence(values: Tensor, *, width: int) -> Tensor:
     import torch
 
     place = torch.arange(len(values) + 1)
-    sums = running_sums(values)
-    after = _means(sums, place, (place + width).clamp(max=len(values)))
-    before = _means(sums, (place - width).clamp(min=0), place)
     inner = ((place > 0) & (place < len(values))).unsqueeze(-1)
-    return (after - before) * inner
+    return (_means(values, place, place + width) - _means(values, place - width, place)) * inner

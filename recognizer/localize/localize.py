@@ -31,18 +31,11 @@ _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "av", 
 
 @dataclass(frozen=True)
 class Query:
-    """The choices of a localization besides its videos and texts.
+    """The choices of a localization besides its videos and texts."""
 
-    Attributes:
-        encoder: the name that the encoder was opened by.
-        protocol: see `protocol_of`.
-        fps: embedded frames a second.
-        settings: all choices between embeddings and segments.
-    """
-
-    encoder: str
-    protocol: str = "default"
-    fps: float = 4.0
+    encoder: str  # the name that the encoder was opened by
+    protocol: str = "default"  # see `protocol_of`
+    fps: float = 4.0  # embedded frames a second
     settings: LocalizeSettings = field(default_factory=LocalizeSettings)
 
 
@@ -57,43 +50,25 @@ class Timeline:
 
 @dataclass(frozen=True)
 class VideoSegments:
-    """The segments of one video.
+    """The segments of one video, by row: label only, label + descriptors."""
 
-    Attributes:
-        video: the path, as given.
-        annotated_as: its id in the annotations; None if it is not annotated.
-        seconds: the duration.
-        segments: by row (label only, label + descriptors): best first.
-        left_out: by row: number of proposals that did not become segments, by reason.
-        unreadable: why the video could not be searched.
-    """
-
-    video: str
-    annotated_as: str | None
-    seconds: float = 0.0
-    segments: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
-    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    unreadable: str | None = None
+    video: str  # the path, as given
+    annotated_as: str | None  # its id in the annotations; None: not annotated
+    seconds: float = 0.0  # the duration
+    segments: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)  # best first
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # see `Segmentation`
+    unreadable: str | None = None  # the reason
 
 
 @dataclass(frozen=True)
 class Localization:
-    """The segments of all videos, with everything needed to repeat it.
+    """The segments of all videos, with everything needed to repeat it."""
 
-    Attributes:
-        dataset: gives the classes.
-        settings: encoder, protocol, rate, texts, and all choices between embeddings and segments.
-        videos: in the order given.
-        counts: videos searched and unreadable; with annotations also those annotated, missing (annotated but not
-            given) and not annotated.
-        results: metrics by row; empty without annotations.
-    """
-
-    dataset: Dataset
-    settings: Mapping[str, Any]
-    videos: tuple[VideoSegments, ...]
-    counts: Mapping[str, int]
-    results: Mapping[str, DetectionMetrics]
+    dataset: Dataset  # gives the classes
+    settings: Mapping[str, Any]  # encoder, protocol, rate, texts, and all choices between embeddings and segments
+    videos: tuple[VideoSegments, ...]  # in the order given
+    counts: Mapping[str, int]  # of videos: see `_counts`
+    results: Mapping[str, DetectionMetrics]  # by row; empty without annotations
 
     @property
     def row(self) -> str:
@@ -115,11 +90,8 @@ def localize_videos(
     """Find the actions of a dataset in videos, by its labels alone and with its descriptors.
 
     Args:
-        dataset: C classes.
-        paths: video files.
-        descriptors: of those classes; if empty, the labels alone are used.
+        descriptors: if empty, the labels alone are used.
         encoder: opened by `query.encoder`.
-        query: everything else.
         annotations: videos that are not annotated are searched and not evaluated.
         on_video: called with each readable video when it is done.
         on_progress: called with (seconds of video done, seconds in all).
@@ -161,6 +133,7 @@ def localize_videos(
 
 
 def _counts(videos: Sequence[VideoSegments], annotations: Annotations | None) -> dict[str, int]:
+    """Count videos searched and unreadable; with annotations also those annotated, not given, and not annotated."""
     unreadable = sum(video.unreadable is not None for video in videos)
     counts = {"searched": len(videos) - unreadable, "unreadable": unreadable}
     if annotations is None:

@@ -44,27 +44,16 @@ class AnnotatedAction:
 
 @dataclass(frozen=True)
 class DetectionMetrics:
-    """Mean average precision, and the counts that it is taken over.
+    """Mean average precision, and the counts that it is taken over."""
 
-    Attributes:
-        overlaps: the IoU thresholds.
-        mean_average_precision: 0 to 1, for each threshold: the mean over `classes`.
-        average: the mean of these over the thresholds.
-        classes: label indices of the classes that are annotated at least once; others are not counted.
-        average_precision: for each class, 0 to 1 for each threshold.
-        videos: annotated videos that were searched.
-        annotations: actions annotated in them, without ambiguous ones.
-        segments: segments of those classes predicted in them.
-    """
-
-    overlaps: tuple[float, ...]
-    mean_average_precision: tuple[float, ...]
-    average: float
-    classes: tuple[int, ...]
-    average_precision: tuple[tuple[float, ...], ...]
-    videos: int
-    annotations: int
-    segments: int
+    overlaps: tuple[float, ...]  # the IoU thresholds
+    mean_average_precision: tuple[float, ...]  # 0 to 1, for each threshold: the mean over `classes`
+    average: float  # the mean of these over the thresholds
+    classes: tuple[int, ...]  # label indices of those annotated at least once; others are not counted
+    average_precision: tuple[tuple[float, ...], ...]  # for each class, 0 to 1 for each threshold
+    videos: int  # annotated videos that were searched
+    annotations: int  # actions annotated in them, without ambiguous ones
+    segments: int  # segments of those classes predicted in them
 
 
 def evaluate_detection(

@@ -28,17 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The segments of one video.
+    """The segments of one video."""
 
-    Attributes:
-        segments: best first; times in seconds.
-        scores: class scores of the frames [T, C], from which the segments were made.
-        left_out: number of proposals that did not become segments, by reason.
-    """
-
-    segments: tuple[Segment, ...]
-    scores: Tensor
-    left_out: Mapping[str, int]
+    segments: tuple[Segment, ...]  # best first; times in seconds
+    scores: Tensor  # class scores of the frames [T, C]
+    left_out: Mapping[str, int]  # number of proposals that did not become segments, by reason
 
 
 def find_segments(frames: Tensor, roles: Roles, *, fps: float, settings: LocalizeSettings) -> Segmentation:
@@ -46,9 +40,8 @@ def find_segments(frames: Tensor, roles: Roles, *, fps: float, settings: Localiz
 
     Args:
         frames: [T, D], not normalised; frame t stands for the time from t / fps to (t + 1) / fps seconds.
-        roles: the texts of C classes.
+        roles: of C classes.
         fps: frames a second.
-        settings: all choices.
 
     Raises:
         UsageError: there is only one class, and the scale compares classes.

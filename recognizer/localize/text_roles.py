@@ -21,23 +21,14 @@ BEFORE, AFTER = 0, 1  # positions of the two texts of a situation
 
 @dataclass(frozen=True)
 class Roles:
-    """The texts of C classes, one vector for each role: unit norm, or zero where the class has no such text.
+    """The texts of C classes, one vector for each role: unit norm, or zero where the class has no such text."""
 
-    Attributes:
-        action: [C, D], the normalised mean of the label and of every text that is neither step nor situation.
-        steps: [C, S, D], in order; S is the number of different positions of steps.
-        before: [C, D], what is seen right before the action.
-        after: [C, D], what is seen right after it.
-        left_out: number of situation texts that are neither the first (before) nor the second (after) of their class.
-        cut: the texts that were cut because they are longer than the encoder's context.
-    """
-
-    action: Tensor
-    steps: Tensor
-    before: Tensor
-    after: Tensor
-    left_out: int
-    cut: tuple[str, ...]
+    action: Tensor  # [C, D], the normalised mean of the label and of every text that is neither step nor situation
+    steps: Tensor  # [C, S, D], in order; S is the number of different positions of steps
+    before: Tensor  # [C, D], what is seen right before the action
+    after: Tensor  # [C, D], what is seen right after it
+    left_out: int  # situation texts that are neither the first (before) nor the second (after) of their class
+    cut: tuple[str, ...]  # the texts that were cut because they are longer than the encoder's context
 
 
 def build_roles(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Encoder, protocol: Protocol) -> Roles:

@@ -34,8 +34,6 @@ def draw_timeline(timeline: Timeline, dataset: Dataset, path: Path, *, scale: Sc
     """Draw one video to a file: pictures, scores of up to six classes, and bars of segments and annotations.
 
     Args:
-        timeline: of the video.
-        dataset: gives the names of the classes.
         path: its suffix is the format, as matplotlib knows them.
         scale: of the class scores.
         top: number of the best segments that are drawn, and whose classes are drawn.
