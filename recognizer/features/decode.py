@@ -35,10 +35,7 @@ Result = TypeVar("Result")
 
 
 class ThreadPool(ThreadPoolExecutor):
-    """A pool of `WORKERS` threads that cancels waiting tasks when its block is left early."""
-
-    def __init__(self) -> None:
-        super().__init__(WORKERS)
+    """A pool of threads that cancels waiting tasks when its block is left early."""
 
     def __exit__(self, *_: object) -> None:
         self.shutdown(cancel_futures=True)

@@ -73,7 +73,7 @@ def embed_videos(
         UserError: the encoder's weights are not here, or the store refuses.
     """
     job = _Job(encoder, sampling, retry)
-    with ThreadPool() as pool:
+    with ThreadPool(WORKERS) as pool:
         pending = list(pool.map(lambda video: locate(video, sampling), videos))
         stored = job.load(pending)
         todo = [p for p in pending if not p.failure and not job.is_done(stored.entries.get(p.key or ""))]

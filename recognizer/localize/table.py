@@ -67,9 +67,8 @@ def _video(
     if not shown:
         return Group(title, Text("no class stands out anywhere"))
     phrases = [action.phrase for action in localization.dataset.actions]
-    columns, rows = [">from", ">to", "class", ">score"], []
-    for s in shown:
-        rows.append([clock(s.start), clock(s.end), phrases[s.label], f"{s.score:.3f}"])
+    columns = [">from", ">to", "class", ">score"]
+    rows = [[clock(s.start), clock(s.end), phrases[s.label], f"{s.score:.3f}"] for s in shown]
     if annotations and video.annotated_as:
         columns.append(">overlap with annotated")
         for segment, row in zip(shown, rows, strict=True):
