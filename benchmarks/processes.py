@@ -1,9 +1,9 @@
-"""TEAR's grid as people run it: one `recognize sweep`, and the same 40 choices by one `recognize eval` each.
+"""TEAR's grid as users run it: one `recognize sweep`, and one `recognize eval` for each of the same 40 choices.
 
 python -m benchmarks.processes            # some minutes; not part of `make bench`
 
-Embeddings of 3783 videos x 16 frames x 512 are in the feature store beforehand, as `recognize embed` would leave them;
-so are those of the texts for the `eval`s, which the sweep had to encode. A process's start is part of its time.
+The embeddings of 3783 videos x 16 frames x 512 are stored before, as by `recognize embed`; the texts are encoded by the
+sweep, so that the `eval`s find them stored. The start of a process is part of its time.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ VIDEOS, FRAMES, WIDTH = 3783, 16, 512
 
 
 def main() -> None:
-    """Measure both, and print what they took."""
+    """Measure both, and print their times."""
     from recognizer.evaluation.sweep import GRIDS
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         common = _world(folder)
-        took = _seconds("sweep", *common, "--grid", "tear")
-        print(f"{took:7.1f} s  one recognize sweep --grid tear, texts encoded", flush=True)
-        took = _seconds("sweep", *common, "--grid", "tear")
-        print(f"{took:7.1f} s  the same again, texts stored", flush=True)
-        took = _seconds("sweep", *common, "--grid", "tear", "--store")
-        print(f"{took:7.1f} s  the same with --store: {40 * VIDEOS} predictions are kept", flush=True)
-        settings = GRIDS["tear"].settings(Settings("made"))
+        seconds = _seconds("sweep", *common, "--grid", "tear")
+        print(f"{seconds:7.1f} s  one recognize sweep --grid tear, texts encoded", flush=True)
+        seconds = _seconds("sweep", *common, "--grid", "tear")
+        print(f"{seconds:7.1f} s  the same again, texts stored", flush=True)
+        seconds = _seconds("sweep", *common, "--grid", "tear", "--store")
+        print(f"{seconds:7.1f} s  the same with --store: {40 * VIDEOS} predictions are kept", flush=True)
+        settings = GRIDS["tear"].settings(Settings("synthetic"))
         each = [_seconds("eval", *common, *_options(one)) for one in settings if one.choice.kinds]
         print(f"{sum(each):7.1f} s  {len(each)} recognize eval, {min(each):.1f} to {max(each):.1f} s each", flush=True)
 
@@ -55,7 +55,7 @@ def _seconds(command: str, *arguments: object) -> float:
 
 
 def _world(folder: Path) -> list[object]:
-    """Make videos that hold their own numbers, their embeddings, the texts and an encoder; return the options."""
+    """Create fake videos, their embeddings, texts and an encoder; return the options to use them."""
     import numpy as np
 
     from db.store import Store
@@ -89,7 +89,7 @@ def _world(folder: Path) -> list[object]:
 
 
 def _archive(path: Path) -> None:
-    """Write an openai-clip archive of the width of ViT-B/16 whose towers take next to no time."""
+    """Write an openai-clip archive with the width of ViT-B/16 and tiny towers."""
     import torch
     from clip.model import CLIP, convert_weights
 
@@ -97,7 +97,7 @@ def _archive(path: Path) -> None:
     model = CLIP(WIDTH, 32, 1, 64, 16, 77, 49408, **heads)
     convert_weights(model)  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing is deprecated, and the format of CLIP
+        warnings.simplefilter("ignore")  # tracing is deprecated, but is the format of CLIP
         example = torch.zeros(1, 3, 32, 32), torch.zeros(1, 77, dtype=torch.int)
         torch.jit.trace(model.float().eval(), example).save(path)
 
