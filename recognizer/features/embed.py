@@ -49,7 +49,9 @@ def videos_on_disk(dataset: Dataset, videos: VideoList, limit: int | None) -> li
     """
     present = [video for video in videos.videos if video.path]
     if not present:
-        raise UserError(f"None of the {len(videos.videos)} listed videos of {dataset.name} is there ({videos.layout})")
+        raise UserError(
+            f"None of the {len(videos.videos)} listed videos of {dataset.name} is on disk ({videos.layout})"
+        )
     count = len(present) if limit is None else min(limit, len(present))
     return [present[index * len(present) // count] for index in range(count)]
 
@@ -211,5 +213,4 @@ def embed_dataset(
         "missing": missing,
         "beyond the limit": len(videos.videos) - missing - len(present),
     }
-    seconds = time.perf_counter() - start
-    return EmbedReport(encoder.id, sampling, videos.layout, counts, features.unreadable, seconds)
+    return EmbedReport(encoder.id, sampling, videos.layout, counts, features.unreadable, time.perf_counter() - start)

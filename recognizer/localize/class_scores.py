@@ -71,8 +71,7 @@ def class_scores(cosines: Tensor, *, fps: float, settings: LocalizeSettings) -> 
             f"Scale {settings.scale} compares classes with each other, and there is only one. "
             "Compare it with itself over time: --set scale=time"
         )
-    half = round(settings.smooth * fps) // 2
-    return moving_average(SCALES[settings.scale](cosines, settings.temperature), half)
+    return moving_average(SCALES[settings.scale](cosines, settings.temperature), round(settings.smooth * fps) // 2)
 
 
 def moving_average(values: Tensor, half: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -104,32 +104,43 @@ def localize_videos(
     roles = {LABEL_ONLY: build_roles(dataset, [], encoder, protocol)}
     if descriptors:
         roles[WITH_DESCRIPTORS] = build_roles(dataset, descriptors, encoder, protocol)
+    videos = []
+    for path, video in _load_videos(paths, encoder, query, on_progress):
+        id_ = annotations.id_of(path) if annotations else None
+        if isinstance(video, UnreadableVideo):
+            videos.append(VideoSegments(str(path), id_, unreadable=str(video)))
+            continue
+        rows = {
+            name: find_segments(video.frames, texts, fps=query.fps, settings=query.settings)
+            for name, texts in roles.items()
+        }
+        segments = {name: row.segments for name, row in rows.items()}
+        left_out = {name: row.left_out for name, row in rows.items()}
+        videos.append(VideoSegments(str(path), id_, video.seconds, segments, left_out))
+        on_video(Timeline(video, rows, annotations.videos[id_] if annotations and id_ else None))
+    settings = _settings(query, dataset, encoder, descriptors, list(roles.values())[-1])
+    settings["annotations"] = annotations.source if annotations else None
+    return Localization(dataset, settings, tuple(videos), _counts(videos, annotations), _results(videos, annotations))
+
+
+def _load_videos(
+    paths: Sequence[Path], encoder: CachingEncoder, query: Query, on_progress: Progress
+) -> Iterator[tuple[Path, LongVideo | UnreadableVideo]]:
+    """Yield each video, or why it is unreadable; progress counts seconds by the durations that headers declare."""
     durations = [declared_seconds(path) for path in paths]
 
     def advance(number: int, seconds: float) -> None:
         on_progress(int(sum(durations[:number]) + min(seconds, durations[number])), int(sum(durations)))
 
-    videos = []
-    load = partial(load_long_video, encoder=encoder, fps=query.fps, preprocessing=protocol.preprocessing)
+    load = partial(load_long_video, fps=query.fps, preprocessing=protocol_of(query.protocol).preprocessing)
     for number, path in enumerate(paths):
-        id_ = annotations.id_of(path) if annotations else None
+        video: LongVideo | UnreadableVideo
         try:
-            video = load(path, on_progress=partial(advance, number))
+            video = load(path, encoder, on_progress=partial(advance, number))
         except UnreadableVideo as reason:
-            videos.append(VideoSegments(str(path), id_, unreadable=str(reason)))
-        else:
-            rows = {
-                name: find_segments(video.frames, texts, fps=query.fps, settings=query.settings)
-                for name, texts in roles.items()
-            }
-            segments = {name: row.segments for name, row in rows.items()}
-            left_out = {name: row.left_out for name, row in rows.items()}
-            videos.append(VideoSegments(str(path), id_, video.seconds, segments, left_out))
-            on_video(Timeline(video, rows, annotations.videos[id_] if annotations and id_ else None))
+            video = reason
+        yield path, video
         advance(number, durations[number])
-    settings = _settings(query, dataset, encoder, descriptors, list(roles.values())[-1])
-    settings["annotations"] = annotations.source if annotations else None
-    return Localization(dataset, settings, tuple(videos), _counts(videos, annotations), _results(videos, annotations))
 
 
 def _counts(videos: Sequence[VideoSegments], annotations: Annotations | None) -> dict[str, int]:

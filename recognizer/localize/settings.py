@@ -4,48 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from db.errors import UsageError
 
 Scale = Literal["softmax", "zscore", "time"]
 Suppression = Literal["hard", "soft", "none"]
+Rule = tuple[Callable[[str], Any], Callable[[Any], bool], str]  # reads text, allows the value, says what is allowed
 
 
-class _Rule(NamedTuple):
-    """How a setting is read from text."""
-
-    parse: Callable[[str], Any]
-    allows: Callable[[Any], bool]
-    description: str
-
-    def read(self, name: str, text: str) -> Any:
-        try:
-            value = self.parse(text)
-        except ValueError:
-            value = None
-        if value is None or not self.allows(value):
-            raise UsageError(f"{name} is {self.description}, not {text!r}")
-        return value
-
-
-def _rule(parse: Callable[[str], Any], allows: Callable[[Any], bool], description: str) -> dict[str, _Rule]:
-    return {"rule": _Rule(parse, allows, description)}  # metadata of a field
-
-
-def _one_of(choices: Sequence[str]) -> dict[str, _Rule]:
-    return _rule(str, lambda value: value in choices, f"one of {', '.join(choices)}")
+def _one_of(choices: Sequence[str]) -> Rule:
+    return str, lambda value: value in choices, f"one of {', '.join(choices)}"
 
 
 def _numbers(text: str) -> tuple[float, ...]:
     return tuple(sorted({float(part) for part in text.split(",")}))
 
 
-_POSITIVE = _rule(float, lambda value: 0 < value < float("inf"), "a number above 0")
-_NOT_NEGATIVE = _rule(float, lambda value: 0 <= value < float("inf"), "a number, 0 or above")
-_FRACTION = _rule(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
-_FRACTIONS = _rule(_numbers, lambda values: all(0 < v <= 1 for v in values), "numbers above 0 up to 1, with commas")
-_COUNT = _rule(int, lambda value: value >= 1, "a whole number, 1 or above")
+_POSITIVE: Rule = (float, lambda value: 0 < value < float("inf"), "a number above 0")
+_NOT_NEGATIVE: Rule = (float, lambda value: 0 <= value < float("inf"), "a number, 0 or above")
+_FRACTION: Rule = (float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+_FRACTIONS: Rule = (_numbers, lambda values: all(0 < v <= 1 for v in values), "numbers above 0 up to 1, with commas")
+_COUNT: Rule = (int, lambda value: value >= 1, "a whole number, 1 or above")
 
 
 @dataclass(frozen=True)
@@ -71,20 +51,20 @@ class LocalizeSettings:
         keep: how many segments of a video are kept, best first.
     """
 
-    scale: Scale = field(default="softmax", metadata=_one_of(get_args(Scale)))
-    temperature: float = field(default=0.01, metadata=_POSITIVE)
-    smooth: float = field(default=1.0, metadata=_NOT_NEGATIVE)
-    thresholds: tuple[float, ...] = field(default=(0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), metadata=_FRACTIONS)
-    edge: float = field(default=1.0, metadata=_POSITIVE)
-    search: float = field(default=1.0, metadata=_NOT_NEGATIVE)
-    shortest: float = field(default=0.5, metadata=_NOT_NEGATIVE)
-    margin: float = field(default=0.25, metadata=_NOT_NEGATIVE)
-    contrast: float = field(default=1.0, metadata=_NOT_NEGATIVE)
-    nms: Suppression = field(default="hard", metadata=_one_of(get_args(Suppression)))
-    nms_iou: float = field(default=0.4, metadata=_FRACTION)
-    sigma: float = field(default=0.5, metadata=_POSITIVE)
-    proposals: int = field(default=2000, metadata=_COUNT)
-    keep: int = field(default=200, metadata=_COUNT)
+    scale: Scale = field(default="softmax", metadata={"rule": _one_of(get_args(Scale))})
+    temperature: float = field(default=0.01, metadata={"rule": _POSITIVE})
+    smooth: float = field(default=1.0, metadata={"rule": _NOT_NEGATIVE})
+    thresholds: tuple[float, ...] = field(default=(0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), metadata={"rule": _FRACTIONS})
+    edge: float = field(default=1.0, metadata={"rule": _POSITIVE})
+    search: float = field(default=1.0, metadata={"rule": _NOT_NEGATIVE})
+    shortest: float = field(default=0.5, metadata={"rule": _NOT_NEGATIVE})
+    margin: float = field(default=0.25, metadata={"rule": _NOT_NEGATIVE})
+    contrast: float = field(default=1.0, metadata={"rule": _NOT_NEGATIVE})
+    nms: Suppression = field(default="hard", metadata={"rule": _one_of(get_args(Suppression))})
+    nms_iou: float = field(default=0.4, metadata={"rule": _FRACTION})
+    sigma: float = field(default=0.5, metadata={"rule": _POSITIVE})
+    proposals: int = field(default=2000, metadata={"rule": _COUNT})
+    keep: int = field(default=200, metadata={"rule": _COUNT})
 
 
 def with_values(settings: LocalizeSettings, assignments: Sequence[str]) -> LocalizeSettings:
@@ -93,15 +73,26 @@ def with_values(settings: LocalizeSettings, assignments: Sequence[str]) -> Local
     Raises:
         UsageError: no setting of that name, or not a value that it can have.
     """
-    rules: dict[str, _Rule] = {each.name: each.metadata["rule"] for each in fields(settings)}
+    rules: dict[str, Rule] = {each.name: each.metadata["rule"] for each in fields(settings)}
     changed: dict[str, Any] = {}
     for assignment in assignments:
         name, _, text = assignment.partition("=")
         if name not in rules:
             known = ", ".join(f"{name}={_text(getattr(settings, name))}" for name in rules)
             raise UsageError(f"Unknown setting {name!r}. Known, with their values: {known}")
-        changed[name] = rules[name].read(name, text)
+        changed[name] = _value(name, text, rules[name])
     return replace(settings, **changed)
+
+
+def _value(name: str, text: str, rule: Rule) -> Any:
+    parse, allows, description = rule
+    try:
+        value = parse(text)
+    except ValueError:
+        value = None
+    if value is None or not allows(value):
+        raise UsageError(f"{name} is {description}, not {text!r}")
+    return value
 
 
 def _text(value: Any) -> str:

@@ -73,8 +73,7 @@ def _draw_pictures(axes: Axes, timeline: Timeline, room: float) -> None:
     pictures = pictures_of(timeline.video, room=0.9 * room)
     half = timeline.video.seconds / len(pictures) * 0.48
     for picture in pictures:
-        extent = (picture.seconds - half, picture.seconds + half, 0, 1)
-        axes.imshow(picture.pixels, extent=extent, aspect="auto")
+        axes.imshow(picture.pixels, extent=(picture.seconds - half, picture.seconds + half, 0, 1), aspect="auto")
     axes.set_ylim(0, 1)
     axes.set_axis_off()
 

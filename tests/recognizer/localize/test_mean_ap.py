@@ -25,7 +25,7 @@ def reference(annotations: Annotations, predicted: Segments, threshold: float) -
     else a false one (or left out, where it overlaps an ambiguous action). Precision and recall after each prediction
     make a curve; make it monotone from the right; sum its rectangles.
     """
-    annotated_labels = {a.label for of_video in annotations.values() for a in of_video if a.label is not None}
+    annotated_labels = {a.label for each in annotations.values() for a in each if a.label is not None}
     return {label: area(*curve(label, annotations, predicted, threshold)) for label in annotated_labels}
 
 
@@ -35,7 +35,7 @@ def curve(
     """Return recalls and precisions after each prediction."""
     predictions = [(s.score, video, s) for video in annotations for s in predicted.get(video, ()) if s.label == label]
     predictions.sort(key=lambda p: (-p[0], p[1], p[2].start, p[2].end))
-    total = sum(a.label == label for of_video in annotations.values() for a in of_video)
+    total = sum(a.label == label for each in annotations.values() for a in each)
     given_away: set[tuple[str, int]] = set()
     true, false = 0, 0
     recalls, precisions = [0.0], [0.0]
@@ -97,8 +97,8 @@ def test_it_equals_the_reference_whatever_the_order(
         with pytest.raises(UserError, match="Nothing is annotated"):
             evaluate_detection(annotations, predicted)
         return
-    for of_video in (*annotations.values(), *predicted.values()):
-        order.shuffle(of_video)
+    for each in (*annotations.values(), *predicted.values()):
+        order.shuffle(each)
     result = evaluate_detection(annotations, dict(reversed(predicted.items())))
     assert result.classes == tuple(sorted(expected[0]))
     for column, by_class in enumerate(expected):
