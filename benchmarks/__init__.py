@@ -1,1 +1,1 @@
-"""What must stay fast, measured: `make bench`."""
+"""Benchmarks with targets: `make bench`."""

@@ -1,6 +1,6 @@
-"""Measure what must stay fast, and say whether it is; exit code 1 where a target is missed.
+"""Run the benchmarks; exit code 1 if a target is missed.
 
-Each line names what was measured, the figure, and the target. Run it on a machine that does nothing else.
+Each line shows the figure, the target and what was measured. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ Outcome = tuple[str, float, str, bool]
 
 
 def generation_in_batches() -> Outcome:
-    """Batches of 16 against one by one: the bundled LLM, the same 32 classes, the same prompt, each after a warm-up."""
+    """Batches of 16 compared with single calls: the bundled LLM, 32 classes, one prompt, each after a warm-up."""
     [prompt] = load_prompts(["decomposition"])
     requests = [prompt.request(action) for action in load("hmdb51").actions[:32]]
     rates = {}
     for size in (1, 16):
         llm = open_llm("smollm2", LLMOptions(batch_size=size))
         list(llm.generate(requests[:1]))
-        asked = requests if size > 1 else requests[::4]  # one by one, a quarter of them says enough
+        timed = requests if size > 1 else requests[::4]  # for single calls, a quarter of them is enough
         start = time.perf_counter()
-        replies = [reply for batch in llm.generate(asked) for reply in batch]
+        replies = [reply for batch in llm.generate(timed) for reply in batch]
         rates[size] = len(replies) / (time.perf_counter() - start)
     ratio = rates[16] / rates[1]
-    what = f"generation in batches of 16 ({rates[16]:.2f} calls/s) over one by one ({rates[1]:.2f} calls/s)"
-    return what, ratio, "at least 3 times", ratio >= 3
+    title = f"generation in batches of 16 ({rates[16]:.2f} calls/s) over one by one ({rates[1]:.2f} calls/s)"
+    return title, ratio, "at least 3 times", ratio >= 3
 
 
 def cached_build() -> Outcome:
-    """A build in which everything is cached, as a whole process; the median of five."""
+    """A build whose replies are all cached, as a whole process; the median of five."""
     seconds = _cached("hmdb51", ["decomposition"])
     return "descgen build, 51 of 51 cached, whole process", seconds, "under 1.5 s", seconds < 1.5
 
@@ -51,8 +51,8 @@ def cached_kinetics() -> Outcome:
     return "descgen build, 2400 of 2400 cached, whole process", seconds, "under 2 s", seconds < 2
 
 
-def _cached(dataset: str, wanted: list[str]) -> float:
-    """Return the median seconds of five builds that find everything in the database."""
+def _cached(dataset: str, kinds: list[str]) -> float:
+    """Return the median seconds of five builds whose replies are all in the database."""
     from db.store import Store
     from descriptor_gen.generate.build import build_descriptors
     from descriptor_gen.llms.testing import FakeLLM
@@ -62,10 +62,10 @@ def _cached(dataset: str, wanted: list[str]) -> float:
         llm, real = FakeLLM(), open_llm("smollm2")
         llm.identity, llm.parameters = real.identity, dict(real.parameters)
         store = Store.open(url)
-        build_descriptors(store, load(dataset), llm=llm, prompts=load_prompts(wanted))
+        build_descriptors(store, load(dataset), llm=llm, prompts=load_prompts(kinds))
         store.close()
-        chosen = [part for kind in wanted for part in ("-k", kind)]
-        return median(_seconds([BIN / "descgen", "--db", url, "build", "-d", dataset, *chosen]) for _ in range(5))
+        options = [part for kind in kinds for part in ("-k", kind)]
+        return median(_seconds([BIN / "descgen", "--db", url, "build", "-d", dataset, *options]) for _ in range(5))
 
 
 def review_pages() -> Outcome:
@@ -110,7 +110,7 @@ def _answer_seconds(browser: Any, page: str) -> float:
     start = time.perf_counter()
     browser.get(page).raise_for_status()
     seconds = time.perf_counter() - start
-    time.sleep(0.11)  # else the next request takes what this one saw
+    time.sleep(0.11)  # so that the next request does not reuse what this one read
     return seconds
 
 
@@ -127,30 +127,30 @@ def _seconds(command: list[object]) -> float:
 
 
 def grid_of_tear() -> Outcome:
-    """The 40 configurations of TEAR over features that are there, and the same 40 one by one; texts are encoded too."""
-    from benchmarks.made import descriptors_for, embedded
+    """The 40 configurations of TEAR on stored features, and the same 40 one by one; texts are encoded too."""
+    from benchmarks.synthetic import descriptors_for, random_embeddings
     from recognizer.evaluation.settings import Settings
     from recognizer.evaluation.sweep import GRIDS, score_grid
 
-    there = embedded(videos=3783, frames=16, width=512)
-    settings = GRIDS["tear"].settings(Settings("made"))
-    chosen = descriptors_for(there.dataset, settings)
+    embedded = random_embeddings(videos=3783, frames=16, width=512)
+    settings = GRIDS["tear"].settings(Settings("synthetic"))
+    descriptors = descriptors_for(embedded.dataset, settings)
     start = time.perf_counter()
-    score_grid({"tear": there}, chosen, settings=settings)
+    score_grid({"tear": embedded}, descriptors, settings=settings)
     seconds = time.perf_counter() - start
     start = time.perf_counter()
     for each in settings:
-        score_grid({"tear": there}, chosen, settings=[each])
+        score_grid({"tear": embedded}, descriptors, settings=[each])
     one_by_one = time.perf_counter() - start
-    what = (
+    title = (
         f"TEAR's 40 configurations on 3783 videos x 16 frames x 512 (one by one, without start-up: {one_by_one:.1f} s)"
     )
-    return what, seconds, "under 10 s", seconds < 10
+    return title, seconds, "under 10 s", seconds < 10
 
 
 def impact_of_texts() -> Outcome:
-    """Leave out each of the seven texts of 101 classes, on videos of the size of UCF101's first test split."""
-    from benchmarks.made import descriptors_for, embedded
+    """Leave out each of the seven texts of 101 classes, on as many videos as UCF101's first test split has."""
+    from benchmarks.synthetic import descriptors_for, random_embeddings
     from recognizer.evaluation.impact import leave_one_out
     from recognizer.evaluation.ranking import labels_of
     from recognizer.evaluation.settings import Settings
@@ -158,14 +158,14 @@ def impact_of_texts() -> Outcome:
     from recognizer.scoring.methods import scores
     from recognizer.scoring.pooling import VideoBatch
 
-    there, settings = embedded(videos=3783, frames=16, width=512), Settings("made")
-    [texts] = descriptors_for(there.dataset, [settings]).values()
-    ensemble = build_ensemble(there.dataset, texts, there.encoder, settings.wording())
-    seen = VideoBatch.of(there.features.frames)
+    embedded, settings = random_embeddings(videos=3783, frames=16, width=512), Settings("synthetic")
+    [texts] = descriptors_for(embedded.dataset, [settings]).values()
+    ensemble = build_ensemble(embedded.dataset, texts, embedded.encoder, settings.wording())
+    batch = VideoBatch.of(embedded.features.frames)
     start = time.perf_counter()
     for method in ("mean", "align"):
-        leave_one_out(lambda some, method=method: scores(seen, some, method=method), ensemble,  # type: ignore[misc]
-                      labels_of(there.features))  # fmt: skip
+        leave_one_out(lambda some, method=method: scores(batch, some, method=method), ensemble,  # type: ignore[misc]
+                      labels_of(embedded.features))  # fmt: skip
     seconds = time.perf_counter() - start
     return f"impact of {len(texts)} texts on 3783 videos, mean and align", seconds, "under 10 s", seconds < 10
 
@@ -185,9 +185,9 @@ def main() -> int:
     """Run every benchmark; return the number of missed targets."""
     missed = 0
     for benchmark in BENCHMARKS:
-        what, figure, target, held = benchmark()
-        missed += not held
-        print(f"{'held  ' if held else 'MISSED'}  {figure:6.2f}  {target:<16}  {what}", flush=True)
+        title, figure, target, met = benchmark()
+        missed += not met
+        print(f"{'met   ' if met else 'MISSED'}  {figure:6.2f}  {target:<16}  {title}", flush=True)
     return min(missed, 1)
 
 

@@ -28,7 +28,7 @@ from recognizer.evaluation.tables import made_with
 from recognizer.explain.explain import Explanation, class_labels, explain_videos
 from recognizer.explain.output import check_output, write_explanations
 from recognizer.explain.wording import shown_views
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.store import FeatureStore
 from recognizer.localize.annotations import read_annotations
 from recognizer.localize.localize import Localization, Query, localize_videos
@@ -221,7 +221,7 @@ class Recognizer:
             annotated = read_annotations(Path(annotations), dataset, subset=subset) if annotations else None
             query = Query(self.encoder, self.protocol, fps, settings)
             return localize_videos(
-                dataset, paths, descriptors, encoder, query=query, annotated=annotated, on_progress=advance
+                dataset, paths, descriptors, encoder, query=query, annotations=annotated, on_progress=advance
             )
 
     def run(self, number: int) -> Run:
@@ -353,10 +353,10 @@ class Recognizer:
         return self.run(run) if isinstance(run, int) else run
 
     @contextmanager
-    def _encoder(self, name: str | None = None) -> Iterator[StoredEncoder]:
+    def _encoder(self, name: str | None = None) -> Iterator[CachingEncoder]:
         encoder = _opened(name or self.encoder)
         with FeatureStore.open(self.features or default_features()) as features:
-            yield StoredEncoder(encoder, features)
+            yield CachingEncoder(encoder, features)
 
     def _bar(self, what: str, unit: str) -> AbstractContextManager[Progress]:
         return commandline.progress(what, unit) if self.progress else nullcontext(lambda done, total: None)

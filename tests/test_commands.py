@@ -32,11 +32,11 @@ def test_descgen_needs_no_model_where_none_is_wanted(cached: Path, arguments: li
 @pytest.fixture
 def _some_features(features: Path) -> None:
     """A feature store with one text."""
-    from recognizer.features.caching_encoder import StoredEncoder
+    from recognizer.features.caching_encoder import CachingEncoder
     from recognizer.features.store import FeatureStore
 
     with FeatureStore.open(features) as store:
-        StoredEncoder(FakeEncoder(), store).encode_texts(["a text"])
+        CachingEncoder(FakeEncoder(), store).encode_texts(["a text"])
 
 
 @pytest.mark.usefixtures("_some_features")

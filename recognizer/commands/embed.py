@@ -45,7 +45,7 @@ def embed(
 ) -> None:
     """Decode and encode the videos of a dataset, once for all commands; run it again to go on."""
     from recognizer.datasets.find import find_videos
-    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_caching_encoder
     from recognizer.features.embed import embed_dataset
     from recognizer.features.table import embed_report
     from recognizer.scoring.protocols import protocol_of
@@ -55,6 +55,8 @@ def embed(
     videos = find_videos(actions, root_of(actions, root, data), split=split)
     sampling = Sampling(frames, clips, crops, protocol_of(protocol).preprocessing)
     what = f"{actions.name}, {encoder}"
-    with open_stored_encoder(encoder, features) as opened, progress(what, "videos") as advance:
-        report = embed_dataset(videos, opened, sampling=sampling, limit=limit, retry=retry, on_progress=advance)
+    with open_caching_encoder(encoder, features) as opened, progress(what, "videos") as advance:
+        report = embed_dataset(
+            actions, videos, opened, sampling=sampling, limit=limit, retry=retry, on_progress=advance
+        )
     print_json(report) if as_json else console.print(embed_report(actions.name, report, features))

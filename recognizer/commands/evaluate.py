@@ -39,7 +39,7 @@ def evaluate_videos(
     from recognizer.datasets.find import find_videos
     from recognizer.evaluation.evaluate import evaluate, with_texts
     from recognizer.evaluation.tables import run_report
-    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_caching_encoder
     from recognizer.scoring.selection import choose_descriptors
 
     settings = chosen.settings(limit=limit, split=split)
@@ -50,7 +50,7 @@ def evaluate_videos(
     videos = find_videos(actions, root, split=split)
     settings = replace(settings, root=str(root.resolve()))
     what = f"{actions.name}, {chosen.encoder}"
-    with open_stored_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
+    with open_caching_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
         run = evaluate(actions, videos, descriptors, opened, settings=settings, on_progress=advance)
     run = store.run(store.save_run(run))
     print_json(with_texts(store, run)) if as_json else console.print(run_report(run))

@@ -53,7 +53,7 @@ def explain_classes(
     from recognizer.explain.output import check_output, write_explanations
     from recognizer.explain.table import explanation_report
     from recognizer.explain.wording import shown_views
-    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_caching_encoder
 
     settings = chosen.settings()
     paths = clips_below(videos)
@@ -62,7 +62,7 @@ def explain_classes(
     actions, descriptors = to_choose_from(database, dataset, labels, settings.choice)
     asked = class_labels(actions, names)
     what = f"{actions.name}, {chosen.encoder}"
-    with open_stored_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
+    with open_caching_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
         found = explain_videos(
             actions, paths, descriptors, opened, settings=settings, top=top, asked=asked, on_progress=advance
         )

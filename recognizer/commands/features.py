@@ -13,28 +13,28 @@ from recognizer.commands.options import features_option
 
 @click.group()
 def features() -> None:
-    """Look after the embeddings that are kept."""
+    """Manage the stored embeddings."""
 
 
 @features.command("list")
 @features_option
 @json_option
 def list_features(features: Path, as_json: bool) -> None:
-    """List what is kept: encoders, how videos were looked at, how many, how large."""
-    from recognizer.features.maintenance import stock
+    """List the stored embeddings: encoders, sampling, how many, how large."""
+    from recognizer.features.maintenance import summarize
     from recognizer.features.store import FeatureStore
-    from recognizer.features.table import stock_table
+    from recognizer.features.table import summary_table
 
     with FeatureStore.open(features, create=False) as store:
-        found = stock(store)
-    print_json(found) if as_json else console.print(stock_table(found, features))
+        shelves = summarize(store)
+    print_json(shelves) if as_json else console.print(summary_table(shelves, features))
 
 
 @features.command("verify")
 @features_option
 @json_option
 def verify_features(features: Path, as_json: bool) -> None:
-    """Compare every record with its checksum; exit code 1 where one does not fit."""
+    """Compare every record with its checksum; exit code 1 if one does not match."""
     from recognizer.features.maintenance import verify
     from recognizer.features.store import FeatureStore
     from recognizer.features.table import check_report
@@ -52,10 +52,10 @@ def verify_features(features: Path, as_json: bool) -> None:
 
 @features.command("prune")
 @click.option("--encoder", "-e", metavar="NAME", help="Only of this encoder, as `list` names it.")
-@click.option("--unused", type=click.IntRange(min=0), metavar="DAYS", help="Only what no command used for so long.")
-@click.option("--gone", is_flag=True, help="Only videos whose files are not there any more.")
-@click.option("--damaged", is_flag=True, help="Only records that do not fit their checksums.")
-@click.option("--dry-run", is_flag=True, help="Say what would go.")
+@click.option("--unused", type=click.IntRange(min=0), metavar="DAYS", help="Only what was not used for so many days.")
+@click.option("--gone", is_flag=True, help="Only videos whose files do not exist any more.")
+@click.option("--damaged", is_flag=True, help="Only records that do not match their checksums.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be dropped.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @features_option
 @json_option
@@ -69,16 +69,16 @@ def prune_features(
     features: Path,
     as_json: bool,
 ) -> None:
-    """Drop what is not needed, and give its place on the disk back."""
-    from recognizer.features.maintenance import Unwanted, plan, prune
+    """Drop what is not needed, and free its disk space."""
+    from recognizer.features.maintenance import PruneFilter, plan, prune
     from recognizer.features.store import FeatureStore
-    from recognizer.features.table import cut_table, size
+    from recognizer.features.table import prune_table, size
 
     with FeatureStore.open(features, create=False) as store:
-        cuts = plan(store, Unwanted(encoder, unused, gone, damaged))
-        print_json(cuts) if as_json else console.print(cut_table(cuts) if cuts else "Nothing to drop")
-        if dry_run or not cuts:
+        plans = plan(store, PruneFilter(encoder, unused, gone, damaged))
+        print_json(plans) if as_json else console.print(prune_table(plans) if plans else "Nothing to drop")
+        if dry_run or not plans:
             return
         if not yes:
-            click.confirm(f"Drop {size(sum(cut.bytes for cut in cuts))}?", abort=True, err=True)
-        prune(store, cuts)
+            click.confirm(f"Drop {size(sum(each.bytes for each in plans))}?", abort=True, err=True)
+        prune(store, plans)

@@ -30,11 +30,11 @@ def measure_impact(
     from recognizer.evaluation.impact import impact
     from recognizer.evaluation.replay import repeat
     from recognizer.evaluation.tables import impact_report
-    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_caching_encoder
 
     store = database.existing
     run = store.run(number)
-    with open_stored_encoder(run.settings["encoder"], features) as opened:
+    with open_caching_encoder(run.settings["encoder"], features) as opened:
         with progress(f"run {number}", "videos") as advance:
             repeated = repeat(store, run, opened, root=root, on_progress=advance)
         with progress(f"run {number} without each text", "slots") as advance:

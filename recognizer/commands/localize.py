@@ -96,7 +96,7 @@ def localize_actions(
 ) -> None:
     """Find where in long videos the actions of a dataset are, and measure it where annotations are given."""
     from recognizer.evaluation.predict import clips_below
-    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_caching_encoder
     from recognizer.localize.annotations import read_annotations
     from recognizer.localize.export import as_activitynet
     from recognizer.localize.export import as_json as for_programs
@@ -121,15 +121,15 @@ def localize_actions(
             draw_timeline(timeline, actions, picture, scale=settings.scale, top=top)
 
     what = f"{actions.name}, {encoder}"
-    with open_stored_encoder(encoder, features) as opened, progress(what, "seconds of video") as advance:
+    with open_caching_encoder(encoder, features) as opened, progress(what, "seconds of video") as advance:
         found = localize_videos(
             actions, paths, descriptors, opened,
-            query=query, annotated=annotated, on_video=draw, on_progress=advance,
+            query=query, annotations=annotated, on_video=draw, on_progress=advance,
         )  # fmt: skip
     if predictions:
         predictions.write_text(json.dumps(as_activitynet(found)), encoding="utf-8")
     print_json(for_programs(found)) if as_json else console.print(
-        localization_report(found, top=top, annotated=annotated)
+        localization_report(found, top=top, annotations=annotated)
     )
     if not found.counts["searched"]:
         raise UserError("None of the videos can be read")

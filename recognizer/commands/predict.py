@@ -45,13 +45,13 @@ def predict_videos(
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
     from recognizer.evaluation.predict import clips_below, predict, settings_used
     from recognizer.evaluation.tables import ranking_report
-    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_caching_encoder
 
     settings = chosen.settings()
     actions, descriptors = to_choose_from(database, dataset, labels, settings.choice)
     paths = clips_below(videos)
     what = f"{actions.name}, {chosen.encoder}"
-    with open_stored_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
+    with open_caching_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
         rankings = predict(actions, paths, descriptors, opened, settings=settings, top=top, on_progress=advance)
     used = settings_used(actions, settings, descriptors)
     report = {"settings": used, "rankings": rankings}

@@ -90,7 +90,7 @@ def sweep_choices(
     from recognizer.evaluation.settings import Settings
     from recognizer.evaluation.sweep import choose_for, embed_for, score_grid
     from recognizer.evaluation.sweep_table import check_outputs, draw, row_of, sweep_report, write_csv
-    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_caching_encoder
 
     check_outputs(csv_file, picture)
     base = Settings(encoder, frames=frames, clips=clips, crops=crops, temperature=temperature, limit=limit, split=split)
@@ -103,7 +103,7 @@ def sweep_choices(
     root = root_of(actions, root, data)
     videos = find_videos(actions, root, split=split)
     settings = [replace(each, root=str(root.resolve())) for each in settings]
-    with open_stored_encoder(encoder, features) as opened:
+    with open_caching_encoder(encoder, features) as opened:
         with progress(f"{actions.name}, {encoder}", "videos") as advance:
             embedded = embed_for(actions, videos, opened, settings=settings, on_progress=advance)
         with progress(f"{actions.name}, sweep", "evaluations") as advance:

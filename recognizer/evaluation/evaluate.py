@@ -16,7 +16,7 @@ from db.store import Store
 from recognizer.datasets.find import VideoList
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS, Embedded, Ranked, embed, labels_of, ranked
 from recognizer.evaluation.settings import Settings
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.metrics import accuracy, over_splits
@@ -166,7 +166,7 @@ def evaluate(
     dataset: Dataset,
     videos: VideoList,
     descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     settings: Settings,
     on_progress: Progress = lambda done, total: None,

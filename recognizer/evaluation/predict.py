@@ -12,7 +12,7 @@ from db.progress import Progress
 from db.records import Dataset, Descriptor
 from recognizer.datasets.find import Video
 from recognizer.evaluation.settings import Settings
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, scores
@@ -110,7 +110,7 @@ def score_videos(
     dataset: Dataset,
     paths: Sequence[Path],
     descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     settings: Settings,
     on_progress: Progress = lambda done, total: None,
@@ -136,7 +136,7 @@ def predict(
     dataset: Dataset,
     paths: Sequence[Path],
     descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     settings: Settings,
     top: int = 5,

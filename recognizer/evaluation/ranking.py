@@ -11,8 +11,8 @@ from db.records import Dataset
 from encoders.protocol import Encoder
 from recognizer.datasets.find import VideoList
 from recognizer.evaluation.settings import Settings
-from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.embed import Features, embed_videos, spread
+from recognizer.features.caching_encoder import CachingEncoder
+from recognizer.features.embed import Features, embed_videos, videos_on_disk
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.metrics import log_loss, ranks
@@ -39,7 +39,7 @@ class Embedded:
 def embed(
     dataset: Dataset,
     videos: VideoList,
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     settings: Settings,
     on_progress: Progress = lambda done, total: None,
@@ -49,9 +49,7 @@ def embed(
     Raises:
         UserError: no video is on disk, or none of them can be read.
     """
-    present = spread([video for video in videos.videos if video.path], settings.limit)
-    if not present:
-        raise UserError(f"None of the {len(videos.videos)} listed videos of {dataset.name} is there ({videos.layout})")
+    present = videos_on_disk(dataset, videos, settings.limit)
     features = embed_videos(present, encoder, sampling=settings.sampling, on_progress=on_progress)
     if not features.videos:
         raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")

@@ -12,7 +12,7 @@ from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from recognizer.datasets.find import Split, Video, find_videos
 from recognizer.evaluation.settings import Settings
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
 from recognizer.scoring.methods import scores
@@ -58,7 +58,7 @@ class Repeated:
 def repeat(
     store: Store,
     run: Run,
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     root: Path | None = None,
     on_progress: Progress = lambda done, total: None,
@@ -113,7 +113,7 @@ def _protocol(run: Run, settings: Settings) -> Protocol:
 
 
 def _refuse_changes(
-    run: Run, dataset: Dataset, protocol: Protocol, descriptors: tuple[Descriptor, ...], encoder: StoredEncoder
+    run: Run, dataset: Dataset, protocol: Protocol, descriptors: tuple[Descriptor, ...], encoder: CachingEncoder
 ) -> None:
     again = f"Measure it anew: recognize eval --dataset {run.dataset}"
     if [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions] != run.settings["classes"]:

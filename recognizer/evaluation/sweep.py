@@ -15,7 +15,7 @@ from recognizer.datasets.find import VideoList
 from recognizer.evaluation.evaluate import run_of
 from recognizer.evaluation.ranking import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked
 from recognizer.evaluation.settings import Settings
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.scoring.pooling import Pooling, VideoBatch
 from recognizer.scoring.protocols import Protocol
@@ -88,7 +88,7 @@ def choose_for(store: Store, dataset: Dataset, settings: Sequence[Settings]) -> 
 def embed_for(
     dataset: Dataset,
     videos: VideoList,
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     settings: Sequence[Settings],
     on_progress: Progress = lambda done, total: None,

@@ -13,7 +13,7 @@ from db.records import Dataset, Descriptor
 from db.vocabulary import class_finder
 from recognizer.evaluation.predict import Candidate, Scored, score_videos
 from recognizer.evaluation.settings import Settings
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.methods import attribution, method_of
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.video.frames import UnreadableVideo
@@ -106,7 +106,7 @@ def explain_videos(
     dataset: Dataset,
     paths: Sequence[Path],
     descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     settings: Settings,
     top: int = 5,

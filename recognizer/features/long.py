@@ -1,7 +1,7 @@
 """Embeddings of long videos in the feature store: decoded and encoded once for each rate.
 
-The store's records have one shape. So the frames of a video lie in records of 256, the last one filled up with zeros,
-under the keys `<content>:0`, `<content>:1` ...; the note of each is how many frames there are.
+A video's frames are cut into records of 256, the last one padded with zeros, under the keys `<content hash>:0`,
+`<content hash>:1` ...; the note of each is how many frames the video has.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders.protocol import Preprocessing
-from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.store import New, Seen, Shelf
-from recognizer.video.frames import UnreadableVideo
+from recognizer.features.caching_encoder import CachingEncoder
+from recognizer.features.decode import refuse_change
+from recognizer.features.store import KnownFile, NewRecord, Shelf
 from recognizer.video.long import LongVideo, embed_long_video
-from recognizer.video.source import Source, content_of, source_of
+from recognizer.video.source import content_of, source_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,36 +24,37 @@ if TYPE_CHECKING:
 _RECORD = 256  # frames
 
 
-def long_video(
+def load_long_video(
     path: Path,
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     fps: float,
     preprocessing: Preprocessing = "own",
     on_progress: Callable[[float], None] = lambda seconds: None,
 ) -> LongVideo:
-    """Return what `embed_long_video` returns, from the feature store where it is there, else through it.
+    """Return `embed_long_video(...)`, from the feature store if it is there; else it is computed and stored.
 
     Raises:
-        UnreadableVideo: with a reason to count by; that is not kept.
+        UnreadableVideo: with a reason to count by; that is not stored.
         UserError: the encoder's weights are not here, or the store refuses.
     """
     if not path.is_file():
-        return embed_long_video(path, encoder, fps=fps)  # says what is wrong
+        return embed_long_video(path, encoder, fps=fps)  # raises the reason
     shelf = encoder.long_shelf(fps=fps, preprocessing=preprocessing)
-    source = source_of(path, frames=1)
-    seen = shelf.seen([path]).get(path)
-    key = seen.key if seen and seen.stamp == source.stamp else content_of(source)
-    frames = _stored(shelf, key)
+    source = source_of(path)
+    known = shelf.known_files([path]).get(path)
+    key = known.key if known and known.stamp == source.stamp else content_of(source)
+    frames = _load(shelf, key)
     if frames is not None:
         return LongVideo(path, frames, fps)
     video = embed_long_video(path, encoder, fps=fps, preprocessing=preprocessing, on_progress=on_progress)
-    _keep(shelf, key, source, video)
+    refuse_change(path, frames=1, before=source)
+    _store(shelf, KnownFile(path, source.stamp, key), video.frames)
     return video
 
 
-def _stored(shelf: Shelf, key: str) -> Tensor | None:
-    """Return the frames [T, D] of a video; None where not all of them are there and whole."""
+def _load(shelf: Shelf, key: str) -> Tensor | None:
+    """Return the frames [T, D] of a video; None unless all of its records are stored and undamaged."""
     import torch
 
     first = shelf.entry(f"{key}:0")
@@ -61,20 +62,16 @@ def _stored(shelf: Shelf, key: str) -> Tensor | None:
         return None
     total = int(first.note)
     keys = [f"{key}:{number}" for number in range(-(-total // _RECORD))]
-    loaded = shelf.load(keys)
-    if loaded.damaged:
-        shelf.forget(loaded.damaged)
-    if len(loaded.entries) < len(keys):
+    stored = shelf.load(keys)
+    if len(stored.entries) < len(keys):
         return None
-    return torch.from_numpy(loaded.rows(keys)).flatten(0, 1)[:total]
+    return torch.from_numpy(stored.rows(keys)).flatten(0, 1)[:total]
 
 
-def _keep(shelf: Shelf, key: str, source: Source, video: LongVideo) -> None:
+def _store(shelf: Shelf, file: KnownFile, frames: Tensor) -> None:
     from torch.nn.functional import pad
 
-    if source_of(video.path, frames=1).stamp != source.stamp:
-        raise UnreadableVideo("changed while it was read")
-    total, width = video.frames.shape
-    filled = pad(video.frames, (0, 0, 0, -total % _RECORD)).unflatten(0, (-1, _RECORD))  # [N, 256, D]
-    news = [New(f"{key}:{number}", record.numpy(), str(total)) for number, record in enumerate(filled)]
-    shelf.add(news, shape=(_RECORD, width), seen=[Seen(video.path, source.stamp, key)])
+    total, width = frames.shape
+    padded = pad(frames, (0, 0, 0, -total % _RECORD)).unflatten(0, (-1, _RECORD))  # [N, 256, D]
+    new = [NewRecord(f"{file.key}:{number}", record.numpy(), str(total)) for number, record in enumerate(padded)]
+    shelf.add(new, shape=(_RECORD, width), files=[file])

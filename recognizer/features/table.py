@@ -1,4 +1,4 @@
-"""The feature store for people."""
+"""Tables of `recognize embed` and `recognize features`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from rich.text import Text
 
 from db.commandline import table
 from recognizer.features.embed import EmbedReport
-from recognizer.features.maintenance import Check, Cut, Stock
+from recognizer.features.maintenance import PrunePlan, ShelfCheck, ShelfSummary
 
 _SHOWN = 10  # damaged records of a shelf
 
 
 def embed_report(name: str, report: EmbedReport, folder: Path) -> RenderableType:
-    """Return what `recognize embed` did."""
+    """Show the outcome of `recognize embed`."""
     lines = [
         f"{report.sampling}, {report.sampling.preprocessing} preprocessing · {report.layout}",
-        "videos: " + counted(report.counts),
+        "videos: " + _counts(report.counts),
         *(f"unreadable: {video}: {reason}" for video, reason in report.unreadable),
         f"kept in {folder}",
     ]
@@ -27,20 +27,20 @@ def embed_report(name: str, report: EmbedReport, folder: Path) -> RenderableType
     return Group(Text(title, style="bold"), Text("\n".join(lines)))
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "embedded")
 
 
-def stock_table(stocks: Sequence[Stock], folder: Path) -> RenderableType:
-    """Return one row for each shelf."""
-    rows = [(s.encoder, s.revision[:12], s.what, s.records, s.unreadable, size(s.bytes), s.used_at) for s in stocks]
+def summary_table(shelves: Sequence[ShelfSummary], folder: Path) -> RenderableType:
+    """Show one row for each shelf."""
+    rows = [(s.encoder, s.revision[:12], s.what, s.records, s.unreadable, size(s.bytes), s.used_at) for s in shelves]
     columns = ("encoder", "revision", "what", ">records", ">unreadable", ">size", "last used")
-    total = size(sum(stock.bytes for stock in stocks))
+    total = size(sum(shelf.bytes for shelf in shelves))
     return Group(table(*columns, rows=rows), Text(f"\n{total} in {folder}"))
 
 
-def check_report(checks: Sequence[Check], folder: Path) -> RenderableType:
-    """Return what `recognize features verify` found."""
+def check_report(checks: Sequence[ShelfCheck], folder: Path) -> RenderableType:
+    """Show the outcome of `recognize features verify`."""
     rows = [(c.encoder, c.what, c.records, len(c.damaged), size(c.unfinished), c.file) for c in checks]
     columns = ("encoder", "what", ">records", ">damaged", ">unfinished", f"file in {folder}")
     lines = [f"damaged: {check.file}: {name}" for check in checks for name in check.damaged[:_SHOWN]]
@@ -48,16 +48,16 @@ def check_report(checks: Sequence[Check], folder: Path) -> RenderableType:
     return Group(table(*columns, rows=rows), Text("\n".join(["", *lines, *more]).rstrip()))
 
 
-def cut_table(cuts: Sequence[Cut]) -> RenderableType:
-    """Return what is to go, a row for each shelf."""
+def prune_table(plans: Sequence[PrunePlan]) -> RenderableType:
+    """Show what would be dropped, a row for each shelf."""
     rows = [
-        (c.row.key["encoder"], c.what, f"all {len(c.keys)}" if c.whole else len(c.keys), size(c.bytes)) for c in cuts
+        (p.row.key["encoder"], p.what, f"all {len(p.keys)}" if p.whole else len(p.keys), size(p.bytes)) for p in plans
     ]
     return table("encoder", "what", ">records", ">size", rows=rows)
 
 
 def size(count: int) -> str:
-    """Return bytes for people, such as `123.9 MB`."""
+    """Return a number of bytes for people, such as `123.9 MB`."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             return f"{count / scale:.1f} {unit}"

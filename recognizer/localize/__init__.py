@@ -1,1 +1,1 @@
-"""Where in a long video which action is, and how well it was found."""
+"""Temporal action localization: find actions in long videos, and evaluate them against annotations."""

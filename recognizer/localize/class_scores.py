@@ -1,4 +1,4 @@
-"""How much the frames of a video look like each class over time, and where that changes."""
+"""Scores of each class for each frame of a video, and where they rise and fall."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ if TYPE_CHECKING:
 
 
 class Similarities(NamedTuple):
-    """Cosines [T, C] of frames with texts of each role."""
+    """Similarities [T, C] of frames with the texts of each class, from cosines."""
 
     inside: Tensor  # the mean of the whole action and its best step
-    opening: Tensor  # the mean of that and the first step, less what is seen before
-    closing: Tensor  # the mean of that and the last step, less what is seen after
+    opening: Tensor  # the mean of `inside` and the first step, less the text before
+    closing: Tensor  # the mean of `inside` and the last step, less the text after
 
 
 def similarities(frames: Tensor, roles: Roles) -> Similarities:
-    """Return how much frames [T, D] look like the texts of each role; roles that a class lacks add nothing."""
+    """Compare frames [T, D] with the texts of each role; a class without steps uses the whole action instead."""
     import torch
     from torch.nn.functional import normalize
 
     frames = normalize(frames, dim=-1)
-    inside = action = frames @ roles.action.T  # [T, C]
-    first = last = action
+    inside = first = last = action = frames @ roles.action.T  # [T, C]
     present = roles.steps.any(dim=-1)  # [C, S]
     if present.any():
         steps = torch.einsum("td,csd->tcs", frames, roles.steps)  # [T, C, S]
-        has, number = present.any(dim=-1), torch.arange(present.shape[1])
+        has_steps, number = present.any(dim=-1), torch.arange(present.shape[1])
         best = steps.masked_fill(~present, -torch.inf).amax(dim=-1)  # [T, C]
-        inside = torch.where(has, (action + best) / 2, action)
-        first = torch.where(has, _step(steps, present.int().argmax(dim=-1)), action)
-        last = torch.where(has, _step(steps, (number * present).argmax(dim=-1)), action)
+
+        def step(index: Tensor) -> Tensor:  # [C] -> [T, C]
+            chosen = steps.gather(2, index.expand(len(steps), -1).unsqueeze(-1)).squeeze(-1)
+            return torch.where(has_steps, chosen, action)
+
+        inside = torch.where(has_steps, (action + best) / 2, action)
+        first, last = step(present.int().argmax(dim=-1)), step((number * present).argmax(dim=-1))
     return Similarities(
         inside=inside,
         opening=(inside + first) / 2 - frames @ roles.before.T,
@@ -44,74 +47,62 @@ def similarities(frames: Tensor, roles: Roles) -> Similarities:
     )
 
 
-def _step(steps: Tensor, number: Tensor) -> Tensor:
-    """Return of steps [T, C, S] that with the number [C] of each class: [T, C]."""
-    return steps.gather(2, number.expand(len(steps), -1).unsqueeze(-1)).squeeze(-1)
-
-
-def _softmax(cosines: Tensor, temperature: float) -> Tensor:
-    return (cosines / temperature).softmax(dim=1) - 1 / cosines.shape[1]
-
-
-def _standard(values: Tensor, dim: int) -> Tensor:
+def _zscore(values: Tensor, dim: int) -> Tensor:
     mean, deviation = values.mean(dim=dim, keepdim=True), values.std(dim=dim, keepdim=True, correction=0)
     return (values - mean) / deviation.clamp(min=1e-6)
 
 
-SCALES: dict[Scale, Callable[[Tensor, float], Tensor]] = {  # cosines [T, C], temperature -> [T, C]; 0 is no sign of it
-    "softmax": _softmax,
-    "zscore": lambda cosines, _: _standard(cosines, 1),
-    "time": lambda cosines, _: _standard(cosines, 0),
+# cosines [T, C], temperature -> scores [T, C]; 0 is no evidence
+SCALES: dict[Scale, Callable[[Tensor, float], Tensor]] = {
+    "softmax": lambda cosines, temperature: (cosines / temperature).softmax(dim=1) - 1 / cosines.shape[1],
+    "zscore": lambda cosines, _: _zscore(cosines, 1),
+    "time": lambda cosines, _: _zscore(cosines, 0),
 }
 
 
-def class_curves(cosines: Tensor, *, fps: float, settings: LocalizeSettings) -> Tensor:
-    """Return cosines [T, C] on the chosen scale, each the mean over `settings.smooth` seconds around its frame.
+def class_scores(cosines: Tensor, *, fps: float, settings: LocalizeSettings) -> Tensor:
+    """Return cosines [T, C] on the chosen scale, averaged over `settings.smooth` seconds around each frame.
 
     Raises:
-        UsageError: there is one class, and the scale compares classes.
+        UsageError: there is only one class, and the scale compares classes.
     """
     if cosines.shape[1] == 1 and settings.scale != "time":
         raise UsageError(
-            f"Scale {settings.scale} compares classes with each other, and there is one. "
+            f"Scale {settings.scale} compares classes with each other, and there is only one. "
             "Compare it with itself over time: --set scale=time"
         )
-    half = round(settings.smooth * fps) // 2
-    return moving_average(SCALES[settings.scale](cosines, settings.temperature), half)
+    return moving_average(SCALES[settings.scale](cosines, settings.temperature), round(settings.smooth * fps) // 2)
 
 
 def moving_average(values: Tensor, half: int) -> Tensor:
-    """Return the mean over frames t - half to t + half, those of them that exist, of values [T, C]."""
+    """Return the mean of values [T, C] over frames t - half to t + half, as far as they exist."""
     import torch
 
-    place = torch.arange(len(values))
-    start, end = (place - half).clamp(min=0), (place + half + 1).clamp(max=len(values))
-    return _means(running_sums(values), start, end)
+    frame = torch.arange(len(values))
+    return _means(values, frame - half, frame + half + 1)
 
 
 def running_sums(values: Tensor) -> Tensor:
-    """Return the sums [T + 1, C] of the values before each place between frames; in double precision."""
+    """Return the sums [T + 1, C] of the values [T, C] before each place between frames; float64."""
     from torch.nn.functional import pad
 
     return pad(values.double().cumsum(dim=0), (0, 0, 1, 0))
 
 
-def _means(sums: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Return the means [N, C] over frames start to end [N], the end not included; 0 where there are none."""
+def _means(values: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Return the means [N, C] over those frames from start to end [N], end excluded, that exist; 0 over no frames."""
+    start, end, sums = start.clamp(min=0), end.clamp(max=len(values)), running_sums(values)
     return ((sums[end] - sums[start]) / (end - start).clamp(min=1).unsqueeze(-1)).float()
 
 
 def boundary_evidence(values: Tensor, *, width: int) -> Tensor:
-    """Return how much values [T, C] rise at each place between frames [T + 1, C].
+    """Return how much values [T, C] rise at each place between frames: [T + 1, C].
 
-    That is the mean over the `width` frames after it less the mean over those before it, fewer near the ends of the
-    video, and 0 at the very ends. A text that a video's frames are all alike near to adds nothing.
+    The mean over the `width` frames after a place, less the mean over those before it; 0 at both ends of the video.
+    The level of the values does not matter.
     """
     import torch
 
     place = torch.arange(len(values) + 1)
-    sums = running_sums(values)
-    after = _means(sums, place, (place + width).clamp(max=len(values)))
-    before = _means(sums, (place - width).clamp(min=0), place)
     inner = ((place > 0) & (place < len(values))).unsqueeze(-1)
-    return (after - before) * inner
+    return (_means(values, place, place + width) - _means(values, place - width, place)) * inner

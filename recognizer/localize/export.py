@@ -1,4 +1,4 @@
-"""What was found in long videos, for programs: our own JSON, and the result files of ActivityNet."""
+"""Segments as JSON: our own, and the result files of ActivityNet."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from recognizer.localize.localize import Localization, VideoSegments
-from recognizer.localize.mean_ap import Detection
+from recognizer.localize.localize import Localization
+from recognizer.localize.mean_ap import DetectionMetrics
 
 
 def as_json(localization: Localization) -> dict[str, Any]:
-    """Return all of it for programs, classes by their names."""
+    """Return everything, with the names of classes."""
     names = [action.name for action in localization.dataset.actions]
+    videos = []
+    for video in localization.videos:
+        segments = {
+            row: [{"class": names[s.label], "start": s.start, "end": s.end, "score": s.score} for s in each]
+            for row, each in video.segments.items()
+        }
+        videos.append({**asdict(video), "segments": segments})
     return {
         "dataset": localization.dataset.name,
         "settings": localization.settings,
         "counts": localization.counts,
-        "results": {row: _result_json(result, names) for row, result in localization.results.items()},
-        "videos": [_video_json(video, names) for video in localization.videos],
+        "results": {row: _metrics(metrics, names) for row, metrics in localization.results.items()},
+        "videos": videos,
     }
 
 
-def _result_json(result: Detection, names: Sequence[str]) -> dict[str, Any]:
-    by_class = dict(zip((names[label] for label in result.classes), result.average_precision, strict=True))
-    return {**asdict(result), "classes": list(by_class), "average_precision": by_class}
-
-
-def _video_json(video: VideoSegments, names: Sequence[str]) -> dict[str, Any]:
-    named = {
-        row: [{"class": names[s.label], "start": s.start, "end": s.end, "score": s.score} for s in segments]
-        for row, segments in video.segments.items()
-    }
-    return {**asdict(video), "segments": named}
+def _metrics(metrics: DetectionMetrics, names: Sequence[str]) -> dict[str, Any]:
+    classes = [names[label] for label in metrics.classes]
+    by_class = dict(zip(classes, metrics.average_precision, strict=True))
+    return {**asdict(metrics), "classes": classes, "average_precision": by_class}
 
 
 def as_activitynet(localization: Localization) -> dict[str, Any]:

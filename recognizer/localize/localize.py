@@ -1,9 +1,10 @@
-"""The job: descriptors and long videos in, segments out, measured where annotations are given."""
+"""Descriptors and long videos in, segments out, evaluated against annotations if there are any."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from db.progress import Progress
 from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.features.caching_encoder import StoredEncoder
-from recognizer.features.long import long_video
-from recognizer.localize.annotations import Annotated
-from recognizer.localize.mean_ap import Annotation, Detection, Segment, evaluate_detection
-from recognizer.localize.segments import Localized, localize
+from recognizer.features.caching_encoder import CachingEncoder
+from recognizer.features.long import load_long_video
+from recognizer.localize.annotations import Annotations
+from recognizer.localize.mean_ap import AnnotatedAction, DetectionMetrics, Segment, evaluate_detection
+from recognizer.localize.segments import Segmentation, find_segments
 from recognizer.localize.settings import LocalizeSettings
 from recognizer.localize.text_roles import Roles, build_roles
 from recognizer.scoring.protocols import protocol_of
@@ -30,79 +31,48 @@ _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "av", 
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for, and how.
+    """The choices of a localization besides its videos and texts."""
 
-    Attributes:
-        encoder: the name that `encoder` was opened by.
-        protocol: see `protocol_of`.
-        fps: frames a second that are looked at.
-        settings: all choices between embeddings and segments.
-    """
-
-    encoder: str
-    protocol: str = "default"
-    fps: float = 4.0
+    encoder: str  # the name that the encoder was opened by
+    protocol: str = "default"  # see `protocol_of`
+    fps: float = 4.0  # embedded frames a second
     settings: LocalizeSettings = field(default_factory=LocalizeSettings)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """All that is known of one video, to draw: see `draw_timeline`.
-
-    Attributes:
-        video: its embeddings.
-        rows: what was found, by the labels alone and, where there are descriptors, with them.
-        annotations: what people saw; None where the video is not annotated.
-    """
+    """The embeddings, segments by row (see `VideoSegments`) and annotations of one video, to draw."""
 
     video: LongVideo
-    rows: Mapping[str, Localized]
-    annotations: tuple[Annotation, ...] | None
+    rows: Mapping[str, Segmentation]
+    annotations: tuple[AnnotatedAction, ...] | None  # None: the video is not annotated
 
 
 @dataclass(frozen=True)
 class VideoSegments:
-    """What was found in one video.
+    """The segments of one video, by row: label only, label + descriptors."""
 
-    Attributes:
-        video: the path, as given.
-        annotated_as: its id in the annotations; None where it is not there, or none are given.
-        seconds: the duration.
-        segments: by row (label only, label + descriptors): best first.
-        left_out: by row: what became of the stretches that are no segments, by reason.
-        unreadable: why nothing could be looked for.
-    """
-
-    video: str
-    annotated_as: str | None
-    seconds: float = 0.0
-    segments: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
-    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    unreadable: str | None = None
+    video: str  # the path, as given
+    annotated_as: str | None  # its id in the annotations; None: not annotated
+    seconds: float = 0.0  # the duration
+    segments: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)  # best first
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # see `Segmentation`
+    unreadable: str | None = None  # the reason
 
 
 @dataclass(frozen=True)
 class Localization:
-    """What was found in all videos, with everything needed to repeat it.
+    """The segments of all videos, with everything needed to repeat it."""
 
-    Attributes:
-        dataset: gives the classes.
-        settings: encoder, protocol, rate, texts, and all choices between embeddings and segments.
-        videos: in the order given.
-        counts: videos searched and unreadable; with annotations also those annotated, missing (annotated but not
-            given) and not annotated.
-        results: the measure by row; empty without annotations.
-    """
-
-    dataset: Dataset
-    settings: Mapping[str, Any]
-    videos: tuple[VideoSegments, ...]
-    counts: Mapping[str, int]
-    results: Mapping[str, Detection]
+    dataset: Dataset  # gives the classes
+    settings: Mapping[str, Any]  # encoder, protocol, rate, texts, and all choices between embeddings and segments
+    videos: tuple[VideoSegments, ...]  # in the order given
+    counts: Mapping[str, int]  # of videos: see `_counts`
+    results: Mapping[str, DetectionMetrics]  # by row; empty without annotations
 
     @property
     def row(self) -> str:
-        """The row to show: that with descriptors where there are any."""
+        """The row to show: the one with descriptors, if there are any."""
         return WITH_DESCRIPTORS if self.settings["descriptors"] else LABEL_ONLY
 
 
@@ -110,123 +80,102 @@ def localize_videos(
     dataset: Dataset,
     paths: Sequence[Path],
     descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
+    encoder: CachingEncoder,
     *,
     query: Query,
-    annotated: Annotated | None = None,
+    annotations: Annotations | None = None,
     on_video: Callable[[Timeline], None] = lambda timeline: None,
     on_progress: Progress = lambda done, total: None,
 ) -> Localization:
     """Find the actions of a dataset in videos, by its labels alone and with its descriptors.
 
     Args:
-        dataset: C classes.
-        paths: video files.
-        descriptors: of those classes; without any, the labels alone are used.
+        descriptors: if empty, the labels alone are used.
         encoder: opened by `query.encoder`.
-        query: everything else.
-        annotated: what people saw; videos that are not in it are searched and not measured.
-        on_video: told of each video that was read, when it is done.
-        on_progress: told (seconds of video done, seconds in all).
+        annotations: videos that are not annotated are searched and not evaluated.
+        on_video: called with each readable video when it is done.
+        on_progress: called with (seconds of video done, seconds in all).
 
     Raises:
-        UsageError: unknown protocol, or one class where classes are compared.
-        UserError: there are annotations, and of the videos that could be read none is annotated.
+        UsageError: unknown protocol, or there is only one class and the scale compares classes.
+        UserError: annotations are given, and none of the readable videos is annotated.
     """
     protocol = protocol_of(query.protocol)
     roles = {LABEL_ONLY: build_roles(dataset, [], encoder, protocol)}
     if descriptors:
         roles[WITH_DESCRIPTORS] = build_roles(dataset, descriptors, encoder, protocol)
-    clock = _Clock(paths, on_progress)
     videos = []
-    for path in paths:
-        id_ = annotated.id_of(path) if annotated else None
+    for path, video in _load_videos(paths, encoder, query, on_progress):
+        id_ = annotations.id_of(path) if annotations else None
+        if isinstance(video, UnreadableVideo):
+            videos.append(VideoSegments(str(path), id_, unreadable=str(video)))
+            continue
+        rows = {
+            name: find_segments(video.frames, texts, fps=query.fps, settings=query.settings)
+            for name, texts in roles.items()
+        }
+        segments = {name: row.segments for name, row in rows.items()}
+        left_out = {name: row.left_out for name, row in rows.items()}
+        videos.append(VideoSegments(str(path), id_, video.seconds, segments, left_out))
+        on_video(Timeline(video, rows, annotations.videos[id_] if annotations and id_ else None))
+    settings = _settings(query, dataset, encoder, descriptors, list(roles.values())[-1])
+    settings["annotations"] = annotations.source if annotations else None
+    return Localization(dataset, settings, tuple(videos), _counts(videos, annotations), _results(videos, annotations))
+
+
+def _load_videos(
+    paths: Sequence[Path], encoder: CachingEncoder, query: Query, on_progress: Progress
+) -> Iterator[tuple[Path, LongVideo | UnreadableVideo]]:
+    """Yield each video, or why it is unreadable; progress counts seconds by the durations that headers declare."""
+    durations = [declared_seconds(path) for path in paths]
+
+    def advance(number: int, seconds: float) -> None:
+        on_progress(int(sum(durations[:number]) + min(seconds, durations[number])), int(sum(durations)))
+
+    load = partial(load_long_video, fps=query.fps, preprocessing=protocol_of(query.protocol).preprocessing)
+    for number, path in enumerate(paths):
+        video: LongVideo | UnreadableVideo
         try:
-            video = long_video(path, encoder, fps=query.fps, preprocessing=protocol.preprocessing, on_progress=clock.at)
+            video = load(path, encoder, on_progress=partial(advance, number))
         except UnreadableVideo as reason:
-            videos.append(VideoSegments(str(path), id_, unreadable=str(reason)))
-        else:
-            rows = {
-                name: localize(video.frames, of, fps=query.fps, settings=query.settings) for name, of in roles.items()
-            }
-            videos.append(_segments(path, id_, video, rows))
-            on_video(Timeline(video, rows, annotated.videos[id_] if annotated and id_ else None))
-        clock.next()
-    return Localization(
-        dataset,
-        _settings(query, dataset, encoder, descriptors, list(roles.values())[-1], annotated),
-        tuple(videos),
-        _counts(videos, annotated),
-        _results(videos, annotated),
-    )
+            video = reason
+        yield path, video
+        advance(number, durations[number])
 
 
-class _Clock:
-    """Progress in seconds of video, by the durations that headers declare."""
-
-    def __init__(self, paths: Sequence[Path], tell: Progress) -> None:
-        self._declared = [declared_seconds(path) for path in paths]
-        self._number = 0
-        self._tell = tell
-
-    def at(self, seconds: float) -> None:
-        """Tell that so many seconds of the current video are done."""
-        done = sum(self._declared[: self._number]) + min(seconds, self._declared[self._number])
-        self._tell(int(done), int(sum(self._declared)))
-
-    def next(self) -> None:
-        """Go on to the next video."""
-        self.at(self._declared[self._number])
-        self._number += 1
-
-
-def _segments(path: Path, id_: str | None, video: LongVideo, rows: Mapping[str, Localized]) -> VideoSegments:
-    return VideoSegments(
-        str(path),
-        id_,
-        video.seconds,
-        segments={name: found.segments for name, found in rows.items()},
-        left_out={name: found.left_out for name, found in rows.items()},
-    )
-
-
-def _counts(videos: Sequence[VideoSegments], annotated: Annotated | None) -> dict[str, int]:
-    counts = {
-        "searched": sum(video.unreadable is None for video in videos),
-        "unreadable": sum(video.unreadable is not None for video in videos),
-    }
-    if annotated is None:
+def _counts(videos: Sequence[VideoSegments], annotations: Annotations | None) -> dict[str, int]:
+    """Count videos searched and unreadable; with annotations also those annotated, not given, and not annotated."""
+    unreadable = sum(video.unreadable is not None for video in videos)
+    counts = {"searched": len(videos) - unreadable, "unreadable": unreadable}
+    if annotations is None:
         return counts
-    given = {video.annotated_as for video in videos} - {None}
+    given = {video.annotated_as for video in videos if video.annotated_as is not None}
     return {
-        "annotated": len(annotated.videos),
+        "annotated": len(annotations.videos),
         **counts,
-        "missing": len(annotated.videos) - len(given),
+        "missing": len(annotations.videos) - len(given),
         "not annotated": sum(video.annotated_as is None for video in videos),
     }
 
 
-def _results(videos: Sequence[VideoSegments], annotated: Annotated | None) -> dict[str, Detection]:
-    """Measure each row on the annotated videos that could be read."""
-    if annotated is None:
+def _results(videos: Sequence[VideoSegments], annotations: Annotations | None) -> dict[str, DetectionMetrics]:
+    """Evaluate each row on the annotated videos that are readable."""
+    if annotations is None:
         return {}
-    searched = {video.annotated_as: video for video in videos if video.annotated_as and not video.unreadable}
+    searched = {video.annotated_as: video.segments for video in videos if video.annotated_as and not video.unreadable}
     if not searched:
-        raise UserError(f"None of the videos is annotated in {annotated.source}: they go by the names of their files")
-    seen = {id_: annotated.videos[id_] for id_ in searched}
-    rows = next(iter(searched.values())).segments
+        raise UserError(
+            f"None of the videos is annotated in {annotations.source}: videos are matched by their file names"
+        )
+    actions = {id_: annotations.videos[id_] for id_ in searched}
     return {
-        row: evaluate_detection(seen, {id_: video.segments[row] for id_, video in searched.items()}) for row in rows
+        row: evaluate_detection(actions, {id_: segments[row] for id_, segments in searched.items()})
+        for row in next(iter(searched.values()))
     }
 
 
 def _settings(
-    query: Query,
-    dataset: Dataset,
-    encoder: Encoder,
-    descriptors: Sequence[Descriptor],
-    roles: Roles,
-    annotated: Annotated | None,
+    query: Query, dataset: Dataset, encoder: Encoder, descriptors: Sequence[Descriptor], roles: Roles
 ) -> dict[str, Any]:
     protocol = protocol_of(query.protocol)
     return {
@@ -246,6 +195,5 @@ def _settings(
         "texts_cut": roles.cut,
         "context_length": encoder.context_length,
         "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],
-        "annotations": annotated.source if annotated else None,
         "versions": {package: version(package) for package in _PACKAGES},
     }

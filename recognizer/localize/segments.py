@@ -1,28 +1,25 @@
-"""Where in a long video which action is: features [T, D] and the texts of C classes to segments with scores.
+"""From features [T, D] of a video and the texts of C classes to segments with scores.
 
-The idea is TEAR's (arXiv 2408.16412): texts about the situation before and after an action say where it starts and
-ends. Its published code has the similarities of frames with both, and not what it makes segments of them by (the
-function is called and is not there); docs/localize.md says what is known. What is here is our own:
-
-1. `class_curves`: how much each frame looks like each class, beside the other classes.
-2. `stretches_above`: stretches in which a class's curve is high, at several heights. `contrast_scores`: a stretch
-   scores by how much its inside is above its surroundings.
-3. `boundary_evidence`: where "before" and the first step part, and the last step and "after". Each end of a stretch
-   moves to the best such place near it.
+1. `class_scores`: how similar each frame is to each class, compared with the other classes.
+2. `propose`: proposals are the runs of frames above several thresholds. `contrast_scores` scores each by how much its
+   inside is above its surroundings.
+3. `boundary_evidence` and `move_ends`: each end moves to the place nearby where the frames change most from "before"
+   to the first step, or from the last step to "after".
 4. `suppress`: of segments that overlap, the best stays.
+
+The idea that texts about the situation before and after an action say where it starts and ends is TEAR's (arXiv
+2408.16412); its code for making segments is not published (docs/localize.md), so this one is our own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recognizer.localize.class_scores import boundary_evidence, class_curves, similarities
-from recognizer.localize.mean_ap import Segment
-from recognizer.localize.nms import suppress
-from recognizer.localize.proposals import best_of_each, contrast_scores, move_ends, stretches_above
-from recognizer.localize.settings import LocalizeSettings
+from recognizer.localize.class_scores import boundary_evidence, class_scores, running_sums, similarities
+from recognizer.localize.mean_ap import Segment, temporal_iou
+from recognizer.localize.settings import LocalizeSettings, Suppression
 from recognizer.localize.text_roles import Roles
 
 if TYPE_CHECKING:
@@ -30,70 +27,174 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Localized:
-    """What was found in one video.
+class Segmentation:
+    """The segments of one video."""
 
-    Attributes:
-        segments: best first; times in seconds.
-        curves: [T, C], the scores of frames that segments were made from.
-        left_out: what became of the stretches that are no segments, by reason.
-    """
-
-    segments: tuple[Segment, ...]
-    curves: Tensor
-    left_out: Mapping[str, int]
+    segments: tuple[Segment, ...]  # best first; times in seconds
+    scores: Tensor  # class scores of the frames [T, C]
+    left_out: Mapping[str, int]  # number of proposals that did not become segments, by reason
 
 
-def localize(frames: Tensor, roles: Roles, *, fps: float, settings: LocalizeSettings) -> Localized:
+def find_segments(frames: Tensor, roles: Roles, *, fps: float, settings: LocalizeSettings) -> Segmentation:
     """Find the actions in a video.
 
     Args:
         frames: [T, D], not normalised; frame t stands for the time from t / fps to (t + 1) / fps seconds.
-        roles: the texts of C classes.
+        roles: of C classes.
         fps: frames a second.
-        settings: all choices.
 
     Raises:
-        UsageError: one class is to be compared with the others, and there are none.
+        UsageError: there is only one class, and the scale compares classes.
     """
     similar = similarities(frames, roles)
-    curves = class_curves(similar.inside, fps=fps, settings=settings)  # [T, C]
-    stretches = stretches_above(curves, settings.heights)  # [N, 3]
-    scores = contrast_scores(curves, stretches, margin=settings.margin, contrast=settings.contrast)  # [N]
+    scores = class_scores(similar.inside, fps=fps, settings=settings)  # [T, C]
+    proposals = propose(scores, settings.thresholds)  # [N, 3]
+    contrast = contrast_scores(scores, proposals, margin=settings.margin, contrast=settings.contrast)  # [N]
     edge, search = (max(1, round(settings.edge * fps)), round(settings.search * fps))
     moved = move_ends(
-        stretches,
+        proposals,
         starts=boundary_evidence(similar.opening, width=edge),
         ends=-boundary_evidence(similar.closing, width=edge),
         search=search,
     )
-    once, best = best_of_each(moved, scores)
-    segments, left_out = _chosen(once, best, fps=fps, settings=settings)
-    return Localized(segments, curves, {"the same after their ends moved": len(moved) - len(once), **left_out})
+    distinct, best = best_of_each(moved, contrast)
+    segments, left_out = _select(distinct, best, fps=fps, settings=settings)
+    return Segmentation(segments, scores, {"the same after their ends moved": len(moved) - len(distinct), **left_out})
 
 
-def _chosen(
-    moved: Tensor, scores: Tensor, *, fps: float, settings: LocalizeSettings
+def _select(
+    proposals: Tensor, scores: Tensor, *, fps: float, settings: LocalizeSettings
 ) -> tuple[tuple[Segment, ...], dict[str, int]]:
-    """Return the segments among stretches [N, 3], best first, and how many of the others are none for which reason."""
-    long_enough = (moved[:, 2] - moved[:, 1]) >= settings.shortest * fps - 1e-6
-    better = scores > 0
-    order = scores.masked_fill(~(long_enough & better), 0).argsort(descending=True, stable=True)
-    order = order[: int((long_enough & better).sum())]
+    """Return the segments among proposals [N, 3], best first, and how many others were left out for which reason."""
+    long_enough = (proposals[:, 2] - proposals[:, 1]) >= settings.shortest * fps - 1e-6
+    good = long_enough & (scores > 0)
+    order = scores.masked_fill(~good, 0).argsort(descending=True, stable=True)[: int(good.sum())]
     first = order[: settings.proposals]
-    parameter = {"hard": settings.overlap, "soft": settings.sigma, "none": 0.0}[settings.nms]
-    taken, values = suppress(
-        moved[first, 0], moved[first, 1:] / fps, scores[first],
-        method=settings.nms, parameter=parameter, keep=settings.keep,
-    )  # fmt: skip
+    parameter = {"hard": settings.nms_iou, "soft": settings.sigma, "none": 0.0}[settings.nms]
+    labels, times = proposals[first, 0], proposals[first, 1:] / fps
+    kept, values = suppress(labels, times, scores[first], method=settings.nms, parameter=parameter, keep=settings.keep)
     segments = tuple(
         Segment(label, start / fps, end / fps, value)
-        for (label, start, end), value in zip(moved[first[taken]].tolist(), values.tolist(), strict=True)
+        for (label, start, end), value in zip(proposals[first[kept]].tolist(), values.tolist(), strict=True)
     )
     left_out = {
         f"shorter than {settings.shortest:g} s": int((~long_enough).sum()),
-        "not above their surroundings": int((long_enough & ~better).sum()),
+        "not above their surroundings": int((long_enough & ~good).sum()),
         f"beyond the best {settings.proposals}": len(order) - len(first),
-        f"overlapping a better one, or beyond {settings.keep}": len(first) - len(taken),
+        f"overlapping a better one, or beyond {settings.keep}": len(first) - len(kept),
     }
     return segments, left_out
+
+
+def propose(scores: Tensor, thresholds: tuple[float, ...]) -> Tensor:
+    """Return the runs of consecutive frames in which a class is above a fraction of its highest score, each once.
+
+    Args:
+        scores: [T, C].
+        thresholds: fractions, 0 to 1.
+
+    Returns:
+        int64 [N, 3], sorted: class, first frame, the frame after the last. None of a class that is never above 0.
+    """
+    import torch
+    from torch.nn.functional import pad
+
+    peak = scores.amax(dim=0)  # [C]
+    above = torch.stack([scores >= threshold * peak for threshold in thresholds]) & (peak > 0)  # [H, T, C]
+    change = pad(above.transpose(1, 2).to(torch.int8), (1, 1)).diff(dim=-1)  # [H, C, T + 1]
+    start, end = (change == 1).nonzero(), (change == -1).nonzero()  # [N, 3] each, in the same order
+    proposals: Tensor = torch.unique(torch.cat([start[:, 1:], end[:, 2:]], dim=1), dim=0)
+    return proposals
+
+
+def contrast_scores(scores: Tensor, proposals: Tensor, *, margin: float, contrast: float) -> Tensor:
+    """Return the mean score [N] inside each proposal [N, 3], less `contrast` times that of its surroundings.
+
+    After the outer-inner contrast of AutoLoc (Shou et al., ECCV 2018). The surroundings are `margin` times the length
+    on each side, at least one frame, as far as the video goes.
+    """
+    label, start, end = proposals.unbind(dim=1)
+    sums = running_sums(scores)
+    reach = ((end - start) * margin).round().long().clamp(min=1)
+    left, right = (start - reach).clamp(min=0), (end + reach).clamp(max=len(scores))
+
+    def total(first: Tensor, after: Tensor) -> Tensor:
+        return sums[after, label] - sums[first, label]
+
+    around = (total(left, start) + total(end, right)) / ((start - left) + (right - end)).clamp(min=1)
+    result: Tensor = total(start, end) / (end - start) - contrast * around
+    return result.float()
+
+
+def move_ends(proposals: Tensor, *, starts: Tensor, ends: Tensor, search: int) -> Tensor:
+    """Move both ends of proposals int64 [N, 3] to the strongest evidence within `search` frames.
+
+    The start stays in the first half and the end in the second, so that a frame is left. Ties: the nearest place. An
+    end that is an end of the video stays.
+
+    Args:
+        proposals: class, first frame, the frame after the last.
+        starts: evidence [T + 1, C] that an action starts at a place between frames.
+        ends: evidence [T + 1, C] that it ends there.
+        search: frames.
+    """
+    import torch
+
+    label, start, end = proposals.T.unsqueeze(-1)  # [N, 1] each
+    offset = torch.tensor(sorted(range(-search, search + 1), key=abs))  # [O], 0 first
+    middle, last = (start + end) // 2, torch.full_like(start, len(starts) - 1)
+    first_places = (start + offset).clamp(min=0).minimum(middle)  # [N, O]
+    end_places = (end + offset).maximum(middle + 1).minimum(last)
+    new_start = first_places.gather(1, starts[first_places, label].argmax(dim=1, keepdim=True))
+    new_end = end_places.gather(1, ends[end_places, label].argmax(dim=1, keepdim=True))
+    return torch.cat([label, torch.where(start > 0, new_start, 0), torch.where(end < last, new_end, last)], dim=1)
+
+
+def best_of_each(proposals: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct proposals int64 [M, 3], sorted, and the best of the scores of each [M]."""
+    import torch
+
+    distinct, place = torch.unique(proposals, dim=0, return_inverse=True)
+    best = scores.new_full((len(distinct),), -torch.inf).scatter_reduce(0, place, scores, reduce="amax")
+    return distinct, best
+
+
+# intersection over union with a better segment [N], parameter -> factor [N] on the score
+_DECAYS: dict[Suppression, Callable[[Tensor, float], Tensor]] = {
+    "hard": lambda iou, nms_iou: (iou <= nms_iou).to(iou),
+    "soft": lambda iou, sigma: (-(iou**2) / sigma).exp(),  # Gaussian; Bodla et al., ICCV 2017
+    "none": lambda iou, _: (iou >= 0).to(iou),
+}
+
+
+def suppress(
+    labels: Tensor, times: Tensor, scores: Tensor, *, method: Suppression, parameter: float, keep: int
+) -> tuple[Tensor, Tensor]:
+    """Non-maximum suppression: take segments by score, and lower the scores of those of their class that overlap them.
+
+    Args:
+        labels: int64 [N].
+        times: [N, 2], start and end, in any unit.
+        scores: [N], above 0. Ties: the first is taken first.
+        method: hard drops segments whose intersection over union with a better one is above `parameter`; soft
+            multiplies their scores by exp(-iou^2 / parameter); none leaves them.
+        parameter: see `method`.
+        keep: how many to take at most.
+
+    Returns:
+        Indices int64 [M] of those taken, best first, and their lowered scores [M].
+    """
+    import torch
+
+    same = labels[:, None] == labels
+    iou = torch.from_numpy(temporal_iou(times.numpy(), times.numpy())) * same  # [N, N]
+    left = scores.clone()
+    taken: list[int] = []
+    values: list[float] = []
+    while len(taken) < min(keep, len(scores)) and left.max() > 0:
+        best = int(left.argmax())
+        taken.append(best)
+        values.append(float(left[best]))
+        left = torch.where(same[best], left * _DECAYS[method](iou[best], parameter), left)
+        left[best] = 0
+    return torch.tensor(taken, dtype=torch.int64), torch.tensor(values)

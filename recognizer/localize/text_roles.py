@@ -1,4 +1,4 @@
-"""The texts of a class by what they say of time: the whole action, its steps, what is seen before it and after it."""
+"""The texts of a class by their place in time: the whole action, its steps, what is seen before and after it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,27 @@ from typing import TYPE_CHECKING
 
 from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder
-from recognizer.scoring.ensemble import Ensemble, build_ensemble
+from recognizer.scoring.ensemble import STEPS, build_ensemble
 from recognizer.scoring.protocols import Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-STEPS = "decomposition"
 SITUATION = "situation"
 BEFORE, AFTER = 0, 1  # positions of the two texts of a situation
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The texts of C classes, each role one vector of unit norm, or zero where the class has no text of it.
+    """The texts of C classes, one vector for each role: unit norm, or zero where the class has no such text."""
 
-    Attributes:
-        action: [C, D], the normalised mean of the label and of every text that is neither step nor situation.
-        steps: [C, S, D], in order; S is 0 where there are none, and the largest number that a class has.
-        before: [C, D], what is seen right before the action.
-        after: [C, D], what is seen right after it.
-        left_out: situation texts that are neither the first (before) nor the second (after) of their class.
-        cut: the texts that are longer than the encoder's context, and were cut.
-    """
-
-    action: Tensor
-    steps: Tensor
-    before: Tensor
-    after: Tensor
-    left_out: int
-    cut: tuple[str, ...]
+    action: Tensor  # [C, D], the normalised mean of the label and of every text that is neither step nor situation
+    steps: Tensor  # [C, S, D], in order; S is the number of different positions of steps
+    before: Tensor  # [C, D], what is seen right before the action
+    after: Tensor  # [C, D], what is seen right after it
+    left_out: int  # situation texts that are neither the first (before) nor the second (after) of their class
+    cut: tuple[str, ...]  # the texts that were cut because they are longer than the encoder's context
 
 
 def build_roles(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Encoder, protocol: Protocol) -> Roles:
@@ -52,26 +42,18 @@ def build_roles(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: En
     steps = [d for d in descriptors if d.kind == STEPS]
     situations = [d for d in descriptors if d.kind == SITUATION]
     whole = build_ensemble(dataset, [d for d in descriptors if d.kind not in (STEPS, SITUATION)], encoder, protocol)
-    # a label comes with every ensemble; of those whose label is not used it is encoded in one template
+    # every ensemble encodes the label; where it is not used, one template is enough
     short = replace(protocol, label_templates=protocol.label_templates[:1])
-    numbers = sorted({d.position for d in steps})
-    groups = [[d for d in steps if d.position == number] for number in numbers]
+    groups = [[d for d in steps if d.position == number] for number in sorted({d.position for d in steps})]
     groups += [[d for d in situations if d.position == place] for place in (BEFORE, AFTER)]
     ensembles = [build_ensemble(dataset, group, encoder, short) if group else None for group in groups]
-    nothing = torch.zeros_like(whole.texts[:, 0])
-    vectors = torch.stack([_without_label(e) if e else nothing for e in ensembles], dim=1)  # [C, S + 2, D]
+    zero = torch.zeros_like(whole.texts[:, 0])
+    vectors = [normalize(e.texts[:, 1:].sum(dim=1), dim=-1) if e else zero for e in ensembles]  # without the label
     return Roles(
         action=normalize(whole.texts.sum(dim=1), dim=-1),
-        steps=vectors[:, :-2],
-        before=vectors[:, -2],
-        after=vectors[:, -1],
+        steps=torch.stack(vectors, dim=1)[:, :-2],
+        before=vectors[-2],
+        after=vectors[-1],
         left_out=sum(d.position not in (BEFORE, AFTER) for d in situations),
         cut=tuple(dict.fromkeys(text for e in (whole, *ensembles) if e for text in e.cut)),
     )
-
-
-def _without_label(ensemble: Ensemble) -> Tensor:
-    """Return the normalised sum [C, D] of the descriptors of each class; zero where it has none."""
-    from torch.nn.functional import normalize
-
-    return normalize(ensemble.texts[:, 1:].sum(dim=1), dim=-1)

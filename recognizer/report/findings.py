@@ -15,7 +15,7 @@ from db.store import Store
 from recognizer.datasets.find import Split, Video, find_videos
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
 from recognizer.evaluation.replay import Repeated, repeat, settings_of
-from recognizer.features.caching_encoder import open_stored_encoder
+from recognizer.features.caching_encoder import open_caching_encoder
 from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
 from recognizer.report.leave_one_out import LeaveOneOutEffect, leave_one_out_effects
 from recognizer.scoring.metrics import Rate, wilson
@@ -201,7 +201,7 @@ def build_findings(
     """
     findings = _from_predictions(run, samples=samples)
     try:
-        with open_stored_encoder(run.settings["encoder"], features) as encoder:
+        with open_caching_encoder(run.settings["encoder"], features) as encoder:
             return _with_texts(findings, repeat(store, run, encoder, root=root, on_progress=on_progress))
     except UserError as error:
         findings = replace(findings, gone=(f"Unknown which texts decided. {error}",))

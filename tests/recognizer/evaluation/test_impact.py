@@ -167,12 +167,12 @@ def test_a_sweep_of_labels_again_is_repeated_as_it_was(recognize: Run, misled: P
     import torch
 
     from recognizer.evaluation.replay import repeat
-    from recognizer.features.caching_encoder import open_stored_encoder
+    from recognizer.features.caching_encoder import open_caching_encoder
 
     arguments = ("--kinds", "label", "--protocol", "tear", "--method", "max", "--store")
     recognize("sweep", "-d", "balls", "--root", misled, "-e", "fake", *arguments)
     run = store.run(1)
-    with open_stored_encoder("fake", misled.parent / "features") as opened:
+    with open_caching_encoder("fake", misled.parent / "features") as opened:
         again = repeat(store, run, opened)
     assert again.ensemble.present.sum().item() == 6
     labels = [video.label for video in again.features.videos]

@@ -1,4 +1,4 @@
-"""The feature store, through the commands: nothing is decoded or encoded twice, and nothing is lost or wrong."""
+"""The feature store, mostly through the commands: nothing is decoded or encoded twice, lost, or wrong."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,13 @@ from PIL import Image
 from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import FakeEncoder, registered
 from recognizer.datasets.find import Video
-from recognizer.features import decode as reading
-from recognizer.features.caching_encoder import StoredEncoder
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import embed_videos
 from recognizer.features.store import FeatureStore
-from recognizer.video.frames import Frames, read_frames
+from recognizer.video.frames import read_frames
 from recognizer.video.sampling import Sampling
 from tests.fixtures.commands import Run
-from tests.fixtures.videos import make_video
+from tests.fixtures.videos import make_video, replace_content
 
 ROOT = Path(__file__).parents[3]
 CLASSES = ("dark", "grey")
@@ -88,8 +88,8 @@ def verify(recognize: Run) -> list[dict[str, Any]]:
 
 
 def shelves(recognize: Run) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(recognize("features", "list", "--json").stdout)
-    return found
+    rows: list[dict[str, Any]] = json.loads(recognize("features", "list", "--json").stdout)
+    return rows
 
 
 def data_file(features: Path) -> Path:
@@ -114,14 +114,15 @@ def outcome(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_second_evaluation_decodes_and_encodes_nothing(
-    descgen: Run, recognize: Run, llm: FakeLLM, clips: Path, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+    descgen: Run, recognize: Run, llm: FakeLLM, clips: Path, encoder: FakeEncoder
 ) -> None:
     descgen("build", "-d", clips, "-k", "context", "-k", "description")
     evaluated = ("eval", "-d", "clips", "--root", clips, "-e", "fake", "--json")
     first = recognize(*evaluated, "-k", "context")
     assert first.exit_code == 0, first.output
     assert encoder.frames == [128, 128, 64]
-    monkeypatch.setattr(reading, "read_frames", None)
+    for clip in clips.rglob("*.mp4"):
+        replace_content(clip, bytes(clip.stat().st_size))  # whoever decodes it now fails
     before = len(encoder.encoded)
     other = recognize(*evaluated, "-k", "description")
     assert other.exit_code == 0, other.output
@@ -157,7 +158,7 @@ def test_embed_says_what_it_did(recognize: Run, clips: Path, encoder: FakeEncode
 @pytest.mark.parametrize(
     "arguments", [("--frames", 8), ("--clips", 2), ("--crops", 3), ("--protocol", "tear")], ids=lambda pair: pair[0]
 )
-def test_another_way_to_look_at_videos_is_another_shelf(
+def test_another_sampling_is_another_shelf(
     embed: Callable[..., dict[str, Any]], recognize: Run, arguments: tuple[str, object]
 ) -> None:
     embed("--limit", 4)
@@ -186,7 +187,7 @@ def test_a_moved_a_renamed_and_a_touched_video_are_not_decoded_again(
     assert sum(encoder.frames) == 16 * VIDEOS
 
 
-def test_a_changed_video_is_embedded_anew(
+def test_a_changed_video_is_embedded_again(
     embed: Callable[..., dict[str, Any]], clips: Path, encoder: FakeEncoder
 ) -> None:
     embed()
@@ -204,7 +205,7 @@ def test_the_same_content_by_two_names_is_one_record(
     assert embed()["counts"]["stored before"] == VIDEOS + 1
 
 
-def test_folders_of_frames_are_known_by_the_images_that_are_looked_at(
+def test_folders_of_frames_are_recognised_by_the_images_that_are_read(
     recognize: Run, encoder: FakeEncoder, tmp_path: Path
 ) -> None:
     root = tmp_path / "frames"
@@ -229,60 +230,59 @@ def test_folders_of_frames_are_known_by_the_images_that_are_looked_at(
     assert embedded() == 1
 
 
-def test_what_cannot_be_read_is_not_tried_each_time(
-    embed: Callable[..., dict[str, Any]], clips: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_unreadable_video_is_not_tried_each_time(
+    embed: Callable[..., dict[str, Any]], clips: Path, encoder: FakeEncoder
 ) -> None:
+    video = make_video(clips.parent / "video.avi", 30)
+    broken = clips / "dark" / "broken.avi"
+    broken.write_bytes((b"no video\n" * video.stat().st_size)[: video.stat().st_size])
+    first = embed()
+    [(name, reason)] = first["unreadable"]
+    assert (name, reason.partition(":")[0]) == ("dark/broken.avi", "not a video")
+    assert embed("--retry")["unreadable"] == first["unreadable"]
+    replace_content(broken, video.read_bytes())  # whoever tries it again can read it
+    again = embed()
+    assert again["counts"] == NOTHING | {"listed": VIDEOS + 1, "unreadable": 1}
+    assert again["unreadable"] == first["unreadable"]
+    assert embed("--retry")["counts"]["embedded"] == 1
+
+
+def test_an_unreadable_video_is_tried_when_it_changes(embed: Callable[..., dict[str, Any]], clips: Path) -> None:
     broken = clips / "dark" / "broken.avi"
     broken.write_text("no video\n" * 40)
-    first = embed()
-    [(video, reason)] = first["unreadable"]
-    assert (video, reason.partition(":")[0]) == ("dark/broken.avi", "not a video")
-    tried: list[Path] = []
-    monkeypatch.setattr(reading, "read_frames", lambda path, frames: (tried.append(path), read_frames(path, frames))[1])
-    again = embed()
-    assert (again["counts"], again["unreadable"]) == (
-        NOTHING | {"listed": VIDEOS + 1, "unreadable": 1},
-        first["unreadable"],
-    )
-    assert tried == []
-    assert embed("--retry")["unreadable"] == first["unreadable"]
-    assert tried == [broken]
+    assert embed()["counts"]["unreadable"] == 1
     shutil.copy(make_video(clips.parent / "whole.avi", 30), broken)
     assert embed()["counts"]["embedded"] == 1
 
 
 def test_a_video_that_changes_while_it_is_read_is_not_stored(
-    embed: Callable[..., dict[str, Any]], clips: Path, monkeypatch: pytest.MonkeyPatch
+    embed: Callable[..., dict[str, Any]], recognize: Run, clips: Path
 ) -> None:
+    """The first frames that are preprocessed let a video grow that was located before, and is decoded now or later."""
     growing = clips / "dark" / "00.mp4"
     parts = [b"more"]
 
-    def read(path: Path, frames: int) -> Frames:
-        found = read_frames(path, frames)
-        if path == growing and parts:
-            path.write_bytes(path.read_bytes() + parts.pop())
-        return found
+    class SlowEncoder(FakeEncoder):
+        def preprocess(self, frames: Any, *, preprocessing: str = "own") -> Any:
+            with suppress(IndexError), growing.open("ab") as file:
+                file.write(parts.pop())
+            return super().preprocess(frames, preprocessing=preprocessing)
 
-    monkeypatch.setattr(reading, "read_frames", read)
-    assert embed()["unreadable"] == [["dark/00.mp4", "changed while it was read"]]
+    with registered(SlowEncoder(), "slow"):
+        result = recognize("embed", "-d", clips, "--root", clips, "-e", "slow", "--json")
+    assert json.loads(result.stdout)["unreadable"] == [["dark/00.mp4", "changed while it was read"]]
     assert embed()["counts"] == NOTHING | {"stored before": VIDEOS - 1, "embedded": 1}
 
 
-def test_a_video_that_vanishes_is_counted(
-    embed: Callable[..., dict[str, Any]], clips: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_video_that_vanishes_is_counted(features: Path, clips: Path) -> None:
     lost = clips / "dark" / "00.mp4"
-    real = reading.source_of
-
-    def source_of(path: Path, frames: int) -> object:
-        lost.unlink(missing_ok=True)
-        return real(path, frames)
-
-    monkeypatch.setattr(reading, "source_of", source_of)
-    assert embed()["unreadable"] == [["dark/00.mp4", "cannot be opened: No such file or directory"]]
+    lost.unlink()
+    with FeatureStore.open(features) as store:
+        embedded = embed_videos([Video("dark/00.mp4", 0, lost, ())], CachingEncoder(FakeEncoder(), store))
+    assert embedded.unreadable == (("dark/00.mp4", "cannot be opened: No such file or directory"),)
 
 
-# --- what is returned
+# --- results
 
 
 def test_views_come_side_by_side_and_their_scores_are_averaged(tmp_path: Path, features: Path) -> None:
@@ -294,26 +294,26 @@ def test_views_come_side_by_side_and_their_scores_are_averaged(tmp_path: Path, f
         Image.fromarray(frame).save(folder / f"{number}.png")
     videos = [Video("wide", 0, folder, ()), Video("again", 0, folder, ())]
     with FeatureStore.open(features) as store:
-        found = embed_videos(videos, StoredEncoder(FakeEncoder(), store), sampling=Sampling(2, clips=2, crops=3))
-    red = found.frames[:, :, 0].tolist()  # V * W rows
+        embedded = embed_videos(videos, CachingEncoder(FakeEncoder(), store), sampling=Sampling(2, clips=2, crops=3))
+    red = embedded.frames[:, :, 0].tolist()  # V * W rows
     first, second = [0.0, 20.0], [10.0, 30.0]
     views = [first, first, [100.0, 120.0], second, second, [110.0, 130.0]]
     assert red == views * 2
-    assert found.frames.shape == (12, 2, 32)
+    assert embedded.frames.shape == (12, 2, 32)
     scores = torch.arange(24.0).reshape(12, 2)
-    torch.testing.assert_close(found.over_views(scores), torch.tensor([[5.0, 6.0], [17.0, 18.0]]))
+    torch.testing.assert_close(embedded.over_views(scores), torch.tensor([[5.0, 6.0], [17.0, 18.0]]))
 
 
 def test_features_are_what_the_encoder_gives_whatever_the_order(clips: Path, features: Path) -> None:
     paths = sorted(clips.rglob("*.mp4"))
     encoder = FakeEncoder()
     with FeatureStore.open(features) as store:
-        stored = StoredEncoder(encoder, store)
+        stored = CachingEncoder(encoder, store)
         embed_videos([Video(path.name, 0, path, ()) for path in paths[:5]], stored)
         backwards = [Video(path.name, 0, path, ()) for path in reversed(paths)]
-        found = embed_videos(backwards, stored)
-    assert [video.id for video in found.videos] == [path.name for path in reversed(paths)]
-    for row, path in zip(found.frames, reversed(paths), strict=True):
+        embedded = embed_videos(backwards, stored)
+    assert [video.id for video in embedded.videos] == [path.name for path in reversed(paths)]
+    for row, path in zip(embedded.frames, reversed(paths), strict=True):
         torch.testing.assert_close(row, encoder.encode_frames(encoder.preprocess(read_frames(path, 16).pixels)))
 
 
@@ -336,19 +336,19 @@ def test_a_run_with_views_says_so(
     assert scores == pytest.approx([score for _, score in prediction["ranking"]])
 
 
-def test_a_text_is_encoded_once_for_ever(features: Path) -> None:
+def test_a_text_is_encoded_once(features: Path) -> None:
     encoder = FakeEncoder()
     texts = [f"text {number}" for number in range(3000)]
     with FeatureStore.open(features) as store:
-        stored = StoredEncoder(encoder, store)
-        found = stored.encode_texts([*texts, "text 7"])
+        stored = CachingEncoder(encoder, store)
+        vectors = stored.encode_texts([*texts, "text 7"])
         assert stored.encode_texts([]).shape == (0, 32)
     assert len(encoder.encoded) == 3000
-    torch.testing.assert_close(found[-1], found[7])
+    torch.testing.assert_close(vectors[-1], vectors[7])
     with FeatureStore.open(features) as store:
-        again = StoredEncoder(encoder, store)
+        again = CachingEncoder(encoder, store)
         assert (again.width, again.context_length) == (32, 77)
-        torch.testing.assert_close(again.encode_texts(texts[::-1]), found[:3000].flip(0))
+        torch.testing.assert_close(again.encode_texts(texts[::-1]), vectors[:3000].flip(0))
         assert again.token_counts(["text 1", "a new one"]) == [4, 5]
     assert encoder.encoded[3000:] == ["a new one"]
 
@@ -392,68 +392,75 @@ def test_other_texts_for_real_clips_load_no_image_tower(recognize: Run, shared: 
 
 
 WORKER = """
-import os, signal, sys
-from encoders import registry as encoders
-from recognizer.features import store as shelf
+import os, signal, sqlite3, sys
+from functools import partial
 from encoders.testing import FakeEncoder, registered
+
+action, times = sys.argv[1], int(sys.argv[2])
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
-
-def before(call, function, times):
-    calls = []
-    def counted(*arguments, **options):
-        calls.append(1)
-        if len(calls) == times:
-            call()
-        return function(*arguments, **options)
-    return counted
 
 def wait():
     print("waiting", flush=True)
     sys.stdin.readline()
 
-encoder = FakeEncoder()
-what = sys.argv[1]
-if what == "encode":
-    encoder.encode_frames = before(die, encoder.encode_frames, int(sys.argv[2]))
-elif what == "wait":
-    encoder.encode_frames = before(wait, encoder.encode_frames, int(sys.argv[2]))
-elif what == "sync":      # the bytes are written, perhaps not yet on the disk
-    shelf.os.fsync = before(die, os.fsync, int(sys.argv[2]))
-elif what == "commit":    # they are, and the index is about to name them
-    shelf._remember = before(die, shelf._remember, int(sys.argv[2]))
-encoders.open_encoder = lambda name: encoder
+def count_down(call):
+    global times
+    times -= 1
+    if not times:
+        call()
+
+class Encoder(FakeEncoder):
+    def encode_frames(self, pixels):
+        if action in ("encode", "wait"):
+            count_down(die if action == "encode" else wait)
+        return super().encode_frames(pixels)
+
+class Connection(sqlite3.Connection):
+    def executemany(self, statement, values):
+        if action == "commit" and "INTO seen" in statement:  # the bytes are on the disk, and the index is about to
+            count_down(die)                                  # name them
+        return super().executemany(statement, values)
+
+def fsync(file, real=os.fsync):
+    if action == "sync":  # the bytes are written, perhaps not yet on the disk
+        count_down(die)
+    real(file)
+
+os.fsync = fsync
+sqlite3.connect = partial(sqlite3.connect, factory=Connection)
 
 from recognizer.cli import recognize
-recognize(sys.argv[3:])
+with registered(Encoder(), "fake"):
+    recognize(sys.argv[3:])
 """
 
 
-def worker(what: str, times: int, clips: Path, database: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WORKER, what, str(times), "--db", str(database)]
+def worker(action: str, times: int, clips: Path, database: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WORKER, action, str(times), "--db", str(database)]
     command += ["embed", "-d", str(clips), "--root", str(clips), "-e", "fake"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
-@pytest.mark.parametrize(("what", "times"), [("encode", 1), ("encode", 3), ("sync", 2), ("commit", 2)])
+@pytest.mark.parametrize(("action", "times"), [("encode", 1), ("encode", 3), ("sync", 2), ("commit", 2)])
 def test_killed_at_any_moment_only_the_batch_in_flight_is_redone(
     descgen: Run, recognize: Run, llm: FakeLLM, embed: Callable[..., dict[str, Any]],
-    clips: Path, database: Path, encoder: FakeEncoder, features: Path, what: str, times: int,
+    clips: Path, database: Path, encoder: FakeEncoder, features: Path, action: str, times: int,
 ) -> None:  # fmt: skip
     descgen("build", "-d", clips, "-k", "context")
     evaluated = ("eval", "-d", "clips", "--root", clips, "-e", "fake", "--json")
     whole = recognize(*evaluated, "--features", features.parent / "whole")
     encoder.frames.clear()
-    process = worker(what, times, clips, database)
+    process = worker(action, times, clips, database)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     kept = 8 * (times - 1)
     if kept:
         [check] = verify(recognize)
         assert (check["records"], check["damaged"]) == (kept, [])
-        assert (check["unfinished"] > 0) == (what in ("sync", "commit"))
+        assert (check["unfinished"] > 0) == (action in ("sync", "commit"))
     assert embed()["counts"] == NOTHING | {"stored before": kept, "embedded": VIDEOS - kept}
     assert sum(encoder.frames) == 16 * (VIDEOS - kept)
     [check] = verify(recognize)
@@ -486,7 +493,7 @@ def test_processes_that_begin_together_do_not_fail(recognize: Run, clips: Path, 
     verify(recognize)
 
 
-def test_a_torn_tail_is_told_and_written_over(
+def test_a_torn_tail_is_reported_and_overwritten(
     embed: Callable[..., dict[str, Any]], recognize: Run, features: Path
 ) -> None:
     embed("--limit", 10)
@@ -499,18 +506,18 @@ def test_a_torn_tail_is_told_and_written_over(
     assert (check["records"], check["damaged"], check["unfinished"]) == (VIDEOS, [], 0)
 
 
-def test_a_broken_byte_is_found_told_and_mended(
+def test_a_broken_byte_is_reported_and_its_record_remade(
     descgen: Run, recognize: Run, llm: FakeLLM, clips: Path, encoder: FakeEncoder, features: Path
 ) -> None:
     descgen("build", "-d", clips, "-k", "context")
     evaluated = ("eval", "-d", "clips", "--root", clips, "-e", "fake", "--json")
     whole = recognize(*evaluated)
     flip(data_file(features), 3 * 16 * 32 * 4 + 1)  # in the fourth video
-    told = recognize("features", "verify")
-    assert told.exit_code == 1
-    assert f"damaged: {data_file(features).name}: {clips / 'dark' / '06.mp4'}" in told.stdout
-    assert "1 records are damaged. None of them is used" in told.stderr
-    assert "recognize features prune --damaged" in told.stderr
+    result = recognize("features", "verify")
+    assert result.exit_code == 1
+    assert f"damaged: {data_file(features).name}: {clips / 'dark' / '06.mp4'}" in result.stdout
+    assert "1 records are damaged. None of them is used" in result.stderr
+    assert "recognize features prune --damaged" in result.stderr
     [texts] = [features / s["file"] for s in shelves(recognize) if s["what"] == "texts"]
     flip(texts, 0)
     before = len(encoder.encoded)
@@ -521,7 +528,7 @@ def test_a_broken_byte_is_found_told_and_mended(
 
 
 @pytest.mark.parametrize("kept", [None, 5 * 16 * 32 * 4 + 7])
-def test_a_lost_or_cut_file_is_made_anew(
+def test_the_records_of_a_lost_or_cut_file_are_remade(
     embed: Callable[..., dict[str, Any]], recognize: Run, features: Path, kept: int | None
 ) -> None:
     embed()
@@ -536,7 +543,9 @@ def test_a_lost_or_cut_file_is_made_anew(
     verify(recognize)
 
 
-def test_a_store_that_is_none_is_told(recognize: Run, clips: Path, encoder: FakeEncoder, features: Path) -> None:
+def test_a_missing_damaged_or_newer_store_is_refused(
+    recognize: Run, clips: Path, encoder: FakeEncoder, features: Path
+) -> None:
     embedding = ("embed", "-d", clips, "--root", clips, "-e", "fake")
     for command in ("list", "verify", "prune"):
         none = recognize("features", command)
@@ -567,10 +576,10 @@ def test_another_width_under_one_revision_is_refused(
     )
 
 
-# --- upkeep
+# --- maintenance
 
 
-def test_list_tells_what_there_is(
+def test_list_shows_each_shelf(
     descgen: Run, recognize: Run, llm: FakeLLM, clips: Path, encoder: FakeEncoder, features: Path
 ) -> None:
     descgen("build", "-d", clips, "-k", "context")
@@ -613,7 +622,7 @@ def test_prune_drops_an_encoder(
     assert embed("--limit", 3)["counts"]["stored before"] == 3
 
 
-def test_prune_drops_what_was_not_used_for_long(
+def test_prune_drops_shelves_not_used_for_long(
     embed: Callable[..., dict[str, Any]], recognize: Run, features: Path
 ) -> None:
     embed("--limit", 2)

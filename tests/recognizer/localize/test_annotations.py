@@ -11,7 +11,7 @@ import pytest
 from db.errors import UserError
 from db.vocabulary import load
 from recognizer.localize.annotations import read_annotations
-from recognizer.localize.mean_ap import Annotation
+from recognizer.localize.mean_ap import AnnotatedAction
 
 THUMOS = load("thumos14")
 PITCH, SHOT = 0, 6
@@ -37,7 +37,7 @@ def as_text(folder: Path, **files: str) -> Path:
     return folder
 
 
-def test_the_form_of_activitynet(tmp_path: Path) -> None:
+def test_activitynet_json(tmp_path: Path) -> None:
     path = as_json(
         tmp_path / "gt.json",
         {
@@ -47,14 +47,14 @@ def test_the_form_of_activitynet(tmp_path: Path) -> None:
         },
     )
     annotated = read_annotations(path, THUMOS, subset="test")
-    assert annotated.videos == {"a": (Annotation(PITCH, 1.5, 3.0), Annotation(None, 4.0, 5.0)), "b": ()}
+    assert annotated.videos == {"a": (AnnotatedAction(PITCH, 1.5, 3.0), AnnotatedAction(None, 4.0, 5.0)), "b": ()}
     assert annotated.source == f"{path}, subset Test"
     assert annotated.id_of(Path("videos/v_a.mp4")) == "a"
     assert annotated.id_of(Path("b.mkv")) == "b"
     assert annotated.id_of(Path("c.mp4")) is None
 
 
-def test_the_form_of_thumos(tmp_path: Path) -> None:
+def test_thumos_text_files(tmp_path: Path) -> None:
     folder = as_text(
         tmp_path / "annotation",
         BaseballPitch_test="video_test_0000324  0.8 3.1\nvideo_test_0000324 \t9 12.5\n\n",
@@ -66,19 +66,19 @@ def test_the_form_of_thumos(tmp_path: Path) -> None:
     annotated = read_annotations(folder, THUMOS)
     assert annotated.videos == {
         "video_test_0000324": (
-            Annotation(PITCH, 0.8, 3.1),
-            Annotation(PITCH, 9.0, 12.5),
-            Annotation(SHOT, 20.0, 21.0),
+            AnnotatedAction(PITCH, 0.8, 3.1),
+            AnnotatedAction(PITCH, 9.0, 12.5),
+            AnnotatedAction(SHOT, 20.0, 21.0),
         ),
-        "video_test_0000004": (Annotation(SHOT, 1.0, 2.0),),
-        "video_test_0001292": (Annotation(None, 5.0, 6.0),),
+        "video_test_0000004": (AnnotatedAction(SHOT, 1.0, 2.0),),
+        "video_test_0001292": (AnnotatedAction(None, 5.0, 6.0),),
     }
     one = read_annotations(folder / "CricketShot_test.txt", THUMOS)
     assert set(one.videos) == {"video_test_0000324", "video_test_0000004"}
 
 
 @pytest.mark.parametrize(
-    ("database", "said"),
+    ("database", "message"),
     [
         ({}, "annotates no video"),
         ({"a": entry("test"), "b": entry("val")}, "several subsets: test, val. Choose one with --subset"),
@@ -89,12 +89,12 @@ def test_the_form_of_thumos(tmp_path: Path) -> None:
         ([], "not a JSON file with the key database"),
     ],
 )
-def test_what_is_wrong_with_a_json_file_is_told(tmp_path: Path, database: Any, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_malformed_json_is_refused(tmp_path: Path, database: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         read_annotations(as_json(tmp_path / "gt.json", database), THUMOS)
 
 
-def test_what_is_wrong_with_text_files_is_told(tmp_path: Path) -> None:
+def test_malformed_text_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"files named <Class>_test\.txt"):
         read_annotations(as_text(tmp_path / "a", readme="hello"), THUMOS)
     with pytest.raises(UserError, match=r"Diving_val\.txt, line 2: an action has"):

@@ -17,6 +17,7 @@ from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import FakeEncoder, registered
 from tests.fixtures.commands import Run
 from tests.fixtures.films import COLOURS, make_film
+from tests.fixtures.videos import replace_content
 
 
 class ColourEncoder(FakeEncoder):
@@ -107,18 +108,18 @@ def test_json_holds_everything(
     descgen("build", "-d", labels, "-k", "situation", "-k", "decomposition")
     result = recognize("localize", film, "-d", "lights", "--annotations", annotations, *PLAIN, "--json", "--fps", "5")
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    assert found["dataset"] == "lights"
-    assert found["counts"] == {"annotated": 2, "searched": 1, "unreadable": 0, "missing": 1, "not annotated": 0}
-    settings = found["settings"]
+    output = json.loads(result.stdout)
+    assert output["dataset"] == "lights"
+    assert output["counts"] == {"annotated": 2, "searched": 1, "unreadable": 0, "missing": 1, "not annotated": 0}
+    settings = output["settings"]
     assert (settings["encoder"], settings["fps"], settings["smooth"], settings["descriptors"]) == ("fake", 5.0, 0.0, 20)
     assert settings["kinds"] == ["decomposition", "situation"]
     assert [name for name, _ in settings["classes"]] == ["red_light", "green_light", "blue_light", "dark_room"]
-    assert set(found["results"]) == {"label only", "label + descriptors"}
-    assert found["results"]["label only"]["average_precision"] == {
+    assert set(output["results"]) == {"label only", "label + descriptors"}
+    assert output["results"]["label only"]["average_precision"] == {
         "red_light": [1.0] * 5, "green_light": [1.0, 1.0, 1.0, 0.0, 0.0],
     }  # fmt: skip
-    [video] = found["videos"]
+    [video] = output["videos"]
     assert (video["annotated_as"], video["seconds"]) == ("film", 20.0)
     best = {(s["class"], s["start"], s["end"]) for s in video["segments"]["label only"][:3]}
     assert best == {("red_light", 3.0, 6.0), ("green_light", 10.0, 12.0), ("red_light", 16.0, 20.0)}
@@ -175,7 +176,7 @@ def test_predictions_are_in_activitynets_form(recognize: Run, film: Path, labels
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["--set", "smoth=1"], 2, "Unknown setting 'smoth'. Known, with their values: scale=softmax"),
         (["--fps", "0"], 2, "Invalid value for '--fps'"),
@@ -184,14 +185,14 @@ def test_predictions_are_in_activitynets_form(recognize: Run, film: Path, labels
         (["--encoder", "nobody"], 2, "Unknown encoder 'nobody'"),
     ],
 )
-def test_wrong_use_is_told(
+def test_wrong_use_is_refused(
     recognize: Run, film: Path, labels: Path, annotations: Path, monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str], code: int, said: str,
+    arguments: list[str], code: int, message: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(film.parent)
     result = recognize("localize", "film.mp4", "-d", "lights.txt", "--encoder", "fake", *arguments)
     assert result.exit_code == code, result.output
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.output
 
 
@@ -255,14 +256,14 @@ def test_real_actions_are_found_in_a_video_of_real_clips(recognize: Run, shared:
         "--annotations", folder, "--plot", tmp_path, "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    assert found["results"]["label only"]["mean_average_precision"][0] == 1.0
-    assert found["videos"][0]["seconds"] == pytest.approx(starts[-1], abs=0.5)
+    output = json.loads(result.stdout)
+    assert output["results"]["label only"]["mean_average_precision"][0] == 1.0
+    assert output["videos"][0]["seconds"] == pytest.approx(starts[-1], abs=0.5)
     assert (tmp_path / "long.png").stat().st_size > 20_000
 
 
 def test_a_second_search_decodes_and_encodes_nothing(
-    recognize: Run, film: Path, labels: Path, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+    recognize: Run, film: Path, labels: Path, encoder: FakeEncoder
 ) -> None:
     long = make_film(film.parent / "long.mp4", ("dark", 40), ("red", 30))
     one = recognize("localize", film, long, "-d", labels, *PLAIN, "--json")
@@ -272,8 +273,8 @@ def test_a_second_search_decodes_and_encodes_nothing(
         ("texts", 16), ("4 frames a second, own", 1 + 2),
     ]  # fmt: skip
     encoder.frames.clear()
-    film = film.rename(film.parent / "film2.mp4").rename(film)  # the same content under its old name
-    monkeypatch.setattr("recognizer.video.long.sample_frames", lambda path, fps: pytest.fail("decoded again"))
+    for video in (film, long):  # whoever decodes them now fails; size and time stay, so that nobody reads them
+        replace_content(video, bytes(video.stat().st_size))
     other = recognize("localize", film, long, "-d", labels, *PLAIN, "--json")
     assert other.stdout == one.stdout
     assert encoder.frames == []

@@ -15,11 +15,16 @@ from torch.nn.functional import normalize
 from db.errors import UsageError
 from db.records import Action, Dataset, Descriptor
 from encoders.testing import FakeEncoder
-from recognizer.localize.class_scores import boundary_evidence, class_curves, moving_average, similarities
+from recognizer.localize.class_scores import boundary_evidence, class_scores, moving_average, similarities
 from recognizer.localize.mean_ap import Segment
-from recognizer.localize.nms import suppress
-from recognizer.localize.proposals import best_of_each, contrast_scores, move_ends, stretches_above
-from recognizer.localize.segments import localize
+from recognizer.localize.segments import (
+    best_of_each,
+    contrast_scores,
+    find_segments,
+    move_ends,
+    propose,
+    suppress,
+)
 from recognizer.localize.settings import LocalizeSettings, with_values
 from recognizer.localize.text_roles import Roles, build_roles
 from recognizer.scoring.protocols import protocol_of
@@ -86,7 +91,7 @@ def test_labels_alone_have_no_other_role(fake_encoder: FakeEncoder) -> None:
     assert len(fake_encoder.encoded) == 2 * 16
 
 
-# curves
+# class scores
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
@@ -99,26 +104,26 @@ def test_similarities_are_those_of_loops() -> None:
     texts = roles(*(normalize(torch.randn(*shape), dim=-1) for shape in ((3, 5), (3, 4, 5), (3, 5), (3, 5))))
     texts.steps[0, 0] = texts.steps[0, 3] = 0  # of the first class, steps 1 and 2 are there
     texts.steps[2] = texts.after[1] = 0  # the third has no steps, the second nothing that is seen after it
-    found = similarities(frames, texts)
+    similar = similarities(frames, texts)
     for t in range(7):
         for c in range(3):
             whole = cosine(frames[t], texts.action[c])
             steps = [cosine(frames[t], step) for step in texts.steps[c] if step.any()]
             inside = (whole + max(steps)) / 2 if steps else whole
             first, last = (steps[0], steps[-1]) if steps else (whole, whole)
-            assert float(found.inside[t, c]) == pytest.approx(inside, abs=1e-6)
+            assert float(similar.inside[t, c]) == pytest.approx(inside, abs=1e-6)
             opening = (inside + first) / 2 - cosine(frames[t], texts.before[c])
-            assert float(found.opening[t, c]) == pytest.approx(opening, abs=1e-6)
+            assert float(similar.opening[t, c]) == pytest.approx(opening, abs=1e-6)
             closing = (inside + last) / 2 - cosine(frames[t], texts.after[c])
-            assert float(found.closing[t, c]) == pytest.approx(closing, abs=1e-6)
+            assert float(similar.closing[t, c]) == pytest.approx(closing, abs=1e-6)
 
 
 def test_softmax_is_that_of_tear_and_zscore_is_over_the_classes_of_each_frame() -> None:
     """TEAR: softmax of 100 times the cosines (here less an even share); a z-score by `view`, here by rows."""
     torch.manual_seed(0)
     cosines = torch.rand(5, 4) * 0.1
-    shares = class_curves(cosines, fps=4, settings=PLAIN)
-    standard = class_curves(cosines, fps=4, settings=LocalizeSettings(smooth=0, scale="zscore"))
+    shares = class_scores(cosines, fps=4, settings=PLAIN)
+    standard = class_scores(cosines, fps=4, settings=LocalizeSettings(smooth=0, scale="zscore"))
     for t, row in enumerate(cosines.tolist()):
         exponentials = [math.exp(100 * value) for value in row]
         mean = sum(row) / 4
@@ -130,14 +135,14 @@ def test_softmax_is_that_of_tear_and_zscore_is_over_the_classes_of_each_frame() 
 
 def test_scale_time_compares_a_class_with_itself() -> None:
     cosines = torch.tensor([[0.1], [0.1], [0.4], [0.4]])
-    assert class_curves(cosines, fps=4, settings=LocalizeSettings(smooth=0, scale="time")).flatten().tolist() == (
+    assert class_scores(cosines, fps=4, settings=LocalizeSettings(smooth=0, scale="time")).flatten().tolist() == (
         pytest.approx([-1, -1, 1, 1], abs=1e-5)
     )
-    with pytest.raises(UsageError, match="Scale softmax compares classes with each other, and there is one"):
-        class_curves(cosines, fps=4, settings=PLAIN)
+    with pytest.raises(UsageError, match="Scale softmax compares classes with each other, and there is only one"):
+        class_scores(cosines, fps=4, settings=PLAIN)
 
 
-def test_curves_are_averaged_over_the_seconds_around() -> None:
+def test_scores_are_averaged_over_the_seconds_around() -> None:
     values = torch.arange(10.0).unsqueeze(1) ** 2
     rows = values.flatten().tolist()
     for half in (0, 1, 3, 20):
@@ -147,8 +152,8 @@ def test_curves_are_averaged_over_the_seconds_around() -> None:
             expected.append(sum(around) / len(around))
         assert moving_average(values, half).flatten().tolist() == pytest.approx(expected)
     cosines = torch.eye(10)[:, :2]
-    smooth = class_curves(cosines, fps=4, settings=LocalizeSettings(smooth=1.0))  # 2 frames to either side
-    torch.testing.assert_close(smooth, moving_average(class_curves(cosines, fps=4, settings=PLAIN), 2))
+    smooth = class_scores(cosines, fps=4, settings=LocalizeSettings(smooth=1.0))  # 2 frames to either side
+    torch.testing.assert_close(smooth, moving_average(class_scores(cosines, fps=4, settings=PLAIN), 2))
 
 
 def test_evidence_of_a_boundary_is_the_rise_there_whatever_the_level() -> None:
@@ -158,28 +163,28 @@ def test_evidence_of_a_boundary_is_the_rise_there_whatever_the_level() -> None:
     assert boundary_evidence(values + 7, width=2).flatten().tolist() == pytest.approx(evidence)
 
 
-# stretches
+# proposals
 
 
 @given(
     st.lists(st.lists(st.integers(-1, 4), min_size=3, max_size=3), min_size=1, max_size=12),
     st.sets(st.sampled_from([0.25, 0.5, 0.75, 1.0]), min_size=1),
 )
-def test_stretches_are_those_of_loops(rows: list[list[int]], heights: set[float]) -> None:
+def test_proposals_are_those_of_loops(rows: list[list[int]], thresholds: set[float]) -> None:
     expected = set()
     for c in range(3):
         curve = [row[c] for row in rows]
-        for height in heights:
+        for threshold in thresholds:
             start = None
             for t, value in enumerate([*curve, -9]):
-                above = max(curve) > 0 and value >= height * max(curve)
+                above = max(curve) > 0 and value >= threshold * max(curve)
                 if above and start is None:
                     start = t
                 if not above and start is not None:
                     expected.add((c, start, t))
                     start = None
-    found = stretches_above(torch.tensor(rows, dtype=torch.float), tuple(heights))
-    assert [tuple(row) for row in found.tolist()] == sorted(expected)
+    proposals = propose(torch.tensor(rows, dtype=torch.float), tuple(thresholds))
+    assert [tuple(row) for row in proposals.tolist()] == sorted(expected)
 
 
 def evidence(at: dict[int, float], places: int = 21) -> Tensor:
@@ -190,7 +195,7 @@ def evidence(at: dict[int, float], places: int = 21) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("stretch", "starts", "ends", "moved"),
+    ("proposal", "starts", "ends", "moved"),
     [
         ((5, 15), {}, {}, (5, 15)),  # nothing says where
         ((5, 15), {3: 1.0}, {17: 1.0}, (3, 17)),
@@ -202,22 +207,22 @@ def evidence(at: dict[int, float], places: int = 21) -> Tensor:
     ],
 )
 def test_ends_move_to_the_evidence(
-    stretch: tuple[int, int], starts: dict[int, float], ends: dict[int, float], moved: tuple[int, int]
+    proposal: tuple[int, int], starts: dict[int, float], ends: dict[int, float], moved: tuple[int, int]
 ) -> None:
-    result = move_ends(torch.tensor([[0, *stretch]]), starts=evidence(starts), ends=evidence(ends), search=3)
+    result = move_ends(torch.tensor([[0, *proposal]]), starts=evidence(starts), ends=evidence(ends), search=3)
     assert result.tolist() == [[0, *moved]]
 
 
 def test_a_segment_scores_by_its_inside_above_its_surroundings() -> None:
     curves = torch.tensor([[0.0, 1], [0.2, 1], [0.8, 1], [0.6, 1], [0.8, 1], [1.0, 1], [0.4, 1], [0.0, 1]])
-    stretches = torch.tensor([[0, 2, 6], [0, 0, 4], [1, 0, 8]])
-    scores = contrast_scores(curves, stretches, margin=0.25, contrast=1.0).tolist()
+    proposals = torch.tensor([[0, 2, 6], [0, 0, 4], [1, 0, 8]])
+    scores = contrast_scores(curves, proposals, margin=0.25, contrast=1.0).tolist()
     assert scores == pytest.approx([0.8 - (0.2 + 0.4) / 2, 0.4 - 0.8, 1.0])  # outside of the video there is nothing
-    halved = contrast_scores(curves, stretches, margin=0.5, contrast=0.5).tolist()
+    halved = contrast_scores(curves, proposals, margin=0.5, contrast=0.5).tolist()
     assert halved[0] == pytest.approx(0.8 - 0.5 * (0.0 + 0.2 + 0.4 + 0.0) / 4)
 
 
-def test_of_stretches_that_became_the_same_the_best_score_counts() -> None:
+def test_of_proposals_that_became_the_same_the_best_score_counts() -> None:
     once, best = best_of_each(torch.tensor([[1, 0, 4], [0, 2, 6], [1, 0, 4]]), torch.tensor([0.1, 0.2, 0.3]))
     assert (once.tolist(), best.tolist()) == ([[0, 2, 6], [1, 0, 4]], pytest.approx([0.2, 0.3]))
 
@@ -260,16 +265,16 @@ def film(*parts: tuple[int, Sequence[Tensor]]) -> Tensor:
     return torch.cat([sum(shown, torch.zeros(7)).expand(count, 7) for count, shown in parts])
 
 
-def found(frames: Tensor, texts: Roles, *values: str) -> list[tuple[int, float, float]]:
+def segments_of(frames: Tensor, texts: Roles, *values: str) -> list[tuple[int, float, float]]:
     settings = with_values(LocalizeSettings(), values)
-    segments = localize(frames, texts, fps=4.0, settings=settings).segments
+    segments = find_segments(frames, texts, fps=4.0, settings=settings).segments
     return [(segment.label, segment.start, segment.end) for segment in segments]
 
 
 @pytest.mark.parametrize("scale", ["softmax", "zscore", "time"])
 def test_actions_are_found_to_the_frame(scale: str) -> None:
     frames = film((20, [REST]), (12, [A]), (20, [REST]), (16, [B]), (8, [REST]))
-    segments = found(frames, roles(torch.stack([A, B, REST])), f"scale={scale}")
+    segments = segments_of(frames, roles(torch.stack([A, B, REST])), f"scale={scale}")
     assert set(segments[:4]) >= {(0, 5.0, 8.0), (1, 13.0, 17.0)}
 
 
@@ -278,26 +283,26 @@ def test_what_is_seen_before_and_after_says_where_an_action_starts_and_ends() ->
     frames = film((20, [REST]), (4, [A, A_BEFORE]), (12, [A, REST]), (4, [A, A_AFTER]), (20, [REST]))
     labels = torch.stack([A, B])
     situations = {"before": torch.stack([A_BEFORE, B]), "after": torch.stack([A_AFTER, B])}
-    assert found(frames, roles(labels), "smooth=0")[0] == (0, 5.0, 10.0)
-    assert found(frames, roles(labels, **situations), "smooth=0")[0] == (0, 6.0, 9.0)
-    assert found(frames, roles(labels, **situations), "smooth=0", "search=0")[0] == (0, 5.0, 10.0)
+    assert segments_of(frames, roles(labels), "smooth=0")[0] == (0, 5.0, 10.0)
+    assert segments_of(frames, roles(labels, **situations), "smooth=0")[0] == (0, 6.0, 9.0)
+    assert segments_of(frames, roles(labels, **situations), "smooth=0", "search=0")[0] == (0, 5.0, 10.0)
 
 
 def test_the_first_and_the_last_step_say_it_too() -> None:
     frames = film((20, [REST]), (4, [A]), (4, [A, A_FIRST]), (4, [A]), (4, [A, A_LAST]), (4, [A]), (20, [REST]))
     steps = torch.stack([torch.stack([A_FIRST, A_LAST]), torch.stack([B, B])])
     texts = roles(torch.stack([A, B]), steps)
-    assert found(frames, texts, "smooth=0", "search=1.25")[0] == (0, 6.0, 9.0)
+    assert segments_of(frames, texts, "smooth=0", "search=1.25")[0] == (0, 6.0, 9.0)
 
 
-def test_every_stretch_is_a_segment_or_counted() -> None:
+def test_every_proposal_is_a_segment_or_counted() -> None:
     torch.manual_seed(3)
     frames, texts = torch.randn(200, 7), roles(torch.eye(7)[:5])
     for values in ((), ("shortest=2",), ("proposals=9",), ("keep=3",), ("nms=none",), ("nms=soft", "keep=1000")):
         settings = with_values(LocalizeSettings(), values)
-        result = localize(frames, texts, fps=4.0, settings=settings)
-        stretches = stretches_above(result.curves, settings.heights)
-        assert len(stretches) == len(result.segments) + sum(result.left_out.values())
+        result = find_segments(frames, texts, fps=4.0, settings=settings)
+        proposals = propose(result.scores, settings.thresholds)
+        assert len(proposals) == len(result.segments) + sum(result.left_out.values())
         assert len(result.segments) <= settings.keep
         assert all(segment.end - segment.start >= settings.shortest for segment in result.segments)
         scores = [segment.score for segment in result.segments]
@@ -307,36 +312,36 @@ def test_every_stretch_is_a_segment_or_counted() -> None:
 
 def test_a_video_of_one_frame_and_one_in_which_nothing_stands_out() -> None:
     texts = roles(torch.stack([A, B]))
-    assert found(A.unsqueeze(0), texts, "shortest=0") == [(0, 0.0, 0.25)]
-    assert found(A.unsqueeze(0), texts) == []
-    assert found(film((20, [REST])), texts, "scale=zscore") == []
+    assert segments_of(A.unsqueeze(0), texts, "shortest=0") == [(0, 0.0, 0.25)]
+    assert segments_of(A.unsqueeze(0), texts) == []
+    assert segments_of(film((20, [REST])), texts, "scale=zscore") == []
 
 
 # settings
 
 
 def test_settings_are_changed_by_name() -> None:
-    changed = with_values(LocalizeSettings(), ["smooth=2", "heights=0.5,0.1", "nms=soft", "keep=7"])
-    assert changed == LocalizeSettings(smooth=2.0, heights=(0.1, 0.5), nms="soft", keep=7)
+    changed = with_values(LocalizeSettings(), ["smooth=2", "thresholds=0.5,0.1", "nms=soft", "keep=7"])
+    assert changed == LocalizeSettings(smooth=2.0, thresholds=(0.1, 0.5), nms="soft", keep=7)
 
 
 @pytest.mark.parametrize(
-    ("assignment", "said"),
+    ("assignment", "message"),
     [
         (
             "smoth=1",
-            r"Unknown setting 'smoth'. Known, with their values: scale=softmax, temperature=0.01, .*heights=0.2,",
+            r"Unknown setting 'smoth'. Known, with their values: scale=softmax, temperature=0.01, .*thresholds=0.2,",
         ),
         ("smooth", "smooth is a number, 0 or above, not ''"),
         ("nms=gone", "nms is one of hard, soft, none, not 'gone'"),
-        ("overlap=2", "overlap is a number from 0 to 1, not '2'"),
+        ("nms_iou=2", "nms_iou is a number from 0 to 1, not '2'"),
         ("keep=1.5", "keep is a whole number, 1 or above, not '1.5'"),
-        ("heights=0,1", "heights is numbers above 0 up to 1, with commas, not '0,1'"),
+        ("thresholds=0,1", "thresholds is numbers above 0 up to 1, with commas, not '0,1'"),
         ("edge=nan", "edge is a number above 0, not 'nan'"),
     ],
 )
-def test_what_a_setting_cannot_be_is_told(assignment: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_wrong_settings_are_refused(assignment: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         with_values(LocalizeSettings(), [assignment])
 
 

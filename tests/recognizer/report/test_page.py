@@ -203,14 +203,14 @@ def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
 ) -> None:
     """Each effect again, from an ensemble that never had the text."""
     from recognizer.evaluation.replay import repeat
-    from recognizer.features.caching_encoder import StoredEncoder
+    from recognizer.features.caching_encoder import CachingEncoder
     from recognizer.features.store import FeatureStore
     from recognizer.scoring.ensemble import build_ensemble
 
     evaluated("--method", method, "--clips", 2)
     data, page = as_data(recognize), reported(recognize, tmp_path)
     with FeatureStore.open(features) as kept:
-        opened = StoredEncoder(FakeEncoder(), kept)
+        opened = CachingEncoder(FakeEncoder(), kept)
         again = repeat(store, store.run(1), opened)
         for sample in data["samples"]:
             label, rival = sample["chosen"]["prediction"]["label"], sample["rival"]
@@ -242,14 +242,14 @@ def test_a_pair_names_the_texts_that_support_the_wrong_class(
 ) -> None:
     """With method ensemble, a text left out changes its class by (mean - own) / (K - 1)."""
     from recognizer.evaluation.replay import repeat
-    from recognizer.features.caching_encoder import StoredEncoder
+    from recognizer.features.caching_encoder import CachingEncoder
     from recognizer.features.store import FeatureStore
 
     run = evaluated("--method", "ensemble")
     pair = as_data(recognize)["pairs"][0]
     true, taken = pair["confused"]["true"], pair["confused"]["predicted"]
     with FeatureStore.open(features) as kept:
-        again = repeat(store, store.run(1), StoredEncoder(FakeEncoder(), kept))
+        again = repeat(store, store.run(1), CachingEncoder(FakeEncoder(), kept))
     confused = [p for p in run["predictions"] if p["label"] == true and p["rank"] > 1 and p["ranking"][0][0] == taken]
     rows = [[v.id for v in again.features.videos].index(p["video"]) for p in confused]
     mean = again.seen.pooled.inner(again.ensemble.texts)[rows].mean(dim=0)  # [C, K]

@@ -1,4 +1,4 @@
-"""Made features and texts of a real size: random numbers, which take as long as true ones."""
+"""Random features and texts of a realistic size; they take as long as real ones."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from recognizer.features.embed import Features
 from recognizer.scoring.selection import Choice
 
 
-class MadeEncoder(FakeEncoder):
-    """An encoder that gives random vectors, all of a call at once."""
+class RandomEncoder(FakeEncoder):
+    """An encoder that returns random vectors."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -29,17 +29,17 @@ class MadeEncoder(FakeEncoder):
         return torch.randn(len(texts), self.width)
 
 
-def embedded(*, videos: int, frames: int, width: int) -> Embedded:
+def random_embeddings(*, videos: int, frames: int, width: int) -> Embedded:
     """Return random features of videos of UCF101's classes."""
     dataset = load("ucf101")
-    listed = tuple(Video(f"v{n}", n % len(dataset.actions), None, (1,)) for n in range(videos))
-    features = Features(torch.randn(videos, frames, width), 1, listed, (), {"decord": videos}, new=0)
-    found = VideoList(videos=listed, layout="made")
-    return Embedded(dataset, found, MadeEncoder(width), features)
+    entries = tuple(Video(f"v{n}", n % len(dataset.actions), None, (1,)) for n in range(videos))
+    features = Features(torch.randn(videos, frames, width), 1, entries, (), {"decord": videos}, new=0)
+    video_list = VideoList(videos=entries, layout="synthetic")
+    return Embedded(dataset, video_list, RandomEncoder(width), features)
 
 
 def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[Choice, list[Descriptor]]:
-    """Return three steps, a description and three words of context for each class, as each of the settings chooses."""
+    """Return the descriptors of each choice among three steps, a description and three contexts of every class."""
     texts = [("decomposition", 3), ("description", 1), ("context", 3)]
     every = [
         Descriptor(0, action.name, kind, position, f"{kind} {position} of {action.phrase}", "llm", "pending", "x", "0")
