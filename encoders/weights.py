@@ -22,12 +22,9 @@ def sha256_of(path: Path) -> str:
 
 
 def folder_digest(folder: Path, suffixes: Collection[str], *, end: str = "") -> str:
-    """Return one sha256 over the names and contents of a model folder's files.
+    """Return one sha256 over the names and contents of a model folder's files with some suffixes.
 
-    Args:
-        folder: written by transformers' save_pretrained.
-        suffixes: of the files that count.
-        end: what the hashed list of files ends with; digests in databases and feature stores differ in it.
+    `end` ends the hashed list of files: digests in databases and in feature stores differ in it.
 
     Raises:
         UserError: the folder holds no model.

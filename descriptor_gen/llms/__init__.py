@@ -57,8 +57,7 @@ class Reply:
         request: what was asked.
         text: the raw reply; of a failed call, what the server sent, or empty.
         finish_reason: why the text ends.
-        tokens_in: of the request; None if the server did not say.
-        tokens_out: of the reply; None if the server did not say.
+        tokens_in: of the request; None if the server did not say. Likewise `tokens_out` of the reply.
         seconds: duration of this call, or its share of a batch's.
         error: why there is no reply: the call failed, was refused, or filtered.
         environment: how this reply was made, beyond the LLM's own environment; `cost_usd` if the prices are known.

@@ -64,12 +64,10 @@ class BatchOptions:
     """How the Batch API is used.
 
     Attributes:
-        calls_per_file: OpenAI's limit.
-        bytes_per_file: OpenAI's limit.
+        calls_per_file: OpenAI's limit, as is `bytes_per_file`.
         replies_per_group: replies stored in one transaction; few, so that other writers do not wait long.
-        first_poll: seconds before the second look at a batch.
-        longest_poll: the most seconds between two looks.
-        poll_growth: each pause is so many times the one before.
+        first_poll: seconds from the first look at a batch to the second; each pause is `poll_growth` times the one
+            before, up to `longest_poll`.
         retry: for requests about a batch that runs; it goes on without us, so a lost network is waited out.
     """
 
@@ -92,8 +90,7 @@ class ApiOptions:
 
     Attributes:
         concurrency: calls in flight at a time.
-        requests_per_minute: our own limit; None is none.
-        tokens_per_minute: our own limit, input and output together; None is none.
+        requests_per_minute: our own limit; None is none. Likewise `tokens_per_minute`, input and output together.
         prices: of the model; None takes those of llms.toml, if it has any.
         max_cost: USD that one run may cost; None is no limit.
         batch: use the provider's Batch API.

@@ -18,7 +18,7 @@ class ApiCall:
 
     def __init__(self, model: ApiModel, request: Request) -> None:
         self._model, self._request = model, request
-        self._clock, self._retry = model.options.clock, model.options.retry
+        self._clock = model.options.clock
         self._attempts = 0
         self._mode = ""  # response format mode of this attempt
         self._began = 0.0  # this attempt
@@ -70,17 +70,17 @@ class ApiCall:
     def _wait(self, error: Any, *, pause_all: bool) -> Reply | None:
         now = self._clock.now()
         self._failed_at = now if self._failed_at is None else self._failed_at
-        requested = retry_after(error, unix_time=self._clock.unix_time())
-        seconds = requested or self._retry.backoff(self._attempts)
-        if now + seconds - self._failed_at > self._model.patience(self._retry):
-            return self._give_up(error, requested or 0.0, self._failed_at)
+        waited = now - self._failed_at
+        seconds = self._model.retry_pause(error, self._model.options.retry, failures=self._attempts, waited=waited)
+        if seconds is None:
+            return self._give_up(error, self._failed_at)
         if pause_all:
             self._model.limiter.pause(seconds)
         else:
             self._model.limiter.sleep(seconds)
         return None
 
-    def _give_up(self, error: Any, requested: float, failed_at: float) -> Reply:
+    def _give_up(self, error: Any, failed_at: float) -> Reply:
         """Return a reply that reports the error.
 
         Raises:
@@ -90,7 +90,8 @@ class ApiCall:
         server, tried = model.client.base_url, f"{reason} ({self._attempts} attempts)"
         if not model.server_answers:
             raise UserError(f"Cannot reach {server}: {tried}")
-        if requested > self._retry.total:
+        requested = retry_after(error, unix_time=self._clock.unix_time()) or 0.0
+        if requested > model.options.retry.total:
             raise UserError(f"{server} asks to wait {requested:.0f} seconds: {reason}. Run the same command then")
         if model.answered_at is None or model.answered_at < failed_at:
             raise UserError(f"{server} no longer answers: {tried}. Run the same command to go on")

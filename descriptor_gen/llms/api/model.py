@@ -10,6 +10,7 @@ from db.records import LLMIdentity
 from descriptor_gen.llms import Reply, Request
 from descriptor_gen.llms.api.budget import Budget
 from descriptor_gen.llms.api.completion import Completion
+from descriptor_gen.llms.api.errors import retry_after
 from descriptor_gen.llms.api.rate_limit import RateLimiter
 from descriptor_gen.llms.api.response_format import FormatNegotiation, format_arguments
 from descriptor_gen.llms.options import ApiOptions, RetryPolicy
@@ -39,9 +40,12 @@ class ApiModel:
     server_answers: bool = False
     answered_at: float | None = None
 
-    def patience(self, retry: RetryPolicy) -> float:
-        """Return how many seconds a failed call may be retried."""
-        return retry.total if self.server_answers else retry.unreached
+    def retry_pause(self, error: Any, retry: RetryPolicy, *, failures: int, waited: float) -> float | None:
+        """Return the seconds until the next attempt; None if the time for retries is over by then."""
+        requested = retry_after(error, unix_time=self.options.clock.unix_time())
+        seconds = requested or retry.backoff(failures)
+        limit = retry.total if self.server_answers else retry.unreached
+        return seconds if waited + seconds <= limit else None
 
     def body(self, request: Request, mode: str) -> dict[str, Any]:
         """Return the body of a chat completion call in a response format mode."""
@@ -68,15 +72,10 @@ class ApiModel:
         cost: float | None = None,
         **environment: Any,
     ) -> Reply:
-        """Turn an answer into a reply, and record whether the server heeds the response format mode.
+        """Turn an answer into a reply, and note whether the server heeds the response format mode.
 
-        Args:
-            request: what was asked.
-            completion: what came.
-            mode: the response format mode of the call.
-            seconds: duration of the call.
-            cost: in USD; None computes it from the tokens, if the prices are known.
-            **environment: more to record with the reply; None values are left out.
+        A cost (USD) of None is computed from the tokens, if the prices are known. `environment` is recorded with the
+        reply, except None values.
         """
         location = locate_json(completion.text) if completion.finish_reason == "stop" else None
         if location not in (None, "empty"):

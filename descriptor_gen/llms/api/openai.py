@@ -51,11 +51,7 @@ class OpenAILLM:
                 "provider's page: --price-in and --price-out"
             )
         self._base_url, self._options = base_url, options
-        self._limiter = RateLimiter(
-            options.clock,
-            requests_per_minute=options.requests_per_minute,
-            tokens_per_minute=options.tokens_per_minute,
-        )
+        self._limiter = RateLimiter(options)
         reasoning_tokens = self.parameters.get("reasoning_tokens", 0)
         self._budget = Budget(options.max_cost, self.prices, reasoning_tokens=reasoning_tokens)
         self._stopped = False

@@ -6,6 +6,7 @@ import random
 import threading
 
 from descriptor_gen.llms.api.clock import Clock
+from descriptor_gen.llms.options import ApiOptions
 
 
 class AbandonedError(Exception):
@@ -38,10 +39,10 @@ class LeakyBucket:
 class RateLimiter:
     """Delays calls: by the user's limits, and by pauses that the server asks of one call and all calls then keep."""
 
-    def __init__(self, clock: Clock, *, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
-        self._clock = clock
-        self._requests = LeakyBucket(requests_per_minute, clock) if requests_per_minute else None
-        self._tokens = LeakyBucket(tokens_per_minute, clock) if tokens_per_minute else None
+    def __init__(self, options: ApiOptions) -> None:
+        self._clock = clock = options.clock
+        self._requests = LeakyBucket(options.requests_per_minute, clock) if options.requests_per_minute else None
+        self._tokens = LeakyBucket(options.tokens_per_minute, clock) if options.tokens_per_minute else None
         self._paused_until = clock.now()
         self._ended = threading.Event()
 

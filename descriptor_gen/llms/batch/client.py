@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from db.errors import UserError
-from descriptor_gen.llms.api.errors import describe, fault_kind, retry_after
+from descriptor_gen.llms.api.errors import describe, fault_kind
 from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.batch.files import ENDPOINT, BatchCall, read_call, read_lines
 from descriptor_gen.llms.options import RetryPolicy
@@ -35,13 +35,8 @@ class SubmittedBatch:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether nothing more will come of it; of one that failed as a whole, no call was made."""
         return self.batch.status in ("completed", "expired", "cancelled", "failed")
-
-    @property
-    def failed(self) -> bool:
-        """Whether it was refused as a whole: none of its calls was made."""
-        return self.batch.status == "failed"
 
     @property
     def answered(self) -> int:
@@ -64,12 +59,10 @@ class SubmittedBatch:
     @property
     def failure(self) -> str:
         """The provider's words on its failure."""
-        shown = self._errors[:_SHOWN_ERRORS]
-        places = ["" if error.line is None else f" (line {error.line})" for error in shown]
-        parts = [f"{error.message or error.code}{place}" for error, place in zip(shown, places, strict=True)]
-        if more := len(self._errors) - len(shown):
-            parts.append(f"and {more} more")
-        return "; ".join(parts).rstrip(".") or "no reason was given"
+        lines = ["" if error.line is None else f" (line {error.line})" for error in self._errors]
+        reasons = [f"{error.message or error.code}{line}" for error, line in zip(self._errors, lines, strict=True)]
+        more = [f"and {len(reasons) - _SHOWN_ERRORS} more"] if len(reasons) > _SHOWN_ERRORS else []
+        return "; ".join([*reasons[:_SHOWN_ERRORS], *more]).rstrip(".") or "no reason was given"
 
     @property
     def summary(self) -> str:
@@ -198,21 +191,22 @@ class BatchClient:
             except openai.APIError as error:
                 failures += 1
                 failed_at = self._clock.now() if failures == 1 else failed_at
-                self._wait(error, action, failures, self._clock.now() - failed_at, retry or self._model.options.retry)
+                waited = self._clock.now() - failed_at
+                self._wait(error, action, retry or self._model.options.retry, failures=failures, waited=waited)
             except (AttributeError, TypeError) as error:  # the client accepts any JSON as the object it expects
                 raise UserError(f"{self._url} was asked to {action}, and its answer makes no sense: {error}") from error
             else:
                 self._model.server_answers = True
                 return result
 
-    def _wait(self, error: Any, action: str, failures: int, waited: float, retry: RetryPolicy) -> None:
+    def _wait(self, error: Any, action: str, retry: RetryPolicy, *, failures: int, waited: float) -> None:
         """Wait before the next attempt, or raise UserError if there is none."""
         self._model.server_answers |= hasattr(error, "status_code")
         if fault_kind(error) not in ("limit", "ambiguous", "transient"):
             raise UserError(f"{self._url} refused to {action}: {error.message}")
-        seconds = retry_after(error, unix_time=self._clock.unix_time()) or retry.backoff(failures)
+        seconds = self._model.retry_pause(error, retry, failures=failures, waited=waited)
         reason = describe(error, timeout_seconds=self._model.options.timeout_seconds)
-        if waited + seconds > self._model.patience(retry):
+        if seconds is None:
             raise UserError(
                 f"{self._url} did not {action}: {reason} ({failures} attempts). Submitted batches continue there; "
                 "run the same command to go on"

@@ -37,18 +37,13 @@ class BatchJob:
         self._stored, self._notify = stored, notify
         self._requests = {request.key: request for request in requests}
         self._queue: deque[list[Request]] = deque()  # one entry for each file
-        self._submitted: list[SubmittedBatch] = []
+        self.submitted: list[SubmittedBatch] = []  # calls that the provider has
         self._provider_is_full = False  # submit no more until a batch has ended
-
-    @property
-    def submitted(self) -> bool:
-        """Whether the provider has calls of ours."""
-        return bool(self._submitted)
 
     @property
     def waiting(self) -> int:
         """Replies that the provider has and we do not."""
-        return sum(work.answered for work in self._submitted)
+        return sum(work.answered for work in self.submitted)
 
     def replies(self) -> Iterator[Sequence[Reply]]:
         """Yield the replies of each batch when it has ended; an empty group when one has progressed.
@@ -60,14 +55,15 @@ class BatchJob:
         """
         left_out = self._plan(self._pick_up())
         looks = 0
-        while self._queue or self._submitted:
+        while self._queue or self.submitted:
             self._submit()
             before, ended = self.waiting, self._update()
             if self.waiting != before:
                 yield ()
             for work in ended:
-                yield from self._fetch(work)
-            self._resubmit([work for work in ended if work.failed])
+                if work.batch.status != "failed":
+                    yield from self._fetch(work)
+            self._resubmit([work for work in ended if work.batch.status == "failed"])
             if not ended:
                 self._model.limiter.sleep(self._options.pause(looks))
             looks = 0 if ended else looks + 1
@@ -92,13 +88,13 @@ class BatchJob:
                 self._add(batch, ours, "picked up")
             if not missing:
                 break
-        for work in self._submitted:
+        for work in self.submitted:
             for key in work.calls:
                 self._model.budget.reserve(self._requests[key], runs_already=True)
         return [request for key, request in self._requests.items() if key in missing]
 
     def _add(self, batch: Batch, calls: dict[str, BatchCall], how: str) -> None:
-        self._submitted.append(SubmittedBatch(batch, calls))
+        self.submitted.append(SubmittedBatch(batch, calls))
         self._notify(f"batch {batch.id}: {len(calls)} calls {how}, {batch.status}")
 
     def _plan(self, requests: Sequence[Request]) -> int:
@@ -127,16 +123,14 @@ class BatchJob:
 
     def _update(self) -> list[SubmittedBatch]:
         """Ask for the state of each batch; return those that have ended."""
-        for work in self._submitted:
+        for work in self.submitted:
             before, work.batch = work.batch.status, self._client.retrieve(work.batch.id)
             if work.batch.status != before:
                 self._notify(work.summary)
-        return [work for work in self._submitted if work.ended]
+        return [work for work in self.submitted if work.ended]
 
     def _fetch(self, work: SubmittedBatch) -> Iterator[Sequence[Reply]]:
         """Yield the replies of a batch that has ended; a call without a result gets a reply that says so."""
-        if work.failed:
-            return
         again: list[Request] = []
         reason = f"the batch ended ({work.batch.status}) without an answer to it"
         size = self._options.replies_per_group
@@ -148,7 +142,7 @@ class BatchJob:
                 group = [self._read_reply(work, line, again) for line in (lines or ())[start : start + size]]
                 yield [reply for reply in group if reply]
         yield [self._settle(work, key, CallError(reason)) for key in list(work.calls)]
-        self._submitted.remove(work)
+        self.submitted.remove(work)
         self._provider_is_full = False
         self._enqueue(again)
 
@@ -184,17 +178,17 @@ class BatchJob:
             UserError: a batch failed for another reason; none of its calls was made.
         """
         for work in failed:
-            self._submitted.remove(work)
+            self.submitted.remove(work)
         for work in failed:
             requests = [self._requests[key] for key in work.calls]
-            if not work.queue_was_full or (len(requests) == 1 and not self._submitted):
-                others = ", ".join(other.batch.id for other in self._submitted)
+            if not work.queue_was_full or (len(requests) == 1 and not self.submitted):
+                others = ", ".join(other.batch.id for other in self.submitted)
                 pick_up = f". Run the same command to pick up the batches that continue: {others}" if others else ""
                 raise UserError(
                     f"{self._model.identity.provider} refused batch {work.batch.id}: {work.failure}. "
                     f"Nothing of it was run or paid for{pick_up}"
                 )
-            half = len(requests) if self._submitted else (len(requests) + 1) // 2
+            half = len(requests) if self.submitted else (len(requests) + 1) // 2
             self._queue.extendleft(part for part in (requests[half:], requests[:half]) if part)
-            self._provider_is_full = bool(self._submitted)
+            self._provider_is_full = bool(self.submitted)
             self._notify(f"batch {work.batch.id}: the provider's queue is full; submitted again later, or in halves")
