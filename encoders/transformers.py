@@ -117,9 +117,9 @@ class DualEncoder:
         return text.shape[1]
 
 
-def _not_dual(name: str, what: str) -> str:
+def _not_dual(name: str, reason: str) -> str:
     return (
-        f"{name} does not embed frames and texts in one space ({what}). Dual encoders are, for example, "
+        f"{name} does not embed frames and texts in one space ({reason}). Dual encoders are, for example, "
         "hf:openai/clip-vit-base-patch16, hf:google/siglip2-base-patch16-224, hf:facebook/metaclip-b16-400m"
     )
 
