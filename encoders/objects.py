@@ -1,13 +1,13 @@
-"""Actions by the objects they share with ImageNet: no download, weak, always labelled so.
+"""The encoder `objects`: frames and texts as mixtures of ImageNet's classes. No download; weak, and labelled so.
 
-After Objects2Action (Jain et al., ICCV 2015): a frame and a text are both described by the 1000 classes of ImageNet,
-the frame by what a classifier sees, the text by the names that are near to it in meaning.
+After Objects2Action (Jain et al., ICCV 2015): a frame is described by the classes that a classifier sees in it, a text
+by the class names that are near to it in meaning.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from encoders import efficientnet, minilm
-from encoders.forward import encode_frames_in_batches
 from encoders.minilm import MiniLM
-from encoders.pixels import Transform, frame_transform, tear_transform, transform_frames
+from encoders.towers import Transform, encode_frames_in_batches, frame_transform, tear_transform, transform_frames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,21 +26,21 @@ if TYPE_CHECKING:
     from encoders.protocol import Preprocessing
 
 OBJECTS = 1000
-KEPT = 50  # objects that describe a text
+KEPT = 50  # classes that describe a text
 
 
 class Objects:
     """The encoder `objects`; see the protocol `Encoder`."""
 
     id = "objects"
-    # the arithmetic counts as weights do: change the trailing number with it
+    # The trailing number is the version of the formulas below: increase it with every change of them.
     revision = hashlib.sha256(f"{efficientnet.SHA256} {minilm.SHA256} {KEPT} 1".encode()).hexdigest()
     width = OBJECTS
     context_length = minilm.CONTEXT_LENGTH
 
-    def __init__(self, classifier: Callable[[], Any], sentences: Callable[[], MiniLM]) -> None:
-        self._load_classifier = classifier
-        self._load_sentences = sentences
+    def __init__(self) -> None:
+        """Check the files of the packages in offline.txt; each tower loads at its first use."""
+        self._weights, self._sentences_folder = efficientnet.bundled_weights(), minilm.bundled_folder()
         self._transforms: dict[Preprocessing, Transform] = {
             "own": frame_transform(
                 resize=efficientnet.RESIZE, crop=efficientnet.SIZE, mean=efficientnet.MEAN, std=efficientnet.STD
@@ -49,19 +48,13 @@ class Objects:
             "tear": tear_transform(crop=efficientnet.SIZE, mean=efficientnet.MEAN, std=efficientnet.STD),
         }
 
-    @classmethod
-    def bundled(cls) -> Objects:
-        """Open it from the weight packages of offline.txt; they are checked now, each tower loads when it is used."""
-        weights, folder = efficientnet.bundled_weights(), minilm.bundled_folder()
-        return cls(lambda: efficientnet.load_classifier(weights), lambda: MiniLM.load(folder))
-
     @cached_property
     def _classifier(self) -> Any:
-        return self._load_classifier()
+        return efficientnet.load_classifier(self._weights)
 
     @cached_property
     def _sentences(self) -> MiniLM:
-        return self._load_sentences()
+        return MiniLM.load(self._sentences_folder)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         """Return frames [T, H, W, 3] as float32 [T, 3, 260, 260]."""
@@ -78,31 +71,30 @@ class Objects:
         return text_vectors(self._sentences.encode_texts(texts), self._names)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Return the length of each text in tokens, start and end included."""
         return self._sentences.token_counts(texts)
 
     @cached_property
     def _names(self) -> Tensor:
-        """Embeddings [1000, 384] of ImageNet's class names; only texts need them."""
+        """Embeddings [1000, 384] of ImageNet's class names, for texts only."""
         from torchvision.models._meta import _IMAGENET_CATEGORIES
 
         return self._sentences.encode_texts(_IMAGENET_CATEGORIES)
 
 
 def frame_vectors(logits: Tensor) -> Tensor:
-    """Return sqrt(p) less its mean over the classes, p the posterior of logits [N, 1000].
+    """Return sqrt(p) - mean(sqrt(p)) [N, 1000], where p is the softmax of logits [N, 1000].
 
-    The root evens out a few confident classes against many faint ones; without the mean, a text near to many
-    objects would gain from every frame.
+    The root reduces the weight of a few confident classes; without subtracting the mean, texts near to many objects
+    would score high on every frame.
     """
     roots = logits.softmax(dim=-1).sqrt()
     return roots - roots.mean(dim=-1, keepdim=True)
 
 
 def text_vectors(texts: Tensor, names: Tensor) -> Tensor:
-    """Return the nearness [K, 1000] of texts [K, 384] to object names [1000, 384]; unit norm.
+    """Return the similarity [K, 1000] of texts [K, 384] to class names [1000, 384]; unit norm.
 
-    Cosines around the names' mean, which holds what all of them share; the `KEPT` largest of each text, else 0.
+    Cosines after subtracting the names' mean, which all names share; only the `KEPT` largest of each text are not 0.
     """
     centre = names.mean(dim=0)
     cosines = normalize(texts - centre, dim=-1) @ normalize(names - centre, dim=-1).T  # [K, 1000]

@@ -10,12 +10,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from db.errors import UserError
-from encoders.forward import best_device, encode_frames_in_batches, encode_in_batches
-from encoders.pixels import Transform, tear_transform, transform_frames
+from encoders.towers import (
+    Transform,
+    best_device,
+    encode_frames_in_batches,
+    encode_in_batches,
+    tear_transform,
+    transform_frames,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 
     from encoders.protocol import Preprocessing
 
-# clip.clip._transform; the same for all published models
+# Of clip.clip._transform; the same for all published models.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -45,50 +50,49 @@ class OpenAIClip:
 
     @classmethod
     def published(cls, name: str) -> OpenAIClip:
-        """Open one of the authors' models by name, such as `ViT-B/16`; downloads it the first time."""
+        """Open a published model by name, such as `ViT-B/16`; the first time it is downloaded."""
         url: str = _import_clip().clip._MODELS[name]
         try:
             model, own = _loaded(name)
         except (OSError, RuntimeError, HTTPException, TypeError) as error:  # TypeError: a reply without a length
-            raise UserError(_no_weights(name, url, error)) from error
+            raise UserError(
+                f"The weights of {name} are not in {Path('~/.cache/clip').expanduser()} and could not be fetched from "
+                f"{url} ({error}). With a copy of that file: --encoder /path/{url.split('/')[-1]}. "
+                "Without any download: --encoder objects (weaker)."
+            ) from error
         return cls(model, own, id=name, revision=url.split("/")[-2])  # clip.load has checked this digest
 
     @classmethod
     def from_file(cls, path: Path, *, id: str, revision: str) -> OpenAIClip:  # noqa: A002
-        """Open a TorchScript archive, the format in which the authors publish; `revision` is its sha256."""
+        """Open a TorchScript archive, the format of the published models; `revision` is its sha256."""
         try:
             model, own = _loaded(str(path))
         except (EOFError, RuntimeError, KeyError, IndexError, pickle.UnpicklingError) as error:
-            raise UserError(_not_an_archive(path)) from error
+            raise UserError(
+                f"{path} is not a TorchScript archive of a CLIP model, the one format that the package `clip` reads. "
+                "If it is a state dict, save the model with torch.jit.trace(...).save(path), or convert it to a "
+                "transformers folder and use --encoder hf:FOLDER; if it is a broken download, fetch it again."
+            ) from error
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error}") from error
         return cls(model, own, id=id, revision=revision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
-        """Return frames [T, H, W, 3] as float32 [T, 3, S, S]."""
         return transform_frames(frames, self._transforms[preprocessing])
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
-        """Return the embeddings [N, D] of pixels [N, 3, S, S]."""
-        return encode_frames_in_batches(pixels, self._model.encode_image, device=self._device)
+        return encode_frames_in_batches(pixels, self._model.encode_image, device=self._model.text_projection.device)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return the embeddings [K, D] of texts."""
         return encode_in_batches(texts, self._encode, width=self.width)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Return the length of each text in tokens, start and end included."""
         return [len(self._clip.clip._tokenizer.encode(text)) + 2 for text in texts]
 
     def _encode(self, texts: list[str]) -> Tensor:
         tokens = self._clip.tokenize(texts, context_length=self.context_length, truncate=True)  # [K, L]
-        embeddings: Tensor = self._model.encode_text(tokens.to(self._device))
+        embeddings: Tensor = self._model.encode_text(tokens.to(self._model.text_projection.device))
         return embeddings
-
-    @property
-    def _device(self) -> torch.device:
-        device: torch.device = self._model.text_projection.device
-        return device
 
 
 def _import_clip() -> ModuleType:
@@ -102,24 +106,7 @@ def _import_clip() -> ModuleType:
 
 def _loaded(name: str) -> tuple[Any, Transform]:
     with warnings.catch_warnings():
-        # said of the format in which the weights are published
+        # The warning is about the format in which the weights are published.
         warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated")
         model, own = _import_clip().load(name, device=best_device())
     return model, own
-
-
-def _no_weights(name: str, url: str, error: Exception) -> str:
-    file = url.split("/")[-1]
-    return (
-        f"The weights of {name} are not in {Path('~/.cache/clip').expanduser()} and could not be fetched from {url} "
-        f"({error}). With a copy of that file: --encoder /path/{file}. "
-        "Without any download: --encoder objects (weaker)."
-    )
-
-
-def _not_an_archive(path: Path) -> str:
-    return (
-        f"{path} is not a TorchScript archive of a CLIP model, the one format that the package `clip` reads. "
-        "If it is a state dict, save the model with torch.jit.trace(...).save(path), or convert it to a "
-        "transformers folder and use --encoder hf:FOLDER; if it is a broken download, fetch it again."
-    )

@@ -1,4 +1,4 @@
-"""The seam to models: encoders of texts, and dual ones: frames and texts in one space."""
+"""The protocols of encoders: of texts alone, and of frames and texts in one space."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class TextEncoder(Protocol):
     """A text tower.
 
     Attributes:
-        id: the name it is known by, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`;
-            a file or a folder goes by its own name, wherever it lies.
+        id: its name, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`; of a file or a folder, its
+            own name without the path.
         revision: digest of the weights; with `id` it determines every embedding.
     """
 
@@ -33,11 +33,11 @@ class TextEncoder(Protocol):
 
     @property
     def context_length(self) -> int:
-        """Tokens that a text may have, start and end included; what is over is cut."""
+        """The most tokens of a text, start and end included; longer texts are cut."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return the embeddings [K, D] of texts; float32 on the CPU, not normalised. Too long texts are cut."""
+        """Return the embeddings [K, D] of texts; float32 on the CPU, not normalised. Long texts are cut."""
         ...
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -51,8 +51,8 @@ class Encoder(TextEncoder, Protocol):
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         """Return frames [T, H, W, 3] (RGB, 0..255) as the image tower's input, float32 [T, 3, S, S].
 
-        `own` is what the encoder's authors do; `tear` resizes the shorter side to S * 256 // 224 (bicubic) and
-        cuts the centre S x S, normalised by the encoder's own mean and deviation. Safe to call from threads.
+        `own` is the preprocessing of the encoder's authors. `tear` resizes the shorter side to S * 256 // 224
+        (bicubic), cuts the centre S x S, and normalises by the encoder's own mean and deviation. Thread-safe.
         """
         ...
 

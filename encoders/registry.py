@@ -1,22 +1,25 @@
-"""Encoders by the names that users type; models load only when opened."""
+"""Encoders by the names that users type; models load only when needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from db.errors import UsageError
-from encoders.lazy import LazyEncoder
-from encoders.protocol import Encoder, TextEncoder
+from encoders.protocol import Encoder, Preprocessing, TextEncoder
+from encoders.weights import folder_digest, hub_commit, sha256_of
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
 
+    from encoders.openai_clip import OpenAIClip
 
-# Name -> sha256 of the weights. Written down, so that --help, error messages and a look into the feature store need
-# not import torch; clip.available_models() knows no others.
+# Name -> sha256 of the weights, of all that clip.available_models() knows. Written down, so that --help, error messages
+# and a look into the feature store need not import torch.
 OPENAI_CLIP = {
     "RN50": "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
     "RN101": "8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599",
@@ -29,53 +32,62 @@ OPENAI_CLIP = {
     "ViT-L/14@336px": "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
 }
 
-
-_OWN: dict[str, Any] = {}  # encoders of one's own, by name; they come before all others
+# What determines an embedding: weights, configuration, tokenizer, image processor.
+_MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")
+_OWN: dict[str, Any] = {}  # by name; they come before all others
 
 
 def register(name: str, encoder: TextEncoder) -> None:
-    """Let a name stand for an encoder of one's own, also where another encoder goes by that name."""
+    """Let a name stand for an encoder of your own; it hides another of that name."""
     _OWN[name] = encoder
 
 
 def unregister(name: str) -> None:
-    """Take back `register`."""
+    """Undo `register`."""
     _OWN.pop(name, None)
 
 
-def open_encoder(name: str) -> Encoder:
-    """Open an encoder by the name that users type.
+def find_encoder(name: str) -> Encoder:
+    """Return an encoder whose weights load when something is to be encoded.
 
     Args:
         name: `objects`, one of `OPENAI_CLIP`, a `.pt` file, or `hf:` and a repository or a folder.
 
     Raises:
-        UsageError: nothing goes by that name.
-        UserError: its weights are not here and cannot be fetched, or cannot be read.
+        UsageError: the name is none of these.
+        UserError: the revision of the weights cannot be determined (a repository that is out of reach).
     """
-    found = _find(name)
-    if found is None:
-        raise UsageError(_unknown(name))
-    return found.loaded() if isinstance(found, LazyEncoder) else found
+    if name in _OWN:
+        own: Encoder = _OWN[name]
+        return own
+    if name == "objects":
+        return _objects()
+    if name in OPENAI_CLIP:
+        return LazyEncoder(lambda: _openai_clip().published(name), id=name, revision=OPENAI_CLIP[name])
+    if name.startswith("hf:") and len(name) > len("hf:"):
+        return _transformers(name)
+    if name.endswith(".pt") and Path(name).expanduser().is_file():
+        return _file(Path(name).expanduser())
+    raise UsageError(
+        f"{f'There is no file {name}' if name.endswith('.pt') else f'Unknown encoder {name!r}'}. "
+        f"Known: objects, {', '.join(OPENAI_CLIP)}, a .pt file of openai-clip, "
+        "and hf:REPO or hf:FOLDER for any dual encoder of transformers, such as hf:google/siglip2-base-patch16-224"
+    )
 
 
-def find_encoder(name: str) -> Encoder:
-    """Return the encoder that `open_encoder` opens; its weights load when something is to be encoded.
+def open_encoder(name: str) -> Encoder:
+    """Return the encoder that `find_encoder` finds, with its weights loaded.
 
     Raises:
-        UsageError: nothing goes by that name.
-        UserError: which weights they would be cannot be told (a repository that is out of reach).
+        UsageError: nothing has that name.
+        UserError: the weights are not here and cannot be fetched, or cannot be read.
     """
-    return _find(name) or open_encoder(name)
+    encoder = find_encoder(name)
+    return encoder.loaded() if isinstance(encoder, LazyEncoder) else encoder
 
 
 def open_text_encoder(name: str) -> TextEncoder:
-    """Open what turns texts alone into vectors: `minilm` (bundled), or the text tower of any encoder.
-
-    Raises:
-        UsageError: nothing goes by that name.
-        UserError: its weights are not here and cannot be fetched, or cannot be read.
-    """
+    """Return `minilm` (bundled; texts only), or what `open_encoder` returns; it raises the same errors."""
     if name != "minilm" or name in _OWN:
         return open_encoder(name)
     from encoders.minilm import MiniLM, bundled_folder
@@ -83,60 +95,78 @@ def open_text_encoder(name: str) -> TextEncoder:
     return MiniLM.load(bundled_folder())
 
 
-def _objects(_name: str) -> LazyEncoder:
+class LazyEncoder:
+    """An `Encoder` whose `id` and `revision` need no weights; everything else loads them, once for all threads."""
+
+    def __init__(self, load: Callable[[], Encoder], *, id: str, revision: str) -> None:  # noqa: A002
+        self.id = id
+        self.revision = revision
+        self._load = load
+        self._lock = Lock()
+        self._loaded: Encoder | None = None
+
+    def loaded(self) -> Encoder:
+        """Return the encoder with its weights.
+
+        Raises:
+            UserError: they are not here and cannot be fetched, or cannot be read.
+        """
+        with self._lock:
+            self._loaded = self._loaded or self._load()
+            return self._loaded
+
+    @property
+    def width(self) -> int:
+        return self.loaded().width
+
+    @property
+    def context_length(self) -> int:
+        return self.loaded().context_length
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        return self.loaded().encode_texts(texts)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        return self.loaded().token_counts(texts)
+
+    def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
+        return self.loaded().preprocess(frames, preprocessing=preprocessing)
+
+    def encode_frames(self, pixels: Tensor) -> Tensor:
+        return self.loaded().encode_frames(pixels)
+
+
+def _objects() -> LazyEncoder:
     from encoders.objects import Objects
 
-    return LazyEncoder(Objects.bundled, id=Objects.id, revision=Objects.revision)
+    return LazyEncoder(Objects, id=Objects.id, revision=Objects.revision)
 
 
-def _published(name: str) -> LazyEncoder:
-    def load() -> Encoder:
-        from encoders.openai_clip import OpenAIClip
+def _openai_clip() -> type[OpenAIClip]:
+    from encoders.openai_clip import OpenAIClip
 
-        return OpenAIClip.published(name)
-
-    return LazyEncoder(load, id=name, revision=OPENAI_CLIP[name])
+    return OpenAIClip
 
 
-def _file(name: str) -> LazyEncoder:
-    """A published model goes by its authors' name, so that it is one encoder by name and by file."""
-    from encoders.weights import sha256_of
-
-    path = Path(name).expanduser()
+def _file(path: Path) -> LazyEncoder:
+    """Return the encoder of a file; a published model has the same id by name and by file."""
     revision = sha256_of(path)
-    known = {digest: published for published, digest in OPENAI_CLIP.items()}
-    id_ = known.get(revision, path.name)
-
-    def load() -> Encoder:
-        from encoders.openai_clip import OpenAIClip
-
-        return OpenAIClip.from_file(path, id=id_, revision=revision)
-
-    return LazyEncoder(load, id=id_, revision=revision)
+    id_ = next((name for name, digest in OPENAI_CLIP.items() if digest == revision), path.name)
+    return LazyEncoder(lambda: _openai_clip().from_file(path, id=id_, revision=revision), id=id_, revision=revision)
 
 
 def _transformers(name: str) -> LazyEncoder:
-    from encoders.hub import find_source, open_dual_encoder
+    model = name.removeprefix("hf:")
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        model, id_ = str(folder), f"hf:{folder.resolve().name}"
+        revision = folder_digest(folder, _MODEL_FILES, end="\n")
+    else:
+        id_, revision = name, hub_commit(model, hint="Without any download: --encoder objects (weaker).")
 
-    source = find_source(name)
-    return LazyEncoder(partial(open_dual_encoder, source), id=source.id, revision=source.revision)
+    def load() -> Encoder:
+        from encoders.transformers import DualEncoder
 
+        return DualEncoder.load(model, id=id_, revision=revision)
 
-_FORMS: tuple[tuple[Callable[[str], bool], Callable[[str], LazyEncoder]], ...] = (
-    (lambda name: name == "objects", _objects),
-    (lambda name: name in OPENAI_CLIP, _published),
-    (lambda name: len(name) > len("hf:") and name.startswith("hf:"), _transformers),
-    (lambda name: name.endswith(".pt") and Path(name).expanduser().is_file(), _file),
-)
-
-
-def _find(name: str) -> Encoder | None:
-    return _OWN.get(name) or next((found(name) for matches, found in _FORMS if matches(name)), None)
-
-
-def _unknown(name: str) -> str:
-    what = f"There is no file {name}" if name.endswith(".pt") else f"Unknown encoder {name!r}"
-    return (
-        f"{what}. Known: objects, {', '.join(OPENAI_CLIP)}, a .pt file of openai-clip, "
-        "and hf:REPO or hf:FOLDER for any dual encoder of transformers, such as hf:google/siglip2-base-patch16-224"
-    )
+    return LazyEncoder(load, id=id_, revision=revision)

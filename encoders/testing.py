@@ -1,4 +1,4 @@
-"""Encoders for tests: known vectors, no weights. `registered` lets commands open them by name."""
+"""For tests without weights: `FakeEncoder`, and `registered`, which lets commands open it by name (docs/llms.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ def registered(encoder: TextEncoder, *names: str) -> Iterator[None]:
 
 
 class FakeEncoder:
-    """An encoder that maps a text to a fixed vector, and frames to their mean colours; it keeps its history."""
+    """An encoder of fixed vectors: a text's is random, seeded by the text; a frame's is its mean colour.
+
+    Attributes:
+        encoded: the texts so far.
+        frames: the number of frames of each call so far.
+    """
 
     id = "fake"
     revision = "1"
@@ -35,7 +40,7 @@ class FakeEncoder:
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
-        self.frames: list[int] = []  # in each call
+        self.frames: list[int] = []
 
     def preprocess(self, frames: Any, *, preprocessing: str = "own") -> Any:
         import torch

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,25 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from db.errors import UserError
-from encoders.forward import encode_frames_in_batches, encode_in_batches
-from encoders.pixels import Transform, tear_transform, transform_frames
+from encoders.towers import best_device, encode_frames_in_batches, encode_in_batches, tear_transform, transform_frames
+from encoders.weights import first_line
 
 if TYPE_CHECKING:
     from encoders.protocol import Preprocessing
 
 
-@dataclass(frozen=True)
-class TextInput:
-    """How a text tower was trained to see a batch of texts of unequal length."""
-
-    padding: Literal["longest", "max_length"]
-    attention_mask: bool
-
-
-# SigLIP's tower attends to its padding and pools the last position: 64 tokens always, and no mask
-# (google-research/big_vision). The tokenizers of transformers 5 return a mask all the same.
-_PADDED = TextInput(padding="max_length", attention_mask=False)
-_MASKED = TextInput(padding="longest", attention_mask=True)
+# How text towers were trained on batches of texts of unequal length. SigLIP's tower attends to padding and
+# pools the last position: always 64 tokens, and no mask (google-research/big_vision), though the tokenizers of
+# transformers 5 return one.
+_PADDED = {"padding": "max_length", "return_attention_mask": False}
+_MASKED = {"padding": "longest", "return_attention_mask": True}
 _TEXT_INPUTS = {"siglip": _PADDED, "siglip2": _PADDED}
 
 
@@ -40,21 +33,40 @@ class DualEncoder:
     def __init__(self, model: Any, tokenizer: Any, image_processor: Any, *, id: str, revision: str) -> None:  # noqa: A002
         self.id = id
         self.revision = revision
-        self.context_length = _context_length(model, tokenizer)
+        # A tokenizer without a limit says 1e30; a RoBERTa tower has two positions more than it can use.
+        positions = int(model.config.text_config.max_position_embeddings)
+        self.context_length = min(positions, int(tokenizer.model_max_length))
         self._model = model
         self._tokenizer = tokenizer
         self._image_processor = image_processor
         self._text_input = _TEXT_INPUTS.get(model.config.model_type, _MASKED)
         black = self._own(np.zeros((1, 32, 32, 3), np.uint8))
         self.width = self._checked_width(black)
-        self._tear = _tear(image_processor, crop=black.shape[-1])
+        mean, std = image_processor.image_mean, image_processor.image_std
+        self._tear = tear_transform(crop=black.shape[-1], mean=mean, std=std)
+
+    @classmethod
+    def load(cls, model: str, *, id: str, revision: str) -> DualEncoder:  # noqa: A002
+        """Open a folder, or a repository of the hub at a commit; only files that are not in the cache are downloaded.
+
+        Raises:
+            UserError: it is no dual encoder, or cannot be loaded.
+        """
+        import transformers
+
+        place = {"pretrained_model_name_or_path": model, "revision": revision}  # ignored for a folder
+        with quiet_transformers(), _loading(id):
+            _check_towers(id, transformers.AutoConfig.from_pretrained(**place))
+            tokenizer = transformers.AutoTokenizer.from_pretrained(**place)
+            image_processor = transformers.AutoImageProcessor.from_pretrained(**place)
+            # Checkpoints in half precision would otherwise stay so, which is slow and coarse on a CPU.
+            towers = transformers.AutoModel.from_pretrained(**place, dtype=torch.float32)
+        return cls(towers.eval().to(best_device()), tokenizer, image_processor, id=id, revision=revision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
-        """Return frames [T, H, W, 3] as float32 [T, 3, S, S]."""
         return self._own(frames) if preprocessing == "own" else transform_frames(frames, self._tear)
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
-        """Return the embeddings [N, D] of pixels [N, 3, S, S]."""
 
         def encode(batch: Tensor) -> Tensor:
             return _embeddings(self._model.get_image_features(pixel_values=batch))
@@ -62,11 +74,9 @@ class DualEncoder:
         return encode_frames_in_batches(pixels, encode, device=self._model.device)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return the embeddings [K, D] of texts."""
         return encode_in_batches(texts, self._encode, width=self.width)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Return the length of each text in tokens, start and end included."""
         if not texts:
             return []
         counted = self._tokenizer(list(texts), truncation=False, padding=False, verbose=False)
@@ -75,8 +85,7 @@ class DualEncoder:
     def _encode(self, texts: list[str]) -> Tensor:
         tokens = self._tokenizer(
             texts,
-            padding=self._text_input.padding,
-            return_attention_mask=self._text_input.attention_mask,
+            **self._text_input,
             return_token_type_ids=False,
             truncation=True,
             max_length=self.context_length,
@@ -90,7 +99,11 @@ class DualEncoder:
         return pixels
 
     def _checked_width(self, black: Tensor) -> int:
-        """Return D; a model whose frames are not squares, or whose towers do not meet, is refused."""
+        """Return D.
+
+        Raises:
+            UserError: its frames are not squares, or its towers do not share one space.
+        """
         if black.ndim != 4 or black.shape[-1] != black.shape[-2]:
             raise UserError(
                 f"{self.id} takes images of varying shape (NaFlex), recognize only squares. "
@@ -100,27 +113,57 @@ class DualEncoder:
         with torch.no_grad():
             text = self._encode(["a"])
         if frame.shape != text.shape or text.ndim != 2:
-            raise UserError(not_dual(self.id, f"frame {tuple(frame.shape)}, text {tuple(text.shape)}"))
+            raise UserError(_not_dual(self.id, f"frame {tuple(frame.shape)}, text {tuple(text.shape)}"))
         return text.shape[1]
 
 
-def not_dual(name: str, what: str) -> str:
+def _not_dual(name: str, reason: str) -> str:
     return (
-        f"{name} does not embed frames and texts in one space ({what}). Dual encoders are, for example, "
+        f"{name} does not embed frames and texts in one space ({reason}). Dual encoders are, for example, "
         "hf:openai/clip-vit-base-patch16, hf:google/siglip2-base-patch16-224, hf:facebook/metaclip-b16-400m"
     )
-
-
-def _context_length(model: Any, tokenizer: Any) -> int:
-    # A tokenizer that knows no limit says 1e30; a RoBERTa tower has two positions more than it can use.
-    return min(int(model.config.text_config.max_position_embeddings), int(tokenizer.model_max_length))
-
-
-def _tear(image_processor: Any, *, crop: int) -> Transform:
-    return tear_transform(crop=crop, mean=image_processor.image_mean, std=image_processor.image_std)
 
 
 def _embeddings(output: Any) -> Tensor:
     # transformers 4 returned the tensor itself
     embeddings: Tensor = output if isinstance(output, Tensor) else output.pooler_output
     return embeddings
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Load without transformers' progress bar and load report; downloads keep their bar."""
+    from huggingface_hub.utils.tqdm import enable_progress_bars
+    from transformers.utils import logging
+
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()  # the hub's too
+    logging.set_verbosity_error()
+    if shown:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{name} cannot be loaded: {first_line(error)}") from error
+
+
+def _check_towers(name: str, config: Any) -> None:
+    """Refuse other models than dual encoders before their weights are downloaded."""
+    from transformers import MODEL_MAPPING
+
+    model_class = MODEL_MAPPING.get(type(config), None)
+    towers = ("get_image_features", "get_text_features")
+    if not all(hasattr(model_class, tower) for tower in towers) or not hasattr(config, "text_config"):
+        raise UserError(_not_dual(name, f"model type {config.model_type}"))

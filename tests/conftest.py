@@ -1,4 +1,8 @@
-"""Fixtures of all tests: a database and a feature store of their own, the commands, the fakes at the seams."""
+"""Fixtures of all tests: an own database and feature store, the commands, the fakes.
+
+No test depends on how busy the computer is: API code runs on a `ManualClock`, other waits end with an event or a
+condition, and their limits of minutes only end a test that hangs.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 
 from db.store import Store
@@ -17,6 +22,8 @@ from descriptor_gen.llms.testing import FakeLLM, registered
 from encoders.testing import FakeEncoder
 from tests.fixtures.commands import Run
 
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 pytest_plugins = [
     "tests.fixtures.encoders",
     "tests.fixtures.chat_server",
@@ -27,7 +34,7 @@ pytest_plugins = [
 
 @pytest.fixture
 def llm() -> Iterator[FakeLLM]:
-    """The model that `--llm` opens in this test, by `fake` and by every short name."""
+    """The model of this test: `--llm fake`, `other`, `qwen` and every short name open it."""
     fake = FakeLLM()
     with registered(fake, "fake", "other", "qwen", *known_llms()):
         yield fake
@@ -35,7 +42,7 @@ def llm() -> Iterator[FakeLLM]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """The path of a database that is not there yet."""
+    """The path of a database that does not exist yet."""
     return tmp_path / "descriptors.db"
 
 
@@ -44,7 +51,7 @@ SERVER = os.environ.get("TEST_POSTGRESQL_URL")
 
 @pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
 def any_database(request: pytest.FixtureRequest, database: Path) -> str:
-    """The URL of a database without tables; the test runs on SQLite, and on PostgreSQL where there is a server."""
+    """The URL of a database without tables; the test runs on SQLite, and on PostgreSQL if a server is configured."""
     if request.param == "sqlite":
         return f"sqlite:///{database}"
     name = f"test_{uuid4().hex}"
@@ -63,7 +70,7 @@ def store(database: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def features(tmp_path: Path) -> Path:
-    """The folder of this test's feature store; not there yet."""
+    """The folder of this test's feature store; it does not exist yet."""
     return tmp_path / "features"
 
 
@@ -91,7 +98,7 @@ def recognize(database: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real clips and reference data beside the checkout; tests that need it skip where it is not."""
+    """The folder of real clips and reference data beside the checkout; without it, tests that need it are skipped."""
     folder = Path(__file__).parents[2] / "shared"
     if not folder.is_dir():
         pytest.skip("no folder ../shared with real clips and reference data")

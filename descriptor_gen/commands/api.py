@@ -1,4 +1,4 @@
-"""What `descgen build` adds for API models: their options, and how it ends when it is stopped."""
+"""What `descgen build` adds for API models: their options, and what Ctrl-C and the budget do."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ from descriptor_gen.llms import LLM, Deferred, Stoppable
 from descriptor_gen.llms.options import ApiOptions, Prices
 
 _INTERRUPTED = 128 + signal.SIGINT
-_NOTE = b"\nNo more calls; waiting for those in flight, which are paid. Ctrl-C again ends at once.\n"
-_NOTE_BY_BATCH = b"\nNo more calls; batches that were handed in go on at the provider. Ctrl-C again ends at once.\n"
+_AGAIN = "Ctrl-C again ends at once.\n"
+_WAITS = f"\nNo more calls; waiting for those in flight, which are paid. {_AGAIN}".encode()
+_BATCHES_CONTINUE = f"\nNo more calls; submitted batches continue at the provider. {_AGAIN}".encode()
+_NEXT = {
+    "interrupt": "Run the same command to go on",
+    "handed in": "Their batches continue at the provider, and are paid for. Run the same command to pick them up",
+}
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+_NOT_BATCH = ("concurrency", "requests_per_minute", "tokens_per_minute")  # options of calls one by one
 
 _OPTIONS = (
     click.option(
@@ -33,12 +39,12 @@ _OPTIONS = (
         help="Calls of an API model in flight at a time.",
     ),
     click.option("--requests-per-minute", type=_ABOVE_ZERO, help="Rate limit of an API model."),
-    click.option("--tokens-per-minute", type=_ABOVE_ZERO, help="The same in tokens, in and out."),
+    click.option("--tokens-per-minute", type=_ABOVE_ZERO, help="Rate limit in tokens, input and output together."),
     click.option("--price-in", type=click.FloatRange(min=0), help="USD per million tokens of the prompts."),
     click.option("--price-out", type=click.FloatRange(min=0), help="USD per million tokens of the replies."),
-    click.option("--max-cost", type=_ABOVE_ZERO, metavar="USD", help="Make no call that could cost this run more."),
+    click.option("--max-cost", type=_ABOVE_ZERO, metavar="USD", help="Start no call that could cost this run more."),
     click.option(
-        "--batch-api", "batch", is_flag=True, help="Hand all calls in by OpenAI's Batch API: cheaper, slower."
+        "--batch-api", "batch", is_flag=True, help="Submit all calls through OpenAI's Batch API: cheaper, slower."
     ),
     click.option(
         "--batch-discount",
@@ -46,29 +52,24 @@ _OPTIONS = (
         help="Part of the prices that the Batch API saves.  [0.5 for gpt, else 0]",
     ),
 )
-_NEXT = {
-    "interrupt": "Run the same command to go on",
-    "handed in": "Their batches go on at the provider, and are paid for. Run the same command to pick them up",
-}
-_ONE_BY_ONE = ("concurrency", "requests_per_minute", "tokens_per_minute")
 
 
 def api_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of API models to a command; it gets them as one value, `api`."""
 
     @wraps(command)
-    def collected(*arguments: Any, price_in: float | None, price_out: float | None, **options: Any) -> Any:
+    def with_api(*arguments: Any, price_in: float | None, price_out: float | None, **options: Any) -> Any:
         if (price_in is None) != (price_out is None):
             raise UsageError("--price-in and --price-out go together")
         prices = None if price_in is None or price_out is None else Prices(price_in, price_out)
-        names = (*_ONE_BY_ONE, "max_cost", "batch", "batch_discount")
+        names = (*_NOT_BATCH, "max_cost", "batch", "batch_discount")
         api = ApiOptions(prices=prices, **{name: options.pop(name) for name in names})
         _check_batch(api)
         return command(*arguments, api=api, **options)
 
     for option in reversed(_OPTIONS):
-        collected = option(collected)
-    return collected
+        with_api = option(with_api)
+    return with_api
 
 
 def _check_batch(api: ApiOptions) -> None:
@@ -77,7 +78,7 @@ def _check_batch(api: ApiOptions) -> None:
             raise UsageError("--batch-discount is for --batch-api: add it")
         return
     source = click.get_current_context().get_parameter_source
-    given = [name for name in _ONE_BY_ONE if source(name) is not ParameterSource.DEFAULT]
+    given = [name for name in _NOT_BATCH if source(name) is not ParameterSource.DEFAULT]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(
@@ -87,20 +88,20 @@ def _check_batch(api: ApiOptions) -> None:
 
 @contextmanager
 def interrupts(llm: LLM) -> Iterator[None]:
-    """Let the first Ctrl-C stop an LLM that awaits its calls; for others, and the second time, end at once.
+    """Let the first Ctrl-C stop an LLM that can be stopped; the second one, and the first of others, end at once.
 
-    An LLM that hands its calls in tells of its batches meanwhile.
+    An LLM that submits batches reports on them meanwhile.
     """
-    note = _NOTE_BY_BATCH if isinstance(llm, Deferred) else _NOTE
+    note = _BATCHES_CONTINUE if isinstance(llm, Deferred) else _WAITS
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.write(2, note)  # a handler may have come in the middle of a print, which is not for two at a time
+        os.write(2, note)  # not print: the signal may have come in the middle of one, and print is not reentrant
         if isinstance(llm, Stoppable):
             llm.stop()
 
     if isinstance(llm, Deferred):
-        llm.tell = lambda line: notes.print(line, soft_wrap=True)
+        llm.notify = lambda line: notes.print(line, soft_wrap=True)
     before = signal.getsignal(signal.SIGINT)
     if isinstance(llm, Stoppable):
         signal.signal(signal.SIGINT, stop)
@@ -114,10 +115,11 @@ def interrupts(llm: LLM) -> Iterator[None]:
 
 
 def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
-    """End the command that was stopped, with what to do next.
+    """If calls were left, end the command, and say what to do next.
 
     Raises:
         UserError: the budget stopped it.
+        click.exceptions.Exit: Ctrl-C did.
     """
     if report.stopped == "budget":
         raise UserError(

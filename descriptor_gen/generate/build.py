@@ -215,7 +215,7 @@ class _Job:
             bad: list[Call] = []
             by_request = {id(call.request): call for call in calls}
             if isinstance(self.llm, Deferred):
-                self.llm.recall(self.store.batches())
+                self.llm.exclude_stored(self.store.batches())
             for replies in self.llm.generate([call.request for call in calls]) if calls else ():
                 outcomes = [(by_request[id(reply.request)], reply) for reply in replies]
                 bad += self._commit(outcomes, last=attempt == self.options.attempts)

@@ -120,7 +120,7 @@ def estimate(llm: LLM, dataset: Dataset, calls: Sequence[Call], misses: Sequence
         calls=len(misses),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        cost=prices.of(tokens_in, tokens_out) if prices else None,
+        cost=prices.cost(tokens_in, tokens_out) if prices else None,
     )
 
 

@@ -1,4 +1,7 @@
-"""Language models: one narrow seam. A model loads at its first request, so a build with nothing to do loads none."""
+"""Language models behind one narrow protocol. A model loads at its first request, not before.
+
+To test code that uses one, see `descriptor_gen.llms.testing`.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from descriptor_gen.llms.options import Prices
 Message = Mapping[Literal["role", "content"], str]
 FinishReason = Literal["stop", "length", "refusal", "filter", "error"]
 StopReason = Literal["interrupt", "budget", "handed in"]
-"""Why calls are left: someone stopped it; the budget is spent; stopped, and the provider goes on with them."""
+"""Why calls were not made: Ctrl-C; the budget is spent; Ctrl-C while submitted batches continue at the provider."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen: temperature 0 takes the likeliest, any other draws by the seed (and the sample index)."""
+    """How tokens are chosen: greedily at temperature 0, else drawn by the seed and the request's sample index."""
 
     temperature: float = 0.0
     seed: int = 0
@@ -34,9 +37,9 @@ class Request:
         messages: system, then user and assistant in turn, ending with user.
         output_schema: JSON schema of the reply.
         sample: index among several replies to the same messages.
-        max_tokens: tokens after which the reply is cut off.
-        key: that the reply is cached by; it stays when messages are added that say what was wrong with a reply.
-            Empty where nothing is cached.
+        max_tokens: the reply is cut off after so many tokens.
+        key: cache key of the reply. It stays the same when messages about an invalid reply are added. Empty if
+            nothing is cached.
     """
 
     messages: tuple[Message, ...]
@@ -48,18 +51,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back for one request.
+    """The outcome of one request.
 
     Attributes:
         request: what was asked.
-        text: the raw reply; what the server said where that is no reply at all; empty where nothing came.
+        text: the raw reply; of a failed call, what the server sent, or empty.
         finish_reason: why the text ends.
-        tokens_in: of the request; None where the server did not say.
-        tokens_out: of the reply, likewise.
-        seconds: this call's share of the time.
-        error: why the call gave no reply: it failed, was refused, or filtered.
-        environment: how this reply was made, beyond the LLM's own; `cost_usd` where the prices are known.
-        messages: that were sent, where they are not the request's: an earlier run had asked.
+        tokens_in: of the request; None if the server did not say. Likewise `tokens_out` of the reply.
+        seconds: duration of this call, or its share of a batch's.
+        error: why there is no reply: the call failed, was refused, or filtered.
+        environment: how this reply was made, beyond the LLM's own environment; `cost_usd` if the prices are known.
+        messages: what was sent, if other than the request's messages: an earlier run had asked.
     """
 
     request: Request
@@ -74,7 +76,7 @@ class Reply:
 
 
 class StoppedEarlyError(Exception):
-    """No more calls are made though some are left; every reply that came was yielded before."""
+    """Some calls are not made. Every reply that came was yielded before."""
 
     def __init__(self, reason: StopReason) -> None:
         super().__init__(reason)
@@ -99,41 +101,41 @@ class LLM(Protocol):
 
         Raises:
             UserError: the model cannot be loaded or reached at all. One failed call is a `Reply` with an error.
-            StoppedEarlyError: the budget is spent, or someone called `stop`.
+            StoppedEarlyError: the budget is spent, or `stop` was called.
         """
         ...
 
 
 @runtime_checkable
 class Priced(Protocol):
-    """An LLM whose calls cost money; `prices` is None where they are not known."""
+    """An LLM whose calls cost money; `prices` is None if they are unknown."""
 
     prices: Prices | None
 
 
 @runtime_checkable
 class Stoppable(Protocol):
-    """An LLM whose calls are worth waiting for: they are paid, and they end soon."""
+    """An LLM whose calls are paid and short, so that a stop waits for those in flight."""
 
     def stop(self) -> None:
-        """Make no more calls; those in flight are awaited. Safe to call from a signal handler."""
+        """Make no more calls. Safe to call from a signal handler."""
         ...
 
 
 @runtime_checkable
 class Deferred(Protocol):
-    """An LLM that hands calls in and fetches the replies later; those that an earlier run handed in, too.
+    """An LLM that submits calls and fetches the replies later, also those of calls that an earlier run submitted.
 
     Attributes:
-        calls_at_a_time: that `generate` is best given; it keeps the rest of a build waiting while they are under way.
-        waiting: replies that the provider has made and that are not fetched yet.
-        tell: called with a line for people on each thing that happens.
+        calls_at_a_time: how many requests `generate` should get; the rest of a build waits meanwhile.
+        waiting: replies that the provider has and that are not fetched yet.
+        notify: called with a line for people on each event.
     """
 
     calls_at_a_time: int
     waiting: int
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
 
-    def recall(self, stored: Mapping[str, Collection[str]]) -> None:
-        """Take note, before `generate`, of the replies that are stored: by batch, the keys of their calls."""
+    def exclude_stored(self, stored: Mapping[str, Collection[str]]) -> None:
+        """Do not fetch these replies again: by batch, the keys of their calls. Call it before `generate`."""
         ...

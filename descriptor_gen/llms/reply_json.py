@@ -1,4 +1,4 @@
-"""Find the JSON in an LLM's raw reply: all of it, in a fence, or between chatter."""
+"""Find the JSON in an LLM's raw reply: the whole reply, in a fence, or between chatter."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 import re
 from typing import Any, Literal
 
-Reading = Literal["json", "fence", "braces", "empty", "none"]
-"""Where a reply's JSON was: all of it, in a ```json fence, in the first braces that are JSON; or nowhere."""
+Location = Literal["json", "fence", "braces", "empty", "none"]
+"""Where a reply's JSON is: the whole reply, in a ```json fence, in the first braces that are JSON; or nowhere."""
 
 UNREADABLE = (json.JSONDecodeError, RecursionError)
 _THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
-def document_of(reply: str) -> tuple[Any, Reading]:
-    """Return the JSON of a reply, and where it was.
+def read_json(reply: str) -> tuple[Any, Location]:
+    """Return the JSON of a reply, and where it is.
 
     Raises:
         json.JSONDecodeError, RecursionError: there is none (`UNREADABLE` holds both).
@@ -23,18 +23,18 @@ def document_of(reply: str) -> tuple[Any, Reading]:
     try:
         return json.loads(reply), "json"
     except UNREADABLE:
-        said = _THOUGHTS.sub("", reply)
-        if (document := _in_fence(said)) is not None:
+        text = _THOUGHTS.sub("", reply)
+        if (document := _in_fence(text)) is not None:
             return document, "fence"
-        if (document := _in_braces(said)) is not None:
+        if (document := _in_braces(text)) is not None:
             return document, "braces"
         raise
 
 
-def reading_of(reply: str) -> Reading:
+def locate_json(reply: str) -> Location:
     """Return where the reply's JSON is."""
     try:
-        return document_of(reply)[1]
+        return read_json(reply)[1]
     except UNREADABLE:
         return "none" if reply.strip() else "empty"
 

@@ -1,20 +1,21 @@
-"""A language model for tests: it says what it is told. `registered` lets commands open it by name."""
+"""For tests without a model, a server or a wait: `FakeLLM`, `registered` and `ManualClock` (docs/llms.md)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from db.records import LLMIdentity
-from descriptor_gen.llms import LLM, Reply, Request
-from descriptor_gen.llms.registry import register, unregister
+from descriptor_gen.llms import Reply, Request
+from descriptor_gen.llms.registry import OwnLLM, register, unregister
 
 
 @contextmanager
-def registered(llm: LLM, *names: str) -> Iterator[None]:
-    """Let names stand for a model while the block runs."""
+def registered(llm: OwnLLM, *names: str) -> Iterator[None]:
+    """Let names stand for a model, or a function from options to one, while the block runs."""
     for name in names:
         register(name, llm)
     try:
@@ -33,10 +34,15 @@ ANSWERS: dict[str, Any] = {
     "after": "someone rests from it",
     "features": ["someone in a red shirt", "a rope along the wall", "both arms raised high"],
 }
+"""A valid value for each field of the built-in templates."""
 
 
 class FakeLLM:
-    """A language model that answers what was enqueued, else something valid for the schema; it keeps its history."""
+    """A language model that gives the enqueued replies, then valid ones.
+
+    Attributes:
+        history: the requests so far.
+    """
 
     def __init__(self, *, batch_size: int = 16, model: str = "fake") -> None:
         self.identity = LLMIdentity("fake", model, "1")
@@ -44,10 +50,12 @@ class FakeLLM:
         self.environment: dict[str, Any] = {"device": "none"}
         self.batch_size = batch_size
         self.history: list[Request] = []
-        self._queue: list[str | Exception | Reply] = []
+        self._queue: list[str | Exception] = []
 
     def enqueue(self, *replies: str | Exception) -> None:
-        """Answer the next requests with these texts; an exception is raised as the whole batch's."""
+        """Set the next replies. `<error>` is a failed call, `<cut off>` a reply that hit the token limit; an
+        exception is raised from `generate`.
+        """
         self._queue.extend(replies)
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
@@ -57,10 +65,9 @@ class FakeLLM:
             yield [self._reply(request) for request in batch]
 
     def _reply(self, request: Request) -> Reply:
-        queued = self._queue.pop(0) if self._queue else None
-        if isinstance(queued, Exception):
-            raise queued
-        text = valid_reply(request) if queued is None else str(queued)
+        text = self._queue.pop(0) if self._queue else valid_reply(request)
+        if isinstance(text, Exception):
+            raise text
         if text == "<error>":
             return Reply(request, "", "error", None, None, 0.1, error="server on fire")
         if text == "<cut off>":
@@ -69,5 +76,65 @@ class FakeLLM:
 
 
 def valid_reply(request: Request) -> str:
-    """Return a reply of the request's schema."""
+    """Return a reply that fits the request's schema."""
     return json.dumps({name: ANSWERS[name] for name in request.output_schema["properties"]})
+
+
+class ManualClock:
+    """A `Clock` on which waiting takes no time: when every thread waits, it jumps to the next moment that one wakes.
+
+    So the times at which calls start are exact, and independent of how busy the computer is. The threads are the one
+    that runs the LLM and those begun by `start`; the clock stands still while any of them works. A server of the test
+    may wait for the latency of an answer: its wait counts for the client's thread, which is blocked meanwhile.
+    """
+
+    _POLL_SECONDS = 0.001  # of real time
+
+    def __init__(self, *, unix_time: float = 1_750_000_000.0) -> None:
+        """Start at 0; `unix_time` is the date of that moment."""
+        self._now, self._unix_start = 0.0, unix_time
+        self._threads = 1
+        self._waits: dict[object, tuple[threading.Event, float]] = {}  # the event and the moment that end each wait
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        return self._now
+
+    def unix_time(self) -> float:
+        return self._unix_start + self._now
+
+    def wait(self, event: threading.Event, seconds: float | None = None) -> bool:
+        wait, deadline = object(), float("inf") if seconds is None else self._now + seconds
+        with self._lock:
+            self._waits[wait] = (event, deadline)
+        try:
+            while not event.is_set() and self._now < deadline:
+                self._jump_if_all_wait()
+                event.wait(self._POLL_SECONDS)
+            return event.is_set()
+        finally:
+            with self._lock:
+                del self._waits[wait]
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds of this clock."""
+        self.wait(threading.Event(), seconds)
+
+    def start(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._threads += 1
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._threads -= 1
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def _jump_if_all_wait(self) -> None:
+        with self._lock:
+            asleep = [end for event, end in self._waits.values() if end > self._now and not event.is_set()]
+            if len(asleep) >= self._threads and min(asleep) < float("inf"):
+                self._now = min(asleep)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from descriptor_gen.llms.reply_json import UNREADABLE, document_of
+from descriptor_gen.llms.reply_json import UNREADABLE, read_json
 
 
 class InvalidReplyError(ValueError):
@@ -25,7 +25,7 @@ def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
     from jsonschema import Draft202012Validator, ValidationError
 
     try:
-        document = plain(document_of(reply)[0])
+        document = plain(read_json(reply)[0])
         Draft202012Validator(output_schema).validate(document)
     except UNREADABLE as error:
         raise InvalidReplyError(f"not JSON: {error}" if reply.strip() else "empty") from error

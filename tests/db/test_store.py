@@ -166,7 +166,7 @@ def test_a_missing_database_says_how_to_make_one(database: Path) -> None:
 def test_several_processes_may_open_a_new_file_at_once(database: Path) -> None:
     code = "import sys; from db.store import Store; Store.open(sys.argv[1]).close()"
     opened = [subprocess.Popen([sys.executable, "-c", code, str(database)]) for _ in range(4)]
-    assert [process.wait(timeout=60) for process in opened] == [0] * 4
+    assert [process.wait(timeout=600) for process in opened] == [0] * 4
 
 
 @pytest.mark.parametrize("url", ["~nobody-of-this-name/x.db", "postgresql://u:p@h:bad/n"])

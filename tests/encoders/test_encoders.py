@@ -22,8 +22,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from db.errors import UsageError, UserError
+from descriptor_gen.llms.registry import open_llm
 from encoders.protocol import Encoder
-from encoders.registry import OPENAI_CLIP, open_encoder
+from encoders.registry import OPENAI_CLIP, find_encoder, open_encoder
 from tests.fixtures.encoders import SIZE, WIDTH, tiny_clip, word_tokenizer
 
 TEXTS = ["riding a bike", "a photo of a dog"]
@@ -334,16 +335,16 @@ def hub_error(kind: str) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "hint"),
     [
-        ("GatedRepoError", "Ask for access on that page, then run: hf auth login"),
+        ("GatedRepoError", "Accept its licence or ask for access on that page, then run: hf auth login"),
         ("RepositoryNotFoundError", "There is no folder owner/repo"),
         ("RemoteEntryNotFoundError", "has no config.json"),
-        ("LocalEntryNotFoundError", "not in the local cache and could not be fetched (it says so)"),
-        ("OfflineModeIsEnabled", "not in the local cache and could not be fetched (it says so)"),
+        ("LocalEntryNotFoundError", "could not be fetched (it says so)"),
+        ("OfflineModeIsEnabled", "could not be fetched (it says so)"),
     ],
 )
-def test_what_the_hub_refuses_is_told(kind: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_hub_refuses_is_reported(kind: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     def refuse(url: str, timeout: float) -> None:
@@ -351,49 +352,81 @@ def test_what_the_hub_refuses_is_told(kind: str, said: str, monkeypatch: pytest.
 
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", refuse)
     text = message("hf:owner/repo")
-    assert said in text
+    assert hint in text
     assert "https://huggingface.co/owner/repo" in text
 
 
-def test_a_name_that_cannot_be_a_repository_is_told() -> None:
+def test_a_name_that_cannot_be_a_repository_is_refused() -> None:
     assert "There is no folder a/b/c" in message("hf:a/b/c")
 
 
-def test_a_cached_repository_opens_at_its_commit(
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_a_cached_repository_opens_at_its_commit_and_the_hub_is_not_asked(
     tiny_siglip_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub
 
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    config = tmp_path / "snapshots" / commit / "config.json"
+    config = tmp_path / "snapshots" / COMMIT / "config.json"
 
-    def out_of_reach(url: str, timeout: float) -> None:
-        raise hub_error("OfflineModeIsEnabled")
+    def never(url: str, timeout: float) -> None:
+        raise AssertionError(url)
 
-    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", out_of_reach)
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repo, file: str(config))
-    asked = redirect_loads(monkeypatch, to=tiny_siglip_folder)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", never)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repo, file, revision: str(config))
+    loads = redirect_loads(monkeypatch, to=tiny_siglip_folder)
     encoder = open_encoder("hf:owner/repo")
-    assert encoder.revision == commit
-    assert [call for call in asked if call[0] == "owner/repo"] == [("owner/repo", commit)] * 4
+    assert encoder.revision == COMMIT
+    assert [call for call in loads if call[0] == "owner/repo"] == [("owner/repo", COMMIT)] * 4
+
+
+def test_a_repository_means_one_commit_in_both_programs_even_if_it_moves_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's newest commit is taken once; the cache of huggingface_hub remembers it as `main`."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    newest = [COMMIT]
+    requests: list[str] = []
+
+    def download(repo: str, file: str, revision: str | None) -> str:
+        assert revision is None  # else the cache would not remember that this is `main`
+        cached = tmp_path / "models--owner--repo"
+        config = cached / "snapshots" / newest[0] / file
+        config.parent.mkdir(parents=True)
+        config.write_text("{}")
+        (cached / "refs").mkdir()
+        (cached / "refs" / "main").write_text(newest[0])
+        return str(config)
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, timeout: requests.append(url))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    assert find_encoder("hf:owner/repo").revision == COMMIT
+    newest[0] = COMMIT[::-1]
+    assert find_encoder("hf:owner/repo").revision == COMMIT
+    assert open_llm("hf:owner/repo").identity.revision == COMMIT
+    assert len(requests) == 1
 
 
 def redirect_loads(monkeypatch: pytest.MonkeyPatch, *, to: Path) -> list[tuple[str, str]]:
-    """Load every part from a folder, and return the list of what was asked for."""
+    """Load every part from a folder, and return the list of (name, revision) requested."""
     import transformers
 
-    asked: list[tuple[str, str]] = []
+    loads: list[tuple[str, str]] = []
     for part in ("AutoConfig", "AutoTokenizer", "AutoImageProcessor", "AutoModel"):
         load_part = getattr(transformers, part).from_pretrained
 
         def redirected(
             pretrained_model_name_or_path: str, *, revision: str, load_part: Any = load_part, **rest: Any
         ) -> Any:
-            asked.append((pretrained_model_name_or_path, revision))
+            loads.append((pretrained_model_name_or_path, revision))
             return load_part(to, **rest)
 
         monkeypatch.setattr(getattr(transformers, part), "from_pretrained", redirected)
-    return asked
+    return loads
 
 
 # --- objects
@@ -476,7 +509,7 @@ def test_objects_keeps_the_contract(objects: Encoder, bike_frames: NDArray[np.ui
     assert_same(objects.encode_texts(["a", "riding a bike"])[1:], objects.encode_texts(["riding a bike"]))
 
 
-def assert_same(found: Tensor, expected: Tensor) -> None:
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    assert not found.requires_grad
+def assert_same(actual: Tensor, expected: Tensor) -> None:
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+    assert not actual.requires_grad

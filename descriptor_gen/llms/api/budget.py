@@ -1,4 +1,4 @@
-"""What calls cost, and what they could cost at worst: a budget is kept before it is spent, not after."""
+"""A budget in USD, checked before money is spent: calls in flight count at the most they can cost."""
 
 from __future__ import annotations
 
@@ -8,56 +8,60 @@ import threading
 from descriptor_gen.llms import Request
 from descriptor_gen.llms.options import Prices
 
-_TOKENS_OF_A_MESSAGE = 16  # role and separators; 3 or 4 with the tokenizers of today
-_BYTES_OF_A_TOKEN = 4.0  # English prose, about
+_TOKENS_PER_MESSAGE = 16  # role and separators; today's tokenizers use 3 or 4
+_BYTES_PER_TOKEN = 4.0  # of English prose, about
 
 
 def most_tokens_in(request: Request) -> int:
-    """Return what the request cannot exceed: byte-level tokenizers make at most one token of each byte."""
+    """Return an upper bound of the input tokens: byte-level tokenizers make at most one token of each byte."""
     texts = [message["content"] for message in request.messages]
     size = sum(len(text.encode()) for text in texts) + len(json.dumps(request.output_schema))
-    return size + _TOKENS_OF_A_MESSAGE * (len(texts) + 1)
+    return size + _TOKENS_PER_MESSAGE * (len(texts) + 1)
 
 
 def likely_tokens(request: Request) -> float:
-    """Return about what the request takes, in and out."""
-    return most_tokens_in(request) / _BYTES_OF_A_TOKEN + request.max_tokens
+    """Estimate the tokens of a call, input and output together."""
+    return most_tokens_in(request) / _BYTES_PER_TOKEN + request.max_tokens
 
 
 class Budget:
-    """Keeps a run below a limit in USD. Calls in flight count with the most they can cost.
+    """Keeps the cost of a run below a limit.
 
     Attributes:
-        prices: of the model; None where they are unknown.
+        prices: of the model; None if unknown.
     """
 
-    def __init__(self, limit: float | None, prices: Prices | None, *, room: int = 0) -> None:
-        """Begin with nothing spent; `room` is added to the tokens that a request allows for its reply."""
+    def __init__(self, limit: float | None, prices: Prices | None, *, reasoning_tokens: int = 0) -> None:
+        """Start with nothing spent; `reasoning_tokens` are added to the longest reply of each request."""
         self.prices = prices
-        self._limit, self._room = limit, room
+        self._limit, self._reasoning_tokens = limit, reasoning_tokens
         self._spent = self._reserved = 0.0
         self._lock = threading.Lock()
 
-    def _worst(self, request: Request) -> float:
-        return self.prices.of(most_tokens_in(request), request.max_tokens + self._room) if self.prices else 0.0
+    def _most(self, request: Request) -> float:
+        if self.prices is None:
+            return 0.0
+        return self.prices.cost(most_tokens_in(request), request.max_tokens + self._reasoning_tokens)
 
-    def fits(self, request: Request) -> bool:
-        """Return whether the limit holds even if this call and all in flight cost the most they can."""
-        return self._limit is None or self._spent + self._reserved + self._worst(request) <= self._limit
+    def reserve(self, request: Request, *, runs_already: bool = False) -> bool:
+        """Count a call as in flight and return True; False if it and all others in flight could exceed the limit.
 
-    def reserve(self, request: Request) -> None:
-        """Count a call as in flight."""
+        A call that runs already counts in any case.
+        """
         with self._lock:
-            self._reserved += self._worst(request)
+            most = self._most(request)
+            fits = runs_already or self._limit is None or self._spent + self._reserved + most <= self._limit
+            self._reserved += most if fits else 0.0
+            return fits
 
     def settle(self, request: Request, cost: float | None) -> None:
-        """Count a call as done; None counts as the most it can have cost."""
+        """Count a call in flight as done; a cost of None counts as the most it can have cost."""
         with self._lock:
-            self._reserved -= self._worst(request)
-            self._spent += self._worst(request) if cost is None else cost
+            self._reserved -= self._most(request)
+            self._spent += self._most(request) if cost is None else cost
 
     def lose(self, request: Request) -> bool:
-        """Count an attempt whose answer never came but may be billed; return whether another one fits."""
+        """Count an attempt whose answer never came but may be billed; return whether the budget allows another."""
         with self._lock:
-            self._spent += self._worst(request)
+            self._spent += self._most(request)
             return self._limit is None or self._spent + self._reserved <= self._limit

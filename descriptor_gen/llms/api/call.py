@@ -1,101 +1,104 @@
-"""One call of an API model: its attempts, and what becomes of each."""
+"""One call of an API model: its attempts, and what follows from each failure."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from db.errors import UserError
 from descriptor_gen.llms import Reply, Request
 from descriptor_gen.llms.api.budget import likely_tokens
-from descriptor_gen.llms.api.completion import Answer, read_answer
-from descriptor_gen.llms.api.errors import described, kind_of, retry_after, unsupported
-from descriptor_gen.llms.api.rate_limit import AbandonedError, Patience
-from descriptor_gen.llms.api.service import Service
-
-PATIENCE = Patience()
-TIMEOUT_SECONDS = 120.0  # for an answer to begin, or to go on
+from descriptor_gen.llms.api.completion import Completion, failure, read_completion
+from descriptor_gen.llms.api.errors import describe, fault_kind, is_unsupported, retry_after
+from descriptor_gen.llms.api.model import ApiModel
+from descriptor_gen.llms.api.rate_limit import AbandonedError
 
 
-class Conversation:
+class ApiCall:
     """One call, from its first attempt to the reply."""
 
-    def __init__(self, service: Service, request: Request) -> None:
-        self._service, self._request = service, request
+    def __init__(self, model: ApiModel, request: Request) -> None:
+        self._model, self._request = model, request
+        self._clock = model.options.clock
         self._attempts = 0
-        self._began = 0.0  # the attempt
-        self._failed_at: float | None = None  # for the first time
+        self._mode = ""  # response format mode of this attempt
+        self._began = 0.0  # this attempt
+        self._failed_at: float | None = None  # the first failure
 
     def reply(self) -> Reply:
-        """Ask until there is an answer, or no more hope of one.
+        """Try until there is an answer, or retrying is over.
 
         Raises:
-            AbandonedError: the run ended before there was an answer.
-            UserError: what all calls suffer from.
+            AbandonedError: the run ended first.
+            UserError: every call would fail.
         """
         import openai
 
-        service, expected = self._service, likely_tokens(self._request)
+        model, expected = self._model, likely_tokens(self._request)
         while True:
-            service.pace.wait(expected)
-            mode = service.formats.mode
-            self._attempts, self._began = self._attempts + 1, time.monotonic()
+            model.limiter.wait(expected)
+            self._attempts, self._mode, self._began = self._attempts + 1, model.formats.mode, self._clock.now()
             try:
-                answer = read_answer(self._send(mode))
+                completion = read_completion(self._send())
             except openai.APIError as error:
-                if reply := self._after(error, mode):
+                if reply := self._after_failure(error):
                     return reply
-                continue
-            service.heard, service.answered_at = True, time.monotonic()
-            service.pace.used((answer.tokens_in or 0) + (answer.tokens_out or 0) or expected, expected)
-            return self._answered(answer, mode)
+            else:
+                model.server_answers, model.answered_at = True, self._clock.now()
+                used = (completion.tokens_in or 0) + (completion.tokens_out or 0)
+                model.limiter.correct(expected, used or expected)
+                return self._reply(completion)
 
-    def _send(self, mode: str) -> str:
-        service = self._service
-        return str(service.client.chat.completions.with_raw_response.create(**service.body(self._request, mode)).text)
+    def _send(self) -> str:
+        create = self._model.client.chat.completions.with_raw_response.create
+        return str(create(**self._model.body(self._request, self._mode)).text)
 
-    def _after(self, error: Any, mode: str) -> Reply | None:
-        """Return the reply that an error is; None is to try again, after it was waited for what has to be."""
-        service, kind = self._service, kind_of(error)
-        service.heard |= hasattr(error, "status_code")
-        if kind == "format" and service.formats.refused(mode):
+    def _after_failure(self, error: Any) -> Reply | None:
+        """Return the reply that reports the error; None to try again, after the necessary wait."""
+        model, kind = self._model, fault_kind(error)
+        model.server_answers |= hasattr(error, "status_code")
+        if kind == "format" and model.formats.refused(self._mode):
             return None
-        if kind == "everyone":
-            hint = ". Choose a model that takes it: it is part of every key" if unsupported(error) else ""
-            raise UserError(f"{service.identity.provider} refused {service.identity.model}: {error.message}{hint}")
+        if kind == "fatal":
+            hint = ". Choose a model that takes it: it is part of every key" if is_unsupported(error) else ""
+            raise UserError(f"{model.identity.provider} refused {model.identity.model}: {error.message}{hint}")
         if kind in ("call", "format"):
-            return self._failed(error.message, mode)
-        if kind == "lost" and not service.budget.lose(self._request):
+            return self._reply(failure(error.message), cost=0.0)
+        if kind == "ambiguous" and not model.budget.lose(self._request):
             raise AbandonedError
-        return self._wait(error, mode, everyone=kind == "limit")
+        return self._wait(error, pause_all=kind == "limit")
 
-    def _wait(self, error: Any, mode: str, *, everyone: bool) -> Reply | None:
-        now = time.monotonic()
-        self._failed_at = self._failed_at or now
-        asked = retry_after(error)
-        seconds = asked or PATIENCE.backoff(self._attempts)
-        if now + seconds - self._failed_at > (PATIENCE.total if self._service.heard else PATIENCE.unreached):
-            return self._given_up(error, mode, asked or 0.0)
-        if everyone:
-            self._service.pace.pause(seconds)
+    def _wait(self, error: Any, *, pause_all: bool) -> Reply | None:
+        now = self._clock.now()
+        self._failed_at = now if self._failed_at is None else self._failed_at
+        waited = now - self._failed_at
+        seconds = self._model.retry_pause(error, self._model.options.retry, failures=self._attempts, waited=waited)
+        if seconds is None:
+            return self._give_up(error, self._failed_at)
+        if pause_all:
+            self._model.limiter.pause(seconds)
         else:
-            self._service.pace.sleep(seconds)
+            self._model.limiter.sleep(seconds)
         return None
 
-    def _given_up(self, error: Any, mode: str, asked: float) -> Reply:
-        service, why = self._service, described(error, timeout_seconds=TIMEOUT_SECONDS)
-        server, tried = service.client.base_url, f"{why} ({self._attempts} attempts)"
-        if not service.heard:
+    def _give_up(self, error: Any, failed_at: float) -> Reply:
+        """Return a reply that reports the error.
+
+        Raises:
+            UserError: no other call would succeed now either.
+        """
+        model, reason = self._model, describe(error, timeout_seconds=self._model.options.timeout_seconds)
+        server, tried = model.client.base_url, f"{reason} ({self._attempts} attempts)"
+        if not model.server_answers:
             raise UserError(f"Cannot reach {server}: {tried}")
-        if asked > PATIENCE.total:
-            raise UserError(f"{server} asks to wait {asked:.0f} seconds: {why}. Run the same command then")
-        if service.answered_at < (self._failed_at or 0.0):  # nor was any other call answered since
+        requested = retry_after(error, unix_time=self._clock.unix_time()) or 0.0
+        if requested > model.options.retry.total:
+            raise UserError(f"{server} asks to wait {requested:.0f} seconds: {reason}. Run the same command then")
+        if model.answered_at is None or model.answered_at < failed_at:
             raise UserError(f"{server} no longer answers: {tried}. Run the same command to go on")
-        return self._failed(tried, mode)
+        return self._reply(failure(tried), cost=0.0)
 
-    def _failed(self, reason: str, mode: str) -> Reply:
-        return self._answered(Answer("", "error", reason), mode, cost=0.0)
-
-    def _answered(self, answer: Answer, mode: str, *, cost: float | None = None) -> Reply:
-        seconds = time.monotonic() - self._began
-        return self._service.reply(self._request, answer, mode, seconds=seconds, cost=cost, attempts=self._attempts)
+    def _reply(self, completion: Completion, *, cost: float | None = None) -> Reply:
+        seconds = self._clock.now() - self._began
+        return self._model.reply(
+            self._request, completion, self._mode, seconds=seconds, cost=cost, attempts=self._attempts
+        )

@@ -1,11 +1,10 @@
-"""From the body of a chat completion to what it says."""
+"""Read the body of a chat completion."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from descriptor_gen.llms import FinishReason
 
@@ -16,7 +15,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "refusal": "refusal",
     "error": "error",
 }
-"""Ours, by the provider's; any other (stop, eos, null ...) is `stop`: then the text decides."""
+"""By the provider's word; any other (stop, eos, null ...) is `stop`: then the text decides."""
 
 _ERRORS: Mapping[FinishReason, str] = {
     "filter": "stopped by the provider's content filter",
@@ -26,8 +25,14 @@ _ERRORS: Mapping[FinishReason, str] = {
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer, complete; `error` says why it is no reply. Counts are None where the server gives none."""
+class Completion:
+    """One answer.
+
+    Attributes:
+        error: why it is no reply; None if it is one.
+        tokens_in: None if the server gives no count; likewise `tokens_out`.
+        served_by: the model that the server says it used.
+    """
 
     text: str
     finish_reason: FinishReason
@@ -39,33 +44,29 @@ class Answer:
     served_by: str | None = None
 
 
-def read_answer(body: str) -> Answer:
-    """Return what the body of a successful response says; one that cannot be read is an answer all the same."""
+def failure(reason: str, text: str = "") -> Completion:
+    """Return the completion of a call that gave no reply; `text` is what the server sent, if anything."""
+    return Completion(text, "error", reason)
+
+
+def read_completion(body: str) -> Completion:
+    """Read the body of a successful response; an unreadable one is a failure that keeps the body."""
     try:
         document = json.loads(body)
         choice = document["choices"][0]
-        message = choice["message"]
-        text, refusal = message.get("content") or "", message.get("refusal")
+        text, refusal = choice["message"].get("content") or "", choice["message"].get("refusal")
         finish = "refusal" if refusal else _FINISH.get(choice.get("finish_reason"), "stop")
-        return Answer(text, finish, _error(finish, refusal), **_usage(document), **_origin(document))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        return Answer(body, "error", f"the server's answer is no chat completion: {error!r}")
-
-
-def _error(finish: FinishReason, refusal: str | None) -> str | None:
-    said = _ERRORS.get(finish)
-    return f"{said}: {refusal}" if said and refusal else said
-
-
-def _usage(document: dict[str, Any]) -> dict[str, Any]:
-    usage = document.get("usage") or {}
-    details = usage.get("prompt_tokens_details") or {}
-    return {
-        "tokens_in": usage.get("prompt_tokens"),
-        "tokens_out": usage.get("completion_tokens"),
-        "tokens_cached": details.get("cached_tokens") or 0,
-    }
-
-
-def _origin(document: dict[str, Any]) -> dict[str, Any]:
-    return {"id": document.get("id"), "served_by": document.get("model")}
+        error = _ERRORS.get(finish)
+        usage = document.get("usage") or {}
+        return Completion(
+            text,
+            finish,
+            f"{error}: {refusal}" if error and refusal else error,
+            tokens_in=usage.get("prompt_tokens"),
+            tokens_out=usage.get("completion_tokens"),
+            tokens_cached=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
+            id=document.get("id"),
+            served_by=document.get("model"),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error_:
+        return failure(f"the server's answer is no chat completion: {error_!r}", body)

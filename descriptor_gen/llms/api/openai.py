@@ -13,14 +13,13 @@ from db.errors import UsageError, UserError
 from db.records import LLMIdentity
 from descriptor_gen.llms import GREEDY, Reply, Request, Sampling, StoppedEarlyError
 from descriptor_gen.llms.api.budget import Budget
-from descriptor_gen.llms.api.call import TIMEOUT_SECONDS, Conversation
-from descriptor_gen.llms.api.rate_limit import AbandonedError, Pace
-from descriptor_gen.llms.api.service import Service
-from descriptor_gen.llms.api.threads import Flights
-from descriptor_gen.llms.options import ApiOptions
+from descriptor_gen.llms.api.call import ApiCall
+from descriptor_gen.llms.api.clock import CallsInFlight
+from descriptor_gen.llms.api.model import ApiModel
+from descriptor_gen.llms.api.rate_limit import AbandonedError, RateLimiter
+from descriptor_gen.llms.options import ApiOptions, Prices
 
-CONNECT_SECONDS = 10.0
-# These models think before they write, and refuse a temperature. What they think counts as written.
+# These models think before they write, and refuse a temperature. Their thoughts count as output tokens.
 _REASONING = re.compile(r"(^|/)(o\d|gpt-5)\b")
 _REASONING_TOKENS = 4096
 
@@ -28,8 +27,8 @@ _REASONING_TOKENS = 4096
 class OpenAILLM:
     """A chat model behind the OpenAI protocol, asked for replies of a JSON schema.
 
-    The client's own retries are off: they would sleep call by call, where a rate limit concerns all calls, give up
-    after a number of tries, where a storm ends after a time, and not wake for Ctrl-C.
+    The client's own retries are off: they wait call by call, though a rate limit concerns all calls; they give up
+    after a number of tries, not after a time; and Ctrl-C does not wake them.
     """
 
     def __init__(
@@ -40,71 +39,80 @@ class OpenAILLM:
         sampling: Sampling = GREEDY,
         options: ApiOptions | None = None,
     ) -> None:
-        """Name the model and the server; None is OpenAI itself. No call is made yet."""
+        """Name the model and the server (None: OpenAI itself). No call is made yet."""
+        options = options or ApiOptions()
         self.identity = LLMIdentity(f"openai@{base_url}" if base_url else "openai", model, "")
         self.parameters = _parameters(model, sampling)
         self.environment: Mapping[str, Any] = {}
-        self._base_url = base_url
-        self._options = options or ApiOptions()
-        self.prices = self._options.prices
-        self._pace = Pace(self._options.requests_per_minute, self._options.tokens_per_minute)
-        room = self.parameters.get("reasoning_tokens", 0)
-        self._budget = Budget(self._options.max_cost, self._options.prices, room=room)
+        self.prices = self._prices(options)
+        if options.max_cost is not None and self.prices is None:
+            raise UsageError(
+                f"--max-cost needs the prices of openai:{model}. Give them in USD per million tokens, from the "
+                "provider's page: --price-in and --price-out"
+            )
+        self._base_url, self._options = base_url, options
+        self._limiter = RateLimiter(options)
+        reasoning_tokens = self.parameters.get("reasoning_tokens", 0)
+        self._budget = Budget(options.max_cost, self.prices, reasoning_tokens=reasoning_tokens)
         self._stopped = False
+
+    def _prices(self, options: ApiOptions) -> Prices | None:
+        return options.prices
 
     def stop(self) -> None:
         """Make no more calls; those in flight are awaited."""
         self._stopped = True
-        self._pace.end()
+        self._limiter.end()
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
-        """Yield the replies as they come, several calls at a time; what came together is one group."""
-        service = self._service
+        """Yield the replies as they come, several calls at a time; replies that came together are one group."""
+        model = self._model
         self.environment = {"openai": version("openai"), "concurrency": self._options.concurrency}
-        flights = Flights[Request, Reply](lambda request: Conversation(service, request).reply())
-        todo, errors = deque(requests), list[BaseException]()
+        calls = CallsInFlight[Request, Reply](lambda request: ApiCall(model, request).reply(), self._options.clock)
+        waiting, errors = deque(requests), list[BaseException]()
         try:
-            while self._launch(flights, todo):
-                landed = [self._settled(request, result, errors) for request, result in flights.landed()]
-                if replies := [reply for reply in landed if reply]:
+            while self._start_calls(calls, waiting):
+                settled = [self._settle(request, result, errors) for request, result in calls.finished()]
+                if replies := [reply for reply in settled if reply]:
                     yield replies
         finally:
-            if flights or errors:
-                self._pace.end()  # whoever took the replies is gone: nobody may begin to pay for another
+            if calls or errors:
+                self._limiter.end()  # the caller is gone: no further call may be paid for
         for error in errors:
             if not isinstance(error, AbandonedError):
                 raise error
-        if todo or errors:
+        if waiting or errors:
             raise StoppedEarlyError("interrupt" if self._stopped else "budget")
 
-    def _launch(self, flights: Flights[Request, Reply], todo: deque[Request]) -> int:
-        """Start what may start, and no more than that, so that a stop has nothing to take back."""
-        while todo and len(flights) < self._options.concurrency and not self._pace.ended:
-            if not self._budget.fits(todo[0]):
+    def _start_calls(self, calls: CallsInFlight[Request, Reply], waiting: deque[Request]) -> int:
+        """Start as many calls as are allowed now; return how many are in flight."""
+        while waiting and len(calls) < self._options.concurrency and not self._limiter.ended:
+            if not self._budget.reserve(waiting[0]):
                 break
-            self._budget.reserve(todo[0])
-            flights.start(todo.popleft())
-        return len(flights)
+            calls.start(waiting.popleft())
+        return len(calls)
 
-    def _settled(self, request: Request, result: Reply | BaseException, errors: list[BaseException]) -> Reply | None:
+    def _settle(self, request: Request, result: Reply | BaseException, errors: list[BaseException]) -> Reply | None:
         if isinstance(result, Reply):
             self._budget.settle(request, result.environment.get("cost_usd"))
             return result
         self._budget.settle(request, 0.0)
         errors.append(result)
         if not isinstance(result, AbandonedError):
-            self._pace.end()
+            self._limiter.end()
         return None
 
     @cached_property
-    def _service(self) -> Service:
+    def _model(self) -> ApiModel:
         is_openai = self._base_url is None
-        return Service(self._client(), self.identity, self.parameters, is_openai, self._pace, self._budget)
+        return ApiModel(
+            self._client(), self.identity, self.parameters, is_openai, self._options, self._limiter, self._budget
+        )
 
     def _client(self) -> Any:
         import openai
 
-        timeout = openai.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
+        timeout = openai.Timeout(self._options.timeout_seconds, connect=self._options.connect_seconds)
         try:
             return openai.OpenAI(base_url=self._base_url, max_retries=0, timeout=timeout)
         except openai.OpenAIError as error:

@@ -1,4 +1,4 @@
-"""How a server is asked for JSON: by schema, as any JSON, or by the prompt alone; the best that it takes."""
+"""How a server is asked for JSON: by schema, as any JSON, or by the prompt alone; the strictest mode that it takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from descriptor_gen.llms import Request
 
-_STRIKES = 3  # replies in a row that are no JSON, before any that is: the server ignores what it is asked
+_STRIKES = 3  # so many replies without JSON, before any with: the server ignores the mode
 
 
 def _schema(request: Request) -> dict[str, Any]:
@@ -21,25 +21,24 @@ _MODES: Mapping[str, Callable[[Request], dict[str, Any]]] = {
     "json_object": lambda request: {"response_format": {"type": "json_object"}},
     "none": lambda request: {},
 }
-"""From the best to the one that every server takes; what each adds to a call."""
+"""What each mode adds to the body of a call; from the strictest to the one that every server takes."""
 
 
-def arguments(mode: str, request: Request) -> dict[str, Any]:
-    """Return what a mode adds to a call."""
+def format_arguments(mode: str, request: Request) -> dict[str, Any]:
+    """Return what a mode adds to the body of a call."""
     return _MODES[mode](request)
 
 
-def mode_of(body: Mapping[str, Any]) -> str:
-    """Return the mode of a call's body."""
-    asked = body.get("response_format") or {}
-    return str(asked.get("type", "none"))
+def mode_of_body(body: Mapping[str, Any]) -> str:
+    """Return the mode of a call from its body."""
+    return str((body.get("response_format") or {}).get("type", "none"))
 
 
-class Formats:
-    """Finds the best mode once, for all calls.
+class FormatNegotiation:
+    """Finds the mode for all calls of a run.
 
     Attributes:
-        mode: the best one not known to fail.
+        mode: the strictest one not known to fail.
     """
 
     def __init__(self) -> None:
@@ -49,14 +48,14 @@ class Formats:
         self._lock = threading.Lock()
 
     def refused(self, mode: str) -> bool:
-        """Take note that the server refuses a mode; return whether there is another to try."""
+        """Record that the server refuses a mode; return whether another one can be tried."""
         with self._lock:
             if mode == self.mode:
                 self._step_down()
             return mode != self.mode
 
     def answered(self, mode: str, *, is_json: bool) -> None:
-        """Take note of a reply: a server that never sends JSON does not heed the mode."""
+        """Record a reply; after several replies without JSON the mode is given up."""
         with self._lock:
             if mode != self.mode or self._confirmed:
                 return

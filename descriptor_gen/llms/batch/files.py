@@ -1,4 +1,4 @@
-"""Batch files: calls as lines of JSON, and what the lines that come back say. Nothing here talks to a server."""
+"""Batch files: calls as lines of JSON, and the lines of the results. Nothing here talks to a server."""
 
 from __future__ import annotations
 
@@ -8,31 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from descriptor_gen.llms import Message, Request
-from descriptor_gen.llms.api.completion import Answer, read_answer
-from descriptor_gen.llms.api.response_format import mode_of
+from descriptor_gen.llms.api.completion import Completion, read_completion
+from descriptor_gen.llms.api.response_format import mode_of_body
+from descriptor_gen.llms.options import BatchOptions
 
 ENDPOINT = "/v1/chat/completions"
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one file may hold; OpenAI's limits, in calls and bytes."""
-
-    calls: int = 50_000
-    size: int = 200_000_000
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What one line of a file asks; `messages` is None where they are those of the request, as far as is known."""
+class BatchCall:
+    """One call of a batch: its response format mode, and its messages where they may differ from the request's."""
 
     messages: tuple[Message, ...] | None
     mode: str
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a line came back without an answer; the attributes are those of an error of the package openai."""
+class CallError:
+    """Why a call of a batch has no answer; the attributes are those of an error of the package openai."""
 
     message: str
     status_code: int | None = None
@@ -44,58 +37,55 @@ class Refusal:
         return ": ".join(str(part) for part in (self.status_code, self.code, self.message) if part)
 
 
-def line(key: str, body: Mapping[str, Any]) -> bytes:
-    """Return the line of one call. The key, 64 characters, is as long as the strictest of servers allow."""
+def call_line(key: str, body: Mapping[str, Any]) -> bytes:
+    """Return the line of one call. A key has 64 characters, the most that the strictest servers allow."""
     call = {"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}
     return json.dumps(call, ensure_ascii=False).encode() + b"\n"
 
 
-def split(
-    requests: Sequence[Request], size: Callable[[Request], int], limits: Limits | None = None
-) -> Iterator[list[Request]]:
-    """Yield the requests of one file after the other; `size` is that of a request's line in bytes."""
-    limits = limits or Limits()
+def split(requests: Sequence[Request], size: Callable[[Request], int], limits: BatchOptions) -> Iterator[list[Request]]:
+    """Yield the requests of each file; `size` returns the bytes of a request's line."""
     file: list[Request] = []
-    room = limits.size
+    room = limits.bytes_per_file
     for request in requests:
         needed = size(request)
-        if file and (len(file) == limits.calls or needed > room):
+        if file and (len(file) == limits.calls_per_file or needed > room):
             yield file
-            file, room = [], limits.size
+            file, room = [], limits.bytes_per_file
         file.append(request)
         room -= needed
     if file:
         yield file
 
 
-def rows(content: bytes) -> list[dict[str, Any]]:
-    """Return the lines of a file; one that is damaged is left out, and its call then counts as not answered."""
-    found = (_row(text) for text in content.split(b"\n"))  # splitlines would cut at signs that JSON allows in texts
-    return [row for row in found if row is not None]
+def read_lines(content: bytes) -> list[dict[str, Any]]:
+    """Return the lines of a file. Damaged ones are left out; their calls then count as not answered."""
+    lines = map(_read_line, content.split(b"\n"))  # splitlines would cut at characters that JSON allows in texts
+    return [line for line in lines if line is not None]
 
 
-def _row(text: bytes) -> dict[str, Any] | None:
+def _read_line(text: bytes) -> dict[str, Any] | None:
     try:
-        row = json.loads(text)
+        line = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) else None
+    return line if isinstance(line, dict) else None
 
 
-def asked_by(row: Mapping[str, Any]) -> Asked:
-    """Return what a line of an input file asked."""
-    body = row.get("body") or {}
-    return Asked(tuple(body.get("messages") or ()), mode_of(body))
+def read_call(line: Mapping[str, Any]) -> BatchCall:
+    """Read a line of an input file."""
+    body = line.get("body") or {}
+    return BatchCall(tuple(body.get("messages") or ()), mode_of_body(body))
 
 
-def answer_of(row: Mapping[str, Any]) -> Answer | Refusal:
-    """Return what a line of an output or error file says."""
-    response = row.get("response") or {}
+def read_result(line: Mapping[str, Any]) -> Completion | CallError:
+    """Read a line of an output or error file."""
+    response = line.get("response") or {}
     status, body = response.get("status_code"), response.get("body")
     if status == 200:
-        return read_answer(json.dumps(body))
-    said = (body.get("error") if isinstance(body, dict) else body) or row.get("error") or {}
-    if not isinstance(said, dict):
-        return Refusal(str(said), status)
-    fields = {name: None if said.get(name) is None else str(said[name]) for name in ("code", "type", "param")}
-    return Refusal(str(said.get("message") or "no reason was given"), status, **fields)
+        return read_completion(json.dumps(body))
+    error = (body.get("error") if isinstance(body, dict) else body) or line.get("error") or {}
+    if not isinstance(error, dict):
+        return CallError(str(error), status)
+    fields = {name: None if error.get(name) is None else str(error[name]) for name in ("code", "type", "param")}
+    return CallError(str(error.get("message") or "no reason was given"), status, **fields)

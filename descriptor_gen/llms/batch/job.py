@@ -1,229 +1,194 @@
-"""One round of calls by batch: pick up what is under way, hand the rest in, wait, and fetch what has ended."""
+"""One round of calls by batch: pick up earlier batches, submit the other calls, wait, and fetch the results."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
 from descriptor_gen.llms import Reply, Request, StoppedEarlyError
-from descriptor_gen.llms.api.completion import Answer
-from descriptor_gen.llms.api.errors import kind_of
+from descriptor_gen.llms.api.completion import Completion, failure
+from descriptor_gen.llms.api.errors import fault_kind
+from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.api.rate_limit import AbandonedError
-from descriptor_gen.llms.api.service import Service
-from descriptor_gen.llms.batch.files import Asked, Limits, Refusal, answer_of, line, split
-from descriptor_gen.llms.batch.server import BatchServer, UnderWay
+from descriptor_gen.llms.batch.client import BatchClient, SubmittedBatch
+from descriptor_gen.llms.batch.files import BatchCall, CallError, call_line, read_result, split
 
 if TYPE_CHECKING:
     from openai.types import Batch
 
 
-LIMITS = Limits()
-GROUP = 100  # replies that are stored together: no other writer has to wait for long
-
-
-@dataclass(frozen=True)
-class Polling:
-    """Seconds between looks at batches: from `first`, each `growth` times the one before, up to `longest`."""
-
-    first: float = 5.0
-    longest: float = 60.0
-    growth: float = 1.5
-
-    def pause(self, looks: int) -> float:
-        """Return the seconds to wait after so many looks at which nothing had ended."""
-        return min(self.longest, self.first * self.growth ** min(looks, 30))
-
-
-POLLING = Polling()
-
-
 class BatchJob:
-    """Calls on their way to replies.
-
-    A call is in the queue (to be handed in), under way, or left (over the budget); it leaves by its reply.
-    """
+    """Calls on their way to replies: a call is in the queue, in a submitted batch, or left out by the budget."""
 
     def __init__(
         self,
-        service: Service,
+        model: ApiModel,
         requests: Sequence[Request],
         *,
         stored: Mapping[str, Collection[str]],
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
-        """Take calls on; `stored` holds, by batch, the keys whose replies from it are stored already."""
-        self._service, self._server = service, BatchServer(service, tell)
-        self._stored, self._tell = stored, tell
-        self._wanted = {request.key: request for request in requests}
-        self._queue: deque[list[Request]] = deque()
-        self._under_way: list[UnderWay] = []
-        self._full = False  # the provider takes no more before something has ended
-
-    @property
-    def under_way(self) -> bool:
-        """Whether the provider has calls of ours."""
-        return bool(self._under_way)
+        """Take the calls; `stored` holds, by batch, the keys whose replies from it are stored already."""
+        self._model, self._client = model, BatchClient(model, notify)
+        self._options = model.options.batches
+        self._stored, self._notify = stored, notify
+        self._requests = {request.key: request for request in requests}
+        self._queue: deque[list[Request]] = deque()  # one entry for each file
+        self.submitted: list[SubmittedBatch] = []  # calls that the provider has
+        self._provider_is_full = False  # submit no more until a batch has ended
 
     @property
     def waiting(self) -> int:
-        """Replies that the provider has made and that are not fetched yet."""
-        return sum(work.answered for work in self._under_way)
+        """Replies that the provider has and we do not."""
+        return sum(work.answered for work in self.submitted)
 
     def replies(self) -> Iterator[Sequence[Reply]]:
-        """Yield the replies of each batch when it has ended; an empty group when one has gone on.
+        """Yield the replies of each batch when it has ended; an empty group when one has progressed.
 
         Raises:
             UserError: the server cannot be used, or refused a batch.
-            StoppedEarlyError: some calls were left because of the budget.
+            StoppedEarlyError: the budget left some calls out.
             AbandonedError: the run was stopped.
         """
-        left = self._plan(self._pick_up())
+        left_out = self._plan(self._pick_up())
         looks = 0
-        while self._queue or self._under_way:
-            self._hand_in()
-            before, ended = self.waiting, self._look()
+        while self._queue or self.submitted:
+            self._submit()
+            before, ended = self.waiting, self._update()
             if self.waiting != before:
                 yield ()
             for work in ended:
-                yield from self._fetch(work)
-            self._bury([work for work in ended if work.failed])
+                if work.batch.status != "failed":
+                    yield from self._fetch(work)
+            self._resubmit([work for work in ended if work.batch.status == "failed"])
             if not ended:
-                self._server.rest(POLLING.pause(looks))
+                self._model.limiter.sleep(self._options.pause(looks))
             looks = 0 if ended else looks + 1
-        if left:
+        if left_out:
             raise StoppedEarlyError("budget")
 
     def _pick_up(self) -> list[Request]:
-        """Take charge of calls that an earlier run handed in; return the others.
+        """Find the calls that an earlier run submitted; return the others.
 
-        A call that several batches hold was asked again after the older ones, so the newest counts.
+        If several batches hold a call, the newest counts: the call was repeated after the older ones.
         """
-        missing = set(self._wanted)
-        for batch in self._server.batches():
+        missing = set(self._requests)
+        for batch in self._client.batches():
             stored = self._stored.get(batch.id, ())
             total = batch.request_counts.total if batch.request_counts else 0
             if batch.status == "failed" or 0 < total <= len(stored):
                 continue
-            asked = self._server.asked(batch)
-            calls = {key: asked[key] for key in self._wanted if key in asked and key in missing and key not in stored}
-            if calls:
-                missing -= calls.keys()
-                self._begun(batch, calls, "picked up")
+            calls = self._client.calls(batch)
+            ours = {key: calls[key] for key in self._requests if key in calls and key in missing and key not in stored}
+            if ours:
+                missing -= ours.keys()
+                self._add(batch, ours, "picked up")
             if not missing:
                 break
-        for work in self._under_way:
+        for work in self.submitted:
             for key in work.calls:
-                self._service.budget.reserve(self._wanted[key])
-        return [request for key, request in self._wanted.items() if key in missing]
+                self._model.budget.reserve(self._requests[key], runs_already=True)
+        return [request for key, request in self._requests.items() if key in missing]
 
-    def _begun(self, batch: Batch, calls: dict[str, Asked], how: str) -> None:
-        self._under_way.append(UnderWay(batch, calls))
-        self._tell(f"batch {batch.id}: {len(calls)} calls {how}, {batch.status}")
+    def _add(self, batch: Batch, calls: dict[str, BatchCall], how: str) -> None:
+        self.submitted.append(SubmittedBatch(batch, calls))
+        self._notify(f"batch {batch.id}: {len(calls)} calls {how}, {batch.status}")
 
     def _plan(self, requests: Sequence[Request]) -> int:
-        """Put into the queue what the budget allows; return how many it does not."""
-        fitting = []
-        for request in requests:
-            if self._service.budget.fits(request):
-                self._service.budget.reserve(request)
-                fitting.append(request)
+        """Queue the calls that the budget allows; return the number of the others."""
+        fitting = [request for request in requests if self._model.budget.reserve(request)]
         self._enqueue(fitting)
-        if left := len(requests) - len(fitting):
-            self._tell(f"the budget takes {len(fitting)} of {len(requests)} calls, at the most that they can cost")
-        return left
+        if left_out := len(requests) - len(fitting):
+            self._notify(f"the budget allows {len(fitting)} of {len(requests)} calls, at the most that they can cost")
+        return left_out
 
     def _enqueue(self, requests: Sequence[Request]) -> None:
-        self._queue.extend(split(requests, lambda request: len(self._line(request)), LIMITS))
+        self._queue.extend(split(requests, lambda request: len(self._line(request)), self._options))
 
     def _line(self, request: Request) -> bytes:
-        return line(request.key, self._service.body(request, self._service.formats.mode))
+        return call_line(request.key, self._model.body(request, self._model.formats.mode))
 
-    def _hand_in(self) -> None:
-        while self._queue and not self._full:
-            if self._service.pace.ended:
+    def _submit(self) -> None:
+        while self._queue and not self._provider_is_full:
+            if self._model.limiter.ended:
                 raise AbandonedError
             file = self._queue[0]
-            asked = Asked(None, self._service.formats.mode)
-            batch = self._server.hand_in(b"".join(map(self._line, file)), calls=len(file))
+            call = BatchCall(None, self._model.formats.mode)
+            batch = self._client.submit(b"".join(map(self._line, file)), calls=len(file))
             self._queue.popleft()
-            self._begun(batch, {request.key: asked for request in file}, "handed in")
+            self._add(batch, {request.key: call for request in file}, "submitted")
 
-    def _look(self) -> list[UnderWay]:
-        """Look at each batch; return those that have ended."""
-        for work in self._under_way:
-            before, work.batch = work.batch.status, self._server.look(work.batch.id)
+    def _update(self) -> list[SubmittedBatch]:
+        """Ask for the state of each batch; return those that have ended."""
+        for work in self.submitted:
+            before, work.batch = work.batch.status, self._client.retrieve(work.batch.id)
             if work.batch.status != before:
-                self._tell(work.shown)
-        return [work for work in self._under_way if work.ended]
+                self._notify(work.summary)
+        return [work for work in self.submitted if work.ended]
 
-    def _fetch(self, work: UnderWay) -> Iterator[Sequence[Reply]]:
-        """Yield the replies of a batch that has ended; what it has no line for is a reply that says so."""
-        if work.failed:
-            return
+    def _fetch(self, work: SubmittedBatch) -> Iterator[Sequence[Reply]]:
+        """Yield the replies of a batch that has ended; a call without a result gets a reply that says so."""
         again: list[Request] = []
-        lost = "the batch ended ({status}) without an answer to it"
+        reason = f"the batch ended ({work.batch.status}) without an answer to it"
+        size = self._options.replies_per_group
         for file_id in (work.batch.output_file_id, work.batch.error_file_id):
-            lines = self._server.rows(file_id)
+            lines = self._client.lines(file_id)
             if lines is None:
-                lost = f"the file {file_id} of its answers is gone from the server"
-            for start in range(0, len(lines or ()), GROUP):
-                group = [self._reply(work, row, again) for row in (lines or ())[start : start + GROUP]]
+                reason = f"the file {file_id} of its answers is gone from the server"
+            for start in range(0, len(lines or ()), size):
+                group = [self._read_reply(work, line, again) for line in (lines or ())[start : start + size]]
                 yield [reply for reply in group if reply]
-        refusal = Refusal(lost.format(status=work.batch.status))
-        yield [self._settled(work, key, refusal) for key in list(work.calls)]
-        self._under_way.remove(work)
-        self._full = False
+        yield [self._settle(work, key, CallError(reason)) for key in list(work.calls)]
+        self.submitted.remove(work)
+        self._provider_is_full = False
         self._enqueue(again)
 
-    def _reply(self, work: UnderWay, row: Mapping[str, object], again: list[Request]) -> Reply | None:
-        """Return the reply that a line is; a call whose format was refused goes into `again` instead."""
-        key, answer = str(row.get("custom_id")), answer_of(row)
+    def _read_reply(self, work: SubmittedBatch, line: Mapping[str, object], again: list[Request]) -> Reply | None:
+        """Return the reply of a result line; a call whose response format was refused goes into `again` instead."""
+        key, result = str(line.get("custom_id")), read_result(line)
         if key not in work.calls:
             return None
-        refused = isinstance(answer, Refusal) and answer.status_code is not None and kind_of(answer) == "format"
-        if refused and self._service.formats.refused(work.calls[key].mode):
+        refused = isinstance(result, CallError) and result.status_code is not None and fault_kind(result) == "format"
+        if refused and self._model.formats.refused(work.calls[key].mode):
             del work.calls[key]
-            again.append(self._wanted[key])
+            again.append(self._requests[key])
             return None
-        return self._settled(work, key, answer)
+        return self._settle(work, key, result)
 
-    def _settled(self, work: UnderWay, key: str, answer: Answer | Refusal) -> Reply:
-        asked, request = work.calls.pop(key), self._wanted[key]
-        reply = self._service.reply(
+    def _settle(self, work: SubmittedBatch, key: str, result: Completion | CallError) -> Reply:
+        call, request = work.calls.pop(key), self._requests[key]
+        reply = self._model.reply(
             request,
-            Answer("", "error", str(answer)) if isinstance(answer, Refusal) else answer,
-            asked.mode,
-            seconds=work.seconds_each,
-            cost=0.0 if isinstance(answer, Refusal) else None,
+            failure(str(result)) if isinstance(result, CallError) else result,
+            call.mode,
+            seconds=work.seconds_per_call,
+            cost=0.0 if isinstance(result, CallError) else None,
             batch=work.batch.id,
         )
-        self._service.budget.settle(request, reply.environment.get("cost_usd"))
-        return replace(reply, messages=asked.messages)
+        self._model.budget.settle(request, reply.environment.get("cost_usd"))
+        return replace(reply, messages=call.messages)
 
-    def _bury(self, failed: Sequence[UnderWay]) -> None:
-        """Hand in again, in smaller parts or later, what was too much for the provider's queue.
+    def _resubmit(self, failed: Sequence[SubmittedBatch]) -> None:
+        """Queue the calls of batches that found the provider's queue full: later, or in halves.
 
         Raises:
-            UserError: a batch failed for another reason; nothing of it was run.
+            UserError: a batch failed for another reason; none of its calls was made.
         """
         for work in failed:
-            self._under_way.remove(work)
+            self.submitted.remove(work)
         for work in failed:
-            requests = [self._wanted[key] for key in work.calls]
-            if not work.was_too_much or (len(requests) == 1 and not self._under_way):
-                raise UserError(self._why_failed(work))
-            half = len(requests) if self._under_way else (len(requests) + 1) // 2
+            requests = [self._requests[key] for key in work.calls]
+            if not work.queue_was_full or (len(requests) == 1 and not self.submitted):
+                others = ", ".join(other.batch.id for other in self.submitted)
+                pick_up = f". Run the same command to pick up the batches that continue: {others}" if others else ""
+                raise UserError(
+                    f"{self._model.identity.provider} refused batch {work.batch.id}: {work.failure}. "
+                    f"Nothing of it was run or paid for{pick_up}"
+                )
+            half = len(requests) if self.submitted else (len(requests) + 1) // 2
             self._queue.extendleft(part for part in (requests[half:], requests[:half]) if part)
-            self._full = bool(self._under_way)
-            self._tell(f"batch {work.batch.id}: more than the provider's queue takes now; again in parts, or later")
-
-    def _why_failed(self, work: UnderWay) -> str:
-        others = ", ".join(other.batch.id for other in self._under_way)
-        goes_on = f". Run the same command to pick up what goes on: {others}" if others else ""
-        return (
-            f"{self._service.identity.provider} refused batch {work.batch.id}: {work.why}. "
-            f"Nothing of it was run or paid for{goes_on}"
-        )
+            self._provider_is_full = bool(self.submitted)
+            self._notify(f"batch {work.batch.id}: the provider's queue is full; submitted again later, or in halves")

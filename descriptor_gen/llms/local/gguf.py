@@ -1,4 +1,4 @@
-"""GGUF files, unpacked once. transformers reads one with Python loops on every load: half a minute for 135M weights."""
+"""GGUF files, unpacked once: transformers reads them with Python loops, half a minute for 135M weights at each load."""
 
 from __future__ import annotations
 
@@ -13,42 +13,37 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from db.errors import UserError
-from descriptor_gen.llms.revisions import file_digest
+from encoders.weights import sha256_of
 
 
 def unpacked(file: Path, digest: str, dtype: Any) -> Path:
-    """Return a folder with the model of a GGUF file as safetensors, made at the first call.
+    """Return a folder with the dequantised model of a GGUF file as safetensors of `dtype`, written at the first call.
 
-    The weights are the dequantised ones, in `dtype`; the folder lies in the user's cache and may be deleted.
+    The folder lies in the user's cache and may be deleted.
 
     Raises:
         UserError: the file's sha256 is not `digest`, or transformers cannot read the file.
     """
     folder: Path = user_cache_path("descgen") / "gguf" / f"{digest[:16]}-{str(dtype).removeprefix('torch.')}"
     if not (folder / "config.json").is_file():
-        _check(file, digest)
+        if (actual := sha256_of(file)) != digest:
+            raise UserError(f"{file} has sha256 {actual}, expected {digest}. Install it again")
         _unpack(file, folder, dtype)
     return folder
 
 
-def _check(file: Path, digest: str) -> None:
-    found = file_digest(file)
-    if found != digest:
-        raise UserError(f"{file} has sha256 {found}, expected {digest}. Install it again")
-
-
 def _unpack(file: Path, folder: Path, dtype: Any) -> None:
-    """Write beside the place and rename, so that a folder that is there is a whole one."""
+    """Write to a temporary folder and rename it, so that a folder of the final name is always complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(mkdtemp(prefix=folder.name, dir=folder.parent))
+    temporary = Path(mkdtemp(prefix=folder.name, dir=folder.parent))
     try:
-        _write(file, room, dtype)
-        room.rename(folder)
+        _write(file, temporary, dtype)
+        temporary.rename(folder)
     except OSError:
         if not (folder / "config.json").is_file():  # else: another process was first
             raise
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(file: Path, folder: Path, dtype: Any) -> None:
@@ -57,7 +52,7 @@ def _write(file: Path, folder: Path, dtype: Any) -> None:
 
     source = {"gguf_file": file.name, "local_files_only": True}
     try:
-        with redirect_stderr(StringIO()):  # a progress bar that cannot be switched off
+        with redirect_stderr(StringIO()):  # a progress bar without a switch
             model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=dtype, **source)
             tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
     except Exception as error:  # a broken file can fail anywhere in the reader: struct.error, KeyError, MemoryError
@@ -66,5 +61,5 @@ def _write(file: Path, folder: Path, dtype: Any) -> None:
     model.generation_config.save_pretrained(folder)
     save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
     config = model.config.to_dict()
-    config.pop("quantization_config", None)  # the weights are plain now
+    config.pop("quantization_config", None)  # the weights are no longer quantised
     (folder / "config.json").write_text(json.dumps({**config, "architectures": [type(model).__name__]}, default=str))

@@ -1,4 +1,4 @@
-"""Sampling that does not depend on who else is in the batch: each reply has a random stream of its own."""
+"""Sampling that does not depend on the rest of the batch: each reply has its own random stream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GumbelSampling:
         self._streams = [_stream(request, seed) for request in batch]
 
     def __call__(self, _input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return scores [B, vocabulary] over the temperature, plus noise; what the grammar forbids stays at -inf."""
+        """Return scores [B, vocabulary] over the temperature, plus noise; forbidden tokens stay at -inf."""
         import torch
 
         uniform = torch.stack([torch.rand(scores.shape[1], generator=stream) for stream in self._streams])

@@ -18,7 +18,7 @@ from descriptor_gen.llms.local.gumbel import GumbelSampling
 
 
 class TransformersLLM:
-    """A causal language model on this machine: bf16 over every GPU there is, else float32 on the CPU."""
+    """A causal language model on this machine: bf16 on all GPUs, or float32 on the CPU if there are none."""
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class TransformersLLM:
         batch_size: int = 16,
         repetition_penalty: float = 1.0,
         sampling: Sampling = GREEDY,
+        share_prefix: bool = True,
     ) -> None:
         """Name the model; nothing is loaded yet.
 
@@ -35,9 +36,10 @@ class TransformersLLM:
             identity: model and revision.
             source: a folder or a GGUF file; None loads `identity.model` from the hub or its cache.
             batch_size: conversations decoded together.
-            repetition_penalty: divides the logits of tokens that the reply already holds (Keskar et al., 2019); the
-                prompt's tokens are not penalised. Very small models repeat themselves without.
+            repetition_penalty: divides the logits of tokens that the reply already holds (Keskar et al., 2019), but not
+                of the prompt's tokens. Very small models repeat themselves without it.
             sampling: temperature and seed; temperature 0 is greedy.
+            share_prefix: compute the key-value cache of what all prompts begin with only once.
         """
         self.identity = identity
         self.parameters: Mapping[str, Any] = {
@@ -48,6 +50,7 @@ class TransformersLLM:
         self.environment: Mapping[str, Any] = {}
         self._source = source
         self._batch_size = batch_size
+        self._share_prefix = share_prefix
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
         """Yield the replies batch by batch, in the order of the requests; a batch shares schema and token limit."""
@@ -59,18 +62,18 @@ class TransformersLLM:
 
     @cached_property
     def _decoder(self) -> _Decoder:
-        decoder = _Decoder(*_load(self.identity, self._source))
+        decoder = _Decoder(*_load(self.identity, self._source), share_prefix=self._share_prefix)
         self.environment = decoder.environment | {"batch_size": self._batch_size}
         return decoder
 
 
 class _Decoder:
-    """A loaded model: tokenizer, grammars, and the cache of the prompt that a batch shares."""
+    """A loaded model: tokenizer, grammars, and the key-value cache of the prompt prefix that a batch shares."""
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, share_prefix: bool) -> None:
         import xgrammar
 
-        self._model, self._tokenizer = model, tokenizer
+        self._model, self._tokenizer, self._share_prefix = model, tokenizer, share_prefix
         stop = model.generation_config.eos_token_id
         self._stop_ids: list[int] = list(stop) if isinstance(stop, list) else [stop or tokenizer.eos_token_id]
         info = xgrammar.TokenizerInfo.from_huggingface(
@@ -97,20 +100,20 @@ class _Decoder:
                 **inputs,
                 past_key_values=prefix_cache,
                 logits_processor=processors,
-                generation_config=self._plain_config(batch[0].max_tokens),
+                generation_config=self._generation_config(batch[0].max_tokens),
             )
         seconds = (time.perf_counter() - start) / len(batch)
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
         new_tokens = output[:, width:].tolist()
         return [self._read(*row, seconds) for row in zip(batch, prompt_tokens, new_tokens, strict=True)]
 
-    def _plain_config(self, max_tokens: int) -> Any:
-        """Return settings without those that a checkpoint brings along, which the cache key would not know of."""
+    def _generation_config(self, max_tokens: int) -> Any:
+        """Return generation settings without the checkpoint's own, which are not part of the cache key."""
         from transformers import GenerationConfig
 
         return GenerationConfig(
             max_new_tokens=max_tokens,
-            do_sample=False,  # samples are drawn by a processor of our own
+            do_sample=False,  # GumbelSampling draws the samples
             pad_token_id=self._tokenizer.pad_token_id,
             eos_token_id=self._stop_ids,
         )
@@ -122,7 +125,7 @@ class _Decoder:
         return Reply(request, text, reason, tokens_in, len(tokens) if stop is None else stop + 1, seconds)
 
     def _processors(self, batch: Sequence[Request], parameters: Mapping[str, Any], width: int) -> list[Any]:
-        """Return what changes the logits [B, vocabulary] of one call of generate; `width` is that of its prompt."""
+        """Return the logits processors of one batch; `width` is the prompt's length in tokens."""
         from transformers import RepetitionPenaltyLogitsProcessor
         from xgrammar.contrib.hf import LogitsProcessor
 
@@ -137,9 +140,9 @@ class _Decoder:
         return processors
 
     def _inputs(self, batch: Sequence[Request]) -> tuple[dict[str, Any], Any]:
-        """Return left-padded inputs [B, L] and the cache of what all rows begin with.
+        """Return padded inputs [B, L] and the key-value cache of the prefix that all rows share.
 
-        The padding stands between the shared beginning and the rest, so that the beginning is computed once:
+        The padding stands between the prefix and the rest, so that the prefix is computed once:
 
             | examples, the same in every row | pad pad | <user> waving a hand <assistant> |
         """
@@ -165,11 +168,11 @@ class _Decoder:
         return cast(list[int], self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _shared(self, messages: Sequence[Message], rows: list[list[int]]) -> tuple[list[int], Any]:
-        """Return the tokens of everything before the question, and their key-value cache.
+        """Return the tokens of all messages before the last, and their key-value cache.
 
-        Empty where the rows do not begin alike, or where the model forgets (a sliding window).
+        Empty if not all rows begin with them, or if the model has a sliding window.
         """
-        shared = self._tokens(messages[:-1], ask=False) if len(messages) > 1 else []
+        shared = self._tokens(messages[:-1], ask=False) if len(messages) > 1 and self._share_prefix else []
         alike = bool(shared) and all(row[: len(shared)] == shared and len(row) > len(shared) for row in rows)
         if not alike or getattr(self._model.config.get_text_config(), "sliding_window", None):
             return [], None
@@ -190,13 +193,14 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     """Return model and tokenizer.
 
     Raises:
-        UserError: they cannot be had; the message says what was tried and what works without.
+        UserError: they cannot be loaded; the message says what was tried and what works without them.
     """
     from descriptor_gen.llms.local.gguf import unpacked
-    from descriptor_gen.llms.revisions import hub_commit, unavailable
+    from descriptor_gen.llms.registry import OFFLINE
+    from encoders.weights import hub_commit, unreachable
 
     if source is None:
-        hub_commit(identity.model, identity.revision)  # before anything heavy: can it be had?
+        hub_commit(identity.model, identity.revision, hint=OFFLINE)  # fails early, before heavy imports
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -215,7 +219,7 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         if source is not None:
             raise UserError(f"Cannot load {name}: {error}") from error
-        raise UserError(unavailable(identity.model, error)) from error
+        raise UserError(unreachable(identity.model, error, hint=OFFLINE)) from error
     if not tokenizer.chat_template:
         raise UserError(f"{identity.model} has no chat template. Use an instruct model, such as --llm smollm2")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token

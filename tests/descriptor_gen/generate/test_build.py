@@ -259,7 +259,7 @@ def test_two_builders_on_one_database_share_the_calls(database: Path) -> None:
     )
     command = [sys.executable, "-c", script, str(database)]
     builders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    done = [tuple(map(int, builder.communicate(timeout=120)[0].split())) for builder in builders]
+    done = [tuple(map(int, builder.communicate(timeout=600)[0].split())) for builder in builders]
     assert all(generated + cached == 204 for generated, cached, _ in done)
     assert sum(calls for _, _, calls in done) == 204
     store = Store.open(str(database))

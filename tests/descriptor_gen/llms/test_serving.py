@@ -46,14 +46,14 @@ def address(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(240):
+    for _ in range(1200):
         assert server.poll() is None, "the server ended"
         try:
-            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - our own server
+            urllib.request.urlopen(url, timeout=10).close()  # noqa: S310 - our own server
         except OSError:
             time.sleep(0.5)
         else:

@@ -1,0 +1,106 @@
+"""A model behind a server: the body of a call, and the reply from its answer, one by one or by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from db.records import LLMIdentity
+from descriptor_gen.llms import Reply, Request
+from descriptor_gen.llms.api.budget import Budget
+from descriptor_gen.llms.api.completion import Completion
+from descriptor_gen.llms.api.errors import retry_after
+from descriptor_gen.llms.api.rate_limit import RateLimiter
+from descriptor_gen.llms.api.response_format import FormatNegotiation, format_arguments
+from descriptor_gen.llms.options import ApiOptions, RetryPolicy
+from descriptor_gen.llms.reply_json import locate_json
+
+
+@dataclass
+class ApiModel:
+    """A model behind a server, and the state that all calls to it share.
+
+    Attributes:
+        client: of the package openai, with its own retries off.
+        parameters: decoding parameters; `reasoning_tokens` are added to a reply's limit and not sent.
+        is_openai: whether the server is OpenAI itself.
+        server_answers: whether the server ever answered anything, errors included.
+        answered_at: when it last answered a call with success, by the clock; None: never.
+    """
+
+    client: Any
+    identity: LLMIdentity
+    parameters: Mapping[str, Any]
+    is_openai: bool
+    options: ApiOptions
+    limiter: RateLimiter
+    budget: Budget
+    formats: FormatNegotiation = field(default_factory=FormatNegotiation)
+    server_answers: bool = False
+    answered_at: float | None = None
+
+    def retry_pause(self, error: Any, retry: RetryPolicy, *, failures: int, waited: float) -> float | None:
+        """Return the seconds until the next attempt; None if the time for retries is over by then."""
+        requested = retry_after(error, unix_time=self.options.clock.unix_time())
+        seconds = requested or retry.backoff(failures)
+        limit = retry.total if self.server_answers else retry.unreached
+        return seconds if waited + seconds <= limit else None
+
+    def body(self, request: Request, mode: str) -> dict[str, Any]:
+        """Return the body of a chat completion call in a response format mode."""
+        parameters = dict(self.parameters)
+        reasoning = parameters.pop("reasoning_tokens", 0)
+        # Other servers know only the older name of the limit; reasoning models take only the new one.
+        limit = "max_completion_tokens" if reasoning or self.is_openai else "max_tokens"
+        return {
+            "model": self.identity.model,
+            "messages": [dict(message) for message in request.messages],
+            limit: request.max_tokens + reasoning,
+            **format_arguments(mode, request),
+            **parameters,
+            **({"seed": parameters["seed"] + request.sample} if "seed" in parameters else {}),
+        }
+
+    def reply(
+        self,
+        request: Request,
+        completion: Completion,
+        mode: str,
+        *,
+        seconds: float,
+        cost: float | None = None,
+        **environment: Any,
+    ) -> Reply:
+        """Turn an answer into a reply, and note whether the server heeds the response format mode.
+
+        A cost (USD) of None is computed from the tokens, if the prices are known. `environment` is recorded with the
+        reply, except None values.
+        """
+        location = locate_json(completion.text) if completion.finish_reason == "stop" else None
+        if location not in (None, "empty"):
+            self.formats.answered(mode, is_json=location == "json")
+        recorded = {
+            "response_format": mode,
+            "read_as": location,
+            **environment,
+            "id": completion.id,
+            "served_by": completion.served_by,
+            "cost_usd": self._cost(completion) if cost is None else cost,
+        }
+        return Reply(
+            request,
+            completion.text,
+            completion.finish_reason,
+            tokens_in=completion.tokens_in,
+            tokens_out=completion.tokens_out,
+            seconds=seconds,
+            error=completion.error,
+            environment={name: value for name, value in recorded.items() if value is not None},
+        )
+
+    def _cost(self, completion: Completion) -> float | None:
+        prices = self.budget.prices
+        if prices is None or completion.tokens_in is None or completion.tokens_out is None:
+            return None
+        return prices.cost(completion.tokens_in, completion.tokens_out, completion.tokens_cached)
