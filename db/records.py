@@ -114,8 +114,21 @@ class Seen:
     version: int
 
 
+class _Written:
+    """A text with a writer."""
+
+    @property
+    def writer(self) -> str:
+        """Who wrote it: the name of a model, else of the imported file, else `hand`."""
+        raise NotImplementedError
+
+    def written_by(self, name: str | None) -> bool:
+        """Return whether `name` is part of the writer's name, in any case; None fits every writer."""
+        return name is None or name.lower() in self.writer.lower()
+
+
 @dataclass(frozen=True)
-class Descriptor:
+class Descriptor(_Written):
     """One text about one action, with where it came from.
 
     Attributes:
@@ -145,6 +158,15 @@ class Descriptor:
     original: str | None = None
 
     @property
+    def by_hand(self) -> bool:
+        """Whether a person wrote it, without a text of a model or file to start from."""
+        return not (self.llm or self.origin)
+
+    @property
+    def writer(self) -> str:
+        return self.llm or self.origin or "hand"
+
+    @property
     def seen(self) -> Seen:
         """What a decision on this version of it names."""
         return Seen(self.id, self.version)
@@ -169,7 +191,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Portable:
+class Portable(_Written):
     """A descriptor as it leaves one database and enters another.
 
     Attributes:
@@ -186,6 +208,10 @@ class Portable:
     origin: str | None = None
     call: Call | None = None
     originals: tuple[Original, ...] = ()
+
+    @property
+    def writer(self) -> str:
+        return self.call.llm.model if self.call else self.origin or "hand"
 
 
 @dataclass(frozen=True)

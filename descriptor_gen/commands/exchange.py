@@ -14,7 +14,7 @@ from descriptor_gen import tables as show
 from descriptor_gen.commands.options import dataset_option
 
 if TYPE_CHECKING:
-    from descriptor_gen.exchange.exporting import Contents
+    from descriptor_gen.exchange.readers import Contents
 
 _STATUSES = {status: (status,) for status in get_args(DescriptorStatus)} | {"any": get_args(DescriptorStatus)}
 _UNMARKED = ("pending", "accepted")  # a layout that cannot say "rejected" holds no rejected texts unless asked
@@ -37,7 +37,7 @@ def import_descriptors(
     published with TEAR, CuPL and OST, or a CSV file with the columns action and text.
     """
     from descriptor_gen.exchange import importing as exchange
-    from descriptor_gen.exchange.exporting import read
+    from descriptor_gen.exchange.readers import read
 
     contents = read(file)
     actions = _dataset(database, dataset, contents)
@@ -80,7 +80,7 @@ def export_descriptors(
     output: Path | None,
 ) -> None:
     """Export the descriptors in use: json, csv and parquet with their provenance, tear as TEAR's code reads them."""
-    from descriptor_gen.exchange.readers import TEXTS, Choice, choose, write
+    from descriptor_gen.exchange.exporting import TEXTS, Choice, choose, write
 
     layout = layout or _SUFFIXES.get(output.suffix.lower() if output else "", "json")
     if output is None and layout not in TEXTS:

@@ -11,7 +11,7 @@ from db.errors import UsageError, UserError
 from db.records import Dataset, Descriptor, DescriptorStatus
 from descriptor_gen.commands.options import dataset_option, kind_option
 from descriptor_gen.lint import table as lint_table
-from descriptor_gen.lint.rules import RULES, Limits, item_range, lint, writer
+from descriptor_gen.lint.rules import RULES, Limits, item_range, lint
 from descriptor_gen.prompting.prompt import kinds, load_prompts
 from encoders.registry import open_text_encoder
 
@@ -95,12 +95,11 @@ def _read(
         raise UserError(f"No {status} descriptors for {dataset.name} ({others} pending). Leave out --status for these")
     if not found:
         raise UserError(f"No descriptors for {dataset.name} here. Write them with: descgen build --dataset {name}")
-    return dataset, _written_by(found, llm) if llm else found
+    return dataset, _written_by(found, llm)
 
 
-def _written_by(descriptors: Sequence[Descriptor], llm: str) -> list[Descriptor]:
-    writers = {writer(descriptor) for descriptor in descriptors}
-    wanted = {name for name in writers if llm.lower() in name.lower()}
-    if not wanted:
-        raise UsageError(f"No descriptors by {llm!r}. They are by: {', '.join(sorted(writers))}")
-    return [each for each in descriptors if writer(each) in wanted]
+def _written_by(descriptors: Sequence[Descriptor], llm: str | None) -> list[Descriptor]:
+    if chosen := [each for each in descriptors if each.written_by(llm)]:
+        return chosen
+    writers = sorted({each.writer for each in descriptors})
+    raise UsageError(f"No descriptors by {llm!r}. They are by: {', '.join(writers)}")

@@ -10,9 +10,7 @@ from rich.text import Text
 
 from db.commandline import Database, console, json_option, notes, print_json, resolve, table
 from db.errors import UserError
-from db.records import Descriptor
 from descriptor_gen.commands.options import dataset_option, kind_option
-from descriptor_gen.lint.rules import writer
 from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
 from encoders.registry import open_text_encoder
 
@@ -52,7 +50,7 @@ def similar_classes(
 
     store = database.existing_or_empty
     actions = resolve(store, dataset)
-    described = [] if label_only else _chosen(store.descriptors(actions, kinds=wanted or None), llm)
+    described = [d for d in store.descriptors(actions, kinds=wanted or None) if d.written_by(llm) and not label_only]
     if not described and (wanted or llm):
         raise UserError(f"No such descriptors for {actions.name}. What there is: descgen list --dataset {actions.name}")
     found = similarity(actions, described, open_text_encoder(encoder))
@@ -64,10 +62,6 @@ def similar_classes(
     for file in filter(None, (csv_file, plot)):
         notes.print(f"wrote {file}", soft_wrap=True)
     print_json(_document(found, pairs)) if as_json else console.print(_table(found, pairs))
-
-
-def _chosen(descriptors: list[Descriptor], llm: str | None) -> list[Descriptor]:
-    return [d for d in descriptors if llm is None or llm.lower() in writer(d).lower()]
 
 
 def _document(found: Similarity, pairs: list[Pair]) -> dict[str, object]:

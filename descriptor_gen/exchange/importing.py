@@ -12,7 +12,7 @@ from db.errors import UsageError, UserError
 from db.records import Dataset, DescriptorSource, DescriptorStatus, Original, Portable
 from db.store import Store
 from descriptor_gen.exchange.class_names import match
-from descriptor_gen.exchange.exporting import Contents, Entry, keys_of
+from descriptor_gen.exchange.readers import Contents, Entry, keys_of
 from descriptor_gen.prompting.prompt import kinds
 
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,99}")

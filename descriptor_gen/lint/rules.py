@@ -114,11 +114,6 @@ def normalised(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(" .")
 
 
-def writer(descriptor: Descriptor) -> str:
-    """Return who wrote a descriptor: an LLM, the file of an import, or `hand`."""
-    return descriptor.llm or descriptor.origin or "hand"
-
-
 def _finding(
     rule: str, severity: Severity, descriptor: Descriptor, detail: str, *, ids: tuple[int, ...] = ()
 ) -> Finding:
@@ -156,13 +151,13 @@ def _repeat(checked: _Checked) -> Iterator[Finding]:
             first = firsts.setdefault(replies[copy.id], copy)
             within = first is not copy
             of = first if within else texts[0]
-            where = "in one reply" if within else f"in {of.kind}, by {writer(of)}"
+            where = "in one reply" if within else f"in {of.kind}, by {of.writer}"
             yield _finding("repeat", "error" if within else "warning", copy, f"again, {where}", ids=(copy.id, of.id))
 
 
 def _replies(checked: _Checked) -> dict[int, tuple[str, str, str, int]]:
     """Return descriptor id -> action, kind, writer, and the call that it is from: 0 for what no LLM of ours wrote."""
-    return {d.id: (d.action, d.kind, writer(d), d.generation or 0) for d in checked.descriptors}
+    return {d.id: (d.action, d.kind, d.writer, d.generation or 0) for d in checked.descriptors}
 
 
 def _shared(checked: _Checked) -> Iterator[Finding]:

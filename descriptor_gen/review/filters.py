@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from urllib.parse import urlencode
 
 from db.records import Descriptor
-from descriptor_gen.lint.rules import writer
 
 Flagged = Mapping[int, Collection[str]]
 """Descriptor id -> names of the lint rules that found something in it."""
@@ -62,7 +61,7 @@ class Filter:
             test
             for wanted, test in (
                 (self.kind, lambda d: d.kind == self.kind),
-                (self.source, lambda d: writer(d) == self.source),
+                (self.source, lambda d: d.writer == self.source),
                 (self.status, lambda d: d.status == self.status),
                 (self.flag == "any", lambda d: bool(flagged.get(d.id))),
                 (self.flag and self.flag != "any", lambda d: self.flag in flagged.get(d.id, ())),

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from db.records import Action, ReviewEvent, State
-from descriptor_gen.lint.rules import writer
 from descriptor_gen.review import views
 from descriptor_gen.review.filters import ORDERS, Filter
 from descriptor_gen.review.session import Desk
@@ -42,7 +41,7 @@ def _choices(desk: Desk) -> Values:
     orders = [(order, name) for order, name in ORDERS.items() if order != "impact" or state.impacts]
     return {
         "kinds": sorted({d.kind for d in state.descriptors}),
-        "sources": sorted({writer(d) for d in state.descriptors}),
+        "sources": sorted({d.writer for d in state.descriptors}),
         "flags": sorted(rules.items()),
         "orders": orders,
     }
@@ -90,7 +89,7 @@ def history(desk: Desk, descriptor: int) -> Values:
     return {
         "text": found.text,
         "original": found.original,
-        "source": writer(found),
+        "source": found.writer,
         "events": [_event(event, where=found.kind) for event in desk.history(descriptor)],
     }
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from db.errors import UsageError, UserError
 from db.records import Dataset, Descriptor, Seen
 from db.store import Store
-from descriptor_gen.lint.rules import writer
 
 STATUSES = ("pending", "accepted", "rejected")
 _ID = re.compile(r"(\d{1,18})(?:@(\d{1,9}))?")
@@ -29,7 +28,7 @@ class Filter:
         return (
             descriptor.status in self.statuses
             and (self.kinds is None or descriptor.kind in self.kinds)
-            and (self.llm is None or self.llm.lower() in writer(descriptor).lower())
+            and descriptor.written_by(self.llm)
         )
 
     def __str__(self) -> str:
@@ -54,7 +53,7 @@ def filtered(store: Store, dataset: Dataset, wanted: Filter) -> list[Seen]:
         raise UserError(
             f"No descriptors of {dataset.name}{classes} here. Write them with: descgen build --dataset {dataset.name}"
         )
-    counts = Counter((each.kind, each.status, writer(each)) for each in there)
+    counts = Counter((each.kind, each.status, each.writer) for each in there)
     others = ", ".join(f"{count} {kind} {status} by {by}" for (kind, status, by), count in sorted(counts.items()))
     raise UserError(f"No {wanted} of {dataset.name}{classes}. There are: {others}")
 

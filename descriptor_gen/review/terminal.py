@@ -11,7 +11,6 @@ from rich.text import Text
 
 from db.errors import UserError
 from db.records import Descriptor
-from descriptor_gen.lint.rules import writer
 from descriptor_gen.review import pages
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.session import Desk, Wish
@@ -101,7 +100,7 @@ class Terminal:
         if self.console.is_terminal:
             self.console.clear()
         counts = self.desk.totals()
-        title = f"{self.desk.phrases[current.action]} · {current.kind} · by {writer(current)}"
+        title = f"{self.desk.phrases[current.action]} · {current.kind} · by {current.writer}"
         progress = (
             f"{counts.decided} of {counts.all} decided · text {self.at + 1} of {len(texts)} · {self.desk.reviewer}"
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from db.records import Action, Dataset, Descriptor, Impact
-from descriptor_gen.lint.rules import Finding, writer
+from descriptor_gen.lint.rules import Finding
 from descriptor_gen.review.filters import Filter, Flagged
 from descriptor_gen.review.flags import Flags
 
@@ -139,8 +139,8 @@ def sections(
     """Return the descriptors of one class by kind, and in it by who wrote; kind and source of a filter choose."""
     columns: dict[str, dict[tuple[str, int, int], list[Descriptor]]] = defaultdict(lambda: defaultdict(list))
     for d in descriptors:
-        if chosen.kind in ("", d.kind) and chosen.source in ("", writer(d)):
-            columns[d.kind][writer(d), d.sample or 0, d.generation or 0].append(d)
+        if chosen.kind in ("", d.kind) and chosen.source in ("", d.writer):
+            columns[d.kind][d.writer, d.sample or 0, d.generation or 0].append(d)
     return [
         Section(kind, [_column(key, columns[kind][key], flags, impacts) for key in sorted(columns[kind])])
         for kind in sorted(columns)
