@@ -19,7 +19,6 @@ from db.engine import sqlite_path
 from db.errors import UsageError
 from db.records import Agreement, Change, Dataset, Decision, Descriptor, HistoryEntry, ReviewEvent, State, What
 from db.store import Store
-from descriptor_gen import tables as show_reviews
 from descriptor_gen.exchange.importing import ImportReport
 from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.generate.calls import Estimate
@@ -138,7 +137,7 @@ def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor], *, ids:
         for (kind, whence), texts in groupby(of_action, key=lambda descriptor: (descriptor.kind, _whence(descriptor))):
             branch = tree.add(Text(f"{kind}, {whence}", style="cyan"))
             for descriptor in texts:
-                branch.add(Text(show_reviews.text_of(descriptor, ids=ids)))
+                branch.add(Text(text_of(descriptor, ids=ids)))
         trees.append(tree)
     return Group(*trees)
 
@@ -165,13 +164,13 @@ def history_table(entries: Sequence[HistoryEntry]) -> RenderableType:
 
 def history(entries: Sequence[HistoryEntry], events: Sequence[ReviewEvent]) -> RenderableType:
     """Return the calls, and the decisions on what came of them."""
-    return Group(history_table(entries), *([Text(), show_reviews.log(events)] if events else []))
+    return Group(history_table(entries), *([Text(), log(events)] if events else []))
 
 
 def decisions(descriptor: int, events: Sequence[ReviewEvent]) -> RenderableType:
     """Return what was decided on one descriptor."""
     nobody = Text(f"Nobody has decided on {descriptor} yet: descgen accept {descriptor}")
-    return show_reviews.log(events) if events else nobody
+    return log(events) if events else nobody
 
 
 def raw_replies(entries: Sequence[HistoryEntry]) -> RenderableType:
@@ -217,7 +216,7 @@ def stats(counts: Mapping[str, Rows], agreement: Sequence[Agreement] = ()) -> Re
             title="Calls made",
             rows=calls,
         ),
-        *([Text(), show_reviews.agreements(agreement)] if agreement else []),
+        *([Text(), agreements(agreement)] if agreement else []),
     )
 
 

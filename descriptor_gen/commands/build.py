@@ -9,7 +9,7 @@ import click
 
 from db.commandline import Database, console, json_option, print_json, progress, resolve
 from db.errors import UsageError, UserError
-from descriptor_gen import tables as show
+from descriptor_gen import tables
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
 from descriptor_gen.commands.contrast import contrast_options, find_rivals
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, template_option
@@ -79,20 +79,20 @@ def build(
 
     prompts = choose_prompts(wanted, templates)
     actions = resolve(database.store, dataset)
-    only = tuple(action.name for action in show.select(actions, wanted_actions).actions) if wanted_actions else ()
+    only = tuple(action.name for action in tables.select(actions, wanted_actions).actions) if wanted_actions else ()
     rivals = find_rivals(database.store, actions, prompts, against, count=count)
     options = Options(actions=only, rivals=rivals, **choices)
     sampling = _sampling(temperature, seed, options.samples)
     llm = open_llm(llm_name, LLMOptions(batch_size=batch_size, base_url=base_url, sampling=sampling, api=api))
     if dry_run:
         estimate = estimate_build(database.store, actions, llm=llm, prompts=prompts, options=options)
-        print_json(estimate) if as_json else console.print(show.estimate(estimate), soft_wrap=True)
+        print_json(estimate) if as_json else console.print(tables.estimate(estimate), soft_wrap=True)
         return
     with interrupts(llm), progress(f"{actions.name}, {llm.identity.model}", "calls") as advance:
         report = build_descriptors(
             database.store, actions, llm=llm, prompts=prompts, options=options, on_progress=advance
         )
-    print_json(report) if as_json else console.print(show.build_report(report), soft_wrap=True)
+    print_json(report) if as_json else console.print(tables.build_report(report), soft_wrap=True)
     end_if_stopped(report, api)
     if report.invalid or report.failed:
         raise UserError(

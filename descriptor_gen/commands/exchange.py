@@ -10,7 +10,7 @@ import click
 from db.commandline import Database, console, json_option, notes, print_json, resolve
 from db.errors import UsageError
 from db.records import Dataset, DescriptorStatus
-from descriptor_gen import tables as show
+from descriptor_gen import tables
 from descriptor_gen.commands.options import dataset_option
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def import_descriptors(
     contents = read(file)
     actions = _dataset(database, dataset, contents)
     report = exchange.import_descriptors(database.store, actions, contents, kind=kind, strict=strict)
-    print_json(report) if as_json else console.print(show.import_report(report), soft_wrap=True)
+    print_json(report) if as_json else console.print(tables.import_report(report), soft_wrap=True)
 
 
 def _dataset(database: Database, name: str, contents: Contents) -> Dataset:

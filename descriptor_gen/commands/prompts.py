@@ -9,8 +9,7 @@ import click
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError, UserError
 from db.records import Action
-from descriptor_gen import tables as show
-from descriptor_gen import tables as show_prompts
+from descriptor_gen import tables
 from descriptor_gen.commands.options import template_option
 from descriptor_gen.prompting.prompt import check, check_built_in, kinds, load_prompts, read_prompts, template_files
 
@@ -33,8 +32,8 @@ def prompts() -> None:
 def list_prompts(templates: tuple[Path, ...], as_json: bool) -> None:
     """List the descriptor kinds and the templates that ask for them."""
     own = read_prompts(templates)
-    rows = show_prompts.prompt_rows(load_prompts(sorted({*kinds(), *(prompt.kind for prompt in own)}), own=own))
-    print_json(rows) if as_json else console.print(show_prompts.prompt_table(rows))
+    rows = tables.prompt_rows(load_prompts(sorted({*kinds(), *(prompt.kind for prompt in own)}), own=own))
+    print_json(rows) if as_json else console.print(tables.prompt_table(rows))
 
 
 @prompts.command("show")
@@ -67,12 +66,12 @@ def render(
     [prompt] = load_prompts([kind], own=read_prompts(templates))
     action, stored_as = Action(0, wanted, wanted), ""
     if dataset:
-        actions = show.select(resolve(database.existing_or_empty, dataset), [wanted])
+        actions = tables.select(resolve(database.existing_or_empty, dataset), [wanted])
         action, stored_as = actions.actions[0], actions.stored_as
     if prompt.compares and not rivals:
         raise UsageError(f"Kind {kind} compares the action with others: name them with --rival")
     request = prompt.request(action, dataset=stored_as, rivals=rivals)
-    print_json(request) if as_json else console.print(show_prompts.messages(request), soft_wrap=True)
+    print_json(request) if as_json else console.print(tables.messages(request), soft_wrap=True)
 
 
 @prompts.command("check")
@@ -84,7 +83,7 @@ def check_templates(paths: tuple[Path, ...], as_json: bool) -> None:
     The exit code is 1 when there are any.
     """
     found = [check(file) for file in template_files(paths)] if paths else check_built_in()
-    print_json(found) if as_json else console.print(show_prompts.faults(found), soft_wrap=True)
+    print_json(found) if as_json else console.print(tables.faults(found), soft_wrap=True)
     wrong = [checked for checked in found if checked.faults]
     if wrong:
         raise UserError(f"{len(wrong)} of {len(found)} templates cannot be used")

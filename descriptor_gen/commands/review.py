@@ -12,8 +12,7 @@ from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError
 from db.records import Dataset, Decision, Seen
 from db.store import Store
-from descriptor_gen import tables as show
-from descriptor_gen import tables as show_reviews
+from descriptor_gen import tables
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
 from descriptor_gen.review.selection import STATUSES, Filter, filtered, named
 
@@ -92,12 +91,12 @@ def _fitting(
 ) -> list[Seen]:
     """Return what the filters take; `--all` says no more than that there may be none."""
     asked = (status,) if status in STATUSES else STATUSES if status else statuses
-    actions = show.select(dataset, wanted_actions)
-    return filtered(store, actions, Filter(asked, show.select_kinds(store, wanted), llm))
+    actions = tables.select(dataset, wanted_actions)
+    return filtered(store, actions, Filter(asked, tables.select_kinds(store, wanted), llm))
 
 
 def _show(made: Decision, *, as_json: bool) -> None:
-    print_json(made) if as_json else console.print(show_reviews.decision(made), soft_wrap=True)
+    print_json(made) if as_json else console.print(tables.decision(made), soft_wrap=True)
 
 
 accept = _judging(
@@ -146,8 +145,8 @@ def add(database: Database, text: str, dataset: str, action: str, kind: str, rev
     """Add TEXT, accepted, to the descriptors of a class."""
     store = database.store
     actions = resolve(store, dataset)
-    [found] = show.select(actions, [action]).actions
-    show.select_kinds(store, [kind])
+    [found] = tables.select(actions, [action]).actions
+    tables.select_kinds(store, [kind])
     _show(store.reviews().add(actions, found.name, kind, text, reviewer=reviewer), as_json=as_json)
 
 

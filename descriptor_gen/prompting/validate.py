@@ -10,7 +10,6 @@ from jinja2 import Template as JinjaTemplate
 from jinja2 import TemplateSyntaxError, meta, nodes
 
 from db.errors import UserError
-from descriptor_gen.prompting import validate as output_schema
 from descriptor_gen.prompting.jinja import VARIABLES, block, compiled, environment, split, uses
 from descriptor_gen.prompting.reply import plain, texts
 
@@ -150,19 +149,19 @@ def _field_faults(front: Mapping[Any, Any]) -> Iterator[str]:
 def _output_faults(front: Mapping[Any, Any]) -> Iterator[str]:
     if isinstance(schema := front.get("output"), dict):
         # Types are told by `unfit`, in words that say more than the meta-schema's.
-        yield from (fault for fault in output_schema.invalid(schema) if ".type: " not in fault)
-        yield from output_schema.unfit(schema)
+        yield from (fault for fault in invalid(schema) if ".type: " not in fault)
+        yield from unfit(schema)
 
 
 def _example_faults(front: Mapping[Any, Any]) -> Iterator[str]:
     examples, schema = front.get("examples"), front.get("output")
-    usable = schema if isinstance(schema, dict) and not output_schema.invalid(schema) else {}  # {} takes any reply
+    usable = schema if isinstance(schema, dict) and not invalid(schema) else {}  # {} takes any reply
     for number, example in enumerate(examples if isinstance(examples, list) else (), start=1):
         if not isinstance(example, dict) or not _is_text(example.get("action")) or "reply" not in example:
             yield f"example {number}: must have action (text) and reply"
             continue
         place = f"example {number} ({example['action']})"
-        yield from (f"{place}, {fault}" for fault in output_schema.reply_faults(usable, example["reply"]))
+        yield from (f"{place}, {fault}" for fault in reply_faults(usable, example["reply"]))
         for text in texts(example["reply"], {}):
             if plain(text) != text:
                 yield f"{place}: {text!r} would be stored as {plain(text)!r}; write it so"
