@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -19,12 +19,14 @@ from db.engine import sqlite_path
 from db.errors import UsageError
 from db.records import Agreement, Change, Dataset, Decision, Descriptor, HistoryEntry, ReviewEvent, State, What
 from db.store import Store
-from descriptor_gen.exchange.importing import ImportReport
 from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.generate.calls import Estimate
 from descriptor_gen.llms import Request
 from descriptor_gen.llms.registry import Known, known_llms
 from descriptor_gen.prompting.prompt import Checked, Prompt, kinds
+
+if TYPE_CHECKING:
+    from descriptor_gen.exchange.importing import ImportReport
 
 Rows = list[dict[str, Any]]
 _SHOWN_PROBLEMS = 10

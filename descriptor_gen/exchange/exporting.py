@@ -1,4 +1,4 @@
-"""The job of an export: which descriptors, in which layout. All of them but TEAR's can be imported unchanged."""
+"""The job of an export: which descriptors, in which layout. All layouts but TEAR's can be imported unchanged."""
 
 from __future__ import annotations
 
@@ -7,92 +7,88 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from db.errors import UserError
-from db.records import Action, Dataset, Portable
+from db.records import Dataset, Portable
 from db.store import Store
 from db.vocabulary import tear_name
 from descriptor_gen.exchange import parquet
-from descriptor_gen.exchange.documents import call_document, export_document
-from descriptor_gen.exchange.readers import VERSION
+from descriptor_gen.exchange.documents import call_document, descriptor_document, export_document
 
-_TEAR_KINDS = ("decomposition", "description", "context")  # the order in its *_all.json
+_TEAR_KINDS = ("decomposition", "description", "context")  # in the order of TEAR's *_all.json
 Layout = Callable[[Dataset, Sequence[Portable]], str]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which descriptors are exported; `llm` is part of a model's name, and None is any of each."""
+    """Which descriptors are exported; `llm` is part of the writer's name; () and None are any."""
 
     kinds: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ("pending", "accepted", "rejected")
     llm: str | None = None
 
     def fits(self, item: Portable) -> bool:
-        """Return whether a descriptor is one of them."""
+        """Return whether a descriptor is chosen."""
         fits_kind = not self.kinds or item.kind in self.kinds
         return fits_kind and item.status in self.statuses and item.written_by(self.llm)
 
 
 def choose(store: Store, dataset: Dataset, choice: Choice) -> list[Portable]:
-    """Return the descriptors of a choice, by label, kind and model.
+    """Return the chosen descriptors, by label, kind and model.
 
     Raises:
         UserError: there are none.
     """
-    there = store.portable(dataset)
-    if not there:
-        raise UserError(
-            f"No descriptors of {dataset.name} to export. Write them with: descgen build --dataset {dataset.name}"
-        )
-    if found := [item for item in there if choice.fits(item)]:
-        return found
-    counts = Counter((item.kind, item.status, item.call.llm.model if item.call else item.source) for item in there)
-    others = ", ".join(f"{count} {' '.join(what)}" for what, count in sorted(counts.items()))
+    stored = store.portable(dataset)
+    if chosen := [item for item in stored if choice.fits(item)]:
+        return chosen
+    command = f"descgen build --dataset {dataset.name}"
+    if not stored:
+        raise UserError(f"No descriptors of {dataset.name} to export. Write them with: {command}")
+    counts = Counter((item.kind, item.status, _author(item)) for item in stored)
+    others = ", ".join(f"{count} {' '.join(group)}" for group, count in sorted(counts.items()))
     kinds = "".join(f" --kind {kind}" for kind in choice.kinds)
     raise UserError(
-        f"No such descriptors of {dataset.name} to export. There are: {others}. "
-        f"Write others with: descgen build --dataset {dataset.name}{kinds}"
+        f"No such descriptors of {dataset.name} to export. There are: {others}. Write others with: {command}{kinds}"
     )
 
 
+def _author(item: Portable) -> str:
+    return item.call.llm.model if item.call else item.source
+
+
 def as_json(dataset: Dataset, items: Sequence[Portable]) -> str:
-    """Return everything: classes, texts, and the calls that they are from, with templates and raw replies."""
-    return json.dumps(export_document(dataset, items, version=VERSION), ensure_ascii=False, indent=1) + "\n"
+    """Return everything: classes, texts, and the calls that wrote them, with templates and raw replies."""
+    return json.dumps(export_document(dataset, items), ensure_ascii=False, indent=1) + "\n"
 
 
 def as_rows(dataset: Dataset, items: Sequence[Portable]) -> list[dict[str, Any]]:
-    """Return a row for each text; the first of a call's texts holds the call, as JSON."""
+    """Return a row for each text; the first text of a call holds the call, as JSON."""
     actions = {action.name: action for action in dataset.actions}
-    told: set[str] = set()
-    return [_row(dataset, actions[item.action], item, told) for item in items]
-
-
-def _row(dataset: Dataset, action: Action, item: Portable, told: set[str]) -> dict[str, Any]:
-    key = item.call.generation.cache_key if item.call else None
-    first = item.call is not None and key not in told
-    told.update([key] if key else [])
-    return {
-        "dataset": dataset.name,
-        "label": action.label,
-        "action": action.name,
-        "phrase": action.phrase,
-        "kind": item.kind,
-        "position": item.position,
-        "text": item.text,
-        "source": item.source,
-        "status": item.status,
-        "origin": item.origin,
-        "originals": _json([asdict(original) for original in item.originals]) if item.originals else None,
-        "llm": item.call.llm.model if item.call else None,
-        "cache_key": key,
-        "generation": _json(call_document(item.call)) if first and item.call else None,
-    }
+    rows: list[dict[str, Any]] = []
+    written = {None}  # cache keys of the calls that an earlier row holds
+    for item in items:
+        action, document = actions[item.action], descriptor_document(item)
+        call = item.call if document["cache_key"] not in written else None
+        written.add(document["cache_key"])
+        rows.append(
+            {
+                "dataset": dataset.name,
+                "label": action.label,
+                "action": action.name,
+                "phrase": action.phrase,
+                **document,
+                "originals": _json(document["originals"]) if item.originals else None,
+                "llm": item.call.llm.model if item.call else None,
+                "generation": _json(call_document(call)) if call else None,
+            }
+        )
+    return rows
 
 
 def _json(value: Any) -> str:
@@ -110,17 +106,13 @@ def as_csv(dataset: Dataset, items: Sequence[Portable]) -> str:
 
 
 def as_tear(dataset: Dataset, items: Sequence[Portable]) -> str:
-    """Return what TEAR's code reads: class string -> texts, several kinds one after the other as in its files."""
-    texts: dict[str, list[str]] = {}
+    """Return what TEAR's code reads: class string -> texts, one kind after the other as in its files."""
     actions = {action.name: action for action in dataset.actions}
-    order = {action.name: action.label for action in dataset.actions}
-    for item in sorted(items, key=lambda item: (order[item.action], _tear_place(item.kind))):
+    kinds = [*_TEAR_KINDS, *sorted({item.kind for item in items}.difference(_TEAR_KINDS))]
+    texts: dict[str, list[str]] = {}
+    for item in sorted(items, key=lambda item: (actions[item.action].label, kinds.index(item.kind))):
         texts.setdefault(tear_name(dataset, actions[item.action]), []).append(item.text)
     return json.dumps(texts, ensure_ascii=False, indent=1) + "\n"
-
-
-def _tear_place(kind: str) -> tuple[int, str]:
-    return (_TEAR_KINDS.index(kind) if kind in _TEAR_KINDS else len(_TEAR_KINDS), kind)
 
 
 TEXTS: dict[str, Layout] = {"json": as_json, "csv": as_csv, "tear": as_tear}
@@ -134,30 +126,32 @@ def write(dataset: Dataset, items: Sequence[Portable], *, layout: str, output: P
     """
     try:
         if layout == "parquet":
-            parquet.write(output, as_rows(dataset, items), dataset=dataset, card=card(dataset, items))
+            parquet.write(output, as_rows(dataset, items), dataset=dataset, card=_card(dataset, items))
         else:
             output.write_text(TEXTS[layout](dataset, items), encoding="utf-8", newline="")
     except OSError as error:
         raise UserError(f"Cannot write {output}: {error.strerror}") from error
 
 
-def card(dataset: Dataset, items: Sequence[Portable]) -> str:
-    """Return the card of a Hugging Face dataset: what its viewer needs to find the data, and what is in it."""
+def _card(dataset: Dataset, items: Sequence[Portable]) -> str:
+    """Return the card of a Hugging Face dataset: what its viewer needs to find the data, and a summary."""
     front = {
         "pretty_name": f"Action descriptors of {dataset.name}",
         "tags": ["action-recognition", "zero-shot"],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*"}]}],
     }
-    counts = Counter((item.kind, item.call.llm.model if item.call else item.source) for item in items)
-    rows = [f"| {kind} | {writer} | {count} |" for (kind, writer), count in sorted(counts.items())]
-    return "\n".join(
-        [
-            f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
-            f"# Action descriptors of {dataset.name}\n",
-            f"{len(items)} texts about {len({item.action for item in items})} of {len(dataset.actions)} classes. "
-            "The column `generation` holds, once for each LLM call, all that is known of it, as JSON.\n",
-            "| kind | written by | texts |\n|---|---|---|",
-            *rows,
-            f"\nRead it back with `descgen import <this folder> --dataset {dataset.name}`.\n",
-        ]
-    )
+    counts = Counter((item.kind, _author(item)) for item in items)
+    rows = "\n".join(f"| {kind} | {author} | {count} |" for (kind, author), count in sorted(counts.items()))
+    return f"""---
+{yaml.safe_dump(front, sort_keys=False)}---
+# Action descriptors of {dataset.name}
+
+{len(items)} texts about {len({item.action for item in items})} of {len(dataset.actions)} classes. \
+The column `generation` holds, once for each LLM call, everything recorded about it, as JSON.
+
+| kind | written by | texts |
+|---|---|---|
+{rows}
+
+Read it back with `descgen import <this folder> --dataset {dataset.name}`.
+"""

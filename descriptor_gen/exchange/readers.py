@@ -1,4 +1,4 @@
-"""What a file of descriptors says, before anything is looked up."""
+"""Read a file of descriptors: its texts as the file has them, before anything is looked up."""
 
 from __future__ import annotations
 
@@ -7,36 +7,43 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from db.errors import UserError
 from db.records import Call, Dataset, Original
 from descriptor_gen.exchange import parquet
-from descriptor_gen.exchange.documents import ShapeError, read_call, read_export, read_originals
+from descriptor_gen.exchange.documents import VERSION, ShapeError, checked, read_call, read_export
 
-VERSION = 1
 SHAPES = (
     "JSON, CSV and Parquet as descgen export writes them; JSON of class -> list of texts (TEAR, CuPL) and of label "
     "index -> list (OST); CSV with the columns action and text"
 )
 
 
+def _storable(original: Original) -> Original:
+    if not original.text or "\0" in original.text:
+        raise ValueError("a text is empty or holds NUL")
+    return original
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One text as a file has it; `key` is the file's name of the class, and what it does not say is None."""
+    """One text as a file has it, None for what the file does not say; `action` is the file's name of the class."""
 
-    key: str
+    action: Annotated[str, Field(coerce_numbers_to_str=True)]  # in Parquet, labels may be numbers
     text: Any
     kind: str | None = None
-    position: int | None = None
+    position: Annotated[int, Field(ge=0)] | None = None
     source: str | None = None
     status: str | None = None
     origin: str | None = None
     call: Call | None = None
-    originals: tuple[Original, ...] = ()
+    originals: tuple[Annotated[Original, AfterValidator(_storable)], ...] = ()
 
 
 Body = tuple[list[Entry], Dataset | None]
@@ -50,7 +57,7 @@ class Contents:
         name: the file's name.
         digest: the first 12 hex digits of its sha256.
         entries: its texts in order.
-        dataset: the classes that it is about, where it brings them along.
+        dataset: the classes, if the file lists them.
     """
 
     name: str
@@ -63,16 +70,17 @@ def read(path: Path) -> Contents:
     """Return what a file says.
 
     Raises:
-        UserError: it cannot be read, or is of no shape that is known.
+        UserError: it cannot be read, or has an unknown shape.
     """
     file = parquet.file_of(path)
     try:
         data = file.read_bytes()
-        entries, dataset = _READERS.get(file.suffix.lower(), _read_json)(data)
+        readers = {".csv": _read_csv, ".parquet": _read_parquet}
+        entries, dataset = readers.get(file.suffix.lower(), _read_json)(data)
     except OSError as error:
         raise UserError(f"Cannot read {file}: {error.strerror}") from error
     except ShapeError as error:
-        raise UserError(f"{path} {error}. Read are: {SHAPES}") from error
+        raise UserError(f"{path} {error}. Known shapes: {SHAPES}") from error
     if not entries:
         raise UserError(f"{path} holds no descriptors")
     return Contents(path.name, hashlib.sha256(data).hexdigest()[:12], tuple(entries), dataset)
@@ -87,7 +95,7 @@ def _text(data: bytes) -> str:
 
 def _read_json(data: bytes) -> Body:
     try:
-        document = json.loads(_text(data), object_pairs_hook=_once)
+        document = json.loads(_text(data), object_pairs_hook=_unique_names)
     except json.JSONDecodeError as error:
         raise ShapeError(f"is not JSON: {error}") from error
     if not isinstance(document, dict):
@@ -95,8 +103,8 @@ def _read_json(data: bytes) -> Body:
     return _read_export(document) if "descgen" in document else (_read_lists(document), None)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object, in which no name may come twice: of two lists of a class, JSON would drop the first."""
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; refuse a name that occurs twice, because `json` would drop its first list of texts."""
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if twice:
         raise ShapeError(f"holds these names twice: {', '.join(twice)}. Keep one of each")
@@ -116,11 +124,8 @@ def _read_export(document: Mapping[str, Any]) -> Body:
 def _read_lists(document: Mapping[str, Any]) -> list[Entry]:
     if not any(isinstance(texts, list) for texts in document.values()):
         raise ShapeError("is JSON of an unknown shape: no name in it has a list of texts")
-    return [Entry(key, text) for key, texts in document.items() for text in _listed(texts)]
-
-
-def _listed(texts: Any) -> list[Any]:
-    return texts if isinstance(texts, list) and texts else [texts]
+    lists = {key: texts if isinstance(texts, list) and texts else [texts] for key, texts in document.items()}
+    return [Entry(key, text) for key, texts in lists.items() for text in texts]
 
 
 def _read_csv(data: bytes) -> Body:
@@ -153,33 +158,11 @@ def _cell(row: Mapping[str, Any], column: str) -> Any:
     try:
         return json.loads(row.get(column) or "null")
     except json.JSONDecodeError as error:
-        raise ShapeError(f"is a damaged export: a cell of the column {column} is not JSON: {error}") from error
+        raise ShapeError(f"is damaged: a cell of the column {column} is not JSON: {error}") from error
 
 
 def _entry(row: Mapping[str, Any], calls: Mapping[str, Call]) -> Entry:
-    known = {name: str(row[name]) if row.get(name) else None for name in ("kind", "source", "status", "origin")}
-    return Entry(
-        key=str(row["action"] or ""),
-        text=row["text"],
-        position=_number(row.get("position")),
-        call=calls.get(row.get("cache_key") or ""),
-        originals=read_originals(row.get("originals")),
-        **known,
-    )
-
-
-def _number(cell: str | int | None) -> int | None:
-    if cell is None or cell == "":
-        return None
-    try:
-        return int(cell)
-    except ValueError as error:
-        raise ShapeError(f"has the position {cell!r}, which is no number") from error
-
-
-_READERS: dict[str, Callable[[bytes], Body]] = {".csv": _read_csv, ".parquet": _read_parquet}
-
-
-def keys_of(entries: Iterable[Entry]) -> list[str]:
-    """Return the file's names of classes, each once, in order."""
-    return list(dict.fromkeys(entry.key for entry in entries))
+    """Return the entry of a row; empty cells, but for these two, count as absent."""
+    cells = {name: cell for name, cell in row.items() if name in ("action", "text") or cell not in (None, "")}
+    entry = checked(Entry, {**cells, "call": None}, "is damaged: a descriptor", strict=False)
+    return replace(entry, call=calls.get(str(row.get("cache_key"))))

@@ -98,7 +98,7 @@ _INSIDE: dict[str, Callable[[Mapping[str, Any], str], Iterator[str]]] = {
     "array": _unfit_array,
 }
 
-_KIND = re.compile(r"[a-z][a-z0-9_-]{0,99}")
+KIND = re.compile(r"[a-z][a-z0-9_-]{0,99}")
 _ALONE = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
 
@@ -122,7 +122,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_kind(value: Any) -> bool:
-    return isinstance(value, str) and _KIND.fullmatch(value) is not None
+    return isinstance(value, str) and KIND.fullmatch(value) is not None
 
 
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
