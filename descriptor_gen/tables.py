@@ -23,7 +23,7 @@ from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.generate.calls import Estimate
 from descriptor_gen.llms import Request
 from descriptor_gen.llms.registry import Known, known_llms
-from descriptor_gen.prompting.prompt import Checked, Prompt, kinds
+from descriptor_gen.prompting.prompt import Prompt, TemplateCheck, kinds
 
 if TYPE_CHECKING:
     from descriptor_gen.exchange.importing import ImportReport
@@ -311,9 +311,9 @@ def messages(request: Request) -> RenderableType:
     return Text("\n\n".join(f"[{message['role']}]\n{message['content']}" for message in request.messages))
 
 
-def faults(found: Sequence[Checked]) -> RenderableType:
-    """Return a line for each fault, and for each template that has none."""
-    lines = [f"{checked.template}: {fault}" for checked in found for fault in checked.faults or ("good",)]
+def faults(checks: Sequence[TemplateCheck]) -> RenderableType:
+    """Return a line for each fault, and for each template without faults."""
+    lines = [f"{check.template}: {fault}" for check in checks for fault in check.faults or ("good",)]
     return Text("\n".join(lines))
 
 

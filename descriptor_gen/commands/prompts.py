@@ -11,7 +11,14 @@ from db.errors import UsageError, UserError
 from db.records import Action
 from descriptor_gen import tables
 from descriptor_gen.commands.options import template_option
-from descriptor_gen.prompting.prompt import check, check_built_in, kinds, load_prompts, read_prompts, template_files
+from descriptor_gen.prompting.prompt import (
+    check_built_in,
+    check_file,
+    kinds,
+    load_prompts,
+    read_prompts,
+    template_files,
+)
 
 
 @click.group()
@@ -82,8 +89,8 @@ def check_templates(paths: tuple[Path, ...], as_json: bool) -> None:
 
     The exit code is 1 when there are any.
     """
-    found = [check(file) for file in template_files(paths)] if paths else check_built_in()
-    print_json(found) if as_json else console.print(tables.faults(found), soft_wrap=True)
-    wrong = [checked for checked in found if checked.faults]
+    checks = [check_file(file) for file in template_files(paths)] if paths else check_built_in()
+    print_json(checks) if as_json else console.print(tables.faults(checks), soft_wrap=True)
+    wrong = sum(bool(check.faults) for check in checks)
     if wrong:
-        raise UserError(f"{len(wrong)} of {len(found)} templates cannot be used")
+        raise UserError(f"{wrong} of {len(checks)} templates cannot be used")

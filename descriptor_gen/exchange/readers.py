@@ -130,7 +130,7 @@ def _read_lists(document: Mapping[str, Any]) -> list[Entry]:
 
 def _read_csv(data: bytes) -> Body:
     try:
-        rows = list(csv.DictReader(io.StringIO(_text(data), newline=""), strict=True))
+        rows = list(csv.DictReader(io.StringIO(_text(data), newline=""), restkey="", strict=True))
     except csv.Error as error:
         raise ShapeError(f"is not CSV: {error}") from error
     return _entries(rows), None

@@ -401,7 +401,7 @@ def test_parquet_without_pyarrow_names_the_extra(
 
 
 def test_a_table_of_your_own_needs_two_columns(descgen: Run, database: Path, write: Callable[[str, Any], Path]) -> None:
-    file = write("mine.csv", "\ufeffaction,text,status\nWave,a hand goes up,accepted\nwave,it goes down,\n")
+    file = write("mine.csv", "\ufeffaction,text,status\nWave,a hand goes up,accepted\nwave,it goes down,,more\n")
     report = imported(descgen, file, "-d", "hmdb51", "-k", "steps")
     assert report["added"] == 2
     assert [(row[4], row[5], row[6], row[7], row[8], row[9]) for row in rows(database)] == [
