@@ -211,7 +211,7 @@ def test_several_samples_are_all_kept(descgen: Run, llm: FakeLLM, store: Store) 
     assert report(descgen(*arguments))["cached"] == 6
     same = descgen("build", "-d", "hmdb51", "--samples", "3", "--temperature", "0")
     assert same.exit_code == 2
-    assert "3 times the same reply" in same.stderr
+    assert "the same reply 3 times" in same.stderr
 
 
 def test_refresh_writes_anew_and_keeps_the_old_as_history(descgen: Run, llm: FakeLLM, store: Store) -> None:

@@ -71,7 +71,9 @@ def test_pairs_are_sorted_by_their_cosine_with_descriptors(descgen: Run, three: 
     assert pairs["archery", "knitting"]["change"] < 0  # wool tells knitting from archery
     assert [found["matrix"][n][n] for n in range(3)] == pytest.approx([1, 1, 1])
     shown = descgen("similarity", "-d", three, "--top", "1").stdout
-    assert shown.startswith("three, 3 classes, known, labels and 4 descriptors\n1 texts are longer than it reads")
+    assert shown.startswith(
+        "three, 3 classes, known, labels and 4 descriptors\n1 texts are longer than the encoder reads"
+    )
     assert shown.count("archery") == 1
 
 
