@@ -1,4 +1,4 @@
-"""`descgen prompts`: the templates that LLMs are asked with, and your own."""
+"""`descgen prompts`: the prompt templates, built in and your own."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def prompts() -> None:
     """List, show, render and check prompt templates, built in or your own.
 
     \b
-    descgen prompts show context > colours.j2                     begin with one that works
-    descgen prompts check colours.j2                              all that is wrong with it
-    descgen prompts render colours -t colours.j2 -a "yo-yo"       what an LLM would be sent
-    descgen build --dataset hmdb51 --template colours.j2          write with it
+    descgen prompts show context > colours.j2                     begin with a template that works
+    descgen prompts check colours.j2                              list its faults
+    descgen prompts render colours -t colours.j2 -a "yo-yo"       show the messages to an LLM
+    descgen build --dataset hmdb51 --template colours.j2          use it
     """
 
 
@@ -37,7 +37,7 @@ def prompts() -> None:
 @template_option
 @json_option
 def list_prompts(templates: tuple[Path, ...], as_json: bool) -> None:
-    """List the descriptor kinds and the templates that ask for them."""
+    """List the descriptor kinds with their templates."""
     own = read_prompts(templates)
     rows = tables.prompt_rows(load_prompts(sorted({*kinds(), *(prompt.kind for prompt in own)}), own=own))
     print_json(rows) if as_json else console.print(tables.prompt_table(rows))
@@ -47,16 +47,16 @@ def list_prompts(templates: tuple[Path, ...], as_json: bool) -> None:
 @click.argument("kind")
 @template_option
 def show_template(kind: str, templates: tuple[Path, ...]) -> None:
-    """Show the template of a kind, as it is."""
+    """Print the template of a kind."""
     [prompt] = load_prompts([kind], own=read_prompts(templates))
     click.echo(prompt.template.source, nl=False)
 
 
 @prompts.command()
 @click.argument("kind")
-@click.option("--action", "-a", "wanted", required=True, metavar="TEXT", help="What to ask about: any text.")
-@click.option("--dataset", "-d", metavar="NAME|PATH", help="The action is a class of it, by name or phrase.")
-@click.option("--rival", "rivals", multiple=True, metavar="TEXT", help="What it is compared with; may be given again.")
+@click.option("--action", "-a", "wanted", required=True, metavar="TEXT", help="The action to ask about: any text.")
+@click.option("--dataset", "-d", metavar="NAME|PATH", help="The action is a class of this dataset, by name or phrase.")
+@click.option("--rival", "rivals", multiple=True, metavar="TEXT", help="An action to compare with; may be given again.")
 @template_option
 @json_option
 @click.pass_obj
@@ -69,7 +69,7 @@ def render(
     templates: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Show the messages that an LLM would be sent about an action."""
+    """Show the messages that would be sent to an LLM about an action."""
     [prompt] = load_prompts([kind], own=read_prompts(templates))
     action, stored_as = Action(0, wanted, wanted), ""
     if dataset:
@@ -85,9 +85,9 @@ def render(
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @json_option
 def check_templates(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Name every fault of templates: files, folders of them, or the built-in ones.
+    """List every fault of templates: files, folders of them, or the built-in ones.
 
-    The exit code is 1 when there are any.
+    The exit code is 1 if there are any.
     """
     checks = [check_file(file) for file in template_files(paths)] if paths else check_built_in()
     print_json(checks) if as_json else console.print(tables.faults(checks), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`descgen list`, `show`, `stats`, `datasets` and `llms`: what there is."""
+"""`descgen list`, `show`, `history`, `stats`, `datasets` and `llms`: read the database."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_j
 @action_option
 @kind_option
 @click.option("--status", type=click.Choice([*STATUSES, "any"]), help="Only these. [pending and accepted]")
-@click.option("--ids", is_flag=True, help="With the id of each, for descgen accept, edit and their like.")
-@click.option("--raw", is_flag=True, help="The LLM's replies as they came.")
+@click.option("--ids", is_flag=True, help="Show ids, for descgen accept, edit and so on.")
+@click.option("--raw", is_flag=True, help="Show the raw replies of the LLMs.")
 @json_option
 @click.pass_obj
 def show_descriptors(
@@ -48,22 +48,22 @@ def show_descriptors(
     actions = tables.select(resolve(store, dataset), wanted_actions)
     names = tables.select_kinds(store, wanted)
     statuses = (status,) if status in STATUSES else STATUSES if status else STATUSES[:2]
-    found = store.descriptors(actions, kinds=names, statuses=statuses)
     if raw:
         entries = [entry for entry in store.history(actions, kinds=names) if entry.in_use]
         print_json(entries) if as_json else console.print(tables.raw_replies(entries), soft_wrap=True)
         return
-    if not found:
+    descriptors = store.descriptors(actions, kinds=names, statuses=statuses)
+    if not descriptors:
         which = f"{status} descriptors" if status in STATUSES else "descriptors"
         raise UserError(f"No {which} for {actions.name} here. Write them with: descgen build --dataset {dataset}")
-    print_json(found) if as_json else console.print(tables.descriptor_tree(actions, found, ids=ids))
+    print_json(descriptors) if as_json else console.print(tables.descriptor_tree(actions, descriptors, ids=ids))
 
 
 @click.command()
 @json_option
 @click.pass_obj
 def stats(database: Database, as_json: bool) -> None:
-    """Count what the database holds: descriptors, calls, tokens and time by LLM; how far reviewers agree."""
+    """Count descriptors, calls, tokens and time by LLM, and show how far reviewers agree."""
     store = database.existing
     counts = {"descriptors": store.counts(), "calls": store.generation_counts()}
     agreement = store.reviews().agreement()
@@ -82,7 +82,7 @@ def datasets(database: Database, as_json: bool) -> None:
 @click.command()
 @json_option
 def llms(as_json: bool) -> None:
-    """List the short names of LLMs, and which can be used here and now."""
+    """List the short names of LLMs, and which of them can be used without a download."""
     rows = tables.llm_rows()
     print_json(rows) if as_json else console.print(tables.llm_table(rows))
 
@@ -102,7 +102,7 @@ def history(
     wanted: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show every call ever made about classes and every decision of reviewers; of a descriptor ID its decisions."""
+    """Show all calls and decisions about classes, or the decisions on the descriptor ID."""
     store = database.existing
     if descriptor is not None:
         events = store.reviews().history(descriptor)
