@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import click
 
+from db.choice import STATUSES, Choice, choose
 from db.commandline import Database, console, json_option, notes, print_json, resolve
 from db.errors import UsageError
-from db.records import DescriptorStatus
 from descriptor_gen import tables
 from descriptor_gen.commands.options import dataset_option, writer_option
 
-_STATUSES = {status: (status,) for status in get_args(DescriptorStatus)} | {"any": get_args(DescriptorStatus)}
+_STATUSES = {status: (status,) for status in STATUSES} | {"any": STATUSES}
 _UNMARKED = ("pending", "accepted")  # default of a layout without statuses: rejected texts would look accepted
 _SUFFIXES = {".csv": "csv", ".json": "json"}
 
@@ -21,12 +20,8 @@ _SUFFIXES = {".csv": "csv", ".json": "json"}
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @dataset_option
-@click.option(
-    "--kind", "-k", metavar="KIND", help="Kind of texts without a kind in the file. [guessed from the file's name]"
-)
-@click.option(
-    "--strict", is_flag=True, help="Import nothing if a name is no class of the dataset, or an item is refused."
-)
+@click.option("--kind", "-k", metavar="KIND", help="Of texts without a kind in the file. [guessed from its name]")
+@click.option("--strict", is_flag=True, help="Import nothing if a name is no class, or an item is refused.")
 @json_option
 @click.pass_obj
 def import_descriptors(
@@ -73,8 +68,8 @@ def export_descriptors(
     layout: str | None,
     output: Path | None,
 ) -> None:
-    """Export the descriptors in use: json, csv and parquet with the calls that wrote them, tear as TEAR's code reads."""
-    from descriptor_gen.exchange.exporting import TEXTS, Choice, choose, write
+    """Export the descriptors in use: json, csv and parquet with the calls behind them, tear for TEAR's code."""
+    from descriptor_gen.exchange.exporting import TEXTS, write
 
     layout = layout or _SUFFIXES.get(output.suffix.lower() if output else "", "json")
     if output is None and layout not in TEXTS:
@@ -82,7 +77,7 @@ def export_descriptors(
     store = database.existing
     actions = resolve(store, dataset)
     statuses = _STATUSES[status] if status else _UNMARKED if layout == "tear" else _STATUSES["any"]
-    items = choose(store, actions, Choice(wanted, statuses, llm))
+    items = choose(actions, store.portable(actions), Choice(statuses, wanted or None, llm))
     if output is None:
         click.echo(TEXTS[layout](actions, items), nl=False)
     else:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
+from db.choice import STATUSES, Choice, choose
 from db.commandline import Database, console, json_option, print_json, resolve
-from db.errors import UsageError, UserError
-from db.records import Dataset, Descriptor, DescriptorStatus
-from db.store import Store
+from db.errors import UserError
 from descriptor_gen import tables
 from descriptor_gen.commands.options import dataset_option, kind_option, writer_option
 from descriptor_gen.lint.rules import RULES, Limits, items_of_templates, lint_report
 from descriptor_gen.lint.table import listing, summary
 
-_STATUSES: dict[str, tuple[DescriptorStatus, ...]] = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
+_STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
 
 @click.command("lint")
@@ -67,8 +64,10 @@ def lint_descriptors(
 
     The exit code is 1 when there are errors (with --strict also for warnings), else 0.
     """
-    actions = resolve(database.existing, dataset)
-    descriptors = _choose(database.existing, actions, wanted, status, llm)
+    store = database.existing
+    actions = resolve(store, dataset)
+    choice = Choice(_STATUSES[status], tables.select_kinds(store, wanted), llm)
+    descriptors = choose(actions, store.descriptors(actions, statuses=STATUSES), choice)
     limits = Limits(context_length, shared, items_of_templates())
     report = lint_report(actions, descriptors, limits, rules, encoder)
     if as_json:
@@ -78,17 +77,3 @@ def lint_descriptors(
     if report.errors or (strict and report.warnings):
         faults = f"{report.errors} errors" + (f" and {report.warnings} warnings" if strict else "")
         raise UserError(f"{faults} in the descriptors of {actions.name}. To list them: --verbose, or --json")
-
-
-def _choose(store: Store, dataset: Dataset, wanted: Sequence[str], status: str, llm: str | None) -> list[Descriptor]:
-    kinds = tables.select_kinds(store, wanted)
-    descriptors = store.descriptors(dataset, kinds=kinds, statuses=_STATUSES[status])
-    if not descriptors and status != "any" and (pending := len(store.descriptors(dataset, kinds=kinds))):
-        raise UserError(f"No {status} descriptors for {dataset.name} ({pending} pending). Leave --status out")
-    if not descriptors:
-        command = f"descgen build --dataset {dataset.name}"
-        raise UserError(f"No descriptors for {dataset.name} here. Write them with: {command}")
-    if chosen := [each for each in descriptors if each.written_by(llm)]:
-        return chosen
-    writers = sorted({each.writer for each in descriptors})
-    raise UsageError(f"No descriptors by {llm!r}. They are by: {', '.join(writers)}")

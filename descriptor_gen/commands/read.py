@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from db.choice import STATUSES, Choice, choose
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError, UserError
 from descriptor_gen import tables
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
-from descriptor_gen.review.selection import STATUSES
 
 
 @click.command("list")
@@ -52,10 +52,7 @@ def show_descriptors(
         entries = [entry for entry in store.history(actions, kinds=names) if entry.in_use]
         print_json(entries) if as_json else console.print(tables.raw_replies(entries), soft_wrap=True)
         return
-    descriptors = store.descriptors(actions, kinds=names, statuses=statuses)
-    if not descriptors:
-        which = f"{status} descriptors" if status in STATUSES else "descriptors"
-        raise UserError(f"No {which} for {actions.name} here. Write them with: descgen build --dataset {dataset}")
+    descriptors = choose(actions, store.descriptors(actions, statuses=STATUSES), Choice(statuses, names))
     print_json(descriptors) if as_json else console.print(tables.descriptor_tree(actions, descriptors, ids=ids))
 
 

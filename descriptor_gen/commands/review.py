@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 import click
 
+from db.choice import STATUSES, Choice, choose
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError
 from db.records import Dataset, Decision, Seen
 from db.store import Store
 from descriptor_gen import tables
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
-from descriptor_gen.review.selection import STATUSES, Filter, filtered, named
+from descriptor_gen.review.selection import named
 
 
 def _login() -> str:
@@ -92,7 +93,8 @@ def _fitting(
     """Return what the filters take; `--all` says no more than that there may be none."""
     asked = (status,) if status in STATUSES else STATUSES if status else statuses
     actions = tables.select(dataset, wanted_actions)
-    return filtered(store, actions, Filter(asked, tables.select_kinds(store, wanted), llm))
+    choice = Choice(asked, tables.select_kinds(store, wanted), llm)
+    return [each.seen for each in choose(actions, store.descriptors(actions, statuses=STATUSES), choice)]
 
 
 def _show(made: Decision, *, as_json: bool) -> None:

@@ -8,8 +8,8 @@ import click
 from rich.console import Group
 from rich.text import Text
 
+from db.choice import Choice, choose
 from db.commandline import Database, console, json_option, notes, print_json, resolve, table
-from db.errors import UserError
 from descriptor_gen.commands.options import dataset_option, kind_option, number_option, writer_option
 from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
 from encoders.registry import open_text_encoder
@@ -50,9 +50,9 @@ def similar_classes(
 
     store = database.existing_or_empty
     actions = resolve(store, dataset)
-    descriptors = [d for d in store.descriptors(actions, kinds=wanted or None) if d.written_by(llm) and not label_only]
-    if not descriptors and (wanted or llm):
-        raise UserError(f"No such descriptors for {actions.name}. What there is: descgen list --dataset {actions.name}")
+    descriptors = [] if label_only else store.descriptors(actions)
+    if wanted or llm:
+        descriptors = choose(actions, descriptors, Choice(("pending", "accepted"), wanted or None, llm))
     classes = similarity(actions, descriptors, open_text_encoder(encoder))
     pairs = most_alike(classes, top=top)
     if csv_file:

@@ -1,4 +1,4 @@
-"""The job of an export: which descriptors, in which layout. All layouts but TEAR's can be imported unchanged."""
+"""The layouts of an export. All but TEAR's can be imported unchanged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +14,12 @@ import yaml
 
 from db.errors import UserError
 from db.records import Dataset, Portable
-from db.store import Store
 from db.vocabulary import tear_name
 from descriptor_gen.exchange import parquet
 from descriptor_gen.exchange.documents import call_document, descriptor_document, export_document
 
 _TEAR_KINDS = ("decomposition", "description", "context")  # in the order of TEAR's *_all.json
 Layout = Callable[[Dataset, Sequence[Portable]], str]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which descriptors are exported; `llm` is part of the writer's name; () and None are any."""
-
-    kinds: tuple[str, ...] = ()
-    statuses: tuple[str, ...] = ("pending", "accepted", "rejected")
-    llm: str | None = None
-
-    def fits(self, item: Portable) -> bool:
-        """Return whether a descriptor is chosen."""
-        fits_kind = not self.kinds or item.kind in self.kinds
-        return fits_kind and item.status in self.statuses and item.written_by(self.llm)
-
-
-def choose(store: Store, dataset: Dataset, choice: Choice) -> list[Portable]:
-    """Return the chosen descriptors, by label, kind and model.
-
-    Raises:
-        UserError: there are none.
-    """
-    stored = store.portable(dataset)
-    if chosen := [item for item in stored if choice.fits(item)]:
-        return chosen
-    command = f"descgen build --dataset {dataset.name}"
-    if not stored:
-        raise UserError(f"No descriptors of {dataset.name} to export. Write them with: {command}")
-    counts = Counter((item.kind, item.status, _author(item)) for item in stored)
-    others = ", ".join(f"{count} {' '.join(group)}" for group, count in sorted(counts.items()))
-    kinds = "".join(f" --kind {kind}" for kind in choice.kinds)
-    raise UserError(
-        f"No such descriptors of {dataset.name} to export. There are: {others}. Write others with: {command}{kinds}"
-    )
-
-
-def _author(item: Portable) -> str:
-    return item.call.llm.model if item.call else item.source
 
 
 def as_json(dataset: Dataset, items: Sequence[Portable]) -> str:
@@ -140,8 +100,8 @@ def _card(dataset: Dataset, items: Sequence[Portable]) -> str:
         "tags": ["action-recognition", "zero-shot"],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*"}]}],
     }
-    counts = Counter((item.kind, _author(item)) for item in items)
-    rows = "\n".join(f"| {kind} | {author} | {count} |" for (kind, author), count in sorted(counts.items()))
+    counts = Counter((item.kind, item.writer) for item in items)
+    rows = "\n".join(f"| {kind} | {writer} | {count} |" for (kind, writer), count in sorted(counts.items()))
     return f"""---
 {yaml.safe_dump(front, sort_keys=False)}---
 # Action descriptors of {dataset.name}

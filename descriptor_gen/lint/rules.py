@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class LintReport:
-    """The findings of a dataset; `texts` is the number of descriptors that were subject."""
+    """The findings of a dataset; `texts` is the number of descriptors that were checked."""
 
     dataset: str
     texts: int

@@ -334,7 +334,7 @@ def test_what_was_taken_out_of_use_does_not_come_back(descgen: Run, full: Path, 
     assert imported(descgen, tmp_path / "x.json", "-d", "hmdb51")["added"] == 0
     nothing = descgen("export", "-d", "hmdb51")
     assert nothing.exit_code == 1
-    assert "No descriptors of hmdb51 to export. Write them with: descgen build --dataset hmdb51" in nothing.stderr
+    assert "No descriptors of hmdb51 here. Write them with: descgen build --dataset hmdb51" in nothing.stderr
 
 
 def test_export_chooses_and_goes_to_standard_output(descgen: Run, full: Path) -> None:
@@ -355,7 +355,7 @@ def test_export_chooses_and_goes_to_standard_output(descgen: Run, full: Path) ->
     ]  # fmt: skip
     none = descgen("export", "-d", "hmdb51", "--status", "accepted", "-k", "context")
     assert none.exit_code == 1
-    assert "2 all accepted human" in none.stderr
+    assert "2 all accepted by all.json sha256:" in none.stderr
     assert "Write others with: descgen build --dataset hmdb51 --kind context" in none.stderr
 
 

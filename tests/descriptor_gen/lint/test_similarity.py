@@ -84,7 +84,7 @@ def test_labels_alone_need_no_database(descgen: Run, tmp_path: Path, encoder: Kn
     assert [(pair["first"], pair["second"], pair["described"]) for pair in pairs] == [("archery", "knitting", None)]
     assert not database.exists()
     none = descgen("similarity", "-d", labels, "-k", "context")
-    assert (none.exit_code, "descgen list" in none.stderr) == (1, True)
+    assert (none.exit_code, "descgen build" in none.stderr) == (1, True)
 
 
 def test_the_matrix_is_written_and_drawn(descgen: Run, three: Path, encoder: Known, tmp_path: Path) -> None:
