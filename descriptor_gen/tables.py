@@ -144,24 +144,18 @@ def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor], *, ids:
     trees = []
     for name, of_action in groupby(descriptors, key=lambda descriptor: descriptor.action):
         tree = Tree(Text(f"{name} ({phrases[name]})", style="bold"))
-        for title, texts in groupby(of_action, key=_title):
-            branch = tree.add(Text(title, style="cyan"))
+        for (kind, writer), texts in groupby(of_action, key=lambda d: (d.kind, _writer(d))):
+            branch = tree.add(Text(f"{kind}, {writer}", style="cyan"))
             for descriptor in texts:
-                branch.add(Text(descriptor_line(descriptor, ids=ids)))
+                number = f"{descriptor.id}  " if ids else ""
+                edited = "" if descriptor.original is None else f"  (edited; it was: {descriptor.original})"
+                branch.add(Text(f"{number}{descriptor.text}  [{descriptor.status}]{edited}"))
         trees.append(tree)
     return Group(*trees)
 
 
-def _title(descriptor: Descriptor) -> str:
-    writer = f"by {descriptor.writer}" if descriptor.origin is None else f"from {descriptor.origin}"
-    return f"{descriptor.kind}, {writer}"
-
-
-def descriptor_line(descriptor: Descriptor, *, ids: bool) -> str:
-    """Return a descriptor as one line: its id on request, text, status, and the original of an edited text."""
-    number = f"{descriptor.id}  " if ids else ""
-    edited = f"  (edited; it was: {descriptor.original})" if descriptor.original is not None else ""
-    return f"{number}{descriptor.text}  [{descriptor.status}]{edited}"
+def _writer(descriptor: Descriptor) -> str:
+    return f"by {descriptor.writer}" if descriptor.origin is None else f"from {descriptor.origin}"
 
 
 def history(entries: Sequence[HistoryEntry], events: Sequence[ReviewEvent]) -> RenderableType:

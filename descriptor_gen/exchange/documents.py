@@ -39,16 +39,12 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def checked(kind: type[T], document: Any, problem: str, *, strict: bool = True) -> T:
-    """Return a document as a value of a dataclass; unknown keys are ignored.
+    """Return a document of JSON values as a dataclass; unknown keys are ignored.
 
-    Args:
-        kind: the dataclass.
-        document: plain values, as JSON has them.
-        problem: how the message begins; the place and what is wrong there follow.
-        strict: False also reads numbers from text, such as the cells of a CSV file.
+    `strict=False` also reads numbers from text, such as the cells of a CSV file.
 
     Raises:
-        ShapeError: a field is missing or of another type.
+        ShapeError: a field is missing or of another type; the message is `problem`, the place and the fault.
     """
     try:
         adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]  # mypy takes a type for unhashable
@@ -104,12 +100,17 @@ def export_document(dataset: Dataset, items: Sequence[Portable]) -> dict[str, An
     }
 
 
-def read_export(document: Any) -> tuple[Dataset, dict[str, Call], tuple[dict[str, Any], ...]]:
+def read_export(document: Mapping[str, Any]) -> tuple[Dataset, dict[str, Call], tuple[dict[str, Any], ...]]:
     """Return the dataset, the calls by cache key, and the descriptors of an export.
 
     Raises:
-        ShapeError: it is damaged.
+        ShapeError: it is damaged, or of another version.
     """
+    if document["descgen"] != VERSION:
+        raise ShapeError(
+            f"is an export of version {document['descgen']!r}, and this program reads version {VERSION}: "
+            "pip install --upgrade descgen-recognize"
+        )
     export = checked(_Export, document, "is damaged: the file", strict=False)
     templates = {str(template.get("sha256")): template for template in export.templates}
     calls = [read_call({**call, "template": templates.get(str(call.get("template")))}) for call in export.calls]

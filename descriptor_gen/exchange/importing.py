@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import cast, get_args
 
 from db.errors import UsageError, UserError
@@ -63,9 +63,6 @@ def import_descriptors(
     """Add the texts of a file to the actions of a dataset, in one transaction.
 
     Args:
-        store: where they are added.
-        dataset: its actions are looked up by the names in the file.
-        contents: the file.
         kind: of texts without a kind in the file; None guesses it from the file's name.
         strict: refuse the whole file for a name that is no class, or an item that cannot be imported.
 
@@ -91,9 +88,7 @@ def import_descriptors(
         source=_origin(contents),
         kinds=tuple(sorted({item.kind for item in items})),
         classes=len(with_texts),
-        added=outcome.added,
-        already=outcome.already,
-        left_out=outcome.left_out,
+        **asdict(outcome),
         unmapped=unmapped,
         without=tuple(action.name for action in dataset.actions if action.name not in with_texts),
         refused=refused,

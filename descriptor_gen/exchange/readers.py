@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 from db.errors import UserError
 from db.records import Call, Dataset, Original
 from descriptor_gen.exchange import parquet
-from descriptor_gen.exchange.documents import VERSION, ShapeError, checked, read_call, read_export
+from descriptor_gen.exchange.documents import ShapeError, checked, read_call, read_export
 
 SHAPES = (
     "JSON, CSV and Parquet as descgen export writes them; JSON of class -> list of texts (TEAR, CuPL) and of label "
@@ -46,9 +46,6 @@ class Entry:
     originals: tuple[Annotated[Original, AfterValidator(_storable)], ...] = ()
 
 
-Body = tuple[list[Entry], Dataset | None]
-
-
 @dataclass(frozen=True)
 class Contents:
     """What a file says.
@@ -73,10 +70,17 @@ def read(path: Path) -> Contents:
         UserError: it cannot be read, or has an unknown shape.
     """
     file = parquet.file_of(path)
+    suffix = file.suffix.lower()
+    dataset: Dataset | None = None
     try:
         data = file.read_bytes()
-        readers = {".csv": _read_csv, ".parquet": _read_parquet}
-        entries, dataset = readers.get(file.suffix.lower(), _read_json)(data)
+        if suffix == ".parquet":
+            rows, dataset = parquet.read(data)
+            entries = _entries(rows)
+        elif suffix == ".csv":
+            entries = _entries(_csv_rows(data))
+        else:
+            entries, dataset = _read_json(data)
     except OSError as error:
         raise UserError(f"Cannot read {file}: {error.strerror}") from error
     except ShapeError as error:
@@ -93,14 +97,20 @@ def _text(data: bytes) -> str:
         raise ShapeError(f"is not text in UTF-8 (byte {error.start})") from error
 
 
-def _read_json(data: bytes) -> Body:
+def _read_json(data: bytes) -> tuple[list[Entry], Dataset | None]:
     try:
         document = json.loads(_text(data), object_pairs_hook=_unique_names)
     except json.JSONDecodeError as error:
         raise ShapeError(f"is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ShapeError(f"is JSON, but a {type(document).__name__} and not an object")
-    return _read_export(document) if "descgen" in document else (_read_lists(document), None)
+    if "descgen" in document:
+        dataset, calls, descriptors = read_export(document)
+        return [_entry(row, calls) for row in descriptors], dataset
+    if not any(isinstance(texts, list) for texts in document.values()):
+        raise ShapeError("is JSON of an unknown shape: no name in it has a list of texts")
+    lists = {key: texts if isinstance(texts, list) and texts else [texts] for key, texts in document.items()}
+    return [Entry(key, text) for key, texts in lists.items() for text in texts], None
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,34 +121,11 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _read_export(document: Mapping[str, Any]) -> Body:
-    if document["descgen"] != VERSION:
-        raise ShapeError(
-            f"is an export of version {document['descgen']!r}, and this program reads version {VERSION}: "
-            "pip install --upgrade descgen-recognize"
-        )
-    dataset, calls, descriptors = read_export(document)
-    return [_entry(row, calls) for row in descriptors], dataset
-
-
-def _read_lists(document: Mapping[str, Any]) -> list[Entry]:
-    if not any(isinstance(texts, list) for texts in document.values()):
-        raise ShapeError("is JSON of an unknown shape: no name in it has a list of texts")
-    lists = {key: texts if isinstance(texts, list) and texts else [texts] for key, texts in document.items()}
-    return [Entry(key, text) for key, texts in lists.items() for text in texts]
-
-
-def _read_csv(data: bytes) -> Body:
+def _csv_rows(data: bytes) -> list[dict[str, Any]]:
     try:
-        rows = list(csv.DictReader(io.StringIO(_text(data), newline=""), restkey="", strict=True))
+        return list(csv.DictReader(io.StringIO(_text(data), newline=""), restkey="", strict=True))
     except csv.Error as error:
         raise ShapeError(f"is not CSV: {error}") from error
-    return _entries(rows), None
-
-
-def _read_parquet(data: bytes) -> Body:
-    rows, dataset = parquet.read(data)
-    return _entries(rows), dataset
 
 
 def _entries(rows: list[dict[str, Any]]) -> list[Entry]:

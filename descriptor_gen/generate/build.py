@@ -79,14 +79,7 @@ def build_descriptors(
     """Write the missing descriptors of a dataset; to resume, run it again.
 
     Several builders may work on one database at a time: each call is claimed by one of them before it is made.
-
-    Args:
-        store: where replies are looked up, and each batch is committed.
-        dataset: the actions to write about.
-        llm: the writer; it is not loaded if every reply is cached.
-        prompts: one for each kind.
-        options: which calls, and how.
-        on_progress: called after each batch.
+    `llm` is not loaded if every reply is cached; `on_progress` is called after each batch.
 
     Raises:
         UserError: the model cannot be loaded or reached. Earlier commits stay.

@@ -25,14 +25,9 @@ Rivals = Mapping[str, tuple[str, ...]]
 def find_rivals(
     store: Store, dataset: Dataset, prompts: Sequence[Prompt], against: str | None, *, count: int
 ) -> Rivals:
-    """Return the `count` rivals of each action; none, and no model is loaded, if no prompt compares.
+    """Return the `count` rivals of each action by `against`: `text` (the default), `text:ENCODER`, or `run:ID`.
 
-    Args:
-        store: where a run is looked up.
-        dataset: its actions are compared with each other.
-        prompts: of the build.
-        against: `text` (None is the same), `text:ENCODER`, or `run:ID`.
-        count: of rivals for each action.
+    If no prompt compares, there are none, and no model is loaded.
 
     Raises:
         UsageError: `against` has another form, the run is on another dataset, or no prompt compares.

@@ -74,6 +74,9 @@ class Limits:
     sense: float = 0.25
 
 
+DEFAULT_LIMITS = Limits()
+
+
 @dataclass(frozen=True)
 class _Subject:
     """What the rules look at."""
@@ -97,20 +100,15 @@ def lint(
     dataset: Dataset,
     descriptors: Sequence[Descriptor],
     *,
-    limits: Limits | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     rules: Sequence[str] = (),
     encoder: TextEncoder | None = None,
 ) -> list[Finding]:
-    """Return the findings, rule by rule, each in the order of the descriptors.
+    """Return the findings of `rules` (() is all), rule by rule, each in the order of the descriptors.
 
-    Args:
-        dataset: every class that should have descriptors.
-        descriptors: of that dataset, in the order of the store.
-        limits: None allows what CLIP reads, and any number of descriptors.
-        rules: names of `RULES`; () is all of them.
-        encoder: for the rule `sense`, which finds nothing without one.
+    Without an encoder, the rule `sense` finds nothing.
     """
-    subject = _Subject(dataset, descriptors, limits or Limits(), encoder)
+    subject = _Subject(dataset, descriptors, limits, encoder)
     return [finding for name in RULES if not rules or name in rules for finding in RULES[name](subject)]
 
 

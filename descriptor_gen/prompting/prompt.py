@@ -59,14 +59,9 @@ class Prompt:
         return self.template.kind
 
     def request(self, action: Action, *, dataset: str = "", rivals: Sequence[str] = ()) -> Request:
-        """Return the conversation that asks about an action.
+        """Return the conversation that asks about an action; `rivals` are phrases, for prompts that compare.
 
         The examples are rendered by the same blocks, with the same dataset; their name is their phrase.
-
-        Args:
-            action: the subject of the question.
-            dataset: of the action; may be empty.
-            rivals: phrases of the actions that it is confused with; for prompts that compare.
 
         Raises:
             UserError: the template cannot be rendered with this action.

@@ -109,14 +109,13 @@ def _unfit_object(schema: Mapping[str, Any], place: str) -> Iterator[str]:
     required = required if isinstance(required, list) else []
     optional = [str(name) for name in properties if name not in required]
     unknown = [str(name) for name in required if name not in properties]
-    if not properties:
-        yield f"output, at {place}: no properties"
-    if optional:
-        yield f"output, at {place}: every property must be required; add {', '.join(optional)}"
-    if unknown:
-        yield f"output, at {place}: required, but no property: {', '.join(unknown)}"
-    if schema.get("additionalProperties") is not False:
-        yield f"output, at {place}: additionalProperties must be false"
+    problems = (
+        (not properties, "no properties"),
+        (optional, f"every property must be required; add {', '.join(optional)}"),
+        (unknown, f"required, but no property: {', '.join(unknown)}"),
+        (schema.get("additionalProperties") is not False, "additionalProperties must be false"),
+    )
+    yield from (f"output, at {place}: {problem}" for is_wrong, problem in problems if is_wrong)
     for name, inner in properties.items():
         if not isinstance(name, str):  # YAML reads yes, on and 1 as other types
             yield f"output, at {place}: property {name!r} is no text; put it in quotes"

@@ -13,7 +13,7 @@ import pytest
 
 from db.records import Action, Dataset, Descriptor
 from descriptor_gen.lint import clip_tokens
-from descriptor_gen.lint.rules import Finding, Limits, items_of_templates, lint
+from descriptor_gen.lint.rules import DEFAULT_LIMITS, Finding, Limits, items_of_templates, lint
 from descriptor_gen.llms.testing import ANSWERS, FakeLLM
 from tests.fixtures.commands import Run
 
@@ -34,7 +34,7 @@ def descriptors(*rows: tuple[str, str, str], by: str = "fake") -> list[Descripto
     return made
 
 
-def found(*rows: tuple[str, str, str], rules: Sequence[str] = (), limits: Limits | None = None) -> list[Finding]:
+def found(*rows: tuple[str, str, str], rules: Sequence[str] = (), limits: Limits = DEFAULT_LIMITS) -> list[Finding]:
     names = dict.fromkeys(action for action, _, _ in rows)
     return lint(dataset(*names), descriptors(*rows), rules=rules, limits=limits)
 
