@@ -217,7 +217,6 @@ def dataset_rows(url: str) -> Rows:
 
 
 def dataset_table(rows: Rows) -> RenderableType:
-    """Return the rows as a table."""
     body = [(row["name"], row["actions"], "built in" if row["built_in"] else "your own") for row in rows]
     return table("dataset", ">classes", "from", rows=body)
 
@@ -245,7 +244,6 @@ def _here(known: Known) -> str:
 
 
 def llm_table(rows: Rows) -> RenderableType:
-    """Return the rows as a table."""
     body = [(row["name"], row["model"], row["here"], row["about"]) for row in rows]
     return Group(
         table("--llm", "model", "here", "about", rows=body),
@@ -268,7 +266,6 @@ def prompt_rows(prompts: Sequence[Prompt]) -> Rows:
 
 
 def prompt_table(rows: Rows) -> RenderableType:
-    """Return the rows as a table."""
     body = [(row["kind"], row["version"], row["from"], row["sha256"][:_DIGITS], row["about"].strip()) for row in rows]
     return table("kind", ">version", "from", "sha256", "about", rows=body)
 

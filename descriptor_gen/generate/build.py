@@ -64,7 +64,8 @@ def estimate_build(
     """Return what `build_descriptors` would do, without doing it."""
     calls = plan(llm, dataset, prompts, options)
     hits = {} if options.refresh else store.generations(call.key for call in calls)
-    return estimate(llm, dataset, calls, [call for call in calls if call.key not in hits])
+    misses = [call for call in calls if call.key not in hits]
+    return estimate(llm, dataset, cached=len(calls) - len(misses), misses=misses)
 
 
 def build_descriptors(

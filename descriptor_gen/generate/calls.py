@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 from db.records import Action, Dataset
@@ -71,20 +72,14 @@ class Estimate:
 def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options) -> list[Call]:
     """Return the calls of a build by prompt, sample and label, so that consecutive calls share their examples."""
     actions = [action for action in dataset.actions if not options.actions or action.name in options.actions]
-    return [
-        _call(llm, dataset, prompt, action, sample, options)
-        for prompt in prompts
-        for sample in range(options.samples)
-        for action in actions[: options.limit]
-    ]
-
-
-def _call(llm: LLM, dataset: Dataset, prompt: Prompt, action: Action, sample: int, options: Options) -> Call:
-    rivals = options.rivals.get(action.name, ()) if prompt.compares else ()
-    request = replace(prompt.request(action, dataset=dataset.stored_as, rivals=rivals), sample=sample)
-    request = replace(request, max_tokens=options.max_tokens or request.max_tokens)
-    key = cache_key(llm, request)
-    return Call(action, prompt, replace(request, key=key), key)
+    calls = []
+    for prompt, sample, action in product(prompts, range(options.samples), actions[: options.limit]):
+        rivals = options.rivals.get(action.name, ()) if prompt.compares else ()
+        request = prompt.request(action, dataset=dataset.stored_as, rivals=rivals)
+        request = replace(request, sample=sample, max_tokens=options.max_tokens or request.max_tokens)
+        key = cache_key(llm, request)
+        calls.append(Call(action, prompt, replace(request, key=key), key))
+    return calls
 
 
 def cache_key(llm: LLM, request: Request) -> str:
@@ -108,20 +103,13 @@ def parameters(llm: LLM, request: Request) -> dict[str, Any]:
     return {**llm.parameters, "max_tokens": request.max_tokens}
 
 
-def estimate(llm: LLM, dataset: Dataset, calls: Sequence[Call], misses: Sequence[Call]) -> Estimate:
+def estimate(llm: LLM, dataset: Dataset, *, cached: int, misses: Sequence[Call]) -> Estimate:
     """Return the calls, tokens and cost of the misses, if every reply is as long as the examples."""
     prices = llm.prices if isinstance(llm, Priced) else None
     tokens_in = sum(_tokens(*(message["content"] for message in call.request.messages)) for call in misses)
     tokens_out = sum(_reply_tokens(call.prompt) for call in misses)
-    return Estimate(
-        dataset=dataset.name,
-        llm=llm.identity.model,
-        cached=len(calls) - len(misses),
-        calls=len(misses),
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        cost=prices.of(tokens_in, tokens_out) if prices else None,
-    )
+    cost = prices.of(tokens_in, tokens_out) if prices else None
+    return Estimate(dataset.name, llm.identity.model, cached, len(misses), tokens_in, tokens_out, cost)
 
 
 def _tokens(*texts: str) -> int:
