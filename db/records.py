@@ -115,9 +115,22 @@ class DescriptorRef:
     version: int
 
 
+class _Written:
+    """A text with a writer."""
+
+    @property
+    def writer(self) -> str:
+        """Who wrote it: the name of a model, else of the imported file, else `hand`."""
+        raise NotImplementedError
+
+    def written_by(self, name: str | None) -> bool:
+        """Return whether `name` is part of the writer's name, in any case; None fits every writer."""
+        return name is None or name.lower() in self.writer.lower()
+
+
 @dataclass(frozen=True)
-class Descriptor:
-    """One text about one action, with its provenance.
+class Descriptor(_Written):
+    """One text about one action, with where it came from.
 
     Attributes:
         llm: the model that wrote it, or that wrote the text before it was edited.
@@ -147,6 +160,15 @@ class Descriptor:
     original: str | None = None
 
     @property
+    def by_hand(self) -> bool:
+        """Whether a person wrote it, without a text of a model or file to start from."""
+        return not (self.llm or self.origin)
+
+    @property
+    def writer(self) -> str:
+        return self.llm or self.origin or "hand"
+
+    @property
     def ref(self) -> DescriptorRef:
         """This version, as decisions refer to it."""
         return DescriptorRef(self.id, self.version)
@@ -171,8 +193,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Portable:
-    """A descriptor with all of its provenance, to be copied to another database.
+class Portable(_Written):
+    """A descriptor as it leaves one database and enters another.
 
     Attributes:
         call: the LLM call that wrote it, if any.
@@ -188,6 +210,10 @@ class Portable:
     origin: str | None = None
     call: Call | None = None
     originals: tuple[Original, ...] = ()
+
+    @property
+    def writer(self) -> str:
+        return self.call.llm.model if self.call else self.origin or "hand"
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ def descgen(context: click.Context, url: str) -> None:
     """Write, cache, read and review descriptors of actions.
 
     \b
-    descgen build --dataset hmdb51 --llm llama     write them (run it again: only what is missing)
-    descgen list --dataset hmdb51                  what there is, by class
-    descgen show --dataset hmdb51 --action wave    the texts of a class
-    descgen lint --dataset hmdb51                  what is wrong with them
-    descgen accept --dataset hmdb51 --action wave  what a person decides about them
+    descgen build --dataset hmdb51 --llm llama     write them (again: only the missing ones)
+    descgen list --dataset hmdb51                  count them, by class
+    descgen show --dataset hmdb51 --action wave    show the texts of a class
+    descgen lint --dataset hmdb51                  find their faults
+    descgen accept --dataset hmdb51 --action wave  record a reviewer's decision
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)

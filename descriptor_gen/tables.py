@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -19,25 +19,34 @@ from db.engine import sqlite_path
 from db.errors import UsageError
 from db.records import Agreement, Change, Dataset, Decision, DecisionKind, Descriptor, HistoryEntry, ReviewEvent, State
 from db.store import Store
-from descriptor_gen import tables as show_reviews
-from descriptor_gen.exchange.importing import ImportReport
 from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.generate.calls import Estimate
 from descriptor_gen.llms import Request
 from descriptor_gen.llms.registry import Known, known_llms
-from descriptor_gen.prompting.prompt import Checked, Prompt, kinds
+from descriptor_gen.prompting.prompt import Prompt, TemplateCheck, kinds
+
+if TYPE_CHECKING:
+    from descriptor_gen.exchange.importing import ImportReport
 
 Rows = list[dict[str, Any]]
-_SHOWN_PROBLEMS = 10
+_MOST_PROBLEMS = 10
+_MOST_CHANGES = 10  # of a decision, listed one by one
+_DIGITS = 12  # of a sha256
 _STOPPED_BY = {"budget": "the budget", "interrupt": "Ctrl-C", "handed in": "Ctrl-C"}
+_DESCRIPTOR_COLUMNS = ("dataset", "kind", "llm", "source", "status", ">actions", ">descriptors")
+_CALL_COLUMNS = ("provider", "model", "outcome", ">calls", ">tokens in", ">tokens out", ">seconds")
+_HISTORY_COLUMNS = ("action", "kind", "UTC", "llm", "template", ">sample", ">attempt", "outcome", "reply")
+_AGREEMENT_COLUMNS = (
+    *("reviewers", ">judged by both", ">both accepted", ">only the first", ">only the second", ">both refused"),
+    *(">agree %", ">Cohen's kappa"),
+)
 
 
 def build_report(report: BuildReport) -> RenderableType:
-    """Return the problems of a build, if any, and its one summary line."""
-    shown = report.problems[:_SHOWN_PROBLEMS]
-    lines = [f"{problem.action}, {problem.kind}: {problem.reason}" for problem in shown]
-    if len(report.problems) > len(shown):
-        lines.append(f"... and {len(report.problems) - len(shown)} more (all of them: --json)")
+    """Return the problems of a build, if any, and a summary line."""
+    lines = [f"{problem.action}, {problem.kind}: {problem.reason}" for problem in report.problems[:_MOST_PROBLEMS]]
+    if (more := len(report.problems) - _MOST_PROBLEMS) > 0:
+        lines.append(f"... and {more} more (all of them: --json)")
     if report.stopped:
         lines.append(f"stopped by {_STOPPED_BY[report.stopped]}: {report.left} calls left")
     retries = f", {report.retries} retries" if report.retries else ""
@@ -49,25 +58,25 @@ def build_report(report: BuildReport) -> RenderableType:
     return Text("\n".join(lines))
 
 
-def estimate(found: Estimate) -> RenderableType:
+def estimate(estimated: Estimate) -> RenderableType:
     """Return what a build would do."""
-    cost = f", {found.cost:.4f} USD" if found.cost is not None else ""
+    cost = f", {estimated.cost:.4f} USD" if estimated.cost is not None else ""
     return Text(
-        f"{found.dataset}, {found.llm}: {found.cached} cached, {found.calls} calls to make, "
-        f"about {found.tokens_in} tokens in and {found.tokens_out} out{cost} (estimated; nothing was called)"
+        f"{estimated.dataset}, {estimated.llm}: {estimated.cached} cached, {estimated.calls} calls to make, "
+        f"about {estimated.tokens_in} tokens in and {estimated.tokens_out} out{cost} (estimated; nothing was called)"
     )
 
 
 def import_report(report: ImportReport) -> RenderableType:
-    """Return what an import did not take, all of it, and its one summary line."""
+    """Return everything that was not imported, and a summary line."""
     lines = [f"refused: {item.key}, item {item.number}: {item.reason}" for item in report.refused]
     lines += [f"not a class of {report.dataset}: {key}" for key in report.unmapped]
     if report.without:
         lines.append(f"no texts for {len(report.without)} classes: {', '.join(report.without)}")
     if report.left_out:
         lines.append(
-            f"{report.left_out} left out: here the same LLM has written others for these classes and kinds, or what "
-            "was edited there stands otherwise here"
+            f"{report.left_out} left out: here the same LLM has written others for these classes and kinds, or the "
+            "text that was edited has another state here"
         )
     lines.append(
         f"{report.dataset}: {report.added} added, {report.already} there already; {', '.join(report.kinds)} of "
@@ -116,7 +125,7 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
-    """Return the kinds that are named; None, which is all, when none is.
+    """Return the named kinds; None, which stands for all, if none is named.
 
     Raises:
         UsageError: a kind is neither built in nor in the database.
@@ -129,21 +138,27 @@ def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
 
 
 def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor], *, ids: bool = False) -> RenderableType:
-    """Return actions, below each its kinds and LLMs, below each the texts in order, with their ids if wanted."""
+    """Return a tree for each action: kinds and writers, then their texts in order, with ids on request."""
     phrases = {action.name: action.phrase for action in dataset.actions}
     trees = []
     for name, of_action in groupby(descriptors, key=lambda descriptor: descriptor.action):
         tree = Tree(Text(f"{name} ({phrases[name]})", style="bold"))
-        for (kind, whence), texts in groupby(of_action, key=lambda descriptor: (descriptor.kind, _whence(descriptor))):
-            branch = tree.add(Text(f"{kind}, {whence}", style="cyan"))
+        for (kind, writer), texts in groupby(of_action, key=lambda d: (d.kind, _writer(d))):
+            branch = tree.add(Text(f"{kind}, {writer}", style="cyan"))
             for descriptor in texts:
-                branch.add(Text(show_reviews.text_of(descriptor, ids=ids)))
+                number = f"{descriptor.id}  " if ids else ""
+                edited = "" if descriptor.original is None else f"  (edited; it was: {descriptor.original})"
+                branch.add(Text(f"{number}{descriptor.text}  [{descriptor.status}]{edited}"))
         trees.append(tree)
     return Group(*trees)
 
 
-def history_table(entries: Sequence[HistoryEntry]) -> RenderableType:
-    """Return every call about some actions, oldest first, with its reply."""
+def _writer(descriptor: Descriptor) -> str:
+    return f"by {descriptor.writer}" if descriptor.origin is None else f"from {descriptor.origin}"
+
+
+def history(entries: Sequence[HistoryEntry], events: Sequence[ReviewEvent]) -> RenderableType:
+    """Return every call about some actions, oldest first, with its reply; then the decisions on their texts."""
     body = [
         (
             entry.action,
@@ -158,70 +173,35 @@ def history_table(entries: Sequence[HistoryEntry]) -> RenderableType:
         )
         for entry in entries
     ]
-    columns = ("action", "kind", "UTC", "llm", "template", ">sample", ">attempt", "outcome", "reply")
-    return table(*columns, rows=body)
-
-
-def history(entries: Sequence[HistoryEntry], events: Sequence[ReviewEvent]) -> RenderableType:
-    """Return the calls, and the decisions on what came of them."""
-    return Group(history_table(entries), *([Text(), show_reviews.log(events)] if events else []))
+    return Group(table(*_HISTORY_COLUMNS, rows=body), *([Text(), _log(events)] if events else []))
 
 
 def decisions(descriptor: int, events: Sequence[ReviewEvent]) -> RenderableType:
-    """Return what was decided on one descriptor."""
-    nobody = Text(f"Nobody has decided on {descriptor} yet: descgen accept {descriptor}")
-    return show_reviews.log(events) if events else nobody
+    """Return the decisions on one descriptor."""
+    return _log(events) if events else Text(f"Nobody has decided on {descriptor} yet: descgen accept {descriptor}")
 
 
 def raw_replies(entries: Sequence[HistoryEntry]) -> RenderableType:
-    """Return the raw replies that the descriptors in use were read from."""
+    """Return the raw replies of calls."""
     return Text(
-        "\n".join(
-            f"{entry.action}, {entry.kind}, by {entry.llm.model}: {entry.generation.reply}"
-            for entry in entries
-            if entry.in_use
-        )
+        "\n".join(f"{each.action}, {each.kind}, by {each.llm.model}: {each.generation.reply}" for each in entries)
     )
 
 
-def _whence(descriptor: Descriptor) -> str:
-    return f"by {descriptor.llm or 'hand'}" if descriptor.origin is None else f"from {descriptor.origin}"
-
-
 def stats(counts: Mapping[str, Rows], agreement: Sequence[Agreement] = ()) -> RenderableType:
-    """Return two tables: descriptors in use, and calls made; with two reviewers a third of how far they agree."""
+    """Return a table of descriptors in use and one of calls; with two reviewers or more, one of their agreement."""
     descriptors = [tuple(row.values()) for row in counts["descriptors"]]
     calls = [(*list(row.values())[:-1], f"{row['seconds']:.1f}") for row in counts["calls"]]
     return Group(
-        table(
-            "dataset",
-            "kind",
-            "llm",
-            "source",
-            "status",
-            ">actions",
-            ">descriptors",
-            title="Descriptors in use",
-            rows=descriptors,
-        ),
+        table(*_DESCRIPTOR_COLUMNS, title="Descriptors in use", rows=descriptors),
         Text(),
-        table(
-            "provider",
-            "model",
-            "outcome",
-            ">calls",
-            ">tokens in",
-            ">tokens out",
-            ">seconds",
-            title="Calls made",
-            rows=calls,
-        ),
-        *([Text(), show_reviews.agreements(agreement)] if agreement else []),
+        table(*_CALL_COLUMNS, title="Calls made", rows=calls),
+        *([Text(), _agreements(agreement)] if agreement else []),
     )
 
 
 def dataset_rows(url: str) -> Rows:
-    """Return the built-in datasets, and those that the database at `url` holds, if it is there."""
+    """Return the built-in datasets, and those of the database at `url`, if it exists."""
     rows = [
         {"name": name, "actions": len(vocabulary.load(name).actions), "built_in": True} for name in vocabulary.BUILT_IN
     ]
@@ -236,24 +216,16 @@ def dataset_rows(url: str) -> Rows:
 
 
 def dataset_table(rows: Rows) -> RenderableType:
-    """Return the rows as a table."""
     body = [(row["name"], row["actions"], "built in" if row["built_in"] else "your own") for row in rows]
     return table("dataset", ">classes", "from", rows=body)
 
 
 def llm_rows() -> Rows:
-    """Return the short names, and whether each can be used without a download."""
+    """Return the short names of LLMs, and whether each can be used without a download."""
+    names = ("name", "provider", "model", "revision", "about")
     return [
-        {
-            "name": known.name,
-            "provider": known.provider,
-            "model": known.model,
-            "revision": known.revision,
-            "about": known.about,
-            "here": _here(known),
-            "price_in": known.price_in,
-            "price_out": known.price_out,
-        }
+        {name: getattr(known, name) for name in names}
+        | {"here": _here(known), "price_in": known.price_in, "price_out": known.price_out}
         for known in known_llms().values()
     ]
 
@@ -271,7 +243,6 @@ def _here(known: Known) -> str:
 
 
 def llm_table(rows: Rows) -> RenderableType:
-    """Return the rows as a table."""
     body = [(row["name"], row["model"], row["here"], row["about"]) for row in rows]
     return Group(
         table("--llm", "model", "here", "about", rows=body),
@@ -279,10 +250,7 @@ def llm_table(rows: Rows) -> RenderableType:
     )
 
 
-_SHOWN_DIGITS = 12
-
-
-def prompt_rows(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+def prompt_rows(prompts: Sequence[Prompt]) -> Rows:
     """Return one row for each prompt."""
     return [
         {
@@ -296,11 +264,8 @@ def prompt_rows(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
     ]
 
 
-def prompt_table(rows: Sequence[dict[str, Any]]) -> RenderableType:
-    """Return the rows as a table."""
-    body = [
-        (row["kind"], row["version"], row["from"], row["sha256"][:_SHOWN_DIGITS], row["about"].strip()) for row in rows
-    ]
+def prompt_table(rows: Rows) -> RenderableType:
+    body = [(row["kind"], row["version"], row["from"], row["sha256"][:_DIGITS], row["about"].strip()) for row in rows]
     return table("kind", ">version", "from", "sha256", "about", rows=body)
 
 
@@ -309,10 +274,9 @@ def messages(request: Request) -> RenderableType:
     return Text("\n\n".join(f"[{message['role']}]\n{message['content']}" for message in request.messages))
 
 
-def faults(found: Sequence[Checked]) -> RenderableType:
-    """Return a line for each fault, and for each template that has none."""
-    lines = [f"{checked.template}: {fault}" for checked in found for fault in checked.faults or ("good",)]
-    return Text("\n".join(lines))
+def faults(checks: Sequence[TemplateCheck]) -> RenderableType:
+    """Return a line for each fault, and for each template without faults."""
+    return Text("\n".join(f"{check.template}: {fault}" for check in checks for fault in check.faults or ("good",)))
 
 
 _DONE: dict[DecisionKind, str] = {
@@ -324,28 +288,24 @@ _DONE: dict[DecisionKind, str] = {
     "reorder": "moved",
     "undo": "put back",
 }
-_LISTED = 10  # changes of a decision that are shown one by one
 
 
 def decision(made: Decision) -> RenderableType:
-    """Return what was decided, with counts, and for a few descriptors each of them."""
-    changes = made.changes if len(made.changes) <= _LISTED else ()
+    """Return the number of changes of a decision; a few changes are listed one by one."""
     were = Counter(change.before.status for change in made.changes if change.before)
     before = ", ".join(f"{count} {status}" for status, count in sorted(were.items()))
-    parts = [f"{len(made.changes)} {_DONE[made.what]} by {made.reviewer}" + (f" (before: {before})" if before else "")]
-    parts += [f"{made.already} left as they were: decided so before"] if made.already else []
-    lines = [*map(_line, changes), ", ".join(parts)]
-    return Text("\n".join([*lines, *_number(made)]))
-
-
-def _number(made: Decision) -> list[str]:
+    lines = [_change_line(change) for change in made.changes] if len(made.changes) <= _MOST_CHANGES else []
+    counts = f"{len(made.changes)} {_DONE[made.what]} by {made.reviewer}" + (f" (before: {before})" if before else "")
+    lines.append(counts + (f", {made.already} left as they were: decided so before" if made.already else ""))
     if made.undoes:
-        return [f"decision {made.id}, which takes back decision {made.undoes}"]
-    return [f"decision {made.id}; to take it back: descgen undo --decision {made.id}"] if made.id else []
+        lines.append(f"decision {made.id}, which takes back decision {made.undoes}")
+    elif made.id:
+        lines.append(f"decision {made.id}; to take it back: descgen undo --decision {made.id}")
+    return Text("\n".join(lines))
 
 
-def _line(change: Change) -> str:
-    """Return one change: the status, the position, or the text that another one took the place of."""
+def _change_line(change: Change) -> str:
+    """Return one change: of the status or position of a descriptor, or from one text to another."""
     before, after = change.before, change.after
     if before and after and before.id == after.id:
         status = after.status if before.status == after.status else f"{before.status} -> {after.status}"
@@ -358,14 +318,7 @@ def _state(state: State | None) -> str:
     return f"{state.id}  {state.text}  [{state.status}]" if state else "out of use"
 
 
-def text_of(descriptor: Descriptor, *, ids: bool) -> str:
-    """Return a descriptor as one line: its id if wanted, its text and status, and what it was edited from."""
-    number = f"{descriptor.id}  " if ids else ""
-    edited = f"  (edited; it was: {descriptor.original})" if descriptor.original is not None else ""
-    return f"{number}{descriptor.text}  [{descriptor.status}]{edited}"
-
-
-def log(events: Sequence[ReviewEvent]) -> RenderableType:
+def _log(events: Sequence[ReviewEvent]) -> RenderableType:
     """Return the events as a table, in time order."""
     body = [
         (
@@ -373,40 +326,37 @@ def log(events: Sequence[ReviewEvent]) -> RenderableType:
             f"{event.at:%Y-%m-%d %H:%M}",
             event.reviewer,
             f"undo of {event.undoes}" if event.undoes else event.what,
-            _cell(event.change.before, event),
-            _cell(event.change.after, event),
+            _cell(event.change.before, event.change),
+            _cell(event.change.after, event.change),
         )
         for event in events
     ]
     return table(">decision", "UTC", "reviewer", "what", "before", "after", title="Decisions", rows=body)
 
 
-def _cell(state: State | None, event: ReviewEvent) -> str:
-    """Return what stood there; the position where it is that which changed."""
+def _cell(state: State | None, change: Change) -> str:
+    """Return one side of a change, with the position if the change moved the text."""
     if state is None:
         return ""
-    before, after = event.change.before, event.change.after
-    moved = before and after and before.position != after.position
+    moved = change.before and change.after and change.before.position != change.after.position
     return f"{state.id} {state.text} [{state.status}]" + (f", position {state.position}" if moved else "")
 
 
-def agreements(found: Sequence[Agreement]) -> RenderableType:
-    """Return one row for each two reviewers."""
+def _agreements(agreement: Sequence[Agreement]) -> RenderableType:
+    """Return a row for each pair of reviewers, and why a pair has no kappa."""
     body = [
         (
-            f"{each.first}, {each.second}",
-            each.n,
-            each.both_accepted,
-            each.only_first,
-            each.only_second,
-            each.both_refused,
-            "" if each.observed is None else f"{100 * each.observed:.1f}",
-            "" if each.kappa is None else f"{each.kappa:.3f}",
+            f"{pair.first}, {pair.second}",
+            pair.n,
+            pair.both_accepted,
+            pair.only_first,
+            pair.only_second,
+            pair.both_refused,
+            "" if pair.observed is None else f"{100 * pair.observed:.1f}",
+            "" if pair.kappa is None else f"{pair.kappa:.3f}",
         )
-        for each in found
+        for pair in agreement
     ]
-    columns = (">both accepted", ">only the first", ">only the second", ">both refused", ">agree %", ">Cohen's kappa")
     title = "Agreement of reviewers: accepted as it was, or not (rejected, edited)"
-    notes = [f"{each.first}, {each.second}: no kappa, {each.undefined}" for each in found if each.undefined]
-    made = table("reviewers", ">judged by both", *columns, title=title, rows=body)
-    return Group(made, *([Text("\n".join(notes))] if notes else []))
+    reasons = [f"{pair.first}, {pair.second}: no kappa, {pair.undefined}" for pair in agreement if pair.undefined]
+    return Group(table(*_AGREEMENT_COLUMNS, title=title, rows=body), *map(Text, reasons))

@@ -9,16 +9,16 @@ import click
 
 from db.commandline import Database, console, json_option, print_json, progress, resolve
 from db.errors import UsageError, UserError
-from descriptor_gen import tables as show
+from descriptor_gen import tables
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
-from descriptor_gen.commands.contrast import contrast_options, find_rivals
-from descriptor_gen.commands.options import action_option, dataset_option, kind_option, template_option
+from descriptor_gen.commands.options import action_option, dataset_option, kind_option, number_option, template_option
 from descriptor_gen.generate.calls import Options
+from descriptor_gen.generate.rivals import find_rivals
 from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
 from descriptor_gen.prompting.prompt import choose_prompts
 
-_SAMPLED = 0.8  # the temperature of several samples, where none is given
+_SAMPLED = 0.8  # default temperature of several samples
 
 
 @click.command()
@@ -35,19 +35,22 @@ _SAMPLED = 0.8  # the temperature of several samples, where none is given
 @kind_option
 @action_option
 @template_option
-@contrast_options
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first classes, in label order.")
-@click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Replies for each call.")
-@click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy.  [0; 0.8 with several samples]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of sampling; no matter to greedy decoding.")
-@click.option("--max-tokens", type=click.IntRange(min=1), help="Cut replies off here.  [as the template says]")
-@click.option("--attempts", type=click.IntRange(min=1), default=3, show_default=True, help="Calls for a valid reply.")
-@click.option("--refresh", is_flag=True, help="Write anew what is cached; the old replies stay as history.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Conversations decoded together."
+    "--against",
+    metavar="text[:ENCODER]|run:ID",
+    help="For kinds that compare: the actions nearest in words, or those that a run confused. [text:minilm]",
 )
-@click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="An OpenAI-compatible server.")
+@number_option("--rivals", "count", default=3, about="For kinds that compare: with how many other actions.")
+@number_option("--limit", about="Only the first classes, in label order.")
+@number_option("--samples", default=1, about="Independent replies for each class and kind.")
+@click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy decoding. [0; 0.8 with several samples]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed; ignored by greedy decoding.")
+@number_option("--max-tokens", about="Cut replies off after this many tokens. [as the template says]")
+@number_option("--attempts", default=3, about="Calls until a reply is valid, at most.")
+@click.option("--refresh", is_flag=True, help="Ignore the cache; the old replies stay as history.")
+@click.option("--dry-run", is_flag=True, help="Show the calls and their estimated cost; make none.")
+@number_option("--batch-size", default=16, about="Conversations that a local model decodes together.")
+@click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="Address of an OpenAI-compatible server.")
 @api_options
 @json_option
 @click.pass_obj
@@ -72,27 +75,27 @@ def build(
 ) -> None:
     """Write the missing descriptors of a dataset with an LLM.
 
-    Each reply is committed with its batch: stop it at any time, and run it again to go on.
+    Replies are stored batch by batch: stop it at any time, and run it again to continue.
     """
     from descriptor_gen.generate.build import build_descriptors, estimate_build
     from descriptor_gen.llms.registry import LLMOptions, open_llm
 
     prompts = choose_prompts(wanted, templates)
     actions = resolve(database.store, dataset)
-    only = tuple(action.name for action in show.select(actions, wanted_actions).actions) if wanted_actions else ()
+    names = tuple(action.name for action in tables.select(actions, wanted_actions).actions)
     rivals = find_rivals(database.store, actions, prompts, against, count=count)
-    options = Options(actions=only, rivals=rivals, **choices)
+    options = Options(actions=names, rivals=rivals, **choices)
     sampling = _sampling(temperature, seed, options.samples)
     llm = open_llm(llm_name, LLMOptions(batch_size=batch_size, base_url=base_url, sampling=sampling, api=api))
     if dry_run:
         estimate = estimate_build(database.store, actions, llm=llm, prompts=prompts, options=options)
-        print_json(estimate) if as_json else console.print(show.estimate(estimate), soft_wrap=True)
+        print_json(estimate) if as_json else console.print(tables.estimate(estimate), soft_wrap=True)
         return
     with interrupts(llm), progress(f"{actions.name}, {llm.identity.model}", "calls") as advance:
         report = build_descriptors(
             database.store, actions, llm=llm, prompts=prompts, options=options, on_progress=advance
         )
-    print_json(report) if as_json else console.print(show.build_report(report), soft_wrap=True)
+    print_json(report) if as_json else console.print(tables.build_report(report), soft_wrap=True)
     end_if_stopped(report, api)
     if report.invalid or report.failed:
         raise UserError(
@@ -102,5 +105,5 @@ def build(
 
 def _sampling(temperature: float | None, seed: int, samples: int) -> Sampling:
     if samples > 1 and temperature == 0:
-        raise UsageError(f"--samples {samples} at --temperature 0 would be {samples} times the same reply")
+        raise UsageError(f"--samples {samples} at --temperature 0 would give the same reply {samples} times")
     return Sampling(_SAMPLED if temperature is None and samples > 1 else temperature or 0.0, seed)

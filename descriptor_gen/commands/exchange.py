@@ -1,74 +1,64 @@
-"""`descgen import` and `descgen export`: descriptors from elsewhere, and to elsewhere."""
+"""`descgen import` and `descgen export`: descriptors from and to files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
 
 import click
 
+from db.choice import Choice, choose
 from db.commandline import Database, console, json_option, notes, print_json, resolve
 from db.errors import UsageError
-from db.records import Dataset, DescriptorStatus
-from descriptor_gen import tables as show
-from descriptor_gen.commands.options import dataset_option
+from db.records import STATUSES
+from descriptor_gen import tables
+from descriptor_gen.commands.options import dataset_option, writer_option
 
-if TYPE_CHECKING:
-    from descriptor_gen.exchange.exporting import Contents
-
-_STATUSES = {status: (status,) for status in get_args(DescriptorStatus)} | {"any": get_args(DescriptorStatus)}
-_UNMARKED = ("pending", "accepted")  # a layout that cannot say "rejected" holds no rejected texts unless asked
+_STATUSES = {status: (status,) for status in STATUSES} | {"any": STATUSES}
+_UNMARKED = ("pending", "accepted")  # default of a layout without statuses: rejected texts would look accepted
 _SUFFIXES = {".csv": "csv", ".json": "json"}
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @dataset_option
-@click.option("--kind", "-k", metavar="KIND", help="Of texts whose kind neither the file nor its name says.")
-@click.option("--strict", is_flag=True, help="Import nothing if a name is no class of the dataset or an item no text.")
+@click.option("--kind", "-k", metavar="KIND", help="Of texts without a kind in the file. [guessed from its name]")
+@click.option("--strict", is_flag=True, help="Import nothing if a name is no class, or an item is refused.")
 @json_option
 @click.pass_obj
 def import_descriptors(
     database: Database, file: Path, dataset: str, kind: str | None, strict: bool, as_json: bool
 ) -> None:
-    """Import descriptors beside those that are there; importing FILE twice adds nothing.
+    """Add the descriptors of FILE to those in the database; importing it twice adds nothing.
 
     FILE is an export of descgen (JSON, CSV, the folder of Parquet), JSON of class -> texts or label -> texts as
     published with TEAR, CuPL and OST, or a CSV file with the columns action and text.
     """
-    from descriptor_gen.exchange import importing as exchange
-    from descriptor_gen.exchange.exporting import read
+    from descriptor_gen.exchange.importing import import_descriptors as import_contents
+    from descriptor_gen.exchange.readers import read
 
     contents = read(file)
-    actions = _dataset(database, dataset, contents)
-    report = exchange.import_descriptors(database.store, actions, contents, kind=kind, strict=strict)
-    print_json(report) if as_json else console.print(show.import_report(report), soft_wrap=True)
-
-
-def _dataset(database: Database, name: str, contents: Contents) -> Dataset:
-    """Return the dataset that `--dataset` names; one that is not known here may come with the file."""
     try:
-        return resolve(database.store, name)
-    except UsageError:
-        if contents.dataset is None or contents.dataset.name != name:
+        actions = resolve(database.store, dataset)
+    except UsageError:  # the dataset may come with the file
+        if contents.dataset is None or contents.dataset.name != dataset:
             raise
-        return contents.dataset
+        actions = contents.dataset
+    report = import_contents(database.store, actions, contents, kind=kind, strict=strict)
+    print_json(report) if as_json else console.print(tables.import_report(report), soft_wrap=True)
 
 
 @click.command("export")
 @dataset_option
-@click.option("--kind", "-k", "wanted", multiple=True, metavar="KIND", help="May be given again. [all there are]")
-@click.option(
-    "--status", type=click.Choice([*_STATUSES]), help="Review status. [any; for tear all but what was rejected]"
-)
-@click.option("--llm", "-l", metavar="NAME", help="Part of the name of the model that wrote. [any, and imported]")
+@click.option("--kind", "-k", "wanted", multiple=True, metavar="KIND", help="May be given again. [all]")
+@click.option("--status", type=click.Choice([*_STATUSES]), help="Review status. [any; for tear all but rejected]")
+@writer_option
 @click.option(
     "--format",
     "layout",
     type=click.Choice(["json", "csv", "parquet", "tear"]),
-    help="[by the name of --output, else json]",
+    help="File format. [by the name of --output, else json]",
 )
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="File; for parquet a folder. [standard output]")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="A file; for parquet a folder. [standard output]")
 @click.pass_obj
 def export_descriptors(
     database: Database,
@@ -79,8 +69,8 @@ def export_descriptors(
     layout: str | None,
     output: Path | None,
 ) -> None:
-    """Export the descriptors in use: json, csv and parquet with their provenance, tear as TEAR's code reads them."""
-    from descriptor_gen.exchange.readers import TEXTS, Choice, choose, write
+    """Export the descriptors in use: json, csv and parquet with the calls behind them, tear for TEAR's code."""
+    from descriptor_gen.exchange.exporting import TEXTS, write
 
     layout = layout or _SUFFIXES.get(output.suffix.lower() if output else "", "json")
     if output is None and layout not in TEXTS:
@@ -88,7 +78,7 @@ def export_descriptors(
     store = database.existing
     actions = resolve(store, dataset)
     statuses = _STATUSES[status] if status else _UNMARKED if layout == "tear" else _STATUSES["any"]
-    items = choose(store, actions, Choice(wanted, statuses, llm))
+    items = choose(actions, store.portable(actions), Choice(statuses, wanted or None, llm))
     if output is None:
         click.echo(TEXTS[layout](actions, items), nl=False)
     else:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
+from db.choice import Choice, choose
 from db.commandline import Database, console, json_option, print_json, resolve
-from db.errors import UsageError, UserError
-from db.records import Dataset, Descriptor, DescriptorStatus
-from descriptor_gen.commands.options import dataset_option, kind_option
-from descriptor_gen.lint import table as lint_table
-from descriptor_gen.lint.rules import RULES, Limits, item_range, lint, writer
-from descriptor_gen.prompting.prompt import kinds, load_prompts
-from encoders.registry import open_text_encoder
+from db.errors import UserError
+from db.records import STATUSES
+from descriptor_gen import tables
+from descriptor_gen.commands.options import dataset_option, kind_option, writer_option
+from descriptor_gen.lint.rules import RULES, Limits, items_of_templates, lint_report
+from descriptor_gen.lint.table import listing, summary
 
-_STATUSES: dict[str, tuple[DescriptorStatus, ...]] = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
+_STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
 
 @click.command("lint")
 @dataset_option
 @kind_option
-@click.option("--llm", "-l", metavar="TEXT", help="Only what an LLM wrote whose name contains this, or an import.")
+@writer_option
 @click.option("--rule", "-r", "rules", multiple=True, type=click.Choice(list(RULES)), help="May be given again. [all]")
 @click.option(
-    "--status", type=click.Choice(list(_STATUSES)), default="any", show_default=True, help="Rejected texts never count."
+    "--status", type=click.Choice(list(_STATUSES)), default="any", show_default=True, help="Never rejected texts."
 )
 @click.option("--strict", is_flag=True, help="Fail for warnings too.")
 @click.option(
@@ -32,19 +30,19 @@ _STATUSES: dict[str, tuple[DescriptorStatus, ...]] = {"any": ("pending", "accept
     type=click.IntRange(min=3),
     default=Limits.context_length,
     show_default=True,
-    help="Tokens that CLIP's text encoder reads, start and end included.",
+    help="Tokens that CLIP's text encoder reads, including start and end.",
 )
 @click.option(
     "--shared",
     type=click.IntRange(min=2),
     metavar="N",
-    help="Classes that may not have one text of kind context in common. [5% of all, at least 3]",
+    help="So many classes may not have the same text of kind context. [5% of all, at least 3]",
 )
 @click.option(
     "--encoder",
     "-e",
     metavar="NAME",
-    help="Look at the sense too, by this text encoder: minilm (bundled), ViT-B/16, hf:... [off: it loads a model]",
+    help="Check the meaning too, with this text encoder: minilm (bundled), ViT-B/16, hf:... [off: it loads a model]",
 )
 @click.option("--verbose", "-v", is_flag=True, help="List every finding, by class and kind.")
 @json_option
@@ -63,44 +61,20 @@ def lint_descriptors(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Find what is wrong with descriptors: cut off, echoing the prompt, repeated, shared, not to be seen.
+    """Find faults in descriptors: cut off, echoing the prompt, repeated, shared, not visible.
 
-    Exit code 1 when there are errors (with --strict also for warnings), 0 otherwise.
+    The exit code is 1 when there are errors (with --strict also for warnings), else 0.
     """
-    actions, found = _read(database, dataset, wanted, status, llm)
-    if encoder is None and "sense" in rules:
-        raise UsageError("Rule sense needs a text encoder: --encoder minilm")
-    opened = open_text_encoder(encoder) if encoder else None
-    limits = Limits(
-        context_length, shared, {each.kind: item_range(each.output_schema) for each in load_prompts(kinds())}
-    )
-    report = lint_table.report_of(actions, len(found), lint(actions, found, limits=limits, rules=rules, encoder=opened))
+    store = database.existing
+    actions = resolve(store, dataset)
+    choice = Choice(_STATUSES[status], tables.select_kinds(store, wanted), llm)
+    descriptors = choose(actions, store.descriptors(actions, statuses=STATUSES), choice)
+    limits = Limits(context_length, shared, items_of_templates())
+    report = lint_report(actions, descriptors, limits, rules, encoder)
     if as_json:
         print_json(report)
     else:
-        console.print(lint_table.listing(actions, report) if verbose else lint_table.summary(report), soft_wrap=True)
+        console.print(listing(actions, report) if verbose else summary(report), soft_wrap=True)
     if report.errors or (strict and report.warnings):
-        wrong = f"{report.errors} errors" + (f" and {report.warnings} warnings" if strict else "")
-        raise UserError(f"{wrong} in the descriptors of {actions.name}. Each of them: --verbose, or --json")
-
-
-def _read(
-    database: Database, name: str, wanted: Sequence[str], status: str, llm: str | None
-) -> tuple[Dataset, list[Descriptor]]:
-    store = database.existing
-    dataset = resolve(store, name)
-    names = [prompt.kind for prompt in load_prompts(wanted)] or None
-    found = store.descriptors(dataset, kinds=names, statuses=_STATUSES[status])
-    if not found and status != "any" and (others := len(store.descriptors(dataset, kinds=names))):
-        raise UserError(f"No {status} descriptors for {dataset.name} ({others} pending). Leave out --status for these")
-    if not found:
-        raise UserError(f"No descriptors for {dataset.name} here. Write them with: descgen build --dataset {name}")
-    return dataset, _written_by(found, llm) if llm else found
-
-
-def _written_by(descriptors: Sequence[Descriptor], llm: str) -> list[Descriptor]:
-    writers = {writer(descriptor) for descriptor in descriptors}
-    wanted = {name for name in writers if llm.lower() in name.lower()}
-    if not wanted:
-        raise UsageError(f"No descriptors by {llm!r}. They are by: {', '.join(sorted(writers))}")
-    return [each for each in descriptors if writer(each) in wanted]
+        faults = f"{report.errors} errors" + (f" and {report.warnings} warnings" if strict else "")
+        raise UserError(f"{faults} in the descriptors of {actions.name}. To list them: --verbose, or --json")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,7 +19,7 @@ dataset_option = click.option(
     help=f"{', '.join(vocabulary.BUILT_IN)}; a text file of labels; or a folder of class folders.",
 )
 optional_dataset_option = click.option(
-    "--dataset", "-d", metavar="NAME|PATH", help="As for the other commands; needed where no id is given."
+    "--dataset", "-d", metavar="NAME|PATH", help="As for other commands; required unless ids are given."
 )
 kind_option = click.option(
     "--kind",
@@ -25,7 +27,7 @@ kind_option = click.option(
     "wanted",
     multiple=True,
     metavar="KIND",
-    help=f"{', '.join(kinds())}, or one of your own; may be given again. [all but contrast]",
+    help=f"{', '.join(kinds())}, or your own; may be given again. [all but contrast]",
 )
 template_option = click.option(
     "--template",
@@ -34,8 +36,18 @@ template_option = click.option(
     multiple=True,
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="A prompt template of your own, or a folder of them (.j2); may be given again.",
+    help="Your own prompt template, or a folder of them (.j2); may be given again.",
 )
 action_option = click.option(
     "--action", "-a", "wanted_actions", multiple=True, metavar="NAME", help="Class name or phrase. [all]"
 )
+writer_option = click.option(
+    "--llm", "-l", metavar="TEXT", help="Part of the name of the model or imported file; hand: by people. [any]"
+)
+
+
+def number_option(*names: str, default: int | None = None, about: str) -> Callable[[Callable[..., Any]], Any]:
+    """Return an option that takes a whole number from 1."""
+    return click.option(
+        *names, type=click.IntRange(min=1), default=default, show_default=default is not None, help=about
+    )

@@ -1,4 +1,4 @@
-"""`descgen prompts`: the templates that LLMs are asked with, and your own."""
+"""`descgen prompts`: the prompt templates, built in and your own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import click
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError, UserError
 from db.records import Action
-from descriptor_gen import tables as show
-from descriptor_gen import tables as show_prompts
+from descriptor_gen import tables
 from descriptor_gen.commands.options import template_option
-from descriptor_gen.prompting.prompt import check, check_built_in, kinds, load_prompts, read_prompts, template_files
+from descriptor_gen.prompting.prompt import (
+    check_built_in,
+    check_file,
+    kinds,
+    load_prompts,
+    read_prompts,
+    template_files,
+)
 
 
 @click.group()
@@ -20,10 +26,10 @@ def prompts() -> None:
     """List, show, render and check prompt templates, built in or your own.
 
     \b
-    descgen prompts show context > colours.j2                     begin with one that works
-    descgen prompts check colours.j2                              all that is wrong with it
-    descgen prompts render colours -t colours.j2 -a "yo-yo"       what an LLM would be sent
-    descgen build --dataset hmdb51 --template colours.j2          write with it
+    descgen prompts show context > colours.j2                     begin with a template that works
+    descgen prompts check colours.j2                              list its faults
+    descgen prompts render colours -t colours.j2 -a "yo-yo"       show the messages to an LLM
+    descgen build --dataset hmdb51 --template colours.j2          use it
     """
 
 
@@ -31,26 +37,26 @@ def prompts() -> None:
 @template_option
 @json_option
 def list_prompts(templates: tuple[Path, ...], as_json: bool) -> None:
-    """List the descriptor kinds and the templates that ask for them."""
+    """List the descriptor kinds with their templates."""
     own = read_prompts(templates)
-    rows = show_prompts.prompt_rows(load_prompts(sorted({*kinds(), *(prompt.kind for prompt in own)}), own=own))
-    print_json(rows) if as_json else console.print(show_prompts.prompt_table(rows))
+    rows = tables.prompt_rows(load_prompts(sorted({*kinds(), *(prompt.kind for prompt in own)}), own=own))
+    print_json(rows) if as_json else console.print(tables.prompt_table(rows))
 
 
 @prompts.command("show")
 @click.argument("kind")
 @template_option
 def show_template(kind: str, templates: tuple[Path, ...]) -> None:
-    """Show the template of a kind, as it is."""
+    """Print the template of a kind."""
     [prompt] = load_prompts([kind], own=read_prompts(templates))
     click.echo(prompt.template.source, nl=False)
 
 
 @prompts.command()
 @click.argument("kind")
-@click.option("--action", "-a", "wanted", required=True, metavar="TEXT", help="What to ask about: any text.")
-@click.option("--dataset", "-d", metavar="NAME|PATH", help="The action is a class of it, by name or phrase.")
-@click.option("--rival", "rivals", multiple=True, metavar="TEXT", help="What it is compared with; may be given again.")
+@click.option("--action", "-a", "wanted", required=True, metavar="TEXT", help="The action to ask about: any text.")
+@click.option("--dataset", "-d", metavar="NAME|PATH", help="The action is a class of this dataset, by name or phrase.")
+@click.option("--rival", "rivals", multiple=True, metavar="TEXT", help="An action to compare with; may be given again.")
 @template_option
 @json_option
 @click.pass_obj
@@ -63,28 +69,28 @@ def render(
     templates: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Show the messages that an LLM would be sent about an action."""
+    """Show the messages that would be sent to an LLM about an action."""
     [prompt] = load_prompts([kind], own=read_prompts(templates))
     action, stored_as = Action(0, wanted, wanted), ""
     if dataset:
-        actions = show.select(resolve(database.existing_or_empty, dataset), [wanted])
+        actions = tables.select(resolve(database.existing_or_empty, dataset), [wanted])
         action, stored_as = actions.actions[0], actions.stored_as
     if prompt.compares and not rivals:
         raise UsageError(f"Kind {kind} compares the action with others: name them with --rival")
     request = prompt.request(action, dataset=stored_as, rivals=rivals)
-    print_json(request) if as_json else console.print(show_prompts.messages(request), soft_wrap=True)
+    print_json(request) if as_json else console.print(tables.messages(request), soft_wrap=True)
 
 
 @prompts.command("check")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @json_option
 def check_templates(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Name every fault of templates: files, folders of them, or the built-in ones.
+    """List every fault of templates: files, folders of them, or the built-in ones.
 
-    The exit code is 1 when there are any.
+    The exit code is 1 if there are any.
     """
-    found = [check(file) for file in template_files(paths)] if paths else check_built_in()
-    print_json(found) if as_json else console.print(show_prompts.faults(found), soft_wrap=True)
-    wrong = [checked for checked in found if checked.faults]
+    checks = [check_file(file) for file in template_files(paths)] if paths else check_built_in()
+    print_json(checks) if as_json else console.print(tables.faults(checks), soft_wrap=True)
+    wrong = sum(bool(check.faults) for check in checks)
     if wrong:
-        raise UserError(f"{len(wrong)} of {len(found)} templates cannot be used")
+        raise UserError(f"{wrong} of {len(checks)} templates cannot be used")

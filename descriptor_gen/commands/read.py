@@ -1,13 +1,14 @@
-"""`descgen list`, `show`, `stats`, `datasets` and `llms`: what there is."""
+"""`descgen list`, `show`, `history`, `stats`, `datasets` and `llms`: read the database."""
 
 from __future__ import annotations
 
 import click
 
+from db.choice import Choice, choose
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError, UserError
 from db.records import STATUSES
-from descriptor_gen import tables as show
+from descriptor_gen import tables
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
 
 
@@ -20,8 +21,8 @@ def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_j
     """List the classes of a dataset with how many descriptors each has."""
     store = database.existing
     actions = resolve(store, dataset)
-    rows = show.action_rows(actions, store.descriptors(actions, kinds=show.select_kinds(store, wanted)))
-    print_json(rows) if as_json else console.print(show.action_table(actions, rows))
+    rows = tables.action_rows(actions, store.descriptors(actions, kinds=tables.select_kinds(store, wanted)))
+    print_json(rows) if as_json else console.print(tables.action_table(actions, rows))
 
 
 @click.command("show")
@@ -29,8 +30,8 @@ def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_j
 @action_option
 @kind_option
 @click.option("--status", type=click.Choice([*STATUSES, "any"]), help="Only these. [pending and accepted]")
-@click.option("--ids", is_flag=True, help="With the id of each, for descgen accept, edit and their like.")
-@click.option("--raw", is_flag=True, help="The LLM's replies as they came.")
+@click.option("--ids", is_flag=True, help="Show ids, for descgen accept, edit and so on.")
+@click.option("--raw", is_flag=True, help="Show the raw replies of the LLMs.")
 @json_option
 @click.pass_obj
 def show_descriptors(
@@ -45,29 +46,26 @@ def show_descriptors(
 ) -> None:
     """Show the descriptors of classes, which LLM wrote them, and what people edited."""
     store = database.existing
-    actions = show.select(resolve(store, dataset), wanted_actions)
-    names = show.select_kinds(store, wanted)
+    actions = tables.select(resolve(store, dataset), wanted_actions)
+    names = tables.select_kinds(store, wanted)
     statuses = (status,) if status in STATUSES else STATUSES if status else STATUSES[:2]
-    found = store.descriptors(actions, kinds=names, statuses=statuses)
     if raw:
         entries = [entry for entry in store.history(actions, kinds=names) if entry.in_use]
-        print_json(entries) if as_json else console.print(show.raw_replies(entries), soft_wrap=True)
+        print_json(entries) if as_json else console.print(tables.raw_replies(entries), soft_wrap=True)
         return
-    if not found:
-        which = f"{status} descriptors" if status in STATUSES else "descriptors"
-        raise UserError(f"No {which} for {actions.name} here. Write them with: descgen build --dataset {dataset}")
-    print_json(found) if as_json else console.print(show.descriptor_tree(actions, found, ids=ids))
+    descriptors = choose(actions, store.descriptors(actions, statuses=STATUSES), Choice(statuses, names))
+    print_json(descriptors) if as_json else console.print(tables.descriptor_tree(actions, descriptors, ids=ids))
 
 
 @click.command()
 @json_option
 @click.pass_obj
 def stats(database: Database, as_json: bool) -> None:
-    """Count what the database holds: descriptors, calls, tokens and time by LLM; how far reviewers agree."""
+    """Count descriptors, calls, tokens and time by LLM, and show how far reviewers agree."""
     store = database.existing
     counts = {"descriptors": store.counts(), "calls": store.generation_counts()}
     agreement = store.reviews().agreement()
-    print_json({**counts, "agreement": agreement}) if as_json else console.print(show.stats(counts, agreement))
+    print_json({**counts, "agreement": agreement}) if as_json else console.print(tables.stats(counts, agreement))
 
 
 @click.command()
@@ -75,16 +73,16 @@ def stats(database: Database, as_json: bool) -> None:
 @click.pass_obj
 def datasets(database: Database, as_json: bool) -> None:
     """List the datasets: built in, and your own."""
-    rows = show.dataset_rows(database.url)
-    print_json(rows) if as_json else console.print(show.dataset_table(rows))
+    rows = tables.dataset_rows(database.url)
+    print_json(rows) if as_json else console.print(tables.dataset_table(rows))
 
 
 @click.command()
 @json_option
 def llms(as_json: bool) -> None:
-    """List the short names of LLMs, and which can be used here and now."""
-    rows = show.llm_rows()
-    print_json(rows) if as_json else console.print(show.llm_table(rows))
+    """List the short names of LLMs, and which of them can be used without a download."""
+    rows = tables.llm_rows()
+    print_json(rows) if as_json else console.print(tables.llm_table(rows))
 
 
 @click.command()
@@ -102,16 +100,16 @@ def history(
     wanted: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show every call ever made about classes and every decision of reviewers; of a descriptor ID its decisions."""
+    """Show all calls and decisions about classes, or the decisions on the descriptor ID."""
     store = database.existing
     if descriptor is not None:
         events = store.reviews().history(descriptor)
-        print_json({"decisions": events}) if as_json else console.print(show.decisions(descriptor, events))
+        print_json({"decisions": events}) if as_json else console.print(tables.decisions(descriptor, events))
         return
     if dataset is None:
         raise UsageError("Give the id of a descriptor (descgen show --ids), or --dataset")
-    actions, kinds = show.select(resolve(store, dataset), wanted_actions), show.select_kinds(store, wanted)
+    actions, kinds = tables.select(resolve(store, dataset), wanted_actions), tables.select_kinds(store, wanted)
     entries, events = store.history(actions, kinds=kinds), store.reviews().events(actions, kinds=kinds)
     if not entries and not events:
         raise UserError(f"No calls about {actions.name} here. Make them with: descgen build --dataset {dataset}")
-    print_json({"calls": entries, "decisions": events}) if as_json else console.print(show.history(entries, events))
+    print_json({"calls": entries, "decisions": events}) if as_json else console.print(tables.history(entries, events))

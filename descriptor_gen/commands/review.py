@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from db.choice import Choice, choose
 from db.commandline import Database, console, json_option, print_json, resolve
 from db.errors import UsageError
 from db.records import STATUSES, Dataset, Decision, DescriptorRef
@@ -15,7 +16,7 @@ from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen import tables
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
-from descriptor_gen.review.selection import select_ids, select_matching
+from descriptor_gen.review.selection import select_ids
 
 
 def _login() -> str:
@@ -83,13 +84,10 @@ def _matching(
 ) -> list[DescriptorRef]:
     """Return the descriptors that match the options of the command."""
     status = filters["status"]
-    return select_matching(
-        store,
-        tables.select(dataset, filters["wanted_actions"]),
-        statuses=(status,) if status in STATUSES else STATUSES if status else statuses,
-        kinds=tables.select_kinds(store, filters["wanted"]),
-        llm=filters["llm"],
-    )
+    actions = tables.select(dataset, filters["wanted_actions"])
+    wanted = (status,) if status in STATUSES else STATUSES if status else statuses
+    choice = Choice(wanted, tables.select_kinds(store, filters["wanted"]), filters["llm"])
+    return [text.ref for text in choose(actions, store.descriptors(actions, statuses=STATUSES), choice)]
 
 
 def _show(decision: Decision, *, as_json: bool) -> None:

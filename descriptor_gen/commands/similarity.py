@@ -8,11 +8,9 @@ import click
 from rich.console import Group
 from rich.text import Text
 
+from db.choice import Choice, choose
 from db.commandline import Database, console, json_option, notes, print_json, resolve, table
-from db.errors import UserError
-from db.records import Descriptor
-from descriptor_gen.commands.options import dataset_option, kind_option
-from descriptor_gen.lint.rules import writer
+from descriptor_gen.commands.options import dataset_option, kind_option, number_option, writer_option
 from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
 from encoders.registry import open_text_encoder
 
@@ -20,8 +18,8 @@ from encoders.registry import open_text_encoder
 @click.command("similarity")
 @dataset_option
 @kind_option
-@click.option("--llm", "-l", metavar="NAME", help="Part of the name of the model, or file, that wrote. [any]")
-@click.option("--label-only", is_flag=True, help="Compare the labels alone, though there are descriptors.")
+@writer_option
+@click.option("--label-only", is_flag=True, help="Compare the labels alone, without descriptors.")
 @click.option(
     "--encoder",
     "-e",
@@ -30,7 +28,7 @@ from encoders.registry import open_text_encoder
     metavar="NAME",
     help="minilm (bundled), or the text tower of any encoder: ViT-B/16, hf:..., objects.",
 )
-@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Pairs to show.")
+@number_option("--top", default=20, about="Pairs to show.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the matrix: .png, .svg or .pdf.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the matrix.")
 @json_option
@@ -52,45 +50,41 @@ def similar_classes(
 
     store = database.existing_or_empty
     actions = resolve(store, dataset)
-    described = [] if label_only else _chosen(store.descriptors(actions, kinds=wanted or None), llm)
-    if not described and (wanted or llm):
-        raise UserError(f"No such descriptors for {actions.name}. What there is: descgen list --dataset {actions.name}")
-    found = similarity(actions, described, open_text_encoder(encoder))
-    pairs = most_alike(found, top=top)
+    descriptors = [] if label_only else store.descriptors(actions)
+    if wanted or llm:
+        descriptors = choose(actions, descriptors, Choice(("pending", "accepted"), wanted or None, llm))
+    classes = similarity(actions, descriptors, open_text_encoder(encoder))
+    pairs = most_alike(classes, top=top)
     if csv_file:
-        write_csv(found, csv_file)
+        write_csv(classes, csv_file)
     if plot:
-        draw(found, pairs, plot)
+        draw(classes, pairs, plot)
     for file in filter(None, (csv_file, plot)):
         notes.print(f"wrote {file}", soft_wrap=True)
-    print_json(_document(found, pairs)) if as_json else console.print(_table(found, pairs))
+    print_json(_document(classes, pairs)) if as_json else console.print(_table(classes, pairs))
 
 
-def _chosen(descriptors: list[Descriptor], llm: str | None) -> list[Descriptor]:
-    return [d for d in descriptors if llm is None or llm.lower() in writer(d).lower()]
-
-
-def _document(found: Similarity, pairs: list[Pair]) -> dict[str, object]:
-    matrix = found.labels if found.described is None else found.described
+def _document(classes: Similarity, pairs: list[Pair]) -> dict[str, object]:
     return {
-        "dataset": found.dataset.name,
-        "encoder": found.encoder,
-        "descriptors": found.descriptors,
-        "texts_cut": found.cut,
-        "classes": [action.name for action in found.dataset.actions],
+        "dataset": classes.dataset.name,
+        "encoder": classes.encoder,
+        "descriptors": classes.descriptors,
+        "texts_cut": classes.cut,
+        "classes": [action.name for action in classes.dataset.actions],
         "pairs": pairs,
-        "matrix": [[round(value, 6) for value in row] for row in matrix.tolist()],
+        "matrix": [[round(value, 6) for value in row] for row in classes.matrix.tolist()],
     }
 
 
-def _table(found: Similarity, pairs: list[Pair]) -> Group:
-    texts = "labels alone" if found.described is None else f"labels and {found.descriptors} descriptors"
-    title = f"{found.dataset.name}, {len(found.dataset.actions)} classes, {found.encoder}, {texts}"
-    if found.cut:
-        title += f"\n{found.cut} texts are longer than it reads, and were cut"
-    if found.described is None:
-        rows = [(pair.first, pair.second, f"{pair.labels:.3f}") for pair in pairs]
-        return Group(Text(title, style="bold"), table("class", "class", ">cosine of the labels", rows=rows))
-    both = [(p.first, p.second, f"{p.described:.3f}", f"{p.labels:.3f}", f"{p.change:+.3f}") for p in pairs]
-    columns = ("class", "class", ">with descriptors", ">labels alone", ">change")
-    return Group(Text(title, style="bold"), table(*columns, rows=both))
+def _table(classes: Similarity, pairs: list[Pair]) -> Group:
+    title = f"{classes.dataset.name}, {len(classes.dataset.actions)} classes, {classes.encoder}, {classes.texts}"
+    if classes.cut:
+        title += f"\n{classes.cut} texts are longer than the encoder reads, and were cut"
+    if classes.described is None:
+        cells = {">cosine of the labels": "{0.labels:.3f}"}
+    else:
+        cells = {
+            ">with descriptors": "{0.described:.3f}", ">labels alone": "{0.labels:.3f}", ">change": "{0.change:+.3f}"
+        }  # fmt: skip
+    rows = [(pair.first, pair.second, *(cell.format(pair) for cell in cells.values())) for pair in pairs]
+    return Group(Text(title, style="bold"), table("class", "class", *cells, rows=rows))

@@ -14,11 +14,11 @@ from descriptor_gen.exchange.documents import ShapeError, dataset_document, read
 
 _DATA = Path("data") / "train-00000-of-00001.parquet"
 _NUMBERS = ("label", "position")
-_CLASSES = b"descgen"  # the key of the classes in the file's own metadata
+_CLASSES = b"descgen"  # key of the classes in the metadata of the file
 
 
 def file_of(path: Path) -> Path:
-    """Return the data file of an exported folder; a path that is no folder is itself."""
+    """Return the data file of an exported folder; any other path is returned as it is."""
     return path / _DATA if path.is_dir() else path
 
 
@@ -34,7 +34,7 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]], *, dataset: Dataset, 
     """Write the folder.
 
     Raises:
-        UserError: pyarrow is not installed, or the folder holds something else.
+        UserError: pyarrow is not installed, or the folder holds other files.
     """
     pyarrow = _pyarrow()
     if folder.exists() and not (folder / _DATA).is_file() and any(folder.iterdir()):
@@ -48,7 +48,7 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]], *, dataset: Dataset, 
 
 
 def read(data: bytes) -> tuple[list[dict[str, Any]], Dataset | None]:
-    """Return the rows of a data file, and the dataset that it brings along.
+    """Return the rows of a data file, and the dataset if the file lists its classes.
 
     Raises:
         UserError: pyarrow is not installed.

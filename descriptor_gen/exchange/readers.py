@@ -1,167 +1,155 @@
-"""The job of an export: which descriptors, in which layout. All of them but TEAR's can be imported unchanged."""
+"""Read a file of descriptors: its texts as the file has them, before anything is looked up."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
+from pydantic import AfterValidator, Field
 
 from db.errors import UserError
-from db.records import Action, Dataset, Portable
-from db.store import Store
-from db.vocabulary import tear_name
+from db.records import Call, Dataset, Original
 from descriptor_gen.exchange import parquet
-from descriptor_gen.exchange.documents import call_document, export_document
-from descriptor_gen.exchange.exporting import VERSION
+from descriptor_gen.exchange.documents import ShapeError, checked, read_call, read_export
 
-_TEAR_KINDS = ("decomposition", "description", "context")  # the order in its *_all.json
-Layout = Callable[[Dataset, Sequence[Portable]], str]
+SHAPES = (
+    "JSON, CSV and Parquet as descgen export writes them; JSON of class -> list of texts (TEAR, CuPL) and of label "
+    "index -> list (OST); CSV with the columns action and text"
+)
+
+
+def _storable(original: Original) -> Original:
+    if not original.text or "\0" in original.text:
+        raise ValueError("a text is empty or holds NUL")
+    return original
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which descriptors are exported; `llm` is part of a model's name, and None is any of each."""
+class Entry:
+    """One text as a file has it, None for what the file does not say; `action` is the file's name of the class."""
 
-    kinds: tuple[str, ...] = ()
-    statuses: tuple[str, ...] = ("pending", "accepted", "rejected")
-    llm: str | None = None
-
-    def fits(self, item: Portable) -> bool:
-        """Return whether a descriptor is one of them."""
-        writer = item.call.llm.model.lower() if item.call else ""
-        return (
-            item.status in self.statuses
-            and (not self.kinds or item.kind in self.kinds)
-            and (self.llm is None or self.llm.lower() in writer)
-        )
+    action: Annotated[str, Field(coerce_numbers_to_str=True)]  # in Parquet, labels may be numbers
+    text: Any
+    kind: str | None = None
+    position: Annotated[int, Field(ge=0)] | None = None
+    source: str | None = None
+    status: str | None = None
+    origin: str | None = None
+    call: Call | None = None
+    originals: tuple[Annotated[Original, AfterValidator(_storable)], ...] = ()
 
 
-def choose(store: Store, dataset: Dataset, choice: Choice) -> list[Portable]:
-    """Return the descriptors of a choice, by label, kind and model.
+@dataclass(frozen=True)
+class Contents:
+    """What a file says.
+
+    Attributes:
+        name: the file's name.
+        digest: the first 12 hex digits of its sha256.
+        entries: its texts in order.
+        dataset: the classes, if the file lists them.
+    """
+
+    name: str
+    digest: str
+    entries: tuple[Entry, ...]
+    dataset: Dataset | None = None
+
+
+def read(path: Path) -> Contents:
+    """Return what a file says.
 
     Raises:
-        UserError: there are none.
+        UserError: it cannot be read, or has an unknown shape.
     """
-    there = store.portable(dataset)
-    if not there:
-        raise UserError(
-            f"No descriptors of {dataset.name} to export. Write them with: descgen build --dataset {dataset.name}"
-        )
-    if found := [item for item in there if choice.fits(item)]:
-        return found
-    counts = Counter((item.kind, item.status, item.call.llm.model if item.call else item.source) for item in there)
-    others = ", ".join(f"{count} {' '.join(what)}" for what, count in sorted(counts.items()))
-    kinds = "".join(f" --kind {kind}" for kind in choice.kinds)
-    raise UserError(
-        f"No such descriptors of {dataset.name} to export. There are: {others}. "
-        f"Write others with: descgen build --dataset {dataset.name}{kinds}"
-    )
-
-
-def as_json(dataset: Dataset, items: Sequence[Portable]) -> str:
-    """Return everything: classes, texts, and the calls that they are from, with templates and raw replies."""
-    return json.dumps(export_document(dataset, items, version=VERSION), ensure_ascii=False, indent=1) + "\n"
-
-
-def as_rows(dataset: Dataset, items: Sequence[Portable]) -> list[dict[str, Any]]:
-    """Return a row for each text; the first of a call's texts holds the call, as JSON."""
-    actions = {action.name: action for action in dataset.actions}
-    told: set[str] = set()
-    return [_row(dataset, actions[item.action], item, told) for item in items]
-
-
-def _row(dataset: Dataset, action: Action, item: Portable, told: set[str]) -> dict[str, Any]:
-    key = item.call.generation.cache_key if item.call else None
-    first = item.call is not None and key not in told
-    told.update([key] if key else [])
-    return {
-        "dataset": dataset.name,
-        "label": action.label,
-        "action": action.name,
-        "phrase": action.phrase,
-        "kind": item.kind,
-        "position": item.position,
-        "text": item.text,
-        "source": item.source,
-        "status": item.status,
-        "origin": item.origin,
-        "originals": _json([asdict(original) for original in item.originals]) if item.originals else None,
-        "llm": item.call.llm.model if item.call else None,
-        "cache_key": key,
-        "generation": _json(call_document(item.call)) if first and item.call else None,
-    }
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def as_csv(dataset: Dataset, items: Sequence[Portable]) -> str:
-    """Return the rows under a header."""
-    rows = as_rows(dataset, items)
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def as_tear(dataset: Dataset, items: Sequence[Portable]) -> str:
-    """Return what TEAR's code reads: class string -> texts, several kinds one after the other as in its files."""
-    texts: dict[str, list[str]] = {}
-    actions = {action.name: action for action in dataset.actions}
-    order = {action.name: action.label for action in dataset.actions}
-    for item in sorted(items, key=lambda item: (order[item.action], _tear_place(item.kind))):
-        texts.setdefault(tear_name(dataset, actions[item.action]), []).append(item.text)
-    return json.dumps(texts, ensure_ascii=False, indent=1) + "\n"
-
-
-def _tear_place(kind: str) -> tuple[int, str]:
-    return (_TEAR_KINDS.index(kind) if kind in _TEAR_KINDS else len(_TEAR_KINDS), kind)
-
-
-TEXTS: dict[str, Layout] = {"json": as_json, "csv": as_csv, "tear": as_tear}
-
-
-def write(dataset: Dataset, items: Sequence[Portable], *, layout: str, output: Path) -> None:
-    """Write a file, or for Parquet a folder.
-
-    Raises:
-        UserError: it cannot be written.
-    """
+    file = parquet.file_of(path)
+    suffix = file.suffix.lower()
+    dataset: Dataset | None = None
     try:
-        if layout == "parquet":
-            parquet.write(output, as_rows(dataset, items), dataset=dataset, card=card(dataset, items))
+        data = file.read_bytes()
+        if suffix == ".parquet":
+            rows, dataset = parquet.read(data)
+            entries = _entries(rows)
+        elif suffix == ".csv":
+            entries = _entries(_csv_rows(data))
         else:
-            output.write_text(TEXTS[layout](dataset, items), encoding="utf-8", newline="")
+            entries, dataset = _read_json(data)
     except OSError as error:
-        raise UserError(f"Cannot write {output}: {error.strerror}") from error
+        raise UserError(f"Cannot read {file}: {error.strerror}") from error
+    except ShapeError as error:
+        raise UserError(f"{path} {error}. Known shapes: {SHAPES}") from error
+    if not entries:
+        raise UserError(f"{path} holds no descriptors")
+    return Contents(path.name, hashlib.sha256(data).hexdigest()[:12], tuple(entries), dataset)
 
 
-def card(dataset: Dataset, items: Sequence[Portable]) -> str:
-    """Return the card of a Hugging Face dataset: what its viewer needs to find the data, and what is in it."""
-    front = {
-        "pretty_name": f"Action descriptors of {dataset.name}",
-        "tags": ["action-recognition", "zero-shot"],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*"}]}],
-    }
-    counts = Counter((item.kind, item.call.llm.model if item.call else item.source) for item in items)
-    rows = [f"| {kind} | {writer} | {count} |" for (kind, writer), count in sorted(counts.items())]
-    return "\n".join(
-        [
-            f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
-            f"# Action descriptors of {dataset.name}\n",
-            f"{len(items)} texts about {len({item.action for item in items})} of {len(dataset.actions)} classes. "
-            "The column `generation` holds, once for each LLM call, all that is known of it, as JSON.\n",
-            "| kind | written by | texts |\n|---|---|---|",
-            *rows,
-            f"\nRead it back with `descgen import <this folder> --dataset {dataset.name}`.\n",
-        ]
-    )
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ShapeError(f"is not text in UTF-8 (byte {error.start})") from error
+
+
+def _read_json(data: bytes) -> tuple[list[Entry], Dataset | None]:
+    try:
+        document = json.loads(_text(data), object_pairs_hook=_unique_names)
+    except json.JSONDecodeError as error:
+        raise ShapeError(f"is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ShapeError(f"is JSON, but a {type(document).__name__} and not an object")
+    if "descgen" in document:
+        dataset, calls, descriptors = read_export(document)
+        return [_entry(row, calls) for row in descriptors], dataset
+    if not any(isinstance(texts, list) for texts in document.values()):
+        raise ShapeError("is JSON of an unknown shape: no name in it has a list of texts")
+    lists = {key: texts if isinstance(texts, list) and texts else [texts] for key, texts in document.items()}
+    return [Entry(key, text) for key, texts in lists.items() for text in texts], None
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; refuse a name that occurs twice, because `json` would drop its first list of texts."""
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if twice:
+        raise ShapeError(f"holds these names twice: {', '.join(twice)}. Keep one of each")
+    return dict(pairs)
+
+
+def _csv_rows(data: bytes) -> list[dict[str, Any]]:
+    try:
+        return list(csv.DictReader(io.StringIO(_text(data), newline=""), restkey="", strict=True))
+    except csv.Error as error:
+        raise ShapeError(f"is not CSV: {error}") from error
+
+
+def _entries(rows: list[dict[str, Any]]) -> list[Entry]:
+    """Return the entries of a table; a call is described in the first row that names it.
+
+    Raises:
+        ShapeError: a column is missing, or a cell is damaged.
+    """
+    missing = {"action", "text"} - rows[0].keys() if rows else ()
+    if missing:
+        raise ShapeError(f"has no column {' and no column '.join(sorted(missing))}")
+    calls = {row["cache_key"]: read_call(_cell(row, "generation")) for row in rows if row.get("generation")}
+    return [_entry({**row, "originals": _cell(row, "originals")}, calls) for row in rows]
+
+
+def _cell(row: Mapping[str, Any], column: str) -> Any:
+    try:
+        return json.loads(row.get(column) or "null")
+    except json.JSONDecodeError as error:
+        raise ShapeError(f"is damaged: a cell of the column {column} is not JSON: {error}") from error
+
+
+def _entry(row: Mapping[str, Any], calls: Mapping[str, Call]) -> Entry:
+    """Return the entry of a row; empty cells, but for these two, count as absent."""
+    cells = {name: cell for name, cell in row.items() if name in ("action", "text") or cell not in (None, "")}
+    entry = checked(Entry, {**cells, "call": None}, "is damaged: a descriptor", strict=False)
+    return replace(entry, call=calls.get(str(row.get("cache_key"))))

@@ -1,9 +1,9 @@
-"""The job: what is wanted, what is cached, what is missing; generate the missing, and commit batch by batch."""
+"""The job: plan the calls, reuse cached replies, make the missing calls, and commit batch by batch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from db.claims import Claims
@@ -15,8 +15,8 @@ from descriptor_gen.llms import LLM, Deferred, Reply, StoppedEarlyError, StopRea
 from descriptor_gen.prompting.prompt import Prompt
 from descriptor_gen.prompting.reply import InvalidReplyError, texts_of
 
-_CLAIMED = 64  # calls that one builder takes at a time; another one on the same database takes the next
-_POLL_SECONDS = 1.0  # between looks at what another builder has finished
+_CLAIMED = 64  # calls that one builder claims at a time; another builder on the same database claims the next ones
+_POLL_SECONDS = 1.0  # between checks for replies of another builder
 
 """Called with (calls done, calls in all), cached ones included."""
 
@@ -32,11 +32,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build did, in calls: each is one reply for one action, kind and sample.
+    """The result of a build, counted in calls: one reply for one action, kind and sample.
 
     Attributes:
-        retries: further calls made because a reply was invalid; their tokens count too.
-        cost: of all answers, by their token counts, in USD; None where a price is not known.
+        retries: further calls after invalid replies; their tokens count too.
+        cost: of all replies, in USD by their token counts; None if a price is unknown.
         stopped: why calls were left, if any were.
         left: calls that were not made.
     """
@@ -52,36 +52,10 @@ class BuildReport:
     tokens_in: int
     tokens_out: int
     seconds: float
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
     cost: float | None = None
     stopped: StopReason | None = None
     left: int = 0
-
-
-@dataclass
-class _Tally:
-    """What has come of the calls so far: the last generation of each, and the sums over all attempts."""
-
-    calls: int
-    cached: int = 0
-    retries: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost: float | None = 0.0
-    stopped: StopReason | None = None
-    last: dict[str, tuple[Call, Generation]] = field(default_factory=dict)
-
-    def add(self, call: Call, generation: Generation) -> None:
-        self.retries += call.key in self.last
-        self.tokens_in += generation.tokens_in or 0
-        self.tokens_out += generation.tokens_out or 0
-        cost = generation.environment.get("cost_usd")
-        self.cost = None if cost is None or self.cost is None else self.cost + cost
-        self.last[call.key] = (call, generation)
-
-    @property
-    def done(self) -> int:
-        return self.cached + len(self.last)
 
 
 def estimate_build(
@@ -90,7 +64,8 @@ def estimate_build(
     """Return what `build_descriptors` would do, without doing it."""
     calls = plan(llm, dataset, prompts, options)
     hits = {} if options.refresh else store.generations(call.key for call in calls)
-    return estimate(llm, dataset, calls, [call for call in calls if call.key not in hits])
+    misses = [call for call in calls if call.key not in hits]
+    return estimate(llm, dataset, cached=len(calls) - len(misses), misses=misses)
 
 
 def build_descriptors(
@@ -102,73 +77,68 @@ def build_descriptors(
     options: Options = DEFAULTS,
     on_progress: Progress = lambda done, total: None,
 ) -> BuildReport:
-    """Write the descriptors that a dataset lacks; running it again is the resume.
+    """Write the missing descriptors of a dataset; to resume, run it again.
 
     Several builders may work on one database at a time: each call is claimed by one of them before it is made.
-
-    Args:
-        store: where replies are looked up, and each batch is committed.
-        dataset: the actions to write about.
-        llm: who writes; it is not loaded when every reply is cached.
-        prompts: one for each kind.
-        options: how many, how long, how often.
-        on_progress: told after each batch.
+    `llm` is not loaded if every reply is cached; `on_progress` is called after each batch.
 
     Raises:
-        UserError: the model cannot be loaded or reached. What was committed before stays.
+        UserError: the model cannot be loaded or reached. Earlier commits stay.
     """
     start = time.perf_counter()
     store.register(dataset)
     calls = plan(llm, dataset, prompts, options)
-    tally = _Tally(len(calls))
-    job = _Job(store, dataset, llm, options, tally)
+    job = _Job(store, dataset, llm, options)
+    stopped: StopReason | None = None
     try:
         for _ in job.run(calls):
             waiting = llm.waiting if isinstance(llm, Deferred) else 0
-            on_progress(min(tally.done + waiting, tally.calls), tally.calls)
+            on_progress(min(job.done + waiting, len(calls)), len(calls))
     except StoppedEarlyError as stop:
-        tally.stopped = stop.reason
-    kinds = tuple(prompt.kind for prompt in prompts)
-    return _report(dataset.name, llm.identity.model, kinds, tally, time.perf_counter() - start)
-
-
-def _report(dataset: str, llm: str, kinds: tuple[str, ...], tally: _Tally, seconds: float) -> BuildReport:
-    statuses = [generation.status for _, generation in tally.last.values()]
+        stopped = stop.reason
+    last = job.last.values()
+    statuses = [generation.status for _, generation in last]
+    problems = [Problem(call.action.name, call.prompt.kind, made.error) for call, made in last if made.error]
     return BuildReport(
-        dataset=dataset,
-        llm=llm,
-        kinds=kinds,
-        cached=tally.cached,
+        dataset=dataset.name,
+        llm=llm.identity.model,
+        kinds=tuple(prompt.kind for prompt in prompts),
+        cached=job.cached,
         generated=statuses.count("ok"),
         invalid=statuses.count("invalid"),
         failed=statuses.count("error"),
-        retries=tally.retries,
-        tokens_in=tally.tokens_in,
-        tokens_out=tally.tokens_out,
-        seconds=seconds,
-        problems=tuple(
-            Problem(call.action.name, call.prompt.kind, generation.error)
-            for call, generation in tally.last.values()
-            if generation.error
-        ),
-        cost=tally.cost,
-        stopped=tally.stopped,
-        left=tally.calls - tally.done if tally.stopped else 0,
+        retries=job.retries,
+        tokens_in=job.tokens_in,
+        tokens_out=job.tokens_out,
+        seconds=time.perf_counter() - start,
+        problems=tuple(problems),
+        cost=job.cost,
+        stopped=stopped,
+        left=len(calls) - job.done if stopped else 0,
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Job:
-    """One build at work."""
+    """One build at work, with its sums over all attempts; `last` is the last generation of each call, by key."""
 
     store: Store
     dataset: Dataset
     llm: LLM
     options: Options
-    tally: _Tally
+    cached: int = 0
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = 0.0
+    last: dict[str, tuple[Call, Generation]] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        return self.cached + len(self.last)
 
     def run(self, calls: Sequence[Call]) -> Iterator[None]:
-        """Do the calls; yield after each step that was committed."""
+        """Do the calls; yield after each commit."""
         missing = list(calls) if self.options.refresh else self._reuse(calls)
         yield
         if not missing:
@@ -179,14 +149,14 @@ class _Job:
                 yield from self._generate(mine)
                 claims.release(call.key for call in mine)
                 if missing and not mine:
-                    time.sleep(_POLL_SECONDS)  # another builder has the rest
+                    time.sleep(_POLL_SECONDS)  # another builder makes the others
                 yield
 
     def _take(self, claims: Claims, missing: Sequence[Call]) -> tuple[list[Call], list[Call]]:
-        """Return the calls that are now this builder's, and those still missing besides.
+        """Return the calls claimed by this builder, and the other missing ones.
 
-        What another builder finished in the meantime is reused. A claim is granted only after its last holder
-        stored the reply, so looking after claiming cannot overlook one.
+        Replies of other builders are reused. A claim is granted only after its last holder stored the reply, so a
+        look-up after the claim sees every reply.
         """
         at_most = self.llm.calls_at_a_time if isinstance(self.llm, Deferred) else _CLAIMED
         granted = claims.take([call.key for call in missing], at_most=at_most)
@@ -196,53 +166,62 @@ class _Job:
         return mine, [call for call in left if call.key not in granted]
 
     def _reuse(self, calls: Sequence[Call]) -> list[Call]:
-        """Put descriptors of cached replies in use where they are not yet; return the calls that are not cached."""
+        """Put the descriptors of cached replies in use; return the calls without a valid cached reply.
+
+        A reply that was valid by the rules of an earlier version only counts as missing.
+        """
         hits = self.store.generations(call.key for call in calls)
+        invalid = set()
         for prompt, of_prompt in _by_prompt([call for call in calls if call.key in hits]):
             in_use = self.store.generations_in_use(self.dataset, prompt.kind)
-            new = [call for call in of_prompt if hits[call.key].id not in in_use.get(call.action.name, ())]
-            read = {call.key: _texts_of_hit(call, hits[call.key]) for call in new}
-            written = [Written(call.action.name, hits[call.key], texts) for call in new if (texts := read[call.key])]
+            written = []
+            for call in of_prompt:
+                if hits[call.key].id in in_use.get(call.action.name, ()):
+                    continue
+                texts, _ = _read(call, hits[call.key].reply)
+                if texts:
+                    written.append(Written(call.action.name, hits[call.key], texts))
+                else:
+                    invalid.add(call.key)
             if written:
                 self.store.save(self.dataset, self.llm.identity, prompt.template, written)
-            hits = {key: hit for key, hit in hits.items() if read.get(key, True)}
-        self.tally.cached += len(hits)
-        return [call for call in calls if call.key not in hits]
+        valid = hits.keys() - invalid
+        self.cached += len(valid)
+        return [call for call in calls if call.key not in valid]
 
     def _generate(self, calls: Sequence[Call]) -> Iterator[None]:
-        """Make calls until each has a valid reply or no attempt left; commit and yield group by group."""
+        """Make calls until each has a valid reply or no attempt is left; commit and yield group by group."""
         for attempt in range(1, self.options.attempts + 1):
-            bad: list[Call] = []
+            invalid: list[Call] = []
             by_request = {id(call.request): call for call in calls}
             if isinstance(self.llm, Deferred):
                 self.llm.exclude_stored(self.store.batches())
             for replies in self.llm.generate([call.request for call in calls]) if calls else ():
-                outcomes = [(by_request[id(reply.request)], reply) for reply in replies]
-                bad += self._commit(outcomes, last=attempt == self.options.attempts)
+                invalid += self._commit([(by_request[id(reply.request)], reply) for reply in replies])
                 yield
-            calls = bad
+            calls = invalid if attempt < self.options.attempts else []
 
-    def _commit(self, outcomes: Sequence[tuple[Call, Reply]], *, last: bool) -> list[Call]:
-        """Store a group of replies; return the calls to make again for those that were invalid."""
+    def _commit(self, outcomes: Sequence[tuple[Call, Reply]]) -> list[Call]:
+        """Store a group of replies; return the calls that follow the invalid ones."""
         checked = {call.key: _checked(self.llm, call, reply) for call, reply in outcomes}
         for prompt, of_prompt in _by_prompt([call for call, _ in outcomes]):
             written = [Written(call.action.name, *checked[call.key]) for call in of_prompt]
             self.store.save(self.dataset, self.llm.identity, prompt.template, written)
-        for call, _ in outcomes:
-            self.tally.add(call, checked[call.key][0])
-        return [
-            again(call, reply.text, checked[call.key][0].error or "")
-            for call, reply in outcomes
-            if checked[call.key][0].status == "invalid" and not last
-        ]
+        retries = []
+        for call, reply in outcomes:
+            generation, _ = checked[call.key]
+            self._add(call, generation)
+            if generation.status == "invalid":
+                retries.append(again(call, reply.text, generation.error or ""))
+        return retries
 
-
-def _texts_of_hit(call: Call, hit: Generation) -> tuple[str, ...]:
-    """Return the texts of a stored reply; none where it was good by the rules of an earlier version only."""
-    try:
-        return texts_of(hit.reply, call.request.output_schema)
-    except InvalidReplyError:
-        return ()
+    def _add(self, call: Call, generation: Generation) -> None:
+        self.retries += call.key in self.last
+        self.tokens_in += generation.tokens_in or 0
+        self.tokens_out += generation.tokens_out or 0
+        cost = generation.environment.get("cost_usd")
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
+        self.last[call.key] = (call, generation)
 
 
 def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:
@@ -253,8 +232,10 @@ def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:
 
 
 def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str, ...]]:
-    texts, error = _read(call.request.output_schema, reply)
+    texts, error = ((), reply.error) if reply.error else _read(call, reply.text)
     status: GenerationStatus = "error" if reply.error else "invalid" if error else "ok"
+    if status == "invalid" and reply.finish_reason == "length":
+        error = f"cut off after {reply.tokens_out} tokens, so it must be shorter"
     return Generation(
         cache_key=call.key,
         sample=call.request.sample,
@@ -272,12 +253,9 @@ def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str,
     ), texts
 
 
-def _read(output_schema: Mapping[str, object], reply: Reply) -> tuple[tuple[str, ...], str | None]:
-    """Return the texts of a reply, or why there are none."""
-    if reply.error:
-        return (), reply.error
+def _read(call: Call, reply: str) -> tuple[tuple[str, ...], str | None]:
+    """Return the texts of a reply, or why it is invalid."""
     try:
-        return texts_of(reply.text, output_schema), None
+        return texts_of(reply, call.request.output_schema), None
     except InvalidReplyError as problem:
-        cut_off = f"cut off after {reply.tokens_out} tokens, so it must be shorter"
-        return (), cut_off if reply.finish_reason == "length" else str(problem)
+        return (), str(problem)

@@ -1,4 +1,4 @@
-"""What a build wants: one call for each action, kind and sample, under the key that its reply is cached by."""
+"""Plan the calls of a build: one for each action, kind and sample, with the key under which its reply is cached."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 from db.records import Action, Dataset
@@ -18,15 +19,15 @@ _CHARACTERS_PER_TOKEN = 4  # of English text, roughly; for estimates before a to
 
 @dataclass(frozen=True)
 class Options:
-    """How a build goes about it.
+    """Which calls a build makes, and how.
 
     Attributes:
-        actions: only those of these names; all when empty.
+        actions: names; empty is all.
         limit: only the first actions, in label order.
         samples: independent replies for each action and kind.
-        max_tokens: cut replies off here instead of where the template says.
-        attempts: calls for one reply, the first included; an invalid reply is told what is wrong with it.
-        refresh: write anew what is cached; the old replies stay as history.
+        max_tokens: cut replies off here instead of at the template's limit.
+        attempts: calls for one reply, including the first; a further call tells the LLM what was wrong.
+        refresh: ignore the cache; the old replies stay as history.
         rivals: by action name, the phrases of the actions it is compared with; for prompts that compare.
     """
 
@@ -44,7 +45,7 @@ DEFAULTS = Options()
 
 @dataclass(frozen=True)
 class Call:
-    """One reply that is wanted, and the request that asks for it (the first, or one that says what was wrong)."""
+    """One reply to get, and the request for it (the first request, or one that says what was wrong)."""
 
     action: Action
     prompt: Prompt
@@ -56,7 +57,7 @@ class Call:
 class Estimate:
     """What a build would do; tokens are estimated from the length of the texts, within some tens of percent.
 
-    `cost` is in USD, at those tokens; None where the model costs nothing, or its prices are not known.
+    `cost` is in USD; None if the model costs nothing, or its prices are unknown.
     """
 
     dataset: str
@@ -69,26 +70,20 @@ class Estimate:
 
 
 def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options) -> list[Call]:
-    """Return the calls of a build: by prompt, by sample, and by label, so that neighbours share their examples."""
+    """Return the calls of a build by prompt, sample and label, so that consecutive calls share their examples."""
     actions = [action for action in dataset.actions if not options.actions or action.name in options.actions]
-    return [
-        _call(llm, dataset, prompt, action, sample, options)
-        for prompt in prompts
-        for sample in range(options.samples)
-        for action in actions[: options.limit]
-    ]
-
-
-def _call(llm: LLM, dataset: Dataset, prompt: Prompt, action: Action, sample: int, options: Options) -> Call:
-    rivals = options.rivals.get(action.name, ()) if prompt.compares else ()
-    request = replace(prompt.request(action, dataset=dataset.stored_as, rivals=rivals), sample=sample)
-    request = replace(request, max_tokens=options.max_tokens or request.max_tokens)
-    key = cache_key(llm, request)
-    return Call(action, prompt, replace(request, key=key), key)
+    calls = []
+    for prompt, sample, action in product(prompts, range(options.samples), actions[: options.limit]):
+        rivals = options.rivals.get(action.name, ()) if prompt.compares else ()
+        request = prompt.request(action, dataset=dataset.stored_as, rivals=rivals)
+        request = replace(request, sample=sample, max_tokens=options.max_tokens or request.max_tokens)
+        key = cache_key(llm, request)
+        calls.append(Call(action, prompt, replace(request, key=key), key))
+    return calls
 
 
 def cache_key(llm: LLM, request: Request) -> str:
-    """Return the sha256 (hex) of canonical JSON of everything that determines a reply."""
+    """Return the sha256 (hex) over everything that determines a reply, as canonical JSON."""
     parts = {
         "version": KEY_VERSION,
         "provider": llm.identity.provider,
@@ -108,15 +103,15 @@ def parameters(llm: LLM, request: Request) -> dict[str, Any]:
     return {**llm.parameters, "max_tokens": request.max_tokens}
 
 
-def estimate(llm: LLM, dataset: Dataset, calls: Sequence[Call], misses: Sequence[Call]) -> Estimate:
-    """Return what generating the misses would take, if every reply were as long as the examples."""
+def estimate(llm: LLM, dataset: Dataset, *, cached: int, misses: Sequence[Call]) -> Estimate:
+    """Return the calls, tokens and cost of the misses, if every reply is as long as the examples."""
     prices = llm.prices if isinstance(llm, Priced) else None
     tokens_in = sum(_tokens(*(message["content"] for message in call.request.messages)) for call in misses)
     tokens_out = sum(_reply_tokens(call.prompt) for call in misses)
     return Estimate(
         dataset=dataset.name,
         llm=llm.identity.model,
-        cached=len(calls) - len(misses),
+        cached=cached,
         calls=len(misses),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
@@ -134,10 +129,12 @@ def _reply_tokens(prompt: Prompt) -> int:
 
 
 def again(call: Call, reply: str, reason: str) -> Call:
-    """Return the call that follows an invalid reply: the same conversation, the reply, and what is wrong with it."""
+    """Return the call after an invalid reply: the same conversation, the reply, and what is wrong with it."""
     complaint = (
         f"That reply cannot be used: {reason}. Reply again, with JSON of the same form as before and nothing else."
     )
-    said: Message = {"role": "assistant", "content": reply or "{}"}
-    told: Message = {"role": "user", "content": complaint}
-    return replace(call, request=replace(call.request, messages=(*call.request.messages, said, told)))
+    turns: tuple[Message, ...] = (
+        {"role": "assistant", "content": reply or "{}"},
+        {"role": "user", "content": complaint},
+    )
+    return replace(call, request=replace(call.request, messages=(*call.request.messages, *turns)))

@@ -1,64 +1,82 @@
 """The actions that an action is confused with, for kinds that compare.
 
 After follow-up differential descriptions (FuDD; Esfandiarpoor and Bach, ICLR 2024): texts that tell a class from the
-classes it is mistaken for say more than texts about the class alone. There the LLM is asked about each image's own
-candidates; here once for each class, before any video is seen or from the confusions of a run.
+classes it is mistaken for help more than texts about the class alone. FuDD asks the LLM about each image's own
+candidates; here each class is asked about once, before any video is seen or from the confusions of a run.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from db.errors import UsageError, UserError
 from db.records import Dataset, Run
-from descriptor_gen.lint.similarity import similarities
+from db.store import Store
+from descriptor_gen.lint.similarity import cosines_between
+from descriptor_gen.prompting.prompt import Prompt
 from encoders.protocol import TextEncoder
+from encoders.registry import open_text_encoder
 
 Rivals = Mapping[str, tuple[str, ...]]
 """By action name: phrases of the actions it is confused with, the most alike first."""
 
 
-def rivals_by_text(dataset: Dataset, encoder: TextEncoder, *, count: int) -> Rivals:
+def find_rivals(
+    store: Store, dataset: Dataset, prompts: Sequence[Prompt], against: str | None, *, count: int
+) -> Rivals:
+    """Return the `count` rivals of each action by `against`: `text` (the default), `text:ENCODER`, or `run:ID`.
+
+    If no prompt compares, there are none, and no model is loaded.
+
+    Raises:
+        UsageError: `against` has another form, the run is on another dataset, or no prompt compares.
+        UserError: the run has no video of some classes, or the encoder is not installed.
+    """
+    if not any(prompt.compares for prompt in prompts):
+        if against:
+            raise UsageError("--against is for kinds that compare. Add --kind contrast")
+        return {}
+    source, _, name = (against or "text").partition(":")
+    if source == "run" and name.isdecimal():
+        return _by_run(dataset, store.run(int(name)), count=count)
+    if source != "text":
+        raise UsageError(f"--against {against!r} is neither text, text:ENCODER, nor run:ID (recognize runs lists them)")
+    return _by_text(dataset, open_text_encoder(name or "minilm"), count=count)
+
+
+def _by_text(dataset: Dataset, encoder: TextEncoder, *, count: int) -> Rivals:
     """Return for each action the `count` others whose phrases are nearest to its own in an encoder's text space."""
-    alike = similarities([[action.phrase] for action in dataset.actions], encoder).fill_diagonal_(-2.0)  # [C, C]
-    nearest = alike.topk(min(count, len(dataset.actions) - 1), dim=1).indices.tolist()
+    phrases = [action.phrase for action in dataset.actions]
+    cosines = cosines_between(phrases, phrases, encoder).fill_diagonal_(-2.0)  # [C, C]
+    nearest = cosines.topk(min(count, len(phrases) - 1), dim=1).indices.tolist()
     return {
-        action.name: tuple(dataset.actions[other].phrase for other in others)
+        action.name: tuple(phrases[other] for other in others)
         for action, others in zip(dataset.actions, nearest, strict=True)
     }
 
 
-def rivals_by_run(dataset: Dataset, run: Run, *, count: int) -> Rivals:
-    """Return for each action the `count` others that a run put before it most often, then those it ranked next to it.
-
-    Raises:
-        UsageError: the run is on another dataset.
-        UserError: it has no video of some classes.
-    """
+def _by_run(dataset: Dataset, run: Run, *, count: int) -> Rivals:
+    """Return for each action the `count` others that a run ranked above it most often, then those ranked highest."""
     if run.dataset != dataset.name:
         raise UsageError(f"Run {run.id} is on {run.dataset}, not {dataset.name}. The runs: recognize runs")
-    _refuse_gaps(dataset, run)
-    ahead, near = Counter[tuple[int, int]](), defaultdict[tuple[int, int], float](float)
+    with_video = {video.label for video in run.predictions}
+    without = [action.name for action in dataset.actions if action.label not in with_video]
+    if without:
+        raise UserError(
+            f"Run {run.id} has no video of {len(without)} of the {len(dataset.actions)} classes of {dataset.name}: "
+            f"{', '.join(without)}. For those that are nearest in words: --against text"
+        )
+    above, near = Counter[tuple[int, int]](), defaultdict[tuple[int, int], float](float)
     for video in run.predictions:
-        for place, (label, _) in enumerate(video.ranking, start=1):
-            ahead[video.label, label] += place < video.rank
-            near[video.label, label] += 1 / place
+        for rank, (label, _) in enumerate(video.ranking, start=1):
+            above[video.label, label] += rank < video.rank
+            near[video.label, label] += 1 / rank
     others: dict[int, list[int]] = {}
-    for own, label in sorted(near, key=lambda pair: (-ahead[pair], -near[pair], pair)):
+    for own, label in sorted(near, key=lambda pair: (-above[pair], -near[pair], pair)):
         if own != label:
             others.setdefault(own, []).append(label)
     return {
         action.name: tuple(dataset.actions[label].phrase for label in others[action.label][:count])
         for action in dataset.actions
     }
-
-
-def _refuse_gaps(dataset: Dataset, run: Run) -> None:
-    seen = {video.label for video in run.predictions}
-    without = [action.name for action in dataset.actions if action.label not in seen]
-    if without:
-        raise UserError(
-            f"Run {run.id} has no video of {len(without)} of the {len(dataset.actions)} classes of {dataset.name}: "
-            f"{', '.join(without)}. For those that are nearest in words: --against text"
-        )

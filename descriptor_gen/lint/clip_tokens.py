@@ -1,4 +1,4 @@
-"""How CLIP cuts a text into tokens, without torch: what of it the text encoder reads, and what is lost."""
+"""CLIP's tokens of a text, without torch: which words the text encoder reads, and which are cut."""
 
 from __future__ import annotations
 
@@ -15,24 +15,21 @@ _START_AND_END = 2
 
 
 def token_count(text: str) -> int:
-    """Return how many tokens CLIP makes of a text, those of start and end included."""
+    """Return the number of CLIP tokens of a text, including start and end."""
     return _START_AND_END + sum(map(_tokens_of_word, _cleaned(text).split(" ")))
 
 
 def fits(text: str, context_length: int = CONTEXT_LENGTH) -> bool:
-    """Tell whether CLIP reads all of a text."""
-    # A token is at least one character that is not space, so the tokenizer is needed for few texts. Not so
-    # beyond ASCII, where a character may be several tokens.
+    """Return whether CLIP reads all of a text."""
+    # A token of ASCII text has one character or more, so that most texts need no tokenizer. Other characters may be
+    # several tokens each.
     if text.isascii() and len(text) - text.count(" ") + _START_AND_END <= context_length:
         return True
     return token_count(text) <= context_length
 
 
 def split(text: str, context_length: int = CONTEXT_LENGTH) -> tuple[str, str]:
-    """Return what CLIP reads of a text, and what is cut, both in lower case as CLIP has them.
-
-    A word of which only the beginning fits is counted with what is cut.
-    """
+    """Return the words that CLIP reads and those that are cut, both in CLIP's lower case; a partly cut word is cut."""
     words = _cleaned(text).split(" ")
     ends = accumulate(map(_tokens_of_word, words), initial=_START_AND_END)
     read = sum(end <= context_length for end in ends) - 1
@@ -40,12 +37,12 @@ def split(text: str, context_length: int = CONTEXT_LENGTH) -> tuple[str, str]:
 
 
 def is_word(word: str) -> bool:
-    """Tell whether a lower-case word is a token of its own: the 40,000 or so that are common in captions."""
+    """Return whether a lower-case word is a single token, as some 40,000 words that are common in captions are."""
     return f"{word}</w>" in _tokenizer().encoder
 
 
 def _cleaned(text: str) -> str:
-    if text.isascii() and text.isprintable() and "&" not in text:  # nothing to mend; ftfy takes long to find that out
+    if text.isascii() and text.isprintable() and "&" not in text:  # nothing to repair, and ftfy is slow
         return " ".join(text.split()).lower()
     module = _module()
     return str(module.whitespace_clean(module.basic_clean(text)).lower())
@@ -53,7 +50,7 @@ def _cleaned(text: str) -> str:
 
 @lru_cache(maxsize=2**16)
 def _tokens_of_word(word: str) -> int:
-    tokenizer = _tokenizer()  # its own `encode` would clean a second time
+    tokenizer = _tokenizer()  # its `encode` would clean the text again
     parts = (part.encode() for part in tokenizer.pat.findall(word))
     return sum(len(tokenizer.bpe("".join(map(tokenizer.byte_encoder.get, part))).split(" ")) for part in parts)
 

@@ -1,7 +1,7 @@
-"""What is wrong with the descriptors of a dataset: by their words, and by their sense where an encoder is given.
+"""Rules that find faults in the descriptors of a dataset: in their words, and with an encoder in their meaning.
 
 An error is wrong in any dataset: text that CLIP never reads, words of the prompt, a refusal, the same text twice.
-A warning may be right, and is for a person to judge.
+A warning may be justified; a person judges it.
 """
 
 from __future__ import annotations
@@ -11,26 +11,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from db.errors import UsageError
 from db.records import Dataset, Descriptor
 from descriptor_gen.lint import clip_tokens, wording
 from descriptor_gen.lint.similarity import cosines_between
+from descriptor_gen.prompting.prompt import kinds, load_prompts
 from encoders.protocol import TextEncoder
+from encoders.registry import open_text_encoder
 
 Severity = Literal["error", "warning"]
 
-_SHARE_OF_CLASSES = 20  # one in so many: 3 of 51, 6 of 101, 30 of 600
+_SHARED_PART = 20  # a context may be in fewer than one in 20 classes: 3 of 51, 6 of 101, 30 of 600
 _FEWEST_CLASSES = 3
-_NAMED = 3
-_THINGS = "context"  # names places and objects, which a few classes rightly have in common
+_MOST_NAMES = 3
+_PLACES_AND_OBJECTS = "context"  # the kind whose texts a few classes rightly have in common
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong with one descriptor; or with a kind of a class, then `text` is empty.
+    """One fault of one descriptor; or, with an empty `text`, of a class and kind.
 
     Attributes:
         ids: the descriptor at fault; for `repeat` also the one it repeats; for `count` all; for `missing` none.
-        detail: what was found, for people.
+        detail: the fault, for people.
     """
 
     rule: str
@@ -43,15 +46,26 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class LintReport:
+    """The findings of a dataset; `texts` is the number of descriptors that were checked."""
+
+    dataset: str
+    texts: int
+    errors: int
+    warnings: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
 class Limits:
     """What is allowed.
 
     Attributes:
-        context_length: tokens that the text encoder reads, those of start and end included.
-        shared: classes that may not have a place or an object of `context` in common; None is 5% of all, at least 3.
-            Of other kinds two classes may not have a text in common.
-        items: kind -> (fewest, most) descriptors that one reply gives.
-        sense: cosine by which a text may be nearer to another class's label than to its own.
+        context_length: tokens that the text encoder reads, including start and end.
+        shared: number of classes that may not have the same text of kind `context`; None is 5% of all, at least 3.
+            Texts of other kinds may be in one class only.
+        items: kind -> (fewest, most) descriptors in one reply; other kinds may have any number.
+        sense: a text may be nearer to another class's label than to its own by this difference of cosines.
     """
 
     context_length: int = clip_tokens.CONTEXT_LENGTH
@@ -60,46 +74,67 @@ class Limits:
     sense: float = 0.25
 
 
+DEFAULT_LIMITS = Limits()
+
+
 @dataclass(frozen=True)
-class _Checked:
+class _Subject:
+    """What the rules look at."""
+
     dataset: Dataset
     descriptors: Sequence[Descriptor]
     limits: Limits
     encoder: TextEncoder | None
 
     def groups(self, key: Callable[[Descriptor], Any]) -> dict[Any, list[Descriptor]]:
-        found: dict[Any, list[Descriptor]] = defaultdict(list)
+        groups: dict[Any, list[Descriptor]] = defaultdict(list)
         for descriptor in self.descriptors:
-            found[key(descriptor)].append(descriptor)
-        return found
+            groups[key(descriptor)].append(descriptor)
+        return groups
 
 
-Rule = Callable[[_Checked], Iterable[Finding]]
+Rule = Callable[[_Subject], Iterable[Finding]]
 
 
 def lint(
     dataset: Dataset,
     descriptors: Sequence[Descriptor],
     *,
-    limits: Limits | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     rules: Sequence[str] = (),
     encoder: TextEncoder | None = None,
 ) -> list[Finding]:
-    """Return what is wrong with descriptors, rule by rule, each in the order of the descriptors.
+    """Return the findings of `rules` (() is all), rule by rule, each in the order of the descriptors.
 
-    Args:
-        dataset: every class that should have descriptors.
-        descriptors: of that dataset, as the store returns them.
-        limits: None allows what CLIP does, and any number of descriptors.
-        rules: names of `RULES`; all when there is none.
-        encoder: for the rule `sense`, which says nothing without one.
+    Without an encoder, the rule `sense` finds nothing.
     """
-    checked = _Checked(dataset, descriptors, limits or Limits(), encoder)
-    return [finding for name in RULES if not rules or name in rules for finding in RULES[name](checked)]
+    subject = _Subject(dataset, descriptors, limits, encoder)
+    return [finding for name in RULES if not rules or name in rules for finding in RULES[name](subject)]
+
+
+def lint_report(
+    dataset: Dataset, descriptors: Sequence[Descriptor], limits: Limits, rules: Sequence[str], encoder: str | None
+) -> LintReport:
+    """Return the findings of `lint` with their numbers; `encoder` is the name of a text encoder.
+
+    Raises:
+        UsageError: the rule `sense` is named without an encoder.
+    """
+    if encoder is None and "sense" in rules:
+        raise UsageError("Rule sense needs a text encoder: --encoder minilm")
+    opened = open_text_encoder(encoder) if encoder else None
+    findings = lint(dataset, descriptors, limits=limits, rules=rules, encoder=opened)
+    errors = sum(finding.severity == "error" for finding in findings)
+    return LintReport(dataset.name, len(descriptors), errors, len(findings) - errors, tuple(findings))
+
+
+def items_of_templates() -> dict[str, tuple[int, int]]:
+    """Return `Limits.items` of the built-in templates."""
+    return {prompt.kind: item_range(prompt.output_schema) for prompt in load_prompts(kinds())}
 
 
 def item_range(output_schema: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the fewest and the most descriptors in a reply of a template's JSON schema."""
+    """Return the fewest and the most descriptors in a reply that fits a template's JSON schema."""
     if output_schema["type"] == "object":
         ranges = [item_range(part) for part in output_schema["properties"].values()]
         return sum(low for low, _ in ranges), sum(high for _, high in ranges)
@@ -109,14 +144,9 @@ def item_range(output_schema: Mapping[str, Any]) -> tuple[int, int]:
     return 1, 1
 
 
-def normalised(text: str) -> str:
-    """Return what two texts have in common that say the same: no matter of case, spaces, or a final full stop."""
+def _normalised(text: str) -> str:
+    """Return a text so that equal results mean equal texts: no matter the case, spaces, or final full stop."""
     return " ".join(text.casefold().split()).rstrip(" .")
-
-
-def writer(descriptor: Descriptor) -> str:
-    """Return who wrote a descriptor: an LLM, the file of an import, or `hand`."""
-    return descriptor.llm or descriptor.origin or "hand"
 
 
 def _finding(
@@ -127,11 +157,11 @@ def _finding(
 
 
 def _each(rule: str, severity: Severity, check: Callable[[str, Limits], str]) -> Rule:
-    """Return the rule that looks at one text at a time."""
+    """Return a rule that checks one text at a time."""
 
-    def findings(checked: _Checked) -> Iterator[Finding]:
-        for descriptor in checked.descriptors:
-            if detail := check(descriptor.text, checked.limits):
+    def findings(subject: _Subject) -> Iterator[Finding]:
+        for descriptor in subject.descriptors:
+            if detail := check(descriptor.text, subject.limits):
                 yield _finding(rule, severity, descriptor, detail)
 
     return findings
@@ -144,73 +174,73 @@ def _too_long(text: str, limits: Limits) -> str:
     return f"{clip_tokens.token_count(text)} tokens, {limits.context_length} are read; cut: {cut}"
 
 
-def _repeat(checked: _Checked) -> Iterator[Finding]:
-    """Every copy after the first within a class: the text counts twice in the class's mean.
+def _repeat(subject: _Subject) -> Iterator[Finding]:
+    """Find every copy after the first within a class: the text counts twice in the mean of the class.
 
-    Within one reply it is an error. Another reply, kind or LLM may say the same of its own accord.
+    It is an error within one reply. Other replies, kinds or LLMs may come to the same text independently.
     """
-    replies = _replies(checked)
-    for texts in checked.groups(lambda d: (d.action, normalised(d.text))).values():
-        firsts = {replies[texts[0].id]: texts[0]}
+    for texts in subject.groups(lambda d: (d.action, _normalised(d.text))).values():
+        firsts = {_reply(texts[0]): texts[0]}
         for copy in texts[1:]:
-            first = firsts.setdefault(replies[copy.id], copy)
-            within = first is not copy
-            of = first if within else texts[0]
-            where = "in one reply" if within else f"in {of.kind}, by {writer(of)}"
-            yield _finding("repeat", "error" if within else "warning", copy, f"again, {where}", ids=(copy.id, of.id))
+            first = firsts.setdefault(_reply(copy), copy)
+            if first is not copy:
+                yield _finding("repeat", "error", copy, "again, in one reply", ids=(copy.id, first.id))
+                continue
+            other = texts[0]
+            detail = f"again, in {other.kind}, by {other.writer}"
+            yield _finding("repeat", "warning", copy, detail, ids=(copy.id, other.id))
 
 
-def _replies(checked: _Checked) -> dict[int, tuple[str, str, str, int]]:
-    """Return descriptor id -> action, kind, writer, and the call that it is from: 0 for what no LLM of ours wrote."""
-    return {d.id: (d.action, d.kind, writer(d), d.generation or 0) for d in checked.descriptors}
+def _reply(descriptor: Descriptor) -> tuple[str, str, str, int]:
+    """Return what the texts of one reply have in common; the call is 0 for texts that no call in the database wrote."""
+    return descriptor.action, descriptor.kind, descriptor.writer, descriptor.generation or 0
 
 
-def _shared(checked: _Checked) -> Iterator[Finding]:
-    many = checked.limits.shared or max(_FEWEST_CLASSES, -(-len(checked.dataset.actions) // _SHARE_OF_CLASSES))
-    for (kind, _), texts in checked.groups(lambda d: (d.kind, normalised(d.text))).items():
+def _shared(subject: _Subject) -> Iterator[Finding]:
+    many = subject.limits.shared or max(_FEWEST_CLASSES, -(-len(subject.dataset.actions) // _SHARED_PART))
+    for (kind, _), texts in subject.groups(lambda d: (d.kind, _normalised(d.text))).items():
         classes = list(dict.fromkeys(descriptor.action for descriptor in texts))
-        if len(classes) >= (many if kind == _THINGS else 2):
-            more = " ..." if len(classes) > _NAMED else ""
-            detail = f"in {len(classes)} classes: {', '.join(classes[:_NAMED])}{more}"
+        if len(classes) >= (many if kind == _PLACES_AND_OBJECTS else 2):
+            more = " ..." if len(classes) > _MOST_NAMES else ""
+            detail = f"in {len(classes)} classes: {', '.join(classes[:_MOST_NAMES])}{more}"
             yield from (_finding("shared", "warning", descriptor, detail) for descriptor in texts)
 
 
-def _count(checked: _Checked) -> Iterator[Finding]:
-    replies = _replies(checked)
-    by_people = {(d.action, d.kind) for d in checked.descriptors if d.source == "human"}
-    for (action, kind, _, _), texts in checked.groups(lambda d: replies[d.id]).items():
-        # People may add to what an LLM wrote, and take its place: their number is as they wish.
-        if kind not in checked.limits.items or (action, kind) in by_people:
+def _count(subject: _Subject) -> Iterator[Finding]:
+    by_people = {(d.action, d.kind) for d in subject.descriptors if d.source == "human"}
+    for (action, kind, _, _), texts in subject.groups(_reply).items():
+        # people may add texts to a reply, or replace it by any number of their own
+        if kind not in subject.limits.items or (action, kind) in by_people:
             continue
-        low, high = checked.limits.items[kind]
+        low, high = subject.limits.items[kind]
         if not low <= len(texts) <= high:
             expected = str(low) if low == high else f"{low} to {high}"
             ids = tuple(descriptor.id for descriptor in texts)
             yield Finding("count", "warning", action, kind, ids, "", f"{len(texts)} texts, {expected} expected")
 
 
-def _missing(checked: _Checked) -> Iterator[Finding]:
-    for kind, texts in checked.groups(lambda d: d.kind).items():
-        there = {descriptor.action for descriptor in texts}
-        detail = f"no text, {len(there)} of {len(checked.dataset.actions)} classes have some"
-        for action in checked.dataset.actions:
-            if action.name not in there:
+def _missing(subject: _Subject) -> Iterator[Finding]:
+    for kind, texts in subject.groups(lambda d: d.kind).items():
+        written = {descriptor.action for descriptor in texts}
+        detail = f"no text, {len(written)} of {len(subject.dataset.actions)} classes have some"
+        for action in subject.dataset.actions:
+            if action.name not in written:
                 yield Finding("missing", "warning", action.name, kind, (), "", detail)
 
 
-def _sense(checked: _Checked) -> Iterator[Finding]:
-    """Every text that is nearer to another class's label than to its own: perhaps of another sense of the label."""
-    if checked.encoder is None or not checked.descriptors:
+def _sense(subject: _Subject) -> Iterator[Finding]:
+    """Find texts that are nearer to another class's label than to their own: a word may have another meaning there."""
+    if subject.encoder is None or not subject.descriptors:
         return
-    actions = checked.dataset.actions
+    actions = subject.dataset.actions
     row = {action.name: index for index, action in enumerate(actions)}
-    texts, labels = [d.text for d in checked.descriptors], [action.phrase for action in actions]
-    for descriptor, cosines in zip(checked.descriptors, cosines_between(texts, labels, checked.encoder), strict=True):
+    texts, labels = [d.text for d in subject.descriptors], [action.phrase for action in actions]
+    for descriptor, cosines in zip(subject.descriptors, cosines_between(texts, labels, subject.encoder), strict=True):
         own, nearest = row[descriptor.action], int(cosines.argmax())
-        if cosines[nearest] - cosines[own] > checked.limits.sense:
+        if cosines[nearest] - cosines[own] > subject.limits.sense:
             detail = (
                 f"nearer to {labels[nearest]!r} ({cosines[nearest]:.2f}) than to {labels[own]!r} ({cosines[own]:.2f}), "
-                f"by {checked.encoder.id}"
+                f"by {subject.encoder.id}"
             )
             yield _finding("sense", "warning", descriptor, detail)
 

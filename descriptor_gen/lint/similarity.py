@@ -21,9 +21,9 @@ class Similarity:
         dataset: C classes, in label order.
         encoder: its id.
         labels: cosines [C, C] between the labels' phrases; 1 on the diagonal.
-        described: the same of label and descriptors together; None without descriptors.
-        descriptors: how many there are.
-        cut: texts that are longer than the encoder reads.
+        described: cosines [C, C] between classes as the mean of label and descriptors; None without descriptors.
+        descriptors: their number.
+        cut: number of texts that are longer than the encoder reads.
     """
 
     dataset: Dataset
@@ -33,10 +33,20 @@ class Similarity:
     descriptors: int
     cut: int
 
+    @property
+    def matrix(self) -> Tensor:
+        """The cosines [C, C] with descriptors; by label alone if there are none."""
+        return self.labels if self.described is None else self.described
+
+    @property
+    def texts(self) -> str:
+        """Which texts are compared, for people."""
+        return f"labels and {self.descriptors} descriptors" if self.descriptors else "labels alone"
+
 
 @dataclass(frozen=True)
 class Pair:
-    """Two classes, by phrase, and their cosines; `change` is what descriptors add, below 0 where they tell apart."""
+    """Two classes, by phrase, and their cosines; `change` is added by the descriptors, below 0 if they separate."""
 
     first: str
     second: str
@@ -46,7 +56,7 @@ class Pair:
 
 
 def similarity(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: TextEncoder) -> Similarity:
-    """Return how alike classes are, by their labels alone and with descriptors of them; each text is encoded once."""
+    """Return how alike classes are, by label alone and with their descriptors; each distinct text is encoded once."""
     texts: dict[str, list[str]] = {action.name: [action.phrase] for action in dataset.actions}
     for descriptor in descriptors:
         texts[descriptor.action].append(descriptor.text)
@@ -57,37 +67,24 @@ def similarity(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Tex
     return Similarity(dataset, encoder.id, labels, described, len(descriptors), cut)
 
 
-def most_alike(found: Similarity, *, top: int) -> list[Pair]:
-    """Return the `top` pairs of classes with the largest cosine: with descriptors where there are, else by label."""
+def most_alike(classes: Similarity, *, top: int) -> list[Pair]:
+    """Return the `top` pairs of classes with the largest cosine in `matrix`."""
     import torch
 
-    alike = found.labels if found.described is None else found.described
-    first, second = torch.triu_indices(len(alike), len(alike), offset=1)
-    best = alike[first, second].topk(min(top, len(first))).indices
-    phrases = [action.phrase for action in found.dataset.actions]
+    first, second = torch.triu_indices(len(classes.matrix), len(classes.matrix), offset=1)
+    best = classes.matrix[first, second].topk(min(top, len(first))).indices
+    phrases = [action.phrase for action in classes.dataset.actions]
     pairs = []
     for one, other in zip(first[best].tolist(), second[best].tolist(), strict=True):
-        by_label = float(found.labels[one, other])
-        described = None if found.described is None else float(found.described[one, other])
+        by_label = float(classes.labels[one, other])
+        described = None if classes.described is None else float(classes.described[one, other])
         change = None if described is None else described - by_label
         pairs.append(Pair(phrases[one], phrases[other], by_label, described, change))
     return pairs
 
 
-def similarities(texts: Sequence[Sequence[str]], encoder: TextEncoder) -> Tensor:
-    """Return the cosines [C, C] between classes; 1 on the diagonal.
-
-    A class's vector is the mean of its texts' unit vectors, as in a text ensemble.
-
-    Args:
-        texts: of each class, one or more.
-        encoder: whose text space.
-    """
-    return _between(texts, _unit_vectors([text for own in texts for text in own], encoder))
-
-
 def cosines_between(texts: Sequence[str], others: Sequence[str], encoder: TextEncoder) -> Tensor:
-    """Return the cosines [N, M] of N texts with M others; each distinct one is encoded once."""
+    """Return the cosines [N, M] of N texts with M others; each distinct text is encoded once."""
     import torch
 
     vectors = _unit_vectors([*texts, *others], encoder)
@@ -102,9 +99,9 @@ def _unit_vectors(texts: Sequence[str], encoder: TextEncoder) -> Mapping[str, Te
 
 
 def _between(texts: Sequence[Sequence[str]], vectors: Mapping[str, Tensor]) -> Tensor:
+    """Return the cosines [C, C] between classes: each is the mean of its texts' unit vectors, as in an ensemble."""
     import torch
     from torch.nn.functional import normalize
 
-    classes = [torch.stack([vectors[text] for text in own]).mean(dim=0) for own in texts]
-    unit = normalize(torch.stack(classes), dim=-1)  # [C, D]
-    return unit @ unit.T
+    unit = normalize(torch.stack([torch.stack([vectors[text] for text in own]).mean(dim=0) for own in texts]), dim=-1)
+    return unit @ unit.T  # unit: [C, D]

@@ -1,4 +1,4 @@
-"""The matrix of class similarities as a picture, and as a table for programs."""
+"""The matrix of class similarities as a picture, and as a CSV file."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_NAMED = 120  # classes up to which each has its name at the axes
+_MOST_NAMES = 120  # classes; with more, the axes have no names
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def write_csv(found: Similarity, file: Path) -> None:
-    """Write the matrix (with descriptors where there are) with the classes' names at both sides."""
-    names = [action.name for action in found.dataset.actions]
+def write_csv(classes: Similarity, file: Path) -> None:
+    """Write the matrix, with the names of the classes as header and first column."""
+    names = [action.name for action in classes.dataset.actions]
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
         writer.writerow(["class", *names])
-        for name, row in zip(names, _shown(found).tolist(), strict=True):
+        for name, row in zip(names, classes.matrix.tolist(), strict=True):
             writer.writerow([name, *(f"{value:.6f}" for value in row)])
 
 
-def draw(found: Similarity, pairs: Sequence[Pair], file: Path) -> None:
-    """Draw the matrix with like classes beside each other, and the pairs beside it.
+def draw(classes: Similarity, pairs: Sequence[Pair], file: Path) -> None:
+    """Draw the matrix with similar classes beside each other, and a list of the pairs.
 
     Raises:
-        UsageError: the file's suffix is none of a picture's.
+        UsageError: the file's suffix is not that of a picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -42,24 +42,17 @@ def draw(found: Similarity, pairs: Sequence[Pair], file: Path) -> None:
     figure = Figure(figsize=(17, 12), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     matrix, listed = figure.subplots(1, 2, width_ratios=(3.4, 1))
-    _matrix(figure, matrix, found)
+    _matrix(figure, matrix, classes)
     _listed(listed, pairs)
-    texts = "labels alone" if found.described is None else f"labels and {found.descriptors} descriptors"
-    figure.suptitle(
-        f"{found.dataset.name}: how alike its {len(found.dataset.actions)} classes are to {found.encoder} ({texts})",
-        fontsize=15,
-    )
+    subject = f"{classes.dataset.name}: how alike its {len(classes.dataset.actions)} classes are"
+    figure.suptitle(f"{subject} to {classes.encoder} ({classes.texts})", fontsize=15)
     figure.savefig(file, dpi=110)
 
 
-def _shown(found: Similarity) -> Tensor:
-    return found.labels if found.described is None else found.described
-
-
-def _matrix(figure: Any, axes: Any, found: Similarity) -> None:
+def _matrix(figure: Any, axes: Any, classes: Similarity) -> None:
     import torch
 
-    alike = _shown(found)
+    alike = classes.matrix
     order = _order(alike)
     ordered = alike[order][:, order].clone()
     off = ordered[~torch.eye(len(ordered), dtype=torch.bool)]
@@ -68,39 +61,36 @@ def _matrix(figure: Any, axes: Any, found: Similarity) -> None:
     image = axes.imshow(ordered.numpy(), cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
     axes.set_facecolor("#dddddd")
     figure.colorbar(image, ax=axes, location="bottom", shrink=0.5, pad=0.01, label="cosine (the diagonal is left out)")
-    names = [found.dataset.actions[index].phrase for index in order]
+    names = [classes.dataset.actions[index].phrase for index in order]
     size = min(8.5, 620 / len(names))
-    if len(names) <= _NAMED:
+    if len(names) <= _MOST_NAMES:
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
         axes.set_yticks(range(len(names)), names, fontsize=size)
         axes.xaxis.tick_top()
     else:
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.set_xlabel("classes, like ones beside each other")
+        axes.set_xlabel("classes, similar ones beside each other")
     axes.tick_params(length=0)
 
 
 def _listed(axes: Any, pairs: Sequence[Pair]) -> None:
     axes.axis("off")
     axes.set_title("Most alike", loc="left", fontsize=12)
-    lines = [f"{_value(pair)}  {pair.first}\n      {pair.second}" for pair in pairs[:24]]
-    axes.text(0, 1, "\n".join(lines), va="top", fontsize=10.5, family="DejaVu Sans", transform=axes.transAxes)
-
-
-def _value(pair: Pair) -> str:
-    return f"{pair.labels if pair.described is None else pair.described:.2f}"
+    cosines = [pair.labels if pair.described is None else pair.described for pair in pairs]
+    lines = [f"{cosine:.2f}  {pair.first}\n      {pair.second}" for cosine, pair in zip(cosines, pairs, strict=True)]
+    axes.text(0, 1, "\n".join(lines[:24]), va="top", fontsize=10.5, family="DejaVu Sans", transform=axes.transAxes)
 
 
 def _order(alike: Tensor) -> list[int]:
-    """Return the classes so that like ones are neighbours: by the Fiedler vector of the similarity graph.
+    """Return the indices of the classes with similar ones beside each other: the Fiedler vector of their graph.
 
-    The second eigenvector of the normalised Laplacian, the relaxed solution of ordering a graph's vertices on a line
-    (Hall 1970; Atkins, Boman and Hendrickson 1998).
+    It is the second eigenvector of the normalised Laplacian, the relaxed solution of ordering the vertices of a graph
+    on a line (Hall 1970; Atkins, Boman and Hendrickson 1998).
     """
     import torch
 
-    weights = (alike - alike.min()).fill_diagonal_(0.0).double() ** 2  # squared: near pairs count, the mass does not
+    weights = (alike - alike.min()).fill_diagonal_(0.0).double() ** 2  # squared: near pairs outweigh the many far ones
     root = weights.sum(dim=1).clamp_min(1e-12).rsqrt()
     laplacian = torch.eye(len(weights), dtype=weights.dtype) - root[:, None] * weights * root
     _, vectors = torch.linalg.eigh(laplacian)

@@ -1,6 +1,6 @@
-"""What the words of a single descriptor give away: the prompt in it, a refusal, what no camera sees, glued words.
+"""Faults in the words of a single descriptor: words of the prompt, refusals, what no camera sees, glued words.
 
-Each function returns what it found, in words; an empty string when there is nothing to say.
+Each function returns the fault in words, or an empty string.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 from descriptor_gen.lint.clip_tokens import is_word
 
-# Texts are anchored where the words could rightly stand later on: "a hand holds a photo of a child".
+# Anchored at the beginning where the same words may be right later: "a hand holds a photo of a child".
 _ECHOES = {
     "prompt echo": r"^(action( label)?|class( label)?|label|description|decomposition|context|setting|objects?"
     r"|situation|before|after|answer|output|response|caption|sub-?actions?)\s*:|\baction label\b",
@@ -26,9 +26,9 @@ _REFUSAL = (
     r"|\bhow\s+(can|may)\s+i\s+(help|assist)\b"
 )
 
-# Chosen by reading the published descriptors of UCF101, HMDB51 and Kinetics: what they say beside the picture most
-# often. Words that are also seen were left out: music (stand), safety (goggles), practice, power, taste, think.
-_UNSEEN = (
+# The most frequent words for invisible things in the published descriptors of UCF101, HMDB51 and Kinetics, without
+# words that also name visible things: music (stand), safety (goggles), practice, power, taste, think.
+_INVISIBLE = (
     r"feels?|feeling|enjoy(s|ing|ed|ment|able)?|emotions?|emotional|intent|intentions?|intend(s|ed|ing)?",  # mind
     r"important(ly)?|essential|crucial|necessary|beneficial|benefits?",  # judgement
     r"skills?|skill?ful(ly)?|technique|techniques|expertise|strength|agility|coordination",  # ability
@@ -40,34 +40,34 @@ _UNSEEN = (
 _GLUE_BEFORE = r"their|the|and|with|into|from|onto|while"
 _GLUE_AFTER = r"their|the|and|with|into|from"  # not "her": musher, lather
 
-_echoes = {what: re.compile(pattern, re.IGNORECASE) for what, pattern in _ECHOES.items()}
+_echoes = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _ECHOES.items()}
 _refusal = re.compile(_REFUSAL, re.IGNORECASE)
-# For lower-case text: without regard to case these take seven times as long.
-_unseen = re.compile(rf"\b({'|'.join(_UNSEEN)})\b")
+# For lower-case text: ignoring case takes seven times as long.
+_invisible = re.compile(rf"\b({'|'.join(_INVISIBLE)})\b")
 _glued = re.compile(rf"\b(?:(?:{_GLUE_BEFORE})([a-z]{{3,}})|([a-z]{{3,}})(?:{_GLUE_AFTER}))\b")
 
 
 def echo(text: str) -> str:
     """Find words of the prompt or of the reply's form: `Action label: ...`, `Here are`, `Step 1`, `a video of`."""
     stripped = text.strip()
-    found = ((what, pattern.search(stripped)) for what, pattern in _echoes.items())
-    return "; ".join(f'{what}: "{match.group().strip()}"' for what, match in found if match)
+    matches = ((name, pattern.search(stripped)) for name, pattern in _echoes.items())
+    return "; ".join(f'{name}: "{match.group().strip()}"' for name, match in matches if match)
 
 
 def refusal(text: str) -> str:
-    """Find a model that speaks of itself where it should describe."""
+    """Find a model that speaks of itself instead of the action."""
     match = _refusal.search(text.strip())
     return f'the model speaks of itself: "{match.group()}"' if match else ""
 
 
 def not_visual(text: str) -> str:
     """Find words for what a camera cannot see: mind, judgement, ability, purpose, sound, smell."""
-    found = dict.fromkeys(match.group() for match in _unseen.finditer(text.lower()))
-    return f"a camera cannot see: {', '.join(found)}" if found else ""
+    words = dict.fromkeys(match.group() for match in _invisible.finditer(text.lower()))
+    return f"a camera cannot see: {', '.join(words)}" if words else ""
 
 
 def glued(text: str) -> str:
-    """Find two words without a space between them (`theirhands`), as a grammar that allows no more words makes them."""
+    """Find two words without a space (`theirhands`): a model writes them when the grammar allows no further word."""
     matches = _glued.finditer(text.lower())
-    found = [match.group() for match in matches if is_word(match[1] or match[2]) and not is_word(match.group())]
-    return f"two words without a space: {', '.join(found)}" if found else ""
+    words = [match.group() for match in matches if is_word(match[1] or match[2]) and not is_word(match.group())]
+    return f"two words without a space: {', '.join(words)}" if words else ""

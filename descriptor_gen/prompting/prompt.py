@@ -1,4 +1,4 @@
-"""Prompts, one for each descriptor kind: the built-in ones and a user's own. A prompt makes the requests."""
+"""Prompts, one for each descriptor kind, built in or from template files. A prompt makes the requests to an LLM."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from jinja2 import Template as JinjaTemplate
 from db.errors import UsageError, UserError
 from db.records import Action, Template
 from descriptor_gen.llms import Message, Request
-from descriptor_gen.prompting.jinja import block, compiled, split, uses
+from descriptor_gen.prompting.jinja import block, environment, split, uses
 from descriptor_gen.prompting.validate import faults
 
 BUILT_IN = "built in"
 
 
 class Example(NamedTuple):
-    """A turn of the conversation that shows what is wanted; `rivals` are for templates that compare."""
+    """A question and its reply, sent as an earlier turn of the conversation; `rivals` are for prompts that compare."""
 
     action: str
     reply: Mapping[str, Any]
@@ -31,15 +31,15 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Prompt:
-    """One descriptor kind: how to ask for it.
+    """How to ask for one descriptor kind.
 
     Attributes:
         template: kind, version and source, as stored.
         about: one line on what the kind is.
         max_tokens: more than any valid reply needs.
         output_schema: JSON schema of the reply.
-        examples: shown to the model as earlier turns of the conversation.
-        origin: the file that it was read from, or `built in`.
+        examples: sent to the model as earlier turns of the conversation.
+        origin: the template file, or `built in`.
         compares: whether it asks how an action differs from others, its rivals.
     """
 
@@ -59,14 +59,9 @@ class Prompt:
         return self.template.kind
 
     def request(self, action: Action, *, dataset: str = "", rivals: Sequence[str] = ()) -> Request:
-        """Return the conversation that asks for an action.
+        """Return the conversation that asks about an action; `rivals` are phrases, for prompts that compare.
 
-        The examples are asked for in the same words: of the same dataset, with their phrase as their name.
-
-        Args:
-            action: what it is about.
-            dataset: of the action; empty where there is none.
-            rivals: phrases of the actions that it is confused with; for prompts that compare.
+        The examples are rendered by the same blocks, with the same dataset; their name is their phrase.
 
         Raises:
             UserError: the template cannot be rendered with this action.
@@ -77,10 +72,10 @@ class Prompt:
         return Request((*self._opening(dataset), question), self.output_schema, self.max_tokens)
 
     def _opening(self, dataset: str) -> tuple[Message, ...]:
-        """Return what every conversation about a dataset begins with: the system message and the examples."""
+        """Return the system message and the examples: the beginning of every conversation about a dataset."""
         if dataset not in self._openings:
-            shared = {"dataset": dataset, "kind": self.kind}
-            messages: list[Message] = [{"role": "system", "content": self._block("system", shared)}]
+            system = self._block("system", {"dataset": dataset, "kind": self.kind})
+            messages: list[Message] = [{"role": "system", "content": system}]
             for phrase, reply, rivals in self.examples:
                 messages.append(self._question(phrase, phrase, dataset, rivals))
                 messages.append({"role": "assistant", "content": json.dumps(reply, ensure_ascii=False)})
@@ -99,8 +94,8 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A template that was looked through: where it is from, and a line for each fault."""
+class TemplateCheck:
+    """The faults of a template, a line for each; none if it can be used."""
 
     template: str
     faults: tuple[str, ...]
@@ -112,23 +107,24 @@ def kinds() -> list[str]:
 
 
 def load_prompts(names: Sequence[str], *, own: Sequence[Prompt] = ()) -> list[Prompt]:
-    """Return the prompts of descriptor kinds; one's own take the place of built-in ones.
+    """Return the prompts of descriptor kinds; one of `own` replaces the built-in one of its kind.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: a kind is unknown.
+        UserError: the package `prompts` belongs to another project.
     """
     if not kinds():
         raise UserError(f"The package prompts in {files('prompts')} is not ours: it holds no templates")
-    mine = {prompt.kind: prompt for prompt in own}
-    known = sorted({*kinds(), *mine})
+    by_kind = {prompt.kind: prompt for prompt in own}
+    known = sorted({*kinds(), *by_kind})
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known: {', '.join(known)}")
-    return [mine.get(name) or _prompt(_built_in(name), BUILT_IN) for name in dict.fromkeys(names)]
+    return [by_kind.get(name) or _prompt(_built_in(name), BUILT_IN) for name in dict.fromkeys(names)]
 
 
-def _built_in(name: str) -> str:
-    return files("prompts").joinpath(f"{name}.j2").read_text(encoding="utf-8")
+def _built_in(kind: str) -> str:
+    return files("prompts").joinpath(f"{kind}.j2").read_text(encoding="utf-8")
 
 
 def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
@@ -138,11 +134,11 @@ def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
         UsageError: there is no such file, or two are of the same kind.
         UserError: the faults of all of them.
     """
-    found = template_files(paths)
-    wrong = [checked for checked in map(check, found) if checked.faults]
-    if wrong:
-        raise UserError("\n".join(map(_told, wrong)))
-    prompts = [_prompt(file.read_text(encoding="utf-8-sig"), str(file)) for file in found]
+    template_paths = template_files(paths)
+    lines = [f"{check.template}: {fault}" for check in map(check_file, template_paths) for fault in check.faults]
+    if lines:
+        raise UserError("\n".join(lines))
+    prompts = [_prompt(file.read_text(encoding="utf-8-sig"), str(file)) for file in template_paths]
     first = {prompt.kind: prompt for prompt in reversed(prompts)}
     for prompt in prompts:
         if prompt is not first[prompt.kind]:
@@ -151,9 +147,9 @@ def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
 
 
 def choose_prompts(names: Sequence[str], templates: Sequence[Path]) -> list[Prompt]:
-    """Return the prompts of a build: the kinds that are named, else the templates that are given, else all built in.
+    """Return the prompts of a build: of the named kinds, else of the given templates, else all built-in ones.
 
-    Those that compare are taken only by name: what they ask depends on what else is there.
+    Prompts that compare must be named: their questions depend on the other classes.
 
     Raises:
         UsageError: there is no such kind or file.
@@ -166,61 +162,44 @@ def choose_prompts(names: Sequence[str], templates: Sequence[Path]) -> list[Prom
 
 
 def template_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files that are named, and the `.j2` files of folders that are, each once.
+    """Return the files among the paths, and the `.j2` files of the folders among them, each once.
 
     Raises:
         UsageError: there is no such file, or no template in the folder.
     """
-    found: list[Path] = []
+    template_paths: list[Path] = []
     for path in paths:
         inside = sorted(path.glob("*.j2")) if path.is_dir() else [path] if path.is_file() else []
         if not inside:
             raise UsageError(f"No template at {path}. Name a file, or a folder with files that end in .j2")
-        found += inside
-    return list(dict.fromkeys(found))
+        template_paths += inside
+    return list(dict.fromkeys(template_paths))
 
 
-def check(path: Path) -> Checked:
+def check_file(path: Path) -> TemplateCheck:
     """Return the faults of a template file."""
     try:
-        return Checked(str(path), tuple(faults(path.read_text(encoding="utf-8-sig"))))
+        return TemplateCheck(str(path), tuple(faults(path.read_text(encoding="utf-8-sig"))))
     except UnicodeDecodeError:
-        return Checked(str(path), ("it is not a text file in UTF-8",))
+        return TemplateCheck(str(path), ("it is not a text file in UTF-8",))
 
 
-def check_built_in() -> list[Checked]:
+def check_built_in() -> list[TemplateCheck]:
     """Return the faults of each built-in template."""
-    return [Checked(f"prompts/{kind}.j2", tuple(faults(_built_in(kind)))) for kind in kinds()]
-
-
-def _told(checked: Checked) -> str:
-    return "\n".join(f"{checked.template}: {fault}" for fault in checked.faults)
-
-
-def parse(source: str, *, origin: str = "template") -> Prompt:
-    """Return the prompt of a template's text.
-
-    Raises:
-        UserError: all faults of the front matter and the Jinja blocks, a line for each.
-    """
-    if wrong := faults(source):
-        raise UserError(_told(Checked(origin, tuple(wrong))))
-    return _prompt(source, origin)
+    return [TemplateCheck(f"prompts/{kind}.j2", tuple(faults(_built_in(kind)))) for kind in kinds()]
 
 
 def _prompt(source: str, origin: str) -> Prompt:
-    """Return the prompt of a text without faults; the tests see to it that the built-in ones have none."""
+    """Return the prompt of a valid template; tests check that the built-in ones are valid."""
     front, body = split(source)
+    examples = [Example(each["action"], each["reply"], tuple(each.get("rivals", ()))) for each in front["examples"]]
     return Prompt(
         template=Template(front["kind"], front["version"], hashlib.sha256(source.encode()).hexdigest(), source),
         about=front["about"],
         max_tokens=front["max_tokens"],
         output_schema=front["output"],
-        examples=tuple(
-            Example(example["action"], example["reply"], tuple(example.get("rivals", ())))
-            for example in front["examples"]
-        ),
-        jinja=compiled(body),
+        examples=tuple(examples),
+        jinja=environment().from_string(body),
         origin=origin,
         compares=uses(body, "rivals"),
     )

@@ -1,4 +1,4 @@
-"""From an LLM's raw reply to descriptors. Raw text is stored beside them, so a better parser needs no model."""
+"""From an LLM's raw reply to descriptors. The raw text is stored beside them, so a better parser needs no model."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from descriptor_gen.llms.reply_json import UNREADABLE, read_json
 
 
 class InvalidReplyError(ValueError):
-    """The reply is not what was asked for; the message says why."""
+    """The reply does not have the form that the prompt asks for; the message says why."""
 
 
 def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the descriptors of a reply in the order of its fields.
+    """Return the descriptors of a reply, cleaned, in the order of the schema's fields.
 
-    Texts are made plain first: one space between words, lower case, no final full stop. JSON in a fence or between
-    chatter counts, for the servers that cannot be asked for JSON alone.
+    JSON in a code fence or between other words is read too: not every server can be limited to JSON.
 
     Raises:
-        InvalidReplyError: it is empty, not JSON, or not of the schema.
+        InvalidReplyError: the reply is empty, not JSON, or does not fit the schema.
     """
     from jsonschema import Draft202012Validator, ValidationError
 
     try:
-        document = plain(read_json(reply)[0])
+        document = cleaned(read_json(reply)[0])
         Draft202012Validator(output_schema).validate(document)
     except UNREADABLE as error:
         raise InvalidReplyError(f"not JSON: {error}" if reply.strip() else "empty") from error
@@ -34,17 +33,17 @@ def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(texts(document, output_schema))
 
 
-def plain(value: Any) -> Any:
-    """Return a value with its texts made plain: one space between words, lower case, no final full stop."""
+def cleaned(value: Any) -> Any:
+    """Return a JSON value with its texts cleaned: one space between words, lower case, no final full stop."""
     if isinstance(value, dict):
-        return {name: plain(item) for name, item in value.items()}
+        return {name: cleaned(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [cleaned(item) for item in value]
     return re.sub(r"\s+", " ", value).strip().rstrip(".").lower() if isinstance(value, str) else value
 
 
 def texts(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the strings of a document in the order of the schema's fields: servers need not keep it."""
+    """Yield the strings of a JSON value in the order of the schema's fields, which servers need not keep."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from urllib.parse import urlencode
 
 from db.records import Descriptor
-from descriptor_gen.lint.rules import writer
 
 ORDERS = {"": "by label", "open": "most pending first", "flags": "most flagged first", "impact": "worst impact first"}
 _LABELS = {"source": "by", "q": "with"}
@@ -61,7 +60,7 @@ class Filter:
         named = {name for name, phrase in phrases.items() if q in name.casefold() or q in phrase.casefold()}
         conditions: list[tuple[object, Callable[[Descriptor], bool]]] = [
             (self.kind, lambda d: d.kind == self.kind),
-            (self.source, lambda d: writer(d) == self.source),
+            (self.source, lambda d: d.writer == self.source),
             (self.status, lambda d: d.status == self.status),
             (self.flag == "any", lambda d: bool(rules.get(d.id))),
             (self.flag and self.flag != "any", lambda d: self.flag in rules.get(d.id, ())),

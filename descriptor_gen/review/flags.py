@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from db.records import Dataset, Descriptor
-from descriptor_gen.lint.rules import Finding, Limits, item_range, lint
-from descriptor_gen.prompting.prompt import kinds, load_prompts
+from descriptor_gen.lint.rules import Finding, Limits, items_of_templates, lint
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Linter:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self._limits = Limits(items={each.kind: item_range(each.output_schema) for each in load_prompts(kinds())})
+        self._limits = Limits(items=items_of_templates())
         self._submitted: Sequence[Descriptor] | None = None
         self._flags = Flags()
         self._changed = threading.Condition()

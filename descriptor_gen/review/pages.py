@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from db.records import Action, Descriptor, Impact, ReviewEvent, State
-from descriptor_gen.lint.rules import Finding, writer
+from descriptor_gen.lint.rules import Finding
 from descriptor_gen.review.filters import ORDERS, Filter
 from descriptor_gen.review.flags import Flags
 from descriptor_gen.review.session import Counts, ReviewSession, stamp
@@ -76,7 +76,7 @@ def overview(session: ReviewSession, chosen: Filter) -> Values:
         "impact": bool(snapshot.impacts),
         "choices": {
             "kinds": sorted({d.kind for d in snapshot.descriptors}),
-            "sources": sorted({writer(d) for d in snapshot.descriptors}),
+            "sources": sorted({d.writer for d in snapshot.descriptors}),
             "flags": sorted(counts.items()),
             "orders": [(order, name) for order, name in ORDERS.items() if order != "impact" or snapshot.impacts],
         },
@@ -119,11 +119,11 @@ def panel(session: ReviewSession, action: Action, chosen: Filter) -> Values:
     shown = [
         d
         for d in snapshot.by_action.get(action.name, ())
-        if chosen.kind in ("", d.kind) and chosen.source in ("", writer(d))
+        if chosen.kind in ("", d.kind) and chosen.source in ("", d.writer)
     ]
     replies: dict[str, dict[tuple[str, int, int], list[Descriptor]]] = defaultdict(lambda: defaultdict(list))
     for d in shown:
-        replies[d.kind][writer(d), d.sample or 0, d.generation or 0].append(d)
+        replies[d.kind][d.writer, d.sample or 0, d.generation or 0].append(d)
     return {
         "sections": {
             kind: [_column(*reply, texts, flags, snapshot.impacts) for reply, texts in sorted(columns.items())]
@@ -167,7 +167,7 @@ def history(session: ReviewSession, descriptor_id: int) -> Values:
     return {
         "text": descriptor.text,
         "original": descriptor.original,
-        "source": writer(descriptor),
+        "source": descriptor.writer,
         "events": [_event(event, place=descriptor.kind) for event in session.reviews.history(descriptor_id)],
     }
 

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from db.errors import UserError
 from db.records import Descriptor
-from descriptor_gen.lint.rules import writer
 from descriptor_gen.review import pages
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.session import DecisionRequest, ReviewSession
@@ -108,7 +107,7 @@ class Terminal:
         if self.console.is_terminal:
             self.console.clear()
         counts = self.session.totals()
-        title = Text(f"{self.session.phrases[current.action]} · {current.kind} · by {writer(current)}", style="bold")
+        title = Text(f"{self.session.phrases[current.action]} · {current.kind} · by {current.writer}", style="bold")
         decided, place = f"{counts.decided} of {counts.all} decided", f"text {self.index + 1} of {len(texts)}"
         lines = [self._line(d, is_current=d.id == current.id) for d in self.reply(current)]
         footer = Text(f"{decided} · {place} · {self.session.reviewer}", style="dim")

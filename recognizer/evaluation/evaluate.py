@@ -21,7 +21,7 @@ from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.metrics import accuracy, over_splits
 from recognizer.scoring.pooling import VideoBatch
-from recognizer.scoring.selection import descriptors_digest, writer
+from recognizer.scoring.selection import descriptors_digest
 
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
 FORMAT = "descgen-recognize run, version 1"
@@ -147,7 +147,7 @@ def _settings(
         "kinds": sorted({d.kind for d in descriptors}),
         "statuses": dict(Counter(d.status for d in descriptors)),
         "edited": sum(d.edited_from is not None for d in descriptors),
-        "llms": sorted({writer(d) or d.source for d in descriptors}),
+        "llms": sorted({d.source if d.by_hand else d.writer for d in descriptors}),
         "texts_cut": ensemble.cut,
         "context_length": encoder.context_length,
         "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],

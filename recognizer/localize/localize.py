@@ -22,7 +22,7 @@ from recognizer.localize.segments import Segmentation, find_segments
 from recognizer.localize.settings import LocalizeSettings
 from recognizer.localize.text_roles import Roles, build_roles
 from recognizer.scoring.protocols import protocol_of
-from recognizer.scoring.selection import descriptors_digest, writer
+from recognizer.scoring.selection import descriptors_digest
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import LongVideo, declared_seconds
 
@@ -190,7 +190,7 @@ def _settings(
         "descriptors": len(descriptors),
         "descriptors_sha256": descriptors_digest(descriptors),
         "kinds": sorted({d.kind for d in descriptors}),
-        "llms": sorted({writer(d) or d.source for d in descriptors}),
+        "llms": sorted({d.source if d.by_hand else d.writer for d in descriptors}),
         "situation_texts_left_out": roles.left_out,
         "texts_cut": roles.cut,
         "context_length": encoder.context_length,

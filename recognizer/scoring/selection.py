@@ -38,28 +38,23 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[D
     everything = store.descriptors(dataset, statuses=choice.statuses)
     descriptors = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
     if choice.llm:
-        descriptors = [d for d in descriptors if (wrote := writer(d)) is None or choice.llm.lower() in wrote.lower()]
+        descriptors = [d for d in descriptors if d.by_hand or d.written_by(choice.llm)]
     _refuse_mixtures(descriptors)
     kinds = choice.kinds or sorted({descriptor.kind for descriptor in descriptors})
     _refuse_gaps(dataset, choice, kinds, descriptors, known_kinds={descriptor.kind for descriptor in everything})
     return descriptors
 
 
-def writer(descriptor: Descriptor) -> str | None:
-    """Return the model or imported file that a descriptor is from; None if a person wrote it."""
-    return descriptor.llm or descriptor.origin
-
-
 def _refuse_mixtures(descriptors: Sequence[Descriptor]) -> None:
     """Refuse texts of several models, or of several files for one kind: the gain could be credited to neither."""
-    models = {descriptor.llm or "an import" for descriptor in descriptors if writer(descriptor)}
+    models = {descriptor.llm or "an import" for descriptor in descriptors if not descriptor.by_hand}
     files: dict[str, set[str]] = {}
     for descriptor in descriptors:
         if descriptor.origin and not descriptor.llm:
             files.setdefault(descriptor.kind, set()).add(descriptor.origin)
     mixed = sorted({name for names in files.values() if len(names) > 1 for name in names})
     if len(models) > 1 or mixed:
-        names = mixed if len(models) == 1 else sorted({wrote for d in descriptors if (wrote := writer(d))})
+        names = mixed if len(models) == 1 else sorted({d.writer for d in descriptors if not d.by_hand})
         raise UserError(
             f"Descriptors of several sources: {', '.join(names)}. Choose one with --llm, by part of its name"
         )

@@ -16,7 +16,8 @@ from db.store import Store
 from descriptor_gen.generate.build import build_descriptors
 from descriptor_gen.generate.calls import Options
 from descriptor_gen.llms.testing import FakeLLM
-from descriptor_gen.prompting.prompt import Prompt, load_prompts, parse
+from descriptor_gen.prompting.prompt import Prompt, load_prompts
+from tests.fixtures.prompts import reworded
 
 
 @pytest.fixture
@@ -378,7 +379,9 @@ def test_descriptors_are_looked_up_by_id(store: Store, dataset: Dataset, reviews
         reviews.descriptors([999])
 
 
-def test_reviewed_texts_leave_and_return_with_their_reply(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+def test_reviewed_texts_go_and_come_with_their_reply(
+    store: Store, dataset: Dataset, reviews: Reviews, tmp_path: Path
+) -> None:
     before = everything(store, dataset)
     reviews.edit(before[0].ref, "dropped", reviewer="anna")
     reviews.undo(reviewer="anna")
@@ -390,7 +393,7 @@ def test_reviewed_texts_leave_and_return_with_their_reply(store: Store, dataset:
     assert [words for _, words, _ in reviewed][:4] == ["my own", before[0].text, "edited twice", before[2].text]
 
     [old] = load_prompts(["decomposition"])
-    new = parse(old.template.source.replace("camera", "visitor"))
+    new = reworded(old, tmp_path)
     assert new.template != old.template
     build(store, dataset, prompt=new)
     between = everything(store, dataset)
@@ -423,7 +426,7 @@ def portable(store: Store, dataset: Dataset) -> list[Portable]:
 
 
 def test_edits_and_statuses_enter_another_database(
-    store: Store, dataset: Dataset, reviews: Reviews, elsewhere: Store
+    store: Store, dataset: Dataset, reviews: Reviews, elsewhere: Store, tmp_path: Path
 ) -> None:
     before = everything(store, dataset)
     reviews.reorder(refs([before[2], before[0], before[1]]), reviewer="anna")
@@ -448,7 +451,7 @@ def test_edits_and_statuses_enter_another_database(
     for again in (store, elsewhere):
         assert again.add_portable(dataset, items) == Added(added=0, already=7, left_out=0)
     [old] = load_prompts(["decomposition"])
-    for prompt in (parse(old.template.source.replace("camera", "visitor")), old):
+    for prompt in (reworded(old, tmp_path), old):
         build(elsewhere, dataset, prompt=prompt)
     assert portable(elsewhere, dataset) == items  # the originals stayed out of use
 

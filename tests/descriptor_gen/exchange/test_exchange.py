@@ -334,7 +334,7 @@ def test_what_was_taken_out_of_use_does_not_come_back(descgen: Run, full: Path, 
     assert imported(descgen, tmp_path / "x.json", "-d", "hmdb51")["added"] == 0
     nothing = descgen("export", "-d", "hmdb51")
     assert nothing.exit_code == 1
-    assert "No descriptors of hmdb51 to export. Write them with: descgen build --dataset hmdb51" in nothing.stderr
+    assert "No descriptors of hmdb51 here. Write them with: descgen build --dataset hmdb51" in nothing.stderr
 
 
 def test_export_chooses_and_goes_to_standard_output(descgen: Run, full: Path) -> None:
@@ -355,7 +355,7 @@ def test_export_chooses_and_goes_to_standard_output(descgen: Run, full: Path) ->
     ]  # fmt: skip
     none = descgen("export", "-d", "hmdb51", "--status", "accepted", "-k", "context")
     assert none.exit_code == 1
-    assert "2 all accepted human" in none.stderr
+    assert "2 all accepted by all.json sha256:" in none.stderr
     assert "Write others with: descgen build --dataset hmdb51 --kind context" in none.stderr
 
 
@@ -401,7 +401,7 @@ def test_parquet_without_pyarrow_names_the_extra(
 
 
 def test_a_table_of_your_own_needs_two_columns(descgen: Run, database: Path, write: Callable[[str, Any], Path]) -> None:
-    file = write("mine.csv", "\ufeffaction,text,status\nWave,a hand goes up,accepted\nwave,it goes down,\n")
+    file = write("mine.csv", "\ufeffaction,text,status\nWave,a hand goes up,accepted\nwave,it goes down,,more\n")
     report = imported(descgen, file, "-d", "hmdb51", "-k", "steps")
     assert report["added"] == 2
     assert [(row[4], row[5], row[6], row[7], row[8], row[9]) for row in rows(database)] == [
@@ -422,17 +422,19 @@ def test_a_table_of_your_own_needs_two_columns(descgen: Run, database: Path, wri
     [
         ("a.json", "{", ["-k", "all"], 1, "a.json is not JSON: "),
         ("a.json", b"\xff\xfe", ["-k", "all"], 1, "a.json is not text in UTF-8"),
-        ("a.json", "[]", ["-k", "all"], 1, "is JSON, but a list and not an object. Read are: JSON, CSV and Parquet"),
-        ("a.json", '{"a": 1}', ["-k", "all"], 1, "no name in it has a list of texts. Read are: "),
+        ("a.json", "[]", ["-k", "all"], 1, "is JSON, but a list and not an object. Known shapes: JSON, CSV"),
+        ("a.json", '{"a": 1}', ["-k", "all"], 1, "no name in it has a list of texts. Known shapes: "),
         ("a.json", '{"wave": ["x"], "wave": ["y"]}', ["-k", "all"], 1, "holds these names twice: wave"),
         ("a.json", "{}", ["-k", "all"], 1, "unknown shape"),
         ("a.csv", "name,text\n", ["-k", "all"], 1, "holds no descriptors"),
         ("a.csv", "name,text\nwave,x\n", ["-k", "all"], 1, "has no column action"),
-        ("a.csv", "action,text,position\nwave,x,first\n", ["-k", "all"], 1, "position 'first', which is no number"),
+        ("a.csv", "action,text,position\nwave,x,first\n", ["-k", "all"], 1, "Input should be a valid integer, "),
         ("a.csv", 'action,text\nwave,"x\n', ["-k", "all"], 1, "is not CSV: "),
         ("a.parquet", "no", ["-k", "all"], 1, "is not Parquet: "),
         ("a.json", '{"descgen": 9}', [], 1, "of version 9, and this program reads version 1"),
-        ("a.json", '{"descgen": 1, "dataset": {}}', [], 1, "is a damaged export: the file, at $"),
+        ("a.csv", "action,text,originals\nwave,x,no\n", ["-k", "all"], 1, "column originals is not JSON"),
+        ("a.csv", "action,text,position\nwave,x,-1\n", ["-k", "all"], 1, "greater than or equal to 0 (it is '-1')"),
+        ("a.json", '{"descgen": 1, "dataset": {}}', [], 1, "is damaged: the file, at $"),
         ("a.json", '{"wave": ["x"]}', [], 2, "a.json does not say its kind. Give --kind with one of context, "),
         ("context_description.json", '{"wave": ["x"]}', [], 2, "does not say its kind"),
         ("a.json", '{"wave": ["x"]}', ["-k", "No Name"], 2, "'No Name' is no name of a kind"),
@@ -461,22 +463,30 @@ def test_a_file_that_cannot_be_read_says_why(
     assert store.counts() == []
 
 
-@pytest.mark.parametrize("damage", ["source", "reply", "originals", "label"])
+DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "another template": lambda export: export["templates"][0].update(source="another"),
+    "no reply": lambda export: export["calls"][0].pop("reply"),
+    "no sha256": lambda export: export["calls"][0].update(cache_key="short"),
+    "text for a number": lambda export: export["calls"][0].update(sample="0"),
+    "negative tokens": lambda export: export["calls"][0].update(tokens_in=-1),
+    "no text": lambda export: export["descriptors"][0].pop("text"),
+    "empty original": lambda export: export["descriptors"][0].update(
+        originals=[{"text": "", "source": "llm", "status": "pending"}]
+    ),
+    "missing label": lambda export: export["dataset"]["actions"][3].update(label=7),
+    "empty name": lambda export: export["dataset"]["actions"][3].update(name=""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_export_is_refused_whole(
     descgen: Run, full: Path, elsewhere: tuple[Path, Run], tmp_path: Path, damage: str
 ) -> None:
     document = json.loads(descgen("export", "-d", "hmdb51").stdout)
-    if damage == "source":
-        document["templates"][0]["source"] += "!"
-    elif damage == "reply":
-        del document["calls"][0]["reply"]
-    elif damage == "originals":
-        document["descriptors"][0]["originals"] = [{"text": "", "source": "llm", "status": "pending"}]
-    else:
-        document["dataset"]["actions"][3]["label"] = 7
+    DAMAGES[damage](document)
     (tmp_path / "x.json").write_text(json.dumps(document))
     other, run = elsewhere
     result = run("import", tmp_path / "x.json", "-d", "hmdb51")
     assert result.exit_code == 1
-    assert "is a damaged export: " in result.stderr
+    assert "is damaged: " in result.stderr
     assert not other.exists()

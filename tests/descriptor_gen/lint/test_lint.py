@@ -13,9 +13,8 @@ import pytest
 
 from db.records import Action, Dataset, Descriptor
 from descriptor_gen.lint import clip_tokens
-from descriptor_gen.lint.rules import Finding, Limits, item_range, lint
+from descriptor_gen.lint.rules import DEFAULT_LIMITS, Finding, Limits, items_of_templates, lint
 from descriptor_gen.llms.testing import ANSWERS, FakeLLM
-from descriptor_gen.prompting.prompt import kinds, load_prompts
 from tests.fixtures.commands import Run
 
 LONG = " ".join(["a person waves"] * 30)
@@ -35,7 +34,7 @@ def descriptors(*rows: tuple[str, str, str], by: str = "fake") -> list[Descripto
     return made
 
 
-def found(*rows: tuple[str, str, str], rules: Sequence[str] = (), limits: Limits | None = None) -> list[Finding]:
+def found(*rows: tuple[str, str, str], rules: Sequence[str] = (), limits: Limits = DEFAULT_LIMITS) -> list[Finding]:
     names = dict.fromkeys(action for action, _, _ in rows)
     return lint(dataset(*names), descriptors(*rows), rules=rules, limits=limits)
 
@@ -110,7 +109,7 @@ def test_a_thing_may_be_shared_by_few_classes_and_a_sentence_by_none() -> None:
 
 
 def test_the_number_of_items_is_that_of_the_template() -> None:
-    limits = Limits(items={prompt.kind: item_range(prompt.output_schema) for prompt in load_prompts(kinds())})
+    limits = Limits(items=items_of_templates())
     one_to_three = {"decomposition": (3, 3), "description": (1, 1), "situation": (2, 2)}
     assert limits.items == {"context": (3, 6), "contrast": (3, 3), **one_to_three}
     steps = [("wave", "decomposition", text) for text in ("one", "two", "three", "four")]
@@ -186,7 +185,7 @@ def test_the_command_counts_by_rule_and_fails_for_errors(descgen: Run, llm: Fake
         "",
         "hmdb51: 6 texts, 1 errors, 50 warnings",
     ]
-    assert result.stderr == "Error: 1 errors in the descriptors of hmdb51. Each of them: --verbose, or --json\n"
+    assert result.stderr == "Error: 1 errors in the descriptors of hmdb51. To list them: --verbose, or --json\n"
 
 
 def test_the_command_lists_by_class_and_kind(descgen: Run, llm: FakeLLM) -> None:
@@ -238,14 +237,15 @@ def test_only_what_an_llm_wrote(descgen: Run, llm: FakeLLM) -> None:
     built(descgen, llm, FAULTY)
     assert json.loads(descgen("lint", "-d", "hmdb51", "--llm", "FAK", "--json").stdout)["texts"] == 3
     other = descgen("lint", "-d", "hmdb51", "--llm", "llama")
-    assert (other.exit_code, other.stderr) == (2, "Error: No descriptors by 'llama'. They are by: fake\n")
+    assert other.exit_code == 1
+    assert "descriptors by llama of hmdb51. There are: 3 decomposition pending by fake." in other.stderr
 
 
 def test_nothing_to_look_at_names_what_to_do(descgen: Run, llm: FakeLLM) -> None:
     built(descgen, llm, RIGHT)
     accepted = descgen("lint", "-d", "hmdb51", "--status", "accepted")
     assert accepted.exit_code == 1
-    assert "No accepted descriptors for hmdb51 (3 pending)" in accepted.stderr
+    assert "No accepted descriptors of hmdb51. There are: 3 decomposition pending by fake." in accepted.stderr
     other = descgen("lint", "-d", "ucf101")
     assert other.exit_code == 1
     assert "Write them with: descgen build --dataset ucf101" in other.stderr

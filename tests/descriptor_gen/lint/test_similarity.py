@@ -71,7 +71,9 @@ def test_pairs_are_sorted_by_their_cosine_with_descriptors(descgen: Run, three: 
     assert pairs["archery", "knitting"]["change"] < 0  # wool tells knitting from archery
     assert [found["matrix"][n][n] for n in range(3)] == pytest.approx([1, 1, 1])
     shown = descgen("similarity", "-d", three, "--top", "1").stdout
-    assert shown.startswith("three, 3 classes, known, labels and 4 descriptors\n1 texts are longer than it reads")
+    assert shown.startswith(
+        "three, 3 classes, known, labels and 4 descriptors\n1 texts are longer than the encoder reads"
+    )
     assert shown.count("archery") == 1
 
 
@@ -82,7 +84,7 @@ def test_labels_alone_need_no_database(descgen: Run, tmp_path: Path, encoder: Kn
     assert [(pair["first"], pair["second"], pair["described"]) for pair in pairs] == [("archery", "knitting", None)]
     assert not database.exists()
     none = descgen("similarity", "-d", labels, "-k", "context")
-    assert (none.exit_code, "descgen list" in none.stderr) == (1, True)
+    assert (none.exit_code, "descgen build" in none.stderr) == (1, True)
 
 
 def test_the_matrix_is_written_and_drawn(descgen: Run, three: Path, encoder: Known, tmp_path: Path) -> None:

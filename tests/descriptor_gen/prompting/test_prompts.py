@@ -17,7 +17,7 @@ from db.errors import UserError
 from db.records import Action
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
-from descriptor_gen.prompting.prompt import kinds, load_prompts, parse
+from descriptor_gen.prompting.prompt import Prompt, kinds, load_prompts, read_prompts
 from tests.fixtures.commands import Run
 from tests.fixtures.light import LIGHT
 
@@ -57,6 +57,14 @@ def colours(tmp_path: Path) -> Path:
     file = tmp_path / "colours.j2"
     file.write_text(COLOURS)
     return file
+
+
+def prompt_of(source: str, folder: Path) -> Prompt:
+    """Return the prompt of a template's text, read from my.j2 in the folder."""
+    file = folder / "my.j2"
+    file.write_text(source)
+    [prompt] = read_prompts([file])
+    return prompt
 
 
 def test_the_built_in_templates_have_no_faults(descgen: Run, database: Path) -> None:
@@ -302,10 +310,10 @@ def test_check_names_every_fault_of_every_template(descgen: Run, colours: Path, 
         ("{{ action }}", "the same", "block user: it does not use action, so every class would get the same prompt"),
     ],
 )
-def test_a_fault_is_told_with_its_place(old: str, new: str, fault: str) -> None:
+def test_a_fault_is_reported_with_its_place(old: str, new: str, fault: str, tmp_path: Path) -> None:
     assert old in COLOURS
     with pytest.raises(UserError) as caught:
-        parse(COLOURS.replace(old, new, 1), origin="my.j2")
+        prompt_of(COLOURS.replace(old, new, 1), tmp_path)
     assert f"my.j2: {fault}" in str(caught.value)
 
 
@@ -321,15 +329,16 @@ def test_a_build_with_faulty_templates_names_them_all_and_asks_nothing(
     assert llm.history == []
 
 
-def test_the_template_in_the_documents_has_no_faults() -> None:
+def test_the_template_in_the_documents_has_no_faults(tmp_path: Path) -> None:
     document = (Path(__file__).parents[3] / "docs" / "prompts.md").read_text()
     [source] = re.findall(r"^```jinja\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
-    assert parse(source).kind == "colours"
+    assert prompt_of(source, tmp_path).kind == "colours"
 
 
-def test_comments_between_the_blocks_and_macros_inside_are_allowed() -> None:
+def test_comments_between_the_blocks_and_macros_inside_are_allowed(tmp_path: Path) -> None:
     quoted = "{% macro quoted(text) %}<{{ text }}>{% endmacro %}{{ quoted(action) }}"
-    prompt = parse(COLOURS.replace("{% block user", "{# why #}{% block user").replace("{{ action }}", quoted))
+    source = COLOURS.replace("{% block user", "{# why #}{% block user").replace("{{ action }}", quoted)
+    prompt = prompt_of(source, tmp_path)
     assert prompt.request(Action(0, "a", "waving")).messages[-1]["content"] == "Action: <waving>"
 
 

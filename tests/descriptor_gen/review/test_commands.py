@@ -202,7 +202,7 @@ def test_an_export_after_review_holds_what_was_accepted_and_edited(built: Run) -
         (["undo", "--decision", "7"], 2, "Decision 7 does not exist"),
         (["accept", "1", "--reviewer", " "], 2, "A reviewer has a name"),
         (["history"], 2, "Give the id of a descriptor (descgen show --ids), or --dataset"),
-        (["show", "-d", "hmdb51", "--status", "rejected"], 1, "No rejected descriptors for hmdb51 here"),
+        (["show", "-d", "hmdb51", "--status", "rejected"], 1, "No rejected descriptors of hmdb51. There are: 6"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_refused(built: Run, store: Store, arguments: list[str], code: int, message: str) -> None:
