@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import click
@@ -21,7 +20,6 @@ from rich.table import Table
 
 from db.engine import sqlite_path
 from db.errors import UsageError, UserError
-from db.records import Dataset
 from db.store import Store
 
 _WIDTH_OF_A_PIPE = 120
@@ -103,17 +101,6 @@ def database_option(command: Any) -> Any:
         metavar="URL",
         help="SQLite file or SQLAlchemy URL.",
     )(command)
-
-
-def resolve(store: Store, name: str) -> Dataset:
-    """Return the dataset that `--dataset` names: built in, stored before, or read from a file or folder.
-
-    A name that is known wins over a file or folder of that name; with a `/` or a suffix it is a path.
-    """
-    from db import vocabulary
-
-    known = vocabulary.canonical(name) in vocabulary.BUILT_IN or name in store.datasets()
-    return store.dataset(name) if known or not name or not Path(name).exists() else vocabulary.from_path(Path(name))
 
 
 def print_json(value: Any) -> None:

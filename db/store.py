@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Engine, func, insert, select
@@ -99,6 +100,17 @@ class Store:
             )
         actions = tuple(Action(row.label or 0, row.name, row.phrase) for row in rows)
         return Dataset(name, actions, stored_as=name)
+
+    def resolve(self, name: str) -> Dataset:
+        """Return the dataset that `--dataset` names: built in, stored, or read from a file or folder.
+
+        A known name wins over a file or folder of that name; write `./name` or a suffix to mean the path.
+
+        Raises:
+            UsageError: the name is none of these.
+        """
+        known = vocabulary.canonical(name) in vocabulary.BUILT_IN or name in self.datasets()
+        return self.dataset(name) if known or not name or not Path(name).exists() else vocabulary.from_path(Path(name))
 
     def datasets(self) -> list[str]:
         """Return the names of the stored datasets."""

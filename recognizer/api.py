@@ -20,7 +20,7 @@ from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
 from recognizer.evaluation.evaluate import evaluate
 from recognizer.evaluation.impact import RunImpact, impact
 from recognizer.evaluation.predict import Ranking, clips_below, predict, settings_used
-from recognizer.evaluation.replay import Repeated, repeat
+from recognizer.evaluation.replay import Replay, replay
 from recognizer.evaluation.settings import Settings
 from recognizer.evaluation.sweep import GRIDS, Grid, choose_for, embed_for, score_grid
 from recognizer.evaluation.tables import made_with
@@ -246,7 +246,7 @@ class Recognizer:
         one = self._stored(first)
         return compare(by_labels_alone(one), one) if second is None else compare(one, self._stored(second))
 
-    def repeat(self, run: Run | int, *, root: str | Path | None = None) -> Repeated:
+    def replay(self, run: Run | int, *, root: str | Path | None = None) -> Replay:
         """Return a stored run with its features, its texts as vectors, and its scores: tensors to go on with.
 
         It is what the run was made with, whatever this recognizer's choices are.
@@ -260,7 +260,7 @@ class Recognizer:
             self._encoder(run.settings["encoder"]) as encoder,
             self._bar(f"run {run.id}", "videos") as advance,
         ):
-            return repeat(store, run, encoder, root=Path(root) if root else None, on_progress=advance)
+            return replay(store, run, encoder, root=Path(root) if root else None, on_progress=advance)
 
     def report(
         self, run: Run | int, file: str | Path | None = None, *, root: str | Path | None = None, samples: int = 3
@@ -284,9 +284,9 @@ class Recognizer:
         """Measure what a run is without each of its descriptors, and keep it for the review.
 
         Raises:
-            UserError: as `repeat`; the run used no descriptors.
+            UserError: as `replay`; the run used no descriptors.
         """
-        found = impact(self.repeat(run, root=root))
+        found = impact(self.replay(run, root=root))
         with self._store() as store:
             store.readings().save_impacts(found.records())
         return found
@@ -345,7 +345,7 @@ class Recognizer:
 
     def _dataset(self, store: Store) -> Dataset:
         if isinstance(self.dataset, str | Path):
-            return commandline.resolve(store, str(self.dataset))
+            return store.resolve(str(self.dataset))
         return vocabulary.from_labels("labels in a list", list(self.dataset))
 
     def _stored(self, run: Run | int) -> Run:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from db.commandline import Database, console, json_option, notes, print_json, resolve
+from db.commandline import Database, console, json_option, notes, print_json
 from db.errors import UsageError
 from db.records import Dataset, DescriptorStatus
 from descriptor_gen import tables as show
@@ -48,7 +48,7 @@ def import_descriptors(
 def _dataset(database: Database, name: str, contents: Contents) -> Dataset:
     """Return the dataset that `--dataset` names; one that is not known here may come with the file."""
     try:
-        return resolve(database.store, name)
+        return database.store.resolve(name)
     except UsageError:
         if contents.dataset is None or contents.dataset.name != name:
             raise
@@ -86,7 +86,7 @@ def export_descriptors(
     if output is None and layout not in TEXTS:
         raise UsageError("--format parquet writes a folder. Name it with --output FOLDER")
     store = database.existing
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     statuses = _STATUSES[status] if status else _UNMARKED if layout == "tear" else _STATUSES["any"]
     items = choose(store, actions, Choice(wanted, statuses, llm))
     if output is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, resolve
+from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError, UserError
 from db.records import Dataset, Descriptor, DescriptorStatus
 from descriptor_gen.commands.options import dataset_option, kind_option
@@ -88,7 +88,7 @@ def _read(
     database: Database, name: str, wanted: Sequence[str], status: str, llm: str | None
 ) -> tuple[Dataset, list[Descriptor]]:
     store = database.existing
-    dataset = resolve(store, name)
+    dataset = store.resolve(name)
     names = [prompt.kind for prompt in load_prompts(wanted)] or None
     found = store.descriptors(dataset, kinds=names, statuses=_STATUSES[status])
     if not found and status != "any" and (others := len(store.descriptors(dataset, kinds=names))):

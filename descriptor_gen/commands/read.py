@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, resolve
+from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError, UserError
 from descriptor_gen import tables as show
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
@@ -19,7 +19,7 @@ from descriptor_gen.review.selection import STATUSES
 def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_json: bool) -> None:
     """List the classes of a dataset with how many descriptors each has."""
     store = database.existing
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     rows = show.action_rows(actions, store.descriptors(actions, kinds=show.select_kinds(store, wanted)))
     print_json(rows) if as_json else console.print(show.action_table(actions, rows))
 
@@ -45,7 +45,7 @@ def show_descriptors(
 ) -> None:
     """Show the descriptors of classes, which LLM wrote them, and what people edited."""
     store = database.existing
-    actions = show.select(resolve(store, dataset), wanted_actions)
+    actions = show.select(store.resolve(dataset), wanted_actions)
     names = show.select_kinds(store, wanted)
     statuses = (status,) if status in STATUSES else STATUSES if status else STATUSES[:2]
     found = store.descriptors(actions, kinds=names, statuses=statuses)
@@ -110,7 +110,7 @@ def history(
         return
     if dataset is None:
         raise UsageError("Give the id of a descriptor (descgen show --ids), or --dataset")
-    actions, kinds = show.select(resolve(store, dataset), wanted_actions), show.select_kinds(store, wanted)
+    actions, kinds = show.select(store.resolve(dataset), wanted_actions), show.select_kinds(store, wanted)
     entries, events = store.history(actions, kinds=kinds), store.reviews().events(actions, kinds=kinds)
     if not entries and not events:
         raise UserError(f"No calls about {actions.name} here. Make them with: descgen build --dataset {dataset}")

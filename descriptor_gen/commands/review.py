@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, resolve
+from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError
 from db.records import Dataset, Decision, Seen
 from db.store import Store
@@ -62,7 +62,7 @@ def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[[St
     ) -> None:
         _refuse_unclear(ids, dataset, filters)
         store = database.existing
-        actions = resolve(store, dataset) if dataset else None
+        actions = store.resolve(dataset) if dataset else None
         seen = _fitting(store, actions, statuses, **filters) if actions and not ids else named(store, ids, actions)
         _show(judge(store)(seen, reviewer=reviewer), as_json=as_json)
 
@@ -145,7 +145,7 @@ def edit(database: Database, descriptor: str, text: str, reviewer: str, as_json:
 def add(database: Database, text: str, dataset: str, action: str, kind: str, reviewer: str, as_json: bool) -> None:
     """Add TEXT, accepted, to the descriptors of a class."""
     store = database.store
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     [found] = show.select(actions, [action]).actions
     show.select_kinds(store, [kind])
     _show(store.reviews().add(actions, found.name, kind, text, reviewer=reviewer), as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import Database, console, notes, resolve
+from db.commandline import Database, console, notes
 from db.errors import UsageError, UserError
 from descriptor_gen.commands.options import dataset_option
 from descriptor_gen.commands.review import reviewer_option
@@ -60,7 +60,7 @@ def review(
         return open_llm(llm_name, LLMOptions(base_url=base_url, sampling=Sampling(_TEMPERATURE, seed)))
 
     store = database.existing
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     desk = Desk(store, actions, reviewer=reviewer, open_llm=opened)
     if not desk.state().by_action:
         raise UserError(

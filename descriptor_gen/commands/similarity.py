@@ -8,7 +8,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from db.commandline import Database, console, json_option, notes, print_json, resolve, table
+from db.commandline import Database, console, json_option, notes, print_json, table
 from db.errors import UserError
 from db.records import Descriptor
 from descriptor_gen.commands.options import dataset_option, kind_option
@@ -51,7 +51,7 @@ def similar_classes(
     from descriptor_gen.lint.similarity_picture import draw, write_csv
 
     store = database.existing_or_empty
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     described = [] if label_only else _chosen(store.descriptors(actions, kinds=wanted or None), llm)
     if not described and (wanted or llm):
         raise UserError(f"No such descriptors for {actions.name}. What there is: descgen list --dataset {actions.name}")

@@ -9,7 +9,7 @@ from typing import get_args
 import click
 from platformdirs import user_cache_path
 
-from db.commandline import Database, console, json_option, print_json, progress, resolve
+from db.commandline import Database, console, json_option, print_json, progress
 from db.errors import UsageError, UserError
 from recognizer.commands.options import LISTED, data_option, frames_option, root_of, root_option
 from recognizer.datasets.records import Split
@@ -69,7 +69,7 @@ def check_videos(
 
     if (dataset is None) == (not paths) or (paths and (root or split)):
         raise UsageError("Give either --dataset NAME (and its --root), or files and folders to look at")
-    actions = resolve(database.existing_or_empty, dataset) if dataset else None
+    actions = database.existing_or_empty.resolve(dataset) if dataset else None
     root = root_of(actions, root, data) if actions else None
     found = find_videos(actions, root, split=split or "listed") if actions and root else videos_at(paths)
     what = actions.name if actions else ", ".join(map(str, paths))

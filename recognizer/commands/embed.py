@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, progress, resolve
+from db.commandline import Database, console, json_option, print_json, progress
 from recognizer.commands.options import (
     dataset_options,
     encoder_option,
@@ -51,7 +51,7 @@ def embed(
     from recognizer.scoring.protocols import protocol_of
     from recognizer.video.sampling import Sampling
 
-    actions = resolve(database.existing_or_empty, dataset)
+    actions = database.existing_or_empty.resolve(dataset)
     videos = find_videos(actions, root_of(actions, root, data), split=split)
     sampling = Sampling(frames, clips, crops, protocol_of(protocol).preprocessing)
     what = f"{actions.name}, {encoder}"

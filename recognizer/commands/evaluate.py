@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, progress, resolve
+from db.commandline import Database, console, json_option, print_json, progress
 from recognizer.commands.options import (
     Chosen,
     chosen_options,
@@ -44,7 +44,7 @@ def evaluate_videos(
 
     settings = chosen.settings(limit=limit, split=split)
     store = database.existing
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     descriptors = choose_descriptors(store, actions, settings.choice)
     root = root_of(actions, root, data)
     videos = find_videos(actions, root, split=split)

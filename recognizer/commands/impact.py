@@ -28,7 +28,7 @@ def measure_impact(
 ) -> None:
     """Measure what a run is without each of its descriptors, and keep it for the review."""
     from recognizer.evaluation.impact import impact
-    from recognizer.evaluation.replay import repeat
+    from recognizer.evaluation.replay import replay
     from recognizer.evaluation.tables import impact_report
     from recognizer.features.caching_encoder import open_stored_encoder
 
@@ -36,7 +36,7 @@ def measure_impact(
     run = store.run(number)
     with open_stored_encoder(run.settings["encoder"], features) as opened:
         with progress(f"run {number}", "videos") as advance:
-            repeated = repeat(store, run, opened, root=root, on_progress=advance)
+            repeated = replay(store, run, opened, root=root, on_progress=advance)
         with progress(f"run {number} without each text", "slots") as advance:
             found = impact(repeated, on_progress=advance)
     store.readings().save_impacts(found.records())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, progress, resolve
+from db.commandline import Database, console, json_option, print_json, progress
 from db.errors import UsageError, UserError
 from recognizer.commands.options import (
     LISTED,
@@ -108,7 +108,7 @@ def localize_actions(
 
     settings = with_values(LocalizeSettings(), values)
     store = database.existing_or_empty
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     annotated = read_annotations(annotations, actions, subset=subset) if annotations else None
     descriptors = descriptors_if_any(store, actions, Choice(kinds or None, STATUSES[status], llm))
     paths = clips_below(videos)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from db import vocabulary
-from db.commandline import Database, console, json_option, notes, print_json, progress, resolve
+from db.commandline import Database, console, json_option, notes, print_json, progress
 from db.errors import UsageError, UserError
 from db.records import Dataset, Descriptor
 from db.store import Store
@@ -73,7 +73,7 @@ def to_choose_from(
     if labels:
         return vocabulary.from_path(labels), []
     store = database.existing_or_empty
-    actions = resolve(store, dataset or "")
+    actions = store.resolve(dataset or "")
     return actions, descriptors_if_any(store, actions, choice)
 
 

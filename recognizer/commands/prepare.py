@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from db.commandline import Database, json_option, notes, print_json, progress, resolve
+from db.commandline import Database, json_option, notes, print_json, progress
 from recognizer.commands.options import LISTED
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def prepare_dataset(
     """Print the official steps to get a dataset, or do them: fetch, check, unpack, extract frames."""
     from recognizer.prepare.steps import FramesWanted, refuse_without_tools, script, steps
 
-    actions = resolve(database.existing_or_empty, dataset)
+    actions = database.existing_or_empty.resolve(dataset)
     root = root or Path("data") / actions.stored_as
     into = into or root.resolve().with_name(f"{root.resolve().name}-frames")
     wanted = None if frames is None else FramesWanted(frames or None, into, jobs)

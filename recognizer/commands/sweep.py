@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from db.commandline import Database, console, json_option, notes, print_json, progress, resolve
+from db.commandline import Database, console, json_option, notes, print_json, progress
 from db.errors import UsageError
 from recognizer.commands.options import (
     CONDITION_HELP,
@@ -98,7 +98,7 @@ def sweep_choices(
     for each in settings:
         each.check()
     store = database.existing
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     chosen = choose_for(store, actions, settings)
     root = root_of(actions, root, data)
     videos = find_videos(actions, root, split=split)

@@ -29,7 +29,7 @@ _KEPT = 10  # classes of a ranking that are stored; the true one's rank is store
 
 def run_of(
     embedded: Embedded,
-    seen: Videos,
+    batch: Videos,
     ensemble: Ensemble,
     descriptors: Sequence[Descriptor],
     *,
@@ -41,7 +41,7 @@ def run_of(
 
     Args:
         embedded: V videos of W views.
-        seen: their V * W views, pooled as the settings say.
+        batch: their V * W views, pooled as the settings say.
         ensemble: the texts of the descriptors, worded as the settings say.
         descriptors: for the record.
         settings: the method, and everything else for the record.
@@ -49,8 +49,8 @@ def run_of(
         with_predictions: whether the run keeps every prediction.
     """
     start = time.perf_counter()
-    of_labels = baseline or ranked(embedded, seen, ensemble.label_only(), settings=settings)
-    rows = {LABEL_ONLY: of_labels, WITH_DESCRIPTORS: ranked(embedded, seen, ensemble, settings=settings)}
+    of_labels = baseline or ranked(embedded, batch, ensemble.label_only(), settings=settings)
+    rows = {LABEL_ONLY: of_labels, WITH_DESCRIPTORS: ranked(embedded, batch, ensemble, settings=settings)}
     return Run(
         dataset=embedded.dataset.name,
         settings=_settings(settings, embedded, ensemble, descriptors),
@@ -186,6 +186,6 @@ def evaluate(
     start = time.perf_counter()
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
     embedded = embed(dataset, videos, encoder, settings=settings, on_progress=on_progress)
-    seen = Videos.of(embedded.features.frames, pooling=settings.pooling)
-    run = run_of(embedded, seen, ensemble, descriptors, settings=settings)
+    batch = Videos.of(embedded.features.frames, pooling=settings.pooling)
+    run = run_of(embedded, batch, ensemble, descriptors, settings=settings)
     return replace(run, seconds=time.perf_counter() - start)

@@ -11,7 +11,7 @@ from db.errors import UserError
 from db.records import Descriptor, Impact
 from recognizer.evaluation.compare import mcnemar
 from recognizer.evaluation.ranking import labels_of
-from recognizer.evaluation.replay import Repeated
+from recognizer.evaluation.replay import Replay
 from recognizer.features.embed import Progress
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.metrics import Rate, ranks, wilson
@@ -71,7 +71,7 @@ class RunImpact:
         return {t.descriptor.id: Impact(self.run, t.top1_change, t.margin_change) for t in self.texts}
 
 
-def impact(repeated: Repeated, *, on_progress: Progress = lambda done, total: None) -> RunImpact:
+def impact(repeated: Replay, *, on_progress: Progress = lambda done, total: None) -> RunImpact:
     """Measure what each descriptor of a run does: one evaluation for each slot of the ensemble, not for each text.
 
     Args:
@@ -188,7 +188,7 @@ class _Field:
         return torch.where(is_own, other - self.best, self.true - torch.maximum(self.rest, other))
 
 
-def _texts(repeated: Repeated, changes: Changes, videos: int) -> tuple[TextImpact, ...]:
+def _texts(repeated: Replay, changes: Changes, videos: int) -> tuple[TextImpact, ...]:
     descriptors = {descriptor.id: descriptor for descriptor in repeated.descriptors}
     measures = (repeated.ensemble.ids, changes.gained, changes.lost, changes.margin)
     found = [

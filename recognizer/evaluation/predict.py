@@ -71,7 +71,7 @@ class Scored:
         dataset: the C classes.
         features: of the V videos, W views each.
         ensemble: the texts of the classes.
-        seen: the V * W views.
+        batch: the V * W views.
         scores: [V, C], in the units of cosines; the mean over the views.
         probabilities: [V, C].
         ranks: int64 [V, C], from 1.
@@ -81,7 +81,7 @@ class Scored:
     dataset: Dataset
     features: Features
     ensemble: Ensemble
-    seen: Videos
+    batch: Videos
     scores: Tensor
     probabilities: Tensor
     ranks: Tensor
@@ -97,7 +97,7 @@ class Scored:
     def views_of(self, video: int) -> Videos:
         """Return the W views of a video."""
         of = slice(video * self.features.views, (video + 1) * self.features.views)
-        return Videos(self.seen.frames[of], self.seen.pooled[of], self.seen.pooling)
+        return Videos(self.batch.frames[of], self.batch.pooled[of], self.batch.pooling)
 
     def best(self, video: int, count: int) -> list[int]:
         """Return the `count` best classes of a video, best first."""
@@ -118,11 +118,11 @@ def score_videos(
     videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
     features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=on_progress)
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
-    seen, chosen = Videos.of(features.frames, pooling=settings.pooling), {"temperature": settings.temperature}
-    scored = features.over_views(scores(seen, ensemble, method=settings.method, **chosen))
-    by_label = features.over_views(scores(seen, ensemble.label_only(), method="label"))
+    batch, chosen = Videos.of(features.frames, pooling=settings.pooling), {"temperature": settings.temperature}
+    scored = features.over_views(scores(batch, ensemble, method=settings.method, **chosen))
+    by_label = features.over_views(scores(batch, ensemble.label_only(), method="label"))
     probable = log_probabilities(scored, **chosen).exp()
-    return Scored(dataset, features, ensemble, seen, scored, probable, _ranks(scored), _ranks(by_label))
+    return Scored(dataset, features, ensemble, batch, scored, probable, _ranks(scored), _ranks(by_label))
 
 
 def _ranks(scores: Tensor) -> Tensor:

@@ -72,9 +72,9 @@ class Ranked:
     log_loss: float
 
 
-def ranked(embedded: Embedded, seen: Videos, ensemble: Ensemble, *, settings: Settings) -> Ranked:
+def ranked(embedded: Embedded, batch: Videos, ensemble: Ensemble, *, settings: Settings) -> Ranked:
     """Return the ranks of the true classes; arguments as in `run_of`."""
-    of_views = scores(seen, ensemble, method=settings.method, temperature=settings.temperature)
+    of_views = scores(batch, ensemble, method=settings.method, temperature=settings.temperature)
     scored = embedded.features.over_views(of_views)
     labels = labels_of(embedded.features)
     loss = log_loss(log_probabilities(scored, temperature=settings.temperature), labels)

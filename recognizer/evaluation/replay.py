@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Repeated:
+class Replay:
     """A run with its V videos and C classes as they were.
 
     Attributes:
@@ -34,7 +34,7 @@ class Repeated:
         protocol: its wording, with the templates that it used.
         descriptors: the texts that it used, in the order of their ids, in use now or not.
         features: of its videos, from the feature store.
-        seen: their views, pooled as the run did.
+        batch: their views, pooled as the run did.
         ensemble: the texts as vectors.
     """
 
@@ -44,24 +44,24 @@ class Repeated:
     protocol: Protocol
     descriptors: tuple[Descriptor, ...]
     features: Features
-    seen: Videos
+    batch: Videos
     ensemble: Ensemble
 
     def scores(self, ensemble: Ensemble | None = None) -> Tensor:
         """Return the scores [V, C] by the run's method: of its texts, or of others."""
         method, temperature = self.settings.method, self.settings.temperature
-        of_views = scores(self.seen, ensemble or self.ensemble, method=method, temperature=temperature)
+        of_views = scores(self.batch, ensemble or self.ensemble, method=method, temperature=temperature)
         return self.features.over_views(of_views)
 
 
-def repeat(
+def replay(
     store: Store,
     run: Run,
     encoder: StoredEncoder,
     *,
     root: Path | None = None,
     on_progress: Progress = lambda done, total: None,
-) -> Repeated:
+) -> Replay:
     """Return a run with its texts and videos.
 
     Args:
@@ -84,9 +84,9 @@ def repeat(
     if features.unreadable:
         video, reason = features.unreadable[0]
         raise UserError(f"{len(features.unreadable)} videos of run {run.id} can no longer be read; {video}: {reason}")
-    seen = Videos.of(features.frames, pooling=settings.pooling)
+    batch = Videos.of(features.frames, pooling=settings.pooling)
     ensemble = build_ensemble(dataset, descriptors or _labels(dataset, settings, protocol), encoder, protocol)
-    return Repeated(run, dataset, settings, protocol, descriptors, features, seen, ensemble)
+    return Replay(run, dataset, settings, protocol, descriptors, features, batch, ensemble)
 
 
 def settings_of(run: Run) -> Settings:

@@ -13,7 +13,7 @@ from db.records import Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import Split, find_videos
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
-from recognizer.evaluation.replay import Repeated, repeat, settings_of
+from recognizer.evaluation.replay import Replay, replay, settings_of
 from recognizer.features.caching_encoder import open_stored_encoder
 from recognizer.features.embed import Progress
 from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
@@ -211,7 +211,7 @@ def find_out(
     stored = of_stored(run, samples=samples)
     try:
         with open_stored_encoder(run.settings["encoder"], features) as encoder:
-            return of_repeated(stored, repeat(store, run, encoder, root=root, on_progress=on_progress))
+            return of_repeated(stored, replay(store, run, encoder, root=root, on_progress=on_progress))
     except UserError as error:
         found = replace(stored, gone=(f"Which texts decided is not known. {error}",))
         return _with_paths(store, found, root)
@@ -235,7 +235,7 @@ def of_stored(run: Run, *, samples: int) -> Findings:
     )
 
 
-def of_repeated(found: Findings, repeated: Repeated) -> Findings:
+def of_repeated(found: Findings, repeated: Replay) -> Findings:
     """Return the findings with what the texts did, and where the videos are."""
     rows = rows_of(repeated)
     label_only = repeated.scores(repeated.ensemble.label_only())  # [V, C]
@@ -259,7 +259,7 @@ def _sample(chosen: Chosen) -> Sample:
     return Sample(chosen, other, ranking[true] - ranking[other] if true in ranking else None)
 
 
-def _sample_again(sample: Sample, repeated: Repeated, rows: Mapping[str, int], scored: Tensor) -> Sample:
+def _sample_again(sample: Sample, repeated: Replay, rows: Mapping[str, int], scored: Tensor) -> Sample:
     if sample.rival is None:
         return sample
     row, true = rows[sample.chosen.prediction.video], sample.chosen.prediction.label
@@ -267,7 +267,7 @@ def _sample_again(sample: Sample, repeated: Repeated, rows: Mapping[str, int], s
     return replace(sample, lead=lead, texts=pulls(repeated, [row], true=true, rival=sample.rival))
 
 
-def _pair_again(pair: Pair, run: Run, repeated: Repeated, rows: Mapping[str, int], label_only: Tensor) -> Pair:
+def _pair_again(pair: Pair, run: Run, repeated: Replay, rows: Mapping[str, int], label_only: Tensor) -> Pair:
     true, taken = pair.confused.true, pair.confused.predicted
     wrong = [p for p in run.predictions if p.label == true and p.rank > 1 and rival(p) == taken]
     own = [rows[p.video] for p in wrong]

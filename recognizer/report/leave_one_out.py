@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from recognizer.evaluation.replay import Repeated
+from recognizer.evaluation.replay import Replay
 from recognizer.scoring.attribution import shares
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import scores
@@ -38,7 +38,7 @@ class Pull:
     pull: float
 
 
-def pulls(repeated: Repeated, rows: Sequence[int], *, true: int, rival: int) -> tuple[Pull, ...]:
+def pulls(repeated: Replay, rows: Sequence[int], *, true: int, rival: int) -> tuple[Pull, ...]:
     """Return what each text of two classes did, the mean over videos; the largest pull, of either sign, first.
 
     Args:
@@ -57,19 +57,19 @@ def pulls(repeated: Repeated, rows: Sequence[int], *, true: int, rival: int) -> 
     return tuple(sorted(found, key=lambda p: -abs(p.pull)))
 
 
-def rows_of(repeated: Repeated) -> Mapping[str, int]:
+def rows_of(repeated: Replay) -> Mapping[str, int]:
     """Return each video's place in the features, by its id."""
     return {video.id: row for row, video in enumerate(repeated.features.videos)}
 
 
-def _views(repeated: Repeated, rows: Sequence[int]) -> Videos:
+def _views(repeated: Replay, rows: Sequence[int]) -> Videos:
     """Return the views of some videos, side by side."""
     views = repeated.features.views
     of = [row * views + view for row in rows for view in range(views)]
-    return Videos(repeated.seen.frames[of], repeated.seen.pooled[of], repeated.seen.pooling)
+    return Videos(repeated.batch.frames[of], repeated.batch.pooled[of], repeated.batch.pooling)
 
 
-def _of_class(repeated: Repeated, seen: Videos, label: int, sign: float) -> list[Pull]:
+def _of_class(repeated: Replay, seen: Videos, label: int, sign: float) -> list[Pull]:
     """Return the pulls of one class's texts; none where it has one text alone, which cannot be left out."""
     of_class = _rows(repeated.ensemble, [label])  # [1, K]
     slots = of_class.present[0].nonzero().flatten().tolist()
@@ -103,7 +103,7 @@ def _rows(ensemble: Ensemble, labels: Sequence[int]) -> Ensemble:
 class _Texts:
     """The texts of one class by slot."""
 
-    def __init__(self, repeated: Repeated, label: int) -> None:
+    def __init__(self, repeated: Replay, label: int) -> None:
         self._label = label
         self._ids: list[int] = repeated.ensemble.ids[label].tolist()
         self._by_id = {descriptor.id: descriptor for descriptor in repeated.descriptors}

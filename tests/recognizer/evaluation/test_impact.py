@@ -166,14 +166,14 @@ def test_a_sweep_of_labels_again_is_repeated_as_it_was(recognize: Run, misled: P
     """Under protocol tear the label stands again where labels alone are swept: no descriptor, and yet two texts."""
     import torch
 
-    from recognizer.evaluation.replay import repeat
+    from recognizer.evaluation.replay import replay
     from recognizer.features.caching_encoder import open_stored_encoder
 
     arguments = ("--kinds", "label", "--protocol", "tear", "--method", "max", "--store")
     recognize("sweep", "-d", "balls", "--root", misled, "-e", "fake", *arguments)
     run = store.run(1)
     with open_stored_encoder("fake", misled.parent / "features") as opened:
-        again = repeat(store, run, opened)
+        again = replay(store, run, opened)
     assert again.ensemble.present.sum().item() == 6
     labels = [video.label for video in again.features.videos]
     stored = {prediction.video: prediction.rank for prediction in run.predictions}

@@ -202,7 +202,7 @@ def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path, method: str, tmp_path: Path
 ) -> None:
     """Each pull again from an ensemble that never had the text."""
-    from recognizer.evaluation.replay import repeat
+    from recognizer.evaluation.replay import replay
     from recognizer.features.caching_encoder import StoredEncoder
     from recognizer.features.store import FeatureStore
     from recognizer.scoring.ensemble import build_ensemble
@@ -211,7 +211,7 @@ def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
     data, page = as_data(recognize), reported(recognize, tmp_path)
     with FeatureStore.open(features) as kept:
         opened = StoredEncoder(FakeEncoder(), kept)
-        again = repeat(store, store.run(1), opened)
+        again = replay(store, store.run(1), opened)
         for sample in data["samples"]:
             label, rival = sample["chosen"]["prediction"]["label"], sample["rival"]
             row = [video.id for video in again.features.videos].index(sample["chosen"]["prediction"]["video"])
@@ -241,7 +241,7 @@ def test_a_pair_names_the_texts_that_pull_to_the_wrong_class(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path
 ) -> None:
     """By shares: with method ensemble, a text left out changes its class by (mean - own) / (K - 1)."""
-    from recognizer.evaluation.replay import repeat
+    from recognizer.evaluation.replay import replay
     from recognizer.features.caching_encoder import StoredEncoder
     from recognizer.features.store import FeatureStore
     from recognizer.scoring.methods import cosines
@@ -250,10 +250,10 @@ def test_a_pair_names_the_texts_that_pull_to_the_wrong_class(
     pair = as_data(recognize)["pairs"][0]
     true, taken = pair["confused"]["true"], pair["confused"]["predicted"]
     with FeatureStore.open(features) as kept:
-        again = repeat(store, store.run(1), StoredEncoder(FakeEncoder(), kept))
+        again = replay(store, store.run(1), StoredEncoder(FakeEncoder(), kept))
     confused = [p for p in run["predictions"] if p["label"] == true and p["rank"] > 1 and p["ranking"][0][0] == taken]
     rows = [[v.id for v in again.features.videos].index(p["video"]) for p in confused]
-    mean = cosines(again.seen, again.ensemble)[rows].mean(dim=0)  # [C, K]
+    mean = cosines(again.batch, again.ensemble)[rows].mean(dim=0)  # [C, K]
     change = {}
     for label, sign in ((true, 1), (taken, -1)):
         score = mean[label].mean()
