@@ -133,7 +133,7 @@ def grid_of_tear() -> Outcome:
     from recognizer.evaluation.sweep import GRIDS, score_grid
 
     there = embedded(videos=3783, frames=16, width=512)
-    settings = GRIDS["tear"].settings(Settings("made"))
+    settings = GRIDS["tear"].settings(Settings(encoder="made"))
     chosen = descriptors_for(there.dataset, settings)
     start = time.perf_counter()
     score_grid({"tear": there}, chosen, settings=settings)
@@ -158,7 +158,7 @@ def impact_of_texts() -> Outcome:
     from recognizer.scoring.methods import scores
     from recognizer.scoring.pooling import Videos
 
-    there, settings = embedded(videos=3783, frames=16, width=512), Settings("made")
+    there, settings = embedded(videos=3783, frames=16, width=512), Settings(encoder="made")
     [texts] = descriptors_for(there.dataset, [settings]).values()
     ensemble = build_ensemble(there.dataset, texts, there.encoder, settings.wording())
     seen = Videos.of(there.features.frames)

@@ -11,7 +11,7 @@ from db.records import Dataset, Descriptor
 from db.vocabulary import load
 from encoders.testing import FakeEncoder
 from recognizer.datasets.find import Video, VideoList
-from recognizer.evaluation.ranking import Embedded
+from recognizer.evaluation.ranking import EmbeddedDataset
 from recognizer.evaluation.settings import Settings
 from recognizer.features.embed import Features
 from recognizer.scoring.selection import Choice
@@ -29,13 +29,13 @@ class MadeEncoder(FakeEncoder):
         return torch.randn(len(texts), self.width)
 
 
-def embedded(*, videos: int, frames: int, width: int) -> Embedded:
+def embedded(*, videos: int, frames: int, width: int) -> EmbeddedDataset:
     """Return random features of videos of UCF101's classes."""
     dataset = load("ucf101")
     listed = tuple(Video(f"v{n}", n % len(dataset.actions), None, (1,)) for n in range(videos))
     features = Features(torch.randn(videos, frames, width), 1, listed, (), {"decord": videos}, new=0)
     found = VideoList(videos=listed, layout="made", ignored={})
-    return Embedded(dataset, found, MadeEncoder(width), features)
+    return EmbeddedDataset(dataset, found, MadeEncoder(width), features)
 
 
 def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[Choice, list[Descriptor]]:

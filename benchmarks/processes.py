@@ -35,7 +35,7 @@ def main() -> None:
         print(f"{took:7.1f} s  the same again, texts stored", flush=True)
         took = _seconds("sweep", *common, "--grid", "tear", "--store")
         print(f"{took:7.1f} s  the same with --store: {40 * VIDEOS} predictions are kept", flush=True)
-        settings = GRIDS["tear"].settings(Settings("made"))
+        settings = GRIDS["tear"].settings(Settings(encoder="made"))
         each = [_seconds("eval", *common, *_options(one)) for one in settings if one.choice.kinds]
         print(f"{sum(each):7.1f} s  {len(each)} recognize eval, {min(each):.1f} to {max(each):.1f} s each", flush=True)
 

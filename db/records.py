@@ -145,6 +145,11 @@ class Descriptor:
     original: str | None = None
 
     @property
+    def writer(self) -> str | None:
+        """The LLM or imported file it is from; None if a person wrote it."""
+        return self.llm or self.origin
+
+    @property
     def seen(self) -> Seen:
         """What a decision on this version of it names."""
         return Seen(self.id, self.version)

@@ -11,7 +11,7 @@ from recognizer.commands.embed import embed
 from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.explain import explain_classes
 from recognizer.commands.features import features
-from recognizer.commands.impact import measure_impact
+from recognizer.commands.impact import impact
 from recognizer.commands.localize import localize_actions
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.prepare import prepare_dataset
@@ -56,7 +56,7 @@ _COMMANDS = (
     localize_actions,
     sweep_choices,
     compare_runs,
-    measure_impact,
+    impact,
     runs,
     report_run,
     features,

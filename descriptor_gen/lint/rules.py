@@ -116,7 +116,7 @@ def normalised(text: str) -> str:
 
 def writer(descriptor: Descriptor) -> str:
     """Return who wrote a descriptor: an LLM, the file of an import, or `hand`."""
-    return descriptor.llm or descriptor.origin or "hand"
+    return descriptor.writer or "hand"
 
 
 def _finding(

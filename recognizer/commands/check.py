@@ -11,7 +11,7 @@ from platformdirs import user_cache_path
 
 from db.commandline import Database, console, json_option, print_json, progress
 from db.errors import UsageError, UserError
-from recognizer.commands.options import LISTED, data_option, frames_option, root_of, root_option
+from recognizer.commands.options import LISTED, SHARED, root_of
 from recognizer.datasets.records import Split
 
 
@@ -20,14 +20,16 @@ from recognizer.datasets.records import Split
 @click.option(
     "--dataset", "-d", metavar="NAME|PATH", help=f"Compare with its lists and classes: {LISTED}, or your own."
 )
-@root_option
-@data_option
+@SHARED["root"]
+@SHARED["data"]
 @click.option(
-    "--split", type=click.Choice(get_args(Split)), help="Official test split. [all that have a list, else every video]"
+    "--split",
+    type=click.Choice(get_args(Split)),
+    help="Official test split. [all that have a list; else every video]",
 )
-@frames_option
-@click.option("--quick", is_flag=True, help="Decode nothing: a third of the time, but frames may be broken.")
-@click.option("--jobs", "-j", type=click.IntRange(min=1), default=4, show_default=True, help="Threads that read.")
+@SHARED["frames"]
+@click.option("--quick", is_flag=True, help="Do not decode frames: three times as fast, but misses broken frames.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), default=4, show_default=True, help="Reader threads.")
 @click.option(
     "--cache",
     envvar="RECOGNIZE_CHECKS",
@@ -36,10 +38,10 @@ from recognizer.datasets.records import Split
     default=lambda: user_cache_path("descgen-recognize") / "checks",
     show_default="in the user's cache",
     metavar="FOLDER",
-    help="Where results are kept, so that the next check reads only what changed.",
+    help="Where results are stored; the next check reads only changed files.",
 )
-@click.option("--again", is_flag=True, help="Forget what was kept, and read every file.")
-@click.option("--all", "everything", is_flag=True, help="Name every file, not the first 20 of each fault.")
+@click.option("--again", is_flag=True, help="Discard stored results and read every file.")
+@click.option("--all", "everything", is_flag=True, help="List every file, not just the first 20 per problem.")
 @json_option
 @click.pass_obj
 def check_videos(
@@ -57,10 +59,10 @@ def check_videos(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Compare a folder with the lists of its dataset and look at every video; or just look at files and folders.
+    """Compare a folder with the lists of its dataset and read every video; or just read files and folders.
 
-    Exit code 1 when something is wrong that an evaluation would suffer from: videos missing or unreadable, in the
-    folder of another class, or twice.
+    Exit code 1 if a problem would affect an evaluation: videos missing, unreadable, duplicate or in the folder of
+    another class.
     """
     from recognizer.datasets.check import Options, check, videos_at
     from recognizer.datasets.check_table import check_report
@@ -68,17 +70,17 @@ def check_videos(
     from recognizer.datasets.inspect_video import Memory
 
     if (dataset is None) == (not paths) or (paths and (root or split)):
-        raise UsageError("Give either --dataset NAME (and its --root), or files and folders to look at")
+        raise UsageError("Give either --dataset NAME (and its --root), or files and folders to read")
     actions = database.existing_or_empty.resolve(dataset) if dataset else None
     root = root_of(actions, root, data) if actions else None
-    found = find_videos(actions, root, split=split or "listed") if actions and root else videos_at(paths)
-    what = actions.name if actions else ", ".join(map(str, paths))
+    videos = find_videos(actions, root, split=split or "listed") if actions and root else videos_at(paths)
+    title = actions.name if actions else ", ".join(map(str, paths))
     options = Options(frames, quick, jobs)
-    with Memory.of([root] if root else paths, cache, forget=again) as memory, progress(what, "videos") as advance:
-        report = check(found, memory, dataset=actions, options=options, on_progress=advance)
+    with Memory.of([root] if root else paths, cache, forget=again) as memory, progress(title, "videos") as advance:
+        report = check(videos, memory, dataset=actions, options=options, on_progress=advance)
     if as_json:
         print_json({**asdict(report), "harmful": report.harmful})
     else:
         console.print(check_report(report, everything=everything), soft_wrap=True)
     if report.harmful:
-        raise UserError(f"An evaluation would suffer from {report.harmful} faults of {what}")
+        raise UserError(f"{report.harmful} problems in {title} would affect an evaluation")

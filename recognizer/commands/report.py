@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from db.commandline import Database, console, json_option, notes, print_json, progress
-from db.errors import UsageError
 from recognizer.commands.options import features_option, moved_option
-
-if TYPE_CHECKING:
-    from recognizer.report.findings import Findings
 
 
 @click.command("report")
@@ -23,7 +18,7 @@ if TYPE_CHECKING:
     "-o",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where the page goes; a page that is there is replaced. [run-<RUN>.html]",
+    help="Where to write the page; an existing file is replaced. [run-<RUN>.html]",
 )
 @moved_option
 @click.option(
@@ -41,25 +36,24 @@ def report_run(
     features: Path,
     as_json: bool,
 ) -> None:
-    """Write a page about a run: its numbers, classes, confusions, and the videos and texts that made them."""
+    """Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them."""
+    from recognizer.evaluation.outputs import check_file
     from recognizer.report.findings import find_out
+    from recognizer.report.page import write_page
 
     file = output or Path(f"run-{number}.html")
-    if not as_json and not file.parent.is_dir():
-        raise UsageError(f"There is no folder {file.parent} to write {file.name} to")
+    if not as_json:
+        check_file(file)
     store = database.existing
     run = store.run(number)
     with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:
-        found = find_out(store, run, features=features, root=root, samples=samples, on_progress=advance)
-    for line in found.gone:
+        findings = find_out(store, run, features=features, root=root, samples=samples, on_progress=advance)
+    for line in findings.gone:
         notes.print(line)
-    print_json(replace(found, run=replace(run, predictions=()))) if as_json else _write(found, file)
-
-
-def _write(found: Findings, file: Path) -> None:
-    from recognizer.report.page import write_page
-
-    shown = write_page(found, file)
+    if as_json:
+        print_json(replace(findings, run=replace(run, predictions=())))
+        return
+    shown = write_page(findings, file)
     size = file.stat().st_size / 1e6
-    classes, videos = len(found.classes), len(found.samples)
+    classes, videos = len(findings.classes), len(findings.samples)
     console.print(f"{file}: {size:.1f} MB, {classes} classes, {shown} of {videos} sample videos shown")

@@ -1,4 +1,4 @@
-"""Two runs on the same videos: is one better, and where."""
+"""Compare two runs on the same videos: is one better, and on which classes and videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from db.records import Prediction, Run
 from recognizer.scoring.metrics import Rate, wilson
 
 RESAMPLES = 10_000
-# what may make two runs differ; the rest of their settings is about the machine, or follows from these
+# settings that can change the numbers; the others describe the machine, or follow from these
 CHOICES = (
     "encoder", "encoder_revision", "protocol", "method", "frames", "pooling", "templates", "condition", "temperature",
     "kinds", "llms", "statuses", "layout", "limit",
@@ -21,15 +21,15 @@ CHOICES = (
 
 @dataclass(frozen=True)
 class Paired:
-    """Shares of the same videos that two runs got right.
+    """Accuracies of two runs on the same videos.
 
     Attributes:
-        first: of the one run.
-        second: of the other.
+        first: accuracy of the first run.
+        second: accuracy of the second run.
         difference: second - first, with its 95% bootstrap interval.
-        gained: videos that only the second got right.
-        lost: videos that only the first did.
-        p: of McNemar's exact test, two-sided: how likely so uneven a split of those is where neither is better.
+        gained: videos that only the second run got right.
+        lost: videos that only the first run got right.
+        p: two-sided p of McNemar's exact test: the probability of a split this uneven if neither run is better.
     """
 
     first: Rate
@@ -42,7 +42,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class ClassChange:
-    """One class: its videos in both runs, and how many each of them got right."""
+    """A class: its videos in both runs, and how many each run got right."""
 
     name: str
     videos: int
@@ -52,7 +52,7 @@ class ClassChange:
 
 @dataclass(frozen=True)
 class VideoChange:
-    """A video that one run got right and the other did not: the rank of its class in each."""
+    """A video that only one run got right, and the rank of its true class in each."""
 
     video: str
     name: str
@@ -62,19 +62,19 @@ class VideoChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of the videos that both runs evaluated.
+    """How two runs differ on the videos that both evaluated.
 
     Attributes:
-        dataset: of both.
-        first: the run's number, or None.
-        second: likewise.
-        changed: by name, the choices in which they differ: (first's, second's).
-        both: videos in both runs; all else here is about them.
-        only_first: videos that only the first run evaluated, and that are left out.
-        only_second: likewise.
-        top1: whether the true class was ranked first.
-        top5: whether it was among the first five.
-        classes: those with videos in both, by what share of their videos was won, the largest first.
+        dataset: of both runs.
+        first: number of the first run, if stored.
+        second: number of the second run, if stored.
+        changed: settings in which they differ, by name: (first, second).
+        both: videos in both runs; all numbers below are about these.
+        only_first: videos that only the first run evaluated; left out.
+        only_second: videos that only the second run evaluated; left out.
+        top1: true class ranked first.
+        top5: true class among the first five.
+        classes: those with videos in both, largest gain in accuracy first.
         videos: those whose top-1 changed, by class and id.
     """
 
@@ -91,18 +91,25 @@ class Comparison:
     videos: tuple[VideoChange, ...]
 
 
-def compare(first: Run, second: Run, *, seed: int = 0) -> Comparison:
-    """Compare two runs with their predictions, video by video; the bootstrap is drawn from `seed`.
+def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparison:
+    """Compare two runs video by video; without `second`, the labels alone of a run with its descriptors.
+
+    Args:
+        first: with its predictions.
+        second: with its predictions.
+        seed: of the bootstrap.
 
     Raises:
         UserError: they are of different datasets or classes, have no predictions, or no video in common.
     """
-    _refuse_others(first, second)
-    of_first, of_second = ({p.video: p for p in run.predictions} for run in (first, second))
-    videos = sorted(of_first.keys() & of_second.keys(), key=lambda video: (of_first[video].label, video))
+    if second is None:
+        first, second = by_labels_alone(first), first
+    _refuse_different_datasets(first, second)
+    before, after = ({p.video: p for p in run.predictions} for run in (first, second))
+    videos = sorted(before.keys() & after.keys(), key=lambda video: (before[video].label, video))
     if not videos:
         raise UserError(f"Runs {first.id} and {second.id} have no video in common: nothing to compare")
-    pairs = [(of_first[video], of_second[video]) for video in videos]
+    pairs = [(before[video], after[video]) for video in videos]
     names = [name for name, _ in first.settings["classes"]]
     return Comparison(
         dataset=first.dataset,
@@ -110,8 +117,8 @@ def compare(first: Run, second: Run, *, seed: int = 0) -> Comparison:
         second=second.id,
         changed=_changed(first, second),
         both=len(videos),
-        only_first=len(of_first) - len(videos),
-        only_second=len(of_second) - len(videos),
+        only_first=len(before) - len(videos),
+        only_second=len(after) - len(videos),
         top1=_paired(pairs, within=1, seed=seed),
         top5=_paired(pairs, within=5, seed=seed),
         classes=_classes(pairs, names),
@@ -120,16 +127,16 @@ def compare(first: Run, second: Run, *, seed: int = 0) -> Comparison:
 
 
 def by_labels_alone(run: Run) -> Run:
-    """Return a run as its labels alone ranked the videos."""
+    """Return a run with the ranks that its labels alone gave."""
     predictions = tuple(replace(p, rank=p.label_only_rank) for p in run.predictions)
     settings = {**run.settings, "kinds": [], "llms": [], "statuses": {}}
     return replace(run, predictions=predictions, settings=settings, descriptor_ids=(), descriptors_sha256="")
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Return the two-sided p of McNemar's exact test: a fair coin for each of the pairs that differ (1947).
+    """Return the two-sided p of McNemar's exact test (1947): a binomial test with p = 1/2 on the differing pairs.
 
-    In whole numbers: no rounding, whatever their size.
+    Computed in integers, so that it is exact for counts of any size.
     """
     pairs, fewer = gained + lost, min(gained, lost)
     ways = tail = 1
@@ -142,7 +149,7 @@ def mcnemar(gained: int, lost: int) -> float:
 def bootstrap(gained: int, lost: int, videos: int, *, seed: int) -> tuple[float, float]:
     """Return the 95% percentile interval (Efron, 1979) of (gained - lost) / videos, over resamples of the videos.
 
-    A resample is known by how many of its videos were gained, lost, or neither: three counts, multinomial.
+    A resample is described by its counts of gained, lost and unchanged videos, which are multinomial.
     """
     import numpy as np
 
@@ -152,7 +159,7 @@ def bootstrap(gained: int, lost: int, videos: int, *, seed: int) -> tuple[float,
     return float(low), float(high)
 
 
-def _refuse_others(first: Run, second: Run) -> None:
+def _refuse_different_datasets(first: Run, second: Run) -> None:
     if first.dataset != second.dataset:
         raise UserError(
             f"Run {first.id} is on {first.dataset}, run {second.id} on {second.dataset}: only runs on the same dataset "
@@ -172,7 +179,7 @@ def _changed(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
 
 
 def _texts(run: Run) -> str:
-    """Return how many descriptors a run used, and the beginning of their digest: the same only for the same texts."""
+    """Return the number of descriptors of a run and the start of their digest, which changes with the texts."""
     return f"{len(run.descriptor_ids)} ({run.descriptors_sha256[:8]})" if run.descriptor_ids else "none"
 
 
@@ -194,8 +201,8 @@ def _classes(pairs: list[tuple[Prediction, Prediction]], names: list[str]) -> tu
     videos = Counter(a.label for a, _ in pairs)
     first = Counter(a.label for a, _ in pairs if a.rank <= 1)
     second = Counter(b.label for _, b in pairs if b.rank <= 1)
-    found = [ClassChange(names[label], count, first[label], second[label]) for label, count in videos.items()]
-    return tuple(sorted(found, key=lambda c: ((c.first - c.second) / c.videos, c.name)))
+    changes = [ClassChange(names[label], count, first[label], second[label]) for label, count in videos.items()]
+    return tuple(sorted(changes, key=lambda c: ((c.first - c.second) / c.videos, c.name)))
 
 
 def _videos(pairs: list[tuple[Prediction, Prediction]], names: list[str]) -> tuple[VideoChange, ...]:

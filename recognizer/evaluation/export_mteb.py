@@ -42,6 +42,17 @@ _OTHERS = {
 }
 
 
+def export_runs(runs: Sequence[Run], folder: Path) -> list[Path]:
+    """Write the files of `export_mteb` for each run; nothing is written if MTEB has no task for one of them.
+
+    Raises:
+        UserError: MTEB has no task with the videos of a run.
+    """
+    for run in runs:
+        task_of(run)
+    return [file for run in runs for file in export_mteb(run, folder)]
+
+
 def export_mteb(run: Run, folder: Path) -> list[Path]:
     """Write the result file of a run, and what it was made with beside it; return both.
 

@@ -1,18 +1,21 @@
-"""What each descriptor of a run gains or costs: the run once more without it, from stored features."""
+"""What each descriptor of a run gains or costs: its leave-one-out effect, from stored features."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db import vocabulary
 from db.errors import UserError
-from db.records import Descriptor, Impact
+from db.progress import Progress, ProgressBars, no_bars
+from db.records import Descriptor, Impact, Run
+from db.store import Store
 from recognizer.evaluation.compare import mcnemar
 from recognizer.evaluation.ranking import labels_of
-from recognizer.evaluation.replay import Replay
-from recognizer.features.embed import Progress
+from recognizer.evaluation.replay import Replay, replay
+from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.metrics import Rate, ranks, wilson
 
@@ -22,16 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TextImpact:
-    """A run without one descriptor, beside the run itself.
+    """A run without one descriptor, compared with the run itself.
 
     Attributes:
         descriptor: the text that is left out.
         gained: videos that are right only without it.
         lost: videos that are right only with it.
-        p: of McNemar's exact test on those, two-sided; not corrected for how many texts were tried.
-        top1_change: (gained - lost) / videos; positive is better without it.
-        margin_change: mean over the videos of the change of the true class's score less the best other's, in the
-            units of the score; positive is better without it.
+        p: two-sided p of McNemar's exact test on these; not corrected for the number of texts tried.
+        top1_change: (gained - lost) / videos; positive means better without it.
+        margin_change: mean change over the videos of the margin (score of the true class minus best other score), in
+            score units; positive means better without it.
     """
 
     descriptor: Descriptor
@@ -44,17 +47,17 @@ class TextImpact:
 
 @dataclass(frozen=True)
 class RunImpact:
-    """What leaving out each descriptor of a run does.
+    """The leave-one-out effect of each descriptor of a run.
 
     Attributes:
         run: its number.
         dataset: its name.
-        is_benchmark: whether its videos are those of a published test set, on which nothing may be chosen.
+        is_benchmark: whether its videos are a published test set, on which texts must not be selected.
         top1: of the run.
         label_only: top-1 of its labels alone.
         videos: V.
-        ranked_otherwise: videos whose rank is not the stored one: texts were put in another order since.
-        texts: worst first: what is best left out.
+        ranked_otherwise: videos whose rank differs from the stored one, because texts were reordered since.
+        texts: worst first: those best left out.
     """
 
     run: int
@@ -66,29 +69,50 @@ class RunImpact:
     ranked_otherwise: int
     texts: tuple[TextImpact, ...]
 
-    def records(self) -> dict[int, Impact]:
-        """Return what the database keeps, by descriptor id."""
-        return {t.descriptor.id: Impact(self.run, t.top1_change, t.margin_change) for t in self.texts}
 
-
-def impact(repeated: Replay, *, on_progress: Progress = lambda done, total: None) -> RunImpact:
-    """Measure what each descriptor of a run does: one evaluation for each slot of the ensemble, not for each text.
+def measure_impact(
+    store: Store, run: Run, encoder: StoredEncoder, *, root: Path | None = None, bars: ProgressBars = no_bars
+) -> RunImpact:
+    """Measure what each descriptor of a stored run does, and store it for the review.
 
     Args:
-        repeated: a stored run with descriptors.
-        on_progress: told (slots done, slots in all).
+        store: holds the texts and takes the result.
+        run: with its predictions.
+        encoder: opened by the name in its settings.
+        root: where the videos are now; None means where they were.
+        bars: opens a progress bar, for the videos and for the slots.
 
     Raises:
-        UserError: the run has no descriptors, or its dataset one class only.
+        UserError: as `replay`; the run has no descriptors, or its dataset only one class.
     """
-    run = repeated.run
-    if not repeated.descriptors or repeated.ensemble.present.shape[0] < 2:
-        what = "used no descriptors" if not repeated.descriptors else "has one class only"
-        raise UserError(f"Run {run.id} {what}: there is nothing to leave out")
-    labels, scored = labels_of(repeated.features), repeated.scores()
-    changes = leave_one_out(repeated.scores, repeated.ensemble, labels, on_progress=on_progress)
+    with bars(f"run {run.id}", "videos") as advance:
+        replayed = replay(store, run, encoder, root=root, on_progress=advance)
+    with bars(f"run {run.id} without each text", "slots") as advance:
+        result = impact(replayed, on_progress=advance)
+    store.readings().save_impacts(
+        {text.descriptor.id: Impact(result.run, text.top1_change, text.margin_change) for text in result.texts}
+    )
+    return result
+
+
+def impact(replayed: Replay, *, on_progress: Progress = lambda done, total: None) -> RunImpact:
+    """Measure what each descriptor of a run does, with one evaluation per slot of the ensemble.
+
+    Args:
+        replayed: a stored run with descriptors.
+        on_progress: called with (slots done, slots in all).
+
+    Raises:
+        UserError: the run has no descriptors, or its dataset only one class.
+    """
+    run = replayed.run
+    if not replayed.descriptors or replayed.ensemble.present.shape[0] < 2:
+        reason = "used no descriptors" if not replayed.descriptors else "has one class only"
+        raise UserError(f"Run {run.id} {reason}: there is nothing to leave out")
+    labels, scored = labels_of(replayed.features), replayed.scores()
+    changes = leave_one_out(replayed.scores, replayed.ensemble, labels, on_progress=on_progress)
     stored = {prediction.video: prediction for prediction in run.predictions}
-    now = dict(zip((video.id for video in repeated.features.videos), ranks(scored, labels).tolist(), strict=True))
+    now = dict(zip((video.id for video in replayed.features.videos), ranks(scored, labels).tolist(), strict=True))
     videos = len(labels)
     return RunImpact(
         run=run.id or 0,
@@ -98,18 +122,18 @@ def impact(repeated: Replay, *, on_progress: Progress = lambda done, total: None
         label_only=wilson(sum(prediction.label_only_rank == 1 for prediction in run.predictions), videos),
         videos=videos,
         ranked_otherwise=sum(stored[video].rank != rank for video, rank in now.items()),
-        texts=_texts(repeated, changes, videos),
+        texts=_texts(replayed, changes, videos),
     )
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What leaving out text k of class c does; zero where there is no such text.
+    """What leaving out text k of class c does; zero if there is no such text.
 
     Attributes:
         gained: int64 [C, K], videos that are right only without it.
         lost: int64 [C, K], videos that are right only with it.
-        margin: [C, K], mean change of the true class's score less the best other's.
+        margin: [C, K], mean change of the score of the true class minus the best other score.
     """
 
     gained: Tensor
@@ -126,50 +150,50 @@ def leave_one_out(
 ) -> Changes:
     """Return the changes for all texts of all classes.
 
-    A class's scores depend on its own texts alone. So slot k is cleared in all classes at once, and each class's
-    column is taken into the scores of the whole ensemble by itself.
+    The scores of a class depend only on its own texts. So slot k is cleared in all classes at once, and the new column
+    of each class is then compared with the unchanged columns of the others.
 
     Args:
         score: an ensemble to scores [V, C].
-        ensemble: of C classes, at least two.
+        ensemble: of at least two classes.
         labels: int64 [V].
-        on_progress: told (slots done, slots in all).
+        on_progress: called with (slots done, slots in all).
     """
     import torch
 
-    field = _Field.of(score(ensemble), labels)
+    baseline = _Margins.of(score(ensemble), labels)
     slots = ensemble.present.shape[1]
     gained, lost = (torch.zeros(ensemble.present.shape, dtype=torch.long) for _ in range(2))
     margin = torch.zeros(ensemble.present.shape)
     for k in range(1, slots):
         present = ensemble.present.clone()
         present[:, k] = False
-        without = field.margins(score(replace(ensemble, present=present)))  # [V, C]
-        there = ensemble.present[:, k]
-        gained[:, k] = ((without > 0) & ~field.right).sum(dim=0) * there
-        lost[:, k] = (~(without > 0) & field.right).sum(dim=0) * there
-        margin[:, k] = (without - field.margin).mean(dim=0) * there
+        margins = baseline.exchanged(score(replace(ensemble, present=present)))  # [V, C]
+        exists = ensemble.present[:, k]
+        gained[:, k] = ((margins > 0) & ~baseline.right).sum(dim=0) * exists
+        lost[:, k] = (~(margins > 0) & baseline.right).sum(dim=0) * exists
+        margin[:, k] = (margins - baseline.margin).mean(dim=0) * exists
         on_progress(k, slots - 1)
     return Changes(gained, lost, margin)
 
 
 @dataclass(frozen=True)
-class _Field:
-    """The scores of V videos, prepared so that one class's can be exchanged."""
+class _Margins:
+    """The margins of V videos, prepared so that the scores of one class can be exchanged."""
 
     labels: Tensor  # [V]
     true: Tensor  # [V, 1], the score of the true class
-    best: Tensor  # [V, 1], the best other's
-    rest: Tensor  # [V, C], the best other's but for class c
+    best: Tensor  # [V, 1], the best score of the other classes
+    rest: Tensor  # [V, C], the best score of the other classes without class c
 
     @classmethod
-    def of(cls, scored: Tensor, labels: Tensor) -> _Field:
+    def of(cls, scored: Tensor, labels: Tensor) -> _Margins:
         import torch
 
         others = scored.scatter(1, labels[:, None], -torch.inf)  # [V, C]
-        best, place = others.topk(2, dim=1)
+        best, classes = others.topk(2, dim=1)
         number = torch.arange(scored.shape[1])
-        rest = best[:, 1:].where(number == place[:, :1], best[:, :1])
+        rest = best[:, 1:].where(number == classes[:, :1], best[:, :1])
         return cls(labels, scored.gather(1, labels[:, None]), best[:, :1], rest)
 
     @property
@@ -178,22 +202,22 @@ class _Field:
 
     @property
     def right(self) -> Tensor:
-        return self.margin > 0  # [V, 1]; a tie counts against, as in `metrics.ranks`
+        return self.margin > 0  # [V, 1]; a tie is wrong, as in `metrics.ranks`
 
-    def margins(self, other: Tensor) -> Tensor:
-        """Return the margin [V, C] of each video, were the scores of class c alone those of `other` [V, C]."""
+    def exchanged(self, other: Tensor) -> Tensor:
+        """Return margins [V, C]: column c is the margin if class c alone had its scores of `other` [V, C]."""
         import torch
 
         is_own = self.labels[:, None] == torch.arange(other.shape[1])
         return torch.where(is_own, other - self.best, self.true - torch.maximum(self.rest, other))
 
 
-def _texts(repeated: Replay, changes: Changes, videos: int) -> tuple[TextImpact, ...]:
-    descriptors = {descriptor.id: descriptor for descriptor in repeated.descriptors}
-    measures = (repeated.ensemble.ids, changes.gained, changes.lost, changes.margin)
-    found = [
+def _texts(replayed: Replay, changes: Changes, videos: int) -> tuple[TextImpact, ...]:
+    descriptors = {descriptor.id: descriptor for descriptor in replayed.descriptors}
+    measures = (replayed.ensemble.ids, changes.gained, changes.lost, changes.margin)
+    texts = [
         TextImpact(descriptors[id_], gained, lost, mcnemar(gained, lost), (gained - lost) / videos, margin)
         for id_, gained, lost, margin in zip(*(each.flatten().tolist() for each in measures), strict=True)
         if id_ in descriptors
     ]
-    return tuple(sorted(found, key=lambda t: (-t.top1_change, -t.margin_change, t.descriptor.id)))
+    return tuple(sorted(texts, key=lambda t: (-t.top1_change, -t.margin_change, t.descriptor.id)))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from db.errors import UsageError
+from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor
-from recognizer.evaluation.predict import Candidate, Scored, score_videos
+from recognizer.evaluation.predict import Candidate, ClassTexts, ScoredVideos, clips_below, score_videos
 from recognizer.evaluation.settings import Settings
 from recognizer.explain.effects import Effects, effects
 from recognizer.features.caching_encoder import StoredEncoder
@@ -97,48 +98,36 @@ class Explanation:
 
 
 def explain(
-    dataset: Dataset,
-    path: Path,
-    descriptors: Sequence[Descriptor],
-    encoder: StoredEncoder,
-    *,
-    settings: Settings,
-    top: int = 5,
-    asked: Sequence[int] = (),
-) -> Explanation:
-    """Return what speaks for the classes of one video; arguments as in `explain_videos`."""
-    return explain_videos(dataset, [path], descriptors, encoder, settings=settings, top=top, asked=asked)[0]
-
-
-def explain_videos(
-    dataset: Dataset,
+    texts: ClassTexts,
     paths: Sequence[Path],
-    descriptors: Sequence[Descriptor],
     encoder: StoredEncoder,
     *,
-    settings: Settings,
     top: int = 5,
-    asked: Sequence[int] = (),
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    asked: Iterable[str] = (),
+    bars: ProgressBars = no_bars,
 ) -> list[Explanation]:
-    """Return what speaks for the `top` classes of each video as `predict` ranks them; unreadable videos say why.
+    """Return what each text adds to the `top` classes of each video; an unreadable video has its reason instead.
 
     Args:
-        dataset: the classes to choose from.
-        paths: video files or folders of frames.
-        descriptors: of those classes, at least one of each kind for every class; without any, the labels alone.
-        encoder: opened by `settings.encoder`.
-        settings: protocol, method, frames, and what else is for all videos alike.
-        top: classes to explain.
-        asked: label indices of classes to explain besides, wherever they rank.
-        on_progress: told (videos done, videos in all).
+        texts: the classes to choose from; with descriptors, at least one of each kind for every class.
+        paths: video files, folders of videos, or folders of frames.
+        encoder: opened by the encoder name of the settings.
+        top: classes to explain, as `predict` ranks them.
+        asked: names or phrases of classes to explain as well, wherever they rank.
+        bars: opens a progress bar.
+
+    Raises:
+        UsageError: the dataset has no class of a name.
+        UserError: a folder holds no videos.
     """
-    scored = score_videos(dataset, paths, descriptors, encoder, settings=settings, on_progress=on_progress)
-    view = _View(scored, settings, {each.id: each for each in descriptors}, top, frozenset(asked))
+    clips, labels = clips_below(paths), labels_of(texts.dataset, asked)
+    scored = score_videos(texts, clips, encoder, bars=bars)
+    view = _View(scored, texts.settings, {each.id: each for each in texts.descriptors}, top, frozenset(labels))
     rows = {video.id: row for row, video in enumerate(scored.features.videos)}
-    lost = dict(scored.features.unreadable)
+    unreadable = dict(scored.features.unreadable)
     return [
-        view.explanation(path, rows[id_]) if (id_ := str(path)) in rows else _lost(path, lost[id_]) for path in paths
+        view.explanation(path, rows[id_]) if (id_ := str(path)) in rows else _lost(path, unreadable[id_])
+        for path in clips
     ]
 
 
@@ -171,7 +160,7 @@ def _lost(path: Path, reason: str) -> Explanation:
 class _View:
     """What all explanations of one call are made of."""
 
-    scored: Scored
+    scored: ScoredVideos
     settings: Settings
     by_id: Mapping[int, Descriptor]
     top: int
@@ -227,7 +216,7 @@ class _View:
     def _source(self, label: int, id_: int, *, is_label: bool) -> dict[str, Any]:
         """Return where a text is from, as fields of `TextEffect`."""
         if is_label:
-            dataset = self.scored.dataset
+            dataset = self.scored.texts.dataset
             text = self.settings.wording().label_text(dataset, dataset.actions[label])
             return {"id": None, "kind": LABEL, "position": None, "text": text, "status": None}
         of = self.by_id[id_]

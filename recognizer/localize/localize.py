@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from db.errors import UserError
+from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder
+from recognizer.evaluation.evaluate import package_versions, text_settings
+from recognizer.evaluation.predict import ClassTexts, clips_below
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.long import long_video
@@ -20,11 +22,9 @@ from recognizer.localize.segments import Localized, localize
 from recognizer.localize.settings import LocalizeSettings
 from recognizer.localize.text_roles import Roles, build_roles
 from recognizer.scoring.protocols import protocol_of
-from recognizer.scoring.selection import descriptors_digest, writer
+from recognizer.scoring.selection import descriptors_digest
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import LongVideo, declared_seconds
-
-_PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "av", "pillow")
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,26 @@ def localize_videos(
     )
 
 
+def find_actions(
+    texts: ClassTexts,
+    paths: Sequence[Path],
+    encoder: StoredEncoder,
+    *,
+    fps: float,
+    settings: LocalizeSettings,
+    annotated: Annotated | None = None,
+    on_video: Callable[[Timeline], None] = lambda timeline: None,
+    bars: ProgressBars = no_bars,
+) -> Localization:
+    """Find the actions of a dataset in video files and folders of them; arguments as in `localize_videos`."""
+    query = Query(texts.settings.encoder, texts.settings.protocol, fps, settings)
+    with bars(f"{texts.dataset.name}, {query.encoder}", "seconds of video") as advance:
+        return localize_videos(
+            texts.dataset, clips_below(paths), texts.descriptors, encoder,
+            query=query, annotated=annotated, on_video=on_video, on_progress=advance,
+        )  # fmt: skip
+
+
 class _Clock:
     """Progress in seconds of video, by the durations that headers declare."""
 
@@ -227,24 +247,16 @@ def _settings(
     roles: Roles,
     annotated: Annotated | None,
 ) -> dict[str, Any]:
-    protocol = protocol_of(query.protocol)
+    texts = text_settings(dataset, descriptors, encoder, protocol_of(query.protocol), cut=roles.cut)
     return {
         "encoder": query.encoder,
-        "encoder_revision": encoder.revision,
         "protocol": query.protocol,
-        "label_templates": protocol.label_templates,
-        "descriptor_templates": protocol.descriptor_templates,
-        "preprocessing": protocol.preprocessing,
         "fps": query.fps,
         **asdict(query.settings),
         "descriptors": len(descriptors),
         "descriptors_sha256": descriptors_digest(descriptors),
-        "kinds": sorted({d.kind for d in descriptors}),
-        "llms": sorted({writer(d) or d.source for d in descriptors}),
+        **texts,
         "situation_texts_left_out": roles.left_out,
-        "texts_cut": roles.cut,
-        "context_length": encoder.context_length,
-        "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],
         "annotations": annotated.source if annotated else None,
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": package_versions(),
     }

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from db.errors import UserError
 from db.records import Prediction, Run
 from db.store import Store
-from recognizer.datasets.find import Split, find_videos
+from recognizer.datasets.find import find_videos
 from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
 from recognizer.evaluation.replay import Replay, replay, settings_of
 from recognizer.features.caching_encoder import open_stored_encoder
@@ -290,8 +290,8 @@ def _drift(run: Run, rows: Mapping[str, int], scored: Tensor) -> tuple[str, ...]
     if not other:
         return ()
     return (
-        f"{len(other)} of {len(moved)} videos score otherwise than they did, by up to {max(other):.3f}: their files or "
-        "readers are not those of then. The numbers are those of then, the pulls of texts those of now.",
+        f"{len(other)} of {len(moved)} videos score differently than in the run, by up to {max(other):.3f}: their files "
+        "or readers have changed. Metrics are from the stored run; text effects were recomputed and may differ.",
     )
 
 
@@ -301,7 +301,7 @@ def _with_paths(store: Store, found: Findings, root: Path | None) -> Findings:
     folder = root or Path(settings.root or "")
     wanted = {sample.chosen.prediction.video for sample in found.samples}
     try:
-        listed = find_videos(store.dataset(found.run.dataset), folder, split=cast(Split | None, settings.split))
+        listed = find_videos(store.dataset(found.run.dataset), folder, split=settings.split)
     except UserError as error:
         return replace(found, gone=(*found.gone, f"The videos cannot be shown. {error}"))
     return replace(found, paths={v.id: v.path for v in listed.videos if v.path and v.id in wanted})

@@ -38,28 +38,23 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[D
     everything = store.descriptors(dataset, statuses=choice.statuses)
     found = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
     if choice.llm:
-        found = [d for d in found if (wrote := writer(d)) is None or choice.llm.lower() in wrote.lower()]
+        found = [d for d in found if (wrote := d.writer) is None or choice.llm.lower() in wrote.lower()]
     _refuse_mixtures(found)
     kinds = choice.kinds or sorted({descriptor.kind for descriptor in found})
     _refuse_gaps(dataset, choice, kinds, found, there=sorted({descriptor.kind for descriptor in everything}))
     return found
 
 
-def writer(descriptor: Descriptor) -> str | None:
-    """Return the model, or the imported file, that a descriptor is from; None where a person wrote it."""
-    return descriptor.llm or descriptor.origin
-
-
 def _refuse_mixtures(found: Sequence[Descriptor]) -> None:
     """Refuse texts of several models, or of several files for one kind: what they gain could be told of neither."""
-    models = {descriptor.llm or "an import" for descriptor in found if writer(descriptor)}
+    models = {descriptor.llm or "an import" for descriptor in found if descriptor.writer}
     files: dict[str, set[str]] = {}
     for descriptor in found:
         if descriptor.origin and not descriptor.llm:
             files.setdefault(descriptor.kind, set()).add(descriptor.origin)
     mixed = sorted({name for of_kind in files.values() if len(of_kind) > 1 for name in of_kind})
     if len(models) > 1 or mixed:
-        names = mixed if len(models) == 1 else sorted({wrote for d in found if (wrote := writer(d))})
+        names = mixed if len(models) == 1 else sorted({wrote for d in found if (wrote := d.writer)})
         raise UserError(
             f"Descriptors of several sources: {', '.join(names)}. Choose one with --llm, by part of its name"
         )

@@ -336,7 +336,7 @@ def test_without_its_texts_the_page_still_shows_the_videos(
         connection.execute("UPDATE descriptor SET text = 'another' WHERE id = 1")
     result = recognize("report", 1, "-o", tmp_path / "page.html")
     assert result.exit_code == 0
-    reason = "Which texts decided is not known. Texts of run 1 changed since. Measure it anew: recognize eval"
+    reason = "Which texts decided is not known. Texts of run 1 have changed. Evaluate again: recognize eval"
     assert reason in " ".join(result.stderr.split())
     page = Page((tmp_path / "page.html").read_text())
     assert reason in page.sections["numbers"]
@@ -352,7 +352,7 @@ def test_videos_of_other_content_are_told(
     for frame in (videos.parent / "video 0 & 0").iterdir():
         Image.fromarray(np.full((20, 30, 3), (250, 0, 250), np.uint8)).save(frame)
     page = reported(recognize, tmp_path)
-    assert "1 of 20 videos score otherwise than they did, by up to 0." in page.sections["numbers"]
+    assert "1 of 20 videos score differently than in the run, by up to 0." in page.sections["numbers"]
 
 
 def test_labels_alone_are_a_report_too(
