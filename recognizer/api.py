@@ -44,6 +44,9 @@ class Recognizer(Options):
     Runs and embeddings are stored where the commands store them. To change one choice, use
     `dataclasses.replace(recognizer, method="align")`: weights and embeddings are reused.
 
+    All methods raise `db.errors.UsageError` for unknown choices, datasets and runs, and `db.errors.UserError` if
+    descriptors, videos or weights are missing or have changed; the message names the next step.
+
     Attributes, besides those of `Options` and `ScoringSettings`:
         dataset: name of a built-in or stored dataset, path of a text file of labels or a folder of class folders, or
             a list of labels, which are then used without descriptors.
@@ -62,9 +65,6 @@ class Recognizer(Options):
         """Return the `top` classes of each video: files, folders of videos, folders of frames.
 
         Without descriptors of the dataset, the labels alone are used. An unreadable video has its reason instead.
-
-        Raises:
-            UserError: a choice is unknown or not possible; a folder holds no videos.
         """
         with self._class_texts() as texts, self._open_encoder() as encoder:
             return predict(texts, [Path(video) for video in videos], encoder, top=top, bars=self._bars)
@@ -79,9 +79,6 @@ class Recognizer(Options):
             top: classes to explain.
             classes: more classes to explain, by name or phrase, wherever they rank.
             output: picture (.png, .svg, .pdf) or page (.html) to write, or a folder for a picture of each video.
-
-        Raises:
-            UserError: as `predict`; the dataset has no such class; `output` cannot be written.
         """
         clips = clips_below([Path(video) for video in videos])
         if output:
@@ -99,9 +96,6 @@ class Recognizer(Options):
             root: folder of the videos, or a CSV file with the columns path and label.
             split: official test split; None means 1 if the dataset has split lists.
             limit: use at most this many videos, evenly spread over the list.
-
-        Raises:
-            UserError: a choice is unknown or not possible; some classes lack descriptors; there are no videos.
         """
         settings = replace(self.settings, split=split, limit=limit)
         with self._open_store() as store, self._open_encoder() as encoder:
@@ -120,9 +114,6 @@ class Recognizer(Options):
 
         The lists of a `Grid` replace this recognizer's choices. Only with `store_runs` do the runs have numbers and
         predictions.
-
-        Raises:
-            UserError: as `evaluate`; the grid is unknown.
         """
         base = replace(self.settings, split=split, limit=limit)
         settings = (named_grid(grid) if isinstance(grid, str) else grid).settings(base)
@@ -146,9 +137,6 @@ class Recognizer(Options):
             subset: part of the annotations; None means the only one.
             fps: frames per second.
             settings: all choices between embeddings and segments.
-
-        Raises:
-            UserError: a choice is unknown or not possible; none of the readable videos is annotated.
         """
         paths = [Path(video) for video in videos]
         with self._class_texts() as texts, self._open_encoder() as encoder:
@@ -156,11 +144,7 @@ class Recognizer(Options):
             return find_actions(texts, paths, encoder, fps=fps, settings=settings, annotated=annotated, bars=self._bars)
 
     def run(self, number: int) -> Run:
-        """Return a stored run with its predictions.
-
-        Raises:
-            UsageError: no run has that number.
-        """
+        """Return a stored run with its predictions."""
         with self._open_store() as store:
             return store.run(number)
 
@@ -170,20 +154,13 @@ class Recognizer(Options):
             return store.runs(self._dataset(store).name)
 
     def compare(self, first: Run | int, second: Run | int | None = None) -> Comparison:
-        """Compare two runs on the videos of both; without `second`, a run's labels alone with its descriptors.
-
-        Raises:
-            UserError: they are of different datasets, or have no video in common.
-        """
+        """Compare two runs on the videos of both; without `second`, a run's labels alone with its descriptors."""
         return compare(self._stored(first), None if second is None else self._stored(second))
 
     def replay(self, run: Run | int, *, root: str | Path | None = None) -> Replay:
         """Return a stored run with its features, its texts as vectors, and its scores, as tensors.
 
         The run's own choices are used, not this recognizer's.
-
-        Raises:
-            UserError: its texts, weights or videos are gone or have changed.
         """
         run, moved = self._stored(run), Path(root) if root else None
         with (
@@ -199,9 +176,6 @@ class Recognizer(Options):
         """Write a page about a run and return its path; the default is `run-<number>.html` in the current folder.
 
         If its videos or texts are gone, the page says so and holds the rest.
-
-        Raises:
-            UserError: the run has no predictions.
         """
         run, moved = self._stored(run), Path(root) if root else None
         path = Path(file or f"run-{run.id}.html")
@@ -211,31 +185,19 @@ class Recognizer(Options):
         return path
 
     def impact(self, run: Run | int, *, root: str | Path | None = None) -> RunImpact:
-        """Measure what a run gains or loses without each of its descriptors, and store it for the review.
-
-        Raises:
-            UserError: as `replay`; the run used no descriptors.
-        """
+        """Measure what a run gains or loses without each of its descriptors, and store it for the review."""
         run, moved = self._stored(run), Path(root) if root else None
         with self._open_store() as store, self._open_encoder(run.settings["encoder"]) as encoder:
             return measure_impact(store, run, encoder, root=moved, bars=self._bars)
 
     def descriptors(self) -> list[Descriptor]:
-        """Return the descriptors that are used.
-
-        Raises:
-            UserError: there are none, some classes lack a kind, or several LLMs wrote them and none is chosen.
-        """
+        """Return the descriptors that are used."""
         choice = self.settings.choice
         with self._open_store() as store:
             return choose_descriptors(store, self._dataset(store), choice)
 
     def ensemble(self) -> Ensemble:
-        """Return labels and descriptors as vectors, [C, K, D].
-
-        Raises:
-            UserError: some classes lack a kind, or several LLMs wrote descriptors and none is chosen.
-        """
+        """Return labels and descriptors as vectors, [C, K, D]."""
         with self._class_texts() as texts, self._open_encoder() as encoder:
             return texts.ensemble(encoder)
 

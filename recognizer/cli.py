@@ -19,8 +19,10 @@ from recognizer.commands.report import report_run
 from recognizer.commands.runs import runs
 from recognizer.commands.sweep import sweep_choices
 
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True}
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+
+@click.group(cls=Commands, context_settings=_SETTINGS)
 @click.version_option(package_name="descgen-recognize")
 @database_option
 @click.pass_context

@@ -11,30 +11,28 @@ from platformdirs import user_cache_path
 
 from db.commandline import Database, console, json_option, print_json, progress
 from db.errors import UsageError, UserError
-from recognizer.commands.options import LISTED, SHARED, root_of
+from recognizer.commands.options import COUNT, EXISTING, FOLDER, LISTED, SHARED, root_of
 from recognizer.datasets.records import Split
 
 
 @click.command("check")
-@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=EXISTING, metavar="[PATH]...")
 @click.option(
     "--dataset", "-d", metavar="NAME|PATH", help=f"Compare with its lists and classes: {LISTED}, or your own."
 )
 @SHARED["root"]
 @SHARED["data"]
 @click.option(
-    "--split",
-    type=click.Choice(get_args(Split)),
-    help="Official test split. [all that have a list; else every video]",
+    "--split", type=click.Choice(get_args(Split)), help="Official test split. [all that have a list; else every video]"
 )
 @SHARED["frames"]
 @click.option("--quick", is_flag=True, help="Do not decode frames: three times as fast, but misses broken frames.")
-@click.option("--jobs", "-j", type=click.IntRange(min=1), default=4, show_default=True, help="Reader threads.")
+@click.option("--jobs", "-j", type=COUNT, default=4, help="Reader threads.")
 @click.option(
     "--cache",
     envvar="RECOGNIZE_CHECKS",
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     default=lambda: user_cache_path("descgen-recognize") / "checks",
     show_default="in the user's cache",
     metavar="FOLDER",

@@ -10,14 +10,8 @@ from db.commandline import Database, console, json_option, print_json
 @click.command("compare")
 @click.argument("first", type=int, metavar="RUN")
 @click.argument("second", type=int, required=False, metavar="[RUN]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the bootstrap.")
-@click.option(
-    "--show",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    help="Classes and videos to show of each sort.",
-)
+@click.option("--seed", type=int, default=0, help="Random seed of the bootstrap.")
+@click.option("--show", type=click.IntRange(min=0), default=10, help="Classes and videos to show of each sort.")
 @json_option
 @click.pass_obj
 def compare_runs(database: Database, first: int, second: int | None, seed: int, show: int, as_json: bool) -> None:

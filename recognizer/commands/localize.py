@@ -10,56 +10,43 @@ from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, progress
+from db.commandline import progress
 from db.errors import UsageError, UserError
-from recognizer.commands.options import LISTED, class_texts, features_option, text_options, videos_argument
+from recognizer.commands.options import (
+    COUNT,
+    EXISTING,
+    FILE,
+    FOLDER,
+    SHARED,
+    Session,
+    class_texts,
+    session_options,
+    text_options,
+    videos_argument,
+)
 from recognizer.evaluation.settings import Options
 
 if TYPE_CHECKING:
     from recognizer.localize.localize import Timeline
 
+_ANNOTATIONS = "Measure against these: a JSON file as ActivityNet's, or THUMOS14's folder of <Class>_test.txt."
+_SET = "Another setting, such as smooth=2 or nms=soft: docs/localize.md."
+
 
 @click.command("localize")
 @videos_argument
-@click.option(
-    "--dataset", "-d", required=True, metavar="NAME|PATH", help=f"The classes to look for: {LISTED}, or your own."
-)
-@click.option(
-    "--annotations",
-    type=click.Path(exists=True, path_type=Path),
-    metavar="PATH",
-    help="Measure against these: a JSON file as ActivityNet's, or THUMOS14's folder of <Class>_test.txt.",
-)
+@SHARED["dataset"]
+@click.option("--annotations", type=EXISTING, help=_ANNOTATIONS)
 @click.option("--subset", metavar="NAME", help="Part of the annotations, such as test. [the only one]")
-@click.option(
-    "--fps", type=click.FloatRange(0, 60, min_open=True), default=4.0, show_default=True, help="Frames per second."
-)
-@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Segments to show per video.")
-@click.option(
-    "--set",
-    "values",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Another setting, such as smooth=2 or nms=soft: docs/localize.md.",
-)
-@click.option(
-    "--plot",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Draw a timeline of each video, in this folder.",
-)
-@click.option(
-    "--predictions",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write all segments to a result file in ActivityNet's format.",
-)
+@click.option("--fps", type=click.FloatRange(0, 60, min_open=True), default=4.0, help="Frames per second.")
+@click.option("--top", type=COUNT, default=10, help="Segments to show per video.")
+@click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help=_SET)
+@click.option("--plot", type=FOLDER, metavar="FOLDER", help="Draw a timeline of each video, in this folder.")
+@click.option("--predictions", type=FILE, help="Write all segments to a result file in ActivityNet's format.")
 @text_options
-@features_option
-@json_option
-@click.pass_obj
+@session_options
 def localize_actions(
-    database: Database,
+    session: Session,
     videos: tuple[Path, ...],
     dataset: str,
     annotations: Path | None,
@@ -70,13 +57,10 @@ def localize_actions(
     plot: Path | None,
     predictions: Path | None,
     options: Options,
-    features: Path,
-    as_json: bool,
 ) -> None:
     """Find where in long videos the actions of a dataset are; with annotations, measure it."""
     from recognizer.evaluation.outputs import check_file
     from recognizer.evaluation.predict import clips_below
-    from recognizer.features.caching_encoder import open_stored_encoder
     from recognizer.localize.annotations import read_annotations
     from recognizer.localize.export import as_activitynet
     from recognizer.localize.export import as_json as for_programs
@@ -91,7 +75,7 @@ def localize_actions(
     check_file(predictions)
     if plot:
         plot.mkdir(parents=True, exist_ok=True)
-    texts = class_texts(database, dataset, None, options)
+    texts = class_texts(session, dataset, None, options)
     annotated = read_annotations(annotations, texts.dataset, subset=subset) if annotations else None
 
     def draw(timeline: Timeline) -> None:
@@ -99,15 +83,13 @@ def localize_actions(
             picture = plot / f"{timeline.video.path.stem}.png"
             draw_timeline(timeline, texts.dataset, picture, scale=settings.scale, top=top)
 
-    with open_stored_encoder(options.encoder, features) as encoder:
+    with session.encoder(options.encoder) as encoder:
         localization = find_actions(
             texts, clips, encoder, fps=fps, settings=settings, annotated=annotated, on_video=draw, bars=progress
         )
     if predictions:
         predictions.write_text(json.dumps(as_activitynet(localization)), encoding="utf-8")
-    print_json(for_programs(localization)) if as_json else console.print(
-        localization_report(localization, top=top, annotated=annotated)
-    )
+    session.show(for_programs(localization), localization_report(localization, top=top, annotated=annotated))
     if not localization.counts["searched"]:
         raise UserError("None of the videos can be read")
 

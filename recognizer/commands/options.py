@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from rich.console import RenderableType
 
 from db import vocabulary
-from db.commandline import Database, notes
+from db.commandline import Database, console, json_option, notes, print_json
 from db.errors import UsageError
 from db.records import Dataset
 from db.store import Store
@@ -24,109 +26,64 @@ from recognizer.scoring.protocols import PROTOCOLS, TEMPLATES
 
 if TYPE_CHECKING:
     from recognizer.evaluation.predict import ClassTexts
+    from recognizer.features.caching_encoder import StoredEncoder
 
 LISTED = ", ".join(vocabulary.BUILT_IN)
-_FOLDER = click.Path(path_type=Path)
-
-videos_argument = click.argument(
-    "videos", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="VIDEO..."
-)
-moved_option = click.option(
-    "--root",
-    type=click.Path(exists=True, path_type=Path),
-    metavar="FOLDER",
-    help="Where the videos of the run are now. [where they were]",
-)
-features_option = click.option(
-    "--features",
-    envvar="RECOGNIZE_FEATURES",
-    show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    default=default_features,
-    show_default="in the user's cache",
-    metavar="FOLDER",
-    help="Where the embeddings of videos and texts are stored.",
-)
+PATH, EXISTING = click.Path(path_type=Path), click.Path(exists=True, path_type=Path)
+FILE, FOLDER = click.Path(dir_okay=False, path_type=Path), click.Path(file_okay=False, path_type=Path)
+COUNT = click.IntRange(min=1)
 
 METHOD_HELP = "How texts and frames are compared: " + "; ".join(f"{m.name}: {m.about}" for m in METHODS.values()) + "."
 TEMPLATES_HELP = f"Templates around texts: the protocol's, {', '.join(TEMPLATES)}, or a file with one a line."
 CONDITION_HELP = "Put the label before each descriptor."
 POOLING_HELP = "How the frames of a video become one vector."
+_ENCODERS = "An openai-clip name or .pt archive; hf:<repo or folder> of any dual encoder; or objects (no download)."
+_PROTOCOLS = "; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + "."
+_STATUSES = "Use only accepted descriptors, or pending ones too; rejected ones are never used."
+_ROOT = "Where its videos are. [data/<dataset>, or a folder in the one that RECOGNIZE_DATA names]"
+_SPLIT = "Official test split. [1 if the dataset has split lists]"
+_LIMIT = "Use at most this many videos, evenly spread over the list."
+_LLM = "Descriptors of one LLM or imported file, by part of its name."
+_CLIPS = "Sets of frames per video, each over its whole length; their scores are averaged."
+_CROPS = "Views per frame: 1, or 3 squares along its longer side; their scores are averaged."
+_TEMPERATURE = "Softmax temperature: probabilities are softmax(100 * score / temperature); also used by method soft."
 
 SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fills
     "dataset": click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own."),
-    "root": click.option(
-        "--root",
-        type=_FOLDER,
-        metavar="FOLDER",
-        help="Where its videos are. [data/<dataset>, or a folder in the one that RECOGNIZE_DATA names]",
-    ),
-    "data": click.option("--data", envvar="RECOGNIZE_DATA", type=_FOLDER, hidden=True),
-    "split": click.option(
-        "--split", type=click.Choice(get_args(Split)), help="Official test split. [1 if the dataset has split lists]"
-    ),
-    "limit": click.option(
-        "--limit", type=click.IntRange(min=1), help="Use at most this many videos, evenly spread over the list."
-    ),
-    "encoder": click.option(
-        "--encoder",
-        "-e",
-        default="ViT-B/16",
-        show_default=True,
-        metavar="NAME",
-        help="An openai-clip name or .pt archive; hf:<repo or folder> of any dual encoder; or objects (no download).",
-    ),
-    "protocol": click.option(
-        "--protocol",
-        type=click.Choice(list(PROTOCOLS)),
-        default="default",
-        show_default=True,
-        help="; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + ".",
-    ),
+    "root": click.option("--root", type=PATH, metavar="FOLDER", help=_ROOT),
+    "data": click.option("--data", envvar="RECOGNIZE_DATA", type=PATH, hidden=True),
+    "split": click.option("--split", type=click.Choice(get_args(Split)), help=_SPLIT),
+    "limit": click.option("--limit", type=COUNT, help=_LIMIT),
+    "encoder": click.option("--encoder", "-e", default="ViT-B/16", metavar="NAME", help=_ENCODERS),
+    "protocol": click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="default", help=_PROTOCOLS),
     "kinds": click.option("--kind", "-k", "kinds", multiple=True, metavar="KIND", help="Descriptor kind. [all kinds]"),
-    "llm": click.option(
-        "--llm", "-l", metavar="NAME", help="Descriptors of one LLM or imported file, by part of its name."
-    ),
-    "status": click.option(
-        "--status",
-        type=click.Choice(list(STATUSES)),
-        default="any",
-        show_default=True,
-        help="Use only accepted descriptors, or pending ones too; rejected ones are never used.",
-    ),
-    "frames": click.option(
-        "--frames", type=click.IntRange(min=1), default=16, show_default=True, help="Frames per video or clip."
-    ),
-    "clips": click.option(
-        "--clips",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Sets of frames per video, each over its whole length; their scores are averaged.",
-    ),
-    "crops": click.option(
-        "--crops",
-        type=click.Choice((1, 3)),
-        default=1,
-        show_default=True,
-        help="Views per frame: 1, or 3 squares along its longer side; their scores are averaged.",
-    ),
-    "method": click.option("--method", default="mean", show_default=True, metavar="NAME", help=METHOD_HELP),
-    "pooling": click.option(
-        "--pooling", type=click.Choice(list(POOLINGS)), default="avg", show_default=True, help=POOLING_HELP
-    ),
-    "templates": click.option(
-        "--templates", default="protocol", show_default=True, metavar="NAME|FILE", help=TEMPLATES_HELP
-    ),
+    "llm": click.option("--llm", "-l", metavar="NAME", help=_LLM),
+    "status": click.option("--status", type=click.Choice(list(STATUSES)), default="any", help=_STATUSES),
+    "frames": click.option("--frames", type=COUNT, default=16, help="Frames per video or clip."),
+    "clips": click.option("--clips", type=COUNT, default=1, help=_CLIPS),
+    "crops": click.option("--crops", type=click.Choice((1, 3)), default=1, help=_CROPS),
+    "method": click.option("--method", default="mean", metavar="NAME", help=METHOD_HELP),
+    "pooling": click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", help=POOLING_HELP),
+    "templates": click.option("--templates", default="protocol", metavar="NAME|FILE", help=TEMPLATES_HELP),
     "condition": click.option("--condition", is_flag=True, help=CONDITION_HELP),
     "temperature": click.option(
-        "--temperature",
-        type=click.FloatRange(min=0, min_open=True),
-        default=1.0,
-        show_default=True,
-        help="Softmax temperature: probabilities are softmax(100 * score / temperature); also used by method soft.",
+        "--temperature", type=click.FloatRange(min=0, min_open=True), default=1.0, help=_TEMPERATURE
     ),
 }
+videos_argument = click.argument("videos", nargs=-1, required=True, type=EXISTING, metavar="VIDEO...")
+moved_option = click.option(
+    "--root", type=EXISTING, metavar="FOLDER", help="Where the videos of the run are now. [where they were]"
+)
+features_option = click.option(
+    "--features",
+    envvar="RECOGNIZE_FEATURES",
+    show_envvar=True,
+    type=FOLDER,
+    default=default_features,
+    show_default="in the user's cache",
+    metavar="FOLDER",
+    help="Where the embeddings of videos and texts are stored.",
+)
 
 
 def gathered(factory: Callable[..., Any], argument: str, *names: str) -> Callable[[Any], Any]:
@@ -147,6 +104,37 @@ def gathered(factory: Callable[..., Any], argument: str, *names: str) -> Callabl
 
 def _options(*, kinds: tuple[str, ...] = (), **values: Any) -> Options:
     return Options(kinds=kinds or None, **values)
+
+
+@dataclass(frozen=True)
+class Session:
+    """The database and the feature store of a command, and the form of its output."""
+
+    database: Database
+    features: Path
+    as_json: bool
+
+    @contextmanager
+    def encoder(self, name: str) -> Iterator[StoredEncoder]:
+        """Open an encoder by name, in front of the feature store."""
+        from recognizer.features.caching_encoder import open_stored_encoder
+
+        with open_stored_encoder(name, self.features) as encoder:
+            yield encoder
+
+    def show(self, value: Any, report: RenderableType) -> None:
+        """Print a value as JSON with --json, else the report."""
+        print_json(value) if self.as_json else console.print(report)
+
+
+def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--features` and `--json`; the command gets them and the database as its first argument `session`."""
+
+    @wraps(command)
+    def call(database: Database, /, *args: Any, features: Path, as_json: bool, **kwargs: Any) -> Any:
+        return command(Session(database, features, as_json), *args, **kwargs)
+
+    return features_option(json_option(click.pass_obj(call)))
 
 
 SAMPLING = ("frames", "clips", "crops")
@@ -206,7 +194,7 @@ def classes_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def class_texts(database: Database, dataset: str | None, labels: Path | None, options: Options) -> ClassTexts:
+def class_texts(session: Session, dataset: str | None, labels: Path | None, options: Options) -> ClassTexts:
     """Return the classes that `--dataset` or `--labels` names, with the chosen descriptors of a dataset.
 
     Without any descriptors stored, a note says so and the labels alone are used.
@@ -221,7 +209,7 @@ def class_texts(database: Database, dataset: str | None, labels: Path | None, op
         raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
     if labels:
         return ClassTexts(vocabulary.from_path(labels), [], settings)
-    store = database.existing_or_empty
+    store = session.database.existing_or_empty
     texts = ClassTexts.choose(store, store.resolve(dataset or ""), settings)
     if not texts.descriptors:
         name = texts.dataset.name

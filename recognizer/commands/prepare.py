@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from db.commandline import Database, json_option, notes, print_json, progress
-from recognizer.commands.options import LISTED
+from recognizer.commands.options import COUNT, LISTED, PATH
 
 if TYPE_CHECKING:
     from recognizer.prepare.steps import Step
@@ -29,12 +29,12 @@ class _Frames(click.ParamType[int]):
 
 @click.command("prepare")
 @click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}; with --frames also your own.")
-@click.option("--root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it. [data/<dataset>]")
-@click.option("--run", is_flag=True, help="Do the steps; else they are printed. Run again, it goes on where it was.")
-@click.option("--mirror", metavar="URL", help="Take every file from below this address, by its name.")
-@click.option("--frames", type=_Frames(), metavar="N|all", help="Write frames of the test videos as JPEG files too.")
-@click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="Where frames go. [<root>-frames]")
-@click.option("--jobs", "-j", type=click.IntRange(min=1), default=4, show_default=True, help="Threads for frames.")
+@click.option("--root", type=PATH, metavar="FOLDER", help="Folder for the dataset. [data/<dataset>]")
+@click.option("--run", is_flag=True, help="Do the steps instead of printing them; run it again to resume.")
+@click.option("--mirror", metavar="URL", help="Base URL to download all files from, by their names.")
+@click.option("--frames", type=_Frames(), metavar="N|all", help="Also write frames of the test videos as JPEG files.")
+@click.option("--into", type=PATH, metavar="FOLDER", help="Folder for the frames. [<root>-frames]")
+@click.option("--jobs", "-j", type=COUNT, default=4, help="Threads for extracting frames.")
 @json_option
 @click.pass_obj
 def prepare_dataset(
@@ -48,7 +48,7 @@ def prepare_dataset(
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Print the official steps to get a dataset, or do them: fetch, check, unpack, extract frames."""
+    """Print the official steps to get a dataset, or do them: download, check, unpack, extract frames."""
     from recognizer.prepare.steps import FramesWanted, refuse_without_tools, script, steps
 
     actions = database.existing_or_empty.resolve(dataset)

@@ -7,50 +7,32 @@ from pathlib import Path
 
 import click
 
-from db.commandline import Database, console, json_option, notes, print_json, progress
-from recognizer.commands.options import features_option, moved_option
+from db.commandline import console, notes, print_json, progress
+from recognizer.commands.options import FILE, Session, moved_option, session_options
 
 
 @click.command("report")
 @click.argument("number", type=int, metavar="RUN")
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Where to write the page; an existing file is replaced. [run-<RUN>.html]",
-)
+@click.option("--output", "-o", type=FILE, help="Page to write; an existing file is replaced. [run-<RUN>.html]")
 @moved_option
-@click.option(
-    "--samples", type=click.IntRange(min=0), default=3, show_default=True, help="Videos to show of each of four sorts."
-)
-@features_option
-@json_option
-@click.pass_obj
-def report_run(
-    database: Database,
-    number: int,
-    output: Path | None,
-    root: Path | None,
-    samples: int,
-    features: Path,
-    as_json: bool,
-) -> None:
+@click.option("--samples", type=click.IntRange(min=0), default=3, help="Videos to show of each of four sorts.")
+@session_options
+def report_run(session: Session, number: int, output: Path | None, root: Path | None, samples: int) -> None:
     """Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them."""
     from recognizer.evaluation.outputs import check_file
     from recognizer.report.findings import find_out
     from recognizer.report.page import write_page
 
     file = output or Path(f"run-{number}.html")
-    if not as_json:
+    if not session.as_json:
         check_file(file)
-    store = database.existing
+    store = session.database.existing
     run = store.run(number)
     with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:
-        findings = find_out(store, run, features=features, root=root, samples=samples, on_progress=advance)
+        findings = find_out(store, run, features=session.features, root=root, samples=samples, on_progress=advance)
     for line in findings.gone:
         notes.print(line)
-    if as_json:
+    if session.as_json:
         print_json(replace(findings, run=replace(run, predictions=())))
         return
     shown = write_page(findings, file)

@@ -9,20 +9,14 @@ import click
 from db import vocabulary
 from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError, UserError
+from recognizer.commands.options import FOLDER
 
 
 @click.command()
 @click.argument("numbers", nargs=-1, type=int, metavar="[RUN]...")
 @click.option("--dataset", "-d", metavar="NAME", help="Only runs on this dataset.")
 @click.option("--export", "form", type=click.Choice(["mteb"]), help="Write result files in this format instead.")
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    metavar="FOLDER",
-    help="Folder for the files of --export.",
-)
+@click.option("--output", type=FOLDER, default="results", metavar="FOLDER", help="Folder for the files of --export.")
 @json_option
 @click.pass_obj
 def runs(

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from db.commandline import Database, console, json_option, notes, print_json, progress
+from db.commandline import notes, progress
 from recognizer.commands.options import (
     CONDITION_HELP,
+    FILE,
     METHOD_HELP,
     POOLING_HELP,
     TEMPLATES_HELP,
+    Session,
     Source,
     dataset_options,
-    features_option,
+    session_options,
     sweep_options,
 )
 from recognizer.evaluation.settings import STATUSES, Settings
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from recognizer.evaluation.sweep import Grid
 
 ALL_KINDS, LABEL = "every", "label"
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("sweep")
@@ -53,14 +54,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--protocol", "protocols", multiple=True, type=click.Choice(list(PROTOCOLS)), help="As for eval. [default]"
 )
 @click.option("--store", "store_runs", is_flag=True, help="Store each evaluation as a run, for compare and the like.")
-@click.option("--csv", "csv_file", type=_FILE, help="Write the rows to a CSV file.")
-@click.option("--plot", "picture", type=_FILE, help="Plot top-1 of all evaluations: .png, .svg, .pdf.")
+@click.option("--csv", "csv_file", type=FILE, help="Write the rows to a CSV file.")
+@click.option("--plot", "picture", type=FILE, help="Plot top-1 of all evaluations: .png, .svg, .pdf.")
 @sweep_options
-@features_option
-@json_option
-@click.pass_obj
+@session_options
 def sweep_choices(
-    database: Database,
+    session: Session,
     /,
     source: Source,
     grid: str | None,
@@ -68,24 +67,21 @@ def sweep_choices(
     csv_file: Path | None,
     picture: Path | None,
     base: Settings,
-    features: Path,
-    as_json: bool,
     **lists: Any,
 ) -> None:
     """Evaluate every combination of lists of choices; videos are embedded once. Repeat an option to make a list."""
     from recognizer.evaluation.outputs import check_file, check_picture
     from recognizer.evaluation.sweep import sweep
     from recognizer.evaluation.sweep_table import draw, row_of, sweep_report, write_csv
-    from recognizer.features.caching_encoder import open_stored_encoder
 
     check_file(csv_file)
     check_picture(picture)
     settings = _grid(grid, lists).settings(source.restrict(base))
-    store = database.existing
+    store = session.database.existing
     dataset, root = source.open(store)
-    with open_stored_encoder(base.encoder, features) as encoder:
+    with session.encoder(base.encoder) as encoder:
         runs = sweep(store, dataset, root, encoder, settings=settings, store_runs=store_runs, bars=progress)
-    print_json([row_of(run) for run in runs]) if as_json else console.print(sweep_report(runs))
+    session.show([row_of(run) for run in runs], sweep_report(runs))
     for write, path in ((write_csv, csv_file), (draw, picture)):
         if path:
             write(runs, path)

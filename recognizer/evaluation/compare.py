@@ -111,6 +111,7 @@ def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparis
         raise UserError(f"Runs {first.id} and {second.id} have no video in common: nothing to compare")
     pairs = [(before[video], after[video]) for video in videos]
     names = [name for name, _ in first.settings["classes"]]
+    changed = (VideoChange(a.video, names[a.label], a.rank, b.rank) for a, b in pairs if (a.rank <= 1) != (b.rank <= 1))
     return Comparison(
         dataset=first.dataset,
         first=first.id,
@@ -122,7 +123,7 @@ def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparis
         top1=_paired(pairs, within=1, seed=seed),
         top5=_paired(pairs, within=5, seed=seed),
         classes=_classes(pairs, names),
-        videos=_videos(pairs, names),
+        videos=tuple(changed),
     )
 
 
@@ -173,14 +174,13 @@ def _refuse_different_datasets(first: Run, second: Run) -> None:
 
 
 def _changed(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
-    pairs = {name: (first.settings.get(name), second.settings.get(name)) for name in CHOICES}
-    pairs["descriptors"] = (_texts(first), _texts(second))
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _texts(run: Run) -> str:
-    """Return the number of descriptors of a run and the start of their digest, which changes with the texts."""
-    return f"{len(run.descriptor_ids)} ({run.descriptors_sha256[:8]})" if run.descriptor_ids else "none"
+    """Return the choices that differ; descriptors as their number and the start of their digest."""
+    one, other = (
+        {name: run.settings.get(name) for name in CHOICES}
+        | {"descriptors": f"{len(run.descriptor_ids)} ({run.descriptors_sha256[:8]})" if run.descriptor_ids else "none"}
+        for run in (first, second)
+    )
+    return {name: (value, other[name]) for name, value in one.items() if value != other[name]}
 
 
 def _paired(pairs: list[tuple[Prediction, Prediction]], *, within: int, seed: int) -> Paired:
@@ -203,9 +203,3 @@ def _classes(pairs: list[tuple[Prediction, Prediction]], names: list[str]) -> tu
     second = Counter(b.label for _, b in pairs if b.rank <= 1)
     changes = [ClassChange(names[label], count, first[label], second[label]) for label, count in videos.items()]
     return tuple(sorted(changes, key=lambda c: ((c.first - c.second) / c.videos, c.name)))
-
-
-def _videos(pairs: list[tuple[Prediction, Prediction]], names: list[str]) -> tuple[VideoChange, ...]:
-    return tuple(
-        VideoChange(a.video, names[a.label], a.rank, b.rank) for a, b in pairs if (a.rank <= 1) != (b.rank <= 1)
-    )

@@ -51,11 +51,11 @@ def evaluate(
     """Classify the videos of a dataset with its labels alone and with its descriptors; store and return the run.
 
     Args:
-        store: holds the descriptors and takes the run.
+        store: holds the descriptors, and keeps the run.
         dataset: C classes.
-        root: folder of the videos, or a CSV file with the columns path and label.
+        root: folder of the videos, or a CSV file with the columns path and label; recorded in the settings.
         encoder: opened by `settings.encoder`.
-        settings: everything else; its root is set here.
+        settings: everything else.
         bars: opens a progress bar.
 
     Raises:
@@ -95,7 +95,7 @@ def make_run(
         with_predictions: whether the run keeps every prediction.
     """
     start = time.perf_counter()
-    videos, features = embedded.video_list.videos, embedded.features
+    video_list, features = embedded.video_list, embedded.features
     rows = {
         LABEL_ONLY: baseline or rank_true_classes(features, batch, ensemble.label_only(), settings=settings),
         WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
@@ -105,8 +105,8 @@ def make_run(
         settings=_run_settings(settings, embedded, ensemble, descriptors),
         descriptors_sha256=descriptors_digest(descriptors),
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
-        counts=_counts(embedded.video_list, features),
-        left_out=(*features.unreadable, *((video.id, "missing") for video in videos if video.path is None)),
+        counts=_counts(video_list, features),
+        left_out=(*features.unreadable, *((video.id, "missing") for video in video_list.videos if not video.path)),
         results=_results(features, rows),
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, rows) if with_predictions else (),
@@ -175,10 +175,9 @@ def _counts(video_list: VideoList, features: Features) -> dict[str, int]:
 def _run_settings(
     settings: Settings, embedded: EmbeddedDataset, ensemble: Ensemble, descriptors: Sequence[Descriptor]
 ) -> dict[str, Any]:
-    texts = text_settings(embedded.dataset, descriptors, embedded.encoder, settings.wording(), cut=ensemble.cut)
     return {
         **asdict(settings),
-        **texts,
+        **text_settings(embedded.dataset, descriptors, embedded.encoder, settings.wording(), cut=ensemble.cut),
         "layout": embedded.video_list.layout,
         "ignored": dict(embedded.video_list.ignored),
         "statuses": dict(Counter(d.status for d in descriptors)),

@@ -1,4 +1,4 @@
-"""A run as result files of MTEB (https://github.com/embeddings-benchmark/mteb), for the tasks whose videos it has."""
+"""Export runs as result files of MTEB (https://github.com/embeddings-benchmark/mteb), for tasks on the same videos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from db.errors import UserError
 from db.records import Prediction, Run
 from recognizer.evaluation.evaluate import FORMAT
 
-_FORMAT = "2.26.24"  # the version of mteb whose files these are like
+_FORMAT = "2.26.24"  # version of mteb whose file format this is
 
 
 @dataclass(frozen=True)
@@ -43,40 +43,27 @@ _OTHERS = {
 
 
 def export_runs(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Write the files of `export_mteb` for each run; nothing is written if MTEB has no task for one of them.
+    """Write a result file and a model file for each run, and return them; if one run has no task, nothing is written.
+
+    Paths are as in the results repository of MTEB: `<model>/<revision>/<task>.json` and `model_meta.json`. The model is
+    the encoder with its texts, under its own name, because MTEB's results of an encoder use the texts of its task.
 
     Raises:
         UserError: MTEB has no task with the videos of a run.
     """
+    files: dict[Path, dict[str, Any]] = {}
     for run in runs:
-        task_of(run)
-    return [file for run in runs for file in export_mteb(run, folder)]
-
-
-def export_mteb(run: Run, folder: Path) -> list[Path]:
-    """Write the result file of a run, and what it was made with beside it; return both.
-
-    They lie as in the results repository of MTEB: `<model>/<revision>/<task>.json` and `model_meta.json`. The model is
-    the encoder with its texts, under a name of ours: MTEB's own results of an encoder are with the texts of its task.
-
-    Args:
-        run: with its predictions.
-        folder: where the models' folders go.
-
-    Raises:
-        UserError: MTEB has no task with the videos of this run.
-    """
-    task, meta = task_of(run), _model(run)
-    place = folder / meta["name"].replace("/", "__") / meta["revision"]
-    place.mkdir(parents=True, exist_ok=True)
-    files = {place / f"{task.name}.json": _result(run, task), place / "model_meta.json": meta}
+        task, meta = task_of(run), _model(run)
+        model = folder / meta["name"].replace("/", "__") / meta["revision"]
+        files |= {model / f"{task.name}.json": _result(run, task), model / "model_meta.json": meta}
     for file, content in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return list(files)
 
 
 def task_of(run: Run) -> Task:
-    """Return the task whose videos a run has.
+    """Return the task with the videos of a run.
 
     Raises:
         UserError: there is none.
@@ -96,51 +83,51 @@ def task_of(run: Run) -> Task:
 
 def _result(run: Run, task: Task) -> dict[str, Any]:
     scores = {name: round(value, 6) for name, value in measures(run.predictions).items()}
-    of_split = {**scores, "ap": None, "ap_weighted": None, "main_score": scores["accuracy"], "hf_subset": "default",
+    split_scores = {**scores, "ap": None, "ap_weighted": None, "main_score": scores["accuracy"], "hf_subset": "default",
                 "languages": ["eng-Latn"], "mteb_version": _FORMAT}  # fmt: skip
     return {
         "dataset_revision": task.revision,
         "task_name": task.name,
         "mteb_version": _FORMAT,
-        "scores": {"test": [of_split]},
+        "scores": {"test": [split_scores]},
         "evaluation_time": run.seconds,
         "kg_co2_emissions": None,
         "date": run.created_at.timestamp() if run.created_at else None,
-        "made_by": {**asdict(replace(run, predictions=(), created_at=None)), "format": FORMAT},  # mteb passes over it
+        "made_by": {**asdict(replace(run, predictions=(), created_at=None)), "format": FORMAT},  # ignored by mteb
     }
 
 
 def measures(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Return the measures of MTEB's zero-shot tasks, 0 to 1, of the class that is first in each ranking.
+    """Return the measures of MTEB's zero-shot tasks, 0 to 1, for the class on rank 1 of each prediction.
 
-    As scikit-learn has them: macro means are over the classes that are true or predicted anywhere, weighted ones by
-    how often each is true, and what would be divided by 0 is 0.
+    As in scikit-learn: macro means are over the classes that are true or predicted anywhere, weighted means use the
+    number of true videos, and 0 / 0 is 0.
     """
     true = Counter(p.label for p in predictions)
     predicted = Counter(p.ranking[0][0] for p in predictions)
     right = Counter(p.label for p in predictions if p.ranking[0][0] == p.label)
     classes = sorted(true | predicted)
-    of_class = {
+    by_measure = {
         "precision": [right[c] / predicted[c] if predicted[c] else 0.0 for c in classes],
         "recall": [right[c] / true[c] if true[c] else 0.0 for c in classes],
         "f1": [2 * right[c] / (true[c] + predicted[c]) for c in classes],
     }
-    found = {"accuracy": right.total() / len(predictions)}
-    for name, values in of_class.items():
-        found[name] = sum(values) / len(classes)
-        found[f"{name}_weighted"] = sum(v * true[c] for v, c in zip(values, classes, strict=True)) / len(predictions)
-    return found
+    result = {"accuracy": right.total() / len(predictions)}
+    for name, values in by_measure.items():
+        result[name] = sum(values) / len(classes)
+        result[f"{name}_weighted"] = sum(v * true[c] for v, c in zip(values, classes, strict=True)) / len(predictions)
+    return result
 
 
 def _model(run: Run) -> dict[str, Any]:
-    """Return the fields of mteb's ModelMeta; of an experiment it would be no model of its own."""
+    """Return the fields of mteb's ModelMeta."""
     settings = run.settings
     parts = [settings["encoder"], settings["protocol"], settings["method"], *(settings["kinds"] or ["label"])]
     parts += [f"by {name}" for name in settings["llms"]]
     unknown = ("release_date", "n_parameters", "memory_usage_mb", "embed_dim", "license", "open_weights",
                "public_training_code", "public_training_data", "training_datasets")  # fmt: skip
     return {
-        "name": f"descgen-recognize/{'_'.join(_plain(part) for part in parts)}",
+        "name": f"descgen-recognize/{'_'.join(_file_name(part) for part in parts)}",
         "revision": (run.descriptors_sha256 if run.descriptor_ids else settings["encoder_revision"])[:40] or "none",
         "languages": ["eng-Latn"],
         **dict.fromkeys(unknown),
@@ -154,5 +141,5 @@ def _model(run: Run) -> dict[str, Any]:
     }
 
 
-def _plain(text: str) -> str:
+def _file_name(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", text).strip("-")

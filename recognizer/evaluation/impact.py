@@ -73,56 +73,37 @@ class RunImpact:
 def measure_impact(
     store: Store, run: Run, encoder: StoredEncoder, *, root: Path | None = None, bars: ProgressBars = no_bars
 ) -> RunImpact:
-    """Measure what each descriptor of a stored run does, and store it for the review.
+    """Measure the leave-one-out effect of each descriptor of a stored run, and store it for the review.
 
-    Args:
-        store: holds the texts and takes the result.
-        run: with its predictions.
-        encoder: opened by the name in its settings.
-        root: where the videos are now; None means where they were.
-        bars: opens a progress bar, for the videos and for the slots.
-
-    Raises:
-        UserError: as `replay`; the run has no descriptors, or its dataset only one class.
-    """
-    with bars(f"run {run.id}", "videos") as advance:
-        replayed = replay(store, run, encoder, root=root, on_progress=advance)
-    with bars(f"run {run.id} without each text", "slots") as advance:
-        result = impact(replayed, on_progress=advance)
-    store.readings().save_impacts(
-        {text.descriptor.id: Impact(result.run, text.top1_change, text.margin_change) for text in result.texts}
-    )
-    return result
-
-
-def impact(replayed: Replay, *, on_progress: Progress = lambda done, total: None) -> RunImpact:
-    """Measure what each descriptor of a run does, with one evaluation per slot of the ensemble.
-
-    Args:
-        replayed: a stored run with descriptors.
-        on_progress: called with (slots done, slots in all).
+    Arguments and errors as in `replay`.
 
     Raises:
         UserError: the run has no descriptors, or its dataset only one class.
     """
-    run = replayed.run
+    with bars(f"run {run.id}", "videos") as advance:
+        replayed = replay(store, run, encoder, root=root, on_progress=advance)
     if not replayed.descriptors or replayed.ensemble.present.shape[0] < 2:
         reason = "used no descriptors" if not replayed.descriptors else "has one class only"
         raise UserError(f"Run {run.id} {reason}: there is nothing to leave out")
     labels, scored = labels_of(replayed.features), replayed.scores()
-    changes = leave_one_out(replayed.scores, replayed.ensemble, labels, on_progress=on_progress)
+    with bars(f"run {run.id} without each text", "slots") as advance:
+        changes = leave_one_out(replayed.scores, replayed.ensemble, labels, on_progress=advance)
+    texts, number = _texts(replayed, changes), run.id or 0
+    store.readings().save_impacts(
+        {text.descriptor.id: Impact(number, text.top1_change, text.margin_change) for text in texts}
+    )
     stored = {prediction.video: prediction for prediction in run.predictions}
     now = dict(zip((video.id for video in replayed.features.videos), ranks(scored, labels).tolist(), strict=True))
     videos = len(labels)
     return RunImpact(
-        run=run.id or 0,
+        run=number,
         dataset=run.dataset,
         is_benchmark=run.dataset in vocabulary.BUILT_IN,
         top1=wilson(sum(rank == 1 for rank in now.values()), videos),
         label_only=wilson(sum(prediction.label_only_rank == 1 for prediction in run.predictions), videos),
         videos=videos,
         ranked_otherwise=sum(stored[video].rank != rank for video, rank in now.items()),
-        texts=_texts(replayed, changes, videos),
+        texts=texts,
     )
 
 
@@ -212,7 +193,8 @@ class _Margins:
         return torch.where(is_own, other - self.best, self.true - torch.maximum(self.rest, other))
 
 
-def _texts(replayed: Replay, changes: Changes, videos: int) -> tuple[TextImpact, ...]:
+def _texts(replayed: Replay, changes: Changes) -> tuple[TextImpact, ...]:
+    videos = len(replayed.features.videos)
     descriptors = {descriptor.id: descriptor for descriptor in replayed.descriptors}
     measures = (replayed.ensemble.ids, changes.gained, changes.lost, changes.margin)
     texts = [

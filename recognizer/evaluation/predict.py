@@ -170,19 +170,14 @@ def _ranks(scores: Tensor) -> Tensor:
 
 
 def predict(
-    texts: ClassTexts,
-    paths: Sequence[Path],
-    encoder: StoredEncoder,
-    *,
-    top: int = 5,
-    bars: ProgressBars = no_bars,
+    texts: ClassTexts, paths: Sequence[Path], encoder: StoredEncoder, *, top: int = 5, bars: ProgressBars = no_bars
 ) -> list[Ranking]:
     """Return the `top` classes of each video, in the order given; an unreadable video has its reason instead.
 
     Args:
         texts: the classes to choose from.
         paths: video files, folders of videos, or folders of frames.
-        encoder: opened by the encoder name of the settings.
+        encoder: opened by `texts.settings.encoder`.
         top: classes to return.
         bars: opens a progress bar.
 

@@ -16,13 +16,7 @@ from db.store import Store
 from encoders.protocol import Preprocessing
 from recognizer.datasets.find import find_videos
 from recognizer.evaluation.evaluate import make_run
-from recognizer.evaluation.ranking import (
-    WITH_DESCRIPTORS,
-    EmbeddedDataset,
-    TrueRanks,
-    embed_listed,
-    rank_true_classes,
-)
+from recognizer.evaluation.ranking import WITH_DESCRIPTORS, EmbeddedDataset, TrueRanks, embed_listed, rank_true_classes
 from recognizer.evaluation.settings import STATUSES, Settings
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
@@ -108,17 +102,11 @@ def sweep(
 ) -> list[Run]:
     """Evaluate each of the settings; the videos are embedded once. Return the runs, best top-1 first.
 
-    Args:
-        store: holds the descriptors.
-        dataset: C classes.
-        root: folder of the videos, or a CSV file with the columns path and label.
-        encoder: opened by the name in the settings.
-        settings: what to evaluate; all with the same encoder, sampling, limit and split.
-        store_runs: store the runs; only then do they have ids and predictions.
-        bars: opens a progress bar, for the videos and for the evaluations.
+    Arguments and errors as in `evaluate`, and:
 
-    Raises:
-        UserError: some classes lack descriptors, or no video is on disk or can be read.
+    Args:
+        settings: all with the same encoder, sampling, limit and split.
+        store_runs: store the runs; only then do they have ids and predictions.
     """
     settings = [replace(each, root=str(root.resolve())) for each in settings]
     choices = dict.fromkeys(each.choice for each in settings)

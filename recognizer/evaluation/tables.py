@@ -238,24 +238,23 @@ def _paired_row(paired: Paired) -> tuple[object, ...]:
     return (*rates, difference, paired.gained, paired.lost, f"{paired.p:.3f}" if paired.p >= 0.001 else "< 0.001")
 
 
+def _table_if_any(*columns: str, rows: Sequence[Sequence[object]], title: str | None = None) -> list[RenderableType]:
+    return [Text(), table(*columns, title=title, rows=rows)] if rows else []
+
+
 def _class_table(classes: Sequence[ClassChange], names: tuple[str, str]) -> list[RenderableType]:
-    if not classes:
-        return []
     body = [(c.name, c.videos, c.first, c.second, f"{c.second - c.first:+d}") for c in classes]
-    return [Text(), table("class", ">videos", *(f">right in {name}" for name in names), ">difference", rows=body)]
+    return _table_if_any("class", ">videos", *(f">right in {name}" for name in names), ">difference", rows=body)
 
 
 def _video_table(comparison: Comparison, names: tuple[str, str], show: int) -> list[RenderableType]:
     gained = [video for video in comparison.videos if video.second == 1]
     lost = [video for video in comparison.videos if video.first == 1]
-    shown = (*gained[:show], *lost[:show])
-    if not shown:
-        return []
+    body = [(video.video, video.name, video.first, video.second) for video in (*gained[:show], *lost[:show])]
+    rows = _table_if_any("video that changed", "class", *(f">rank in {name}" for name in names), rows=body)
     every = len(comparison.videos)
-    rest = [Text(f"and {every - len(shown)} more videos that changed (all of them: --json, or --show {every})")]
-    body = [(video.video, video.name, video.first, video.second) for video in shown]
-    rows = table("video that changed", "class", *(f">rank in {name}" for name in names), rows=body)
-    return [Text(), rows, *(rest if every > len(shown) else [])]
+    more = f"and {every - len(body)} more videos that changed (all of them: --json, or --show {every})"
+    return [*rows, Text(more)] if 0 < len(body) < every else rows
 
 
 def impact_report(result: RunImpact, *, show: int) -> RenderableType:
@@ -294,8 +293,6 @@ def _impact_cautions(result: RunImpact) -> list[str]:
 
 
 def _impact_table(title: str, texts: Sequence[TextImpact]) -> list[RenderableType]:
-    if not texts:
-        return []
     body = [
         (
             *(getattr(text.descriptor, name) for name in ("id", "action", "kind", "text")),
@@ -307,4 +304,4 @@ def _impact_table(title: str, texts: Sequence[TextImpact]) -> list[RenderableTyp
         for text in texts
     ]
     columns = (">id", "class", "kind", "text", ">top-1, points", ">gained", ">lost", ">margin")
-    return [Text(), table(*columns, title=title, rows=body)]
+    return _table_if_any(*columns, title=title, rows=body)

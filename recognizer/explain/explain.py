@@ -108,17 +108,14 @@ def explain(
 ) -> list[Explanation]:
     """Return what each text adds to the `top` classes of each video; an unreadable video has its reason instead.
 
+    Arguments and errors as in `predict`, and:
+
     Args:
-        texts: the classes to choose from; with descriptors, at least one of each kind for every class.
-        paths: video files, folders of videos, or folders of frames.
-        encoder: opened by the encoder name of the settings.
         top: classes to explain, as `predict` ranks them.
         asked: names or phrases of classes to explain as well, wherever they rank.
-        bars: opens a progress bar.
 
     Raises:
         UsageError: the dataset has no class of a name.
-        UserError: a folder holds no videos.
     """
     clips, labels = clips_below(paths), labels_of(texts.dataset, asked)
     scored = score_videos(texts, clips, encoder, bars=bars)

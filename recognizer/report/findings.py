@@ -290,8 +290,8 @@ def _drift(run: Run, rows: Mapping[str, int], scored: Tensor) -> tuple[str, ...]
     if not other:
         return ()
     return (
-        f"{len(other)} of {len(moved)} videos score differently than in the run, by up to {max(other):.3f}: their files "
-        "or readers have changed. Metrics are from the stored run; text effects were recomputed and may differ.",
+        f"{len(other)} of {len(moved)} videos score differently than in the run, by up to {max(other):.3f}: their "
+        "files or readers have changed. Metrics are from the stored run; text effects were recomputed and may differ.",
     )
 
 
