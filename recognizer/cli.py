@@ -30,18 +30,18 @@ def recognize(context: click.Context, url: str) -> None:
     """Recognise actions in videos by text, without training.
 
     \b
-    recognize prepare --dataset ucf101                 how to get a dataset; --run does it
-    recognize check --dataset ucf101 --root UCF101/    is every video there, and can it be read
+    recognize prepare --dataset ucf101                 steps to get a dataset; --run does them
+    recognize check --dataset ucf101 --root UCF101/    finds missing, broken and misplaced videos
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
-    recognize explain my.mp4 --dataset hmdb51          which text did what, on which frame
-    recognize sweep --dataset hmdb51 --grid tear       many choices at once, best first
-    recognize compare 3 7                              is one better, and where
-    recognize impact 3                                 what is each descriptor worth
-    recognize embed --dataset ucf101 --root UCF101/    decode and encode its videos, once for all commands
-    recognize features list                            what is kept of videos and texts
-    recognize localize long.mp4 --dataset thumos14     where in a long video which action is
-    recognize runs                                     what was measured
+    recognize explain my.mp4 --dataset hmdb51          what each text adds, frame by frame
+    recognize sweep --dataset hmdb51 --grid tear       many combinations of choices, best first
+    recognize compare 3 7                              which run is better, and on which classes
+    recognize impact 3                                 the effect of each descriptor
+    recognize embed --dataset ucf101 --root UCF101/    embed its videos once, for all commands
+    recognize features list                            the stored embeddings
+    recognize localize long.mp4 --dataset thumos14     which actions are where in a long video
+    recognize runs                                     the stored runs
     recognize report 3                                 a run as a page: classes, confusions, videos
     """
     context.obj = Database(url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,17 +14,11 @@ if TYPE_CHECKING:
     from recognizer.prepare.steps import Step
 
 
-class _Frames(click.ParamType[int]):
-    """A number, or `all`: 0."""
-
-    name = "frames"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number."""
-        if value == "all":
-            return 0
-        number = int(value) if str(value).isdecimal() else 0
-        return number or self.fail(f"{value!r} is neither a number of frames nor `all`", param, ctx)
+def _frame_count(value: str) -> int:
+    """Return a number of frames; 0 for `all`."""
+    if value != "all" and not (value.isdecimal() and int(value)):
+        raise click.BadParameter(f"{value!r} is neither a number of frames nor `all`")
+    return 0 if value == "all" else int(value)
 
 
 @click.command("prepare")
@@ -32,7 +26,7 @@ class _Frames(click.ParamType[int]):
 @click.option("--root", type=PATH, metavar="FOLDER", help="Folder for the dataset. [data/<dataset>]")
 @click.option("--run", is_flag=True, help="Do the steps instead of printing them; run it again to resume.")
 @click.option("--mirror", metavar="URL", help="Base URL to download all files from, by their names.")
-@click.option("--frames", type=_Frames(), metavar="N|all", help="Also write frames of the test videos as JPEG files.")
+@click.option("--frames", type=_frame_count, metavar="N|all", help="Also write frames of the test videos as JPEG.")
 @click.option("--into", type=PATH, metavar="FOLDER", help="Folder for the frames. [<root>-frames]")
 @click.option("--jobs", "-j", type=COUNT, default=4, help="Threads for extracting frames.")
 @json_option
@@ -61,9 +55,9 @@ def prepare_dataset(
         print_json(shown) if as_json else click.echo(script(actions, root, planned))
         return
     refuse_without_tools(planned)
-    said = [{"about": step.about, "said": _do(step)} for step in planned]
+    results = [{"about": step.about, "said": _do(step)} for step in planned]
     if as_json:
-        print_json(said)
+        print_json(results)
     else:
         click.echo(f"{actions.name} is in {root}. Now: recognize check --dataset {actions.name} --root {root}")
 
@@ -73,6 +67,6 @@ def _do(step: Step) -> str:
         notes.print(f"{step.about}: done before")
         return "done before"
     with progress(step.about, step.unit) as advance:
-        said = step.run(advance) or "done"
-    notes.print(f"{step.about}: {said}")
-    return said
+        result = step.run(advance) or "done"
+    notes.print(f"{step.about}: {result}")
+    return result

@@ -21,23 +21,14 @@ CHOICES = (
 
 @dataclass(frozen=True)
 class Paired:
-    """Accuracies of two runs on the same videos.
-
-    Attributes:
-        first: accuracy of the first run.
-        second: accuracy of the second run.
-        difference: second - first, with its 95% bootstrap interval.
-        gained: videos that only the second run got right.
-        lost: videos that only the first run got right.
-        p: two-sided p of McNemar's exact test: the probability of a split this uneven if neither run is better.
-    """
+    """Accuracies of two runs on the same videos."""
 
     first: Rate
     second: Rate
-    difference: Rate
-    gained: int
-    lost: int
-    p: float
+    difference: Rate  # second - first, with its 95% bootstrap interval
+    gained: int  # videos that only the second run got right
+    lost: int  # videos that only the first run got right
+    p: float  # McNemar's exact test, two-sided: probability of a split this uneven if neither run is better
 
 
 @dataclass(frozen=True)
@@ -62,33 +53,19 @@ class VideoChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two runs differ on the videos that both evaluated.
-
-    Attributes:
-        dataset: of both runs.
-        first: number of the first run, if stored.
-        second: number of the second run, if stored.
-        changed: settings in which they differ, by name: (first, second).
-        both: videos in both runs; all numbers below are about these.
-        only_first: videos that only the first run evaluated; left out.
-        only_second: videos that only the second run evaluated; left out.
-        top1: true class ranked first.
-        top5: true class among the first five.
-        classes: those with videos in both, largest gain in accuracy first.
-        videos: those whose top-1 changed, by class and id.
-    """
+    """How two runs differ on the videos that both evaluated; all numbers are about these videos."""
 
     dataset: str
-    first: int | None
+    first: int | None  # number of the run, if stored
     second: int | None
-    changed: Mapping[str, tuple[Any, Any]]
-    both: int
-    only_first: int
+    changed: Mapping[str, tuple[Any, Any]]  # settings in which they differ, by name: (first, second)
+    both: int  # videos in both runs
+    only_first: int  # videos left out, because only the first run evaluated them
     only_second: int
     top1: Paired
     top5: Paired
-    classes: tuple[ClassChange, ...]
-    videos: tuple[VideoChange, ...]
+    classes: tuple[ClassChange, ...]  # those with videos in both, largest gain in accuracy first
+    videos: tuple[VideoChange, ...]  # those whose top-1 changed, by class and id
 
 
 def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparison:
@@ -103,7 +80,7 @@ def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparis
         UserError: they are of different datasets or classes, have no predictions, or no video in common.
     """
     if second is None:
-        first, second = by_labels_alone(first), first
+        first, second = _by_labels_alone(first), first
     _refuse_different_datasets(first, second)
     before, after = ({p.video: p for p in run.predictions} for run in (first, second))
     videos = sorted(before.keys() & after.keys(), key=lambda video: (before[video].label, video))
@@ -127,7 +104,7 @@ def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparis
     )
 
 
-def by_labels_alone(run: Run) -> Run:
+def _by_labels_alone(run: Run) -> Run:
     """Return a run with the ranks that its labels alone gave."""
     predictions = tuple(replace(p, rank=p.label_only_rank) for p in run.predictions)
     settings = {**run.settings, "kinds": [], "llms": [], "statuses": {}}

@@ -27,47 +27,29 @@ if TYPE_CHECKING:
 class TextImpact:
     """A run without one descriptor, compared with the run itself.
 
-    Attributes:
-        descriptor: the text that is left out.
-        gained: videos that are right only without it.
-        lost: videos that are right only with it.
-        p: two-sided p of McNemar's exact test on these; not corrected for the number of texts tried.
-        top1_change: (gained - lost) / videos; positive means better without it.
-        margin_change: mean change over the videos of the margin (score of the true class minus best other score), in
-            score units; positive means better without it.
+    The margin of a video is the score of its true class minus the best other score.
     """
 
-    descriptor: Descriptor
-    gained: int
-    lost: int
-    p: float
-    top1_change: float
-    margin_change: float
+    descriptor: Descriptor  # the text that is left out
+    gained: int  # videos that are right only without it
+    lost: int  # videos that are right only with it
+    p: float  # McNemar's exact test on these, two-sided; not corrected for the number of texts tried
+    top1_change: float  # (gained - lost) / videos; positive means better without it
+    margin_change: float  # mean over the videos, in score units; positive means better without it
 
 
 @dataclass(frozen=True)
 class RunImpact:
-    """The leave-one-out effect of each descriptor of a run.
-
-    Attributes:
-        run: its number.
-        dataset: its name.
-        is_benchmark: whether its videos are a published test set, on which texts must not be selected.
-        top1: of the run.
-        label_only: top-1 of its labels alone.
-        videos: V.
-        ranked_otherwise: videos whose rank differs from the stored one, because texts were reordered since.
-        texts: worst first: those best left out.
-    """
+    """The leave-one-out effect of each descriptor of a run."""
 
     run: int
     dataset: str
-    is_benchmark: bool
+    is_benchmark: bool  # its videos are a published test set, on which texts must not be selected
     top1: Rate
-    label_only: Rate
+    label_only: Rate  # top-1 of its labels alone
     videos: int
-    ranked_otherwise: int
-    texts: tuple[TextImpact, ...]
+    ranked_otherwise: int  # videos whose rank differs from the stored one, because texts were reordered since
+    texts: tuple[TextImpact, ...]  # worst first: those best left out
 
 
 def measure_impact(
@@ -109,17 +91,11 @@ def measure_impact(
 
 @dataclass(frozen=True)
 class Changes:
-    """What leaving out text k of class c does; zero if there is no such text.
+    """What leaving out text k of class c does, [C, K] each; zero if there is no such text."""
 
-    Attributes:
-        gained: int64 [C, K], videos that are right only without it.
-        lost: int64 [C, K], videos that are right only with it.
-        margin: [C, K], mean change of the score of the true class minus the best other score.
-    """
-
-    gained: Tensor
-    lost: Tensor
-    margin: Tensor
+    gained: Tensor  # int64, videos that are right only without it
+    lost: Tensor  # int64, videos that are right only with it
+    margin: Tensor  # mean change of the margin
 
 
 def leave_one_out(
@@ -141,56 +117,27 @@ def leave_one_out(
         on_progress: called with (slots done, slots in all).
     """
     import torch
+    from torch.nn.functional import one_hot
 
-    baseline = _Margins.of(score(ensemble), labels)
+    scored = score(ensemble)  # [V, C]
+    own = one_hot(labels, scored.shape[1]).bool()  # [V, C], the true class
+    true = scored.gather(1, labels[:, None])  # [V, 1]
+    best, classes = scored.masked_fill(own, -torch.inf).topk(2, dim=1)  # [V, 2], the best other classes
+    rest = best[:, 1:].where(one_hot(classes[:, 0], scored.shape[1]).bool(), best[:, :1])  # [V, C], also without c
+    before = true - best[:, :1]  # [V, 1], the margin; a tie is wrong, as in `metrics.ranks`
+    gained, lost, margin = (torch.zeros(ensemble.present.shape) for _ in range(3))
     slots = ensemble.present.shape[1]
-    gained, lost = (torch.zeros(ensemble.present.shape, dtype=torch.long) for _ in range(2))
-    margin = torch.zeros(ensemble.present.shape)
     for k in range(1, slots):
         present = ensemble.present.clone()
         present[:, k] = False
-        margins = baseline.exchanged(score(replace(ensemble, present=present)))  # [V, C]
+        left_out = score(replace(ensemble, present=present))  # [V, C]
+        after = torch.where(own, left_out - best[:, :1], true - torch.maximum(rest, left_out))  # [V, C]
         exists = ensemble.present[:, k]
-        gained[:, k] = ((margins > 0) & ~baseline.right).sum(dim=0) * exists
-        lost[:, k] = (~(margins > 0) & baseline.right).sum(dim=0) * exists
-        margin[:, k] = (margins - baseline.margin).mean(dim=0) * exists
+        gained[:, k] = ((after > 0) & (before <= 0)).sum(dim=0) * exists
+        lost[:, k] = ((after <= 0) & (before > 0)).sum(dim=0) * exists
+        margin[:, k] = (after - before).mean(dim=0) * exists
         on_progress(k, slots - 1)
-    return Changes(gained, lost, margin)
-
-
-@dataclass(frozen=True)
-class _Margins:
-    """The margins of V videos, prepared so that the scores of one class can be exchanged."""
-
-    labels: Tensor  # [V]
-    true: Tensor  # [V, 1], the score of the true class
-    best: Tensor  # [V, 1], the best score of the other classes
-    rest: Tensor  # [V, C], the best score of the other classes without class c
-
-    @classmethod
-    def of(cls, scored: Tensor, labels: Tensor) -> _Margins:
-        import torch
-
-        others = scored.scatter(1, labels[:, None], -torch.inf)  # [V, C]
-        best, classes = others.topk(2, dim=1)
-        number = torch.arange(scored.shape[1])
-        rest = best[:, 1:].where(number == classes[:, :1], best[:, :1])
-        return cls(labels, scored.gather(1, labels[:, None]), best[:, :1], rest)
-
-    @property
-    def margin(self) -> Tensor:
-        return self.true - self.best  # [V, 1]
-
-    @property
-    def right(self) -> Tensor:
-        return self.margin > 0  # [V, 1]; a tie is wrong, as in `metrics.ranks`
-
-    def exchanged(self, other: Tensor) -> Tensor:
-        """Return margins [V, C]: column c is the margin if class c alone had its scores of `other` [V, C]."""
-        import torch
-
-        is_own = self.labels[:, None] == torch.arange(other.shape[1])
-        return torch.where(is_own, other - self.best, self.true - torch.maximum(self.rest, other))
+    return Changes(gained.long(), lost.long(), margin)
 
 
 def _texts(replayed: Replay, changes: Changes) -> tuple[TextImpact, ...]:

@@ -28,16 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassTexts:
-    """The classes to choose from, the descriptors of them, and how both are compared with videos.
-
-    Attributes:
-        dataset: the classes.
-        descriptors: of those classes; empty means labels alone.
-        settings: protocol, method, frames and everything else that is the same for all videos.
-    """
+    """The classes to choose from, the descriptors of them, and how both are compared with videos."""
 
     dataset: Dataset
-    descriptors: Sequence[Descriptor]
+    descriptors: Sequence[Descriptor]  # none means labels alone
     settings: Settings
 
     @classmethod
@@ -107,27 +101,16 @@ def _clips_in(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class ScoredVideos:
-    """Videos scored against classes; rankings and explanations are made from it.
-
-    Attributes:
-        texts: the C classes and how they were compared.
-        features: embeddings of the V videos, W views each.
-        ensemble: the texts of the classes as vectors.
-        batch: the V * W views, pooled.
-        scores: [V, C], in the units of cosines; the mean over the views.
-        probabilities: [V, C].
-        ranks: int64 [V, C], from 1.
-        label_only_ranks: the same by the labels alone.
-    """
+    """V videos of W views, scored against C classes; rankings and explanations are made from it."""
 
     texts: ClassTexts
     features: Features
     ensemble: Ensemble
-    batch: Videos
-    scores: Tensor
-    probabilities: Tensor
-    ranks: Tensor
-    label_only_ranks: Tensor
+    batch: Videos  # the V * W views, pooled
+    scores: Tensor  # [V, C], in the units of cosines; the mean over the views
+    probabilities: Tensor  # [V, C]
+    ranks: Tensor  # int64 [V, C], from 1
+    label_only_ranks: Tensor  # the same by the labels alone
 
     def candidate(self, video: int, label: int) -> Candidate:
         """Return the numbers of a class for a video, both by index."""

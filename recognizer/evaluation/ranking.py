@@ -52,7 +52,7 @@ def embed_listed(
     listed = video_list.videos
     present = spread([video for video in listed if video.path], settings.limit)
     if not present:
-        raise UserError(f"None of the {len(listed)} listed videos of {dataset.name} is there ({video_list.layout})")
+        raise UserError(f"None of the {len(listed)} listed videos of {dataset.name} is on disk ({video_list.layout})")
     features = embed_videos(present, encoder, sampling=settings.sampling, on_progress=on_progress)
     if not features.videos:
         raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")
@@ -61,17 +61,11 @@ def embed_listed(
 
 @dataclass(frozen=True)
 class TrueRanks:
-    """How one set of texts ranks the true classes of V videos.
+    """How one set of texts ranks the true classes of V videos."""
 
-    Attributes:
-        scores: [V, C].
-        ranks: rank of the true class from 1, int64 [V].
-        log_loss: see `metrics.log_loss`.
-    """
-
-    scores: Tensor
-    ranks: Tensor
-    log_loss: float
+    scores: Tensor  # [V, C]
+    ranks: Tensor  # of the true class, from 1, int64 [V]
+    log_loss: float  # see `metrics.log_loss`
 
 
 def rank_true_classes(features: Features, batch: Videos, ensemble: Ensemble, *, settings: ScoringSettings) -> TrueRanks:

@@ -26,27 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Replay:
-    """A stored run with its V videos and C classes as they were.
+    """A stored run with its V videos and C classes as they were."""
 
-    Attributes:
-        run: with its predictions.
-        dataset: its classes.
-        settings: its choices.
-        protocol: its wording, with the templates that it used.
-        descriptors: the texts that it used, ordered by id; they may be out of use now.
-        features: embeddings of its videos, from the feature store.
-        batch: their views, pooled as in the run.
-        ensemble: the texts as vectors.
-    """
-
-    run: Run
+    run: Run  # with its predictions
     dataset: Dataset
     settings: Settings
-    protocol: Protocol
-    descriptors: tuple[Descriptor, ...]
-    features: Features
-    batch: Videos
-    ensemble: Ensemble
+    protocol: Protocol  # with the templates that the run used
+    descriptors: tuple[Descriptor, ...]  # the texts that it used, ordered by id; they may be out of use now
+    features: Features  # of its videos, from the feature store
+    batch: Videos  # their views, pooled as in the run
+    ensemble: Ensemble  # the texts as vectors
 
     def scores(self, ensemble: Ensemble | None = None) -> Tensor:
         """Return the scores [V, C] by the run's method, of its own texts or of another ensemble."""

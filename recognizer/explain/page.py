@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from recognizer.evaluation.page import template_environment
 from recognizer.explain.explain import Explanation
 from recognizer.explain.wording import colour_limit, kind_of, plain, short, shortened, signed, why_not
 from recognizer.video.thumbnails import data_uri
@@ -27,15 +28,7 @@ def explanation_page(explanations: Sequence[Explanation], *, title: str, said: S
 
 
 def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    made = Environment(
-        loader=PackageLoader("recognizer.explain"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = template_environment("recognizer.explain")
     words = {
         "plain": plain,
         "signed": signed,

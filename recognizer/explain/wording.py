@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+from recognizer.evaluation.page import number
 from recognizer.evaluation.predict import ClassTexts
 from recognizer.evaluation.tables import made_with
 from recognizer.explain.explain import LABEL, ExplainedClass, Explanation, TextEffect
@@ -13,24 +15,14 @@ PANELS = (
     ("above_mean", "above the\nmean class"),
     ("above_winner", "above the\nclass on rank 1"),
 )  # numbers of a text: field, title
-MINUS = "\N{MINUS SIGN}"
 _QUOTED = 80  # characters
-
-
-def plain(value: float) -> str:
-    """Return a number with three digits after the point."""
-    return f"{round(value, 3) + 0.0:.3f}".replace("-", MINUS)
-
-
-def signed(value: float) -> str:
-    """Return a number with its sign, three digits after the point."""
-    return f"{number:+.3f}".replace("-", MINUS) if (number := round(value, 3)) else "0.000"
+signed = partial(number, digits=3)
+plain = partial(number, digits=3, plus=False)
 
 
 def short(value: float) -> str:
     """Return a number with its sign, two digits after the point and none before it that is 0."""
-    said = f"{number:+.2f}".replace("-", MINUS) if (number := round(value, 2)) else "0"
-    return said.replace("0.", ".", 1)
+    return number(value, 2).replace("0.", ".", 1) if round(value, 2) else "0"
 
 
 def shortened(text: str, limit: int) -> str:

@@ -12,7 +12,7 @@ from db.errors import UserError
 from db.records import Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import find_videos
-from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
+from recognizer.evaluation.compare import Comparison, compare
 from recognizer.evaluation.replay import Replay, replay, settings_of
 from recognizer.features.caching_encoder import open_stored_encoder
 from recognizer.features.embed import Progress
@@ -222,7 +222,7 @@ def of_stored(run: Run, *, samples: int) -> Findings:
     pairs = confused_pairs(run)
     return Findings(
         run=run,
-        paired=compare(by_labels_alone(run), run),
+        paired=compare(run),
         classes=class_accuracies(run),
         without_videos=classes_without_videos(run),
         confusion=confusion(run),

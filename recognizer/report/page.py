@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
+from recognizer.evaluation.page import number, template_environment
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.tables import cautions
 from recognizer.report.confusion import LEVELS, Confusion, draw_matrix
@@ -76,26 +77,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def signed(value: float, digits: int = 1, *, plus: bool = True) -> str:
-    """Return a number with its sign, a real minus; what rounds to nothing has none."""
-    text = f"{value:+.{digits}f}" if plus else f"{value:.{digits}f}"
-    return text.lstrip("+-") if not float(text) else text.replace("-", "\N{MINUS SIGN}")
-
-
 def chance(p: float) -> str:
     """Return a p value as `p = 0.012`."""
     return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
 def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader("recognizer.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"percent": percent, "signed": signed, "chance": chance}
+    made = template_environment("recognizer.report")
+    made.filters |= {"percent": percent, "signed": number, "chance": chance}
     made.tests["against"] = _against
     return made
 

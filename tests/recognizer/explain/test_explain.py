@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from descriptor_gen.llms.testing import FakeLLM
+from recognizer.evaluation.page import MINUS
 from recognizer.explain.picture import fitted
-from recognizer.explain.wording import MINUS
 from recognizer.scoring.methods import METHODS
 from recognizer.video.container import UnreadableVideo, frame_times
 from recognizer.video.frames import frame_indices
