@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from db.claims import Claims
+from db.progress import Progress
 from db.records import Dataset, Generation, GenerationStatus, Written
 from db.store import Store
 from descriptor_gen.generate.calls import DEFAULTS, Call, Estimate, Options, again, estimate, parameters, plan
@@ -17,7 +18,6 @@ from descriptor_gen.prompting.reply import InvalidReplyError, texts_of
 _CLAIMED = 64  # calls that one builder takes at a time; another one on the same database takes the next
 _POLL_SECONDS = 1.0  # between looks at what another builder has finished
 
-Progress = Callable[[int, int], None]
 """Called with (calls done, calls in all), cached ones included."""
 
 

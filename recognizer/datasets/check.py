@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from db.errors import UserError
+from db.progress import Progress
 from db.records import Dataset
 from recognizer.datasets.inspect_video import Fingerprint, Inspection, Memory, digest, fingerprint, inspect
 from recognizer.datasets.records import NOT_IN_CLASS_FOLDER, SAME_NAME, Video, VideoList, printable, video_list
@@ -61,9 +62,6 @@ def _meant(video: Video, name: str, found: VideoList, dataset: Dataset, labels: 
         return {video.label}
     says = _NAMES.get(dataset.stored_as)
     return says(name, dataset, labels) if says else set()
-
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

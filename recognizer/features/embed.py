@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
+from db.progress import Progress
 from recognizer.datasets.find import Video, VideoList
 from recognizer.features.caching_encoder import StoredEncoder
 from recognizer.features.decode import WORKERS, Item, Read, in_order, look, read, threads
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _FRAMES_AHEAD = 256  # decoded frames that wait for the encoder, besides what is being decoded: 150 MB at 224 x 224
 _BATCH_FRAMES = 128
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

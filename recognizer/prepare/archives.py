@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from db.errors import UserError
-
-Progress = Callable[[int, int], None]
+from db.progress import Progress
 
 
 class _Tool(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from db.errors import UserError
+from db.progress import Progress
 from recognizer.prepare.addresses import Address
 
 _CHUNK = 1 << 20
 _SECONDS = 60  # that a server may be silent
 _MEGABYTE = 1_000_000
-
-Progress = Callable[[int, int], None]  # of (done, total), in megabytes
 
 
 class _Unfetched(Exception):  # noqa: N818 (one address failed; the next may do)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from db.progress import Progress
 from db.records import Dataset
 from recognizer.datasets.find import find_videos
 from recognizer.datasets.records import Video
@@ -19,7 +20,6 @@ from recognizer.video.container import UnreadableVideo
 from recognizer.video.file_types import stem
 from recognizer.video.frames import every_frame, read_frames
 
-Progress = Callable[[int, int], None]
 _QUALITY = 95
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from db.errors import UsageError, UserError
+from db.progress import Progress
 from db.records import Dataset
 from recognizer.prepare.addresses import Address, Download, Publication, publications
 from recognizer.prepare.archives import missing_tool, shell, unpack, unpack_nested
 from recognizer.prepare.download import fetch
 from recognizer.prepare.extract_frames import extract
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

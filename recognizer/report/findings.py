@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from db.errors import UserError
+from db.progress import Progress
 from db.records import Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import find_videos
 from recognizer.evaluation.compare import Comparison, compare
 from recognizer.evaluation.replay import Replay, replay, settings_of
 from recognizer.features.caching_encoder import open_stored_encoder
-from recognizer.features.embed import Progress
 from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
 from recognizer.report.leave_one_out import Pull, pulls, rows_of
 from recognizer.scoring.metrics import Rate, wilson
