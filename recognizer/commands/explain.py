@@ -11,8 +11,8 @@ from db.errors import UserError
 from recognizer.commands.options import (
     COUNT,
     PATH,
+    Classes,
     Session,
-    class_texts,
     classes_options,
     scoring_options,
     session_options,
@@ -38,8 +38,7 @@ from recognizer.evaluation.settings import Options
 def explain_classes(
     session: Session,
     videos: tuple[Path, ...],
-    dataset: str | None,
-    labels: Path | None,
+    classes: Classes,
     top: int,
     names: tuple[str, ...],
     output: Path | None,
@@ -55,7 +54,7 @@ def explain_classes(
     clips = clips_below(videos)
     if output:
         check_output(output, len(clips))
-    texts = class_texts(session, dataset, labels, options)
+    texts = classes.texts(session, options)
     with session.encoder(options.encoder) as encoder:
         explanations = explain(texts, clips, encoder, top=top, asked=names, bars=progress)
     explained = [explanation.for_programs() for explanation in explanations]

@@ -18,8 +18,8 @@ from recognizer.commands.options import (
     FILE,
     FOLDER,
     SHARED,
+    Classes,
     Session,
-    class_texts,
     session_options,
     text_options,
     videos_argument,
@@ -75,7 +75,7 @@ def localize_actions(
     check_file(predictions)
     if plot:
         plot.mkdir(parents=True, exist_ok=True)
-    texts = class_texts(session, dataset, None, options)
+    texts = Classes(dataset).texts(session, options)
     annotated = read_annotations(annotations, texts.dataset, subset=subset) if annotations else None
 
     def draw(timeline: Timeline) -> None:

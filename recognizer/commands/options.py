@@ -32,6 +32,8 @@ LISTED = ", ".join(vocabulary.BUILT_IN)
 PATH, EXISTING = click.Path(path_type=Path), click.Path(exists=True, path_type=Path)
 FILE, FOLDER = click.Path(dir_okay=False, path_type=Path), click.Path(file_okay=False, path_type=Path)
 COUNT = click.IntRange(min=1)
+_LABELS = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OWN = f"{LISTED}, or your own."
 
 METHOD_HELP = "How texts and frames are compared: " + "; ".join(f"{m.name}: {m.about}" for m in METHODS.values()) + "."
 TEMPLATES_HELP = f"Templates around texts: the protocol's, {', '.join(TEMPLATES)}, or a file with one a line."
@@ -49,7 +51,9 @@ _CROPS = "Views per frame: 1, or 3 squares along its longer side; their scores a
 _TEMPERATURE = "Softmax temperature: probabilities are softmax(100 * score / temperature); also used by method soft."
 
 SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fills
-    "dataset": click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}, or your own."),
+    "dataset": click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=_OWN),
+    "name": click.option("--dataset", "-d", "name", metavar="NAME|PATH", help=f"Its classes and texts: {_OWN}"),
+    "labels": click.option("--labels", type=_LABELS, help="A text file of classes, used without descriptors."),
     "root": click.option("--root", type=PATH, metavar="FOLDER", help=_ROOT),
     "data": click.option("--data", envvar="RECOGNIZE_DATA", type=PATH, hidden=True),
     "split": click.option("--split", type=click.Choice(get_args(Split)), help=_SPLIT),
@@ -185,33 +189,32 @@ def root_of(dataset: Dataset, root: Path | None, data: Path | None) -> Path:
     return folder
 
 
-def classes_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--dataset` and `--labels`; `class_texts` reads them."""
-    labels = click.Path(exists=True, dir_okay=False, path_type=Path)
-    command = click.option("--labels", type=labels, help="A text file of classes, used without descriptors.")(command)
-    return click.option(
-        "--dataset", "-d", metavar="NAME|PATH", help=f"Its classes and descriptors: {LISTED}, or your own."
-    )(command)
+@dataclass(frozen=True)
+class Classes:
+    """The classes to choose from: the options `--dataset` and `--labels`."""
+
+    name: str | None
+    labels: Path | None = None
+
+    def texts(self, session: Session, options: Options) -> ClassTexts:
+        """Return the classes and the chosen descriptors; if none are stored, a note, and the labels alone.
+
+        Raises:
+            UsageError: none or both of the two options are given.
+        """
+        from recognizer.evaluation.predict import ClassTexts
+
+        settings = options.settings
+        if (self.name is None) == (self.labels is None):
+            raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
+        if self.labels:
+            return ClassTexts(vocabulary.from_path(self.labels), [], settings)
+        store = session.database.existing_or_empty
+        texts = ClassTexts.choose(store, store.resolve(self.name or ""), settings)
+        if not texts.descriptors:
+            dataset = texts.dataset.name
+            notes.print(f"By labels alone: no descriptors for {dataset} yet (descgen build --dataset {dataset})")
+        return texts
 
 
-def class_texts(session: Session, dataset: str | None, labels: Path | None, options: Options) -> ClassTexts:
-    """Return the classes that `--dataset` or `--labels` names, with the chosen descriptors of a dataset.
-
-    Without any descriptors stored, a note says so and the labels alone are used.
-
-    Raises:
-        UsageError: none or both of the two are given.
-    """
-    from recognizer.evaluation.predict import ClassTexts
-
-    settings = options.settings
-    if (dataset is None) == (labels is None):
-        raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
-    if labels:
-        return ClassTexts(vocabulary.from_path(labels), [], settings)
-    store = session.database.existing_or_empty
-    texts = ClassTexts.choose(store, store.resolve(dataset or ""), settings)
-    if not texts.descriptors:
-        name = texts.dataset.name
-        notes.print(f"By labels alone: no descriptors for {name} yet (descgen build --dataset {name})")
-    return texts
+classes_options = gathered(Classes, "classes", "name", "labels")

@@ -10,8 +10,8 @@ from db.commandline import progress
 from db.errors import UserError
 from recognizer.commands.options import (
     COUNT,
+    Classes,
     Session,
-    class_texts,
     classes_options,
     scoring_options,
     session_options,
@@ -26,14 +26,12 @@ from recognizer.evaluation.settings import Options
 @click.option("--top", type=COUNT, default=5, help="Classes to show per video.")
 @scoring_options
 @session_options
-def predict_videos(
-    session: Session, videos: tuple[Path, ...], dataset: str | None, labels: Path | None, top: int, options: Options
-) -> None:
+def predict_videos(session: Session, videos: tuple[Path, ...], classes: Classes, top: int, options: Options) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
     from recognizer.evaluation.predict import predict
     from recognizer.evaluation.tables import ranking_report
 
-    texts = class_texts(session, dataset, labels, options)
+    texts = classes.texts(session, options)
     with session.encoder(options.encoder) as encoder:
         rankings = predict(texts, videos, encoder, top=top, bars=progress)
     report = {"settings": texts.for_programs(), "rankings": rankings}

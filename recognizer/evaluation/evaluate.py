@@ -143,19 +143,14 @@ def _results(features: Features, rows: Mapping[str, TrueRanks]) -> dict[str, Any
 
 
 def _predictions(features: Features, rows: Mapping[str, TrueRanks]) -> tuple[Prediction, ...]:
-    scores = rows[WITH_DESCRIPTORS].scores  # [V, C]
-    values, classes = scores.topk(min(_STORED_CLASSES, scores.shape[1]), dim=1)
-    columns = zip(
-        features.videos,
-        classes.tolist(),
-        values.tolist(),
-        rows[WITH_DESCRIPTORS].ranks.tolist(),
-        rows[LABEL_ONLY].ranks.tolist(),
-        strict=True,
-    )
+    row = rows[WITH_DESCRIPTORS]
+    best = row.scores.topk(min(_STORED_CLASSES, row.scores.shape[1]), dim=1)
+    columns = (best.indices, best.values, row.ranks, rows[LABEL_ONLY].ranks)
     return tuple(
-        Prediction(video.id, video.label, tuple(zip(labels, best, strict=True)), rank, label_only_rank)
-        for video, labels, best, rank, label_only_rank in columns
+        Prediction(video.id, video.label, tuple(zip(labels, scores, strict=True)), rank, label_only_rank)
+        for video, labels, scores, rank, label_only_rank in zip(
+            features.videos, *(column.tolist() for column in columns), strict=True
+        )
     )
 
 

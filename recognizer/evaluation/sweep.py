@@ -156,11 +156,7 @@ def score_grid(
         )  # fmt: skip
         runs.append(run)
         on_progress(len(runs), len(settings))
-    return sorted(runs, key=_top1, reverse=True)
-
-
-def _top1(run: Run) -> float:
-    return float(run.results["rows"][WITH_DESCRIPTORS]["top1"]["value"])
+    return sorted(runs, key=lambda run: run.results["rows"][WITH_DESCRIPTORS]["top1"]["value"], reverse=True)
 
 
 def _ensembles(
