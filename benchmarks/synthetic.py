@@ -11,7 +11,7 @@ from db.records import Dataset, Descriptor
 from db.vocabulary import load
 from encoders.testing import FakeEncoder
 from recognizer.datasets.find import Video, VideoList
-from recognizer.evaluation.ranking import Embedded
+from recognizer.evaluation.ranking import EmbeddedDataset
 from recognizer.evaluation.settings import Settings
 from recognizer.features.embed import Features
 from recognizer.scoring.selection import Choice
@@ -29,13 +29,13 @@ class RandomEncoder(FakeEncoder):
         return torch.randn(len(texts), self.width)
 
 
-def random_embeddings(*, videos: int, frames: int, width: int) -> Embedded:
+def random_embeddings(*, videos: int, frames: int, width: int) -> EmbeddedDataset:
     """Return random features of videos of UCF101's classes."""
     dataset = load("ucf101")
     entries = tuple(Video(f"v{n}", n % len(dataset.actions), None, (1,)) for n in range(videos))
     features = Features(torch.randn(videos, frames, width), 1, entries, (), {"decord": videos}, new=0)
     video_list = VideoList(videos=entries, layout="synthetic")
-    return Embedded(dataset, video_list, RandomEncoder(width), features)
+    return EmbeddedDataset(dataset, video_list, RandomEncoder(width), features)
 
 
 def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[Choice, list[Descriptor]]:

@@ -1,4 +1,4 @@
-"""What both command lines share: the database option, errors as exit codes, JSON, progress. No core code uses it."""
+"""What both command lines share: the database option, errors as exit codes, JSON, tables, progress."""
 
 from __future__ import annotations
 
@@ -7,33 +7,29 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any
 
 import click
+from rich import progress as progress_bars
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from db.engine import sqlite_path
 from db.errors import UsageError, UserError
 from db.progress import Progress
-from db.records import Dataset
 from db.store import Store
 
-_WIDTH_OF_A_PIPE = 120
+_PIPE_WIDTH = 120
 _SECONDS_BETWEEN_LINES = 5.0
 
-# no markup: labels and an LLM's texts may hold [brackets]
-console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE, highlight=False, markup=False, emoji=False)
-notes = Console(
-    stderr=True, width=None if sys.stderr.isatty() else _WIDTH_OF_A_PIPE, highlight=False, markup=False, emoji=False
-)
+_plain = partial(Console, highlight=False, markup=False, emoji=False)  # labels and texts may hold [brackets]
+console = _plain(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+notes = _plain(width=None if sys.stderr.isatty() else _PIPE_WIDTH, stderr=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -46,55 +42,50 @@ class Commands(click.Group):
     """A group that shows our own errors as one message: exit code 2 for wrong use, 1 for failure."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; let nothing that a user can mend end in a traceback."""
+        """Run the command; show errors that a user can fix without a traceback."""
         try:
             return super().invoke(ctx)
         except OSError as error:
             if error.errno == errno.EPIPE or not error.filename:
-                raise  # click ends quietly where the reader of our output has gone
+                raise  # click exits quietly if the reader of our output is gone
             raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except UserError as error:
             raise (_WrongUse if isinstance(error, UsageError) else click.ClickException)(str(error)) from error
 
 
 class Database:
-    """The database of this command, opened when first needed and closed when the command ends."""
+    """The database of a command, opened when first needed and closed when the command ends."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._open: list[Store] = []
+        self._stores = ExitStack()
 
     @cached_property
     def store(self) -> Store:
-        """The store; a SQLite file that is not there is made."""
-        return self._opened(create=True)
+        """The store; a missing SQLite file is created."""
+        return self._open(self.url, create=True)
 
     @cached_property
     def existing(self) -> Store:
-        """The store; a SQLite file that is not there is an error that says how to make one."""
-        return self._opened(create=False)
+        """The store; a missing SQLite file is an error that says how to make one."""
+        return self._open(self.url, create=False)
 
     @cached_property
     def existing_or_empty(self) -> Store:
-        """The store; for a SQLite file that is not there, an empty one that leaves nothing behind."""
+        """The store; for a missing SQLite file, an empty one in memory."""
         path = sqlite_path(self.url)
-        if path is None or path.exists():
-            return self.store
-        self._open.append(Store.open("sqlite://"))
-        return self._open[-1]
+        return self.store if path is None or path.exists() else self._open("sqlite://", create=True)
 
-    def _opened(self, *, create: bool) -> Store:
-        self._open.append(Store.open(self.url, create=create))
-        return self._open[-1]
+    def _open(self, url: str, *, create: bool) -> Store:
+        return self._stores.enter_context(closing(Store.open(url, create=create)))
 
     def close(self) -> None:
         """Close what was opened."""
-        for store in self._open:
-            store.close()
+        self._stores.close()
 
 
 def database_option(command: Any) -> Any:
-    """Add `--db` to a group, and put the `Database` where its commands find it."""
+    """Add `--db` to a group."""
     return click.option(
         "--db",
         "url",
@@ -107,23 +98,12 @@ def database_option(command: Any) -> Any:
     )(command)
 
 
-def resolve(store: Store, name: str) -> Dataset:
-    """Return the dataset that `--dataset` names: built in, stored before, or read from a file or folder.
-
-    A name that is known wins over a file or folder of that name; with a `/` or a suffix it is a path.
-    """
-    from db import vocabulary
-
-    known = vocabulary.canonical(name) in vocabulary.BUILT_IN or name in store.datasets()
-    return store.dataset(name) if known or not name or not Path(name).exists() else vocabulary.from_path(Path(name))
-
-
 def print_json(value: Any) -> None:
-    """Print values of ours, or lists of them, as JSON on standard output."""
-    click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+    """Print dataclasses, or lists of them, as JSON on standard output."""
+    click.echo(json.dumps(value, default=_jsonable, ensure_ascii=False, indent=2))
 
 
-def _plain(value: Any) -> Any:
+def _jsonable(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return value.isoformat() if isinstance(value, datetime) else str(value)
@@ -139,26 +119,27 @@ def table(*columns: str, title: str | None = None, rows: Sequence[Sequence[objec
     return made
 
 
-def _lines(what: str, unit: str) -> Progress:
-    """Return progress for a log: a line at the beginning, at the end, and every few seconds."""
-    printed = [-_SECONDS_BETWEEN_LINES]
+def _lines(title: str, unit: str) -> Progress:
+    """Return progress for a log: a line at the start, at the end, and every few seconds."""
+    printed = -_SECONDS_BETWEEN_LINES
 
     def advance(done: int, total: int) -> None:
+        nonlocal printed
         now = time.monotonic()
-        if done == total or now - printed[0] >= _SECONDS_BETWEEN_LINES:
-            notes.print(f"{what}: {done}/{total} {unit}")
-            printed[0] = now
+        if done == total or now - printed >= _SECONDS_BETWEEN_LINES:
+            notes.print(f"{title}: {done}/{total} {unit}")
+            printed = now
 
     return advance
 
 
 @contextmanager
-def progress(what: str, unit: str) -> Iterator[Progress]:
-    """Give a function of (done, total) that shows a bar with rate and time left; plain lines without a terminal."""
+def progress(title: str, unit: str) -> Iterator[Progress]:
+    """Show a bar with rate and time left, or plain lines without a terminal; gives a function of (done, total)."""
     if not notes.is_terminal:
-        yield _lines(what, unit)
+        yield _lines(title, unit)
         return
-    bar = ProgressBar(
+    columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
@@ -166,17 +147,16 @@ def progress(what: str, unit: str) -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=notes,
-        transient=True,
     )
-    with bar:
-        task = bar.add_task(what, total=None, rate="")
-        first: list[int] = []
+    with progress_bars.Progress(*columns, console=notes, transient=True) as bar:
+        task = bar.add_task(title, total=None, rate="")
+        first: int | None = None
 
         def advance(done: int, total: int) -> None:
-            first.append(done)
+            nonlocal first
+            first = done if first is None else first
             elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{(done - first[0]) / elapsed:.2f} {unit}/s" if elapsed and done > first[0] else ""
+            rate = f"{(done - first) / elapsed:.2f} {unit}/s" if elapsed and done > first else ""
             bar.update(task, completed=done, total=total, rate=rate)
 
         yield advance

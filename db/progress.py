@@ -1,7 +1,14 @@
-"""How long work reports its progress."""
+"""How long work reports its progress; core code knows no terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
-Progress = Callable[[int, int], None]  # of (items done, items in all)
+Progress = Callable[[int, int], None]  # called with (done, total)
+ProgressBars = Callable[[str, str], AbstractContextManager[Progress]]  # (title, unit) opens a bar
+
+
+def no_bars(title: str, unit: str) -> AbstractContextManager[Progress]:
+    """Show nothing."""
+    return nullcontext(lambda done, total: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import delete, func, insert, select
@@ -92,6 +93,17 @@ class Store(Transactions):
                 "line, or a folder that holds one folder a class"
             )
         return Dataset(name, tuple(queries.to_record(Action, row) for row in rows), stored_as=name)
+
+    def resolve(self, name: str) -> Dataset:
+        """Return the dataset that `--dataset` names: built in, stored, or read from a file or folder.
+
+        A known name wins over a file or folder of that name; write `./name` or a suffix to mean the path.
+
+        Raises:
+            UsageError: the name is none of these.
+        """
+        known = vocabulary.canonical(name) in vocabulary.BUILT_IN or name in self.datasets()
+        return self.dataset(name) if known or not name or not Path(name).exists() else vocabulary.from_path(Path(name))
 
     def datasets(self) -> list[str]:
         """Return the names of the stored datasets."""

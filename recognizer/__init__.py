@@ -11,7 +11,7 @@ __all__ = ["Recognizer"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the Python face when it is asked for: the commands need not."""
+    """Import `Recognizer` on first use; the commands do not need it."""
     if name in __all__:
         from recognizer.api import Recognizer
 

@@ -1,90 +1,62 @@
-"""The commands from Python: `from recognizer import Recognizer`. docs/python.md shows what can be done."""
+"""The commands from Python: `from recognizer import Recognizer`. Examples are in docs/python.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 from db import commandline, vocabulary
-from db.errors import UsageError
-from db.progress import Progress
+from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.registry import find_encoder
-from recognizer.datasets.find import Split, find_videos
+from recognizer.datasets.records import Split
 from recognizer.defaults import default_database, default_features
-from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
+from recognizer.evaluation.compare import Comparison, compare
 from recognizer.evaluation.evaluate import evaluate
-from recognizer.evaluation.impact import RunImpact, impact
-from recognizer.evaluation.predict import Ranking, clips_below, predict, settings_used
-from recognizer.evaluation.replay import Repeated, repeat
-from recognizer.evaluation.settings import Settings
-from recognizer.evaluation.sweep import GRIDS, Grid, choose_for, embed_for, score_grid
-from recognizer.evaluation.tables import made_with
-from recognizer.explain.explain import Explanation, class_labels, explain_videos
+from recognizer.evaluation.impact import RunImpact, measure_impact
+from recognizer.evaluation.predict import ClassTexts, Ranking, clips_below, predict
+from recognizer.evaluation.replay import Replay, replay
+from recognizer.evaluation.settings import Options, Settings
+from recognizer.evaluation.sweep import Grid, named_grid, sweep
+from recognizer.explain.explain import Explanation, explain
 from recognizer.explain.output import check_output, write_explanations
-from recognizer.explain.wording import shown_views
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.store import FeatureStore
 from recognizer.localize.annotations import read_annotations
-from recognizer.localize.localize import Localization, Query, localize_videos
+from recognizer.localize.localize import Localization, find_actions
 from recognizer.localize.settings import LocalizeSettings
 from recognizer.report.findings import build_findings
 from recognizer.report.page import write_page
-from recognizer.scoring.ensemble import Ensemble, build_ensemble
-from recognizer.scoring.pooling import Pooling
-from recognizer.scoring.selection import Choice, choose_descriptors
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.selection import choose_descriptors
 
-_opened = lru_cache(maxsize=2)(find_encoder)  # its weights stay loaded from one call to the next
+_encoder = lru_cache(maxsize=2)(find_encoder)  # keeps the weights loaded between calls
 
 
 @dataclass(frozen=True)
-class Recognizer:
-    """A dataset's classes, their descriptors, an encoder, and how they are compared; methods are the commands.
+class Recognizer(Options):
+    """A dataset's classes, their descriptors, an encoder and a method; each command is a method.
 
-    Values are kept in the same places as by the commands: runs in the database, embeddings in the feature store. To
-    change one choice, `dataclasses.replace(recognizer, method="align")`; weights and embeddings are not made again.
+    Runs and embeddings are stored where the commands store them. To change one choice, use
+    `dataclasses.replace(recognizer, method="align")`: weights and embeddings are reused.
 
-    Attributes:
-        dataset: a built-in or stored dataset by name; a text file of labels or a folder of class folders by path; or
-            the labels themselves, by which alone videos are then ranked.
-        encoder: an openai-clip name or `.pt` file, `hf:` and a repository or folder, or `objects`.
-        kinds: descriptor kinds; None is all there are.
-        llm: part of the name of who wrote them, where several did.
-        status: `any` is pending and accepted ones, `accepted` those alone.
-        protocol: `default` or `tear`.
-        method: how texts and frames are compared: `recognizer.scoring.METHODS`.
-        frames: of a video, or of each clip.
-        clips: sets of frames of a video; their scores are averaged.
-        crops: 1 or 3 views of a frame, likewise.
-        pooling: of frames, `avg` or `max`.
-        templates: around texts: `protocol`, the name of a set, or a file.
-        condition: whether the label stands before each descriptor.
-        temperature: of probabilities, and of method `soft`.
-        db: SQLite file or SQLAlchemy URL; None is `DESCGEN_DB`, else `descriptors.db` here.
-        features: folder of the feature store; None is `RECOGNIZE_FEATURES`, else one in the user's cache.
-        progress: whether long work shows a bar (lines where there is no terminal), on standard error.
+    All methods raise `db.errors.UsageError` for unknown choices, datasets and runs, and `db.errors.UserError` if
+    descriptors, videos or weights are missing or have changed; the message names the next step.
+
+    Attributes, besides those of `Options` and `ScoringSettings`:
+        dataset: name of a built-in or stored dataset, path of a text file of labels or a folder of class folders, or
+            a list of labels, which are then used without descriptors.
+        db: SQLite file or SQLAlchemy URL; None means `DESCGEN_DB`, else `descriptors.db` in the current folder.
+        features: folder of the feature store; None means `RECOGNIZE_FEATURES`, else a folder in the user's cache.
+        progress: show progress on standard error: a bar, or lines if it is no terminal.
     """
 
     dataset: str | Path | Sequence[str]
     _: KW_ONLY
-    encoder: str = "ViT-B/16"
-    kinds: Sequence[str] | None = None
-    llm: str | None = None
-    status: Literal["any", "accepted"] = "any"
-    protocol: str = "default"
-    method: str = "mean"
-    frames: int = 16
-    clips: int = 1
-    crops: Literal[1, 3] = 1
-    pooling: Pooling = "avg"
-    templates: str = "protocol"
-    condition: bool = False
-    temperature: float = 1.0
     db: str | None = None
     features: Path | None = None
     progress: bool = True
@@ -92,73 +64,42 @@ class Recognizer:
     def predict(self, *videos: str | Path, top: int = 5) -> list[Ranking]:
         """Return the `top` classes of each video: files, folders of videos, folders of frames.
 
-        Without descriptors for the dataset the labels alone are used. Unreadable videos say why, and raise nothing.
-
-        Raises:
-            UserError: a choice is not known or not possible; a folder holds no videos.
+        Without descriptors of the dataset, the labels alone are used. An unreadable video has its reason instead.
         """
-        paths = clips_below([Path(video) for video in videos])
-        with (
-            self._texts(or_labels=True) as (_, dataset, descriptors),
-            self._encoder() as encoder,
-            self._bar(f"{dataset.name}, {self.encoder}", "videos") as advance,
-        ):
-            return predict(dataset, paths, descriptors, encoder, settings=self.settings, top=top, on_progress=advance)
+        with self._class_texts() as texts, self._open_encoder() as encoder:
+            return predict(texts, [Path(video) for video in videos], encoder, top=top, bars=self._bars)
 
     def explain(
-        self,
-        *videos: str | Path,
-        top: int = 5,
-        classes: Sequence[str] = (),
-        output: str | Path | None = None,
+        self, *videos: str | Path, top: int = 5, classes: Sequence[str] = (), output: str | Path | None = None
     ) -> list[Explanation]:
-        """Return what each text added to the score of the `top` classes of each video, and of other classes by name.
+        """Return what each text adds to the scores of the `top` classes of each video.
 
         Args:
             videos: as in `predict`.
             top: classes to explain.
-            classes: others, by name or phrase, wherever they rank.
-            output: a picture (.png, .svg, .pdf) or page (.html) to write, or a folder for a picture of each video.
-
-        Raises:
-            UserError: as `predict`; a class is none of the dataset; nothing of that name can be written.
+            classes: more classes to explain, by name or phrase, wherever they rank.
+            output: picture (.png, .svg, .pdf) or page (.html) to write, or a folder for a picture of each video.
         """
-        paths, settings = clips_below([Path(video) for video in videos]), self.settings
+        clips = clips_below([Path(video) for video in videos])
         if output:
-            check_output(Path(output), len(paths))
-        with (
-            self._texts(or_labels=True) as (_, dataset, descriptors),
-            self._encoder() as encoder,
-            self._bar(f"{dataset.name}, {self.encoder}", "videos") as advance,
-        ):
-            asked = class_labels(dataset, classes)
-            found = explain_videos(
-                dataset, paths, descriptors, encoder, settings=settings, top=top, asked=asked, on_progress=advance
-            )
+            check_output(Path(output), len(clips))
+        with self._class_texts() as texts, self._open_encoder() as encoder:
+            explanations = explain(texts, clips, encoder, top=top, asked=classes, bars=self._bars)
         if output:
-            used = settings_used(dataset, settings, descriptors)
-            lines = [*made_with(dataset, descriptors, used), *shown_views(used)]
-            title = f"What the texts of {dataset.name} did"
-            list(write_explanations(found, Path(output), title=title, made_with=lines))
-        return found
+            list(write_explanations(texts, explanations, Path(output)))
+        return explanations
 
     def evaluate(self, root: str | Path, *, split: Split | None = None, limit: int | None = None) -> Run:
         """Classify the videos of the dataset, with its labels alone and with its descriptors; store and return the run.
 
         Args:
-            root: the folder, or a CSV file with the columns path and label.
-            split: official test split; None is 1 where there are lists.
-            limit: only so many videos, evenly spread over the list.
-
-        Raises:
-            UserError: a choice is not known or not possible; some classes lack descriptors; there are no videos.
+            root: folder of the videos, or a CSV file with the columns path and label.
+            split: official test split; None means 1 if the dataset has split lists.
+            limit: use at most this many videos, evenly spread over the list.
         """
-        settings = replace(self.settings, root=str(Path(root).resolve()), split=split, limit=limit)
-        with self._texts() as (store, dataset, descriptors), self._encoder() as encoder:
-            videos = find_videos(dataset, Path(root), split=split)
-            with self._bar(f"{dataset.name}, {self.encoder}", "videos") as advance:
-                run = evaluate(dataset, videos, descriptors, encoder, settings=settings, on_progress=advance)
-            return store.run(store.save_run(run))
+        settings = replace(self.settings, split=split, limit=limit)
+        with self._open_store() as store, self._open_encoder() as encoder:
+            return evaluate(store, self._dataset(store), Path(root), encoder, settings=settings, bars=self._bars)
 
     def sweep(
         self,
@@ -169,28 +110,16 @@ class Recognizer:
         limit: int | None = None,
         store_runs: bool = False,
     ) -> list[Run]:
-        """Evaluate every product of a grid's lists from one pass over the videos; return the runs, the best first.
+        """Evaluate every combination of a grid's lists; videos are embedded once. Return the runs, best first.
 
-        What a `Grid` lists takes the place of this recognizer's choice. Only with `store_runs` have the runs numbers
-        and predictions.
-
-        Raises:
-            UserError: as `evaluate`; no grid goes by that name.
+        The lists of a `Grid` replace this recognizer's choices. Only with `store_runs` do the runs have numbers and
+        predictions.
         """
-        if isinstance(grid, str) and grid not in GRIDS:
-            raise UsageError(f"Unknown grid {grid!r}. Known: {', '.join(GRIDS)}")
-        base = replace(self.settings, root=str(Path(root).resolve()), split=split, limit=limit)
-        settings = (GRIDS[grid] if isinstance(grid, str) else grid).settings(base)
-        for each in settings:
-            each.check()
-        with self._store() as store, self._encoder() as encoder:
+        base = replace(self.settings, split=split, limit=limit)
+        settings = (named_grid(grid) if isinstance(grid, str) else grid).settings(base)
+        with self._open_store() as store, self._open_encoder() as encoder:
             dataset = self._dataset(store)
-            chosen = choose_for(store, dataset, settings)
-            videos = find_videos(dataset, Path(root), split=split)
-            with self._bar(f"{dataset.name}, {self.encoder}", "videos") as advance:
-                embedded = embed_for(dataset, videos, encoder, settings=settings, on_progress=advance)
-            runs = score_grid(embedded, chosen, settings=settings, with_predictions=store_runs)
-            return [replace(run, id=store.save_run(run)) for run in runs] if store_runs else runs
+            return sweep(store, dataset, Path(root), encoder, settings=settings, store_runs=store_runs, bars=self._bars)
 
     def localize(
         self,
@@ -200,136 +129,84 @@ class Recognizer:
         fps: float = 4.0,
         settings: LocalizeSettings = LocalizeSettings(),  # noqa: B008 - frozen
     ) -> Localization:
-        """Find where in long videos the actions of the dataset are, and measure it where annotations are given.
+        """Find where in long videos the actions of the dataset are; with annotations, measure it.
 
         Args:
             videos: files, and folders of them.
             annotations: a JSON file as ActivityNet's, or THUMOS14's folder of text files.
-            subset: part of the annotations; None is the only one.
-            fps: frames a second that are looked at.
+            subset: part of the annotations; None means the only one.
+            fps: frames per second.
             settings: all choices between embeddings and segments.
-
-        Raises:
-            UserError: a choice is not known or not possible; none of the videos that can be read is annotated.
         """
-        paths = clips_below([Path(video) for video in videos])
-        with (
-            self._texts(or_labels=True) as (_, dataset, descriptors),
-            self._encoder() as encoder,
-            self._bar(f"{dataset.name}, {self.encoder}", "seconds of video") as advance,
-        ):
-            annotated = read_annotations(Path(annotations), dataset, subset=subset) if annotations else None
-            query = Query(self.encoder, self.protocol, fps, settings)
-            return localize_videos(
-                dataset, paths, descriptors, encoder, query=query, annotations=annotated, on_progress=advance
+        paths = [Path(video) for video in videos]
+        with self._class_texts() as texts, self._open_encoder() as encoder:
+            annotated = read_annotations(Path(annotations), texts.dataset, subset=subset) if annotations else None
+            return find_actions(
+                texts, paths, encoder, fps=fps, settings=settings, annotations=annotated, bars=self._bars
             )
 
     def run(self, number: int) -> Run:
-        """Return a stored run with its predictions.
-
-        Raises:
-            UsageError: there is none of that number.
-        """
-        with self._store() as store:
+        """Return a stored run with its predictions."""
+        with self._open_store() as store:
             return store.run(number)
 
     def runs(self) -> list[Run]:
-        """Return the stored runs on this dataset, the oldest first, without their predictions."""
-        with self._store() as store:
+        """Return the stored runs on this dataset, oldest first, without their predictions."""
+        with self._open_store() as store:
             return store.runs(self._dataset(store).name)
 
     def compare(self, first: Run | int, second: Run | int | None = None) -> Comparison:
-        """Compare two runs on the videos of both, the second against the first; of one, its texts against its labels.
+        """Compare two runs on the videos of both; without `second`, a run's labels alone with its descriptors."""
+        return compare(self._stored(first), None if second is None else self._stored(second))
 
-        Raises:
-            UserError: they are of different datasets, or have no video in common.
+    def replay(self, run: Run | int, *, root: str | Path | None = None) -> Replay:
+        """Return a stored run with its features, its texts as vectors, and its scores, as tensors.
+
+        The run's own choices are used, not this recognizer's.
         """
-        one = self._stored(first)
-        return compare(by_labels_alone(one), one) if second is None else compare(one, self._stored(second))
-
-    def repeat(self, run: Run | int, *, root: str | Path | None = None) -> Repeated:
-        """Return a stored run with its features, its texts as vectors, and its scores: tensors to go on with.
-
-        It is what the run was made with, whatever this recognizer's choices are.
-
-        Raises:
-            UserError: its texts, its weights or its videos are no longer there.
-        """
-        run = self._stored(run)
+        run, moved = self._stored(run), Path(root) if root else None
         with (
-            self._store() as store,
-            self._encoder(run.settings["encoder"]) as encoder,
-            self._bar(f"run {run.id}", "videos") as advance,
+            self._open_store() as store,
+            self._open_encoder(run.settings["encoder"]) as encoder,
+            self._bars(f"run {run.id}", "videos") as advance,
         ):
-            return repeat(store, run, encoder, root=Path(root) if root else None, on_progress=advance)
+            return replay(store, run, encoder, root=moved, on_progress=advance)
 
     def report(
         self, run: Run | int, file: str | Path | None = None, *, root: str | Path | None = None, samples: int = 3
     ) -> Path:
-        """Write a page about a run, `run-<number>.html` in the current folder where no file is named; return its path.
+        """Write a page about a run and return its path; the default is `run-<number>.html` in the current folder.
 
-        Where its videos or texts are no longer there, the page says so and holds the rest.
-
-        Raises:
-            UserError: the run has no predictions.
+        If its videos or texts are gone, the page says so and holds the rest.
         """
-        run = self._stored(run)
+        run, moved = self._stored(run), Path(root) if root else None
         path = Path(file or f"run-{run.id}.html")
-        with self._store() as store, self._bar(f"run {run.id}", "videos") as advance:
-            folder, moved = self.features or default_features(), Path(root) if root else None
-            found = build_findings(store, run, features=folder, root=moved, samples=samples, on_progress=advance)
-            write_page(found, path)
+        folder = self.features or default_features()
+        with self._open_store() as store, self._bars(f"run {run.id}", "videos") as advance:
+            write_page(
+                build_findings(store, run, features=folder, root=moved, samples=samples, on_progress=advance), path
+            )
         return path
 
     def impact(self, run: Run | int, *, root: str | Path | None = None) -> RunImpact:
-        """Measure what a run is without each of its descriptors, and keep it for the review.
-
-        Raises:
-            UserError: as `repeat`; the run used no descriptors.
-        """
-        found = impact(self.repeat(run, root=root))
-        with self._store() as store:
-            store.save_impacts(found.records())
-        return found
+        """Measure what a run gains or loses without each of its descriptors, and store it for the review."""
+        run, moved = self._stored(run), Path(root) if root else None
+        with self._open_store() as store, self._open_encoder(run.settings["encoder"]) as encoder:
+            return measure_impact(store, run, encoder, root=moved, bars=self._bars)
 
     def descriptors(self) -> list[Descriptor]:
-        """Return the descriptors that are used.
-
-        Raises:
-            UserError: there are none, some classes lack a kind, or several LLMs wrote and none is chosen.
-        """
-        with self._texts() as (_, _, descriptors):
-            return list(descriptors)
+        """Return the descriptors that are used."""
+        choice = self.settings.choice
+        with self._open_store() as store:
+            return choose_descriptors(store, self._dataset(store), choice)
 
     def ensemble(self) -> Ensemble:
-        """Return labels and descriptors as vectors, [C, K, D].
-
-        Raises:
-            UserError: as `descriptors`.
-        """
-        with self._texts(or_labels=True) as (_, dataset, descriptors), self._encoder() as encoder:
-            return build_ensemble(dataset, descriptors, encoder, self.settings.wording())
-
-    @property
-    def settings(self) -> Settings:
-        """The choices besides dataset and videos, as a run keeps them.
-
-        Raises:
-            UserError: a name is not known.
-        """
-        statuses = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
-        if self.status not in statuses:
-            raise UsageError(f"Unknown status {self.status!r}. Known: {', '.join(statuses)}")
-        kinds = None if self.kinds is None else tuple(self.kinds)
-        settings = Settings(
-            self.encoder, self.protocol, self.method, self.frames, self.clips, self.crops, self.pooling,
-            self.templates, self.condition, self.temperature, choice=Choice(kinds, statuses[self.status], self.llm),
-        )  # fmt: skip
-        settings.check()
-        return settings
+        """Return labels and descriptors as vectors, [C, K, D]."""
+        with self._class_texts() as texts, self._open_encoder() as encoder:
+            return texts.ensemble(encoder)
 
     @contextmanager
-    def _store(self, *, or_empty: bool = False) -> Iterator[Store]:
+    def _open_store(self, *, or_empty: bool = False) -> Iterator[Store]:
         database = commandline.Database(self.db or default_database())
         try:
             yield database.existing_or_empty if or_empty else database.existing
@@ -337,26 +214,25 @@ class Recognizer:
             database.close()
 
     @contextmanager
-    def _texts(self, *, or_labels: bool = False) -> Iterator[tuple[Store, Dataset, Sequence[Descriptor]]]:
-        choice = self.settings.choice
-        with self._store(or_empty=or_labels) as store:
-            dataset = self._dataset(store)
-            by_labels = or_labels and not store.descriptors(dataset)
-            yield store, dataset, [] if by_labels else choose_descriptors(store, dataset, choice)
+    def _class_texts(self) -> Iterator[ClassTexts]:
+        settings: Settings = self.settings
+        with self._open_store(or_empty=True) as store:
+            yield ClassTexts.choose(store, self._dataset(store), settings)
 
     def _dataset(self, store: Store) -> Dataset:
         if isinstance(self.dataset, str | Path):
-            return commandline.resolve(store, str(self.dataset))
+            return store.resolve(str(self.dataset))
         return vocabulary.from_labels("labels in a list", list(self.dataset))
 
     def _stored(self, run: Run | int) -> Run:
         return self.run(run) if isinstance(run, int) else run
 
     @contextmanager
-    def _encoder(self, name: str | None = None) -> Iterator[CachingEncoder]:
-        encoder = _opened(name or self.encoder)
+    def _open_encoder(self, name: str | None = None) -> Iterator[CachingEncoder]:
+        encoder = _encoder(name or self.encoder)
         with FeatureStore.open(self.features or default_features()) as features:
             yield CachingEncoder(encoder, features)
 
-    def _bar(self, what: str, unit: str) -> AbstractContextManager[Progress]:
-        return commandline.progress(what, unit) if self.progress else nullcontext(lambda done, total: None)
+    @property
+    def _bars(self) -> ProgressBars:
+        return commandline.progress if self.progress else no_bars

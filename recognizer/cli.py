@@ -11,7 +11,7 @@ from recognizer.commands.embed import embed
 from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.explain import explain_classes
 from recognizer.commands.features import features
-from recognizer.commands.impact import measure_impact
+from recognizer.commands.impact import impact
 from recognizer.commands.localize import localize_actions
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.prepare import prepare_dataset
@@ -19,8 +19,10 @@ from recognizer.commands.report import report_run
 from recognizer.commands.runs import runs
 from recognizer.commands.sweep import sweep_choices
 
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True}
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+
+@click.group(cls=Commands, context_settings=_SETTINGS)
 @click.version_option(package_name="descgen-recognize")
 @database_option
 @click.pass_context
@@ -28,18 +30,18 @@ def recognize(context: click.Context, url: str) -> None:
     """Recognise actions in videos by text, without training.
 
     \b
-    recognize prepare --dataset ucf101                 how to get a dataset; --run does it
-    recognize check --dataset ucf101 --root UCF101/    is every video there, and can it be read
+    recognize prepare --dataset ucf101                 steps to get a dataset; --run does them
+    recognize check --dataset ucf101 --root UCF101/    finds missing, broken and misplaced videos
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
-    recognize explain my.mp4 --dataset hmdb51          which text did what, on which frame
-    recognize sweep --dataset hmdb51 --grid tear       many choices at once, best first
-    recognize compare 3 7                              is one better, and where
-    recognize impact 3                                 what is each descriptor worth
-    recognize embed --dataset ucf101 --root UCF101/    decode and encode its videos, once for all commands
-    recognize features list                            what is kept of videos and texts
-    recognize localize long.mp4 --dataset thumos14     where in a long video which action is
-    recognize runs                                     what was measured
+    recognize explain my.mp4 --dataset hmdb51          what each text adds, frame by frame
+    recognize sweep --dataset hmdb51 --grid tear       many combinations of choices, best first
+    recognize compare 3 7                              which run is better, and on which classes
+    recognize impact 3                                 the effect of each descriptor
+    recognize embed --dataset ucf101 --root UCF101/    embed its videos once, for all commands
+    recognize features list                            the stored embeddings
+    recognize localize long.mp4 --dataset thumos14     which actions are where in a long video
+    recognize runs                                     the stored runs
     recognize report 3                                 a run as a page: classes, confusions, videos
     """
     context.obj = Database(url)
@@ -56,7 +58,7 @@ _COMMANDS = (
     localize_actions,
     sweep_choices,
     compare_runs,
-    measure_impact,
+    impact,
     runs,
     report_run,
     features,

@@ -1,4 +1,4 @@
-"""Where things are kept unless something else is said; only the commands and the Python face look here."""
+"""Default locations of the database and the feature store."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ DATABASE = "descriptors.db"
 
 
 def default_database() -> str:
-    """Return what DESCGEN_DB says, else a SQLite file in the current folder."""
+    """Return DESCGEN_DB, else a SQLite file in the current folder."""
     return os.environ.get("DESCGEN_DB") or DATABASE
 
 
 def default_features() -> Path:
-    """Return what RECOGNIZE_FEATURES says, else a folder in the user's cache."""
+    """Return RECOGNIZE_FEATURES, else a folder in the user's cache."""
     return Path(os.environ.get("RECOGNIZE_FEATURES") or user_cache_path("descgen-recognize") / "features")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, progress, resolve
+from db.commandline import Database, console, json_option, print_json, progress
 from db.errors import UsageError, UserError
 from descriptor_gen import tables
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
@@ -81,7 +81,7 @@ def build(
     from descriptor_gen.llms.registry import LLMOptions, open_llm
 
     prompts = choose_prompts(wanted, templates)
-    actions = resolve(database.store, dataset)
+    actions = database.store.resolve(dataset)
     names = tuple(action.name for action in tables.select(actions, wanted_actions).actions)
     rivals = find_rivals(database.store, actions, prompts, against, count=count)
     options = Options(actions=names, rivals=rivals, **choices)

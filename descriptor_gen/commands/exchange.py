@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from db.choice import Choice, choose
-from db.commandline import Database, console, json_option, notes, print_json, resolve
+from db.commandline import Database, console, json_option, notes, print_json
 from db.errors import UsageError
 from db.records import STATUSES
 from descriptor_gen import tables
@@ -38,7 +38,7 @@ def import_descriptors(
 
     contents = read(file)
     try:
-        actions = resolve(database.store, dataset)
+        actions = database.store.resolve(dataset)
     except UsageError:  # the dataset may come with the file
         if contents.dataset is None or contents.dataset.name != dataset:
             raise
@@ -76,7 +76,7 @@ def export_descriptors(
     if output is None and layout not in TEXTS:
         raise UsageError("--format parquet writes a folder. Name it with --output FOLDER")
     store = database.existing
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     statuses = _STATUSES[status] if status else _UNMARKED if layout == "tear" else _STATUSES["any"]
     items = choose(actions, store.portable(actions), Choice(statuses, wanted or None, llm))
     if output is None:

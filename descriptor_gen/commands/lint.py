@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from db.choice import Choice, choose
-from db.commandline import Database, console, json_option, print_json, resolve
+from db.commandline import Database, console, json_option, print_json
 from db.errors import UserError
 from db.records import STATUSES
 from descriptor_gen import tables
@@ -66,7 +66,7 @@ def lint_descriptors(
     The exit code is 1 when there are errors (with --strict also for warnings), else 0.
     """
     store = database.existing
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     choice = Choice(_STATUSES[status], tables.select_kinds(store, wanted), llm)
     descriptors = choose(actions, store.descriptors(actions, statuses=STATUSES), choice)
     limits = Limits(context_length, shared, items_of_templates())

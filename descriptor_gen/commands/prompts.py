@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, resolve
+from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError, UserError
 from db.records import Action
 from descriptor_gen import tables
@@ -73,7 +73,7 @@ def render(
     [prompt] = load_prompts([kind], own=read_prompts(templates))
     action, stored_as = Action(0, wanted, wanted), ""
     if dataset:
-        actions = tables.select(resolve(database.existing_or_empty, dataset), [wanted])
+        actions = tables.select(database.existing_or_empty.resolve(dataset), [wanted])
         action, stored_as = actions.actions[0], actions.stored_as
     if prompt.compares and not rivals:
         raise UsageError(f"Kind {kind} compares the action with others: name them with --rival")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from db.choice import Choice, choose
-from db.commandline import Database, console, json_option, print_json, resolve
+from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError, UserError
 from db.records import STATUSES
 from descriptor_gen import tables
@@ -20,7 +20,7 @@ from descriptor_gen.commands.options import action_option, dataset_option, kind_
 def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_json: bool) -> None:
     """List the classes of a dataset with how many descriptors each has."""
     store = database.existing
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     rows = tables.action_rows(actions, store.descriptors(actions, kinds=tables.select_kinds(store, wanted)))
     print_json(rows) if as_json else console.print(tables.action_table(actions, rows))
 
@@ -46,7 +46,7 @@ def show_descriptors(
 ) -> None:
     """Show the descriptors of classes, which LLM wrote them, and what people edited."""
     store = database.existing
-    actions = tables.select(resolve(store, dataset), wanted_actions)
+    actions = tables.select(store.resolve(dataset), wanted_actions)
     names = tables.select_kinds(store, wanted)
     statuses = (status,) if status in STATUSES else STATUSES if status else STATUSES[:2]
     if raw:
@@ -108,7 +108,7 @@ def history(
         return
     if dataset is None:
         raise UsageError("Give the id of a descriptor (descgen show --ids), or --dataset")
-    actions, kinds = tables.select(resolve(store, dataset), wanted_actions), tables.select_kinds(store, wanted)
+    actions, kinds = tables.select(store.resolve(dataset), wanted_actions), tables.select_kinds(store, wanted)
     entries, events = store.history(actions, kinds=kinds), store.reviews().events(actions, kinds=kinds)
     if not entries and not events:
         raise UserError(f"No calls about {actions.name} here. Make them with: descgen build --dataset {dataset}")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from db.choice import Choice, choose
-from db.commandline import Database, console, json_option, print_json, resolve
+from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError
 from db.records import STATUSES, Dataset, Decision, DescriptorRef
 from db.reviews import Reviews
@@ -62,7 +62,7 @@ def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[...
     ) -> None:
         _refuse_ambiguous(ids, dataset, filters)
         store = database.existing
-        actions = resolve(store, dataset) if dataset else None
+        actions = store.resolve(dataset) if dataset else None
         refs = _matching(store, actions, statuses, filters) if actions and not ids else select_ids(store, ids, actions)
         _show(judge(store.reviews(), refs, reviewer=reviewer), as_json=as_json)
 
@@ -139,7 +139,7 @@ def edit(database: Database, descriptor: str, text: str, reviewer: str, as_json:
 def add(database: Database, text: str, dataset: str, action: str, kind: str, reviewer: str, as_json: bool) -> None:
     """Add TEXT, accepted, to the descriptors of a class."""
     store = database.store
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     [selected] = tables.select(actions, [action]).actions
     tables.select_kinds(store, [kind])
     _show(store.reviews().add(actions, selected.name, kind, text, reviewer=reviewer), as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import Database, console, notes, resolve
+from db.commandline import Database, console, notes
 from db.errors import UsageError, UserError
 from db.records import STATUSES
 from descriptor_gen.commands.options import dataset_option
@@ -59,7 +59,7 @@ def review(
         return open_llm(llm_name, LLMOptions(base_url=base_url, sampling=Sampling(_TEMPERATURE, seed)))
 
     store = database.existing
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     session = ReviewSession(store, actions, reviewer=reviewer, open_llm=open_with_seed)
     if not session.snapshot().by_action:
         raise UserError(

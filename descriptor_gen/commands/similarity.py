@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from db.choice import Choice, choose
-from db.commandline import Database, console, json_option, notes, print_json, resolve, table
+from db.commandline import Database, console, json_option, notes, print_json, table
 from descriptor_gen.commands.options import dataset_option, kind_option, number_option, writer_option
 from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
 from encoders.registry import open_text_encoder
@@ -49,7 +49,7 @@ def similar_classes(
     from descriptor_gen.lint.similarity_picture import draw, write_csv
 
     store = database.existing_or_empty
-    actions = resolve(store, dataset)
+    actions = store.resolve(dataset)
     descriptors = [] if label_only else store.descriptors(actions)
     if wanted or llm:
         descriptors = choose(actions, descriptors, Choice(("pending", "accepted"), wanted or None, llm))

@@ -1,1 +1,1 @@
-"""The commands of recognize, a module for each thing people do."""
+"""The commands of recognize, one module each."""

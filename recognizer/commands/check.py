@@ -9,37 +9,37 @@ from typing import get_args
 import click
 from platformdirs import user_cache_path
 
-from db.commandline import Database, console, json_option, print_json, progress, resolve
+from db.commandline import Database, console, json_option, print_json, progress
 from db.errors import UsageError, UserError
-from recognizer.commands.options import LISTED, data_option, frames_option, root_of, root_option
+from recognizer.commands.options import COUNT, EXISTING, FOLDER, LISTED, SHARED, root_of
 from recognizer.datasets.records import Split
 
 
 @click.command("check")
-@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=EXISTING, metavar="[PATH]...")
 @click.option(
     "--dataset", "-d", metavar="NAME|PATH", help=f"Compare with its lists and classes: {LISTED}, or your own."
 )
-@root_option
-@data_option
+@SHARED["root"]
+@SHARED["data"]
 @click.option(
-    "--split", type=click.Choice(get_args(Split)), help="Official test split. [all that have a list, else every video]"
+    "--split", type=click.Choice(get_args(Split)), help="Official test split. [all that have a list; else every video]"
 )
-@frames_option
-@click.option("--quick", is_flag=True, help="Decode nothing: a third of the time, but broken frames are not found.")
-@click.option("--jobs", "-j", type=click.IntRange(min=1), default=4, show_default=True, help="Threads that read.")
+@SHARED["frames"]
+@click.option("--quick", is_flag=True, help="Do not decode frames: three times as fast, but misses broken frames.")
+@click.option("--jobs", "-j", type=COUNT, default=4, help="Reader threads.")
 @click.option(
     "--cache",
     envvar="RECOGNIZE_CHECKS",
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     default=lambda: user_cache_path("descgen-recognize") / "checks",
     show_default="in the user's cache",
     metavar="FOLDER",
-    help="Where results are kept, so that the next check reads only what changed.",
+    help="Where results are stored; the next check reads only changed files.",
 )
-@click.option("--again", is_flag=True, help="Forget earlier results, and read every file.")
-@click.option("--all", "everything", is_flag=True, help="Name every file, not the first 20 of each problem.")
+@click.option("--again", is_flag=True, help="Discard stored results and read every file.")
+@click.option("--all", "everything", is_flag=True, help="List every file, not just the first 20 per problem.")
 @json_option
 @click.pass_obj
 def check_videos(
@@ -57,10 +57,10 @@ def check_videos(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Compare a folder with the lists of its dataset, and inspect every video; or just inspect files and folders.
+    """Compare a folder with the lists of its dataset and read every video; or just read files and folders.
 
-    Exit code 1 when a problem would affect an evaluation: videos that are missing or unreadable, in the folder of
-    another class, or duplicates.
+    Exit code 1 if a problem would affect an evaluation: videos missing, unreadable, duplicate or in the folder of
+    another class.
     """
     from recognizer.datasets.check import check, videos_at
     from recognizer.datasets.check_table import check_table
@@ -68,17 +68,17 @@ def check_videos(
     from recognizer.datasets.inspect_video import InspectionCache
 
     if (dataset is None) == (not paths) or (paths and (root or split)):
-        raise UsageError("Give either --dataset NAME (and its --root), or files and folders to inspect")
-    actions = resolve(database.existing_or_empty, dataset) if dataset else None
+        raise UsageError("Give either --dataset NAME (and its --root), or files and folders to read")
+    actions = database.existing_or_empty.resolve(dataset) if dataset else None
     root = root_of(actions, root, data) if actions else None
     videos = find_videos(actions, root, split=split or "listed") if actions and root else videos_at(paths)
-    name = actions.name if actions else ", ".join(map(str, paths))
+    title = actions.name if actions else ", ".join(map(str, paths))
     places = [root] if root else paths
-    with InspectionCache.of(places, cache, forget=again) as inspections, progress(name, "videos") as advance:
+    with InspectionCache.of(places, cache, forget=again) as inspections, progress(title, "videos") as advance:
         report = check(videos, inspections, dataset=actions, frames=frames, quick=quick, jobs=jobs, on_progress=advance)
     if as_json:
         print_json({**asdict(report), "harmful": report.harmful})
     else:
         console.print(check_table(report, everything=everything), soft_wrap=True)
     if report.harmful:
-        raise UserError(f"{report.harmful} problems of {name} would affect an evaluation")
+        raise UserError(f"{report.harmful} problems in {title} would affect an evaluation")

@@ -6,76 +6,64 @@ from pathlib import Path
 
 import click
 
-from db.commandline import Database, console, json_option, notes, print_json, progress
+from db.commandline import notes, progress
 from db.errors import UserError
 from recognizer.commands.options import (
-    LISTED,
-    Chosen,
-    chosen_options,
-    features_option,
+    COUNT,
+    PATH,
+    Classes,
+    Session,
+    classes_options,
+    scoring_options,
+    session_options,
+    videos_argument,
 )
-from recognizer.commands.predict import to_choose_from
+from recognizer.evaluation.settings import Options
 
 
 @click.command("explain")
-@click.argument("videos", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="VIDEO...")
-@click.option("--dataset", "-d", metavar="NAME|PATH", help=f"Its classes and descriptors: {LISTED}, or your own.")
-@click.option("--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A text file of classes.")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to explain for a video.")
+@videos_argument
+@classes_options
+@click.option("--top", type=COUNT, default=5, help="Classes to explain per video.")
 @click.option("--class", "names", multiple=True, metavar="NAME", help="Explain this class too, wherever it ranks.")
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE|FOLDER",
     help="A picture (.png, .svg, .pdf), a page of all videos (.html), or a folder for a PNG of each.",
 )
-@chosen_options
-@features_option
-@json_option
-@click.pass_obj
+@scoring_options
+@session_options
 def explain_classes(
-    database: Database,
+    session: Session,
     videos: tuple[Path, ...],
-    dataset: str | None,
-    labels: Path | None,
+    classes: Classes,
     top: int,
     names: tuple[str, ...],
     output: Path | None,
-    chosen: Chosen,
-    features: Path,
-    as_json: bool,
+    options: Options,
 ) -> None:
-    """Show what each text added to the score of the best classes of videos, and which frames it goes with."""
-    from recognizer.evaluation.predict import clips_below, settings_used
-    from recognizer.evaluation.tables import made_with
-    from recognizer.explain.explain import class_labels, explain_videos
+    """Show what each text adds to the score of the best classes of videos, and which frames it fits."""
+    from recognizer.evaluation.predict import clips_below
+    from recognizer.explain.explain import explain
     from recognizer.explain.output import check_output, write_explanations
     from recognizer.explain.table import explanation_report
-    from recognizer.explain.wording import shown_views
-    from recognizer.features.caching_encoder import open_caching_encoder
+    from recognizer.explain.wording import lines_above
 
-    settings = chosen.settings()
-    paths = clips_below(videos)
+    clips = clips_below(videos)
     if output:
-        check_output(output, len(paths))
-    actions, descriptors = to_choose_from(database, dataset, labels, settings.choice)
-    asked = class_labels(actions, names)
-    what = f"{actions.name}, {chosen.encoder}"
-    with open_caching_encoder(chosen.encoder, features) as opened, progress(what, "videos") as advance:
-        found = explain_videos(
-            actions, paths, descriptors, opened, settings=settings, top=top, asked=asked, on_progress=advance
-        )
-    used = settings_used(actions, settings, descriptors)
-    lines = [*made_with(actions, descriptors, used), *shown_views(used)]
-    if as_json:
-        print_json({"settings": used, "explanations": [explanation.for_programs() for explanation in found]})
-    else:
-        console.print(explanation_report(found, made_with=lines))
-    if all(explanation.unreadable for explanation in found):
+        check_output(output, len(clips))
+    texts = classes.texts(session, options)
+    with session.encoder(options.encoder) as encoder:
+        explanations = explain(texts, clips, encoder, top=top, asked=names, bars=progress)
+    explained = [explanation.for_programs() for explanation in explanations]
+    report = {"settings": texts.for_programs(), "explanations": explained}
+    session.show(report, explanation_report(explanations, made_with=lines_above(texts)))
+    if all(explanation.unreadable for explanation in explanations):
         raise UserError("None of the videos can be read")
     if output:
-        for path in write_explanations(found, output, title=f"What the texts of {actions.name} did", made_with=lines):
+        for path in write_explanations(texts, explanations, output):
             notes.print(f"Written: {path}")
-    elif not as_json:
+    elif not session.as_json:
         notes.print("As a picture: --output FILE.png; as a page of all videos: --output FILE.html")

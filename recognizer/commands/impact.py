@@ -6,38 +6,22 @@ from pathlib import Path
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, progress
-from recognizer.commands.options import features_option, moved_option
+from db.commandline import progress
+from recognizer.commands.options import Session, moved_option, session_options
 
 
 @click.command("impact")
 @click.argument("number", type=int, metavar="RUN")
 @moved_option
-@click.option(
-    "--show",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    help="So many texts of each sort.",
-)
-@features_option
-@json_option
-@click.pass_obj
-def measure_impact(
-    database: Database, number: int, root: Path | None, show: int, features: Path, as_json: bool
-) -> None:
-    """Measure what a run is without each of its descriptors, and keep it for the review."""
-    from recognizer.evaluation.impact import impact
-    from recognizer.evaluation.replay import repeat
+@click.option("--show", type=click.IntRange(min=0), default=10, help="Texts to show of each sort.")
+@session_options
+def impact(session: Session, number: int, root: Path | None, show: int) -> None:
+    """Measure what a run gains or loses without each of its descriptors, and store it for the review."""
+    from recognizer.evaluation.impact import measure_impact
     from recognizer.evaluation.tables import impact_report
-    from recognizer.features.caching_encoder import open_caching_encoder
 
-    store = database.existing
+    store = session.database.existing
     run = store.run(number)
-    with open_caching_encoder(run.settings["encoder"], features) as opened:
-        with progress(f"run {number}", "videos") as advance:
-            repeated = repeat(store, run, opened, root=root, on_progress=advance)
-        with progress(f"run {number} without each text", "slots") as advance:
-            found = impact(repeated, on_progress=advance)
-    store.save_impacts(found.records())
-    print_json(found) if as_json else console.print(impact_report(found, show=show))
+    with session.encoder(run.settings["encoder"]) as encoder:
+        result = measure_impact(store, run, encoder, root=root, bars=progress)
+    session.show(result, impact_report(result, show=show))

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import Database, json_option, notes, print_json, progress, resolve
+from db.commandline import Database, json_option, notes, print_json, progress
 from db.errors import UserError
-from recognizer.commands.options import LISTED
+from recognizer.commands.options import COUNT, LISTED, PATH
 
 if TYPE_CHECKING:
     from recognizer.prepare.steps import Step
 
 
-class _Frames(click.ParamType[int]):
-    """A number, or `all`: 0."""
-
-    name = "frames"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number."""
-        if value == "all":
-            return 0
-        number = int(value) if str(value).isdecimal() else 0
-        return number or self.fail(f"{value!r} is neither a number of frames nor `all`", param, ctx)
+def _frame_count(value: str) -> int:
+    """Return a number of frames; 0 for `all`."""
+    if value != "all" and not (value.isdecimal() and int(value)):
+        raise click.BadParameter(f"{value!r} is neither a number of frames nor `all`")
+    return 0 if value == "all" else int(value)
 
 
 @click.command("prepare")
 @click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}; with --frames also your own.")
-@click.option("--root", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it. [data/<dataset>]")
-@click.option("--run", is_flag=True, help="Run the steps, else they are printed. Run it again to resume.")
-@click.option("--mirror", metavar="URL", help="Take every file from below this address, by its name.")
-@click.option("--frames", type=_Frames(), metavar="N|all", help="Write frames of the test videos as JPEG files too.")
-@click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="Where frames go. [<root>-frames]")
-@click.option("--jobs", "-j", type=click.IntRange(min=1), default=4, show_default=True, help="Threads for frames.")
+@click.option("--root", type=PATH, metavar="FOLDER", help="Folder for the dataset. [data/<dataset>]")
+@click.option("--run", is_flag=True, help="Do the steps instead of printing them; run it again to resume.")
+@click.option("--mirror", metavar="URL", help="Base URL to download all files from, by their names.")
+@click.option("--frames", type=_frame_count, metavar="N|all", help="Also write frames of the test videos as JPEG.")
+@click.option("--into", type=PATH, metavar="FOLDER", help="Folder for the frames. [<root>-frames]")
+@click.option("--jobs", "-j", type=COUNT, default=4, help="Threads for extracting frames.")
 @json_option
 @click.pass_obj
 def prepare_dataset(
@@ -49,10 +43,10 @@ def prepare_dataset(
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Print the official steps to get a dataset, or run them: fetch, check, unpack, extract frames."""
+    """Print the official steps to get a dataset, or do them: download, check, unpack, extract frames."""
     from recognizer.prepare.steps import ExtractFrames, missing_tool_of, script, steps
 
-    actions = resolve(database.existing_or_empty, dataset)
+    actions = database.existing_or_empty.resolve(dataset)
     root = root or Path("data") / actions.stored_as
     into = into or root.resolve().with_name(f"{root.resolve().name}-frames")
     last = None if frames is None else ExtractFrames(actions, root, count=frames or None, into=into, jobs=jobs)
@@ -61,11 +55,11 @@ def prepare_dataset(
         shown = [{"about": step.about, "commands": step.commands(), "done": step.done} for step in planned]
         print_json(shown) if as_json else click.echo(script(actions, root, planned))
         return
-    if missing := missing_tool_of(planned):  # before gigabytes are fetched
+    if missing := missing_tool_of(planned):  # before gigabytes are downloaded
         raise UserError(missing)
-    outcomes = [{"about": step.about, "said": _run(step)} for step in planned]
+    results = [{"about": step.about, "said": _run(step)} for step in planned]
     if as_json:
-        print_json(outcomes)
+        print_json(results)
     else:
         click.echo(f"{actions.name} is in {root}. Now: recognize check --dataset {actions.name} --root {root}")
 
@@ -75,6 +69,6 @@ def _run(step: Step) -> str:
         notes.print(f"{step.about}: done before")
         return "done before"
     with progress(step.about, step.unit) as advance:
-        outcome = step.run(advance) or "done"
-    notes.print(f"{step.about}: {outcome}")
-    return outcome
+        result = step.run(advance) or "done"
+    notes.print(f"{step.about}: {result}")
+    return result

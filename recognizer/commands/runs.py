@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,54 +9,38 @@ import click
 from db import vocabulary
 from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError, UserError
-from db.records import Run
+from recognizer.commands.options import FOLDER
 
 
 @click.command()
 @click.argument("numbers", nargs=-1, type=int, metavar="[RUN]...")
 @click.option("--dataset", "-d", metavar="NAME", help="Only runs on this dataset.")
-@click.option("--export", "form", type=click.Choice(["mteb"]), help="Write result files of this form instead.")
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    metavar="FOLDER",
-    help="Where --export writes.",
-)
+@click.option("--export", "form", type=click.Choice(["mteb"]), help="Write result files in this format instead.")
+@click.option("--output", type=FOLDER, default="results", metavar="FOLDER", help="Folder for the files of --export.")
 @json_option
 @click.pass_obj
 def runs(
     database: Database, numbers: tuple[int, ...], dataset: str | None, form: str | None, output: Path, as_json: bool
 ) -> None:
-    """List the runs, show one of them whole, or the mean and deviation over several."""
+    """List all runs, show one in full, or the mean and deviation over several."""
     from recognizer.evaluation.evaluate import with_texts
+    from recognizer.evaluation.export_mteb import export_runs
     from recognizer.evaluation.tables import mean_report, means_of, run_report, run_table
 
     store = database.existing
     chosen = [store.run(number) for number in dict.fromkeys(numbers)]
     if form:
-        _export(chosen, output)
-        return
-    if len(chosen) == 1:
+        if not chosen:
+            raise UsageError("Which runs? Name them: recognize runs 3 --export mteb")
+        for file in export_runs(chosen, output):
+            click.echo(file)
+    elif len(chosen) == 1:
         print_json(with_texts(store, chosen[0])) if as_json else console.print(run_report(chosen[0]))
-        return
-    if chosen:
+    elif chosen:
         print_json(means_of(chosen)) if as_json else console.print(mean_report(chosen))
-        return
-    listed = store.runs(vocabulary.canonical(dataset) if dataset else None)
-    if not listed and not as_json:
-        what = f"No runs on {dataset} yet" if dataset else "No runs yet"
-        raise UserError(f"{what}. Make one with: recognize eval --dataset hmdb51 --root FOLDER --encoder objects")
-    print_json(listed) if as_json else console.print(run_table(listed))
-
-
-def _export(runs: Sequence[Run], output: Path) -> None:
-    from recognizer.evaluation.export_mteb import export_mteb, task_of
-
-    if not runs:
-        raise UsageError("Which runs? Name them: recognize runs 3 --export mteb")
-    for run in runs:
-        task_of(run)  # before anything is written
-    for file in (file for run in runs for file in export_mteb(run, output)):
-        click.echo(file)
+    else:
+        listed = store.runs(vocabulary.canonical(dataset) if dataset else None)
+        if not listed and not as_json:
+            none = f"No runs on {dataset} yet" if dataset else "No runs yet"
+            raise UserError(f"{none}. Make one with: recognize eval --dataset hmdb51 --root FOLDER --encoder objects")
+        print_json(listed) if as_json else console.print(run_table(listed))

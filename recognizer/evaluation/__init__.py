@@ -1,1 +1,1 @@
-"""Runs: evaluate, predict, replay, sweep, compare, and what each descriptor is worth."""
+"""Runs: evaluate, predict, replay, sweep, compare, and the effect of each descriptor."""

@@ -1,4 +1,4 @@
-"""Two runs on the same videos: is one better, and where."""
+"""Compare two runs on the same videos: is one better, and on which classes and videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from db.records import Prediction, Run
 from recognizer.scoring.metrics import Rate, wilson
 
 RESAMPLES = 10_000
-# what may make two runs differ; the rest of their settings is about the machine, or follows from these
+# settings that can change the numbers; the others describe the machine, or follow from these
 CHOICES = (
     "encoder", "encoder_revision", "protocol", "method", "frames", "pooling", "templates", "condition", "temperature",
     "kinds", "llms", "statuses", "layout", "limit",
@@ -21,28 +21,19 @@ CHOICES = (
 
 @dataclass(frozen=True)
 class Paired:
-    """Shares of the same videos that two runs got right.
-
-    Attributes:
-        first: of the one run.
-        second: of the other.
-        difference: second - first, with its 95% bootstrap interval.
-        gained: videos that only the second got right.
-        lost: videos that only the first did.
-        p: of McNemar's exact test, two-sided: how likely so uneven a split of those is where neither is better.
-    """
+    """Accuracies of two runs on the same videos."""
 
     first: Rate
     second: Rate
-    difference: Rate
-    gained: int
-    lost: int
-    p: float
+    difference: Rate  # second - first, with its 95% bootstrap interval
+    gained: int  # videos that only the second run got right
+    lost: int  # videos that only the first run got right
+    p: float  # McNemar's exact test, two-sided: probability of a split this uneven if neither run is better
 
 
 @dataclass(frozen=True)
 class ClassChange:
-    """One class: its videos in both runs, and how many each of them got right."""
+    """A class: its videos in both runs, and how many each run got right."""
 
     name: str
     videos: int
@@ -52,7 +43,7 @@ class ClassChange:
 
 @dataclass(frozen=True)
 class VideoChange:
-    """A video that one run got right and the other did not: the rank of its class in each."""
+    """A video that only one run got right, and the rank of its true class in each."""
 
     video: str
     name: str
@@ -62,74 +53,68 @@ class VideoChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of the videos that both runs evaluated.
-
-    Attributes:
-        dataset: of both.
-        first: the run's number, or None.
-        second: likewise.
-        changed: by name, the choices in which they differ: (first's, second's).
-        both: videos in both runs; all else here is about them.
-        only_first: videos that only the first run evaluated, and that are left out.
-        only_second: likewise.
-        top1: whether the true class was ranked first.
-        top5: whether it was among the first five.
-        classes: those with videos in both, by what share of their videos was won, the largest first.
-        videos: those whose top-1 changed, by class and id.
-    """
+    """How two runs differ on the videos that both evaluated; all numbers are about these videos."""
 
     dataset: str
-    first: int | None
+    first: int | None  # number of the run, if stored
     second: int | None
-    changed: Mapping[str, tuple[Any, Any]]
-    both: int
-    only_first: int
+    changed: Mapping[str, tuple[Any, Any]]  # settings in which they differ, by name: (first, second)
+    both: int  # videos in both runs
+    only_first: int  # videos left out, because only the first run evaluated them
     only_second: int
     top1: Paired
     top5: Paired
-    classes: tuple[ClassChange, ...]
-    videos: tuple[VideoChange, ...]
+    classes: tuple[ClassChange, ...]  # those with videos in both, largest gain in accuracy first
+    videos: tuple[VideoChange, ...]  # those whose top-1 changed, by class and id
 
 
-def compare(first: Run, second: Run, *, seed: int = 0) -> Comparison:
-    """Compare two runs with their predictions, video by video; the bootstrap is drawn from `seed`.
+def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparison:
+    """Compare two runs video by video; without `second`, the labels alone of a run with its descriptors.
+
+    Args:
+        first: with its predictions.
+        second: with its predictions.
+        seed: of the bootstrap.
 
     Raises:
         UserError: they are of different datasets or classes, have no predictions, or no video in common.
     """
-    _refuse_others(first, second)
-    of_first, of_second = ({p.video: p for p in run.predictions} for run in (first, second))
-    videos = sorted(of_first.keys() & of_second.keys(), key=lambda video: (of_first[video].label, video))
+    if second is None:
+        first, second = _by_labels_alone(first), first
+    _refuse_different_datasets(first, second)
+    before, after = ({p.video: p for p in run.predictions} for run in (first, second))
+    videos = sorted(before.keys() & after.keys(), key=lambda video: (before[video].label, video))
     if not videos:
         raise UserError(f"Runs {first.id} and {second.id} have no video in common: nothing to compare")
-    pairs = [(of_first[video], of_second[video]) for video in videos]
+    pairs = [(before[video], after[video]) for video in videos]
     names = [name for name, _ in first.settings["classes"]]
+    changed = (VideoChange(a.video, names[a.label], a.rank, b.rank) for a, b in pairs if (a.rank <= 1) != (b.rank <= 1))
     return Comparison(
         dataset=first.dataset,
         first=first.id,
         second=second.id,
         changed=_changed(first, second),
         both=len(videos),
-        only_first=len(of_first) - len(videos),
-        only_second=len(of_second) - len(videos),
+        only_first=len(before) - len(videos),
+        only_second=len(after) - len(videos),
         top1=_paired(pairs, within=1, seed=seed),
         top5=_paired(pairs, within=5, seed=seed),
         classes=_classes(pairs, names),
-        videos=_videos(pairs, names),
+        videos=tuple(changed),
     )
 
 
-def by_labels_alone(run: Run) -> Run:
-    """Return a run as its labels alone ranked the videos."""
+def _by_labels_alone(run: Run) -> Run:
+    """Return a run with the ranks that its labels alone gave."""
     predictions = tuple(replace(p, rank=p.label_only_rank) for p in run.predictions)
     settings = {**run.settings, "kinds": [], "llms": [], "statuses": {}}
     return replace(run, predictions=predictions, settings=settings, descriptor_ids=(), descriptors_sha256="")
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Return the two-sided p of McNemar's exact test: a fair coin for each of the pairs that differ (1947).
+    """Return the two-sided p of McNemar's exact test (1947): a binomial test with p = 1/2 on the differing pairs.
 
-    In whole numbers: no rounding, whatever their size.
+    Computed in integers, so that it is exact for counts of any size.
     """
     pairs, fewer = gained + lost, min(gained, lost)
     ways = tail = 1
@@ -142,7 +127,7 @@ def mcnemar(gained: int, lost: int) -> float:
 def bootstrap(gained: int, lost: int, videos: int, *, seed: int) -> tuple[float, float]:
     """Return the 95% percentile interval (Efron, 1979) of (gained - lost) / videos, over resamples of the videos.
 
-    A resample is known by how many of its videos were gained, lost, or neither: three counts, multinomial.
+    A resample is described by its counts of gained, lost and unchanged videos, which are multinomial.
     """
     import numpy as np
 
@@ -152,7 +137,7 @@ def bootstrap(gained: int, lost: int, videos: int, *, seed: int) -> tuple[float,
     return float(low), float(high)
 
 
-def _refuse_others(first: Run, second: Run) -> None:
+def _refuse_different_datasets(first: Run, second: Run) -> None:
     if first.dataset != second.dataset:
         raise UserError(
             f"Run {first.id} is on {first.dataset}, run {second.id} on {second.dataset}: only runs on the same dataset "
@@ -166,14 +151,13 @@ def _refuse_others(first: Run, second: Run) -> None:
 
 
 def _changed(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
-    pairs = {name: (first.settings.get(name), second.settings.get(name)) for name in CHOICES}
-    pairs["descriptors"] = (_texts(first), _texts(second))
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _texts(run: Run) -> str:
-    """Return how many descriptors a run used, and the beginning of their digest: the same only for the same texts."""
-    return f"{len(run.descriptor_ids)} ({run.descriptors_sha256[:8]})" if run.descriptor_ids else "none"
+    """Return the choices that differ; descriptors as their number and the start of their digest."""
+    one, other = (
+        {name: run.settings.get(name) for name in CHOICES}
+        | {"descriptors": f"{len(run.descriptor_ids)} ({run.descriptors_sha256[:8]})" if run.descriptor_ids else "none"}
+        for run in (first, second)
+    )
+    return {name: (value, other[name]) for name, value in one.items() if value != other[name]}
 
 
 def _paired(pairs: list[tuple[Prediction, Prediction]], *, within: int, seed: int) -> Paired:
@@ -194,11 +178,5 @@ def _classes(pairs: list[tuple[Prediction, Prediction]], names: list[str]) -> tu
     videos = Counter(a.label for a, _ in pairs)
     first = Counter(a.label for a, _ in pairs if a.rank <= 1)
     second = Counter(b.label for _, b in pairs if b.rank <= 1)
-    found = [ClassChange(names[label], count, first[label], second[label]) for label, count in videos.items()]
-    return tuple(sorted(found, key=lambda c: ((c.first - c.second) / c.videos, c.name)))
-
-
-def _videos(pairs: list[tuple[Prediction, Prediction]], names: list[str]) -> tuple[VideoChange, ...]:
-    return tuple(
-        VideoChange(a.video, names[a.label], a.rank, b.rank) for a, b in pairs if (a.rank <= 1) != (b.rank <= 1)
-    )
+    changes = [ClassChange(names[label], count, first[label], second[label]) for label, count in videos.items()]
+    return tuple(sorted(changes, key=lambda c: ((c.first - c.second) / c.videos, c.name)))

@@ -1,4 +1,4 @@
-"""Descriptors and videos in, a run out, with every prediction and everything that makes the numbers what they are."""
+"""Evaluate descriptors on the videos of a dataset: a run with every prediction and every setting behind its numbers."""
 
 from __future__ import annotations
 
@@ -8,73 +8,119 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from db.progress import Progress
+from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
-from recognizer.datasets.find import VideoList
-from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS, Embedded, Ranked, embed, labels_of, ranked
+from encoders.protocol import Encoder
+from recognizer.datasets.find import VideoList, find_videos
+from recognizer.evaluation.ranking import (
+    LABEL_ONLY,
+    WITH_DESCRIPTORS,
+    EmbeddedDataset,
+    TrueRanks,
+    embed_listed,
+    labels_of,
+    rank_true_classes,
+)
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.metrics import accuracy, over_splits
 from recognizer.scoring.pooling import VideoBatch
-from recognizer.scoring.selection import descriptors_digest
+from recognizer.scoring.protocols import Protocol
+from recognizer.scoring.selection import choose_descriptors, descriptors_digest
 
-_PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
 FORMAT = "descgen-recognize run, version 1"
-_KEPT = 10  # classes of a ranking that are stored; the true one's rank is stored beside them
+_PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
+_STORED_CLASSES = 10  # of each ranking; the rank of the true class is stored beside them
 
 
-def run_of(
-    embedded: Embedded,
-    seen: VideoBatch,
+def evaluate(
+    store: Store,
+    dataset: Dataset,
+    root: Path,
+    encoder: CachingEncoder,
+    *,
+    settings: Settings,
+    bars: ProgressBars = no_bars,
+) -> Run:
+    """Classify the videos of a dataset with its labels alone and with its descriptors; store and return the run.
+
+    Args:
+        store: holds the descriptors, and keeps the run.
+        dataset: C classes.
+        root: folder of the videos, or a CSV file with the columns path and label; recorded in the settings.
+        encoder: opened by `settings.encoder`.
+        settings: everything else.
+        bars: opens a progress bar.
+
+    Raises:
+        UserError: some classes lack descriptors, or no video is on disk or can be read.
+    """
+    settings = replace(settings, root=str(root.resolve()))
+    descriptors = choose_descriptors(store, dataset, settings.choice)
+    video_list = find_videos(dataset, root, split=settings.split)
+    start = time.perf_counter()
+    ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
+    with bars(f"{dataset.name}, {settings.encoder}", "videos") as advance:
+        embedded = embed_listed(dataset, video_list, encoder, settings=settings, on_progress=advance)
+    batch = VideoBatch.of(embedded.features.frames, pooling=settings.pooling)
+    run = make_run(embedded, batch, ensemble, descriptors, settings=settings)
+    return store.run(store.save_run(replace(run, seconds=time.perf_counter() - start)))
+
+
+def make_run(
+    embedded: EmbeddedDataset,
+    batch: VideoBatch,
     ensemble: Ensemble,
     descriptors: Sequence[Descriptor],
     *,
     settings: Settings,
-    baseline: Ranked | None = None,
+    baseline: TrueRanks | None = None,
     with_predictions: bool = True,
 ) -> Run:
     """Return the run of one choice of texts and method; its seconds are those of the scoring.
 
     Args:
         embedded: V videos of W views.
-        seen: their V * W views, pooled as the settings say.
+        batch: their V * W views, pooled as the settings say.
         ensemble: the texts of the descriptors, worded as the settings say.
-        descriptors: for the record.
-        settings: the method, and everything else for the record.
-        baseline: the labels alone, where they are known already.
+        descriptors: recorded in the run.
+        settings: the method, and everything else to record.
+        baseline: ranks by the labels alone, if already computed.
         with_predictions: whether the run keeps every prediction.
     """
     start = time.perf_counter()
-    of_labels = baseline or ranked(embedded, seen, ensemble.label_only(), settings=settings)
-    rows = {LABEL_ONLY: of_labels, WITH_DESCRIPTORS: ranked(embedded, seen, ensemble, settings=settings)}
+    video_list, features = embedded.video_list, embedded.features
+    rows = {
+        LABEL_ONLY: baseline or rank_true_classes(features, batch, ensemble.label_only(), settings=settings),
+        WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
+    }
     return Run(
         dataset=embedded.dataset.name,
-        settings=_settings(settings, embedded, ensemble, descriptors),
+        settings=_run_settings(settings, embedded, ensemble, descriptors),
         descriptors_sha256=descriptors_digest(descriptors),
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
-        counts=_counts(embedded.videos, embedded.features),
-        left_out=_left_out(embedded.videos, embedded.features),
-        results=_results(embedded.features, rows),
+        counts=_counts(video_list, features),
+        left_out=(*features.unreadable, *((video.id, "missing") for video in video_list.videos if not video.path)),
+        results=_results(features, rows),
         seconds=time.perf_counter() - start,
-        predictions=_predictions(embedded.features, rows) if with_predictions else (),
+        predictions=_predictions(features, rows) if with_predictions else (),
     )
 
 
 def with_texts(store: Store, run: Run) -> dict[str, Any]:
-    """Return a run as a file that says by itself what it is: all of it, and the texts that its ids stand for."""
+    """Return a run for a JSON file that needs no database: all fields, and the texts of its descriptor ids."""
     texts = store.descriptors_by_id(run.descriptor_ids)
     return {"format": FORMAT, **asdict(run), "descriptors": [asdict(text) for text in texts]}
 
 
-def _results(features: Features, rows: Mapping[str, Ranked]) -> dict[str, Any]:
-    """Return accuracies by row; where several official splits are evaluated, those of each beside,
-    and their mean and deviation.
-    """
+def _results(features: Features, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
+    """Return accuracies and log loss by row; for several official splits, also of each, with mean and deviation."""
     import torch
 
     labels = labels_of(features)
@@ -86,107 +132,82 @@ def _results(features: Features, rows: Mapping[str, Ranked]) -> dict[str, Any]:
     if len(splits) > 1:
         member = {n: torch.tensor([n in video.splits for video in features.videos]) for n in splits}
         results["splits"] = {
-            str(n): {name: asdict(accuracy(row.ranks[of_split], labels[of_split])) for name, row in rows.items()}
-            for n, of_split in member.items()
+            str(n): {name: asdict(accuracy(row.ranks[mask], labels[mask])) for name, row in rows.items()}
+            for n, mask in member.items()
         }
         spreads = over_splits(list(results["splits"].values()))
-        results["over_splits"] = {row: {key: asdict(each) for key, each in of.items()} for row, of in spreads.items()}
+        results["over_splits"] = {
+            row: {name: asdict(spread) for name, spread in by_measure.items()} for row, by_measure in spreads.items()
+        }
     return results
 
 
-def _predictions(features: Features, rows: Mapping[str, Ranked]) -> tuple[Prediction, ...]:
-    scored = rows[WITH_DESCRIPTORS].scores
-    values, classes = scored.topk(min(_KEPT, scored.shape[1]), dim=1)
-    columns = zip(
-        features.videos,
-        classes.tolist(),
-        values.tolist(),
-        rows[WITH_DESCRIPTORS].ranks.tolist(),
-        rows[LABEL_ONLY].ranks.tolist(),
-        strict=True,
-    )
+def _predictions(features: Features, rows: Mapping[str, TrueRanks]) -> tuple[Prediction, ...]:
+    row = rows[WITH_DESCRIPTORS]
+    best = row.scores.topk(min(_STORED_CLASSES, row.scores.shape[1]), dim=1)
+    columns = (best.indices, best.values, row.ranks, rows[LABEL_ONLY].ranks)
     return tuple(
-        Prediction(video.id, video.label, tuple(zip(best, score, strict=True)), rank, label_only_rank)
-        for video, best, score, rank, label_only_rank in columns
+        Prediction(video.id, video.label, tuple(zip(labels, scores, strict=True)), rank, label_only_rank)
+        for video, labels, scores, rank, label_only_rank in zip(
+            features.videos, *(column.tolist() for column in columns), strict=True
+        )
     )
 
 
-def _counts(videos: VideoList, features: Features) -> dict[str, int]:
-    missing = sum(video.path is None for video in videos.videos)
+def _counts(video_list: VideoList, features: Features) -> dict[str, int]:
+    missing = sum(video.path is None for video in video_list.videos)
     tried = len(features.videos) + len(features.unreadable)
     return {
-        "listed": len(videos.videos),
+        "listed": len(video_list.videos),
         "evaluated": len(features.videos),
         "missing": missing,
         "unreadable": len(features.unreadable),
-        "beyond the limit": len(videos.videos) - missing - tried,
-        "ignored files": sum(videos.skipped.values()),
+        "beyond the limit": len(video_list.videos) - missing - tried,
+        "ignored files": sum(video_list.skipped.values()),
     }
 
 
-def _left_out(videos: VideoList, features: Features) -> tuple[tuple[str, str], ...]:
-    missing = tuple((video.id, "missing") for video in videos.videos if video.path is None)
-    return (*features.unreadable, *missing)
-
-
-def _settings(
-    settings: Settings, embedded: Embedded, ensemble: Ensemble, descriptors: Sequence[Descriptor]
+def _run_settings(
+    settings: Settings, embedded: EmbeddedDataset, ensemble: Ensemble, descriptors: Sequence[Descriptor]
 ) -> dict[str, Any]:
-    """Return everything that makes the numbers what they are, and the dataset's classes by label index."""
-    import torch
-
-    protocol, dataset, encoder = settings.wording(), embedded.dataset, embedded.encoder
     return {
         **asdict(settings),
+        **text_settings(embedded.dataset, descriptors, embedded.encoder, settings.wording(), cut=ensemble.cut),
+        "layout": embedded.video_list.layout,
+        "ignored": dict(embedded.video_list.skipped),
+        "statuses": dict(Counter(d.status for d in descriptors)),
+        "edited": sum(d.edited_from is not None for d in descriptors),
+        "readers": dict(embedded.features.readers),
+        "device": device(),
+        "versions": package_versions(),
+    }
+
+
+def text_settings(
+    dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Encoder, protocol: Protocol, *, cut: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a run or a localization records of its texts, their encoder and the classes by label index."""
+    return {
         "encoder_revision": encoder.revision,
         "label_templates": protocol.label_templates,
         "descriptor_templates": protocol.descriptor_templates,
         "preprocessing": protocol.preprocessing,
-        "layout": embedded.videos.layout,
-        "ignored": dict(embedded.videos.skipped),
         "kinds": sorted({d.kind for d in descriptors}),
-        "statuses": dict(Counter(d.status for d in descriptors)),
-        "edited": sum(d.edited_from is not None for d in descriptors),
-        "llms": sorted({d.source if d.by_hand else d.writer for d in descriptors}),
-        "texts_cut": ensemble.cut,
+        "llms": sorted({d.writer or d.source for d in descriptors}),
+        "texts_cut": cut,
         "context_length": encoder.context_length,
         "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],
-        "readers": dict(embedded.features.readers),
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-        "versions": _versions(),
     }
 
 
+def device() -> str:
+    """Return where models run here: `cuda` or `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 @cache
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the installed versions of the packages that can change the numbers."""
     return {package: version(package) for package in _PACKAGES}
-
-
-def evaluate(
-    dataset: Dataset,
-    videos: VideoList,
-    descriptors: Sequence[Descriptor],
-    encoder: CachingEncoder,
-    *,
-    settings: Settings,
-    on_progress: Progress = lambda done, total: None,
-) -> Run:
-    """Classify the videos of a dataset with its labels alone and with its descriptors.
-
-    Args:
-        dataset: C classes.
-        videos: what was found; those not on disk are counted as missing.
-        descriptors: at least one for each class.
-        encoder: opened by `settings.encoder`.
-        settings: everything else.
-        on_progress: told (videos done, videos in all).
-
-    Raises:
-        UserError: no video is on disk, or none of them can be read.
-    """
-    start = time.perf_counter()
-    ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
-    embedded = embed(dataset, videos, encoder, settings=settings, on_progress=on_progress)
-    seen = VideoBatch.of(embedded.features.frames, pooling=settings.pooling)
-    run = run_of(embedded, seen, ensemble, descriptors, settings=settings)
-    return replace(run, seconds=time.perf_counter() - start)

@@ -19,24 +19,26 @@ from recognizer.evaluation.evaluate import FORMAT
 _FORMAT = "2.26.24"  # the version of mteb that writes such files
 
 
-def export_mteb(run: Run, folder: Path) -> list[Path]:
-    """Write the result file of a run and the description of its model; return both paths.
+def export_runs(runs: Sequence[Run], folder: Path) -> list[Path]:
+    """Write a result file and a model file for each run, and return them; if one run has no task, nothing is written.
 
-    Their names are those of MTEB's results repository: `<model>/<revision>/<task>.json` and `model_meta.json`. The
-    model is the encoder with its texts, under our own name: MTEB's own results of an encoder use the texts of its task.
+    Paths are as in the results repository of MTEB: `<model>/<revision>/<task>.json` and `model_meta.json`. The model is
+    the encoder with its texts, under its own name, because MTEB's results of an encoder use the texts of its task.
 
     Args:
-        run: with its predictions.
+        runs: with their predictions.
         folder: for the folders of models.
 
     Raises:
-        UserError: MTEB has no task with the videos of this run.
+        UserError: MTEB has no task with the videos of a run.
     """
-    task, meta = task_of(run), _model(run)
-    target = folder / meta["name"].replace("/", "__") / meta["revision"]
-    target.mkdir(parents=True, exist_ok=True)
-    files = {target / f"{task.name}.json": _result(run, task), target / "model_meta.json": meta}
+    files: dict[Path, dict[str, Any]] = {}
+    for run in runs:
+        task, meta = task_of(run), _model(run)
+        model = folder / meta["name"].replace("/", "__") / meta["revision"]
+        files |= {model / f"{task.name}.json": _result(run, task), model / "model_meta.json": meta}
     for file, content in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return list(files)
 
@@ -63,13 +65,13 @@ def task_of(run: Run) -> MtebTask:
 
 def _result(run: Run, task: MtebTask) -> dict[str, Any]:
     scores = {name: round(value, 6) for name, value in measures(run.predictions).items()}
-    of_split = {**scores, "ap": None, "ap_weighted": None, "main_score": scores["accuracy"], "hf_subset": "default",
+    split_scores = {**scores, "ap": None, "ap_weighted": None, "main_score": scores["accuracy"], "hf_subset": "default",
                 "languages": ["eng-Latn"], "mteb_version": _FORMAT}  # fmt: skip
     return {
         "dataset_revision": task.revision,
         "task_name": task.name,
         "mteb_version": _FORMAT,
-        "scores": {"test": [of_split]},
+        "scores": {"test": [split_scores]},
         "evaluation_time": run.seconds,
         "kg_co2_emissions": None,
         "date": run.created_at.timestamp() if run.created_at else None,
@@ -87,13 +89,13 @@ def measures(predictions: Sequence[Prediction]) -> dict[str, float]:
     predicted = Counter(p.ranking[0][0] for p in predictions)
     right = Counter(p.label for p in predictions if p.ranking[0][0] == p.label)
     classes = sorted(true | predicted)
-    of_class = {
+    by_measure = {
         "precision": [right[c] / predicted[c] if predicted[c] else 0.0 for c in classes],
         "recall": [right[c] / true[c] if true[c] else 0.0 for c in classes],
         "f1": [2 * right[c] / (true[c] + predicted[c]) for c in classes],
     }
     result = {"accuracy": right.total() / len(predictions)}
-    for name, values in of_class.items():
+    for name, values in by_measure.items():
         result[name] = sum(values) / len(classes)
         result[f"{name}_weighted"] = sum(v * true[c] for v, c in zip(values, classes, strict=True)) / len(predictions)
     return result
@@ -107,7 +109,7 @@ def _model(run: Run) -> dict[str, Any]:
     unknown = ("release_date", "n_parameters", "memory_usage_mb", "embed_dim", "license", "open_weights",
                "public_training_code", "public_training_data", "training_datasets")  # fmt: skip
     return {
-        "name": f"descgen-recognize/{'_'.join(_plain(part) for part in parts)}",
+        "name": f"descgen-recognize/{'_'.join(_file_name(part) for part in parts)}",
         "revision": (run.descriptors_sha256 if run.descriptor_ids else settings["encoder_revision"])[:40] or "none",
         "languages": ["eng-Latn"],
         **dict.fromkeys(unknown),
@@ -121,5 +123,5 @@ def _model(run: Run) -> dict[str, Any]:
     }
 
 
-def _plain(text: str) -> str:
+def _file_name(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", text).strip("-")

@@ -1,18 +1,21 @@
-"""What each descriptor of a run gains or costs: the run once more without it, from stored features."""
+"""What each descriptor of a run gains or costs: its leave-one-out effect, from stored features."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db import vocabulary
 from db.errors import UserError
-from db.progress import Progress
-from db.records import Descriptor, Impact
+from db.progress import Progress, ProgressBars, no_bars
+from db.records import Descriptor, Impact, Run
+from db.store import Store
 from recognizer.evaluation.compare import mcnemar
 from recognizer.evaluation.ranking import labels_of
-from recognizer.evaluation.replay import Repeated
+from recognizer.evaluation.replay import Replay, replay
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.metrics import Rate, ranks, wilson
 
@@ -22,99 +25,75 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TextImpact:
-    """A run without one descriptor, beside the run itself.
+    """A run without one descriptor, compared with the run itself.
 
-    Attributes:
-        descriptor: the text that is left out.
-        gained: videos that are right only without it.
-        lost: videos that are right only with it.
-        p: of McNemar's exact test on those, two-sided; not corrected for how many texts were tried.
-        top1_change: (gained - lost) / videos; positive is better without it.
-        margin_change: mean over the videos of the change of the true class's score less the best other's, in the
-            units of the score; positive is better without it.
+    The margin of a video is the score of its true class minus the best other score.
     """
 
-    descriptor: Descriptor
-    gained: int
-    lost: int
-    p: float
-    top1_change: float
-    margin_change: float
+    descriptor: Descriptor  # the text that is left out
+    gained: int  # videos that are right only without it
+    lost: int  # videos that are right only with it
+    p: float  # McNemar's exact test on these, two-sided; not corrected for the number of texts tried
+    top1_change: float  # (gained - lost) / videos; positive means better without it
+    margin_change: float  # mean over the videos, in score units; positive means better without it
 
 
 @dataclass(frozen=True)
 class RunImpact:
-    """What leaving out each descriptor of a run does.
-
-    Attributes:
-        run: its number.
-        dataset: its name.
-        is_benchmark: whether its videos are those of a published test set, on which nothing may be chosen.
-        top1: of the run.
-        label_only: top-1 of its labels alone.
-        videos: V.
-        ranked_otherwise: videos whose rank is not the stored one: texts were put in another order since.
-        texts: worst first: what is best left out.
-    """
+    """The leave-one-out effect of each descriptor of a run."""
 
     run: int
     dataset: str
-    is_benchmark: bool
+    is_benchmark: bool  # its videos are a published test set, on which texts must not be selected
     top1: Rate
-    label_only: Rate
+    label_only: Rate  # top-1 of its labels alone
     videos: int
-    ranked_otherwise: int
-    texts: tuple[TextImpact, ...]
-
-    def records(self) -> dict[int, Impact]:
-        """Return what the database keeps, by descriptor id."""
-        return {t.descriptor.id: Impact(self.run, t.top1_change, t.margin_change) for t in self.texts}
+    ranked_otherwise: int  # videos whose rank differs from the stored one, because texts were reordered since
+    texts: tuple[TextImpact, ...]  # worst first: those best left out
 
 
-def impact(repeated: Repeated, *, on_progress: Progress = lambda done, total: None) -> RunImpact:
-    """Measure what each descriptor of a run does: one evaluation for each slot of the ensemble, not for each text.
+def measure_impact(
+    store: Store, run: Run, encoder: CachingEncoder, *, root: Path | None = None, bars: ProgressBars = no_bars
+) -> RunImpact:
+    """Measure the leave-one-out effect of each descriptor of a stored run, and store it for the review.
 
-    Args:
-        repeated: a stored run with descriptors.
-        on_progress: told (slots done, slots in all).
+    Arguments and errors as in `replay`.
 
     Raises:
-        UserError: the run has no descriptors, or its dataset one class only.
+        UserError: the run has no descriptors, or its dataset only one class.
     """
-    run = repeated.run
-    if not repeated.descriptors or repeated.ensemble.present.shape[0] < 2:
-        what = "used no descriptors" if not repeated.descriptors else "has one class only"
-        raise UserError(f"Run {run.id} {what}: there is nothing to leave out")
-    labels, scored = labels_of(repeated.features), repeated.scores()
-    changes = leave_one_out(repeated.scores, repeated.ensemble, labels, on_progress=on_progress)
+    with bars(f"run {run.id}", "videos") as advance:
+        replayed = replay(store, run, encoder, root=root, on_progress=advance)
+    if not replayed.descriptors or replayed.ensemble.present.shape[0] < 2:
+        reason = "used no descriptors" if not replayed.descriptors else "has one class only"
+        raise UserError(f"Run {run.id} {reason}: there is nothing to leave out")
+    labels, scored = labels_of(replayed.features), replayed.scores()
+    with bars(f"run {run.id} without each text", "slots") as advance:
+        changes = leave_one_out(replayed.scores, replayed.ensemble, labels, on_progress=advance)
+    texts, number = _texts(replayed, changes), run.id or 0
+    store.save_impacts({text.descriptor.id: Impact(number, text.top1_change, text.margin_change) for text in texts})
     stored = {prediction.video: prediction for prediction in run.predictions}
-    now = dict(zip((video.id for video in repeated.features.videos), ranks(scored, labels).tolist(), strict=True))
+    now = dict(zip((video.id for video in replayed.features.videos), ranks(scored, labels).tolist(), strict=True))
     videos = len(labels)
     return RunImpact(
-        run=run.id or 0,
+        run=number,
         dataset=run.dataset,
         is_benchmark=run.dataset in vocabulary.BUILT_IN,
         top1=wilson(sum(rank == 1 for rank in now.values()), videos),
         label_only=wilson(sum(prediction.label_only_rank == 1 for prediction in run.predictions), videos),
         videos=videos,
         ranked_otherwise=sum(stored[video].rank != rank for video, rank in now.items()),
-        texts=_texts(repeated, changes, videos),
+        texts=texts,
     )
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What leaving out text k of class c does; zero where there is no such text.
+    """What leaving out text k of class c does, [C, K] each; zero if there is no such text."""
 
-    Attributes:
-        gained: int64 [C, K], videos that are right only without it.
-        lost: int64 [C, K], videos that are right only with it.
-        margin: [C, K], mean change of the true class's score less the best other's.
-    """
-
-    gained: Tensor
-    lost: Tensor
-    margin: Tensor
+    gained: Tensor  # int64, videos that are right only without it
+    lost: Tensor  # int64, videos that are right only with it
+    margin: Tensor  # mean change of the margin
 
 
 def leave_one_out(
@@ -127,74 +106,46 @@ def leave_one_out(
 ) -> Changes:
     """Return the changes for all texts of all classes.
 
-    A class's scores depend on its own texts alone. So slot k is cleared in all classes at once, and each class's
-    column is taken into the scores of the whole ensemble by itself. A class's only text cannot be left out.
+    The scores of a class depend only on its own texts. So slot k is cleared in all classes at once, and the new column
+    of each class is then compared with the unchanged columns of the others. A class's only text cannot be left out.
 
     Args:
         score: an ensemble to scores [V, C].
-        ensemble: of C classes, at least two.
+        ensemble: of at least two classes.
         labels: int64 [V].
         with_labels: whether the labels are left out too.
-        on_progress: told (slots done, slots in all).
+        on_progress: called with (slots done, slots in all).
     """
     import torch
+    from torch.nn.functional import one_hot
 
-    field = _Field.of(score(ensemble), labels)
+    scored = score(ensemble)  # [V, C]
+    own = one_hot(labels, scored.shape[1]).bool()  # [V, C], the true class
+    true = scored.gather(1, labels[:, None])  # [V, 1]
+    best, classes = scored.masked_fill(own, -torch.inf).topk(2, dim=1)  # [V, 2], the best other classes
+    rest = best[:, 1:].where(one_hot(classes[:, 0], scored.shape[1]).bool(), best[:, :1])  # [V, C], also without c
+    before = true - best[:, :1]  # [V, 1], the margin; a tie is wrong, as in `metrics.ranks`
+    gained, lost, margin = (torch.zeros(ensemble.present.shape) for _ in range(3))
     slots = ensemble.present.shape[1]
-    gained, lost = (torch.zeros(ensemble.present.shape, dtype=torch.long) for _ in range(2))
-    margin = torch.zeros(ensemble.present.shape)
     for k in range(0 if with_labels else 1, slots):
-        left = ensemble.without(k)
-        without = field.margins(score(left))  # [V, C]
-        there = ensemble.present[:, k] & ~left.present[:, k]
-        gained[:, k] = ((without > 0) & ~field.right).sum(dim=0) * there
-        lost[:, k] = (~(without > 0) & field.right).sum(dim=0) * there
-        margin[:, k] = (without - field.margin).mean(dim=0) * there
+        without = ensemble.without(k)
+        left_out = score(without)  # [V, C]
+        after = torch.where(own, left_out - best[:, :1], true - torch.maximum(rest, left_out))  # [V, C]
+        exists = ensemble.present[:, k] & ~without.present[:, k]
+        gained[:, k] = ((after > 0) & (before <= 0)).sum(dim=0) * exists
+        lost[:, k] = ((after <= 0) & (before > 0)).sum(dim=0) * exists
+        margin[:, k] = (after - before).mean(dim=0) * exists
         on_progress(k, slots - 1)
-    return Changes(gained, lost, margin)
+    return Changes(gained.long(), lost.long(), margin)
 
 
-@dataclass(frozen=True)
-class _Field:
-    """The scores of V videos, prepared so that one class's can be exchanged."""
-
-    labels: Tensor  # [V]
-    true: Tensor  # [V, 1], the score of the true class
-    best: Tensor  # [V, 1], the best other's
-    rest: Tensor  # [V, C], the best other's but for class c
-
-    @classmethod
-    def of(cls, scored: Tensor, labels: Tensor) -> _Field:
-        import torch
-
-        others = scored.scatter(1, labels[:, None], -torch.inf)  # [V, C]
-        best, place = others.topk(2, dim=1)
-        number = torch.arange(scored.shape[1])
-        rest = best[:, 1:].where(number == place[:, :1], best[:, :1])
-        return cls(labels, scored.gather(1, labels[:, None]), best[:, :1], rest)
-
-    @property
-    def margin(self) -> Tensor:
-        return self.true - self.best  # [V, 1]
-
-    @property
-    def right(self) -> Tensor:
-        return self.margin > 0  # [V, 1]; a tie counts against, as in `metrics.ranks`
-
-    def margins(self, other: Tensor) -> Tensor:
-        """Return the margin [V, C] of each video, were the scores of class c alone those of `other` [V, C]."""
-        import torch
-
-        is_own = self.labels[:, None] == torch.arange(other.shape[1])
-        return torch.where(is_own, other - self.best, self.true - torch.maximum(self.rest, other))
-
-
-def _texts(repeated: Repeated, changes: Changes, videos: int) -> tuple[TextImpact, ...]:
-    descriptors = {descriptor.id: descriptor for descriptor in repeated.descriptors}
-    measures = (repeated.ensemble.ids, changes.gained, changes.lost, changes.margin)
-    found = [
+def _texts(replayed: Replay, changes: Changes) -> tuple[TextImpact, ...]:
+    videos = len(replayed.features.videos)
+    descriptors = {descriptor.id: descriptor for descriptor in replayed.descriptors}
+    measures = (replayed.ensemble.ids, changes.gained, changes.lost, changes.margin)
+    texts = [
         TextImpact(descriptors[id_], gained, lost, mcnemar(gained, lost), (gained - lost) / videos, margin)
         for id_, gained, lost, margin in zip(*(each.flatten().tolist() for each in measures), strict=True)
         if id_ in descriptors
     ]
-    return tuple(sorted(found, key=lambda t: (-t.top1_change, -t.margin_change, t.descriptor.id)))
+    return tuple(sorted(texts, key=lambda t: (-t.top1_change, -t.margin_change, t.descriptor.id)))

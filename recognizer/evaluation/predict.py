@@ -3,25 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.errors import UserError
-from db.progress import Progress
+from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor
+from db.store import Store
 from recognizer.datasets.find import Video
-from recognizer.evaluation.settings import Settings
+from recognizer.evaluation.ranking import video_scores
+from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.pooling import VideoBatch
-from recognizer.scoring.selection import descriptors_digest
+from recognizer.scoring.selection import choose_descriptors, descriptors_digest
 from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ClassTexts:
+    """The classes to choose from, the descriptors of them, and how both are compared with videos."""
+
+    dataset: Dataset
+    descriptors: Sequence[Descriptor]  # none means labels alone
+    settings: Settings
+
+    @classmethod
+    def choose(cls, store: Store, dataset: Dataset, settings: Settings) -> ClassTexts:
+        """Return the descriptors that the settings choose; the labels alone if the store has none of the dataset.
+
+        Raises:
+            UserError: some classes lack a kind, or several LLMs wrote descriptors and none is chosen.
+        """
+        stored = store.descriptors(dataset)
+        return cls(dataset, choose_descriptors(store, dataset, settings.choice) if stored else [], settings)
+
+    def ensemble(self, encoder: CachingEncoder) -> Ensemble:
+        """Return labels and descriptors as vectors, [C, K, D]."""
+        return build_ensemble(self.dataset, self.descriptors, encoder, self.settings.wording())
+
+    def for_programs(self) -> dict[str, Any]:
+        """Return everything that changes rankings, for JSON."""
+        names = [field.name for field in fields(ScoringSettings)]
+        return {
+            "dataset": self.dataset.name,
+            **{name: getattr(self.settings, name) for name in names},
+            "descriptors": len(self.descriptors),
+            "descriptors_sha256": descriptors_digest(self.descriptors),
+        }
 
 
 @dataclass(frozen=True)
@@ -55,119 +90,87 @@ def clips_below(paths: Sequence[Path]) -> list[Path]:
 
 
 def _clips_in(folder: Path) -> list[Path]:
-    """Return the videos below a folder, or the folder itself where it holds images and nothing else to look at."""
-    found = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    if not found and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.glob("[!.]*")):
+    """Return the videos below a folder, or the folder itself if it holds images and no videos."""
+    videos = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.glob("[!.]*")):
         return [folder]
-    if not found:
+    if not videos:
         raise UserError(f"{folder} holds neither videos nor the frames of one")
-    return found
+    return videos
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Videos scored against classes: what their rankings are made of.
+class ScoredVideos:
+    """V videos of W views, scored against C classes; rankings and explanations are made from it."""
 
-    Attributes:
-        dataset: the C classes.
-        features: of the V videos, W views each.
-        ensemble: the texts of the classes.
-        seen: the V * W views.
-        scores: [V, C], in the units of cosines; the mean over the views.
-        probabilities: [V, C].
-        ranks: int64 [V, C], from 1.
-        label_only_ranks: the same by the labels alone.
-    """
-
-    dataset: Dataset
+    texts: ClassTexts
     features: Features
     ensemble: Ensemble
-    seen: VideoBatch
-    scores: Tensor
-    probabilities: Tensor
-    ranks: Tensor
-    label_only_ranks: Tensor
+    batch: VideoBatch  # the V * W views, pooled
+    scores: Tensor  # [V, C], in the units of cosines; the mean over the views
+    probabilities: Tensor  # [V, C]
+    ranks: Tensor  # int64 [V, C], from 1
+    label_only_ranks: Tensor  # the same by the labels alone
 
     def candidate(self, video: int, label: int) -> Candidate:
-        """Return how a class did for a video; both by their index."""
-        action, place = self.dataset.actions[label], (video, label)
-        score, probability = float(self.scores[place]), float(self.probabilities[place])
-        ranks = int(self.ranks[place]), int(self.label_only_ranks[place])
-        return Candidate(ranks[0], action.name, action.phrase, score, probability, ranks[1])
+        """Return the numbers of a class for a video, both by index."""
+        action, cell = self.texts.dataset.actions[label], (video, label)
+        score, probability = float(self.scores[cell]), float(self.probabilities[cell])
+        rank, label_only_rank = int(self.ranks[cell]), int(self.label_only_ranks[cell])
+        return Candidate(rank, action.name, action.phrase, score, probability, label_only_rank)
 
     def views_of(self, video: int) -> VideoBatch:
         """Return the W views of a video."""
-        of = slice(video * self.features.views, (video + 1) * self.features.views)
-        return VideoBatch(self.seen.frames[of], self.seen.pooled[of], self.seen.pooling)
+        rows = slice(video * self.features.views, (video + 1) * self.features.views)
+        return self.batch.select(rows)
 
     def best(self, video: int, count: int) -> list[int]:
-        """Return the `count` best classes of a video, best first."""
+        """Return the labels of the `count` best classes of a video, best first."""
         order: list[int] = self.ranks[video].argsort()[:count].tolist()
         return order
 
 
 def score_videos(
-    dataset: Dataset,
-    paths: Sequence[Path],
-    descriptors: Sequence[Descriptor],
-    encoder: CachingEncoder,
-    *,
-    settings: Settings,
-    on_progress: Progress = lambda done, total: None,
-) -> Scored:
-    """Score those of the videos that can be read; arguments as in `predict`."""
+    texts: ClassTexts, paths: Sequence[Path], encoder: CachingEncoder, *, bars: ProgressBars = no_bars
+) -> ScoredVideos:
+    """Score the videos that can be read; arguments as in `predict`."""
+    settings = texts.settings
     videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
-    features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=on_progress)
-    ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
-    seen, chosen = VideoBatch.of(features.frames, pooling=settings.pooling), {"temperature": settings.temperature}
-    scored = features.over_views(scores(seen, ensemble, method=settings.method, **chosen))
-    by_label = features.over_views(scores(seen, ensemble.label_only(), method="label"))
-    probable = log_probabilities(scored, **chosen).exp()
-    return Scored(dataset, features, ensemble, seen, scored, probable, _ranks(scored), _ranks(by_label))
+    with bars(f"{texts.dataset.name}, {settings.encoder}", "videos") as advance:
+        features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=advance)
+    ensemble = texts.ensemble(encoder)
+    batch = VideoBatch.of(features.frames, pooling=settings.pooling)
+    scored = video_scores(features, batch, ensemble, settings=settings)
+    by_label = features.over_views(scores(batch, ensemble.label_only(), method="label"))
+    probabilities = log_probabilities(scored, temperature=settings.temperature).exp()
+    return ScoredVideos(texts, features, ensemble, batch, scored, probabilities, _ranks(scored), _ranks(by_label))
 
 
 def _ranks(scores: Tensor) -> Tensor:
-    """Return the rank of each class, from 1; of equal ones the first in label order is before."""
+    """Return the rank of each class, from 1; ties rank in label order."""
     ranks: Tensor = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1) + 1
     return ranks
 
 
 def predict(
-    dataset: Dataset,
-    paths: Sequence[Path],
-    descriptors: Sequence[Descriptor],
-    encoder: CachingEncoder,
-    *,
-    settings: Settings,
-    top: int = 5,
-    on_progress: Progress = lambda done, total: None,
+    texts: ClassTexts, paths: Sequence[Path], encoder: CachingEncoder, *, top: int = 5, bars: ProgressBars = no_bars
 ) -> list[Ranking]:
-    """Return the `top` classes of each video, in the order given; unreadable videos say why.
+    """Return the `top` classes of each video, in the order given; an unreadable video has its reason instead.
 
     Args:
-        dataset: the classes to choose from.
-        paths: video files or folders of frames.
-        descriptors: of those classes; without any, the labels alone are used.
-        encoder: opened by `settings.encoder`.
-        settings: protocol, method, frames, and what else is for all videos alike.
+        texts: the classes to choose from.
+        paths: video files, folders of videos, or folders of frames.
+        encoder: opened by `texts.settings.encoder`.
         top: classes to return.
-        on_progress: told (videos done, videos in all).
+        bars: opens a progress bar.
+
+    Raises:
+        UserError: a folder holds no videos.
     """
-    scored = score_videos(dataset, paths, descriptors, encoder, settings=settings, on_progress=on_progress)
-    lost = {video: Ranking(video, (), reason) for video, reason in scored.features.unreadable}
-    read = {
-        video.id: Ranking(video.id, tuple(scored.candidate(row, label) for label in scored.best(row, top)))
-        for row, video in enumerate(scored.features.videos)
-    }
-    return [(read | lost)[str(path)] for path in paths]
-
-
-def settings_used(dataset: Dataset, settings: Settings, descriptors: Sequence[Descriptor]) -> dict[str, Any]:
-    """Return what rankings were made with, for programs and for `report.made_with`."""
-    names = ("protocol", "encoder", "frames", "clips", "crops", "method", "pooling", "templates", "condition")
-    return {
-        "dataset": dataset.name,
-        **{name: getattr(settings, name) for name in (*names, "temperature")},
-        "descriptors": len(descriptors),
-        "descriptors_sha256": descriptors_digest(descriptors),
-    }
+    clips = clips_below(paths)
+    scored = score_videos(texts, clips, encoder, bars=bars)
+    rankings = {video: Ranking(video, (), reason) for video, reason in scored.features.unreadable}
+    for row, video in enumerate(scored.features.videos):
+        candidates = tuple(scored.candidate(row, label) for label in scored.best(row, top))
+        rankings[video.id] = Ranking(video.id, candidates)
+    return [rankings[str(clip)] for clip in clips]

@@ -1,4 +1,4 @@
-"""Videos of a dataset as an encoder sees them, and the ranks that texts give to their classes."""
+"""The videos of a dataset as embeddings, and how a set of texts ranks their true classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from db.progress import Progress
 from db.records import Dataset
 from encoders.protocol import Encoder
 from recognizer.datasets.find import VideoList
-from recognizer.evaluation.settings import Settings
+from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos, videos_on_disk
 from recognizer.scoring.ensemble import Ensemble
@@ -27,61 +27,67 @@ WITH_DESCRIPTORS = "label + descriptors"
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """The videos of a dataset as an encoder sees them: all that evaluations of other texts and methods share."""
+class EmbeddedDataset:
+    """The embedded videos of a dataset; evaluations with other texts and methods share them."""
 
     dataset: Dataset
-    videos: VideoList
+    video_list: VideoList
     encoder: Encoder
     features: Features
 
 
-def embed(
+def embed_listed(
     dataset: Dataset,
-    videos: VideoList,
+    video_list: VideoList,
     encoder: CachingEncoder,
     *,
     settings: Settings,
     on_progress: Progress = lambda done, total: None,
-) -> Embedded:
-    """Embed those of the videos that are on disk, up to the limit.
+) -> EmbeddedDataset:
+    """Embed the listed videos that are on disk, up to the limit.
 
     Raises:
-        UserError: no video is on disk, or none of them can be read.
+        UserError: no video is on disk, or none can be read.
     """
-    present = videos_on_disk(dataset, videos, settings.limit)
+    present = videos_on_disk(dataset, video_list, settings.limit)
     features = embed_videos(present, encoder, sampling=settings.sampling, on_progress=on_progress)
     if not features.videos:
         raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")
-    return Embedded(dataset, videos, encoder, features)
+    return EmbeddedDataset(dataset, video_list, encoder, features)
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """What one set of texts made of V videos.
+class TrueRanks:
+    """How one set of texts ranks the true classes of V videos."""
 
-    Attributes:
-        scores: [V, C].
-        ranks: of the true class, int64 [V].
-        log_loss: see `metrics.log_loss`.
-    """
-
-    scores: Tensor
-    ranks: Tensor
-    log_loss: float
+    scores: Tensor  # [V, C]
+    ranks: Tensor  # of the true class, from 1, int64 [V]
+    log_loss: float  # see `metrics.log_loss`
 
 
-def ranked(embedded: Embedded, seen: VideoBatch, ensemble: Ensemble, *, settings: Settings) -> Ranked:
-    """Return the ranks of the true classes; arguments as in `run_of`."""
-    of_views = scores(seen, ensemble, method=settings.method, temperature=settings.temperature)
-    scored = embedded.features.over_views(of_views)
-    labels = labels_of(embedded.features)
+def rank_true_classes(
+    features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings
+) -> TrueRanks:
+    """Score the texts of an ensemble and rank the true classes; arguments as in `video_scores`."""
+    scored, labels = video_scores(features, batch, ensemble, settings=settings), labels_of(features)
     loss = log_loss(log_probabilities(scored, temperature=settings.temperature), labels)
-    return Ranked(scored, ranks(scored, labels), loss)
+    return TrueRanks(scored, ranks(scored, labels), loss)
+
+
+def video_scores(features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings) -> Tensor:
+    """Return the scores [V, C] by the method of the settings: the mean over the W views of each video.
+
+    Args:
+        features: V videos.
+        batch: their V * W views, pooled.
+        ensemble: texts of C classes.
+        settings: method and temperature.
+    """
+    return features.over_views(scores(batch, ensemble, method=settings.method, temperature=settings.temperature))
 
 
 def labels_of(features: Features) -> Tensor:
-    """Return the labels of videos, int64 [V]."""
+    """Return the true labels of videos, int64 [V]."""
     import torch
 
     return torch.tensor([video.label for video in features.videos])

@@ -1,21 +1,21 @@
-"""A stored run once more, with all that its numbers were made from: for reports, and for asking what would be if."""
+"""Replay a stored run: load its videos and texts as vectors again, to explain it or to change one thing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from db.errors import UserError
 from db.progress import Progress
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
-from recognizer.datasets.find import Split, Video, find_videos
+from recognizer.datasets.find import Video, find_videos
+from recognizer.evaluation.ranking import video_scores
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
-from recognizer.scoring.methods import scores
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import Choice, descriptors_digest
@@ -25,55 +25,42 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Repeated:
-    """A run with its V videos and C classes as they were.
+class Replay:
+    """A stored run with its V videos and C classes as they were."""
 
-    Attributes:
-        run: as it was stored, with its predictions.
-        dataset: its classes.
-        settings: its choices.
-        protocol: its wording, with the templates that it used.
-        descriptors: the texts that it used, in the order of their ids, in use now or not.
-        features: of its videos, from the feature store.
-        seen: their views, pooled as the run did.
-        ensemble: the texts as vectors.
-    """
-
-    run: Run
+    run: Run  # with its predictions
     dataset: Dataset
     settings: Settings
-    protocol: Protocol
-    descriptors: tuple[Descriptor, ...]
-    features: Features
-    seen: VideoBatch
-    ensemble: Ensemble
+    protocol: Protocol  # with the templates that the run used
+    descriptors: tuple[Descriptor, ...]  # the texts that it used, ordered by id; they may be out of use now
+    features: Features  # of its videos, from the feature store
+    batch: VideoBatch  # their views, pooled as in the run
+    ensemble: Ensemble  # the texts as vectors
 
     def scores(self, ensemble: Ensemble | None = None) -> Tensor:
-        """Return the scores [V, C] by the run's method: of its texts, or of others."""
-        method, temperature = self.settings.method, self.settings.temperature
-        of_views = scores(self.seen, ensemble or self.ensemble, method=method, temperature=temperature)
-        return self.features.over_views(of_views)
+        """Return the scores [V, C] by the run's method, of its own texts or of another ensemble."""
+        return video_scores(self.features, self.batch, ensemble or self.ensemble, settings=self.settings)
 
 
-def repeat(
+def replay(
     store: Store,
     run: Run,
     encoder: CachingEncoder,
     *,
     root: Path | None = None,
     on_progress: Progress = lambda done, total: None,
-) -> Repeated:
+) -> Replay:
     """Return a run with its texts and videos.
 
     Args:
-        store: where its texts are.
+        store: holds its texts.
         run: with its predictions.
         encoder: opened by the name in its settings.
-        root: where the videos are now; None is where they were.
-        on_progress: told (videos done, videos in all); videos that are in the feature store are done at once.
+        root: where the videos are now; None means where they were.
+        on_progress: called with (videos done, videos in all); stored embeddings count as done at once.
 
     Raises:
-        UserError: its texts, its classes or its encoder are no longer what they were, or its videos are not there.
+        UserError: its texts, classes or encoder have changed, or its videos are missing.
     """
     dataset = store.dataset(run.dataset)
     settings = settings_of(run)
@@ -85,29 +72,25 @@ def repeat(
     if features.unreadable:
         video, reason = features.unreadable[0]
         raise UserError(f"{len(features.unreadable)} videos of run {run.id} can no longer be read; {video}: {reason}")
-    seen = VideoBatch.of(features.frames, pooling=settings.pooling)
-    ensemble = build_ensemble(dataset, descriptors or _labels(dataset, settings, protocol), encoder, protocol)
-    return Repeated(run, dataset, settings, protocol, descriptors, features, seen, ensemble)
+    batch = VideoBatch.of(features.frames, pooling=settings.pooling)
+    swept_labels = settings.choice.kinds == () and settings.method != "label"
+    texts = descriptors or (labels_again(dataset, protocol) if swept_labels else [])
+    ensemble = build_ensemble(dataset, texts, encoder, protocol)
+    return Replay(run, dataset, settings, protocol, descriptors, features, batch, ensemble)
 
 
 def settings_of(run: Run) -> Settings:
-    """Return the choices of a run; what runs of older versions do not say is as it was then."""
-    fields = {name: run.settings[name] for name in Settings.__dataclass_fields__ if name in run.settings}
-    if chosen := fields.pop("choice", None):
-        kinds = chosen["kinds"]
-        choice = Choice(None if kinds is None else tuple(kinds), tuple(chosen["statuses"]), chosen["llm"])
-        fields["choice"] = choice
-    return Settings(**fields)
-
-
-def _labels(dataset: Dataset, settings: Settings, protocol: Protocol) -> list[Descriptor]:
-    swept = settings.choice.kinds == () and settings.method != "label"
-    return labels_again(dataset, protocol) if swept else []
+    """Return the choices of a run; what older versions did not record has its default."""
+    stored = {field.name: run.settings[field.name] for field in fields(Settings) if field.name in run.settings}
+    if choice := stored.pop("choice", None):
+        kinds = None if choice["kinds"] is None else tuple(choice["kinds"])
+        stored["choice"] = Choice(kinds, tuple(choice["statuses"]), choice["llm"])
+    return Settings(**stored)
 
 
 def _protocol(run: Run, settings: Settings) -> Protocol:
-    """Return the wording of a run; a file of templates may say something else by now."""
-    labels, descriptors = (tuple(run.settings[f"{of}_templates"]) for of in ("label", "descriptor"))
+    """Return the wording of a run with its recorded templates: a file of templates may have changed since."""
+    labels, descriptors = (tuple(run.settings[f"{part}_templates"]) for part in ("label", "descriptor"))
     wording = replace(settings, templates="protocol").wording()
     return replace(wording, label_templates=labels, descriptor_templates=descriptors)
 
@@ -115,13 +98,13 @@ def _protocol(run: Run, settings: Settings) -> Protocol:
 def _refuse_changes(
     run: Run, dataset: Dataset, protocol: Protocol, descriptors: tuple[Descriptor, ...], encoder: CachingEncoder
 ) -> None:
-    again = f"Measure it anew: recognize eval --dataset {run.dataset}"
+    again = f"Evaluate again: recognize eval --dataset {run.dataset}"
     if [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions] != run.settings["classes"]:
         raise UserError(f"The classes of {run.dataset} changed since run {run.id}. {again}")
     if descriptors_digest(descriptors) != run.descriptors_sha256:
-        gone = len(run.descriptor_ids) - len(descriptors)
-        what = f"{gone} texts of run {run.id} are no longer there" if gone else f"Texts of run {run.id} changed since"
-        raise UserError(f"{what}. {again}")
+        missing = len(run.descriptor_ids) - len(descriptors)
+        problem = f"{missing} texts of run {run.id} are gone" if missing else f"Texts of run {run.id} have changed"
+        raise UserError(f"{problem}. {again}")
     if encoder.revision != run.settings["encoder_revision"]:
         raise UserError(
             f"Run {run.id} used other weights of {encoder.id} ({run.settings['encoder_revision'][:12]}, "
@@ -132,13 +115,13 @@ def _refuse_changes(
 def _videos(run: Run, dataset: Dataset, settings: Settings, root: Path | None) -> list[Video]:
     """Return the videos of a run, in the order in which the folder lists them."""
     folder = root or Path(settings.root or "")
-    found = find_videos(dataset, folder, split=cast(Split | None, settings.split))
+    listed = find_videos(dataset, folder, split=settings.split).videos
     wanted = {prediction.video for prediction in run.predictions}
-    videos = [video for video in found.videos if video.path and video.id in wanted]
+    videos = [video for video in listed if video.path and video.id in wanted]
     if len(videos) < len(wanted):
-        lost = min(wanted - {video.id for video in videos})
+        missing = min(wanted - {video.id for video in videos})
         raise UserError(
             f"{len(wanted) - len(videos)} of the {len(wanted)} videos of run {run.id} are not in {folder}, such as "
-            f"{lost}. Give the folder that holds them with --root"
+            f"{missing}. Give the folder that holds them with --root"
         )
     return videos

@@ -2,51 +2,108 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Literal
 
+from db.errors import UsageError
+from recognizer.datasets.records import Split
 from recognizer.scoring.methods import method_of
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.protocols import Protocol, protocol_of
 from recognizer.scoring.selection import Choice
 from recognizer.video.sampling import Sampling
 
+Status = Literal["any", "accepted"]
+STATUSES: Mapping[Status, tuple[str, ...]] = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
-@dataclass(frozen=True)
-class Settings:
-    """All choices of an evaluation besides its videos and descriptors; the last three are for the record.
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSettings:
+    """How videos and texts become vectors, and how these are compared.
 
     Attributes:
-        templates: a name or file for `protocols.templates_of`, or `protocol` for the protocol's own.
-        condition: whether the label stands before each descriptor.
-        pooling: of frames; see `VideoBatch`.
-        temperature: of method `soft`, and of the probabilities of any.
+        encoder: name of an openai-clip model or its `.pt` file, `hf:` and a repository or folder, or `objects`.
+        protocol: `default` or `tear`; see `recognizer.scoring.protocols`.
+        method: how texts and frames are compared: a name in `recognizer.scoring.methods.METHODS`.
+        frames: frames of each video, or of each clip.
+        clips: sets of frames of each video; their scores are averaged.
+        crops: views of each frame, 1 or 3; their scores are averaged.
+        pooling: how frames become one vector: `avg` or `max`.
+        templates: templates around texts: `protocol` (its own), the name of a set, or a file.
+        condition: whether the label is put before each descriptor.
+        temperature: softmax temperature of the probabilities, and of method `soft`.
     """
 
-    encoder: str
+    encoder: str = "ViT-B/16"
     protocol: str = "default"
     method: str = "mean"
     frames: int = 16
     clips: int = 1
-    crops: int = 1
+    crops: Literal[1, 3] = 1
     pooling: Pooling = "avg"
     templates: str = "protocol"
     condition: bool = False
     temperature: float = 1.0
-    limit: int | None = None
-    root: str | None = None
-    split: str | None = None
-    choice: Choice = field(default_factory=Choice)
 
     def check(self) -> None:
-        """Raise UsageError or UserError where a name is not known, or a file of templates is none."""
+        """Raise UsageError for an unknown name, UserError for an invalid file of templates."""
         method_of(self.method)
         self.wording()
 
     def wording(self) -> Protocol:
-        """Return the protocol with the templates and the conditioning chosen."""
+        """Return the protocol with the chosen templates and conditioning."""
         return protocol_of(self.protocol, templates=self.templates, condition=self.condition)
 
     @property
     def sampling(self) -> Sampling:
-        """Which frames and views of a video the protocol looks at."""
+        """Frames and views to decode, and their preprocessing."""
         return Sampling(self.frames, self.clips, self.crops, protocol_of(self.protocol).preprocessing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ScoringSettings):
+    """All choices of an evaluation, as its run stores them.
+
+    Attributes:
+        limit: evaluate at most this many videos, evenly spread over the list.
+        root: folder or manifest of the videos, absolute.
+        split: official test split.
+        choice: which descriptors are used.
+    """
+
+    limit: int | None = None
+    root: str | None = None
+    split: Split | None = None
+    choice: Choice = field(default_factory=Choice)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ScoringSettings):
+    """The choices as a user gives them, on the command line or to `Recognizer`.
+
+    Attributes:
+        kinds: descriptor kinds; None means all kinds stored.
+        llm: part of the name of the LLM or imported file; needed where several wrote descriptors.
+        status: `any` uses pending and accepted descriptors, `accepted` only those.
+    """
+
+    kinds: Sequence[str] | None = None
+    llm: str | None = None
+    status: Status = "any"
+
+    @property
+    def settings(self) -> Settings:
+        """The same choices as an evaluation takes and stores them.
+
+        Raises:
+            UsageError: a name is unknown.
+            UserError: a file of templates is invalid.
+        """
+        if self.status not in STATUSES:
+            raise UsageError(f"Unknown status {self.status!r}. Known: {', '.join(STATUSES)}")
+        kinds = None if self.kinds is None else tuple(self.kinds)
+        shared = {each.name: getattr(self, each.name) for each in fields(ScoringSettings)}
+        settings = Settings(**shared, choice=Choice(kinds, STATUSES[self.status], self.llm))
+        settings.check()
+        return settings

@@ -1,27 +1,30 @@
-"""Many evaluations from one pass over the videos: lists of choices in, a run for each of their products out."""
+"""Evaluate many combinations of choices on videos that are embedded once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
+from pathlib import Path
+from typing import Any
 
-from db.progress import Progress
+from db.errors import UsageError
+from db.progress import Progress, ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.protocol import Preprocessing
-from recognizer.datasets.find import VideoList
-from recognizer.evaluation.evaluate import run_of
-from recognizer.evaluation.ranking import WITH_DESCRIPTORS, Embedded, Ranked, embed, ranked
-from recognizer.evaluation.settings import Settings
+from recognizer.datasets.find import find_videos
+from recognizer.evaluation.evaluate import make_run
+from recognizer.evaluation.ranking import WITH_DESCRIPTORS, EmbeddedDataset, TrueRanks, embed_listed, rank_true_classes
+from recognizer.evaluation.settings import STATUSES, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.scoring.pooling import Pooling, VideoBatch
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import Choice, choose_descriptors
 
-Chosen = Mapping[Choice, Sequence[Descriptor]]
+DescriptorsByChoice = Mapping[Choice, Sequence[Descriptor]]
 
 
 @dataclass(frozen=True)
@@ -33,28 +36,29 @@ class Grid:
     templates: tuple[str, ...] = ("protocol",)
     conditions: tuple[bool, ...] = (False,)
     llms: tuple[str | None, ...] = (None,)
-    statuses: tuple[tuple[str, ...], ...] = (("pending", "accepted"),)
+    statuses: tuple[tuple[str, ...], ...] = (STATUSES["any"],)
     poolings: tuple[Pooling, ...] = ("avg",)
     protocols: tuple[str, ...] = ("default",)
 
     def settings(self, base: Settings) -> list[Settings]:
-        """Return the settings of each product; `base` has what is the same in all.
+        """Return the settings of each combination, without duplicates; `base` holds what all share.
 
-        Labels alone are there once: under them no method, source, or conditioning makes a difference. Under a protocol
-        in which the label stands again (`tear`), methods and conditioning are kept: there they do.
+        Labels alone appear once, because method, source and conditioning do not change their scores. A protocol that
+        repeats the label (`tear`) is the exception: there methods and conditioning are kept.
+
+        Raises:
+            UsageError: a name is unknown.
+            UserError: a file of templates is invalid.
         """
+        axes = (self.protocols, self.templates, self.conditions, self.poolings, self.methods)
+        names = ("protocol", "templates", "condition", "pooling", "method")
         choices = [Choice(*parts) for parts in product(self.kinds, self.statuses, self.llms)]
-        wordings = product(self.protocols, self.templates, self.conditions)
-        every = [
-            replace(
-                base, protocol=protocol, templates=templates, condition=condition, pooling=pooling, method=method,
-                choice=choice,
-            )
-            for (protocol, templates, condition), pooling, method, choice in product(
-                wordings, self.poolings, self.methods, choices
-            )
-        ]  # fmt: skip
-        return list(dict.fromkeys(_without_idle_choices(settings) for settings in every))
+        combinations: Iterator[dict[str, Any]] = (dict(zip(names, values, strict=True)) for values in product(*axes))
+        every = (replace(base, **each, choice=choice) for each, choice in product(combinations, choices))
+        distinct = list(dict.fromkeys(map(_without_idle_choices, every)))
+        for settings in distinct:
+            settings.check()
+        return distinct
 
 
 def _without_idle_choices(settings: Settings) -> Settings:
@@ -65,7 +69,7 @@ def _without_idle_choices(settings: Settings) -> Settings:
 
 
 GRIDS = {
-    "tear": Grid(  # the 40 of its scripts: what is said, how it is compared, in which templates, after the label or not
+    "tear": Grid(  # the 40 combinations of TEAR's scripts
         kinds=((), ("description",), ("decomposition",), ("context",), ("decomposition", "description", "context")),
         methods=("mean", "ensemble"),
         templates=("tear16", "single"),
@@ -75,81 +79,92 @@ GRIDS = {
 }
 
 
-def choose_for(store: Store, dataset: Dataset, settings: Sequence[Settings]) -> Chosen:
-    """Return the descriptors of each choice that the settings name.
+def named_grid(name: str) -> Grid:
+    """Return a grid of `GRIDS`.
 
     Raises:
-        UserError: there are none for one of them, some are missing, or they are of several sources.
+        UsageError: the name is unknown.
     """
-    choices = dict.fromkeys(each.choice for each in settings)
-    return {choice: choose_descriptors(store, dataset, choice) for choice in choices}
+    if name not in GRIDS:
+        raise UsageError(f"Unknown grid {name!r}. Known: {', '.join(GRIDS)}")
+    return GRIDS[name]
 
 
-def embed_for(
+def sweep(
+    store: Store,
     dataset: Dataset,
-    videos: VideoList,
+    root: Path,
     encoder: CachingEncoder,
     *,
     settings: Sequence[Settings],
-    on_progress: Progress = lambda done, total: None,
-) -> dict[Preprocessing, Embedded]:
-    """Embed the videos once for each way of preprocessing that the settings name; nearly always one.
+    store_runs: bool = False,
+    bars: ProgressBars = no_bars,
+) -> list[Run]:
+    """Evaluate each of the settings; the videos are embedded once. Return the runs, best top-1 first.
 
-    Raises:
-        UserError: no video is on disk, or none of them can be read.
+    Arguments and errors as in `evaluate`, and:
+
+    Args:
+        settings: all with the same encoder, sampling, limit and split.
+        store_runs: store the runs; only then do they have ids and predictions.
     """
-    needed = {each.wording().preprocessing: each for each in settings}
-    return {
-        preprocessing: embed(dataset, videos, encoder, settings=each, on_progress=on_progress)
-        for preprocessing, each in needed.items()
-    }
+    settings = [replace(each, root=str(root.resolve())) for each in settings]
+    choices = dict.fromkeys(each.choice for each in settings)
+    descriptors = {choice: choose_descriptors(store, dataset, choice) for choice in choices}
+    video_list = find_videos(dataset, root, split=settings[0].split)
+    with bars(f"{dataset.name}, {settings[0].encoder}", "videos") as advance:
+        by_preprocessing = {each.wording().preprocessing: each for each in settings}  # nearly always one
+        embedded = {
+            preprocessing: embed_listed(dataset, video_list, encoder, settings=each, on_progress=advance)
+            for preprocessing, each in by_preprocessing.items()
+        }
+    with bars(f"{dataset.name}, sweep", "evaluations") as advance:
+        runs = score_grid(embedded, descriptors, settings=settings, with_predictions=store_runs, on_progress=advance)
+    return [replace(run, id=store.save_run(run)) for run in runs] if store_runs else runs
 
 
 def score_grid(
-    embedded: Mapping[Preprocessing, Embedded],
-    chosen: Chosen,
+    embedded: Mapping[Preprocessing, EmbeddedDataset],
+    descriptors: DescriptorsByChoice,
     *,
     settings: Sequence[Settings],
     with_predictions: bool = False,
     on_progress: Progress = lambda done, total: None,
 ) -> list[Run]:
-    """Return a run for each of the settings, the best top-1 first; each distinct string is encoded once for all.
+    """Return a run for each of the settings, best top-1 first; each distinct text is encoded once.
 
     Args:
         embedded: the videos, by preprocessing.
-        chosen: the descriptors, by choice.
+        descriptors: by choice.
         settings: what to evaluate.
-        with_predictions: whether the runs keep every prediction, as those that are stored do.
-        on_progress: told (runs done, runs in all).
+        with_predictions: whether the runs keep every prediction.
+        on_progress: called with (runs done, runs in all).
     """
-    ensembles = _ensembles(embedded, chosen, settings)
-    seen = cache(lambda preprocessing, pooling: VideoBatch.of(embedded[preprocessing].features.frames, pooling=pooling))
-    baselines: dict[object, Ranked] = {}
+    ensembles = _ensembles(embedded, descriptors, settings)
+    pooled = cache(
+        lambda preprocessing, pooling: VideoBatch.of(embedded[preprocessing].features.frames, pooling=pooling)
+    )
+    baselines: dict[object, TrueRanks] = {}
     runs: list[Run] = []
     for each in settings:
-        choice, protocol = each.choice, each.wording()
-        job, videos = embedded[protocol.preprocessing], seen(protocol.preprocessing, each.pooling)
-        texts, of_labels = ensembles[choice, protocol], (protocol.name, protocol.label_templates, each.pooling)
-        if of_labels not in baselines:  # the same for every method
-            baselines[of_labels] = ranked(job, videos, texts.label_only(), settings=each)
-        run = run_of(
-            job, videos, texts, chosen[choice], settings=each, baseline=baselines[of_labels],
+        protocol = each.wording()
+        videos, batch = embedded[protocol.preprocessing], pooled(protocol.preprocessing, each.pooling)
+        ensemble, labels = ensembles[each.choice, protocol], (protocol.name, protocol.label_templates, each.pooling)
+        if labels not in baselines:  # the same for every method
+            baselines[labels] = rank_true_classes(videos.features, batch, ensemble.label_only(), settings=each)
+        run = make_run(
+            videos, batch, ensemble, descriptors[each.choice], settings=each, baseline=baselines[labels],
             with_predictions=with_predictions,
         )  # fmt: skip
         runs.append(run)
         on_progress(len(runs), len(settings))
-    return sorted(runs, key=top1, reverse=True)
-
-
-def top1(run: Run) -> float:
-    """Return the share of videos that a run ranked rightly, 0 to 1."""
-    return float(run.results["rows"][WITH_DESCRIPTORS]["top1"]["value"])
+    return sorted(runs, key=lambda run: run.results["rows"][WITH_DESCRIPTORS]["top1"]["value"], reverse=True)
 
 
 def _ensembles(
-    embedded: Mapping[Preprocessing, Embedded], chosen: Chosen, settings: Iterable[Settings]
+    embedded: Mapping[Preprocessing, EmbeddedDataset], descriptors: DescriptorsByChoice, settings: Sequence[Settings]
 ) -> dict[tuple[Choice, Protocol], Ensemble]:
-    job = next(iter(embedded.values()))
+    videos = next(iter(embedded.values()))
     keys = list(dict.fromkeys((each.choice, each.wording()) for each in settings))
-    wanted = [(chosen[choice] or labels_again(job.dataset, protocol), protocol) for choice, protocol in keys]
-    return dict(zip(keys, build_ensembles(job.dataset, wanted, job.encoder), strict=True))
+    texts = [(descriptors[choice] or labels_again(videos.dataset, protocol), protocol) for choice, protocol in keys]
+    return dict(zip(keys, build_ensembles(videos.dataset, texts, videos.encoder), strict=True))

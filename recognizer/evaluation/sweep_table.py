@@ -1,9 +1,9 @@
-"""A sweep for people and for other programs: a table, rows for CSV and JSON, and a picture."""
+"""The results of a sweep: a table, rows for CSV and JSON, and a picture."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
-from db.errors import UsageError
 from db.records import Run
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.evaluation.tables import cautions, percent
+from recognizer.evaluation.tables import cautions, counts_line, interval
 
 CHOICES = ("protocol", "kinds", "method", "templates", "condition", "llm", "status", "pooling")
-PICTURES = (".png", ".svg", ".pdf")
 
 
 def row_of(run: Run) -> dict[str, Any]:
-    """Return one evaluation of a sweep as a flat row; shares are between 0 and 1, with their 95% intervals."""
+    """Return one evaluation of a sweep as a flat row; rates are between 0 and 1, with their 95% intervals."""
     settings, rows = run.settings, run.results["rows"]
     with_descriptors, label_only = rows[WITH_DESCRIPTORS], rows[LABEL_ONLY]
     return {
@@ -43,7 +41,7 @@ def row_of(run: Run) -> dict[str, Any]:
     }
 
 
-def _choices(settings: Any) -> dict[str, str]:
+def _choices(settings: Mapping[str, Any]) -> dict[str, str]:
     choice = settings["choice"]
     return {
         "protocol": settings["protocol"],
@@ -57,54 +55,53 @@ def _choices(settings: Any) -> dict[str, str]:
     }
 
 
-def _flat(name: str, rate: dict[str, float]) -> dict[str, float]:
+def _flat(name: str, rate: Mapping[str, float]) -> dict[str, float]:
     return {name: rate["value"], f"{name}_low": rate["low"], f"{name}_high": rate["high"]}
 
 
+def _varying(runs: Sequence[Run]) -> list[str]:
+    """Return the names of the choices that differ between the runs."""
+    choices = [_choices(run.settings) for run in runs]
+    return [name for name in CHOICES if len({choice[name] for choice in choices}) > 1]
+
+
 def sweep_report(runs: Sequence[Run]) -> RenderableType:
-    """Return the evaluations, best first: what they have in common above, what differs in columns."""
-    first, choices = runs[0], [_choices(run.settings) for run in runs]
-    varying = _varying(choices)
-    common = [f"{name} {choices[0][name]}" for name in CHOICES if name not in varying and choices[0][name]]
+    """Return the evaluations, best first: shared choices in lines above, differing ones in columns."""
+    first, shared, varying = runs[0], _choices(runs[0].settings), _varying(runs)
     lines = [
         f"encoder {first.settings['encoder']} · {first.settings['frames']} frames · {first.settings['layout']}",
-        " · ".join(common),
-        "videos: " + ", ".join(f"{n} {name}" for name, n in first.counts.items() if n or name == "evaluated"),
+        " · ".join(f"{name} {shared[name]}" for name in CHOICES if name not in varying and shared[name]),
+        counts_line(first),
         *_cut(runs),
         *cautions(first),
     ]
-    body = [
-        (number, *(choice[name].replace("+", " + ") for name in varying), *_numbers(run))
-        for number, (run, choice) in enumerate(zip(runs, choices, strict=True), start=1)
-    ]
-    columns = (">", *varying, ">videos", ">top-1 %", ">label only %", ">gain", *_run_column(runs))
+    body = [(number, *_cells(run, varying)) for number, run in enumerate(runs, start=1)]
+    columns = (">", *varying, ">videos", ">top-1 %", ">label only %", ">gain", *((">run",) if first.id else ()))
+    caution = (
+        f"The best of {len(runs)} is likely to do worse on other videos than on those that selected it. "
+        "Whether two differ: --store, and recognize compare RUN RUN"
+    )
     title = Text(f"{first.dataset} · {len(runs)} evaluations", style="bold")
-    return Group(title, Text("\n".join(lines)), Text(), table(*columns, rows=body), Text(), Text(_caution(runs)))
+    return Group(title, Text("\n".join(lines)), Text(), table(*columns, rows=body), Text(), Text(caution))
 
 
-def _numbers(run: Run) -> tuple[object, ...]:
-    row, rows = row_of(run), run.results["rows"]
-    stored = (run.id,) if run.id else ()
-    return (row["videos"], percent(rows[WITH_DESCRIPTORS]["top1"]), percent(rows[LABEL_ONLY]["top1"]),
-            f"{100 * row['gain']:+.1f}", *stored)  # fmt: skip
-
-
-def _run_column(runs: Sequence[Run]) -> tuple[str, ...]:
-    return (">run",) if runs[0].id else ()
+def _cells(run: Run, varying: Sequence[str]) -> tuple[object, ...]:
+    row, rows, choices = row_of(run), run.results["rows"], _choices(run.settings)
+    return (
+        *(choices[name].replace("+", " + ") for name in varying),
+        row["videos"],
+        interval(rows[WITH_DESCRIPTORS]["top1"]),
+        interval(rows[LABEL_ONLY]["top1"]),
+        f"{100 * row['gain']:+.1f}",
+        *((run.id,) if run.id else ()),
+    )
 
 
 def _cut(runs: Sequence[Run]) -> list[str]:
     most = max(len(run.settings["texts_cut"]) for run in runs)
     limit = runs[0].settings["context_length"]
-    what = f"up to {most} texts of an evaluation are longer than the encoder's {limit} tokens and were cut"
-    return [f"{what} (texts_cut of --csv and --json)"] if most else []
-
-
-def _caution(runs: Sequence[Run]) -> str:
-    return (
-        f"The best of {len(runs)} on the videos that chose it is better than it will be on others. "
-        "Whether two differ: --store, and recognize compare RUN RUN"
-    )
+    line = f"up to {most} texts of an evaluation are longer than the encoder's {limit} tokens and were cut"
+    return [f"{line} (texts_cut of --csv and --json)"] if most else []
 
 
 def write_csv(runs: Sequence[Run], path: Path) -> None:
@@ -116,17 +113,8 @@ def write_csv(runs: Sequence[Run], path: Path) -> None:
         writer.writerows(rows)
 
 
-def check_outputs(csv_file: Path | None, picture: Path | None) -> None:
-    """Raise UsageError where one of the files could not be written; asked before the work, not after it."""
-    if picture and picture.suffix.lower() not in PICTURES:
-        raise UsageError(f"A picture is one of {', '.join(PICTURES)}, not {picture.name}")
-    for path in filter(None, (csv_file, picture)):
-        if not path.parent.is_dir():
-            raise UsageError(f"There is no folder {path.parent} to write {path.name} to")
-
-
 def draw(runs: Sequence[Run], path: Path) -> None:
-    """Draw top-1 and its interval of each evaluation, best on top, beside that of its labels alone."""
+    """Draw top-1 with its interval for each evaluation, best on top, and that of its labels alone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -153,13 +141,10 @@ def draw(runs: Sequence[Run], path: Path) -> None:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return what tells each evaluation from the others."""
-    choices = [_choices(run.settings) for run in runs]
-    said = [{**choice, "condition": "after the label" if choice["condition"] == "yes" else ""} for choice in choices]
-    return [
-        " · ".join(choice[name] for name in _varying(choices) if choice[name]) or choice["method"] for choice in said
-    ]
-
-
-def _varying(choices: Sequence[dict[str, str]]) -> list[str]:
-    return [name for name in CHOICES if len({choice[name] for choice in choices}) > 1]
+    """Return a name for each evaluation: the choices that differ."""
+    varying, names = _varying(runs), []
+    for run in runs:
+        choices = _choices(run.settings)
+        choices["condition"] = "after the label" if choices["condition"] == "yes" else ""
+        names.append(" · ".join(choices[name] for name in varying if choices[name]) or choices["method"])
+    return names

@@ -1,7 +1,8 @@
-"""Runs, comparisons and impact for people: tables and lines."""
+"""Tables of runs, rankings, comparisons and impact for the terminal."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -10,38 +11,46 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
-from db.records import Dataset, Descriptor, Run
+from db.records import Run
 from recognizer.evaluation.compare import ClassChange, Comparison, Paired
 from recognizer.evaluation.impact import RunImpact, TextImpact
-from recognizer.evaluation.predict import Ranking
+from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.scoring.metrics import MEASURES, Spread, over_splits
 from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
-_FEW = 100  # videos below which a table says that it shows no more than that everything works
+_FEW = 100  # below this many videos, a table warns that it cannot compare anything
+_ROWS = (LABEL_ONLY, WITH_DESCRIPTORS)
 _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
-_OF_THE_VIDEOS = frozenset(
+_ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different videos
     ("root", "split", "layout", "ignored", "classes", "statuses", "texts_cut", "readers", "device", "versions")
 )
 
 
 def run_report(run: Run) -> RenderableType:
-    """Return everything that one run says."""
+    """Return one run in full."""
     settings = run.settings
     lines = [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
-        f"{_looked_at(settings)} · {settings['layout']}",
-        *([" · ".join(choices)] if (choices := _choices(settings)) else []),
+        f"{_sampling(settings)} · {settings['layout']}",
+        *([" · ".join(choices)] if (choices := _changed_choices(settings)) else []),
         _descriptors(run),
-        "videos: " + ", ".join(f"{count} {name}" for name, count in run.counts.items() if count or name == "evaluated"),
+        counts_line(run),
         *_log_loss(run),
-        *_unreadable(run),
-        *_warnings(run),
+        *(f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"),
+        *_texts_cut(settings),
+        *cautions(run),
     ]
     number = f"run {run.id} · " if run.id else ""
     title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
     return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run))
+
+
+def counts_line(run: Run) -> str:
+    """Return how many videos were listed, evaluated, missing and so on."""
+    counts = (f"{count} {name}" for name, count in run.counts.items() if count or name == "evaluated")
+    return f"videos: {', '.join(counts)}"
 
 
 def _descriptors(run: Run) -> str:
@@ -53,59 +62,50 @@ def _descriptors(run: Run) -> str:
     return f"descriptors: {len(run.descriptor_ids)} ({kinds}) by {writers}, {statuses}{edited}"
 
 
-def _choices(settings: Mapping[str, Any]) -> list[str]:
-    """Return what was chosen beside the protocol and the method; a choice that was left as it is says nothing."""
-    said = {
-        f"pooling {settings.get('pooling')}": settings.get("pooling", "avg") != "avg",
-        f"templates {settings.get('templates')}": settings.get("templates", "protocol") != "protocol",
-        "the label before each descriptor": settings.get("condition", False),
-        f"temperature {settings.get('temperature')}": settings.get("temperature", 1) != 1,
-    }
-    return [what for what, so in said.items() if so]
+def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
+    """Return the choices beside protocol and method that differ from their defaults."""
+    defaults = {"pooling": "avg", "templates": "protocol", "condition": False, "temperature": 1}
+    values = {name: settings.get(name, default) for name, default in defaults.items()}
+    changed = [name for name, default in defaults.items() if values[name] != default]
+    return ["the label before each descriptor" if name == "condition" else f"{name} {values[name]}" for name in changed]
 
 
 def _log_loss(run: Run) -> list[str]:
-    """Return what the probabilities are worth, where their temperature was chosen."""
+    """Return the log loss if the temperature was chosen: it is what the temperature changes."""
     if run.settings.get("temperature", 1) == 1:
         return []
-    of_row = run.results["log_loss"]
-    return [f"log loss: {of_row[LABEL_ONLY]:.3f} by {LABEL_ONLY}, {of_row[WITH_DESCRIPTORS]:.3f} with descriptors"]
+    label_only, with_descriptors = (run.results["log_loss"][row] for row in _ROWS)
+    return [f"log loss: {label_only:.3f} by {LABEL_ONLY}, {with_descriptors:.3f} with descriptors"]
 
 
-def _looked_at(settings: Mapping[str, Any]) -> str:
+def _sampling(settings: Mapping[str, Any]) -> str:
     return str(Sampling(settings["frames"], settings.get("clips", 1), settings.get("crops", 1)))
 
 
-def _unreadable(run: Run) -> list[str]:
-    return [f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"]
-
-
-def _warnings(run: Run) -> list[str]:
-    cut = run.settings["texts_cut"]
-    warnings = []
-    if cut:
-        warnings.append(
-            f"{len(cut)} texts are longer than the encoder's {run.settings['context_length']} tokens and were cut "
-            f"(all of them: --json), such as: {cut[0]}"
-        )
-    return [*warnings, *cautions(run)]
+def _texts_cut(settings: Mapping[str, Any]) -> list[str]:
+    cut = settings["texts_cut"]
+    line = f"{len(cut)} texts are longer than the encoder's {settings['context_length']} tokens and were cut"
+    return [f"{line} (all of them: --json), such as: {cut[0]}"] if cut else []
 
 
 def cautions(run: Run) -> list[str]:
-    """Return what keeps the numbers of a run, and of any on the same videos, from saying much."""
+    """Return the reasons not to trust the numbers of a run, or of others on the same videos: a line each."""
     few = f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals"
     weak = [WEAK] if run.settings["encoder"] == "objects" else []
     return [*weak, few] if run.counts["evaluated"] < _FEW else weak
 
 
 def _accuracies(run: Run) -> RenderableType:
-    rows = run.results["rows"]
-    body = [_accuracy_row(name, rows[name]) for name in (LABEL_ONLY, WITH_DESCRIPTORS)]
-    for split, of_split in run.results.get("splits", {}).items():
-        body += [_accuracy_row(f"{name}, split {split}", of_split[name]) for name in (LABEL_ONLY, WITH_DESCRIPTORS)]
-    over = f"mean of splits {', '.join(run.results.get('splits', {}))}"
+    splits = run.results.get("splits", {})
+    parts = {"": run.results["rows"], **{f", split {split}": rows for split, rows in splits.items()}}
+    body = [
+        (f"{name}{part}", rows[name]["videos"], *(interval(rows[name][key]) for key in MEASURES))
+        for part, rows in parts.items()
+        for name in _ROWS
+    ]
     for name, values in run.results.get("over_splits", {}).items():
-        body.append(_spread_row(f"{name}, {over}", {key: Spread(**each) for key, each in values.items()}))
+        spreads = {key: Spread(**each) for key, each in values.items()}
+        body.append(_spread_row(f"{name}, mean of splits {', '.join(splits)}", spreads))
     return table(*_MEASURED, rows=body)
 
 
@@ -113,53 +113,35 @@ def _spread_row(name: str, values: Mapping[str, Spread]) -> tuple[object, ...]:
     return (name, None, *(f"{100 * values[key].mean:.1f} ± {100 * values[key].deviation:.1f}" for key in MEASURES))
 
 
-def _accuracy_row(name: str, values: Mapping[str, Any]) -> tuple[object, ...]:
-    return (name, values["videos"], *(percent(values[key]) for key in MEASURES))
-
-
-def percent(rate: Mapping[str, float]) -> str:
-    """Return a share in percent with its 95% interval, as `41.2 [38.0, 44.5]`."""
+def interval(rate: Mapping[str, float]) -> str:
+    """Return a rate in percent with its 95% interval, as `41.2 [38.0, 44.5]`."""
     return f"{100 * rate['value']:.1f} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]"
 
 
 def run_table(runs: Sequence[Run]) -> RenderableType:
-    """Return one row for each run."""
+    """Return a row for each run."""
     body = [
         (
             run.id,
             f"{run.created_at:%Y-%m-%d %H:%M}" if run.created_at else "",
             run.dataset,
-            run.settings["encoder"],
-            run.settings["protocol"],
-            run.settings["method"],
+            *(run.settings[name] for name in ("encoder", "protocol", "method")),
             "+".join(run.settings["kinds"]),
             f"{run.counts['evaluated']}/{run.counts['listed']}",
-            percent(run.results["rows"][LABEL_ONLY]["top1"]),
-            percent(run.results["rows"][WITH_DESCRIPTORS]["top1"]),
+            *(interval(run.results["rows"][row]["top1"]) for row in _ROWS),
         )
         for run in runs
     ]
-    columns = (
-        ">run",
-        "UTC",
-        "dataset",
-        "encoder",
-        "protocol",
-        "method",
-        "kinds",
-        ">videos",
-        ">label only, top-1 %",
-        ">top-1 %",
-    )
-    return table(*columns, rows=body)
+    choices = ("dataset", "encoder", "protocol", "method", "kinds")
+    return table(">run", "UTC", *choices, ">videos", ">label only, top-1 %", ">top-1 %", rows=body)
 
 
 def means_of(runs: Sequence[Run]) -> dict[str, Any]:
     """Return at least two runs, the mean and deviation of each measure over them, and the choices that differ.
 
-    The 3 x 160 protocol of Kinetics-600 reports such a mean: its three parts have other classes each.
+    The 3 x 160 protocol of Kinetics-600 reports such a mean; the classes differ between its three parts.
     """
-    names = sorted({name for run in runs for name in run.settings} - _OF_THE_VIDEOS)
+    names = sorted({name for run in runs for name in run.settings} - _ABOUT_VIDEOS)
     return {
         "runs": [replace(run, predictions=()) for run in runs],
         "over_runs": over_splits([run.results["rows"] for run in runs]),
@@ -176,36 +158,33 @@ def mean_report(runs: Sequence[Run]) -> RenderableType:
     return Group(run_table(runs), Text(), *warning, table(*_MEASURED, rows=rows))
 
 
-def ranking_report(
-    dataset: Dataset, rankings: Sequence[Ranking], descriptors: Sequence[Descriptor], settings: Mapping[str, Any]
-) -> RenderableType:
+def ranking_report(texts: ClassTexts, rankings: Sequence[Ranking]) -> RenderableType:
     """Return the rankings of videos, and what they were made with."""
-    parts: list[RenderableType] = [Text(line) for line in made_with(dataset, descriptors, settings)]
+    parts: list[RenderableType] = [Text(line) for line in made_with(texts)]
     for ranking in rankings:
-        parts += [Text(), _ranking_table(ranking, with_probability=settings["temperature"] != 1)]
+        parts += [Text(), _ranking_table(ranking, with_probability=texts.settings.temperature != 1)]
     return Group(*parts)
 
 
-def made_with(dataset: Dataset, descriptors: Sequence[Descriptor], settings: Mapping[str, Any]) -> list[str]:
-    """Return what rankings were made with, and what is to be said against it: a line each."""
-    made = f"{len(descriptors)} descriptors{_reviewed(descriptors)}" if descriptors else "no descriptors: labels alone"
-    note = (
-        f"{len(dataset.actions)} classes of {dataset.name}, {made} · protocol {settings['protocol']} · "
-        f"encoder {settings['encoder']} · {_looked_at(settings)} · score: cosine"
-        + ("" if settings["method"] == "mean" else f" · method {settings['method']}")
-        + "".join(f" · {choice}" for choice in _choices(settings))
-    )
-    return [note, *([WEAK] if settings["encoder"] == "objects" else [])]
-
-
-def _reviewed(descriptors: Sequence[Descriptor]) -> str:
-    """Return how many of them people accepted and edited, in brackets; nothing where nobody has."""
-    counts = {
+def made_with(texts: ClassTexts) -> list[str]:
+    """Return what rankings were made with, and any caution: a line each."""
+    settings, descriptors = texts.settings, texts.descriptors
+    reviewed = {
         "accepted": sum(descriptor.status == "accepted" for descriptor in descriptors),
         "edited": sum(descriptor.edited_from is not None for descriptor in descriptors),
     }
-    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return f" ({told})" if told else ""
+    counts = ", ".join(f"{count} {name}" for name, count in reviewed.items() if count)
+    used = f"{len(descriptors)} descriptors" if descriptors else "no descriptors: labels alone"
+    parts = [
+        f"{len(texts.dataset.actions)} classes of {texts.dataset.name}, {used}{f' ({counts})' if counts else ''}",
+        f"protocol {settings.protocol}",
+        f"encoder {settings.encoder}",
+        str(settings.sampling),
+        "score: cosine",
+        *([] if settings.method == "mean" else [f"method {settings.method}"]),
+        *_changed_choices(asdict(settings)),
+    ]
+    return [" · ".join(parts), *([WEAK] if settings.encoder == "objects" else [])]
 
 
 def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:
@@ -220,117 +199,103 @@ def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableTyp
     return Group(Text(ranking.video, style="bold"), rows)
 
 
-def compare_report(found: Comparison, *, names: tuple[str, str], show: int) -> RenderableType:
-    """Return the comparison, with at most `show` classes and videos of each sort; `names` are those of the runs."""
-    won = [c for c in found.classes if c.second > c.first]
-    lost = [c for c in reversed(found.classes) if c.second < c.first]
+def compare_report(comparison: Comparison, *, names: tuple[str, str], show: int) -> RenderableType:
+    """Return a comparison of the runs `names`, with at most `show` classes and videos won, and as many lost."""
+    won = [c for c in comparison.classes if c.second > c.first]
+    lost = [c for c in reversed(comparison.classes) if c.second < c.first]
     lines = [
-        *(f"{name}: {_said(one)} → {_said(other)}" for name, (one, other) in found.changed.items()),
-        f"videos: {found.both} in both, {found.only_first} only in {names[0]}, {found.only_second} only in {names[1]}",
+        *(f"{name}: {_value(one)} → {_value(other)}" for name, (one, other) in comparison.changed.items()),
+        f"videos: {comparison.both} in both, {comparison.only_first} only in {names[0]}, {comparison.only_second} only "
+        f"in {names[1]}",
     ]
-    as_before = len(found.classes) - len(won) - len(lost)
+    accuracies = table(
+        *("%", *(f">{name}" for name in names), ">difference", ">gained", ">lost", ">p"),
+        rows=[(name, *_paired_row(each)) for name, each in (("top-1", comparison.top1), ("top-5", comparison.top5))],
+    )
+    unchanged = len(comparison.classes) - len(won) - len(lost)
     return Group(
-        Text(f"{found.dataset} · {names[0]} → {names[1]}", style="bold"),
+        Text(f"{comparison.dataset} · {names[0]} → {names[1]}", style="bold"),
         Text("\n".join(lines)),
         Text(),
-        _shares(found, names),
-        Text(f"\nclasses: {len(won)} won, {len(lost)} lost, {as_before} as before"),
+        accuracies,
+        Text(f"\nclasses: {len(won)} won, {len(lost)} lost, {unchanged} unchanged"),
         *_class_table(won[:show], names),
         *_class_table(lost[:show], names),
-        *_video_table(found, names, show),
+        *_video_table(comparison, names, show),
     )
 
 
-def _said(value: Any) -> str:
+def _value(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
     return ("+".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
-def _shares(found: Comparison, names: tuple[str, str]) -> RenderableType:
-    body = [(name, *_share_row(paired)) for name, paired in (("top-1", found.top1), ("top-5", found.top5))]
-    columns = ("%", *(f">{name}" for name in names), ">difference", ">gained", ">lost", ">p")
-    return table(*columns, rows=body)
-
-
-def _share_row(paired: Paired) -> tuple[object, ...]:
+def _paired_row(paired: Paired) -> tuple[object, ...]:
     gap = paired.difference
     difference = f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-    rates = [percent({"value": r.value, "low": r.low, "high": r.high}) for r in (paired.first, paired.second)]
+    rates = (interval(asdict(paired.first)), interval(asdict(paired.second)))
     return (*rates, difference, paired.gained, paired.lost, f"{paired.p:.3f}" if paired.p >= 0.001 else "< 0.001")
 
 
+def _table_if_any(*columns: str, rows: Sequence[Sequence[object]], title: str | None = None) -> list[RenderableType]:
+    return [Text(), table(*columns, title=title, rows=rows)] if rows else []
+
+
 def _class_table(classes: Sequence[ClassChange], names: tuple[str, str]) -> list[RenderableType]:
-    if not classes:
-        return []
     body = [(c.name, c.videos, c.first, c.second, f"{c.second - c.first:+d}") for c in classes]
-    return [Text(), table("class", ">videos", *(f">right in {name}" for name in names), ">difference", rows=body)]
+    return _table_if_any("class", ">videos", *(f">right in {name}" for name in names), ">difference", rows=body)
 
 
-def _video_table(found: Comparison, names: tuple[str, str], show: int) -> list[RenderableType]:
-    gained = [video for video in found.videos if video.second == 1]
-    lost = [video for video in found.videos if video.first == 1]
-    shown = (*gained[:show], *lost[:show])
-    if not shown:
-        return []
-    more = len(found.videos) - len(shown)
-    rest = [Text(f"and {more} more videos that changed (all of them: --json, or --show {len(found.videos)})")]
-    body = [(video.video, video.name, video.first, video.second) for video in shown]
-    rows = table("video that changed", "class", *(f">rank in {name}" for name in names), rows=body)
-    return [Text(), rows, *(rest if more else [])]
+def _video_table(comparison: Comparison, names: tuple[str, str], show: int) -> list[RenderableType]:
+    gained = [video for video in comparison.videos if video.second == 1]
+    lost = [video for video in comparison.videos if video.first == 1]
+    body = [(video.video, video.name, video.first, video.second) for video in (*gained[:show], *lost[:show])]
+    rows = _table_if_any("video that changed", "class", *(f">rank in {name}" for name in names), rows=body)
+    every = len(comparison.videos)
+    more = f"and {every - len(body)} more videos that changed (all of them: --json, or --show {every})"
+    return [*rows, Text(more)] if 0 < len(body) < every else rows
 
 
-def impact_report(found: RunImpact, *, show: int) -> RenderableType:
+def impact_report(result: RunImpact, *, show: int) -> RenderableType:
     """Return the texts that are best left out and those that are best kept, at most `show` of each."""
-    better = [text for text in found.texts if _order(text) > (0, 0)]
-    worse = [text for text in reversed(found.texts) if _order(text) < (0, 0)]
+    better = [text for text in result.texts if _effect(text) > (0, 0)]
+    worse = [text for text in reversed(result.texts) if _effect(text) < (0, 0)]
+    effects = Counter((text.gained > text.lost) - (text.gained < text.lost) for text in result.texts)
     lines = [
-        f"{found.videos} videos, top-1 % {percent(asdict(found.top1))}, by labels alone "
-        f"{percent(asdict(found.label_only))}",
-        f"{len(found.texts)} descriptors, each left out by itself: {_count(found, 1)} gain videos, {_count(found, -1)} "
-        f"lose videos, {_count(found, 0)} change no number of right ones",
-        *_cautions(found),
+        f"{result.videos} videos, top-1 % {interval(asdict(result.top1))}, by labels alone "
+        f"{interval(asdict(result.label_only))}",
+        f"{len(result.texts)} descriptors, each left out by itself: {effects[1]} gain videos, {effects[-1]} lose "
+        f"videos, {effects[0]} change no number of right videos",
+        *_impact_cautions(result),
     ]
     return Group(
-        Text(f"run {found.run} · {found.dataset}", style="bold"),
+        Text(f"run {result.run} · {result.dataset}", style="bold"),
         Text("\n".join(lines)),
-        *_table("better without", better[:show]),
-        *_table("worse without", worse[:show]),
-        Text(f"\nRead and decide, sorted by this: descgen review --dataset {found.dataset}"),
+        *_impact_table("better without", better[:show]),
+        *_impact_table("worse without", worse[:show]),
+        Text(f"\nReview them in this order: descgen review --dataset {result.dataset}"),
     )
 
 
-def _order(text: TextImpact) -> tuple[int, float]:
+def _effect(text: TextImpact) -> tuple[int, float]:
     return (text.gained - text.lost, text.margin_change)
 
 
-def _count(found: RunImpact, sign: int) -> int:
-    return sum((text.gained > text.lost) - (text.gained < text.lost) == sign for text in found.texts)
+def _impact_cautions(result: RunImpact) -> list[str]:
+    moved = f"{result.ranked_otherwise} videos rank differently than in the stored run: texts were reordered since"
+    benchmark = (
+        f"WARNING: these videos are the test set of {result.dataset}. Texts selected by this have seen the test set; "
+        "test accuracy is then no longer a valid estimate. Select by videos of your own, or by another dataset"
+    )
+    own = "Measure texts selected by this on other videos: on these they look better than they are"
+    return [*([moved] if result.ranked_otherwise else []), benchmark if result.is_benchmark else own]
 
 
-def _cautions(found: RunImpact) -> list[str]:
-    said = []
-    if found.ranked_otherwise:
-        said.append(f"{found.ranked_otherwise} videos rank otherwise than when the run was stored: texts changed place")
-    if found.is_benchmark:
-        said.append(
-            f"WARNING: these are videos that {found.dataset} is tested on. Texts that are chosen by this have seen the "
-            "test; accuracy on it says no more what they are worth. Choose by videos of your own, or by another dataset"
-        )
-    else:
-        said.append("Measure texts that are chosen by this on other videos: on these they look better than they are")
-    return said
-
-
-def _table(title: str, texts: Sequence[TextImpact]) -> list[RenderableType]:
-    if not texts:
-        return []
+def _impact_table(title: str, texts: Sequence[TextImpact]) -> list[RenderableType]:
     body = [
         (
-            text.descriptor.id,
-            text.descriptor.action,
-            text.descriptor.kind,
-            text.descriptor.text,
+            *(getattr(text.descriptor, name) for name in ("id", "action", "kind", "text")),
             f"{100 * text.top1_change:+.2f}",
             text.gained,
             text.lost,
@@ -339,4 +304,4 @@ def _table(title: str, texts: Sequence[TextImpact]) -> list[RenderableType]:
         for text in texts
     ]
     columns = (">id", "class", "kind", "text", ">top-1, points", ">gained", ">lost", ">margin")
-    return [Text(), table(*columns, title=title, rows=body)]
+    return _table_if_any(*columns, title=title, rows=body)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.errors import UsageError
-from db.progress import Progress
+from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from db.vocabulary import class_finder
-from recognizer.evaluation.predict import Candidate, Scored, score_videos
+from recognizer.evaluation.predict import Candidate, ClassTexts, ScoredVideos, clips_below, score_videos
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.methods import attribution, method_of
@@ -102,32 +102,37 @@ class Explanation:
         return {"video": self.video, "unreadable": self.unreadable, "frames": frames, "classes": classes}
 
 
-def explain_videos(
-    dataset: Dataset,
+def explain(
+    texts: ClassTexts,
     paths: Sequence[Path],
-    descriptors: Sequence[Descriptor],
     encoder: CachingEncoder,
     *,
-    settings: Settings,
     top: int = 5,
-    asked: Sequence[int] = (),
-    on_progress: Progress = lambda done, total: None,
+    asked: Iterable[str] = (),
+    bars: ProgressBars = no_bars,
 ) -> list[Explanation]:
-    """Explain the `top` classes of each video, ranked as by `predict`; an unreadable video has the reason.
+    """Return what each text adds to the `top` classes of each video; an unreadable video has its reason instead.
 
-    Args as in `predict`, and:
-        descriptors: at least one of each kind for every class; without any, the labels alone.
-        asked: label indices of more classes to explain, whatever their rank.
+    Arguments and errors as in `predict`, and:
+
+    Args:
+        top: classes to explain, as `predict` ranks them.
+        asked: names or phrases of classes to explain as well, whatever their rank.
+
+    Raises:
+        UsageError: the dataset has no class of a name.
     """
-    scored = score_videos(dataset, paths, descriptors, encoder, settings=settings, on_progress=on_progress)
-    explainer = _Explainer(scored, settings, {each.id: each for each in descriptors}, top, frozenset(asked))
+    clips, labels = clips_below(paths), class_labels(texts.dataset, asked)
+    scored = score_videos(texts, clips, encoder, bars=bars)
+    by_id = {descriptor.id: descriptor for descriptor in texts.descriptors}
+    explainer = _Explainer(scored, texts.settings, by_id, top, frozenset(labels))
     rows = {video.id: row for row, video in enumerate(scored.features.videos)}
     unreadable = dict(scored.features.unreadable)
     return [
-        explainer.explanation(path, rows[str(path)])
-        if str(path) in rows
-        else Explanation(str(path), (), (), unreadable[str(path)])
-        for path in paths
+        explainer.explanation(clip, rows[str(clip)])
+        if str(clip) in rows
+        else Explanation(str(clip), (), (), unreadable[str(clip)])
+        for clip in clips
     ]
 
 
@@ -149,7 +154,7 @@ def class_labels(dataset: Dataset, names: Iterable[str]) -> list[int]:
 class _Explainer:
     """What the explanations of one call share."""
 
-    scored: Scored
+    scored: ScoredVideos
     settings: Settings
     by_id: Mapping[int, Descriptor]
     top: int
@@ -211,7 +216,7 @@ class _Explainer:
     def _source(self, label: int, id_: int, *, is_label: bool) -> dict[str, Any]:
         """Return the fields of `TextEffect` that identify a text."""
         if is_label:
-            dataset = self.scored.dataset
+            dataset = self.scored.texts.dataset
             text = self.settings.wording().label_text(dataset, dataset.actions[label])
             return {"id": None, "kind": LABEL, "position": None, "text": text, "status": None}
         return {name: getattr(self.by_id[id_], name) for name in ("id", "kind", "position", "text", "status")}

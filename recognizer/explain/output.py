@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.errors import UsageError
-from recognizer.evaluation.sweep_table import PICTURES
+from recognizer.evaluation.outputs import PICTURES, check_file
+from recognizer.evaluation.predict import ClassTexts
 from recognizer.explain.explain import Explanation
 from recognizer.explain.page import explanation_page
 from recognizer.explain.picture import draw_explanation
+from recognizer.explain.wording import lines_above
 from recognizer.video.file_types import VIDEO_SUFFIXES
 
 PAGES = (".html", ".htm")
@@ -27,8 +29,7 @@ def check_output(output: Path, videos: int) -> None:
     if suffix not in (*PICTURES, *PAGES):
         known = ", ".join((*PICTURES, PAGES[0]))
         raise UsageError(f"--output is a file that ends in one of {known}, or a folder, not {output.name}")
-    if not output.parent.is_dir():
-        raise UsageError(f"There is no folder {output.parent} to write {output.name} to")
+    check_file(output)
     if suffix in PICTURES and videos > 1:
         raise UsageError(
             f"{output.name} would hold one of {videos} videos. One page for all: --output {output.stem}.html; "
@@ -36,21 +37,20 @@ def check_output(output: Path, videos: int) -> None:
         )
 
 
-def write_explanations(
-    explanations: Sequence[Explanation], output: Path, *, title: str, made_with: Sequence[str]
-) -> Iterator[Path]:
-    """Write a page of all videos, or a picture of each that could be read; yield the files.
+def write_explanations(texts: ClassTexts, explanations: Sequence[Explanation], output: Path) -> Iterator[Path]:
+    """Write a page of all videos, or a picture of each that could be read; yield what is written.
 
     Args:
+        texts: the classes, and what the numbers were made with.
         explanations: of the videos.
         output: .html for a page; .png, .svg or .pdf for the picture of one video; else a folder for PNG files, which
-            are named after the videos, and after their folders too if names repeat.
-        title: of a page.
-        made_with: lines on the settings.
+            are named after the videos and after their folders too if names repeat.
     """
+    lines = lines_above(texts)
     read = [explanation for explanation in explanations if not explanation.unreadable]
     if not _is_folder(output) and output.suffix.lower() in PAGES:
-        output.write_text(explanation_page(explanations, title=title, made_with=made_with), encoding="utf-8")
+        title = f"What the texts of {texts.dataset.name} did"
+        output.write_text(explanation_page(explanations, title=title, made_with=lines), encoding="utf-8")
         yield output
         return
     places = [output]
@@ -58,7 +58,7 @@ def write_explanations(
         output.mkdir(parents=True, exist_ok=True)
         places = [output / f"{name}.png" for name in _names([Path(explanation.video) for explanation in read])]
     for explanation, place in zip(read, places, strict=True):
-        draw_explanation(explanation, place, made_with=made_with)
+        draw_explanation(explanation, place, made_with=lines)
         yield place
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from recognizer.evaluation.html import shortened, signed
+from recognizer.evaluation.predict import ClassTexts
+from recognizer.evaluation.tables import made_with
 from recognizer.explain.explain import LABEL, ExplainedClass, Explanation, TextEffect
 
 PANELS = (
@@ -66,10 +67,13 @@ def _effect_of_kind(texts: Sequence[TextEffect]) -> str:
     return f"{texts[0].kind} {signed(total)}{most}"
 
 
-def shown_views(settings: Mapping[str, Any]) -> list[str]:
-    """Return a line on which view is shown, if there are several."""
-    clips, crops = settings["clips"], settings["crops"]
+def lines_above(texts: ClassTexts) -> list[str]:
+    """Return what explanations were made with; for several views of each video, also which one is shown."""
+    clips, crops = texts.settings.clips, texts.settings.crops
     if clips * crops == 1:
-        return []
+        return made_with(texts)
     views = [f"the first of {clips} clips"] * (clips > 1) + [f"the middle one of {crops} crops"] * (crops > 1)
-    return [f"Frames, their colours and steps are of {', '.join(views)}; scores and attributions are means over all"]
+    shown = (
+        f"Frames, their colours and their steps are of {', '.join(views)}; scores and attributions are means over all"
+    )
+    return [*made_with(texts), shown]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from db.errors import UserError
-from db.progress import Progress
+from db.progress import Progress, ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder
+from recognizer.evaluation.evaluate import package_versions, text_settings
+from recognizer.evaluation.predict import ClassTexts, clips_below
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.long import load_long_video
@@ -25,8 +26,6 @@ from recognizer.scoring.protocols import protocol_of
 from recognizer.scoring.selection import descriptors_digest
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import LongVideo, declared_seconds
-
-_PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "av", "pillow")
 
 
 @dataclass(frozen=True)
@@ -123,6 +122,26 @@ def localize_videos(
     return Localization(dataset, settings, tuple(videos), _counts(videos, annotations), _results(videos, annotations))
 
 
+def find_actions(
+    texts: ClassTexts,
+    paths: Sequence[Path],
+    encoder: CachingEncoder,
+    *,
+    fps: float,
+    settings: LocalizeSettings,
+    annotations: Annotations | None = None,
+    on_video: Callable[[Timeline], None] = lambda timeline: None,
+    bars: ProgressBars = no_bars,
+) -> Localization:
+    """Find the actions of a dataset in video files and folders of them; arguments as in `localize_videos`."""
+    query = Query(texts.settings.encoder, texts.settings.protocol, fps, settings)
+    with bars(f"{texts.dataset.name}, {query.encoder}", "seconds of video") as advance:
+        return localize_videos(
+            texts.dataset, clips_below(paths), texts.descriptors, encoder,
+            query=query, annotations=annotations, on_video=on_video, on_progress=advance,
+        )  # fmt: skip
+
+
 def _load_videos(
     paths: Sequence[Path], encoder: CachingEncoder, query: Query, on_progress: Progress
 ) -> Iterator[tuple[Path, LongVideo | UnreadableVideo]]:
@@ -177,23 +196,15 @@ def _results(videos: Sequence[VideoSegments], annotations: Annotations | None) -
 def _settings(
     query: Query, dataset: Dataset, encoder: Encoder, descriptors: Sequence[Descriptor], roles: Roles
 ) -> dict[str, Any]:
-    protocol = protocol_of(query.protocol)
+    texts = text_settings(dataset, descriptors, encoder, protocol_of(query.protocol), cut=roles.cut)
     return {
         "encoder": query.encoder,
-        "encoder_revision": encoder.revision,
         "protocol": query.protocol,
-        "label_templates": protocol.label_templates,
-        "descriptor_templates": protocol.descriptor_templates,
-        "preprocessing": protocol.preprocessing,
         "fps": query.fps,
         **asdict(query.settings),
         "descriptors": len(descriptors),
         "descriptors_sha256": descriptors_digest(descriptors),
-        "kinds": sorted({d.kind for d in descriptors}),
-        "llms": sorted({d.source if d.by_hand else d.writer for d in descriptors}),
+        **texts,
         "situation_texts_left_out": roles.left_out,
-        "texts_cut": roles.cut,
-        "context_length": encoder.context_length,
-        "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": package_versions(),
     }

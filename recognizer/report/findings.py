@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from db.errors import UserError
 from db.progress import Progress
 from db.records import Prediction, Run
 from db.store import Store
-from recognizer.datasets.find import Split, Video, find_videos
-from recognizer.evaluation.compare import Comparison, by_labels_alone, compare
-from recognizer.evaluation.replay import Repeated, repeat, settings_of
+from recognizer.datasets.find import Video, find_videos
+from recognizer.evaluation.compare import Comparison, compare
+from recognizer.evaluation.replay import Replay, replay, settings_of
 from recognizer.features.caching_encoder import open_caching_encoder
 from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
 from recognizer.report.leave_one_out import LeaveOneOutEffect, leave_one_out_effects
@@ -202,7 +202,7 @@ def build_findings(
     findings = _from_predictions(run, samples=samples)
     try:
         with open_caching_encoder(run.settings["encoder"], features) as encoder:
-            return _with_texts(findings, repeat(store, run, encoder, root=root, on_progress=on_progress))
+            return _with_texts(findings, replay(store, run, encoder, root=root, on_progress=on_progress))
     except UserError as error:
         findings = replace(findings, gone=(f"Unknown which texts decided. {error}",))
         return _with_paths(store, findings, root)
@@ -213,7 +213,7 @@ def _from_predictions(run: Run, *, samples: int) -> Findings:
     with_videos = {accuracy.label for accuracy in classes}
     return Findings(
         run=run,
-        paired=compare(by_labels_alone(run), run),
+        paired=compare(run),
         classes=classes,
         without_videos=tuple(name for c, (name, _) in enumerate(run.settings["classes"]) if c not in with_videos),
         confusion=confusion(run),
@@ -234,16 +234,16 @@ def _sample(video: ChosenVideo) -> Sample:
     return Sample(video, other, ranking[true] - ranking[other] if true in ranking else None)
 
 
-def _with_texts(findings: Findings, repeated: Repeated) -> Findings:
+def _with_texts(findings: Findings, replayed: Replay) -> Findings:
     """Return the findings with the effects of the texts and the paths of the videos."""
-    videos = repeated.features.videos
+    videos = replayed.features.videos
     rows = {video.id: row for row, video in enumerate(videos)}
-    label_only = repeated.scores(repeated.ensemble.label_only())  # [V, C]
-    scores = repeated.scores()  # [V, C]
+    label_only = replayed.scores(replayed.ensemble.label_only())  # [V, C]
+    scores = replayed.scores()  # [V, C]
     return replace(
         findings,
-        pairs=tuple(_pair_with_texts(pair, repeated, rows, label_only) for pair in findings.pairs),
-        samples=tuple(_sample_with_texts(sample, repeated, rows, scores) for sample in findings.samples),
+        pairs=tuple(_pair_with_texts(pair, replayed, rows, label_only) for pair in findings.pairs),
+        samples=tuple(_sample_with_texts(sample, replayed, rows, scores) for sample in findings.samples),
         gone=_changed_scores(findings.run, rows, scores),
         paths=_shown_paths(findings, videos),
     )
@@ -254,24 +254,24 @@ def _shown_paths(findings: Findings, videos: Iterable[Video]) -> dict[str, Path]
     return {video.id: video.path for video in videos if video.path and video.id in shown}
 
 
-def _sample_with_texts(sample: Sample, repeated: Repeated, rows: Mapping[str, int], scores: Tensor) -> Sample:
+def _sample_with_texts(sample: Sample, replayed: Replay, rows: Mapping[str, int], scores: Tensor) -> Sample:
     if sample.rival is None:
         return sample
     row, true = rows[sample.chosen.prediction.video], sample.chosen.prediction.label
-    effects = leave_one_out_effects(repeated, [row], true=true, rival=sample.rival)
+    effects = leave_one_out_effects(replayed, [row], true=true, rival=sample.rival)
     return replace(sample, lead=float(scores[row, true] - scores[row, sample.rival]), texts=effects)
 
 
-def _pair_with_texts(pair: Pair, repeated: Repeated, rows: Mapping[str, int], label_only: Tensor) -> Pair:
+def _pair_with_texts(pair: Pair, replayed: Replay, rows: Mapping[str, int], label_only: Tensor) -> Pair:
     true, other = pair.confused.true, pair.confused.predicted
-    wrong = [p for p in repeated.run.predictions if p.label == true and p.rank > 1 and rival(p) == other]
+    wrong = [p for p in replayed.run.predictions if p.label == true and p.rank > 1 and rival(p) == other]
     own = [rows[p.video] for p in wrong]
     others = label_only[own]
     others[:, true] = float("-inf")
     same = sum(
         label == other and p.label_only_rank > 1 for label, p in zip(others.argmax(dim=1).tolist(), wrong, strict=True)
     )
-    effects = leave_one_out_effects(repeated, own, true=true, rival=other)
+    effects = leave_one_out_effects(replayed, own, true=true, rival=other)
     return replace(pair, label_only_same=same, texts=tuple(e for e in effects if e.effect < 0)[:_TEXTS])
 
 
@@ -293,7 +293,7 @@ def _with_paths(store: Store, findings: Findings, root: Path | None) -> Findings
     settings = settings_of(findings.run)
     folder = root or Path(settings.root or "")
     try:
-        video_list = find_videos(store.dataset(findings.run.dataset), folder, split=cast(Split | None, settings.split))
+        video_list = find_videos(store.dataset(findings.run.dataset), folder, split=settings.split)
     except UserError as error:
         return replace(findings, gone=(*findings.gone, f"The videos cannot be shown. {error}"))
     return replace(findings, paths=_shown_paths(findings, video_list.videos))

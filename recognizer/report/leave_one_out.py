@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from recognizer.evaluation.impact import leave_one_out
-from recognizer.evaluation.replay import Repeated
+from recognizer.evaluation.replay import Replay
 from recognizer.scoring.methods import attribution, method_of, scores
 
 
@@ -33,22 +33,22 @@ class LeaveOneOutEffect:
 
 
 def leave_one_out_effects(
-    repeated: Repeated, rows: Sequence[int], *, true: int, rival: int
+    replayed: Replay, rows: Sequence[int], *, true: int, rival: int
 ) -> tuple[LeaveOneOutEffect, ...]:
     """Return the texts of two classes that have an effect, the mean over videos; the largest first, of either sign.
 
     Args:
-        repeated: the run.
-        rows: at least one video, by its index in `repeated.features.videos`.
+        replayed: the run.
+        rows: at least one video, by its index in `replayed.features.videos`.
         true: label of the class of these videos.
         rival: label of the class that it competes with.
     """
     import torch
 
-    name, temperature, views = repeated.settings.method, repeated.settings.temperature, repeated.features.views
-    pair = repeated.ensemble.select([true, rival])
+    name, temperature, views = replayed.settings.method, replayed.settings.temperature, replayed.features.views
+    pair = replayed.ensemble.select([true, rival])
     pair = replace(pair, present=method_of(name).uses(pair))
-    videos = repeated.seen.select([row * views + view for row in rows for view in range(views)])
+    videos = replayed.batch.select([row * views + view for row in rows for view in range(views)])
     changes = leave_one_out(
         lambda ensemble: scores(videos, ensemble, method=name, temperature=temperature),
         pair,
@@ -57,7 +57,7 @@ def leave_one_out_effects(
     )
     added = attribution(videos, pair, method=name, temperature=temperature).mean(dim=0)  # [2, K]
     effects = [
-        LeaveOneOutEffect(id_ if id_ >= 0 else None, label, *_kind_and_text(repeated, label, id_), value, -change)
+        LeaveOneOutEffect(id_ if id_ >= 0 else None, label, *_kind_and_text(replayed, label, id_), value, -change)
         for row, label in enumerate((true, rival))
         for id_, value, change in zip(*(t[row].tolist() for t in (pair.ids, added, changes.margin)), strict=True)
         if change
@@ -65,8 +65,8 @@ def leave_one_out_effects(
     return tuple(sorted(effects, key=lambda effect: -abs(effect.effect)))
 
 
-def _kind_and_text(repeated: Repeated, label: int, id_: int) -> tuple[str, str]:
-    for descriptor in repeated.descriptors:
+def _kind_and_text(replayed: Replay, label: int, id_: int) -> tuple[str, str]:
+    for descriptor in replayed.descriptors:
         if descriptor.id == id_:
             return descriptor.kind, descriptor.text
-    return "label", repeated.protocol.label_text(repeated.dataset, repeated.dataset.actions[label])
+    return "label", replayed.protocol.label_text(replayed.dataset, replayed.dataset.actions[label])

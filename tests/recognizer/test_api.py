@@ -29,7 +29,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
 def _in_its_folder(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from recognizer import api
 
-    api._opened.cache_clear()  # the fake of the test before
+    api._encoder.cache_clear()  # the fake of the test before
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DESCGEN_DB", str(database))
 
@@ -64,7 +64,7 @@ def test_the_examples_of_the_document_run(
     assert len(llm.history) == 6
     assert Path("match.png").stat().st_size > 10_000
     assert "<!doctype html>" in Path("run.html").read_text().lower()
-    assert names["found"].counts == {"searched": 1, "unreadable": 0}
+    assert names["localization"].counts == {"searched": 1, "unreadable": 0}
 
 
 def test_it_evaluates_as_the_command_does(balls_of: Recognizer, recognize: Run, described: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_table_names_the_first_faults_and_all_of_them_when_asked(recognize: 
     assert few.stdout.count("empty file") == 20
     assert "and 3 more (--all names them)" in few.stdout
     assert every.stdout.count("empty file") == 23
-    assert "Error: 23 problems of" in few.stderr
+    assert "Error: 23 problems in" in few.stderr
 
 
 def test_what_did_not_change_is_not_read_again(recognize: Run, shop: Path) -> None:

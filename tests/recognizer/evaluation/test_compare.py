@@ -107,7 +107,7 @@ def test_what_the_command_shows(recognize: Run, stored: Store) -> None:
         "top-1  42.9 [15.8, 75.0]    71.4 [35.9, 91.8]  +28.6 [-28.6, +71.4]       3     1  0.625",
         "top-5  71.4 [35.9, 91.8]  100.0 [64.6, 100.0]   +28.6 [+0.0, +57.1]       2     0  0.500",
         "",
-        "classes: 2 won, 0 lost, 1 as before",
+        "classes: 2 won, 0 lost, 1 unchanged",
         "",
         "class  videos  right in run 1  right in run 2  difference",
         "run         2               0               1          +1",
@@ -120,7 +120,7 @@ def test_what_the_command_shows(recognize: Run, stored: Store) -> None:
         "c                   jump               1              2",
     ]
     worse = recognize("compare", 2, 1).stdout
-    assert "classes: 0 won, 2 lost, 1 as before" in worse
+    assert "classes: 0 won, 2 lost, 1 unchanged" in worse
     assert "-28.6 [-71.4, +28.6]       1     3  0.625" in worse
     fewer = recognize("compare", 1, 2, "--show", 1).stdout
     assert "and 2 more videos that changed (all of them: --json, or --show 4)" in fewer

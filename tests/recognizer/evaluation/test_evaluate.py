@@ -13,7 +13,7 @@ from PIL import Image
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import FakeEncoder
-from tests.fixtures.colours import COLOURS, balls, encoder
+from tests.fixtures.colours import COLOURS, ColourEncoder, balls, encoder
 from tests.fixtures.commands import Run
 
 __all__ = ["balls", "encoder"]  # fixtures
@@ -126,9 +126,9 @@ def three_splits(tmp_path: Path) -> Path:
 
 
 def test_splits_are_reported_with_their_mean_and_deviation(
-    descgen: Run, recognize: Run, llm: FakeLLM, three_splits: Path, monkeypatch: pytest.MonkeyPatch
+    descgen: Run, recognize: Run, llm: FakeLLM, three_splits: Path, encoder: ColourEncoder
 ) -> None:
-    monkeypatch.setitem(COLOURS, "waving", COLOURS["red_ball"])  # the text that lies where the red frames lie
+    encoder.colours["waving"] = COLOURS["red_ball"]  # the text that lies where the red frames lie
     descgen("build", "-d", "hmdb51", "-k", "context")
     evaluated = ("eval", "-d", "hmdb51", "--root", three_splits, "-e", "fake")
     result = recognize(*evaluated, "--split", "all", "--json")
@@ -145,9 +145,9 @@ def test_splits_are_reported_with_their_mean_and_deviation(
 
 
 def test_the_mean_over_runs(
-    descgen: Run, recognize: Run, llm: FakeLLM, three_splits: Path, monkeypatch: pytest.MonkeyPatch
+    descgen: Run, recognize: Run, llm: FakeLLM, three_splits: Path, encoder: ColourEncoder
 ) -> None:
-    monkeypatch.setitem(COLOURS, "waving", COLOURS["red_ball"])
+    encoder.colours["waving"] = COLOURS["red_ball"]
     descgen("build", "-d", "hmdb51", "-k", "context")
     evaluated = ("eval", "-d", "hmdb51", "--root", three_splits, "-e", "fake")
     for more in (("--split", "1"), ("--split", "2"), ("--split", "3", "--frames", "4")):

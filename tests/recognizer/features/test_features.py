@@ -516,7 +516,7 @@ def test_a_broken_byte_is_reported_and_its_record_remade(
     result = recognize("features", "verify")
     assert result.exit_code == 1
     assert f"damaged: {data_file(features).name}: {clips / 'dark' / '06.mp4'}" in result.stdout
-    assert "1 records are damaged. None of them is used" in result.stderr
+    assert "1 records are damaged and not used" in result.stderr
     assert "recognize features prune --damaged" in result.stderr
     [texts] = [features / s["file"] for s in shelves(recognize) if s["what"] == "texts"]
     flip(texts, 0)
@@ -633,7 +633,7 @@ def test_prune_drops_shelves_not_used_for_long(
     embed("--limit", 2, "--frames", 4)  # used again
     assert recognize("features", "prune", "--unused", 30, "--yes").exit_code == 0
     assert [row["what"] for row in shelves(recognize)] == ["4 frames, own"]
-    assert recognize("features", "prune", "--unused", 30).stdout == "Nothing to drop\n"
+    assert recognize("features", "prune", "--unused", 30).stdout == "Nothing to delete\n"
 
 
 def test_prune_drops_videos_that_are_gone_and_keeps_the_others_as_they_are(

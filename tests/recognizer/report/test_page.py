@@ -202,7 +202,7 @@ def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path, method: str, tmp_path: Path
 ) -> None:
     """Each effect again, from an ensemble that never had the text."""
-    from recognizer.evaluation.replay import repeat
+    from recognizer.evaluation.replay import replay
     from recognizer.features.caching_encoder import CachingEncoder
     from recognizer.features.store import FeatureStore
     from recognizer.scoring.ensemble import build_ensemble
@@ -211,7 +211,7 @@ def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
     data, page = as_data(recognize), reported(recognize, tmp_path)
     with FeatureStore.open(features) as kept:
         opened = CachingEncoder(FakeEncoder(), kept)
-        again = repeat(store, store.run(1), opened)
+        again = replay(store, store.run(1), opened)
         for sample in data["samples"]:
             label, rival = sample["chosen"]["prediction"]["label"], sample["rival"]
             row = [video.id for video in again.features.videos].index(sample["chosen"]["prediction"]["video"])
@@ -241,7 +241,7 @@ def test_a_pair_names_the_texts_that_support_the_wrong_class(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path
 ) -> None:
     """With method ensemble, a text left out changes its class by (mean - own) / (K - 1)."""
-    from recognizer.evaluation.replay import repeat
+    from recognizer.evaluation.replay import replay
     from recognizer.features.caching_encoder import CachingEncoder
     from recognizer.features.store import FeatureStore
 
@@ -249,10 +249,10 @@ def test_a_pair_names_the_texts_that_support_the_wrong_class(
     pair = as_data(recognize)["pairs"][0]
     true, taken = pair["confused"]["true"], pair["confused"]["predicted"]
     with FeatureStore.open(features) as kept:
-        again = repeat(store, store.run(1), CachingEncoder(FakeEncoder(), kept))
+        again = replay(store, store.run(1), CachingEncoder(FakeEncoder(), kept))
     confused = [p for p in run["predictions"] if p["label"] == true and p["rank"] > 1 and p["ranking"][0][0] == taken]
     rows = [[v.id for v in again.features.videos].index(p["video"]) for p in confused]
-    mean = again.seen.pooled.inner(again.ensemble.texts)[rows].mean(dim=0)  # [C, K]
+    mean = again.batch.pooled.inner(again.ensemble.texts)[rows].mean(dim=0)  # [C, K]
     change = {}
     for label, sign in ((true, 1), (taken, -1)):
         score = mean[label].mean()
@@ -335,7 +335,7 @@ def test_without_its_texts_the_page_still_shows_the_videos(
         connection.execute("UPDATE descriptor SET text = 'another' WHERE id = 1")
     result = recognize("report", 1, "-o", tmp_path / "page.html")
     assert result.exit_code == 0
-    reason = "Unknown which texts decided. Texts of run 1 changed since. Measure it anew: recognize eval"
+    reason = "Unknown which texts decided. Texts of run 1 have changed. Evaluate again: recognize eval"
     assert reason in " ".join(result.stderr.split())
     page = Page((tmp_path / "page.html").read_text())
     assert reason in page.sections["numbers"]
