@@ -45,7 +45,7 @@ demo: setup
 	@echo "     $(BIN)/recognize eval --dataset hmdb51 --root FOLDER"
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow" -n auto
