@@ -1,4 +1,4 @@
-"""Review in a terminal: one text after the other, with a key for each decision. Rules and log are the browser's."""
+"""Review in a terminal: one text at a time, with a key for each decision. Rules and log are those of the browser."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Terminal:
     """A reviewer at a terminal.
 
     Attributes:
-        filter: the texts to go through, in label order, from the first pending one.
-        read_key: waits for one key.
-        read_text: asks for a line, given the question and the current text.
+        filter: selects the texts, which are shown in label order from the first pending one.
+        read_key: waits for a key press.
+        read_text: asks for a line; takes the question and the default text.
         index: the current text among those of the filter.
         message: shown below the texts.
     """
@@ -83,11 +83,23 @@ class Terminal:
         pending = (i for i, d in enumerate(self.texts()) if i >= self.index and d.status == "pending")
         self.index = next(pending, self.index)
 
-    def decide(self, decision: str, descriptors: Sequence[Descriptor], *, text: str = "", stay: bool = False) -> str:
-        """Make a decision and go to the next pending text, unless `stay`; return the message."""
-        current = self.texts()[self.index]
+    def decide(
+        self,
+        decision: str,
+        current: Descriptor,
+        descriptors: Sequence[Descriptor] = (),
+        *,
+        text: str = "",
+        stay: bool = False,
+    ) -> str:
+        """Make a decision and go to the next pending text, unless `stay`; return the message.
+
+        Args:
+            current: the text that is shown; a new text is added to its class and kind.
+            descriptors: the texts decided on; empty is `current`.
+        """
         action = next(action for action in self.session.dataset.actions if action.name == current.action)
-        refs = tuple(d.ref for d in descriptors)
+        refs = tuple(d.ref for d in descriptors or (current,))
         outcome = self.session.decide(DecisionRequest(decision, refs, text, current.kind, action))
         if outcome.conflicts:
             return "\n".join(("Nothing was changed: somebody changed these texts before you.", *outcome.conflicts))
@@ -108,9 +120,9 @@ class Terminal:
             self.console.clear()
         counts = self.session.totals()
         title = Text(f"{self.session.phrases[current.action]} · {current.kind} · by {current.writer}", style="bold")
-        decided, place = f"{counts.decided} of {counts.all} decided", f"text {self.index + 1} of {len(texts)}"
+        decided, position = f"{counts.decided} of {counts.all} decided", f"text {self.index + 1} of {len(texts)}"
         lines = [self._line(d, is_current=d.id == current.id) for d in self.reply(current)]
-        footer = Text(f"{decided} · {place} · {self.session.reviewer}", style="dim")
+        footer = Text(f"{decided} · {position} · {self.session.reviewer}", style="dim")
         self.console.print(Group(Rule(title, align="left"), *lines, footer))
         self.console.print(Text(self.message, style="bold"))
 
@@ -128,29 +140,30 @@ class Terminal:
 def _edit(terminal: Terminal, texts: Sequence[Descriptor]) -> str:
     current = texts[terminal.index]
     text = terminal.read_text("New text", current.text).strip()
-    return terminal.decide("edit", [current], text=text) if text and text != current.text else "Not changed"
+    return terminal.decide("edit", current, text=text) if text and text != current.text else "Not changed"
 
 
 def _add(terminal: Terminal, texts: Sequence[Descriptor]) -> str:
-    text = terminal.read_text(f"A {texts[terminal.index].kind} of your own", "").strip()
-    return terminal.decide("add", [], text=text, stay=True) if text else "Nothing was added"
+    current = texts[terminal.index]
+    text = terminal.read_text(f"A {current.kind} of your own", "").strip()
+    return terminal.decide("add", current, text=text, stay=True) if text else "Nothing was added"
 
 
 def _accept_all(terminal: Terminal, texts: Sequence[Descriptor]) -> str:
-    action = texts[terminal.index].action
-    pending = [d for d in texts if d.action == action and d.status == "pending"]
-    return terminal.decide("accept", pending) if pending else "Nothing is pending in this class"
+    current = texts[terminal.index]
+    pending = [d for d in texts if d.action == current.action and d.status == "pending"]
+    return terminal.decide("accept", current, pending) if pending else "Nothing is pending in this class"
 
 
 def _move(terminal: Terminal, texts: Sequence[Descriptor], *, by: int) -> str:
     """Move the current text in its reply."""
     current = texts[terminal.index]
     order = terminal.reply(current)
-    place = [d.id for d in order].index(current.id)
-    if not 0 <= place + by < len(order):
+    index = [d.id for d in order].index(current.id)
+    if not 0 <= index + by < len(order):
         return "It cannot be moved further"
-    order.insert(place + by, order.pop(place))
-    message = terminal.decide("reorder", order, stay=True)
+    order.insert(index + by, order.pop(index))
+    message = terminal.decide("reorder", current, order, stay=True)
     terminal.index = next((i for i, d in enumerate(terminal.texts()) if d.id == current.id), terminal.index)
     return message
 
@@ -180,10 +193,10 @@ def _history(terminal: Terminal, texts: Sequence[Descriptor]) -> str:
 
 
 _COMMANDS: dict[str, Callable[[Terminal, Sequence[Descriptor]], str]] = {
-    "a": lambda terminal, texts: terminal.decide("accept", [texts[terminal.index]]),
-    "r": lambda terminal, texts: terminal.decide("reject", [texts[terminal.index]]),
-    "p": lambda terminal, texts: terminal.decide("restore", [texts[terminal.index]], stay=True),
-    "u": lambda terminal, _texts: terminal.decide("undo", [], stay=True),
+    "a": lambda terminal, texts: terminal.decide("accept", texts[terminal.index]),
+    "r": lambda terminal, texts: terminal.decide("reject", texts[terminal.index]),
+    "p": lambda terminal, texts: terminal.decide("restore", texts[terminal.index], stay=True),
+    "u": lambda terminal, texts: terminal.decide("undo", texts[terminal.index], stay=True),
     "e": _edit,
     "n": _add,
     "A": _accept_all,

@@ -97,6 +97,25 @@ def test_the_second_reviewer_sees_the_change_of_the_first(review: Review, store:
     assert statuses(store)[0][1] == "rejected"
 
 
+def test_the_text_shown_is_decided_though_others_left_the_filter(descgen: Run, llm: FakeLLM, store: Store) -> None:
+    descgen("build", "-d", "hmdb51", "-k", "decomposition", "--limit", "1")
+    session = ReviewSession(store, store.dataset("hmdb51"), reviewer="anna")
+    keys = iter("jjaq")
+
+    def read_key() -> str:
+        key = next(keys)
+        if key == "a":  # ben rejects the first text while the last one is shown
+            first = store.descriptors(session.dataset)[0]
+            store.reviews().reject([first.ref], reviewer="ben")
+            session.refresh()
+        return key
+
+    console = Console(file=io.StringIO(), width=140)
+    Terminal(session, Filter(status="pending"), console, read_key, lambda question, text: "").run()
+    session.close()
+    assert [status for _, status in statuses(store)] == ["rejected", "pending", "accepted"]
+
+
 def test_an_empty_filter_and_a_missing_terminal_are_refused(review: Review, descgen: Run) -> None:
     with pytest.raises(UserError, match="kind 'colours'"):
         review("", kind="colours")
