@@ -48,7 +48,7 @@ def load_classifier(file: Path) -> Any:
 
 
 def _timm_name(name: str, blocks: list[str]) -> str:
-    """Return timm's name of a weight of `efficientnet_pytorch` (Melas-Kyriazi); `blocks` are timm's, in order."""
+    """Return timm's name for a weight of `efficientnet_pytorch` (Melas-Kyriazi); `blocks`: timm's names, in order."""
     if not name.startswith("_blocks."):
         layer, kind = name.split(".")
         return f"{_OUTER[layer]}.{kind}"

@@ -16,7 +16,7 @@ from encoders.weights import package_file
 
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WIDTH = 384
-CONTEXT_LENGTH = 256  # of its training (sentence_bert_config.json), though the model has 512 positions
+CONTEXT_LENGTH = 256  # as trained (sentence_bert_config.json); the model has 512 positions
 
 
 def bundled_folder() -> Path:
@@ -47,7 +47,7 @@ class MiniLM:
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, 384] of texts, unit norm; float32 on the CPU."""
-        # Texts of about one length in a batch need little padding.
+        # Batches of texts of similar length need little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         encoded = encode_in_batches([texts[index] for index in order], self._encode, width=self.width, size=64)
         result = torch.empty_like(encoded)

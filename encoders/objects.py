@@ -1,7 +1,7 @@
-"""The encoder `objects`: frames and texts as mixtures of ImageNet's classes. No download; weak, and labelled so.
+"""The encoder `objects`: frames and texts as mixtures of ImageNet's classes. Needs no download, but is weak.
 
-After Objects2Action (Jain et al., ICCV 2015): a frame is described by the classes that a classifier sees in it, a text
-by the class names that are near to it in meaning.
+After Objects2Action (Jain et al., ICCV 2015): a frame is described by its scores for ImageNet's classes, a text by the
+class names that are near to it in meaning.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from encoders.protocol import Preprocessing
 
 OBJECTS = 1000
-KEPT = 50  # classes that describe a text
+KEPT = 50  # number of classes that describe a text
 
 
 class Objects:
     """The encoder `objects`; see the protocol `Encoder`."""
 
     id = "objects"
-    # The trailing number is the version of the formulas below: increase it with every change of them.
+    # The trailing number is the version of the formulas below; increase it when they change.
     revision = hashlib.sha256(f"{efficientnet.SHA256} {minilm.SHA256} {KEPT} 1".encode()).hexdigest()
     width = OBJECTS
     context_length = minilm.CONTEXT_LENGTH
@@ -75,7 +75,7 @@ class Objects:
 
     @cached_property
     def _names(self) -> Tensor:
-        """Embeddings [1000, 384] of ImageNet's class names, for texts only."""
+        """Embeddings [1000, 384] of ImageNet's class names; needed for texts only."""
         from torchvision.models._meta import _IMAGENET_CATEGORIES
 
         return self._sentences.encode_texts(_IMAGENET_CATEGORIES)
@@ -94,7 +94,7 @@ def frame_vectors(logits: Tensor) -> Tensor:
 def text_vectors(texts: Tensor, names: Tensor) -> Tensor:
     """Return the similarity [K, 1000] of texts [K, 384] to class names [1000, 384]; unit norm.
 
-    Cosines after subtracting the names' mean, which all names share; only the `KEPT` largest of each text are not 0.
+    Cosines after subtracting the mean of the names; all but the `KEPT` largest of each text are set to 0.
     """
     centre = names.mean(dim=0)
     cosines = normalize(texts - centre, dim=-1) @ normalize(names - centre, dim=-1).T  # [K, 1000]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from encoders.protocol import Preprocessing
 
-# Of clip.clip._transform; the same for all published models.
+# From clip.clip._transform; the same for all published models.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -36,7 +36,7 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 class OpenAIClip:
     """One model of the package `clip`; see the protocol `Encoder`."""
 
-    def __init__(self, model: Any, own: Transform, *, id: str, revision: str) -> None:  # noqa: A002
+    def __init__(self, model: Any, own_transform: Transform, *, id: str, revision: str) -> None:  # noqa: A002
         self.id = id
         self.revision = revision
         self.width = int(model.text_projection.shape[1])
@@ -44,29 +44,29 @@ class OpenAIClip:
         self._model = model
         self._clip = _import_clip()
         self._transforms: dict[Preprocessing, Transform] = {
-            "own": own,
+            "own": own_transform,
             "tear": tear_transform(crop=model.visual.input_resolution, mean=MEAN, std=STD),
         }
 
     @classmethod
     def published(cls, name: str) -> OpenAIClip:
-        """Open a published model by name, such as `ViT-B/16`; the first time it is downloaded."""
+        """Open a published model by name, such as `ViT-B/16`; downloads it the first time."""
         url: str = _import_clip().clip._MODELS[name]
         try:
-            model, own = _loaded(name)
+            model, own_transform = _load(name)
         except (OSError, RuntimeError, HTTPException, TypeError) as error:  # TypeError: a reply without a length
             raise UserError(
                 f"The weights of {name} are not in {Path('~/.cache/clip').expanduser()} and could not be fetched from "
                 f"{url} ({error}). With a copy of that file: --encoder /path/{url.split('/')[-1]}. "
                 "Without any download: --encoder objects (weaker)."
             ) from error
-        return cls(model, own, id=name, revision=url.split("/")[-2])  # clip.load has checked this digest
+        return cls(model, own_transform, id=name, revision=url.split("/")[-2])  # clip.load has checked this digest
 
     @classmethod
     def from_file(cls, path: Path, *, id: str, revision: str) -> OpenAIClip:  # noqa: A002
         """Open a TorchScript archive, the format of the published models; `revision` is its sha256."""
         try:
-            model, own = _loaded(str(path))
+            model, own_transform = _load(str(path))
         except (EOFError, RuntimeError, KeyError, IndexError, pickle.UnpicklingError) as error:
             raise UserError(
                 f"{path} is not a TorchScript archive of a CLIP model, the one format that the package `clip` reads. "
@@ -75,7 +75,7 @@ class OpenAIClip:
             ) from error
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error}") from error
-        return cls(model, own, id=id, revision=revision)
+        return cls(model, own_transform, id=id, revision=revision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         return transform_frames(frames, self._transforms[preprocessing])
@@ -104,9 +104,9 @@ def _import_clip() -> ModuleType:
     return module
 
 
-def _loaded(name: str) -> tuple[Any, Transform]:
+def _load(name: str) -> tuple[Any, Transform]:
     with warnings.catch_warnings():
-        # The warning is about the format in which the weights are published.
+        # The warning is about the format of the published weights.
         warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated")
-        model, own = _import_clip().load(name, device=best_device())
-    return model, own
+        model, own_transform = _import_clip().load(name, device=best_device())
+    return model, own_transform

@@ -18,8 +18,8 @@ class TextEncoder(Protocol):
     """A text tower.
 
     Attributes:
-        id: its name, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`; of a file or a folder, its
-            own name without the path.
+        id: its name, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`; for a file or a folder,
+            its name without the path.
         revision: digest of the weights; with `id` it determines every embedding.
     """
 
@@ -28,12 +28,12 @@ class TextEncoder(Protocol):
 
     @property
     def width(self) -> int:
-        """D."""
+        """The embedding width D."""
         ...
 
     @property
     def context_length(self) -> int:
-        """The most tokens of a text, start and end included; longer texts are cut."""
+        """Largest number of tokens of a text, including start and end; longer texts are cut."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:

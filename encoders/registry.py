@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from encoders.openai_clip import OpenAIClip
 
-# Name -> sha256 of the weights, of all that clip.available_models() knows. Written down, so that --help, error messages
-# and a look into the feature store need not import torch.
+# Name -> sha256 of the weights, for all of clip.available_models(). Copied here, so that --help, error messages and
+# reading the feature store need not import torch.
 OPENAI_CLIP = {
     "RN50": "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
     "RN101": "8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599",
@@ -34,11 +34,11 @@ OPENAI_CLIP = {
 
 # What determines an embedding: weights, configuration, tokenizer, image processor.
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")
-_OWN: dict[str, Any] = {}  # by name; they come before all others
+_OWN: dict[str, Any] = {}  # by name; looked up before all others
 
 
 def register(name: str, encoder: TextEncoder) -> None:
-    """Let a name stand for an encoder of your own; it hides another of that name."""
+    """Register your own encoder under a name; it hides any other encoder of that name."""
     _OWN[name] = encoder
 
 
@@ -48,14 +48,14 @@ def unregister(name: str) -> None:
 
 
 def find_encoder(name: str) -> Encoder:
-    """Return an encoder whose weights load when something is to be encoded.
+    """Return an encoder whose weights load at its first use.
 
     Args:
         name: `objects`, one of `OPENAI_CLIP`, a `.pt` file, or `hf:` and a repository or a folder.
 
     Raises:
         UsageError: the name is none of these.
-        UserError: the revision of the weights cannot be determined (a repository that is out of reach).
+        UserError: the revision of the weights cannot be determined (the repository is out of reach).
     """
     if name in _OWN:
         own: Encoder = _OWN[name]
@@ -76,11 +76,11 @@ def find_encoder(name: str) -> Encoder:
 
 
 def open_encoder(name: str) -> Encoder:
-    """Return the encoder that `find_encoder` finds, with its weights loaded.
+    """Return the encoder of `find_encoder`, with its weights loaded.
 
     Raises:
-        UsageError: nothing has that name.
-        UserError: the weights are not here and cannot be fetched, or cannot be read.
+        UsageError: the name is unknown.
+        UserError: the weights cannot be downloaded or read.
     """
     encoder = find_encoder(name)
     return encoder.loaded() if isinstance(encoder, LazyEncoder) else encoder
@@ -109,7 +109,7 @@ class LazyEncoder:
         """Return the encoder with its weights.
 
         Raises:
-            UserError: they are not here and cannot be fetched, or cannot be read.
+            UserError: they cannot be downloaded or read.
         """
         with self._lock:
             self._loaded = self._loaded or self._load()
@@ -149,7 +149,7 @@ def _openai_clip() -> type[OpenAIClip]:
 
 
 def _file(path: Path) -> LazyEncoder:
-    """Return the encoder of a file; a published model has the same id by name and by file."""
+    """Return the encoder of a file. The file of a published model gets the id of that model."""
     revision = sha256_of(path)
     id_ = next((name for name, digest in OPENAI_CLIP.items() if digest == revision), path.name)
     return LazyEncoder(lambda: _openai_clip().from_file(path, id=id_, revision=revision), id=id_, revision=revision)

@@ -1,4 +1,4 @@
-"""For tests without weights: `FakeEncoder`, and `registered`, which lets commands open it by name (docs/llms.md)."""
+"""Test helpers that need no weights: `FakeEncoder`, and `registered`, which gives it a name (docs/llms.md)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def registered(encoder: TextEncoder, *names: str) -> Iterator[None]:
-    """Let names stand for an encoder while the block runs."""
+    """Register an encoder under some names while the block runs."""
     for name in names:
         register(name, encoder)
     try:
@@ -26,10 +26,10 @@ def registered(encoder: TextEncoder, *names: str) -> Iterator[None]:
 
 
 class FakeEncoder:
-    """An encoder of fixed vectors: a text's is random, seeded by the text; a frame's is its mean colour.
+    """An encoder with fixed vectors: random ones seeded by the text for texts, the mean colour for frames.
 
     Attributes:
-        encoded: the texts so far.
+        encoded: the texts encoded so far.
         frames: the number of frames of each call so far.
     """
 

@@ -1,4 +1,4 @@
-"""Run a tower: the device, the batches of a forward pass, and the pixels that an image tower takes."""
+"""Run a tower: the device, the batches of forward passes, and the preprocessing of frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 TEXTS_PER_FORWARD = 256
-FRAMES_PER_FORWARD = {"cuda": 256, "cpu": 16}  # a CPU is slower with batches that exceed its caches: 2.4 times at 128
+FRAMES_PER_FORWARD = {"cuda": 256, "cpu": 16}  # larger batches exceed the caches of a CPU: 2.4 times slower at 128
 Transform = Callable[[Image.Image], Tensor]
 
 
@@ -22,7 +22,7 @@ def best_device() -> str:
 def encode_in_batches(
     texts: Sequence[str], encode: Callable[[list[str]], Tensor], *, width: int, size: int = TEXTS_PER_FORWARD
 ) -> Tensor:
-    """Return the embeddings [K, width] of texts, at most `size` a forward pass; float32 on the CPU."""
+    """Return the embeddings [K, width] of texts, at most `size` in a forward pass; float32 on the CPU."""
     batches = [list(texts[start : start + size]) for start in range(0, len(texts), size)]
     with torch.no_grad():
         parts = [encode(batch).float().cpu() for batch in batches]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from encoders.protocol import Preprocessing
 
 
-# How text towers were trained on batches of texts of unequal length. SigLIP's tower attends to padding and
+# How text towers were trained on batches of texts of different lengths. SigLIP's tower attends to padding and
 # pools the last position: always 64 tokens, and no mask (google-research/big_vision), though the tokenizers of
 # transformers 5 return one.
 _PADDED = {"padding": "max_length", "return_attention_mask": False}
@@ -33,38 +33,40 @@ class DualEncoder:
     def __init__(self, model: Any, tokenizer: Any, image_processor: Any, *, id: str, revision: str) -> None:  # noqa: A002
         self.id = id
         self.revision = revision
-        # A tokenizer without a limit says 1e30; a RoBERTa tower has two positions more than it can use.
+        # A tokenizer without a limit says 1e30; a RoBERTa tower has two more positions than it can use.
         positions = int(model.config.text_config.max_position_embeddings)
         self.context_length = min(positions, int(tokenizer.model_max_length))
         self._model = model
         self._tokenizer = tokenizer
         self._image_processor = image_processor
         self._text_input = _TEXT_INPUTS.get(model.config.model_type, _MASKED)
-        black = self._own(np.zeros((1, 32, 32, 3), np.uint8))
+        black = self._preprocess_own(np.zeros((1, 32, 32, 3), np.uint8))
         self.width = self._checked_width(black)
         mean, std = image_processor.image_mean, image_processor.image_std
-        self._tear = tear_transform(crop=black.shape[-1], mean=mean, std=std)
+        self._tear_transform = tear_transform(crop=black.shape[-1], mean=mean, std=std)
 
     @classmethod
     def load(cls, model: str, *, id: str, revision: str) -> DualEncoder:  # noqa: A002
         """Open a folder, or a repository of the hub at a commit; only files that are not in the cache are downloaded.
 
         Raises:
-            UserError: it is no dual encoder, or cannot be loaded.
+            UserError: it is not a dual encoder, or cannot be loaded.
         """
         import transformers
 
-        place = {"pretrained_model_name_or_path": model, "revision": revision}  # ignored for a folder
+        location = {"pretrained_model_name_or_path": model, "revision": revision}  # ignored for a folder
         with quiet_transformers(), _loading(id):
-            _check_towers(id, transformers.AutoConfig.from_pretrained(**place))
-            tokenizer = transformers.AutoTokenizer.from_pretrained(**place)
-            image_processor = transformers.AutoImageProcessor.from_pretrained(**place)
+            _check_towers(id, transformers.AutoConfig.from_pretrained(**location))
+            tokenizer = transformers.AutoTokenizer.from_pretrained(**location)
+            image_processor = transformers.AutoImageProcessor.from_pretrained(**location)
             # Checkpoints in half precision would otherwise stay so, which is slow and coarse on a CPU.
-            towers = transformers.AutoModel.from_pretrained(**place, dtype=torch.float32)
+            towers = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32)
         return cls(towers.eval().to(best_device()), tokenizer, image_processor, id=id, revision=revision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
-        return self._own(frames) if preprocessing == "own" else transform_frames(frames, self._tear)
+        return (
+            self._preprocess_own(frames) if preprocessing == "own" else transform_frames(frames, self._tear_transform)
+        )
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
 
@@ -93,7 +95,7 @@ class DualEncoder:
         ).to(self._model.device)
         return _embeddings(self._model.get_text_features(**tokens))
 
-    def _own(self, frames: NDArray[np.uint8]) -> Tensor:
+    def _preprocess_own(self, frames: NDArray[np.uint8]) -> Tensor:
         output = self._image_processor(images=list(frames), input_data_format="channels_last", return_tensors="pt")
         pixels: Tensor = output["pixel_values"]
         return pixels
@@ -102,7 +104,7 @@ class DualEncoder:
         """Return D.
 
         Raises:
-            UserError: its frames are not squares, or its towers do not share one space.
+            UserError: its input is not square, or its towers do not share one space.
         """
         if black.ndim != 4 or black.shape[-1] != black.shape[-2]:
             raise UserError(
@@ -132,7 +134,7 @@ def _embeddings(output: Any) -> Tensor:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Load without transformers' progress bar and load report; downloads keep their bar."""
+    """Hide transformers' progress bar and load report during the block; downloads keep their bar."""
     from huggingface_hub.utils.tqdm import enable_progress_bars
     from transformers.utils import logging
 
@@ -160,7 +162,7 @@ def _loading(name: str) -> Iterator[None]:
 
 
 def _check_towers(name: str, config: Any) -> None:
-    """Refuse other models than dual encoders before their weights are downloaded."""
+    """Refuse models that are not dual encoders before their weights are downloaded."""
     from transformers import MODEL_MAPPING
 
     model_class = MODEL_MAPPING.get(type(config), None)

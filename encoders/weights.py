@@ -1,6 +1,6 @@
-"""Which weights exactly: digests of local files, commits of Hugging Face repositories, weights in packages.
+"""Identify weights: digests of local files, commits of Hugging Face repositories, weights in packages.
 
-Of LLMs too: both programs determine the revision of a model here, and nothing is loaded.
+Both programs determine the revision of encoders and LLMs here, without loading them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from db.errors import UserError
 
-_HUB_SECONDS = 10.0  # for the hub to answer at all
+_HUB_SECONDS = 10.0  # to wait for the first answer of the hub
 
 
 def sha256_of(path: Path) -> str:
@@ -22,9 +22,9 @@ def sha256_of(path: Path) -> str:
 
 
 def folder_digest(folder: Path, suffixes: Collection[str], *, end: str = "") -> str:
-    """Return one sha256 over the names and contents of a model folder's files with some suffixes.
+    """Return the sha256 of the names and contents of a model folder's files with some suffixes.
 
-    `end` ends the hashed list of files: digests in databases and in feature stores differ in it.
+    `end` is appended to the hashed list of files: digests in databases and in feature stores differ in it.
 
     Raises:
         UserError: the folder holds no model.
@@ -37,23 +37,22 @@ def folder_digest(folder: Path, suffixes: Collection[str], *, end: str = "") -> 
 
 
 def hub_commit(repository: str, revision: str | None = None, *, hint: str) -> str:
-    """Return the commit that a repository of the hub stands for: that of `revision`, or of its `main`.
+    """Return the commit of a repository on the hub: that of `revision`, or of `main`.
 
-    The cache is asked first. A repository without a revision is the commit that the local cache has as `main`; the hub
-    decides it at the first use only, and the cache then keeps the answer. The other order would change the keys of
-    descriptors and features whenever somebody pushes to the repository, and would need the network each time.
-    To move on to the newest commit: `hf download REPOSITORY`.
+    The local cache is asked first, so `main` is the commit that was newest at the first use. If the hub were asked
+    first, the keys of descriptors and features would change whenever somebody pushes to the repository, and each run
+    would need the network. To update to the newest commit: `hf download REPOSITORY`.
 
-    Before anything is downloaded, the hub is asked for the head of one file. That tells within seconds that the
-    repository is out of reach, gated or missing; a download retries for a minute first.
+    Before a download, the metadata of one file is requested: this shows within seconds that the repository is out of
+    reach, gated or missing, while a download first retries for a minute.
 
     Args:
         repository: OWNER/NAME.
         revision: a commit; None is `main`.
-        hint: end of an error message: what works without the hub.
+        hint: end of the error messages: what works without the hub.
 
     Raises:
-        UserError: it is not in the cache, and the hub does not give it.
+        UserError: it is not in the cache, and cannot be fetched from the hub.
     """
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
@@ -81,7 +80,7 @@ _ACCESS = "Accept its licence or ask for access on that page, then run: hf auth 
 
 
 def unreachable(repository: str, error: Exception, *, hint: str) -> str:
-    """Return the message about a model that is neither in the cache nor to be had from the hub."""
+    """Return the error message for a model that is not in the cache and cannot be fetched from the hub."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return (
