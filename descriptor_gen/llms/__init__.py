@@ -37,7 +37,7 @@ class Request:
         messages: system, then user and assistant in turn, ending with user.
         output_schema: JSON schema of the reply.
         sample: index among several replies to the same messages.
-        max_tokens: the reply is cut off after so many tokens.
+        max_tokens: the reply is cut off after this many tokens.
         key: cache key of the reply. It stays the same when messages about an invalid reply are added. Empty if
             nothing is cached.
     """
@@ -54,14 +54,14 @@ class Reply:
     """The outcome of one request.
 
     Attributes:
-        request: what was asked.
-        text: the raw reply; of a failed call, what the server sent, or empty.
+        request: the request it answers.
+        text: the raw reply; for a failed call, what the server sent, or empty.
         finish_reason: why the text ends.
-        tokens_in: of the request; None if the server did not say. Likewise `tokens_out` of the reply.
+        tokens_in: of the request; None if the server gave no count. Likewise `tokens_out`, of the reply.
         seconds: duration of this call, or its share of a batch's.
-        error: why there is no reply: the call failed, was refused, or filtered.
-        environment: how this reply was made, beyond the LLM's own environment; `cost_usd` if the prices are known.
-        messages: what was sent, if other than the request's messages: an earlier run had asked.
+        error: why there is no reply: the call failed, or the reply was refused or filtered; None if there is one.
+        environment: how this reply was made, besides the LLM's own environment; `cost_usd` if the prices are known.
+        messages: what was sent, if an earlier run sent other messages than the request's; None: the request's.
     """
 
     request: Request
@@ -76,7 +76,7 @@ class Reply:
 
 
 class StoppedEarlyError(Exception):
-    """Some calls are not made. Every reply that came was yielded before."""
+    """Some calls were not made. All replies were yielded before."""
 
     def __init__(self, reason: StopReason) -> None:
         super().__init__(reason)
@@ -115,7 +115,7 @@ class Priced(Protocol):
 
 @runtime_checkable
 class Stoppable(Protocol):
-    """An LLM whose calls are paid and short, so that a stop waits for those in flight."""
+    """An LLM whose calls are short and cost money, so that a stop waits for those in flight."""
 
     def stop(self) -> None:
         """Make no more calls. Safe to call from a signal handler."""
@@ -124,12 +124,12 @@ class Stoppable(Protocol):
 
 @runtime_checkable
 class Deferred(Protocol):
-    """An LLM that submits calls and fetches the replies later, also those of calls that an earlier run submitted.
+    """An LLM that submits calls and fetches the replies later, including replies to calls of an earlier run.
 
     Attributes:
-        calls_at_a_time: how many requests `generate` should get; the rest of a build waits meanwhile.
-        waiting: replies that the provider has and that are not fetched yet.
-        notify: called with a line for people on each event.
+        calls_at_a_time: how many requests to pass to `generate` at most; a build passes the others later.
+        waiting: number of finished replies that are not fetched yet.
+        notify: called with a line of text on each event.
     """
 
     calls_at_a_time: int
@@ -137,5 +137,5 @@ class Deferred(Protocol):
     notify: Callable[[str], None]
 
     def exclude_stored(self, stored: Mapping[str, Collection[str]]) -> None:
-        """Do not fetch these replies again: by batch, the keys of their calls. Call it before `generate`."""
+        """Skip replies that are stored already: id of the batch -> cache keys. Call it before `generate`."""
         ...

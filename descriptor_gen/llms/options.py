@@ -43,7 +43,7 @@ class RetryPolicy:
 
     Attributes:
         total: from the first failure of a call to its last attempt.
-        unreached: the same for a server that never answered anything; its address is probably wrong.
+        unreached: the same for a server that never answered at all, probably because its address is wrong.
         first: pause after the first failure; it doubles with each further one.
         longest: upper limit of the pause, unless the server asks for more.
     """
@@ -54,7 +54,7 @@ class RetryPolicy:
     longest: float = 30.0
 
     def backoff(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures: exponential, with jitter down to half of it."""
+        """Return the seconds to wait after a number of failures: exponential, times a random factor of 0.5 to 1."""
         pause = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
         return pause * random.uniform(0.5, 1.0)  # noqa: S311
 
@@ -64,11 +64,11 @@ class BatchOptions:
     """How the Batch API is used.
 
     Attributes:
-        calls_per_file: OpenAI's limit, as is `bytes_per_file`.
-        replies_per_group: replies stored in one transaction; few, so that other writers do not wait long.
-        first_poll: seconds from the first look at a batch to the second; each pause is `poll_growth` times the one
-            before, up to `longest_poll`.
-        retry: for requests about a batch that runs; it goes on without us, so a lost network is waited out.
+        calls_per_file: OpenAI's limit, like `bytes_per_file`.
+        replies_per_group: replies stored in one transaction; a small number, so that other writers do not wait long.
+        first_poll: seconds between the first two polls of a batch; each pause is `poll_growth` times the last one, up
+            to `longest_poll`.
+        retry: for requests about a running batch; it continues without us, so a lost connection is waited for.
     """
 
     calls_per_file: int = 50_000
@@ -79,9 +79,9 @@ class BatchOptions:
     poll_growth: float = 1.5
     retry: RetryPolicy = RetryPolicy(total=86_400.0, longest=60.0)
 
-    def pause(self, looks: int) -> float:
-        """Return the seconds to wait after so many looks in which no batch had ended."""
-        return min(self.longest_poll, self.first_poll * self.poll_growth ** min(looks, 30))
+    def pause(self, polls: int) -> float:
+        """Return the seconds to wait after a number of polls without an ended batch."""
+        return min(self.longest_poll, self.first_poll * self.poll_growth ** min(polls, 30))
 
 
 @dataclass(frozen=True)
@@ -90,16 +90,16 @@ class ApiOptions:
 
     Attributes:
         concurrency: calls in flight at a time.
-        requests_per_minute: our own limit; None is none. Likewise `tokens_per_minute`, input and output together.
-        prices: of the model; None takes those of llms.toml, if it has any.
+        requests_per_minute: rate limit; None is no limit. Likewise `tokens_per_minute`, input and output together.
+        prices: of the model; None uses those in llms.toml, if any.
         max_cost: USD that one run may cost; None is no limit.
         batch: use the provider's Batch API.
-        batch_discount: the part of the prices that it saves; None takes that of llms.toml, or 0.
-        retry: of calls that failed.
-        timeout_seconds: for an answer to begin or to continue.
-        connect_seconds: for a connection.
+        batch_discount: the part of the price that the Batch API saves; None uses that in llms.toml, or 0.
+        retry: retries of failed calls.
+        timeout_seconds: how long to wait for the next bytes of an answer.
+        connect_seconds: how long to wait for a connection.
         batches: how the Batch API is used.
-        clock: all waits and times; tests pass a `ManualClock` (descriptor_gen.llms.testing).
+        clock: the source of all times and waits; tests pass a `ManualClock` (descriptor_gen.llms.testing).
     """
 
     concurrency: int = 8

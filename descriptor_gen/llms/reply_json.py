@@ -1,4 +1,4 @@
-"""Find the JSON in an LLM's raw reply: the whole reply, in a fence, or between chatter."""
+"""Find the JSON in an LLM's raw reply: the whole reply, in a code fence, or between other text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 from typing import Any, Literal
 
 Location = Literal["json", "fence", "braces", "empty", "none"]
-"""Where a reply's JSON is: the whole reply, in a ```json fence, in the first braces that are JSON; or nowhere."""
+"""Where a reply's JSON is: the whole reply, in a ```json fence, or in the first braces that are JSON. `empty`, `none`:
+there is no reply, or no JSON in it."""
 
 UNREADABLE = (json.JSONDecodeError, RecursionError)
 _THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
@@ -18,7 +19,7 @@ def read_json(reply: str) -> tuple[Any, Location]:
     """Return the JSON of a reply, and where it is.
 
     Raises:
-        json.JSONDecodeError, RecursionError: there is none (`UNREADABLE` holds both).
+        json.JSONDecodeError, RecursionError: there is no readable JSON (`UNREADABLE` holds both).
     """
     try:
         return json.loads(reply), "json"

@@ -1,4 +1,4 @@
-"""For tests without a model, a server or a wait: `FakeLLM`, `registered` and `ManualClock` (docs/llms.md)."""
+"""Test helpers that need no model, server or waiting: `FakeLLM`, `registered` and `ManualClock` (docs/llms.md)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from descriptor_gen.llms.registry import OwnLLM, register, unregister
 
 @contextmanager
 def registered(llm: OwnLLM, *names: str) -> Iterator[None]:
-    """Let names stand for a model, or a function from options to one, while the block runs."""
+    """Register a model, or a function that opens one, under some names while the block runs."""
     for name in names:
         register(name, llm)
     try:
@@ -38,7 +38,7 @@ ANSWERS: dict[str, Any] = {
 
 
 class FakeLLM:
-    """A language model that gives the enqueued replies, then valid ones.
+    """A language model that returns the enqueued replies, then valid ones.
 
     Attributes:
         history: the requests so far.
@@ -81,17 +81,17 @@ def valid_reply(request: Request) -> str:
 
 
 class ManualClock:
-    """A `Clock` on which waiting takes no time: when every thread waits, it jumps to the next moment that one wakes.
+    """A `Clock` on which waiting takes no real time: when every thread waits, it jumps to the next time one wakes up.
 
-    So the times at which calls start are exact, and independent of how busy the computer is. The threads are the one
-    that runs the LLM and those begun by `start`; the clock stands still while any of them works. A server of the test
-    may wait for the latency of an answer: its wait counts for the client's thread, which is blocked meanwhile.
+    So the start times of calls are exact, however busy the computer is. The threads are the one that runs the LLM and
+    those started by `start`; the clock stands still while any of them works. A test server may wait to simulate
+    latency: its wait counts as that of the client's thread, which is blocked in the meantime.
     """
 
     _POLL_SECONDS = 0.001  # of real time
 
     def __init__(self, *, unix_time: float = 1_750_000_000.0) -> None:
-        """Start at 0; `unix_time` is the date of that moment."""
+        """Start at 0, which is `unix_time` in seconds since 1970."""
         self._now, self._unix_start = 0.0, unix_time
         self._threads = 1
         self._waits: dict[object, tuple[threading.Event, float]] = {}  # the event and the moment that end each wait
@@ -117,7 +117,7 @@ class ManualClock:
                 del self._waits[wait]
 
     def sleep(self, seconds: float) -> None:
-        """Wait for so many seconds of this clock."""
+        """Wait for some seconds of this clock."""
         self.wait(threading.Event(), seconds)
 
     def start(self, work: Callable[[], None]) -> None:

@@ -1,1 +1,1 @@
-"""LLMs behind a server of OpenAI's protocol, call by call."""
+"""LLMs behind a server with OpenAI's protocol, one call at a time."""

@@ -1,4 +1,4 @@
-"""One call of an API model: its attempts, and what follows from each failure."""
+"""One call of an API model: its attempts, and how each failure is handled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ApiCall:
         self._failed_at: float | None = None  # the first failure
 
     def reply(self) -> Reply:
-        """Try until there is an answer, or retrying is over.
+        """Try until there is an answer, or until the retry policy ends.
 
         Raises:
             AbandonedError: the run ended first.
@@ -53,13 +53,13 @@ class ApiCall:
         return str(create(**self._model.body(self._request, self._mode)).text)
 
     def _after_failure(self, error: Any) -> Reply | None:
-        """Return the reply that reports the error; None to try again, after the necessary wait."""
+        """Return a reply that reports the error; None, after the necessary wait, to try again."""
         model, kind = self._model, fault_kind(error)
         model.server_answers |= hasattr(error, "status_code")
         if kind == "format" and model.formats.refused(self._mode):
             return None
         if kind == "fatal":
-            hint = ". Choose a model that takes it: it is part of every key" if is_unsupported(error) else ""
+            hint = ". Choose a model that supports it: it is part of every cache key" if is_unsupported(error) else ""
             raise UserError(f"{model.identity.provider} refused {model.identity.model}: {error.message}{hint}")
         if kind in ("call", "format"):
             return self._reply(failure(error.message), cost=0.0)
@@ -94,7 +94,7 @@ class ApiCall:
         if requested > model.options.retry.total:
             raise UserError(f"{server} asks to wait {requested:.0f} seconds: {reason}. Run the same command then")
         if model.answered_at is None or model.answered_at < failed_at:
-            raise UserError(f"{server} no longer answers: {tried}. Run the same command to go on")
+            raise UserError(f"{server} no longer answers: {tried}. Run the same command to continue")
         return self._reply(failure(tried), cost=0.0)
 
     def _reply(self, completion: Completion, *, cost: float | None = None) -> Reply:

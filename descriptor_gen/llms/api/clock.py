@@ -1,4 +1,4 @@
-"""Time and threads of API calls. All waiting goes through a clock, so that tests can bring their own."""
+"""Time and threads of API calls. All waiting goes through a clock, which tests can replace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Clock(Protocol):
     """The clock of a run."""
 
     def now(self) -> float:
-        """Return the seconds since some fixed moment; never goes back."""
+        """Return the seconds since a fixed time; never decreases."""
         ...
 
     def unix_time(self) -> float:
@@ -72,7 +72,7 @@ class CallsInFlight(Generic[Item, Result]):
     def _run(self, item: Item) -> None:
         try:
             result: Result | BaseException = self._function(item)
-        except BaseException as error:  # any error is handed to the caller of `finished`
+        except BaseException as error:  # any error is passed on to the caller of `finished`
             result = error
         self._results.append((item, result))
         self._any_finished.set()

@@ -15,12 +15,12 @@ _FINISH: Mapping[str, FinishReason] = {
     "refusal": "refusal",
     "error": "error",
 }
-"""By the provider's word; any other (stop, eos, null ...) is `stop`: then the text decides."""
+"""Provider's finish reason -> ours. Any other (stop, eos, null ...) is `stop`: the text decides whether it is valid."""
 
 _ERRORS: Mapping[FinishReason, str] = {
     "filter": "stopped by the provider's content filter",
     "refusal": "refused",
-    "error": "the provider failed while it wrote",
+    "error": "the provider failed while writing the reply",
 }
 
 
@@ -29,9 +29,9 @@ class Completion:
     """One answer.
 
     Attributes:
-        error: why it is no reply; None if it is one.
+        error: why there is no reply; None if there is one.
         tokens_in: None if the server gives no count; likewise `tokens_out`.
-        served_by: the model that the server says it used.
+        served_by: the model that the server reports.
     """
 
     text: str

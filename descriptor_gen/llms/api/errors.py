@@ -1,4 +1,4 @@
-"""What a failed attempt means: for this call, for all calls, or only for the moment."""
+"""Classify failed attempts: does this call fail, do all calls fail, or does a retry help?"""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 FaultKind = Literal["format", "fatal", "limit", "ambiguous", "transient", "call"]
-"""The response format is refused; every call would fail; too fast; no answer came, but the call may have been made and
-billed; over soon; this call alone fails."""
+"""The response format is refused; every call would fail; rate limit; no answer, but the call may have been made and
+billed; a temporary fault; only this call fails."""
 
 _FORMAT_WORDS = ("response_format", "json_schema", "json_object", "structured output", "guided_json", "grammar")
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
-_NOT_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # by name: these causes are of httpx or httpx2
+_NOT_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # by name, since the classes are of httpx or httpx2
 
 
 def fault_kind(error: Any) -> FaultKind:
-    """Return what an `openai.APIError` means."""
+    """Return the kind of an `openai.APIError`."""
     return next(kind for matches, kind in _KINDS if matches(error, getattr(error, "status_code", None)))
 
 
 def is_unsupported(error: Any) -> bool:
-    """Return whether the model does not have the parameter that the error names."""
+    """Return whether the model does not support the parameter that the error names."""
     return error.code in _UNSUPPORTED or "unsupported parameter" in str(error).lower()
 
 
@@ -56,7 +56,7 @@ _KINDS: tuple[tuple[Callable[[Any, int | None], bool], FaultKind], ...] = (
 
 
 def retry_after(error: Any, *, unix_time: float) -> float | None:
-    """Return the seconds that the server asks to wait, from now (`unix_time`); None if it does not say."""
+    """Return how many seconds from `unix_time` (now) the server asks to wait; None if it does not ask."""
     headers = error.response.headers if hasattr(error, "response") else {}
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         seconds = _seconds(headers.get(name, ""), unix_time)

@@ -1,4 +1,4 @@
-"""A model behind a server: the body of a call, and the reply from its answer, one by one or by batch."""
+"""A model behind a server: the body of a call, and the reply from its answer, for single calls and batches."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class ApiModel:
         client: of the package openai, with its own retries off.
         parameters: decoding parameters; `reasoning_tokens` are added to a reply's limit and not sent.
         is_openai: whether the server is OpenAI itself.
-        server_answers: whether the server ever answered anything, errors included.
-        answered_at: when it last answered a call with success, by the clock; None: never.
+        server_answers: whether the server has answered at all, errors included.
+        answered_at: time of the last successful answer, by the clock; None: never.
     """
 
     client: Any
@@ -41,7 +41,7 @@ class ApiModel:
     answered_at: float | None = None
 
     def retry_pause(self, error: Any, retry: RetryPolicy, *, failures: int, waited: float) -> float | None:
-        """Return the seconds until the next attempt; None if the time for retries is over by then."""
+        """Return the seconds until the next attempt; None if that would be after the time for retries."""
         requested = retry_after(error, unix_time=self.options.clock.unix_time())
         seconds = requested or retry.backoff(failures)
         limit = retry.total if self.server_answers else retry.unreached
@@ -51,7 +51,7 @@ class ApiModel:
         """Return the body of a chat completion call in a response format mode."""
         parameters = dict(self.parameters)
         reasoning = parameters.pop("reasoning_tokens", 0)
-        # Other servers know only the older name of the limit; reasoning models take only the new one.
+        # Other servers know only the old name of the limit; reasoning models accept only the new one.
         limit = "max_completion_tokens" if reasoning or self.is_openai else "max_tokens"
         return {
             "model": self.identity.model,
@@ -72,7 +72,7 @@ class ApiModel:
         cost: float | None = None,
         **environment: Any,
     ) -> Reply:
-        """Turn an answer into a reply, and note whether the server heeds the response format mode.
+        """Turn an answer into a reply, and record whether the server respects the response format mode.
 
         A cost (USD) of None is computed from the tokens, if the prices are known. `environment` is recorded with the
         reply, except None values.

@@ -19,16 +19,16 @@ from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.api.rate_limit import AbandonedError, RateLimiter
 from descriptor_gen.llms.options import ApiOptions, Prices
 
-# These models think before they write, and refuse a temperature. Their thoughts count as output tokens.
+# Reasoning models refuse a temperature, and their reasoning counts as output tokens.
 _REASONING = re.compile(r"(^|/)(o\d|gpt-5)\b")
 _REASONING_TOKENS = 4096
 
 
 class OpenAILLM:
-    """A chat model behind the OpenAI protocol, asked for replies of a JSON schema.
+    """A chat model behind the OpenAI protocol, asked for replies that fit a JSON schema.
 
-    The client's own retries are off: they wait call by call, though a rate limit concerns all calls; they give up
-    after a number of tries, not after a time; and Ctrl-C does not wake them.
+    The client's own retries are off: each call would wait alone, though a rate limit applies to all calls; they end
+    after a number of attempts, not after a time; and Ctrl-C does not interrupt their waits.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class OpenAILLM:
         self._limiter.end()
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
-        """Yield the replies as they come, several calls at a time; replies that came together are one group."""
+        """Make several calls at a time; yield the replies in groups as they arrive."""
         model = self._model
         self.environment = {"openai": version("openai"), "concurrency": self._options.concurrency}
         calls = CallsInFlight[Request, Reply](lambda request: ApiCall(model, request).reply(), self._options.clock)
@@ -77,7 +77,7 @@ class OpenAILLM:
                     yield replies
         finally:
             if calls or errors:
-                self._limiter.end()  # the caller is gone: no further call may be paid for
+                self._limiter.end()  # the caller has stopped: no further call may be paid for
         for error in errors:
             if not isinstance(error, AbandonedError):
                 raise error
@@ -126,5 +126,5 @@ def _parameters(model: str, sampling: Sampling) -> Mapping[str, Any]:
     if not _REASONING.search(model):
         return {"temperature": sampling.temperature, **({"seed": sampling.seed} if sampling.temperature else {})}
     if sampling.temperature:
-        raise UsageError(f"{model} takes no temperature: leave out --temperature, and --samples, which needs one")
+        raise UsageError(f"{model} supports no temperature: leave out --temperature, and --samples, which needs one")
     return {"reasoning_tokens": _REASONING_TOKENS}

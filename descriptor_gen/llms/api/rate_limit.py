@@ -1,4 +1,4 @@
-"""When the next call may start: one limiter for all calls of a run."""
+"""Rate limits: one limiter decides when each call of a run may start."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from descriptor_gen.llms.options import ApiOptions
 
 
 class AbandonedError(Exception):
-    """The run ends before this call is made (again)."""
+    """The run ended before this call or its next attempt was made."""
 
 
 class LeakyBucket:
-    """Spreads an amount per minute evenly, without bursts: no interval of a minute holds more than the amount."""
+    """Spreads an amount per minute evenly, without bursts: no minute holds more than the amount."""
 
     def __init__(self, per_minute: float, clock: Clock) -> None:
         self._seconds_each = 60.0 / per_minute
@@ -37,7 +37,7 @@ class LeakyBucket:
 
 
 class RateLimiter:
-    """Delays calls: by the user's limits, and by pauses that the server asks of one call and all calls then keep."""
+    """Delays calls by the user's limits, and by pauses: when the server asks one call to wait, all calls wait."""
 
     def __init__(self, options: ApiOptions) -> None:
         self._clock = clock = options.clock
@@ -56,11 +56,11 @@ class RateLimiter:
         return self._ended.is_set()
 
     def pause(self, seconds: float) -> None:
-        """Let no call start for so many seconds."""
+        """Let no call start for some seconds."""
         self._paused_until = max(self._paused_until, self._clock.now() + seconds)
 
     def wait(self, tokens: float) -> None:
-        """Wait until a call of so many tokens may start.
+        """Wait until a call of a number of tokens may start.
 
         Raises:
             AbandonedError: the run ended first.
@@ -71,9 +71,9 @@ class RateLimiter:
         self._wait_for_pause()
 
     def _wait_for_pause(self) -> None:
-        while (left := self._paused_until - self._clock.now()) > 0:
-            # Jitter, so that the waiting calls do not all start in the same instant.
-            self.sleep(left + random.uniform(0.0, min(left, 1.0)))  # noqa: S311
+        while (remaining := self._paused_until - self._clock.now()) > 0:
+            # Jitter, so that the waiting calls do not all start at the same time.
+            self.sleep(remaining + random.uniform(0.0, min(remaining, 1.0)))  # noqa: S311
 
     def sleep(self, seconds: float) -> None:
         """Wait.
@@ -85,6 +85,6 @@ class RateLimiter:
             raise AbandonedError
 
     def correct(self, expected: float, used: float) -> None:
-        """Report the tokens that a call used; `wait` was given the expected ones."""
+        """Report the tokens that a call used instead of the expected number passed to `wait`."""
         if self._tokens:
             self._tokens.correct(used - expected)

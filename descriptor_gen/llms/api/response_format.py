@@ -1,4 +1,4 @@
-"""How a server is asked for JSON: by schema, as any JSON, or by the prompt alone; the strictest mode that it takes."""
+"""Response format modes: JSON by schema, any JSON, or the prompt alone; the strictest one that the server supports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from descriptor_gen.llms import Request
 
-_STRIKES = 3  # so many replies without JSON, before any with: the server ignores the mode
+_STRIKES = 3  # after this many replies without JSON, and none with, the server is taken to ignore the mode
 
 
 def _schema(request: Request) -> dict[str, Any]:
@@ -21,7 +21,7 @@ _MODES: Mapping[str, Callable[[Request], dict[str, Any]]] = {
     "json_object": lambda request: {"response_format": {"type": "json_object"}},
     "none": lambda request: {},
 }
-"""What each mode adds to the body of a call; from the strictest to the one that every server takes."""
+"""Mode -> what it adds to the body of a call; from the strictest mode to the one that every server supports."""
 
 
 def format_arguments(mode: str, request: Request) -> dict[str, Any]:
@@ -48,14 +48,14 @@ class FormatNegotiation:
         self._lock = threading.Lock()
 
     def refused(self, mode: str) -> bool:
-        """Record that the server refuses a mode; return whether another one can be tried."""
+        """Record that the server refused a mode; return whether another one can be tried."""
         with self._lock:
             if mode == self.mode:
                 self._step_down()
             return mode != self.mode
 
     def answered(self, mode: str, *, is_json: bool) -> None:
-        """Record a reply; after several replies without JSON the mode is given up."""
+        """Record a reply; after several replies without JSON, the next mode is used."""
         with self._lock:
             if mode != self.mode or self._confirmed:
                 return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openai.types import Batch
 
 PROGRAM = "descgen"
-_KEPT_SECONDS = 30 * 86_400  # then OpenAI deletes a batch and its files
+_KEPT_SECONDS = 30 * 86_400  # after that, OpenAI deletes a batch and its files
 _PAGE = 100  # batches
 _FAILURES_BEFORE_NOTICE = 4  # in a row
 _NO_BATCH_API = (404, 405, 501)
@@ -28,14 +28,14 @@ Result = TypeVar("Result")
 
 @dataclass
 class SubmittedBatch:
-    """A batch at the provider as last seen, and our calls in it that have no reply yet, by key."""
+    """The last known state of a batch at the provider, and our calls in it that have no reply yet, by key."""
 
     batch: Batch
     calls: dict[str, BatchCall]
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come of it; of one that failed as a whole, no call was made."""
+        """Whether it has ended. In a batch that failed as a whole, no call was made."""
         return self.batch.status in ("completed", "expired", "cancelled", "failed")
 
     @property
@@ -58,7 +58,7 @@ class SubmittedBatch:
 
     @property
     def failure(self) -> str:
-        """The provider's words on its failure."""
+        """The provider's reasons for its failure."""
         lines = ["" if error.line is None else f" (line {error.line})" for error in self._errors]
         reasons = [f"{error.message or error.code}{line}" for error, line in zip(self._errors, lines, strict=True)]
         more = [f"and {len(reasons) - _SHOWN_ERRORS} more"] if len(reasons) > _SHOWN_ERRORS else []
@@ -66,7 +66,7 @@ class SubmittedBatch:
 
     @property
     def summary(self) -> str:
-        """Its state, for people."""
+        """Its state in words."""
         counts = self.batch.request_counts
         done = f", {counts.completed} of {counts.total} done, {counts.failed} failed" if counts else ""
         return f"batch {self.batch.id}: {self.batch.status}{done}"
@@ -80,7 +80,7 @@ class BatchClient:
     """The requests of a batch job. Each method retries transient faults, and raises UserError for others."""
 
     def __init__(self, model: ApiModel, notify: Callable[[str], None]) -> None:
-        """Speak to the server of a model; `notify` is called with a line on a fault that lasts."""
+        """Use the server of a model; `notify` is called with a line of text on a lasting fault."""
         self._model, self._client, self._notify = model, model.client, notify
         self._clock = model.options.clock
         self._url = str(model.client.base_url)
@@ -113,7 +113,7 @@ class BatchClient:
         for page in self._client.batches.list(limit=_PAGE).iter_pages():
             new = {batch.id: batch for batch in page.data or () if batch.id not in batches}
             if not new:
-                break  # the end; some servers send the same page for ever
+                break  # the end; some servers repeat the last page forever
             batches |= new
             times = [batch.created_at for batch in batches.values()]
             if times[0] >= times[-1] and times[-1] < oldest:  # sorted from new to old, and old enough
@@ -121,7 +121,7 @@ class BatchClient:
         return [batch for batch in batches.values() if batch.created_at >= oldest]
 
     def submit(self, content: bytes, *, calls: int) -> Batch:
-        """Upload a file and create its batch. If the answer to that was lost, the batch is found by its file."""
+        """Upload a file and create its batch. If the answer is lost, a retry finds the batch by its file."""
         name = f"{PROGRAM}-{hashlib.sha256(content).hexdigest()[:16]}.jsonl"
         file = self._request(
             "take a file", lambda: self._client.files.create(file=(name, content, "application/jsonl"), purpose="batch")
@@ -145,7 +145,7 @@ class BatchClient:
         return self._request("begin a batch", create)
 
     def retrieve(self, batch_id: str) -> Batch:
-        """Return a batch as it is now."""
+        """Return the current state of a batch."""
         return self._request(
             f"show batch {batch_id}",
             lambda: _checked(self._client.batches.retrieve(batch_id)),
@@ -153,7 +153,7 @@ class BatchClient:
         )
 
     def lines(self, file_id: str | None) -> list[dict[str, Any]] | None:
-        """Return the lines of a file; none without an id, None if the file is gone."""
+        """Return the lines of a file: [] if the id is None, None if the file no longer exists."""
         import openai
 
         def download() -> list[dict[str, Any]] | None:
@@ -176,8 +176,8 @@ class BatchClient:
         results = [*(self.lines(batch.output_file_id) or ()), *(self.lines(batch.error_file_id) or ())]
         if not results and batch.status not in ("expired", "cancelled", "completed"):
             raise UserError(
-                f"Batch {batch.id} is under way, and its file is gone from {self._url}: its calls are unknown. "
-                "Wait for its end or cancel it there, then run the same command"
+                f"Batch {batch.id} is running, and its file was deleted from {self._url}, so its calls are unknown. "
+                "Wait until it ends or cancel it there, then run the same command"
             )
         return {str(line.get("custom_id")): BatchCall(None, "unknown") for line in results}
 
@@ -193,8 +193,8 @@ class BatchClient:
                 failed_at = self._clock.now() if failures == 1 else failed_at
                 waited = self._clock.now() - failed_at
                 self._wait(error, action, retry or self._model.options.retry, failures=failures, waited=waited)
-            except (AttributeError, TypeError) as error:  # the client accepts any JSON as the object it expects
-                raise UserError(f"{self._url} was asked to {action}, and its answer makes no sense: {error}") from error
+            except (AttributeError, TypeError) as error:  # the client does not check the JSON it receives
+                raise UserError(f"{self._url} was asked to {action}; its answer is invalid: {error}") from error
             else:
                 self._model.server_answers = True
                 return result
@@ -209,7 +209,7 @@ class BatchClient:
         if seconds is None:
             raise UserError(
                 f"{self._url} did not {action}: {reason} ({failures} attempts). Submitted batches continue there; "
-                "run the same command to go on"
+                "run the same command to continue"
             )
         if failures == _FAILURES_BEFORE_NOTICE:
             self._notify(f"{self._url} does not {action}: {reason}; still trying")
@@ -220,7 +220,7 @@ def _checked(batch: Any) -> Batch:
     """Return a batch that has an id and a status.
 
     Raises:
-        AttributeError: it is something else; the client does not check.
+        AttributeError: the server sent something else; the client does not check.
     """
     if not (batch.id and batch.status):
         raise AttributeError("a batch without id or status")

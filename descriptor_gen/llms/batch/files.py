@@ -25,7 +25,7 @@ class BatchCall:
 
 @dataclass(frozen=True)
 class CallError:
-    """Why a call of a batch has no answer; the attributes are those of an error of the package openai."""
+    """Why a call of a batch has no answer; with the attributes of an error of the package openai."""
 
     message: str
     status_code: int | None = None
@@ -59,8 +59,8 @@ def split(requests: Sequence[Request], size: Callable[[Request], int], limits: B
 
 
 def read_lines(content: bytes) -> list[dict[str, Any]]:
-    """Return the lines of a file. Damaged ones are left out; their calls then count as not answered."""
-    lines = map(_read_line, content.split(b"\n"))  # splitlines would cut at characters that JSON allows in texts
+    """Return the lines of a file. Damaged lines are skipped, so their calls count as unanswered."""
+    lines = map(_read_line, content.split(b"\n"))  # splitlines would split at characters that JSON allows in strings
     return [line for line in lines if line is not None]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class BatchJob:
-    """Calls on their way to replies: a call is in the queue, in a submitted batch, or left out by the budget."""
+    """The calls of one round: each is in the queue, in a submitted batch, or left out because of the budget."""
 
     def __init__(
         self,
@@ -31,22 +31,22 @@ class BatchJob:
         stored: Mapping[str, Collection[str]],
         notify: Callable[[str], None],
     ) -> None:
-        """Take the calls; `stored` holds, by batch, the keys whose replies from it are stored already."""
+        """Prepare the calls; `stored`: id of the batch -> cache keys whose replies are stored already."""
         self._model, self._client = model, BatchClient(model, notify)
         self._options = model.options.batches
         self._stored, self._notify = stored, notify
         self._requests = {request.key: request for request in requests}
         self._queue: deque[list[Request]] = deque()  # one entry for each file
-        self.submitted: list[SubmittedBatch] = []  # calls that the provider has
+        self.submitted: list[SubmittedBatch] = []  # batches at the provider
         self._provider_is_full = False  # submit no more until a batch has ended
 
     @property
     def waiting(self) -> int:
-        """Replies that the provider has and we do not."""
-        return sum(work.answered for work in self.submitted)
+        """Number of finished replies that are not fetched yet."""
+        return sum(submission.answered for submission in self.submitted)
 
     def replies(self) -> Iterator[Sequence[Reply]]:
-        """Yield the replies of each batch when it has ended; an empty group when one has progressed.
+        """Yield the replies of each batch when it has ended, and an empty group on progress.
 
         Raises:
             UserError: the server cannot be used, or refused a batch.
@@ -54,26 +54,26 @@ class BatchJob:
             AbandonedError: the run was stopped.
         """
         left_out = self._plan(self._pick_up())
-        looks = 0
+        polls = 0
         while self._queue or self.submitted:
             self._submit()
             before, ended = self.waiting, self._update()
             if self.waiting != before:
                 yield ()
-            for work in ended:
-                if work.batch.status != "failed":
-                    yield from self._fetch(work)
-            self._resubmit([work for work in ended if work.batch.status == "failed"])
+            for submission in ended:
+                if submission.batch.status != "failed":
+                    yield from self._fetch(submission)
+            self._resubmit([submission for submission in ended if submission.batch.status == "failed"])
             if not ended:
-                self._model.limiter.sleep(self._options.pause(looks))
-            looks = 0 if ended else looks + 1
+                self._model.limiter.sleep(self._options.pause(polls))
+            polls = 0 if ended else polls + 1
         if left_out:
             raise StoppedEarlyError("budget")
 
     def _pick_up(self) -> list[Request]:
         """Find the calls that an earlier run submitted; return the others.
 
-        If several batches hold a call, the newest counts: the call was repeated after the older ones.
+        If several batches hold a call, the newest one counts, because the call was repeated later.
         """
         missing = set(self._requests)
         for batch in self._client.batches():
@@ -88,21 +88,21 @@ class BatchJob:
                 self._add(batch, ours, "picked up")
             if not missing:
                 break
-        for work in self.submitted:
-            for key in work.calls:
+        for submission in self.submitted:
+            for key in submission.calls:
                 self._model.budget.reserve(self._requests[key], runs_already=True)
         return [request for key, request in self._requests.items() if key in missing]
 
-    def _add(self, batch: Batch, calls: dict[str, BatchCall], how: str) -> None:
+    def _add(self, batch: Batch, calls: dict[str, BatchCall], event: str) -> None:
         self.submitted.append(SubmittedBatch(batch, calls))
-        self._notify(f"batch {batch.id}: {len(calls)} calls {how}, {batch.status}")
+        self._notify(f"batch {batch.id}: {len(calls)} calls {event}, {batch.status}")
 
     def _plan(self, requests: Sequence[Request]) -> int:
         """Queue the calls that the budget allows; return the number of the others."""
         fitting = [request for request in requests if self._model.budget.reserve(request)]
         self._enqueue(fitting)
         if left_out := len(requests) - len(fitting):
-            self._notify(f"the budget allows {len(fitting)} of {len(requests)} calls, at the most that they can cost")
+            self._notify(f"the budget allows {len(fitting)} of {len(requests)} calls, at their highest possible cost")
         return left_out
 
     def _enqueue(self, requests: Sequence[Request]) -> None:
@@ -123,72 +123,76 @@ class BatchJob:
 
     def _update(self) -> list[SubmittedBatch]:
         """Ask for the state of each batch; return those that have ended."""
-        for work in self.submitted:
-            before, work.batch = work.batch.status, self._client.retrieve(work.batch.id)
-            if work.batch.status != before:
-                self._notify(work.summary)
-        return [work for work in self.submitted if work.ended]
+        for submission in self.submitted:
+            before, submission.batch = submission.batch.status, self._client.retrieve(submission.batch.id)
+            if submission.batch.status != before:
+                self._notify(submission.summary)
+        return [submission for submission in self.submitted if submission.ended]
 
-    def _fetch(self, work: SubmittedBatch) -> Iterator[Sequence[Reply]]:
-        """Yield the replies of a batch that has ended; a call without a result gets a reply that says so."""
-        again: list[Request] = []
-        reason = f"the batch ended ({work.batch.status}) without an answer to it"
+    def _fetch(self, submission: SubmittedBatch) -> Iterator[Sequence[Reply]]:
+        """Yield the replies of a batch that has ended; a call without a result gets a reply with an error."""
+        refused: list[Request] = []
+        reason = f"the batch ended ({submission.batch.status}) without an answer to it"
         size = self._options.replies_per_group
-        for file_id in (work.batch.output_file_id, work.batch.error_file_id):
+        for file_id in (submission.batch.output_file_id, submission.batch.error_file_id):
             lines = self._client.lines(file_id)
             if lines is None:
-                reason = f"the file {file_id} of its answers is gone from the server"
+                reason = f"its result file {file_id} no longer exists on the server"
             for start in range(0, len(lines or ()), size):
-                group = [self._read_reply(work, line, again) for line in (lines or ())[start : start + size]]
+                group = [self._read_reply(submission, line, refused) for line in (lines or ())[start : start + size]]
                 yield [reply for reply in group if reply]
-        yield [self._settle(work, key, CallError(reason)) for key in list(work.calls)]
-        self.submitted.remove(work)
+        yield [self._settle(submission, key, CallError(reason)) for key in list(submission.calls)]
+        self.submitted.remove(submission)
         self._provider_is_full = False
-        self._enqueue(again)
+        self._enqueue(refused)
 
-    def _read_reply(self, work: SubmittedBatch, line: Mapping[str, object], again: list[Request]) -> Reply | None:
-        """Return the reply of a result line; a call whose response format was refused goes into `again` instead."""
+    def _read_reply(
+        self, submission: SubmittedBatch, line: Mapping[str, object], refused: list[Request]
+    ) -> Reply | None:
+        """Return the reply of a result line; a call whose response format was refused is added to `refused` instead."""
         key, result = str(line.get("custom_id")), read_result(line)
-        if key not in work.calls:
+        if key not in submission.calls:
             return None
-        refused = isinstance(result, CallError) and result.status_code is not None and fault_kind(result) == "format"
-        if refused and self._model.formats.refused(work.calls[key].mode):
-            del work.calls[key]
-            again.append(self._requests[key])
+        is_refused = isinstance(result, CallError) and result.status_code is not None and fault_kind(result) == "format"
+        if is_refused and self._model.formats.refused(submission.calls[key].mode):
+            del submission.calls[key]
+            refused.append(self._requests[key])
             return None
-        return self._settle(work, key, result)
+        return self._settle(submission, key, result)
 
-    def _settle(self, work: SubmittedBatch, key: str, result: Completion | CallError) -> Reply:
-        call, request = work.calls.pop(key), self._requests[key]
+    def _settle(self, submission: SubmittedBatch, key: str, result: Completion | CallError) -> Reply:
+        call, request = submission.calls.pop(key), self._requests[key]
         reply = self._model.reply(
             request,
             failure(str(result)) if isinstance(result, CallError) else result,
             call.mode,
-            seconds=work.seconds_per_call,
+            seconds=submission.seconds_per_call,
             cost=0.0 if isinstance(result, CallError) else None,
-            batch=work.batch.id,
+            batch=submission.batch.id,
         )
         self._model.budget.settle(request, reply.environment.get("cost_usd"))
         return replace(reply, messages=call.messages)
 
     def _resubmit(self, failed: Sequence[SubmittedBatch]) -> None:
-        """Queue the calls of batches that found the provider's queue full: later, or in halves.
+        """Queue the calls of batches that failed because the provider's queue was full: whole, or in halves.
 
         Raises:
             UserError: a batch failed for another reason; none of its calls was made.
         """
-        for work in failed:
-            self.submitted.remove(work)
-        for work in failed:
-            requests = [self._requests[key] for key in work.calls]
-            if not work.queue_was_full or (len(requests) == 1 and not self.submitted):
-                others = ", ".join(other.batch.id for other in self.submitted)
-                pick_up = f". Run the same command to pick up the batches that continue: {others}" if others else ""
+        for submission in failed:
+            self.submitted.remove(submission)
+        for submission in failed:
+            requests = [self._requests[key] for key in submission.calls]
+            if not submission.queue_was_full or (len(requests) == 1 and not self.submitted):
+                running = ", ".join(other.batch.id for other in self.submitted)
+                pick_up = f". Run the same command to pick up the batches that continue: {running}" if running else ""
                 raise UserError(
-                    f"{self._model.identity.provider} refused batch {work.batch.id}: {work.failure}. "
-                    f"Nothing of it was run or paid for{pick_up}"
+                    f"{self._model.identity.provider} refused batch {submission.batch.id}: {submission.failure}. "
+                    f"None of its calls was made or billed{pick_up}"
                 )
             half = len(requests) if self.submitted else (len(requests) + 1) // 2
             self._queue.extendleft(part for part in (requests[half:], requests[:half]) if part)
             self._provider_is_full = bool(self.submitted)
-            self._notify(f"batch {work.batch.id}: the provider's queue is full; submitted again later, or in halves")
+            self._notify(
+                f"batch {submission.batch.id}: the provider's queue is full; submitting it later, or in halves"
+            )

@@ -1,4 +1,4 @@
-"""The same models through OpenAI's Batch API: half the price, within a day, and nobody has to wait for it."""
+"""The models of `llms.api.openai` through OpenAI's Batch API: half the price, with replies within a day."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from descriptor_gen.llms.options import ApiOptions, Prices
 class OpenAIBatch(OpenAILLM):
     """A chat model asked by batch files. Identity, parameters and cache keys are those of `OpenAILLM`.
 
-    No record of batches is kept on this side. The server lists its batches, and each line of their files is named by
-    the cache key of its call. So a run may end at any moment, and the next one finds what was submitted, also on
-    another machine and with another database.
+    Batches are not recorded here. The server lists them, and each line of their files has the cache key of its call.
+    So a run may end at any time, and the next one finds the submitted calls, even on another machine or with another
+    database.
     """
 
     calls_at_a_time = 1_000_000  # a build is submitted as a whole, in as many files as necessary
@@ -30,11 +30,11 @@ class OpenAIBatch(OpenAILLM):
         return options.prices and options.prices.in_batches(options.batch_discount)
 
     def exclude_stored(self, stored: Mapping[str, Collection[str]]) -> None:
-        """Do not fetch these replies again: by batch, the keys of their calls."""
+        """Skip replies that are stored already: id of the batch -> cache keys."""
         self._stored = stored
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
-        """Yield the replies of each batch when it has ended, and an empty group when one has progressed."""
+        """Yield the replies of each batch when it has ended, and an empty group on progress."""
         self.environment = {"openai": version("openai"), "api": "batch"}
         job = BatchJob(self._model, requests, stored=self._stored, notify=self.notify)
         try:

@@ -1,4 +1,4 @@
-"""GGUF files, unpacked once: transformers reads them with Python loops, half a minute for 135M weights at each load."""
+"""GGUF files, unpacked once, because transformers reads them slowly: half a minute for 135M weights at each load."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unpacked(file: Path, digest: str, dtype: Any) -> Path:
 
 
 def _unpack(file: Path, folder: Path, dtype: Any) -> None:
-    """Write to a temporary folder and rename it, so that a folder of the final name is always complete."""
+    """Write to a temporary folder and rename it, so that the final folder is always complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(mkdtemp(prefix=folder.name, dir=folder.parent))
     try:
@@ -52,7 +52,7 @@ def _write(file: Path, folder: Path, dtype: Any) -> None:
 
     source = {"gguf_file": file.name, "local_files_only": True}
     try:
-        with redirect_stderr(StringIO()):  # a progress bar without a switch
+        with redirect_stderr(StringIO()):  # hides a progress bar that has no switch
             model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=dtype, **source)
             tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
     except Exception as error:  # a broken file can fail anywhere in the reader: struct.error, KeyError, MemoryError

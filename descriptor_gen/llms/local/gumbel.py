@@ -1,4 +1,4 @@
-"""Sampling that does not depend on the rest of the batch: each reply has its own random stream."""
+"""Sampling that is independent of the rest of the batch: each reply has its own random stream."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class GumbelSampling:
-    """A logits processor after which the largest logit is a sample of softmax(logits / temperature).
+    """A logits processor; the largest logit of its output is a sample of softmax(logits / temperature).
 
     The Gumbel-max trick (Gumbel, 1954; Maddison et al., NeurIPS 2014): argmax(logits / t + g) with g drawn from the
-    standard Gumbel distribution. The draws of a row come from the seed, its messages and its sample index alone.
+    standard Gumbel distribution. The draws of a row depend only on the seed, its messages and its sample index.
     """
 
     def __init__(self, batch: Sequence[Request], temperature: float, seed: int) -> None:

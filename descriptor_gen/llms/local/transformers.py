@@ -36,10 +36,10 @@ class TransformersLLM:
             identity: model and revision.
             source: a folder or a GGUF file; None loads `identity.model` from the hub or its cache.
             batch_size: conversations decoded together.
-            repetition_penalty: divides the logits of tokens that the reply already holds (Keskar et al., 2019), but not
-                of the prompt's tokens. Very small models repeat themselves without it.
+            repetition_penalty: divides the logits of tokens that are in the reply already (Keskar et al., 2019); tokens
+                of the prompt are exempt. Very small models repeat themselves without it.
             sampling: temperature and seed; temperature 0 is greedy.
-            share_prefix: compute the key-value cache of what all prompts begin with only once.
+            share_prefix: compute the key-value cache of the common beginning of all prompts only once.
         """
         self.identity = identity
         self.parameters: Mapping[str, Any] = {
@@ -108,7 +108,7 @@ class _Decoder:
         return [self._read(*row, seconds) for row in zip(batch, prompt_tokens, new_tokens, strict=True)]
 
     def _generation_config(self, max_tokens: int) -> Any:
-        """Return generation settings without the checkpoint's own, which are not part of the cache key."""
+        """Return generation settings that ignore the checkpoint's own, which are not part of the cache key."""
         from transformers import GenerationConfig
 
         return GenerationConfig(
@@ -119,7 +119,7 @@ class _Decoder:
         )
 
     def _read(self, request: Request, tokens_in: int, tokens: list[int], seconds: float) -> Reply:
-        stop = next((place for place, token in enumerate(tokens) if token in self._stop_ids), None)
+        stop = next((index for index, token in enumerate(tokens) if token in self._stop_ids), None)
         text = self._tokenizer.decode(tokens[:stop], skip_special_tokens=True)
         reason: FinishReason = "length" if stop is None else "stop"
         return Reply(request, text, reason, tokens_in, len(tokens) if stop is None else stop + 1, seconds)
@@ -193,7 +193,7 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     """Return model and tokenizer.
 
     Raises:
-        UserError: they cannot be loaded; the message says what was tried and what works without them.
+        UserError: they cannot be loaded; the message says what works without them.
     """
     from descriptor_gen.llms.local.gguf import unpacked
     from descriptor_gen.llms.registry import OFFLINE
@@ -211,11 +211,11 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     dtype = torch.bfloat16 if gpu else torch.float32
     if source is not None and source.suffix == ".gguf":
         source = unpacked(source, identity.revision, dtype)
-    place: dict[str, Any] = {"revision": identity.revision} if source is None else {"local_files_only": True}
+    location: dict[str, Any] = {"revision": identity.revision} if source is None else {"local_files_only": True}
     name = str(source or identity.model)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", **place)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, device_map="auto" if gpu else None, **place)
+        tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", **location)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, device_map="auto" if gpu else None, **location)
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         if source is not None:
             raise UserError(f"Cannot load {name}: {error}") from error
