@@ -76,7 +76,7 @@ def review_pages() -> Outcome:
     from descriptor_gen.generate.build import build_descriptors
     from descriptor_gen.llms.testing import FakeLLM
     from descriptor_gen.review.app import create_app
-    from descriptor_gen.review.security import rules_for
+    from descriptor_gen.review.security import access_rules
     from descriptor_gen.review.session import ReviewSession
 
     pages = (
@@ -93,7 +93,7 @@ def review_pages() -> Outcome:
             llm = FakeLLM(batch_size=600, model=model)
             build_descriptors(store, dataset, llm=llm, prompts=choose_prompts((), ()))
         session = ReviewSession(store, dataset, reviewer="bench")
-        browser = TestClient(create_app(session, rules_for("127.0.0.1")), base_url="http://localhost")
+        browser = TestClient(create_app(session, access_rules("127.0.0.1")), base_url="http://localhost")
         browser.get("/")  # the first look reads everything
         slowest = max((median(_answer_seconds(browser, page) for _ in range(9)), page) for page in pages)
         texts = session.totals().all

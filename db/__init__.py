@@ -1,1 +1,1 @@
-"""The contract between descgen and recognize: what is stored, and how it is named."""
+"""The database that descgen and recognize share: schema, store, review decisions, and the names of classes."""

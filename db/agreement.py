@@ -1,4 +1,4 @@
-"""How far reviewers agree: their last verdicts, and Cohen's kappa."""
+"""Agreement of reviewers: their last verdicts, and Cohen's kappa."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from db.records import Agreement, DecisionKind
 from db.review_log import UNDONE
 from db.schema import ActionRow, DatasetRow, DescriptorRow, ReviewEventRow
 
-# accepted as it was; None: the reviewer took the verdict back
+# whether the text is accepted unchanged; None: the verdict was withdrawn
 _VERDICTS: Mapping[DecisionKind, bool | None] = {"accept": True, "reject": False, "edit": False, "restore": None}
 
 
 def verdicts(session: Session, dataset: str | None) -> dict[str, dict[int, bool]]:
-    """Return reviewer -> descriptor id -> whether the reviewer's last verdict accepted it as it was."""
+    """Return reviewer -> descriptor id -> whether the reviewer's last verdict accepted the text unchanged."""
     query = (
         select(ReviewEventRow.reviewer, ReviewEventRow.descriptor_id, ReviewEventRow.what)
         .join(DescriptorRow, DescriptorRow.id == ReviewEventRow.descriptor_id)
@@ -28,12 +28,12 @@ def verdicts(session: Session, dataset: str | None) -> dict[str, dict[int, bool]
         .order_by(ReviewEventRow.id)
     )
     query = query if dataset is None else query.where(DatasetRow.name == dataset)
-    last: dict[str, dict[int, bool | None]] = defaultdict(dict)
+    last_verdicts: dict[str, dict[int, bool | None]] = defaultdict(dict)
     for reviewer, descriptor, kind in session.execute(query):
-        last[reviewer][descriptor] = _VERDICTS[kind]
+        last_verdicts[reviewer][descriptor] = _VERDICTS[kind]
     return {
-        reviewer: {descriptor: accepted for descriptor, accepted in given.items() if accepted is not None}
-        for reviewer, given in last.items()
+        reviewer: {descriptor: accepted for descriptor, accepted in by_id.items() if accepted is not None}
+        for reviewer, by_id in last_verdicts.items()
     }
 
 
@@ -46,11 +46,11 @@ def agreement(first: str, second: str, verdicts: Mapping[str, Mapping[int, bool]
     """Return Cohen's kappa of two reviewers over the descriptors that both judged.
 
     kappa = (p_o - p_e) / (1 - p_e), with p_o the observed fraction of equal verdicts, and p_e the fraction expected if
-    both judged independently, each with the own rate of acceptance. After J. Cohen, "A coefficient of agreement for
+    both judged independently, each at their own acceptance rate. After J. Cohen, "A coefficient of agreement for
     nominal scales", Educational and Psychological Measurement 20(1), 1960. Undefined for p_e = 1 and for n = 0.
     """
-    one, other = verdicts[first], verdicts[second]
-    cells = Counter((one[item], other[item]) for item in one.keys() & other.keys())
+    by_first, by_second = verdicts[first], verdicts[second]
+    cells = Counter((by_first[id_], by_second[id_]) for id_ in by_first.keys() & by_second.keys())
     n = cells.total()
     equal = cells[True, True] + cells[False, False]
     accepted = cells[True, True] + cells[True, False], cells[True, True] + cells[False, True]
@@ -59,7 +59,7 @@ def agreement(first: str, second: str, verdicts: Mapping[str, Mapping[int, bool]
     if not n:
         undefined = "no descriptor that both judged"
     elif by_chance == n * n:
-        undefined = "both gave one and the same verdict throughout, so chance alone explains it"
+        undefined = "both gave every text the same verdict, so chance alone explains it"
     return Agreement(
         first=first,
         second=second,

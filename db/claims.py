@@ -1,4 +1,4 @@
-"""Claims: builders on one database reserve the calls that they are about to make, so that none is paid for twice."""
+"""Claims: each builder reserves the calls that it is about to make, so that no call is paid for twice."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ class Claims(Transactions):
 
     def take(self, keys: Sequence[str], *, at_most: int) -> set[str]:
         """Claim the first `at_most` of the keys that no other builder holds; return the claimed ones."""
-        held: set[str] = set()
+        claimed: set[str] = set()
         with self._write() as session:
             _delete_dead(session)
             for chunk in queries.chunks(keys):
-                if len(held) == at_most:
+                if len(claimed) == at_most:
                     break
-                held |= self._insert(session, chunk, at_most - len(held))
-        return held
+                claimed |= self._insert(session, chunk, at_most - len(claimed))
+        return claimed
 
-    def _insert(self, session: Session, keys: Sequence[str], room: int) -> set[str]:
+    def _insert(self, session: Session, keys: Sequence[str], at_most: int) -> set[str]:
         taken = set(session.scalars(select(ClaimRow.cache_key).where(ClaimRow.cache_key.in_(keys))))
-        free = [key for key in keys if key not in taken][:room]
+        free = [key for key in keys if key not in taken][:at_most]
         if not free:
             return set()
         values = [{"cache_key": key, "owner": self._owner, "expires_at": utc_now() + _LIFETIME} for key in free]
@@ -74,7 +74,7 @@ class Claims(Transactions):
 
     def _beat(self) -> None:
         while not self._stop.wait(_HEARTBEAT_SECONDS):
-            # The server may be unreachable for a while; a thread that needs it before the next beat reports that.
+            # The server may be unreachable for a while; whichever thread needs it first reports the error.
             with suppress(UserError), self._write() as session:
                 renewed = update(ClaimRow).where(ClaimRow.owner == self._owner)
                 session.execute(renewed.values(expires_at=utc_now() + _LIFETIME))
@@ -98,5 +98,5 @@ def _is_dead(owner: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False  # alive, of another user
+        return False  # alive, owned by another user
     return False

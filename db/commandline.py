@@ -31,7 +31,7 @@ _plain = partial(Console, highlight=False, markup=False, emoji=False)  # labels 
 console = _plain(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 notes = _plain(width=None if sys.stderr.isatty() else _PIPE_WIDTH, stderr=True)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class _WrongUse(click.ClickException):
@@ -67,7 +67,7 @@ class Database:
 
     @cached_property
     def existing(self) -> Store:
-        """The store; a missing SQLite file is an error that says how to make one."""
+        """The store; a missing SQLite file is a UserError that says how to create one."""
         return self._open(self.url, create=False)
 
     @cached_property
@@ -111,12 +111,12 @@ def _jsonable(value: Any) -> Any:
 
 def table(*columns: str, title: str | None = None, rows: Sequence[Sequence[object]] = ()) -> Table:
     """Return a plain table; columns whose name begins with `>` are aligned to the right."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
     for column in columns:
-        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        result.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
-        made.add_row(*("" if cell is None else str(cell) for cell in row))
-    return made
+        result.add_row(*("" if cell is None else str(cell) for cell in row))
+    return result
 
 
 def _lines(title: str, unit: str) -> Progress:
@@ -135,7 +135,7 @@ def _lines(title: str, unit: str) -> Progress:
 
 @contextmanager
 def progress(title: str, unit: str) -> Iterator[Progress]:
-    """Show a bar with rate and time left, or plain lines without a terminal; gives a function of (done, total)."""
+    """Show a bar with rate and time left, or plain lines without a terminal; yields a function of (done, total)."""
     if not notes.is_terminal:
         yield _lines(title, unit)
         return

@@ -72,7 +72,7 @@ def sqlite_path(url: str) -> Path | None:
 
 
 class Transactions:
-    """Base of the classes that use the database; each method of theirs is one short transaction.
+    """Base of the classes that use the database. Each of their methods is one short transaction.
 
     Errors of the database become a `UserError`.
     """
@@ -82,20 +82,20 @@ class Transactions:
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
-        """Open a transaction to read."""
+        """Open a read transaction."""
         with _user_errors(self._engine.url), Session(self._engine) as session:
             yield session
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
-        """Open a transaction to write; it waits until no other one writes."""
+        """Open a write transaction; waits for the write lock."""
         with _user_errors(self._engine.url), Session(_write_engine(self._engine)) as session, session.begin():
             _lock(session.connection())
             yield session
 
 
 def _display(url: URL) -> str:
-    """Return a URL to print: the path of a SQLite file, other URLs without the password."""
+    """Return a URL for messages: the path of a SQLite file; other URLs without their password."""
     sqlite = url.get_backend_name() == "sqlite"
     return url.database or "a database in memory" if sqlite else url.render_as_string(hide_password=True)
 
@@ -112,7 +112,7 @@ def _user_errors(url: URL) -> Iterator[None]:
 
 
 def _configure_sqlite(engine: Engine) -> None:
-    """Apply the settings and begin transactions ourselves: the driver begins them too late to hold a write lock."""
+    """Apply the settings, and begin transactions ourselves: the driver begins them too late to hold a write lock."""
 
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: Any) -> None:
@@ -175,7 +175,7 @@ def _migrate(engine: Engine) -> None:
 def _no_foreign_keys(connection: Connection) -> Iterator[None]:
     """Switch SQLite's foreign keys off, which is possible only outside of a transaction.
 
-    A migration replaces a SQLite table by a new one; dropping the old rows would violate the keys that refer to them.
+    A migration replaces a SQLite table by a new one; dropping the old table would violate the keys that refer to it.
     """
     if connection.dialect.name != "sqlite":
         yield
@@ -193,7 +193,7 @@ def _check(connection: Connection, revision: str | None) -> None:
     name = _display(connection.engine.url)
     tables = inspect(connection).get_table_names() if revision is None else ()
     if tables:
-        raise UserError(f"{name} holds tables of another program ({', '.join(tables[:5])}). Give another --db")
+        raise UserError(f"{name} belongs to another program (tables: {', '.join(tables[:5])}). Give another --db")
     if revision is not None and revision > HEAD:
         raise UserError(
             f"{name} has revision {revision}, newer than this program's {HEAD}. "
@@ -207,8 +207,8 @@ def _back_up(engine: Engine, revision: str | None) -> None:
     copy = Path(f"{file}.{revision}.bak")
     if engine.dialect.name != "sqlite" or revision is None or copy.exists():
         return
-    with closing(sqlite3.connect(file)) as old, closing(sqlite3.connect(copy)) as new:
-        old.backup(new)
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
 
 
 def _upgrade(connection: Connection) -> None:

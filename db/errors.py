@@ -1,8 +1,8 @@
-"""The errors that a user is meant to read. Any other exception is a bug and ends in a traceback.
+"""Errors for users. Any other exception is a bug and ends in a traceback.
 
 UserError                 something the user can fix; the command exits with 1
-├── UsageError            the command itself was wrong: an unknown name, a missing option; it exits with 2
-└── ConflictError         a decision named descriptors that somebody changed meanwhile; nothing was changed
+├── UsageError            the command was used wrongly: an unknown name, a missing option; it exits with 2
+└── ConflictError         a decision is about descriptors that somebody else has changed; nothing was changed
 
 A message names the value, the allowed values, and the next command to run.
 """
@@ -23,11 +23,11 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """The command itself was wrong."""
+    """The command was used wrongly."""
 
 
 class ConflictError(UserError):
-    """A decision named descriptors that somebody changed meanwhile; nothing was changed."""
+    """A decision is about descriptors that somebody else has changed; nothing was changed."""
 
     def __init__(self, conflicts: Sequence[Conflict]) -> None:
         self.conflicts = tuple(conflicts)
@@ -40,8 +40,8 @@ class ConflictError(UserError):
 def _line(conflict: Conflict) -> str:
     """Return one line: the version expected, the version now, and who made which change when."""
     expected, now, event = conflict.expected, conflict.now, conflict.event
-    state = f"{now.text!r}, {now.status}" if conflict.in_use else f"out of use (it was {now.text!r})"
-    author = f"{event.what} by {event.reviewer}" if event else "replaced or put back by a build"
+    state = f"{now.text!r}, {now.status}" if conflict.in_use else f"out of use (its text was {now.text!r})"
+    author = f"{event.what} by {event.reviewer}" if event else "replaced or restored by a build"
     when = f", {conflict.at:%Y-%m-%d %H:%M:%S} UTC" if conflict.at else ""
     return (
         f"{expected.id} (version {expected.version}) is now {now.id} (version {now.version}): {state}; {author}{when}"

@@ -1,4 +1,4 @@
-"""How long work reports its progress; core code knows no terminal."""
+"""How core code reports progress, without knowing about terminals."""
 
 from __future__ import annotations
 

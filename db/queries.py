@@ -11,7 +11,7 @@ from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db import vocabulary
-from db.records import Dataset, Descriptor, Generation, HistoryEntry, LLMIdentity, Written
+from db.records import Dataset, Descriptor, GeneratedTexts, Generation, HistoryEntry, LLMIdentity
 from db.schema import (
     ActionRow,
     Base,
@@ -37,22 +37,22 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
-def to_record(kind: type[R], source: object, **others: Any) -> R:
-    """Return a record whose fields, except for `others`, have the values of the source's attributes of that name."""
-    names = [field.name for field in fields(kind) if field.name not in others]
-    return kind(**{name: getattr(source, name) for name in names}, **others)
+def to_record(kind: type[R], source: object, **overrides: Any) -> R:
+    """Return a record with the values of the source's attributes of the same names, except for `overrides`."""
+    names = [field.name for field in fields(kind) if field.name not in overrides]
+    return kind(**{name: getattr(source, name) for name in names}, **overrides)
 
 
-def row_values(table: type[Base], record: DataclassInstance, **others: Any) -> dict[str, Any]:
-    """Return a record as values of a new row; the database sets its id and time."""
+def row_values(table: type[Base], record: DataclassInstance, **overrides: Any) -> dict[str, Any]:
+    """Return the values of a new row from a record and `overrides`; the database sets id and time."""
     names = {field.name for field in fields(record)} & set(table.__table__.columns.keys()) - {"id", "created_at"}
-    return {name: getattr(record, name) for name in names} | others
+    return {name: getattr(record, name) for name in names} | overrides
 
 
 def row_id(session: Session, table: type[Base], record: DataclassInstance, *key: str) -> int:
     """Return the id of the row with the same key (by default all of the record's fields); it is added if missing."""
-    new = asdict(record)
-    row = session.scalar(select(table).filter_by(**{name: new[name] for name in key or new})) or table(**new)
+    values = asdict(record)
+    row = session.scalar(select(table).filter_by(**{name: values[name] for name in key or values})) or table(**values)
     session.add(row)
     session.flush()
     return row.id
@@ -76,8 +76,8 @@ def register(session: Session, dataset: Dataset) -> None:
     session.add(row)
     session.flush()
     stored = actions(session, dataset)
-    for gone in stored.keys() - {action.name for action in dataset.actions}:
-        stored[gone].label = None
+    for unlisted in stored.keys() - {action.name for action in dataset.actions}:
+        stored[unlisted].label = None
     for action in dataset.actions:
         if action.name in stored:
             stored[action.name].label, stored[action.name].phrase = action.label, action.phrase
@@ -96,15 +96,17 @@ def add_generation(session: Session, item: Generation, action_id: int, llm_id: i
     return row.id
 
 
-def put_in_use(session: Session, item: Written, action_id: int, kind: str, generation_id: int, model: str) -> None:
-    """Put a generation's descriptors in use, and those that they replace out of use.
+def put_in_use(
+    session: Session, item: GeneratedTexts, action_id: int, kind: str, generation_id: int, model: str
+) -> None:
+    """Put a generation's descriptors in use, and the descriptors they replace out of use.
 
-    They replace those of the same action, kind, model name and sample: a newer revision of a model replaces the older
-    one. Edits follow the reply that they were made in; what reviewers withdrew stays out of use.
+    They replace those of the same action, kind, model name and sample, so a newer revision of a model replaces an
+    older one. Edits go in and out of use with the reply they belong to; withdrawn texts stay out of use.
     """
     same_kind = (DescriptorRow.action_id == action_id) & (DescriptorRow.kind == kind)
     replaced = (
-        select(DescriptorRow.id)  # by the index on a class's few descriptors, not by all calls of a model
+        select(DescriptorRow.id)  # uses the index on a class's few descriptors instead of reading all calls of a model
         .join(GenerationRow, GenerationRow.id == DescriptorRow.generation_id)
         .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
         .where(same_kind, DescriptorRow.superseded_at.is_(None), DescriptorRow.generation_id != generation_id)
@@ -115,11 +117,11 @@ def put_in_use(session: Session, item: Written, action_id: int, kind: str, gener
     session.execute(out_of_use.values(superseded_at=utc_now()))
     own = same_kind & (DescriptorRow.generation_id == generation_id)
     if session.scalar(select(exists().where(own))):
-        back = change.where(own, DescriptorRow.superseded_at.is_not(None), DescriptorRow.withdrawn.is_(False))
-        session.execute(back.values(superseded_at=None))
+        restored = change.where(own, DescriptorRow.superseded_at.is_not(None), DescriptorRow.withdrawn.is_(False))
+        session.execute(restored.values(superseded_at=None))
         return
     shared = {"action_id": action_id, "kind": kind, "source": "llm", "generation_id": generation_id}
-    session.add_all(DescriptorRow(position=place, text=text, **shared) for place, text in enumerate(item.texts))
+    session.add_all(DescriptorRow(position=position, text=text, **shared) for position, text in enumerate(item.texts))
 
 
 def descriptor_query(dataset: str | None = None, kinds: Sequence[str] | None = None) -> Any:
@@ -169,7 +171,7 @@ def descriptors(session: Session, query: Any) -> list[Descriptor]:
 
 
 def in_order(dataset: Dataset, descriptors: Sequence[Descriptor]) -> list[Descriptor]:
-    """Return those of the dataset's actions by label, kind, LLM, reply or file (the oldest first), and position."""
+    """Return descriptors of a dataset's actions by label, kind, LLM, reply or file (oldest first), and position."""
     label = {action.name: action.label for action in dataset.actions}
     selected = [d for d in descriptors if d.action in label]
     oldest: dict[tuple[Any, ...], int] = {}
@@ -179,7 +181,7 @@ def in_order(dataset: Dataset, descriptors: Sequence[Descriptor]) -> list[Descri
 
 
 def _reply(d: Descriptor) -> tuple[Any, ...]:
-    """Return a key that the texts of one reply, or of one imported file, share."""
+    """Return the key shared by the texts of one reply, or of one imported file."""
     return d.action, d.kind, d.llm, d.generation, d.origin
 
 
@@ -218,7 +220,7 @@ def calls() -> Any:
 
 
 def generation(row: GenerationRow) -> Generation:
-    """Return a call as a record."""
+    """Return the record of a generation row."""
     return to_record(Generation, row, messages=tuple(row.messages))
 
 

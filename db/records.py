@@ -1,4 +1,4 @@
-"""The values that the stores take and return: frozen, without sessions or tables."""
+"""The values that the store takes and returns: frozen dataclasses, independent of sessions and tables."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True)
-class Written:
-    """The result of one call for one action: the generation (new or already stored) and its texts in order."""
+class GeneratedTexts:
+    """The texts of one call about one action, in order, with its generation (new, or already stored)."""
 
     action: str
     generation: Generation
@@ -115,8 +115,8 @@ class DescriptorRef:
     version: int
 
 
-class _Written:
-    """A text with a writer."""
+class _WithWriter:
+    """Base of the texts that know their writer."""
 
     @property
     def writer(self) -> str:
@@ -129,8 +129,8 @@ class _Written:
 
 
 @dataclass(frozen=True)
-class Descriptor(_Written):
-    """One text about one action, with where it came from.
+class Descriptor(_WithWriter):
+    """One text about one action, with its provenance.
 
     Attributes:
         llm: the model that wrote it, or that wrote the text before it was edited.
@@ -161,7 +161,7 @@ class Descriptor(_Written):
 
     @property
     def by_hand(self) -> bool:
-        """Whether a person wrote it, without a text of a model or file to start from."""
+        """Whether a person wrote it from scratch, not by editing the text of a model or file."""
         return not (self.llm or self.origin)
 
     @property
@@ -193,8 +193,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Portable(_Written):
-    """A descriptor as it leaves one database and enters another.
+class PortableDescriptor(_WithWriter):
+    """A descriptor with everything needed to add it to another database.
 
     Attributes:
         call: the LLM call that wrote it, if any.
@@ -217,7 +217,7 @@ class Portable(_Written):
 
 
 @dataclass(frozen=True)
-class Added:
+class ImportCounts:
     """Counts of an import.
 
     Attributes:
@@ -234,7 +234,7 @@ class Added:
 
 @dataclass(frozen=True)
 class State:
-    """A descriptor at one time."""
+    """The state of a descriptor at one time."""
 
     id: int
     version: int
@@ -265,7 +265,7 @@ class Change:
 
 @dataclass(frozen=True)
 class ReviewEvent:
-    """One change in the log; `decision` is the number of its decision, `undoes` that of the decision it undid."""
+    """One change in the log; `decision` is the id of its decision, `undoes` the id of the decision that it undid."""
 
     id: int
     decision: int
@@ -278,7 +278,7 @@ class ReviewEvent:
 
 @dataclass(frozen=True)
 class Decision:
-    """A recorded decision about any number of descriptors, which are undone together.
+    """A recorded decision about any number of descriptors; an undo restores all of them.
 
     Attributes:
         id: None if it changed nothing and was not recorded.
@@ -303,7 +303,7 @@ class Conflict:
 
     Attributes:
         expected: the version in the request.
-        now: the row that took its place: itself, or an edit of it.
+        now: the row now in its place: itself, or an edit of it.
         in_use: False if a newer reply replaced it, or if its addition was undone.
         event: the change, if a reviewer made it; None if a build did.
         at: time of the change (UTC).
@@ -318,7 +318,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of two reviewers on the descriptors that both judged. To reject or to edit a text is to refuse it.
+    """Agreement of two reviewers on the descriptors that both judged. A text is refused if it is rejected or edited.
 
     Attributes:
         first, second: the reviewers.

@@ -26,7 +26,7 @@ def load(session: Session, refs: Sequence[DescriptorRef]) -> list[DescriptorRow]
     expected = {ref.id: ref for ref in refs}
     rows = rows_by_id(session, list(expected))
     if not refs or len(set(refs)) > len(expected):
-        raise UsageError("A decision names at least one descriptor, and each in one version")
+        raise UsageError("A decision needs at least one descriptor, and each in one version only")
     changed = [row for row in rows if row.version != expected[row.id].version or row.superseded_at is not None]
     if changed:
         raise ConflictError([_conflict(session, expected[row.id], row) for row in changed])
@@ -48,9 +48,9 @@ def _conflict(session: Session, expected: DescriptorRef, row: DescriptorRow) -> 
     ids = [row.id] if row.edited_from_id is None else [row.id, row.edited_from_id]
     events = review_log.events_of(session, ids)
     about_row = [e for e in events if row.id in {state.id for state in (e.change.before, e.change.after) if state}]
-    last = about_row[-1] if about_row and _caused(about_row[-1], row) else None
+    cause = about_row[-1] if about_row and _caused(about_row[-1], row) else None
     now = _replacement(session, row)
-    return Conflict(expected, _state(now), now.superseded_at is None, last, last.at if last else row.superseded_at)
+    return Conflict(expected, _state(now), now.superseded_at is None, cause, cause.at if cause else row.superseded_at)
 
 
 def _caused(event: ReviewEvent, row: DescriptorRow) -> bool:
@@ -62,7 +62,7 @@ def _caused(event: ReviewEvent, row: DescriptorRow) -> bool:
 
 
 def _replacement(session: Session, row: DescriptorRow) -> DescriptorRow:
-    """Return the row in the place of a row: of a text and its edits all but one are withdrawn."""
+    """Return the row that replaces a withdrawn row: the one row of the text and its edits that is not withdrawn."""
     if not row.withdrawn:
         return row
     family = [row]
@@ -79,13 +79,13 @@ def _replacement(session: Session, row: DescriptorRow) -> DescriptorRow:
 def judge(
     session: Session, refs: Sequence[DescriptorRef], *, status: DescriptorStatus, reviewer: str
 ) -> tuple[list[Change], int]:
-    """Give descriptors a status; return also how many this reviewer had given it before, which are not changed.
+    """Give descriptors a status; also return how many are skipped, since this reviewer gave them that status before.
 
-    A status that another reviewer gave is given again, so that the verdict of each reviewer is recorded.
+    If another reviewer gave that status, it is recorded again, so that the verdict of each reviewer is known.
     """
     rows = load(session, refs)
-    given = review_log.last_statuses(session, reviewer, [row for row in rows if row.status == status])
-    changed = [row for row in rows if row.status != status or given.get(row.id, "pending") != status]
+    last_statuses = review_log.last_statuses(session, reviewer, [row for row in rows if row.status == status])
+    changed = [row for row in rows if row.status != status or last_statuses.get(row.id, "pending") != status]
     return [_change(row, status, row.position) for row in changed], len(rows) - len(changed)
 
 
@@ -94,8 +94,8 @@ def edit(session: Session, ref: DescriptorRef, *, text: str) -> list[Change]:
     [row] = load(session, [ref])
     if row.text == text:
         raise UsageError(f"{row.id} has that text already: {text!r}. Accept it with: descgen accept {row.id}")
-    place = {name: getattr(row, name) for name in ("action_id", "kind", "position", "origin", "generation_id")}
-    new = _add(session, text, edited_from_id=row.id, **place)
+    columns = {name: getattr(row, name) for name in ("action_id", "kind", "position", "origin", "generation_id")}
+    new = _add(session, text, edited_from_id=row.id, **columns)
     before = _state(row)
     _withdraw(row)
     return [Change(row.id, before, _state(new))]
@@ -112,8 +112,10 @@ def add(session: Session, action: ActionRow, *, kind: str, text: str) -> list[Ch
             f"{twin.id} has that text already, and is {twin.status}. Accept it with: descgen accept {twin.id}"
         )
     by_people = same_kind & DescriptorRow.generation_id.is_(None) & DescriptorRow.origin.is_(None)
-    last = session.scalar(select(func.max(DescriptorRow.position)).where(by_people))
-    new = _add(session, text, action_id=action.id, kind=kind, position=0 if last is None else last + 1)
+    last_position = session.scalar(select(func.max(DescriptorRow.position)).where(by_people))
+    new = _add(
+        session, text, action_id=action.id, kind=kind, position=0 if last_position is None else last_position + 1
+    )
     return [Change(new.id, None, _state(new))]
 
 
@@ -130,15 +132,15 @@ def reorder(session: Session, refs: Sequence[DescriptorRef]) -> list[Change]:
     The request must hold all texts of one reply, of one imported file, or of people, for one action and kind.
     """
     rows = load(session, refs)
-    whole = select(DescriptorRow.id).where(DescriptorRow.superseded_at.is_(None), _same_reply(rows[0]))
-    expected, named = set(session.scalars(whole)), {row.id for row in rows}
+    same_reply = select(DescriptorRow.id).where(DescriptorRow.superseded_at.is_(None), _same_reply(rows[0]))
+    expected, named = set(session.scalars(same_reply)), {row.id for row in rows}
     if named != expected:
         extra, missing = named - expected, expected - named
-        fault = f"not of the same: {_listed(extra)}" if extra else f"missing: {_listed(missing)}"
+        fault = f"not of that reply: {_listed(extra)}" if extra else f"missing: {_listed(missing)}"
         raise UsageError(
-            f"Name all texts of one reply, file or person for a class and kind, rejected ones too; {fault}"
+            f"Name all texts of one reply, file or person for a class and kind, including rejected ones; {fault}"
         )
-    return [_change(row, row.status, place) for place, row in enumerate(rows) if row.position != place]
+    return [_change(row, row.status, position) for position, row in enumerate(rows) if row.position != position]
 
 
 def _same_reply(row: DescriptorRow) -> ColumnElement[bool]:
@@ -151,16 +153,16 @@ def _listed(ids: set[int]) -> str:
 
 
 def undo(session: Session, events: Sequence[ReviewEvent]) -> list[Change]:
-    """Restore the state before a decision, unless somebody changed it since; a change that was undone does not count.
+    """Restore the state before a decision, unless somebody has changed it since; undone changes do not count.
 
     Args:
-        events: of the decision.
+        events: the events of the decision.
     """
     changes = [event.change for event in events]
-    left = [change.after.ref for change in changes if change.after]
+    after_decision = [change.after.ref for change in changes if change.after]
     ids = {row_id for change in changes for row_id in (change.descriptor, change.after and change.after.id) if row_id}
     later = review_log.events_of(session, ids, after=events[-1].id)
-    rows = load(session, review_log.current_versions(left, later))
+    rows = load(session, review_log.current_versions(after_decision, later))
     return [_restore(session, row, change) for row, change in zip(rows, changes, strict=True)]
 
 

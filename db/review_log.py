@@ -25,7 +25,7 @@ def append(
     already: int = 0,
     undoes: int | None = None,
 ) -> Decision:
-    """Add the events of a decision to the log; nothing if it changed nothing."""
+    """Add the events of a decision to the log, if it changed anything; return the decision."""
     decision_id = (session.scalar(select(func.max(ReviewEventRow.decision))) or 0) + 1 if changes else None
     decision = Decision(decision_id, kind, reviewer, utc_now(), tuple(changes), already, undoes)
     if changes:
@@ -79,10 +79,10 @@ def dataset_events(session: Session, dataset: Dataset, kinds: Sequence[str] | No
 
 
 def events_to_undo(session: Session, reviewer: str, decision: int | None) -> list[ReviewEvent]:
-    """Return the events of a decision, by default of the reviewer's last decision that is not undone.
+    """Return the events of a decision; by default, of the reviewer's last decision that is not undone.
 
     Raises:
-        UsageError: there is no decision of that number, or it was undone, or it is itself an undo.
+        UsageError: the decision does not exist, was undone already, or is itself an undo.
         UserError: the reviewer has no decision to undo.
     """
     if decision is None:
@@ -104,10 +104,10 @@ def events_to_undo(session: Session, reviewer: str, decision: int | None) -> lis
 
 
 def current_versions(states: Sequence[DescriptorRef], events: Sequence[ReviewEvent]) -> list[DescriptorRef]:
-    """Return each state in the version in which undos brought it back, if all later changes were undone.
+    """Return the version of each state after the changes and undos that followed, if all those changes were undone.
 
     Args:
-        states: descriptors in the versions in which a decision left them.
+        states: descriptors in the versions that a decision made.
         events: all later events about them and about their edits.
     """
     next_event = {event.change.before.ref: event for event in events if event.change.before}
@@ -125,7 +125,7 @@ def current_versions(states: Sequence[DescriptorRef], events: Sequence[ReviewEve
 
 
 def last_statuses(session: Session, reviewer: str, rows: Sequence[DescriptorRow]) -> dict[int, str]:
-    """Return, by descriptor id, the status that a reviewer gave last; descriptors without one are missing."""
+    """Return descriptor id -> last status given by a reviewer, for the descriptors that the reviewer judged."""
     ids = sorted({row_id for row in rows for row_id in (row.id, row.edited_from_id) if row_id is not None})
     statuses: dict[int, str] = {}
     for chunk in queries.chunks(ids):

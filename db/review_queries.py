@@ -1,4 +1,4 @@
-"""What the review application reads besides descriptors and decisions: calls, writers of texts, impacts.
+"""Queries of the review application: calls, writers of texts, impacts.
 
 review_queries = store.review_queries()
 review_queries.stamps(dataset)  # cheap: shows which classes changed since the last call
@@ -50,7 +50,7 @@ class ReviewQueries(Transactions):
         """Return one LLM call by its id.
 
         Raises:
-            UsageError: there is no call of that id.
+            UsageError: the call does not exist.
         """
         with self._read() as session:
             entries = queries.history(session, queries.calls().where(GenerationRow.id == generation))
@@ -77,8 +77,8 @@ class ReviewQueries(Transactions):
 
     def texts(self, dataset: Dataset, kind: str, calls: Collection[int]) -> Mapping[str, Sequence[Descriptor]]:
         """Return, by action name, the texts of some calls in order, with their edits."""
-        of_calls = (DescriptorRow.kind == kind) & ~DescriptorRow.withdrawn & DescriptorRow.generation_id.in_(calls)
-        query = queries.every_descriptor(dataset.stored_as).where(of_calls).order_by(DescriptorRow.position)
+        from_calls = (DescriptorRow.kind == kind) & ~DescriptorRow.withdrawn & DescriptorRow.generation_id.in_(calls)
+        query = queries.every_descriptor(dataset.stored_as).where(from_calls).order_by(DescriptorRow.position)
         texts: dict[str, list[Descriptor]] = {}
         with self._read() as session:
             for descriptor in queries.descriptors(session, query):
@@ -86,7 +86,7 @@ class ReviewQueries(Transactions):
         return texts
 
     def impacts(self, dataset: Dataset) -> Mapping[int, Impact]:
-        """Return, by descriptor id, the impacts that are stored for the newest run that has any."""
+        """Return descriptor id -> impact in the newest run that has stored impacts."""
         query = select(ImpactRow).where(ImpactRow.run_id == _newest_impact_run(dataset).scalar_subquery())
         with self._read() as session:
             rows = session.scalars(query)

@@ -4,8 +4,8 @@
     decision = reviews.accept([descriptor.ref for descriptor in shown], reviewer="anna")
     reviews.undo(reviewer="anna")
 
-A decision names each descriptor in the version that the reviewer read. If somebody changed one of them since, nothing
-is changed, and a `ConflictError` reports the change. Decisions are made one after the other, never at once.
+A decision names each descriptor in the version that the reviewer read. If somebody has changed one of them
+since, nothing is changed, and a `ConflictError` reports the change. Decisions are made one at a time.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ _LONGEST_NAME = 200
 
 
 class Reviews(Transactions):
-    """The decisions of reviewers, to make and to read.
+    """Make and read the decisions of reviewers.
 
-    Every method that decides returns the decision as it was recorded, and raises
+    Every method that makes a decision returns it as recorded, and raises
 
         UsageError: a descriptor does not exist, a text is empty, the reviewer has no name.
         ConflictError: a descriptor is not in the version that the reviewer read; nothing was changed.
     """
 
     def accept(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> Decision:
-        """Accept descriptors; those that this reviewer had accepted before are counted and not changed."""
+        """Accept descriptors; those that this reviewer accepted before are only counted."""
         return self._judge("accept", "accepted", refs, reviewer)
 
     def reject(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> Decision:
-        """Reject descriptors; those that this reviewer had rejected before are counted and not changed."""
+        """Reject descriptors; those that this reviewer rejected before are only counted."""
         return self._judge("reject", "rejected", refs, reviewer)
 
     def restore(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> Decision:
@@ -73,7 +73,7 @@ class Reviews(Transactions):
             return review_log.append(session, "edit", changes, reviewer=name)
 
     def add(self, dataset: Dataset, action: str, kind: str, text: str, *, reviewer: str) -> Decision:
-        """Add a reviewer's own text, accepted, for an action (by its name in the dataset) and a kind."""
+        """Add a reviewer's own text, with status accepted, for an action (its name in the dataset) and a kind."""
         with self._decide(reviewer) as (session, name):
             row = _action(session, dataset, action)
             changes = review_decisions.add(session, row, kind=kind, text=_normalised(text))
@@ -92,9 +92,9 @@ class Reviews(Transactions):
         """Undo a decision of any reviewer by its id; by default this reviewer's last one that is not undone.
 
         Raises:
-            UsageError: there is no decision of that number, or it was undone, or it is itself an undo.
+            UsageError: the decision does not exist, was undone already, or is itself an undo.
             UserError: the reviewer has no decision to undo.
-            ConflictError: something it decided was changed since.
+            ConflictError: one of its descriptors has changed since.
         """
         with self._decide(reviewer) as (session, name):
             events = review_log.events_to_undo(session, name, decision)
@@ -112,21 +112,23 @@ class Reviews(Transactions):
             review_decisions.rows_by_id(session, ids)
             for chunk in queries.chunks(ids):
                 query = queries.descriptor_query().where(DescriptorRow.id.in_(chunk))
-                in_use.update((each.id, each) for each in queries.descriptors(session, query))
-        if out := [row_id for row_id in ids if row_id not in in_use]:
-            raise UsageError(f"Out of use: {', '.join(map(str, out))}. To see why: descgen history {out[0]}")
+                in_use.update((descriptor.id, descriptor) for descriptor in queries.descriptors(session, query))
+        if superseded := [row_id for row_id in ids if row_id not in in_use]:
+            raise UsageError(
+                f"Out of use: {', '.join(map(str, superseded))}. To see why: descgen history {superseded[0]}"
+            )
         return [in_use[row_id] for row_id in ids]
 
     def history(self, descriptor: int) -> list[ReviewEvent]:
         """Return every event about a descriptor and about the texts it was edited from, in time order.
 
         Raises:
-            UsageError: there is no such descriptor.
+            UsageError: the descriptor does not exist.
         """
         with self._read() as session:
             [row] = review_decisions.rows_by_id(session, [descriptor])
             originals = queries.originals(session, [row.id]) if row.edited_from_id else {}
-            return review_log.events_of(session, [row.id, *(each.id for each in originals.get(row.id, ()))])
+            return review_log.events_of(session, [row.id, *(original.id for original in originals.get(row.id, ()))])
 
     def events(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[ReviewEvent]:
         """Return every event about a dataset's actions, in time order."""
@@ -134,7 +136,7 @@ class Reviews(Transactions):
             return review_log.dataset_events(session, dataset, kinds)
 
     def agreement(self, dataset: Dataset | None = None) -> list[Agreement]:
-        """Return the agreement of each pair of reviewers, on a dataset or on everything."""
+        """Return the agreement of each pair of reviewers on a dataset, or on all datasets."""
         with self._read() as session:
             return agreements(verdicts(session, dataset.stored_as if dataset else None))
 
@@ -163,7 +165,7 @@ def _normalised(text: str) -> str:
 
 
 def _action(session: Session, dataset: Dataset, name: str) -> ActionRow:
-    """Return the row of an action; the dataset is stored first if it is not."""
+    """Return the row of an action; stores the dataset first if necessary."""
     if name not in {action.name for action in dataset.actions}:
         raise UsageError(f"{dataset.name} has no action {name}. Its names: descgen list --dataset {dataset.name}")
     if name not in queries.actions(session, dataset):

@@ -125,7 +125,7 @@ class ClaimRow(Base):
 
 
 class DescriptorRow(Base):
-    """One text. `superseded_at` is set when a newer generation or an edit replaces it; the row stays.
+    """One text. `superseded_at` is set when a newer generation or an edit replaces the text; the row stays.
 
     `withdrawn` marks texts that reviewers took out of use (the original of an edit, an undone edit or addition): they
     stay out of use when their generation is put back in use.

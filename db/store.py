@@ -1,4 +1,4 @@
-"""The store: builds, descriptors and runs. It takes and returns the values of `records`."""
+"""The store of builds, descriptors and runs. It takes and returns the values of `db.records`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from db.engine import Transactions, open_engine, sqlite_path
 from db.errors import UsageError, UserError
 from db.records import (
     Action,
-    Added,
     Dataset,
     Descriptor,
+    GeneratedTexts,
     Generation,
     HistoryEntry,
     Impact,
+    ImportCounts,
     LLMIdentity,
-    Portable,
+    PortableDescriptor,
     Prediction,
     Run,
     Template,
-    Written,
 )
 from db.review_queries import ReviewQueries
 from db.reviews import Reviews
@@ -55,7 +55,7 @@ class Store(Transactions):
         path = sqlite_path(url) if not create else None
         if path and not path.exists():
             raise UserError(
-                f"No database at {path}. Make one with: descgen build --dataset hmdb51, or name yours with --db"
+                f"No database at {path}. Create one with: descgen build --dataset hmdb51, or give yours with --db"
             )
         return cls(open_engine(url))
 
@@ -68,18 +68,18 @@ class Store(Transactions):
         return Claims(self._engine)
 
     def reviews(self) -> Reviews:
-        """Return the decisions of reviewers: see `db.reviews`."""
+        """Return the access to review decisions: see `db.reviews`."""
         return Reviews(self._engine)
 
     def review_queries(self) -> ReviewQueries:
-        """Return what the review application reads besides: see `db.review_queries`."""
+        """Return the queries of the review application: see `db.review_queries`."""
         return ReviewQueries(self._engine)
 
     def dataset(self, name: str) -> Dataset:
         """Return a built-in dataset, or a stored one.
 
         Raises:
-            UsageError: there is no dataset of that name.
+            UsageError: the dataset is unknown.
         """
         if vocabulary.canonical(name) in vocabulary.BUILT_IN:
             return vocabulary.load(name)
@@ -120,7 +120,7 @@ class Store(Transactions):
                 queries.register(session, dataset)
 
     def generations(self, keys: Iterable[str]) -> dict[str, Generation]:
-        """Return the cached calls: by key, the newest `ok` generation."""
+        """Return cache key -> the newest `ok` generation, for the keys that have one."""
         cached: dict[str, Generation] = {}
         with self._read() as session:
             for chunk in queries.chunks(list(keys)):
@@ -130,7 +130,7 @@ class Store(Transactions):
         return cached
 
     def batches(self) -> dict[str, set[str]]:
-        """Return, by id of a provider's batch, the keys of the calls whose replies from it are stored, good or bad."""
+        """Return id of a provider's batch -> cache keys of its calls whose replies are stored, valid or not."""
         batch = GenerationRow.environment["batch"].as_string()
         stored: dict[str, set[str]] = {}
         with self._read() as session:
@@ -148,10 +148,10 @@ class Store(Transactions):
                 ids.setdefault(action, set()).add(generation_id)
         return ids
 
-    def save(self, dataset: Dataset, llm: LLMIdentity, template: Template, written: Sequence[Written]) -> None:
+    def save(self, dataset: Dataset, llm: LLMIdentity, template: Template, written: Sequence[GeneratedTexts]) -> None:
         """Store one batch in one transaction: new generations, and the descriptors that are now in use.
 
-        A generation that is not `ok` is kept with its raw reply and makes no descriptors. Descriptors of other
+        A generation that is not `ok` is stored with its raw reply, without descriptors. Descriptors of other
         generations of the same action, kind, model and sample are superseded, not deleted.
         """
         with self._write() as session:
@@ -179,14 +179,14 @@ class Store(Transactions):
             return queries.in_order(dataset, queries.descriptors(session, queries.only_actions(query, dataset)))
 
     def descriptors_by_id(self, ids: Sequence[int]) -> list[Descriptor]:
-        """Return descriptors, in use or not, in the order of their ids; unknown ids are skipped."""
+        """Return descriptors, in use or not, sorted by id; unknown ids are skipped."""
         with self._read() as session:
             parts = [queries.every_descriptor().where(DescriptorRow.id.in_(chunk)) for chunk in queries.chunks(ids)]
             descriptors = [descriptor for part in parts for descriptor in queries.descriptors(session, part)]
         return sorted(descriptors, key=lambda descriptor: descriptor.id)
 
     def history(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[HistoryEntry]:
-        """Return every call about a dataset's actions, good or bad, by label and then by time."""
+        """Return every call about a dataset's actions, valid or not, by label and then by time."""
         label = {action.name: action.label for action in dataset.actions}
         query = queries.calls().where(DatasetRow.name == dataset.stored_as)
         query = query if kinds is None else query.where(TemplateRow.kind.in_(kinds))
@@ -200,14 +200,14 @@ class Store(Transactions):
         with self._read() as session:
             return list(session.scalars(query.order_by(DescriptorRow.kind)))
 
-    def portable(self, dataset: Dataset) -> list[Portable]:
+    def portable(self, dataset: Dataset) -> list[PortableDescriptor]:
         """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order."""
         with self._read() as session:
             descriptors = queries.descriptors(session, queries.descriptor_query(dataset.stored_as))
             return transfer.portable(session, queries.in_order(dataset, descriptors))
 
-    def add_portable(self, dataset: Dataset, items: Sequence[Portable]) -> Added:
-        """Add the descriptors that are not stored yet, in one transaction and in that order; no row is changed."""
+    def add_portable(self, dataset: Dataset, items: Sequence[PortableDescriptor]) -> ImportCounts:
+        """Add the descriptors that are not stored yet, in one transaction and in their order; no row is changed."""
         self.register(dataset)
         with self._write() as session:
             actions = {name: row.id for name, row in queries.actions(session, dataset).items()}
@@ -254,7 +254,7 @@ class Store(Transactions):
         """Return one run with its predictions.
 
         Raises:
-            UsageError: there is no run of that id.
+            UsageError: the run does not exist.
         """
         query = select(PredictionRow).where(PredictionRow.run_id == run_id).order_by(PredictionRow.video)
         with self._read() as session:
@@ -264,7 +264,7 @@ class Store(Transactions):
             return _run(row, [_prediction(item) for item in session.scalars(query)])
 
     def save_impacts(self, impacts: Mapping[int, Impact]) -> None:
-        """Store impacts by descriptor id; they replace what is stored for the same runs."""
+        """Store impacts by descriptor id; they replace all stored impacts of the same runs."""
         rows = [
             queries.row_values(ImpactRow, impact, run_id=impact.run, descriptor_id=descriptor)
             for descriptor, impact in impacts.items()

@@ -1,4 +1,4 @@
-"""Copying descriptors with their provenance from one database to another. Only the store calls this."""
+"""Copy descriptors with their provenance from one database to another. Only the store calls this."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sqlalchemy.orm import Session
 
 from db import queries
 from db.queries import row_values, to_record
-from db.records import Added, Call, Descriptor, LLMIdentity, Original, Portable, Template
+from db.records import Call, Descriptor, ImportCounts, LLMIdentity, Original, PortableDescriptor, Template
 from db.schema import ActionRow, DescriptorRow, GenerationRow, LLMRow, TemplateRow, utc_now
 
 
-def portable(session: Session, descriptors: Sequence[Descriptor]) -> list[Portable]:
+def portable(session: Session, descriptors: Sequence[Descriptor]) -> list[PortableDescriptor]:
     """Return descriptors with all of their provenance; those of one reply share their `Call`."""
     calls = _calls(session, sorted({d.generation for d in descriptors if d.generation}))
     originals = queries.originals(session, [d.id for d in descriptors if d.edited_from])
     return [
         to_record(
-            Portable,
+            PortableDescriptor,
             d,
             call=calls[d.generation] if d.generation else None,
             originals=tuple(to_record(Original, row) for row in originals.get(d.id, ())),
@@ -42,7 +42,7 @@ def _calls(session: Session, generations: Sequence[int]) -> dict[int, Call]:
 
 
 class _ReplySlot(NamedTuple):
-    """Only one reply of each slot is in use at a time."""
+    """What a reply answers. At most one reply for a slot is in use."""
 
     action_id: int
     kind: str
@@ -68,7 +68,7 @@ class Import:
     """One import in an open transaction."""
 
     def __init__(self, session: Session, actions: Mapping[str, int]) -> None:
-        """Prepare an import about actions: name -> row id, all of one dataset."""
+        """Prepare an import; `actions` maps the names of one dataset's actions to row ids."""
         self._session = session
         self._actions = actions
         self._positions: dict[_Identity, list[int]] = defaultdict(list)  # of the stored texts that are not matched yet
@@ -78,7 +78,7 @@ class Import:
         self._replies: dict[str, str] = {}  # cache key -> raw reply
 
     def _read_stored(self) -> None:
-        """Read every descriptor of the dataset, also those out of use: what was removed must not be added again."""
+        """Read every descriptor of the dataset, in use or not: a removed text must not be added again."""
         dataset = select(ActionRow.dataset_id).where(ActionRow.id.in_(list(self._actions.values())[:1]))
         query = (
             select(DescriptorRow, GenerationRow.cache_key, GenerationRow.sample, LLMRow)
@@ -93,13 +93,13 @@ class Import:
             if llm and row.superseded_at is None:
                 self._keys_in_use[_ReplySlot(row.action_id, row.kind, llm.model, sample)].add(key)
 
-    def add(self, items: Sequence[Portable]) -> Added:
+    def add(self, items: Sequence[PortableDescriptor]) -> ImportCounts:
         """Add the texts that are not stored yet."""
         self._read_replies({item.call.generation.cache_key for item in items if item.call})
-        # All exact matches first, or a repeated text would be matched with the position of another one.
+        # All exact matches first; otherwise a repeated text could take the position of another copy.
         exact = [self._match(item, item.position) for item in items]
         outcomes = Counter(self._outcome(item, stored=stored) for item, stored in zip(items, exact, strict=True))
-        return Added(outcomes["added"], outcomes["already"], outcomes["left_out"])
+        return ImportCounts(outcomes["added"], outcomes["already"], outcomes["left_out"])
 
     def _read_replies(self, keys: set[str]) -> None:
         for chunk in queries.chunks(sorted(keys)):
@@ -108,19 +108,19 @@ class Import:
                 self._generations[row.cache_key] = row.id
                 self._replies[row.cache_key] = row.reply
 
-    def _match(self, item: Portable, position: int | None = None) -> bool:
-        """Match a text with a stored one, at that position if given; each stored text is matched once."""
+    def _match(self, item: PortableDescriptor, position: int | None = None) -> bool:
+        """Match a text with a stored one, at `position` if given; each stored text is matched at most once."""
         positions = self._positions.get(self._identity(item, item), [])
         if not positions or (position is not None and position not in positions):
             return False
         positions.remove(positions[0] if position is None else position)
         return True
 
-    def _identity(self, item: Portable, text: Portable | Original) -> _Identity:
+    def _identity(self, item: PortableDescriptor, text: PortableDescriptor | Original) -> _Identity:
         key = item.call.generation.cache_key if item.call else None
         return _Identity(self._actions[item.action], item.kind, text.text, text.source, _file_digest(item.origin), key)
 
-    def _outcome(self, item: Portable, *, stored: bool) -> str:
+    def _outcome(self, item: PortableDescriptor, *, stored: bool) -> str:
         if stored or self._match(item):
             return "already"
         action_id = self._actions[item.action]
@@ -132,16 +132,21 @@ class Import:
         return "added"
 
     def _has_other_reply(self, call: Call, action_id: int, kind: str) -> bool:
-        """Return whether another reply of the same LLM is stored here, to this prompt or to another one."""
+        """Return whether this database has another reply of the same LLM, to the same prompt or to another one."""
         key = call.generation.cache_key
         keys = self._keys_in_use.get(_ReplySlot(action_id, kind, call.llm.model, call.generation.sample), set())
         return bool(keys - {key}) or self._replies.get(key, call.generation.reply) != call.generation.reply
 
-    def _add(self, item: Portable, action_id: int) -> None:
-        """Add a text, and out of use the texts it was edited from."""
+    def _add(self, item: PortableDescriptor, action_id: int) -> None:
+        """Add a text, and the texts it was edited from as withdrawn rows."""
         generation_id = self._generation_id(item.call, action_id) if item.call else None
-        place = {"kind": item.kind, "position": item.position, "origin": item.origin}
-        shared = {"action_id": action_id, "generation_id": generation_id, **place}
+        shared = {
+            "action_id": action_id,
+            "generation_id": generation_id,
+            "kind": item.kind,
+            "position": item.position,
+            "origin": item.origin,
+        }
         edited_from = None
         for original in reversed(item.originals):
             values = row_values(DescriptorRow, original, **shared, edited_from_id=edited_from)

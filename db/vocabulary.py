@@ -1,4 +1,4 @@
-"""Datasets and their actions in label order: the built-in ones, and a user's own."""
+"""Datasets with their actions in label order: built in, or read from a user's file or folder."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def from_path(path: Path) -> Dataset:
     """Return a user's own dataset, named after its text file of labels or its folder of class folders.
 
     Raises:
-        UserError: it has no labels or one of them twice, or the name of a built-in dataset.
+        UserError: it has no labels, a label twice, or the name of a built-in dataset.
     """
     resolved = path.resolve()
     name = canonical(resolved.name if resolved.is_dir() else resolved.stem)
     if not name:
-        raise UsageError(f"{path} has no name to call a dataset by")
+        raise UsageError(f"{path} has no name that a dataset could have")
     if name in BUILT_IN:
         raise UsageError(
             f"{path} has the name of the built-in dataset {name}. Use --dataset {name} for its official classes, "
@@ -83,10 +83,10 @@ def from_labels(name: str, labels: Sequence[str]) -> Dataset:
         raise UserError(f"No labels in {name}. Write one label a line, or make one folder a class")
     phrases = [phrase_of(label) for label in labels]
     if "" in phrases:
-        raise UserError(f"A label of {name} has no word in it: {labels[phrases.index('')]!r}")
-    twice = [phrase for phrase, count in Counter(phrases).items() if count > 1]
-    if twice:
-        raise UserError(f"Labels of {name} that mean the same class: {', '.join(twice)}. Keep one of each")
+        raise UserError(f"A label of {name} contains no word: {labels[phrases.index('')]!r}")
+    repeated = [phrase for phrase, count in Counter(phrases).items() if count > 1]
+    if repeated:
+        raise UserError(f"Labels of {name} that mean the same class: {', '.join(repeated)}. Keep one of each")
     actions = tuple(Action(i, label, phrase) for i, (label, phrase) in enumerate(zip(labels, phrases, strict=True)))
     return Dataset(name, actions, stored_as=name)
 
@@ -116,10 +116,10 @@ def spelling(name: str) -> str:
 
 @lru_cache(maxsize=8)
 def class_finder(dataset: Dataset) -> Callable[[str], Action | None]:
-    """Return the function that finds the class meant by a name in a file, a folder or an option; None: no class.
+    """Return a function from a name in a file, a folder or an option to the class it means; None if it means none.
 
-    A class is found by its name or its phrase: as it is written, else without regard to case, else by its spelling.
-    What two classes share (`C++` and `C#` are both spelled `c`) finds neither.
+    It compares with names and phrases: exactly, then ignoring case, then by `spelling`. A spelling that two classes
+    share (`C++` and `C#` are both spelled `c`) means neither.
     """
     tables = [
         (form, _unambiguous([form(text) for text in texts], dataset.actions))

@@ -23,10 +23,10 @@ def descgen(context: click.Context, url: str) -> None:
     """Write, cache, read and review descriptors of actions.
 
     \b
-    descgen build --dataset hmdb51 --llm llama     write them (again: only the missing ones)
+    descgen build --dataset hmdb51 --llm llama     write them (run again: only the missing ones)
     descgen list --dataset hmdb51                  count them, by class
     descgen show --dataset hmdb51 --action wave    show the texts of a class
-    descgen lint --dataset hmdb51                  find their faults
+    descgen lint --dataset hmdb51                  find faults in them
     descgen accept --dataset hmdb51 --action wave  record a reviewer's decision
     """
     context.obj = Database(url)

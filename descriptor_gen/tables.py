@@ -1,4 +1,4 @@
-"""What the commands show: tables of classes, descriptors, prompts, builds and decisions."""
+"""What the commands print: tables of classes, descriptors, prompts, builds and decisions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from db.store import Store
 from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.generate.calls import Estimate
 from descriptor_gen.llms import Request
-from descriptor_gen.llms.registry import Known, known_llms
+from descriptor_gen.llms.registry import KnownLLM, known_llms
 from descriptor_gen.prompting.prompt import Prompt, TemplateCheck, kinds
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ def import_report(report: ImportReport) -> RenderableType:
         lines.append(f"no texts for {len(report.without)} classes: {', '.join(report.without)}")
     if report.left_out:
         lines.append(
-            f"{report.left_out} left out: here the same LLM has written others for these classes and kinds, or the "
-            "text that was edited has another state here"
+            f"{report.left_out} left out: this database has other texts of the same LLM for these classes and kinds, "
+            "or the original of an edited text"
         )
     lines.append(
-        f"{report.dataset}: {report.added} added, {report.already} there already; {', '.join(report.kinds)} of "
+        f"{report.dataset}: {report.added} added, {report.already} already stored; {', '.join(report.kinds)} of "
         f"{report.classes} classes, from {report.source}"
     )
     return Text("\n".join(lines))
@@ -107,10 +107,10 @@ def action_table(dataset: Dataset, rows: Rows) -> RenderableType:
 
 
 def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    """Return the dataset with only the actions named, by name or phrase; all of them when none is named.
+    """Return the dataset restricted to the named actions (by name or phrase); all actions if `names` is empty.
 
     Raises:
-        UsageError: the dataset has no action of that name.
+        UsageError: a name is no action of the dataset.
     """
     if not names:
         return dataset
@@ -125,7 +125,7 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
-    """Return the named kinds; None, which stands for all, if none is named.
+    """Return the named kinds; None (all kinds) if `names` is empty.
 
     Raises:
         UsageError: a kind is neither built in nor in the database.
@@ -133,27 +133,27 @@ def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
     known = sorted({*kinds(), *store.kinds()})
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known here: {', '.join(known)}")
+        raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known: {', '.join(known)}")
     return names or None
 
 
 def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor], *, ids: bool = False) -> RenderableType:
-    """Return a tree for each action: kinds and writers, then their texts in order, with ids on request."""
+    """Return a tree for each action: a branch for each kind and writer, with its texts in order (and their ids)."""
     phrases = {action.name: action.phrase for action in dataset.actions}
     trees = []
-    for name, of_action in groupby(descriptors, key=lambda descriptor: descriptor.action):
+    for name, action_descriptors in groupby(descriptors, key=lambda descriptor: descriptor.action):
         tree = Tree(Text(f"{name} ({phrases[name]})", style="bold"))
-        for (kind, writer), texts in groupby(of_action, key=lambda d: (d.kind, _writer(d))):
-            branch = tree.add(Text(f"{kind}, {writer}", style="cyan"))
+        for (kind, provenance), texts in groupby(action_descriptors, key=lambda d: (d.kind, _provenance(d))):
+            branch = tree.add(Text(f"{kind}, {provenance}", style="cyan"))
             for descriptor in texts:
                 number = f"{descriptor.id}  " if ids else ""
-                edited = "" if descriptor.original is None else f"  (edited; it was: {descriptor.original})"
+                edited = "" if descriptor.original is None else f"  (edited; original: {descriptor.original})"
                 branch.add(Text(f"{number}{descriptor.text}  [{descriptor.status}]{edited}"))
         trees.append(tree)
     return Group(*trees)
 
 
-def _writer(descriptor: Descriptor) -> str:
+def _provenance(descriptor: Descriptor) -> str:
     return f"by {descriptor.writer}" if descriptor.origin is None else f"from {descriptor.origin}"
 
 
@@ -184,7 +184,7 @@ def decisions(descriptor: int, events: Sequence[ReviewEvent]) -> RenderableType:
 def raw_replies(entries: Sequence[HistoryEntry]) -> RenderableType:
     """Return the raw replies of calls."""
     return Text(
-        "\n".join(f"{each.action}, {each.kind}, by {each.llm.model}: {each.generation.reply}" for each in entries)
+        "\n".join(f"{entry.action}, {entry.kind}, by {entry.llm.model}: {entry.generation.reply}" for entry in entries)
     )
 
 
@@ -224,21 +224,21 @@ def llm_rows() -> Rows:
     """Return the short names of LLMs, and whether each can be used without a download."""
     names = ("name", "provider", "model", "revision", "about")
     return [
-        {name: getattr(known, name) for name in names}
-        | {"here": _here(known), "price_in": known.price_in, "price_out": known.price_out}
-        for known in known_llms().values()
+        {name: getattr(entry, name) for name in names}
+        | {"here": _availability(entry), "price_in": entry.price_in, "price_out": entry.price_out}
+        for entry in known_llms().values()
     ]
 
 
-def _here(known: Known) -> str:
-    if known.provider == "openai":
+def _availability(entry: KnownLLM) -> str:
+    if entry.provider == "openai":
         return "key set" if os.environ.get("OPENAI_API_KEY") else "no key set"
-    if known.package:
-        file = known.file()
+    if entry.package:
+        file = entry.file()
         return "installed" if file and file.is_file() else "not installed"
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(known.model, "config.json", revision=known.revision)
+    cached = try_to_load_from_cache(entry.model, "config.json", revision=entry.revision)
     return "in the cache" if isinstance(cached, str) else "to download"
 
 
@@ -290,17 +290,19 @@ _DONE: dict[DecisionKind, str] = {
 }
 
 
-def decision(made: Decision) -> RenderableType:
-    """Return the number of changes of a decision; a few changes are listed one by one."""
-    were = Counter(change.before.status for change in made.changes if change.before)
-    before = ", ".join(f"{count} {status}" for status, count in sorted(were.items()))
-    lines = [_change_line(change) for change in made.changes] if len(made.changes) <= _MOST_CHANGES else []
-    counts = f"{len(made.changes)} {_DONE[made.what]} by {made.reviewer}" + (f" (before: {before})" if before else "")
-    lines.append(counts + (f", {made.already} left as they were: decided so before" if made.already else ""))
-    if made.undoes:
-        lines.append(f"decision {made.id}, which takes back decision {made.undoes}")
-    elif made.id:
-        lines.append(f"decision {made.id}; to take it back: descgen undo --decision {made.id}")
+def decision_summary(decision: Decision) -> RenderableType:
+    """Return the number of changes of a decision; few changes are also listed one by one."""
+    old_statuses = Counter(change.before.status for change in decision.changes if change.before)
+    before = ", ".join(f"{count} {status}" for status, count in sorted(old_statuses.items()))
+    lines = [_change_line(change) for change in decision.changes] if len(decision.changes) <= _MOST_CHANGES else []
+    counts = f"{len(decision.changes)} {_DONE[decision.what]} by {decision.reviewer}" + (
+        f" (before: {before})" if before else ""
+    )
+    lines.append(counts + (f", {decision.already} unchanged: same decision before" if decision.already else ""))
+    if decision.undoes:
+        lines.append(f"decision {decision.id}, which undoes decision {decision.undoes}")
+    elif decision.id:
+        lines.append(f"decision {decision.id}; to undo it: descgen undo --decision {decision.id}")
     return Text("\n".join(lines))
 
 
@@ -357,6 +359,6 @@ def _agreements(agreement: Sequence[Agreement]) -> RenderableType:
         )
         for pair in agreement
     ]
-    title = "Agreement of reviewers: accepted as it was, or not (rejected, edited)"
+    title = "Agreement of reviewers: accepted unchanged, or not (rejected, edited)"
     reasons = [f"{pair.first}, {pair.second}: no kappa, {pair.undefined}" for pair in agreement if pair.undefined]
     return Group(table(*_AGREEMENT_COLUMNS, title=title, rows=body), *map(Text, reasons))

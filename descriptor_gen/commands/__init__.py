@@ -1,1 +1,1 @@
-"""The commands of descgen, a module for each thing people do."""
+"""The commands of descgen, one module for each task."""

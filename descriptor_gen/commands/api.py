@@ -1,4 +1,4 @@
-"""What `descgen build` adds for API models: their options, and what Ctrl-C and the budget do."""
+"""API models in `descgen build`: their options, Ctrl-C, and the end of a run whose budget is spent."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from descriptor_gen.llms import LLM, Deferred, Stoppable
 from descriptor_gen.llms.options import ApiOptions, Prices
 
 _INTERRUPTED = 128 + signal.SIGINT
-_AGAIN = "Ctrl-C again ends at once.\n"
-_WAITS = f"\nNo more calls; waiting for those in flight, which are paid. {_AGAIN}".encode()
-_BATCHES_CONTINUE = f"\nNo more calls; submitted batches continue at the provider. {_AGAIN}".encode()
+_SECOND_CTRL_C = "Press Ctrl-C again to stop at once.\n"
+_WAITS = f"\nNo new calls; waiting for those in flight, which are paid for. {_SECOND_CTRL_C}".encode()
+_BATCHES_CONTINUE = f"\nNo new calls; submitted batches continue at the provider. {_SECOND_CTRL_C}".encode()
 _NEXT = {
-    "interrupt": "Run the same command to go on",
+    "interrupt": "Run the same command to continue",
     "handed in": "Their batches continue at the provider, and are paid for. Run the same command to pick them up",
 }
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
-_NOT_BATCH = ("concurrency", "requests_per_minute", "tokens_per_minute")  # options of calls one by one
+_NOT_BATCH = ("concurrency", "requests_per_minute", "tokens_per_minute")  # options that the Batch API does not have
 
 _OPTIONS = (
     click.option(
@@ -42,14 +42,19 @@ _OPTIONS = (
     click.option("--tokens-per-minute", type=_ABOVE_ZERO, help="Rate limit in tokens, input and output together."),
     click.option("--price-in", type=click.FloatRange(min=0), help="USD per million tokens of the prompts."),
     click.option("--price-out", type=click.FloatRange(min=0), help="USD per million tokens of the replies."),
-    click.option("--max-cost", type=_ABOVE_ZERO, metavar="USD", help="Start no call that could cost this run more."),
+    click.option(
+        "--max-cost",
+        type=_ABOVE_ZERO,
+        metavar="USD",
+        help="Start no call that could raise the cost of this run above this amount.",
+    ),
     click.option(
         "--batch-api", "batch", is_flag=True, help="Submit all calls through OpenAI's Batch API: cheaper, slower."
     ),
     click.option(
         "--batch-discount",
         type=click.FloatRange(0, 1),
-        help="Part of the prices that the Batch API saves.  [0.5 for gpt, else 0]",
+        help="Part of the price that the Batch API saves. [0.5 for gpt, else 0]",
     ),
 )
 
@@ -75,22 +80,20 @@ def api_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _check_batch(api: ApiOptions) -> None:
     if not api.batch:
         if api.batch_discount is not None:
-            raise UsageError("--batch-discount is for --batch-api: add it")
+            raise UsageError("--batch-discount needs --batch-api")
         return
     source = click.get_current_context().get_parameter_source
-    given = [name for name in _NOT_BATCH if source(name) is not ParameterSource.DEFAULT]
-    if given:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(
-            f"{options}: for calls one by one. The Batch API keeps its own pace: leave out one or the other"
-        )
+    named = [name for name in _NOT_BATCH if source(name) is not ParameterSource.DEFAULT]
+    if named:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in named)
+        raise UsageError(f"{options} and --batch-api cannot be combined: the Batch API sets its own pace")
 
 
 @contextmanager
 def interrupts(llm: LLM) -> Iterator[None]:
-    """Let the first Ctrl-C stop an LLM that can be stopped; the second one, and the first of others, end at once.
+    """Handle Ctrl-C during the block: the first one stops a `Stoppable` LLM, the second one ends the command.
 
-    An LLM that submits batches reports on them meanwhile.
+    For any other LLM, the first one ends it. An LLM that submits batches prints their progress.
     """
     note = _BATCHES_CONTINUE if isinstance(llm, Deferred) else _WAITS
 
@@ -108,14 +111,14 @@ def interrupts(llm: LLM) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        click.echo("Stopped. What was committed stays; run the same command to go on", err=True)
+        click.echo("Stopped. What was committed stays; run the same command to continue", err=True)
         raise click.exceptions.Exit(_INTERRUPTED) from interrupt
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
-    """If calls were left, end the command, and say what to do next.
+    """End the command if calls are left; the message says what to do next.
 
     Raises:
         UserError: the budget stopped it.
@@ -123,8 +126,8 @@ def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
     """
     if report.stopped == "budget":
         raise UserError(
-            f"The budget of {api.max_cost:g} USD stopped it with {report.left} calls left. "
-            "Run the same command to go on: --max-cost is for each run"
+            f"The budget of {api.max_cost:g} USD stopped the build with {report.left} calls left. "
+            "Run the same command to continue: --max-cost applies to each run"
         )
     if report.stopped:
         click.echo(f"Stopped with {report.left} calls left. {_NEXT[report.stopped]}", err=True)

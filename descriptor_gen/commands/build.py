@@ -12,13 +12,13 @@ from db.errors import UsageError, UserError
 from descriptor_gen import tables
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, number_option, template_option
-from descriptor_gen.generate.calls import Options
+from descriptor_gen.generate.calls import BuildOptions
 from descriptor_gen.generate.rivals import find_rivals
 from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
 from descriptor_gen.prompting.prompt import choose_prompts
 
-_SAMPLED = 0.8  # default temperature of several samples
+_SAMPLES_TEMPERATURE = 0.8  # default for several samples
 
 
 @click.command()
@@ -38,15 +38,15 @@ _SAMPLED = 0.8  # default temperature of several samples
 @click.option(
     "--against",
     metavar="text[:ENCODER]|run:ID",
-    help="For kinds that compare: the actions nearest in words, or those that a run confused. [text:minilm]",
+    help="For kinds that compare classes: rivals by similarity of text, or by a run's confusions. [text:minilm]",
 )
-@number_option("--rivals", "count", default=3, about="For kinds that compare: with how many other actions.")
+@number_option("--rivals", "rival_count", default=3, about="For kinds that compare classes: number of rivals.")
 @number_option("--limit", about="Only the first classes, in label order.")
 @number_option("--samples", default=1, about="Independent replies for each class and kind.")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy decoding. [0; 0.8 with several samples]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed; ignored by greedy decoding.")
 @number_option("--max-tokens", about="Cut replies off after this many tokens. [as the template says]")
-@number_option("--attempts", default=3, about="Calls until a reply is valid, at most.")
+@number_option("--attempts", default=3, about="Most calls for one valid reply.")
 @click.option("--refresh", is_flag=True, help="Ignore the cache; the old replies stay as history.")
 @click.option("--dry-run", is_flag=True, help="Show the calls and their estimated cost; make none.")
 @number_option("--batch-size", default=16, about="Conversations that a local model decodes together.")
@@ -57,53 +57,53 @@ _SAMPLED = 0.8  # default temperature of several samples
 def build(
     database: Database,
     /,
-    dataset: str,
+    dataset_name: str,
     llm_name: str,
-    wanted: tuple[str, ...],
+    kind_names: tuple[str, ...],
     templates: tuple[Path, ...],
-    wanted_actions: tuple[str, ...],
+    action_names: tuple[str, ...],
     temperature: float | None,
     seed: int,
     batch_size: int,
     base_url: str | None,
     against: str | None,
-    count: int,
+    rival_count: int,
     api: ApiOptions,
     dry_run: bool,
     as_json: bool,
-    **choices: Any,
+    **build_options: Any,
 ) -> None:
     """Write the missing descriptors of a dataset with an LLM.
 
-    Replies are stored batch by batch: stop it at any time, and run it again to continue.
+    Replies are stored batch by batch: you can stop at any time, and run it again to continue.
     """
     from descriptor_gen.generate.build import build_descriptors, estimate_build
     from descriptor_gen.llms.registry import LLMOptions, open_llm
 
-    prompts = choose_prompts(wanted, templates)
-    actions = database.store.resolve(dataset)
-    names = tuple(action.name for action in tables.select(actions, wanted_actions).actions)
-    rivals = find_rivals(database.store, actions, prompts, against, count=count)
-    options = Options(actions=names, rivals=rivals, **choices)
+    prompts = choose_prompts(kind_names, templates)
+    dataset = database.store.resolve(dataset_name)
+    names = tuple(action.name for action in tables.select(dataset, action_names).actions)
+    rivals = find_rivals(database.store, dataset, prompts, against, count=rival_count)
+    options = BuildOptions(actions=names, rivals=rivals, **build_options)
     sampling = _sampling(temperature, seed, options.samples)
     llm = open_llm(llm_name, LLMOptions(batch_size=batch_size, base_url=base_url, sampling=sampling, api=api))
     if dry_run:
-        estimate = estimate_build(database.store, actions, llm=llm, prompts=prompts, options=options)
+        estimate = estimate_build(database.store, dataset, llm=llm, prompts=prompts, options=options)
         print_json(estimate) if as_json else console.print(tables.estimate(estimate), soft_wrap=True)
         return
-    with interrupts(llm), progress(f"{actions.name}, {llm.identity.model}", "calls") as advance:
+    with interrupts(llm), progress(f"{dataset.name}, {llm.identity.model}", "calls") as advance:
         report = build_descriptors(
-            database.store, actions, llm=llm, prompts=prompts, options=options, on_progress=advance
+            database.store, dataset, llm=llm, prompts=prompts, options=options, on_progress=advance
         )
     print_json(report) if as_json else console.print(tables.build_report(report), soft_wrap=True)
     end_if_stopped(report, api)
     if report.invalid or report.failed:
         raise UserError(
-            f"{report.invalid + report.failed} calls gave no descriptors. Run the same command to try again"
+            f"{report.invalid + report.failed} calls gave no descriptors. Run the same command to retry them"
         )
 
 
 def _sampling(temperature: float | None, seed: int, samples: int) -> Sampling:
     if samples > 1 and temperature == 0:
         raise UsageError(f"--samples {samples} at --temperature 0 would give the same reply {samples} times")
-    return Sampling(_SAMPLED if temperature is None and samples > 1 else temperature or 0.0, seed)
+    return Sampling(_SAMPLES_TEMPERATURE if temperature is None and samples > 1 else temperature or 0.0, seed)

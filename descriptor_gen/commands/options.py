@@ -14,17 +14,18 @@ from descriptor_gen.prompting.prompt import kinds
 dataset_option = click.option(
     "--dataset",
     "-d",
+    "dataset_name",
     required=True,
     metavar="NAME|PATH",
     help=f"{', '.join(vocabulary.BUILT_IN)}; a text file of labels; or a folder of class folders.",
 )
 optional_dataset_option = click.option(
-    "--dataset", "-d", metavar="NAME|PATH", help="As for other commands; required unless ids are given."
+    "--dataset", "-d", "dataset_name", metavar="NAME|PATH", help="As in other commands; required unless ids are given."
 )
 kind_option = click.option(
     "--kind",
     "-k",
-    "wanted",
+    "kind_names",
     multiple=True,
     metavar="KIND",
     help=f"{', '.join(kinds())}, or your own; may be given again. [all but contrast]",
@@ -39,15 +40,15 @@ template_option = click.option(
     help="Your own prompt template, or a folder of them (.j2); may be given again.",
 )
 action_option = click.option(
-    "--action", "-a", "wanted_actions", multiple=True, metavar="NAME", help="Class name or phrase. [all]"
+    "--action", "-a", "action_names", multiple=True, metavar="NAME", help="Class name or phrase. [all]"
 )
 writer_option = click.option(
-    "--llm", "-l", metavar="TEXT", help="Part of the name of the model or imported file; hand: by people. [any]"
+    "--llm", "-l", metavar="TEXT", help="Part of the name of the model or imported file; hand: written by people. [any]"
 )
 
 
 def number_option(*names: str, default: int | None = None, about: str) -> Callable[[Callable[..., Any]], Any]:
-    """Return an option that takes a whole number from 1."""
+    """Return an option that takes a positive whole number."""
     return click.option(
         *names, type=click.IntRange(min=1), default=default, show_default=default is not None, help=about
     )

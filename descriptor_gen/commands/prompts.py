@@ -26,9 +26,9 @@ def prompts() -> None:
     """List, show, render and check prompt templates, built in or your own.
 
     \b
-    descgen prompts show context > colours.j2                     begin with a template that works
+    descgen prompts show context > colours.j2                     start from a template that works
     descgen prompts check colours.j2                              list its faults
-    descgen prompts render colours -t colours.j2 -a "yo-yo"       show the messages to an LLM
+    descgen prompts render colours -t colours.j2 -a "yo-yo"       show the messages for an LLM
     descgen build --dataset hmdb51 --template colours.j2          use it
     """
 
@@ -54,8 +54,14 @@ def show_template(kind: str, templates: tuple[Path, ...]) -> None:
 
 @prompts.command()
 @click.argument("kind")
-@click.option("--action", "-a", "wanted", required=True, metavar="TEXT", help="The action to ask about: any text.")
-@click.option("--dataset", "-d", metavar="NAME|PATH", help="The action is a class of this dataset, by name or phrase.")
+@click.option("--action", "-a", "phrase", required=True, metavar="TEXT", help="The action to ask about: any text.")
+@click.option(
+    "--dataset",
+    "-d",
+    "dataset_name",
+    metavar="NAME|PATH",
+    help="Take --action as a class of this dataset, by name or phrase.",
+)
 @click.option("--rival", "rivals", multiple=True, metavar="TEXT", help="An action to compare with; may be given again.")
 @template_option
 @json_option
@@ -63,18 +69,18 @@ def show_template(kind: str, templates: tuple[Path, ...]) -> None:
 def render(
     database: Database,
     kind: str,
-    wanted: str,
-    dataset: str | None,
+    phrase: str,
+    dataset_name: str | None,
     rivals: tuple[str, ...],
     templates: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Show the messages that would be sent to an LLM about an action."""
     [prompt] = load_prompts([kind], own=read_prompts(templates))
-    action, stored_as = Action(0, wanted, wanted), ""
-    if dataset:
-        actions = tables.select(database.existing_or_empty.resolve(dataset), [wanted])
-        action, stored_as = actions.actions[0], actions.stored_as
+    action, stored_as = Action(0, phrase, phrase), ""
+    if dataset_name:
+        dataset = tables.select(database.existing_or_empty.resolve(dataset_name), [phrase])
+        action, stored_as = dataset.actions[0], dataset.stored_as
     if prompt.compares and not rivals:
         raise UsageError(f"Kind {kind} compares the action with others: name them with --rival")
     request = prompt.request(action, dataset=stored_as, rivals=rivals)
@@ -91,6 +97,6 @@ def check_templates(paths: tuple[Path, ...], as_json: bool) -> None:
     """
     checks = [check_file(file) for file in template_files(paths)] if paths else check_built_in()
     print_json(checks) if as_json else console.print(tables.faults(checks), soft_wrap=True)
-    wrong = sum(bool(check.faults) for check in checks)
-    if wrong:
-        raise UserError(f"{wrong} of {len(checks)} templates cannot be used")
+    unusable = sum(bool(check.faults) for check in checks)
+    if unusable:
+        raise UserError(f"{unusable} of {len(checks)} templates cannot be used")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from db.choice import Choice, choose
 from db.commandline import Database, console, json_option, print_json
+from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.errors import UsageError, UserError
 from db.records import STATUSES
 from descriptor_gen import tables
@@ -17,28 +17,28 @@ from descriptor_gen.commands.options import action_option, dataset_option, kind_
 @kind_option
 @json_option
 @click.pass_obj
-def list_actions(database: Database, dataset: str, wanted: tuple[str, ...], as_json: bool) -> None:
-    """List the classes of a dataset with how many descriptors each has."""
+def list_actions(database: Database, dataset_name: str, kind_names: tuple[str, ...], as_json: bool) -> None:
+    """List the classes of a dataset with their numbers of descriptors."""
     store = database.existing
-    actions = store.resolve(dataset)
-    rows = tables.action_rows(actions, store.descriptors(actions, kinds=tables.select_kinds(store, wanted)))
-    print_json(rows) if as_json else console.print(tables.action_table(actions, rows))
+    dataset = store.resolve(dataset_name)
+    rows = tables.action_rows(dataset, store.descriptors(dataset, kinds=tables.select_kinds(store, kind_names)))
+    print_json(rows) if as_json else console.print(tables.action_table(dataset, rows))
 
 
 @click.command("show")
 @dataset_option
 @action_option
 @kind_option
-@click.option("--status", type=click.Choice([*STATUSES, "any"]), help="Only these. [pending and accepted]")
-@click.option("--ids", is_flag=True, help="Show ids, for descgen accept, edit and so on.")
+@click.option("--status", type=click.Choice([*STATUSES, "any"]), help="Review status. [pending and accepted]")
+@click.option("--ids", is_flag=True, help="Show ids, for descgen accept, edit, ...")
 @click.option("--raw", is_flag=True, help="Show the raw replies of the LLMs.")
 @json_option
 @click.pass_obj
 def show_descriptors(
     database: Database,
-    dataset: str,
-    wanted_actions: tuple[str, ...],
-    wanted: tuple[str, ...],
+    dataset_name: str,
+    action_names: tuple[str, ...],
+    kind_names: tuple[str, ...],
     status: str | None,
     ids: bool,
     raw: bool,
@@ -46,15 +46,17 @@ def show_descriptors(
 ) -> None:
     """Show the descriptors of classes, which LLM wrote them, and what people edited."""
     store = database.existing
-    actions = tables.select(store.resolve(dataset), wanted_actions)
-    names = tables.select_kinds(store, wanted)
-    statuses = (status,) if status in STATUSES else STATUSES if status else STATUSES[:2]
+    dataset = tables.select(store.resolve(dataset_name), action_names)
+    kinds = tables.select_kinds(store, kind_names)
+    statuses = (status,) if status in STATUSES else STATUSES if status else ("pending", "accepted")
     if raw:
-        entries = [entry for entry in store.history(actions, kinds=names) if entry.in_use]
+        entries = [entry for entry in store.history(dataset, kinds=kinds) if entry.in_use]
         print_json(entries) if as_json else console.print(tables.raw_replies(entries), soft_wrap=True)
         return
-    descriptors = choose(actions, store.descriptors(actions, statuses=STATUSES), Choice(statuses, names))
-    print_json(descriptors) if as_json else console.print(tables.descriptor_tree(actions, descriptors, ids=ids))
+    descriptors = filter_descriptors(
+        dataset, store.descriptors(dataset, statuses=STATUSES), DescriptorFilter(statuses, kinds)
+    )
+    print_json(descriptors) if as_json else console.print(tables.descriptor_tree(dataset, descriptors, ids=ids))
 
 
 @click.command()
@@ -95,9 +97,9 @@ def llms(as_json: bool) -> None:
 def history(
     database: Database,
     descriptor: int | None,
-    dataset: str | None,
-    wanted_actions: tuple[str, ...],
-    wanted: tuple[str, ...],
+    dataset_name: str | None,
+    action_names: tuple[str, ...],
+    kind_names: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show all calls and decisions about classes, or the decisions on the descriptor ID."""
@@ -106,10 +108,10 @@ def history(
         events = store.reviews().history(descriptor)
         print_json({"decisions": events}) if as_json else console.print(tables.decisions(descriptor, events))
         return
-    if dataset is None:
+    if dataset_name is None:
         raise UsageError("Give the id of a descriptor (descgen show --ids), or --dataset")
-    actions, kinds = tables.select(store.resolve(dataset), wanted_actions), tables.select_kinds(store, wanted)
-    entries, events = store.history(actions, kinds=kinds), store.reviews().events(actions, kinds=kinds)
+    dataset, kinds = tables.select(store.resolve(dataset_name), action_names), tables.select_kinds(store, kind_names)
+    entries, events = store.history(dataset, kinds=kinds), store.reviews().events(dataset, kinds=kinds)
     if not entries and not events:
-        raise UserError(f"No calls about {actions.name} here. Make them with: descgen build --dataset {dataset}")
+        raise UserError(f"No calls about {dataset.name} yet. Make them with: descgen build --dataset {dataset_name}")
     print_json({"calls": entries, "decisions": events}) if as_json else console.print(tables.history(entries, events))

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from db.choice import Choice, choose
 from db.commandline import Database, console, json_option, print_json
+from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.errors import UsageError
 from db.records import STATUSES, Dataset, Decision, DescriptorRef
 from db.reviews import Reviews
@@ -23,7 +23,7 @@ def _login() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError) as error:
-        raise UsageError("Who decides? Give --reviewer NAME or set DESCGEN_REVIEWER") from error
+        raise UsageError("The reviewer is unknown. Give --reviewer NAME or set DESCGEN_REVIEWER") from error
 
 
 reviewer_option = click.option(
@@ -32,7 +32,7 @@ reviewer_option = click.option(
     show_envvar=True,
     default=_login,
     metavar="NAME",
-    help="Who decides. [the login name]",
+    help="Name of the reviewer. [the login name]",
 )
 
 
@@ -49,49 +49,62 @@ def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[...
     @optional_dataset_option
     @action_option
     @kind_option
-    @click.option("--llm", "-l", metavar="TEXT", help="By an LLM or file whose name contains this; hand: by people.")
+    @click.option("--llm", "-l", metavar="TEXT", help="Part of the name of the LLM or file; hand: written by people.")
     @click.option(
-        "--status", type=click.Choice([*STATUSES, "any"]), help=f"Only these. [{' and '.join(statuses)}; of ids any]"
+        "--status",
+        type=click.Choice([*STATUSES, "any"]),
+        help=f"Review status. [{' and '.join(statuses)}; with ids: any]",
     )
     @click.option("--all", "everything", is_flag=True, help="The whole dataset, if no filter is given.")
     @reviewer_option
     @json_option
     @click.pass_obj
     def command(
-        database: Database, /, ids: tuple[str, ...], dataset: str | None, reviewer: str, as_json: bool, **filters: Any
+        database: Database,
+        /,
+        ids: tuple[str, ...],
+        dataset_name: str | None,
+        reviewer: str,
+        as_json: bool,
+        **filters: Any,
     ) -> None:
-        _refuse_ambiguous(ids, dataset, filters)
+        _refuse_ambiguous(ids, dataset_name, filters)
         store = database.existing
-        actions = store.resolve(dataset) if dataset else None
-        refs = _matching(store, actions, statuses, filters) if actions and not ids else select_ids(store, ids, actions)
+        dataset = store.resolve(dataset_name) if dataset_name else None
+        refs = _matching(store, dataset, statuses, filters) if dataset and not ids else select_ids(store, ids, dataset)
         _show(judge(store.reviews(), refs, reviewer=reviewer), as_json=as_json)
 
     return command
 
 
-def _refuse_ambiguous(ids: Sequence[str], dataset: str | None, filters: Mapping[str, Any]) -> None:
+def _refuse_ambiguous(ids: Sequence[str], dataset_name: str | None, filters: Mapping[str, Any]) -> None:
     """Refuse a whole dataset without --all, and ids together with filters."""
     if ids and any(filters.values()):
         raise UsageError("Give ids, or filters and --all, not both")
-    if not ids and dataset is None:
+    if not ids and dataset_name is None:
         raise UsageError("Give ids of descriptors (descgen show --ids), or --dataset with filters or --all")
     if not ids and not any(filters.values()):
-        raise UsageError(f"All descriptors of {dataset}? Then give --all; or --action, --kind, --llm, --status")
+        raise UsageError(
+            f"All descriptors of {dataset_name}? Confirm with --all, or filter with --action, --kind, --llm, --status"
+        )
 
 
 def _matching(
-    store: Store, dataset: Dataset, statuses: Sequence[str], filters: Mapping[str, Any]
+    store: Store, dataset: Dataset, default_statuses: Sequence[str], filters: Mapping[str, Any]
 ) -> list[DescriptorRef]:
     """Return the descriptors that match the options of the command."""
     status = filters["status"]
-    actions = tables.select(dataset, filters["wanted_actions"])
-    wanted = (status,) if status in STATUSES else STATUSES if status else statuses
-    choice = Choice(wanted, tables.select_kinds(store, filters["wanted"]), filters["llm"])
-    return [text.ref for text in choose(actions, store.descriptors(actions, statuses=STATUSES), choice)]
+    selected = tables.select(dataset, filters["action_names"])
+    statuses = (status,) if status in STATUSES else STATUSES if status else default_statuses
+    descriptor_filter = DescriptorFilter(statuses, tables.select_kinds(store, filters["kind_names"]), filters["llm"])
+    return [
+        text.ref
+        for text in filter_descriptors(selected, store.descriptors(selected, statuses=STATUSES), descriptor_filter)
+    ]
 
 
 def _show(decision: Decision, *, as_json: bool) -> None:
-    print_json(decision) if as_json else console.print(tables.decision(decision), soft_wrap=True)
+    print_json(decision) if as_json else console.print(tables.decision_summary(decision), soft_wrap=True)
 
 
 accept = _judging(
@@ -122,7 +135,7 @@ restore = _judging(
 @json_option
 @click.pass_obj
 def edit(database: Database, descriptor: str, text: str, reviewer: str, as_json: bool) -> None:
-    """Replace a descriptor by TEXT. The original is kept, with its LLM."""
+    """Replace a descriptor by TEXT. The original text is kept, with its LLM."""
     store = database.existing
     [ref] = select_ids(store, [descriptor])
     _show(store.reviews().edit(ref, text, reviewer=reviewer), as_json=as_json)
@@ -136,13 +149,13 @@ def edit(database: Database, descriptor: str, text: str, reviewer: str, as_json:
 @reviewer_option
 @json_option
 @click.pass_obj
-def add(database: Database, text: str, dataset: str, action: str, kind: str, reviewer: str, as_json: bool) -> None:
+def add(database: Database, text: str, dataset_name: str, action: str, kind: str, reviewer: str, as_json: bool) -> None:
     """Add TEXT, accepted, to the descriptors of a class."""
     store = database.store
-    actions = store.resolve(dataset)
-    [selected] = tables.select(actions, [action]).actions
+    dataset = store.resolve(dataset_name)
+    [selected] = tables.select(dataset, [action]).actions
     tables.select_kinds(store, [kind])
-    _show(store.reviews().add(actions, selected.name, kind, text, reviewer=reviewer), as_json=as_json)
+    _show(store.reviews().add(dataset, selected.name, kind, text, reviewer=reviewer), as_json=as_json)
 
 
 @click.command()
@@ -151,18 +164,22 @@ def add(database: Database, text: str, dataset: str, action: str, kind: str, rev
 @json_option
 @click.pass_obj
 def reorder(database: Database, ids: tuple[str, ...], reviewer: str, as_json: bool) -> None:
-    """Put the texts of one reply, or those that people added to a class, in the order given. Name all of them."""
+    """Reorder the texts of one reply, or those that people added to a class. Name all of them, in the new order."""
     store = database.existing
     _show(store.reviews().reorder(select_ids(store, ids), reviewer=reviewer), as_json=as_json)
 
 
 @click.command()
-@click.option("--decision", type=click.IntRange(min=1), help="Its number, of any reviewer. [the last of --reviewer]")
+@click.option(
+    "--decision",
+    type=click.IntRange(min=1),
+    help="Number of the decision, by any reviewer. [the last one of --reviewer]",
+)
 @reviewer_option
 @json_option
 @click.pass_obj
 def undo(database: Database, decision: int | None, reviewer: str, as_json: bool) -> None:
-    """Undo a whole decision. If somebody changed one of its descriptors since, nothing is undone."""
+    """Undo a whole decision. If somebody has changed one of its descriptors since, nothing is undone."""
     _show(database.existing.reviews().undo(reviewer=reviewer, decision=decision), as_json=as_json)
 
 

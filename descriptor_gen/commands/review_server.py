@@ -23,22 +23,33 @@ _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same
 @click.command()
 @dataset_option
 @click.option("--port", type=click.IntRange(1, 65535), help="[the first free one from 8642]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve at; others need a token.")
-@click.option("--allow-host", "allowed", multiple=True, metavar="NAME", help="A further host name that it answers to.")
-@click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to serve at; an address other than loopback needs a token.",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Another host name to answer to; may be given again.",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option("--llm", "-l", "llm_name", default="smollm2", show_default=True, help="The LLM that regenerates texts.")
-@click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="Of an OpenAI-compatible server.")
-@click.option("--tui", is_flag=True, help="In this terminal, for machines without a browser.")
+@click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="Address of an OpenAI-compatible server.")
+@click.option("--tui", is_flag=True, help="Review in this terminal, without a browser.")
 @click.option("--kind", "-k", metavar="KIND", default="", help="With --tui: only texts of this kind. [all]")
-@click.option("--status", type=click.Choice(STATUSES), help="With --tui: only these texts. [all]")
+@click.option("--status", type=click.Choice(STATUSES), help="With --tui: only texts of this status. [all]")
 @reviewer_option
 @click.pass_obj
 def review(
     database: Database,
-    dataset: str,
+    dataset_name: str,
     port: int | None,
     host: str,
-    allowed: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
     no_browser: bool,
     llm_name: str,
     base_url: str | None,
@@ -47,7 +58,7 @@ def review(
     status: str | None,
     reviewer: str,
 ) -> None:
-    """Read and decide on the descriptors of a dataset in a browser, or with --tui in the terminal.
+    """Review the descriptors of a dataset in a browser, or with --tui in the terminal.
 
     Ctrl-C quits; every decision is kept.
     """
@@ -59,17 +70,17 @@ def review(
         return open_llm(llm_name, LLMOptions(base_url=base_url, sampling=Sampling(_TEMPERATURE, seed)))
 
     store = database.existing
-    actions = store.resolve(dataset)
-    session = ReviewSession(store, actions, reviewer=reviewer, open_llm=open_with_seed)
+    dataset = store.resolve(dataset_name)
+    session = ReviewSession(store, dataset, reviewer=reviewer, open_llm=open_with_seed)
     if not session.snapshot().by_action:
         raise UserError(
-            f"No descriptors for {actions.name} yet. Write them with: descgen build --dataset {actions.name}"
+            f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.name}"
         )
     try:
         if tui:
             _in_terminal(session, kind=kind, status=status or "")
         else:
-            _in_browser(session, host=host, port=port, allowed=allowed, opens=not no_browser)
+            _in_browser(session, host=host, port=port, allowed_hosts=allowed_hosts, open_browser=not no_browser)
     finally:
         session.close()
 
@@ -80,22 +91,24 @@ def _in_terminal(session: ReviewSession, *, kind: str, status: str) -> None:
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("--tui needs a terminal. For scripts: descgen accept, reject, edit (docs/review.md)")
-    chosen = Filter(kind=kind, status=status)
-    Terminal(session, chosen, console, click.getchar, lambda label, text: str(click.prompt(label, default=text))).run()
+    shown = Filter(kind=kind, status=status)
+    Terminal(session, shown, console, click.getchar, lambda label, text: str(click.prompt(label, default=text))).run()
 
 
-def _in_browser(session: ReviewSession, *, host: str, port: int | None, allowed: tuple[str, ...], opens: bool) -> None:
+def _in_browser(
+    session: ReviewSession, *, host: str, port: int | None, allowed_hosts: tuple[str, ...], open_browser: bool
+) -> None:
     from descriptor_gen.review.app import create_app
-    from descriptor_gen.review.security import rules_for
+    from descriptor_gen.review.security import access_rules
     from descriptor_gen.review.server import address, bind, serve
 
-    rules = rules_for(host, allowed)
-    bound = bind(host, port)
-    url = address(host, bound, rules.token)
+    rules = access_rules(host, allowed_hosts)
+    listener = bind(host, port)
+    url = address(host, listener, rules.token)
 
     def on_ready() -> None:
         notes.print(f"{session.dataset.name}, reviewed by {session.reviewer}: {url}  (Ctrl-C quits)", soft_wrap=True)
-        if opens:
+        if open_browser:
             webbrowser.open(url)
 
-    serve(create_app(session, rules), bound, on_ready=on_ready)
+    serve(create_app(session, rules), listener, on_ready=on_ready)

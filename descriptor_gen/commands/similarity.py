@@ -8,8 +8,8 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from db.choice import Choice, choose
 from db.commandline import Database, console, json_option, notes, print_json, table
+from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from descriptor_gen.commands.options import dataset_option, kind_option, number_option, writer_option
 from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
 from encoders.registry import open_text_encoder
@@ -35,8 +35,8 @@ from encoders.registry import open_text_encoder
 @click.pass_obj
 def similar_classes(
     database: Database,
-    dataset: str,
-    wanted: tuple[str, ...],
+    dataset_name: str,
+    kind_names: tuple[str, ...],
     llm: str | None,
     label_only: bool,
     encoder: str,
@@ -45,15 +45,17 @@ def similar_classes(
     csv_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Show which classes a text encoder takes for alike, by their labels and by their descriptors."""
+    """Show which classes are alike to a text encoder, by their labels and by their descriptors."""
     from descriptor_gen.lint.similarity_picture import draw, write_csv
 
     store = database.existing_or_empty
-    actions = store.resolve(dataset)
-    descriptors = [] if label_only else store.descriptors(actions)
-    if wanted or llm:
-        descriptors = choose(actions, descriptors, Choice(("pending", "accepted"), wanted or None, llm))
-    classes = similarity(actions, descriptors, open_text_encoder(encoder))
+    dataset = store.resolve(dataset_name)
+    descriptors = [] if label_only else store.descriptors(dataset)
+    if kind_names or llm:
+        descriptors = filter_descriptors(
+            dataset, descriptors, DescriptorFilter(("pending", "accepted"), kind_names or None, llm)
+        )
+    classes = similarity(dataset, descriptors, open_text_encoder(encoder))
     pairs = most_alike(classes, top=top)
     if csv_file:
         write_csv(classes, csv_file)
@@ -79,7 +81,7 @@ def _document(classes: Similarity, pairs: list[Pair]) -> dict[str, object]:
 def _table(classes: Similarity, pairs: list[Pair]) -> Group:
     title = f"{classes.dataset.name}, {len(classes.dataset.actions)} classes, {classes.encoder}, {classes.texts}"
     if classes.cut:
-        title += f"\n{classes.cut} texts are longer than the encoder reads, and were cut"
+        title += f"\n{classes.cut} texts are longer than the encoder's limit and were cut"
     if classes.described is None:
         cells = {">cosine of the labels": "{0.labels:.3f}"}
     else:

@@ -1,1 +1,1 @@
-"""Descriptors in and out as files."""
+"""Import and export of descriptors as files."""

@@ -1,4 +1,4 @@
-"""Which class another's file means by a name."""
+"""Match the class names of an imported file with the classes of a dataset."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from db.vocabulary import class_finder
 
 
 def match(dataset: Dataset, keys: Sequence[str]) -> dict[str, str]:
-    """Return the action name of each key that names one; keys that do not are absent.
+    """Return key of the file -> action name, for the keys that mean an action.
 
-    A key is a name or phrase as `db.vocabulary.class_finder` reads it. If every key is a number and no class has such a
+    Keys are names or phrases, matched by `db.vocabulary.class_finder`. If every key is a number and no class has such a
     name, they are labels, counted from 0.
 
     Raises:

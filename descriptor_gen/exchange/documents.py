@@ -1,4 +1,4 @@
-"""The JSON of an export: records of `db` as plain values, and back, checked against the types of those records.
+"""The JSON of an export: `db.records` as plain values and back, checked against the types of the records.
 
 Imports pydantic, which takes 0.2 seconds: import this module only where a file is read or written.
 """
@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from db.records import Call, Dataset, Portable
+from db.records import Call, Dataset, PortableDescriptor
 
-VERSION = 1  # of the form of an export in JSON
+VERSION = 1  # of the JSON of an export
 T = TypeVar("T")
 
 
 class ShapeError(ValueError):
-    """The content of a file is not what it should be; the message continues a sentence that begins with its name."""
+    """A file has invalid content; the message continues a sentence that begins with the file's name."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,22 @@ def checked(kind: type[T], document: Any, problem: str, *, strict: bool = True) 
     `strict=False` also reads numbers from text, such as the cells of a CSV file.
 
     Raises:
-        ShapeError: a field is missing or of another type; the message is `problem`, the place and the fault.
+        ShapeError: a field is missing or of another type; the message gives `problem`, the JSON path and the fault.
     """
     try:
-        adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]  # mypy takes a type for unhashable
+        adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]  # mypy thinks that a type is not hashable
         return adapter.validate_json(json.dumps(document), strict=True) if strict else adapter.validate_python(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
         value = "" if isinstance(first["input"], dict | list) else f" (it is {first['input']!r:.100})"
-        raise ShapeError(f"{problem}, at ${place}: {first['msg']}{value}") from error
+        raise ShapeError(f"{problem}, at ${path}: {first['msg']}{value}") from error
 
 
 def call_document(call: Call) -> dict[str, Any]:
-    """Return everything that is known of a call, without the row it has here."""
+    """Return everything that is stored about a call, except its row id."""
     generation = asdict(call.generation)
-    for name in ("id", "status", "error"):  # only descriptors of good calls are exported
+    for name in ("id", "status", "error"):  # only descriptors of valid replies are exported
         del generation[name]
     return {**generation, "llm": asdict(call.llm), "template": asdict(call.template)}
 
@@ -68,7 +68,7 @@ def read_call(document: Any) -> Call:
     """Return the call of a document.
 
     Raises:
-        ShapeError: something is missing or of another type, or the template does not have its sha256.
+        ShapeError: a field is missing or of another type, or the sha256 of the template is wrong.
     """
     fields = document if isinstance(document, dict) else {}
     parts = {
@@ -79,16 +79,16 @@ def read_call(document: Any) -> Call:
     call = checked(Call, parts, "is damaged: a call")
     generation, template = call.generation, call.template
     if hashlib.sha256(template.source.encode()).hexdigest() != template.sha256:
-        raise ShapeError(f"is damaged: the template {template.kind} does not have its sha256")
+        raise ShapeError(f"is damaged: the sha256 of the template {template.kind} is wrong")
     if not re.fullmatch("[0-9a-f]{64}", generation.cache_key):
         raise ShapeError(f"is damaged: the cache key of a call is {generation.cache_key!r:.100}, not a sha256")
     if min(generation.sample, generation.tokens_in or 0, generation.tokens_out or 0) < 0:
-        raise ShapeError("is damaged: a call has a sample or a number of tokens below 0")
+        raise ShapeError("is damaged: a call has a negative sample or number of tokens")
     return call
 
 
-def export_document(dataset: Dataset, items: Sequence[Portable]) -> dict[str, Any]:
-    """Return a whole export: each template and each call once, then the texts, which name their call."""
+def export_document(dataset: Dataset, items: Sequence[PortableDescriptor]) -> dict[str, Any]:
+    """Return a whole export: each template and each call once, then the texts, which refer to their calls."""
     calls = {item.call.generation.cache_key: item.call for item in items if item.call}
     templates = {call.template.sha256: asdict(call.template) for call in calls.values()}
     return {
@@ -117,8 +117,8 @@ def read_export(document: Mapping[str, Any]) -> tuple[Dataset, dict[str, Call], 
     return read_dataset(export.dataset), {call.generation.cache_key: call for call in calls}, export.descriptors
 
 
-def descriptor_document(item: Portable) -> dict[str, Any]:
-    """Return a descriptor; it names its call by cache key."""
+def descriptor_document(item: PortableDescriptor) -> dict[str, Any]:
+    """Return a descriptor; it refers to its call by cache key."""
     names = ("action", "kind", "position", "text", "source", "status", "origin")
     return {
         **{name: getattr(item, name) for name in names},

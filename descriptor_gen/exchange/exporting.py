@@ -1,4 +1,4 @@
-"""The layouts of an export. All but TEAR's can be imported unchanged."""
+"""Write an export in each file format. All formats but TEAR's can be imported again without loss."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from typing import Any
 import yaml
 
 from db.errors import UserError
-from db.records import Dataset, Portable
+from db.records import Dataset, PortableDescriptor
 from db.vocabulary import tear_name
 from descriptor_gen.exchange import parquet
 from descriptor_gen.exchange.documents import call_document, descriptor_document, export_document
 
 _TEAR_KINDS = ("decomposition", "description", "context")  # in the order of TEAR's *_all.json
-Layout = Callable[[Dataset, Sequence[Portable]], str]
+Layout = Callable[[Dataset, Sequence[PortableDescriptor]], str]
 
 
-def as_json(dataset: Dataset, items: Sequence[Portable]) -> str:
+def as_json(dataset: Dataset, items: Sequence[PortableDescriptor]) -> str:
     """Return everything: classes, texts, and the calls that wrote them, with templates and raw replies."""
     return json.dumps(export_document(dataset, items), ensure_ascii=False, indent=1) + "\n"
 
 
-def as_rows(dataset: Dataset, items: Sequence[Portable]) -> list[dict[str, Any]]:
+def as_rows(dataset: Dataset, items: Sequence[PortableDescriptor]) -> list[dict[str, Any]]:
     """Return a row for each text; the first text of a call holds the call, as JSON."""
     actions = {action.name: action for action in dataset.actions}
     rows: list[dict[str, Any]] = []
-    written = {None}  # cache keys of the calls that an earlier row holds
+    in_rows = {None}  # cache keys of the calls that an earlier row holds
     for item in items:
         action, document = actions[item.action], descriptor_document(item)
-        call = item.call if document["cache_key"] not in written else None
-        written.add(document["cache_key"])
+        call = item.call if document["cache_key"] not in in_rows else None
+        in_rows.add(document["cache_key"])
         rows.append(
             {
                 "dataset": dataset.name,
@@ -55,18 +55,18 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def as_csv(dataset: Dataset, items: Sequence[Portable]) -> str:
+def as_csv(dataset: Dataset, items: Sequence[PortableDescriptor]) -> str:
     """Return the rows under a header."""
     rows = as_rows(dataset, items)
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]))
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    return out.getvalue()
+    return buffer.getvalue()
 
 
-def as_tear(dataset: Dataset, items: Sequence[Portable]) -> str:
-    """Return what TEAR's code reads: class string -> texts, one kind after the other as in its files."""
+def as_tear(dataset: Dataset, items: Sequence[PortableDescriptor]) -> str:
+    """Return the JSON that TEAR's code reads: class string -> texts, grouped by kind as in its files."""
     actions = {action.name: action for action in dataset.actions}
     kinds = [*_TEAR_KINDS, *sorted({item.kind for item in items}.difference(_TEAR_KINDS))]
     texts: dict[str, list[str]] = {}
@@ -78,8 +78,8 @@ def as_tear(dataset: Dataset, items: Sequence[Portable]) -> str:
 TEXTS: dict[str, Layout] = {"json": as_json, "csv": as_csv, "tear": as_tear}
 
 
-def write(dataset: Dataset, items: Sequence[Portable], *, layout: str, output: Path) -> None:
-    """Write a file, or for Parquet a folder.
+def write(dataset: Dataset, items: Sequence[PortableDescriptor], *, layout: str, output: Path) -> None:
+    """Write a file; for Parquet, a folder.
 
     Raises:
         UserError: it cannot be written.
@@ -93,7 +93,7 @@ def write(dataset: Dataset, items: Sequence[Portable], *, layout: str, output: P
         raise UserError(f"Cannot write {output}: {error.strerror}") from error
 
 
-def _card(dataset: Dataset, items: Sequence[Portable]) -> str:
+def _card(dataset: Dataset, items: Sequence[PortableDescriptor]) -> str:
     """Return the card of a Hugging Face dataset: what its viewer needs to find the data, and a summary."""
     front = {
         "pretty_name": f"Action descriptors of {dataset.name}",

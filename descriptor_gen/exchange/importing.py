@@ -1,4 +1,4 @@
-"""The job of an import: map class names, find the kind, refuse what is no text, and add the rest to the store."""
+"""Import: match class names, find the kind of the texts, refuse invalid items, and add the rest to the store."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import cast, get_args
 
 from db.errors import UsageError, UserError
-from db.records import Dataset, DescriptorSource, DescriptorStatus, Portable
+from db.records import Dataset, DescriptorSource, DescriptorStatus, PortableDescriptor
 from db.store import Store
 from descriptor_gen.exchange.class_names import match
 from descriptor_gen.exchange.readers import Contents, Entry
 from descriptor_gen.prompting.prompt import kinds
 from descriptor_gen.prompting.validate import KIND
 
-_NAME_LENGTH = 200  # characters of a file's name in the database; its end says more than its beginning
+_NAME_LENGTH = 200  # characters of a file's name that are stored: the last ones
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class ImportReport:
         classes: how many classes the file has texts for.
         added: new descriptors.
         already: texts that were in the database before.
-        left_out: texts of an LLM that has other texts here for the same class and kind; and edited texts whose
-            original is here.
-        unmapped: names in the file that are no class of the dataset.
+        left_out: texts of an LLM that has other texts in the database for the same class and kind, and edited texts
+            whose original is in the database.
+        unmapped: names in the file that match no class of the dataset.
         without: classes without a text in the file.
         refused: items that cannot be imported.
     """
@@ -63,12 +63,12 @@ def import_descriptors(
     """Add the texts of a file to the actions of a dataset, in one transaction.
 
     Args:
-        kind: of texts without a kind in the file; None guesses it from the file's name.
-        strict: refuse the whole file for a name that is no class, or an item that cannot be imported.
+        kind: the kind of texts for which the file gives none; None guesses it from the file's name.
+        strict: refuse the whole file if a name matches no class, or an item cannot be imported.
 
     Raises:
         UsageError: the kind is unknown.
-        UserError: no name is a class of the dataset, or `strict`; nothing was written.
+        UserError: no name matches a class, or `strict` refused the file; nothing was written.
     """
     keys = list(dict.fromkeys(entry.action for entry in contents.entries))
     names = match(dataset, keys)
@@ -100,10 +100,10 @@ def _origin(contents: Contents) -> str:
 
 
 def _no_class(dataset: Dataset, contents: Contents, unmapped: Sequence[str]) -> str:
-    some = ", ".join(unmapped[:5]) + (", ..." if len(unmapped) > 5 else "")
+    names = ", ".join(unmapped[:5]) + (", ..." if len(unmapped) > 5 else "")
     return (
-        f"No name in {contents.name} is a class of {dataset.name}: {some}. "
-        f"Its classes: {', '.join(action.name for action in dataset.actions[:5])}, ... Is it of another dataset?"
+        f"No name in {contents.name} is a class of {dataset.name}: {names}. "
+        f"Its classes: {', '.join(action.name for action in dataset.actions[:5])}, ... Is the file for another dataset?"
     )
 
 
@@ -132,36 +132,37 @@ def _refused(entries: Sequence[Entry]) -> Iterator[Refused]:
 
 
 def _kind(contents: Contents, kind: str | None) -> str:
-    """Return the kind of texts without a kind in the file; "" if every text has one."""
+    """Return the kind of the texts for which the file gives none; "" if it gives all kinds."""
     if all(entry.kind for entry in contents.entries):
         if kind:
-            raise UsageError(f"{contents.name} says the kind of each text. Leave --kind out")
+            raise UsageError(f"{contents.name} gives the kind of each text. Leave --kind out")
         return ""
     words = re.split(r"[\W_]+", contents.name.lower())
-    named = [kind] if kind else [known for known in kinds() if known in words]
+    named = [kind] if kind else [name for name in kinds() if name in words]
     if len(named) != 1 or not KIND.fullmatch(named[0]):
         problem = f"{kind!r} is no name of a kind" if kind else f"{contents.name} does not say its kind"
         raise UsageError(f"{problem}. Give --kind with one of {', '.join(kinds())}, or a word of your own such as all")
     return named[0]
 
 
-def _portable(contents: Contents, names: Mapping[str, str], kind: str) -> list[Portable]:
+def _portable(contents: Contents, names: Mapping[str, str], kind: str) -> list[PortableDescriptor]:
     positions: Counter[tuple[str, str]] = Counter()
     items = []
     for entry in contents.entries:
         if entry.action not in names or _fault(entry):
             continue
-        place = (names[entry.action], entry.kind or kind)
-        items.append(_item(entry, contents, *place, positions[place] if entry.position is None else entry.position))
-        positions[place] += 1
+        group = (names[entry.action], entry.kind or kind)
+        position = positions[group] if entry.position is None else entry.position
+        items.append(_item(entry, contents, *group, position))
+        positions[group] += 1
     return items
 
 
-def _item(entry: Entry, contents: Contents, action: str, kind: str, position: int) -> Portable:
-    """Return one text; its source is the file unless a person, or an LLM whose call is known, wrote it."""
+def _item(entry: Entry, contents: Contents, action: str, kind: str, position: int) -> PortableDescriptor:
+    """Return one text. Its source is the file, unless it was written by a person or by an LLM whose call is known."""
     has_writer = entry.source == "human" or (entry.source == "llm" and entry.call)
     originals = entry.originals if entry.source == "human" else ()
-    return Portable(
+    return PortableDescriptor(
         action=action,
         kind=kind,
         position=position,
@@ -171,6 +172,7 @@ def _item(entry: Entry, contents: Contents, action: str, kind: str, position: in
         origin=entry.origin if has_writer else entry.origin or _origin(contents),
         call=entry.call,
         originals=tuple(
-            replace(each, source="import") if each.source == "llm" and not entry.call else each for each in originals
+            replace(original, source="import") if original.source == "llm" and not entry.call else original
+            for original in originals
         ),
     )

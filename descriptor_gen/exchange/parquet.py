@@ -13,12 +13,12 @@ from db.records import Dataset
 from descriptor_gen.exchange.documents import ShapeError, dataset_document, read_dataset
 
 _DATA = Path("data") / "train-00000-of-00001.parquet"
-_NUMBERS = ("label", "position")
-_CLASSES = b"descgen"  # key of the classes in the metadata of the file
+_INTEGER_COLUMNS = ("label", "position")
+_CLASSES = b"descgen"  # key of the dataset in the metadata of the file
 
 
-def file_of(path: Path) -> Path:
-    """Return the data file of an exported folder; any other path is returned as it is."""
+def data_file(path: Path) -> Path:
+    """Return the data file of an exported folder; any other path unchanged."""
     return path / _DATA if path.is_dir() else path
 
 
@@ -39,7 +39,7 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]], *, dataset: Dataset, 
     pyarrow = _pyarrow()
     if folder.exists() and not (folder / _DATA).is_file() and any(folder.iterdir()):
         raise UserError(f"{folder} holds other files. Give --output a new folder")
-    types = {name: pyarrow.int64() if name in _NUMBERS else pyarrow.string() for name in rows[0]}
+    types = {name: pyarrow.int64() if name in _INTEGER_COLUMNS else pyarrow.string() for name in rows[0]}
     classes = json.dumps(dataset_document(dataset), ensure_ascii=False).encode()
     schema = pyarrow.schema(list(types.items()), metadata={_CLASSES: classes})
     (folder / _DATA).parent.mkdir(parents=True, exist_ok=True)

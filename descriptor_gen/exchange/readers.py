@@ -1,4 +1,4 @@
-"""Read a file of descriptors: its texts as the file has them, before anything is looked up."""
+"""Read a file of descriptors. Class names and kinds are not looked up yet."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _storable(original: Original) -> Original:
 
 @dataclass(frozen=True)
 class Entry:
-    """One text as a file has it, None for what the file does not say; `action` is the file's name of the class."""
+    """One text of a file. None: the file does not say. `action` is the class name as written in the file."""
 
     action: Annotated[str, Field(coerce_numbers_to_str=True)]  # in Parquet, labels may be numbers
     text: Any
@@ -48,12 +48,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file says.
+    """The contents of a file.
 
     Attributes:
         name: the file's name.
         digest: the first 12 hex digits of its sha256.
-        entries: its texts in order.
+        entries: the texts in order.
         dataset: the classes, if the file lists them.
     """
 
@@ -64,12 +64,12 @@ class Contents:
 
 
 def read(path: Path) -> Contents:
-    """Return what a file says.
+    """Return the contents of a file.
 
     Raises:
         UserError: it cannot be read, or has an unknown shape.
     """
-    file = parquet.file_of(path)
+    file = parquet.data_file(path)
     suffix = file.suffix.lower()
     dataset: Dataset | None = None
     try:
@@ -114,10 +114,10 @@ def _read_json(data: bytes) -> tuple[list[Entry], Dataset | None]:
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; refuse a name that occurs twice, because `json` would drop its first list of texts."""
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if twice:
-        raise ShapeError(f"holds these names twice: {', '.join(twice)}. Keep one of each")
+    """Return a JSON object; refuse repeated names, because `json` would silently keep the last list only."""
+    repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if repeated:
+        raise ShapeError(f"holds these names twice: {', '.join(repeated)}. Keep one of each")
     return dict(pairs)
 
 
@@ -129,7 +129,7 @@ def _csv_rows(data: bytes) -> list[dict[str, Any]]:
 
 
 def _entries(rows: list[dict[str, Any]]) -> list[Entry]:
-    """Return the entries of a table; a call is described in the first row that names it.
+    """Return the entries of a table; the first row of a call describes it.
 
     Raises:
         ShapeError: a column is missing, or a cell is damaged.
@@ -149,7 +149,7 @@ def _cell(row: Mapping[str, Any], column: str) -> Any:
 
 
 def _entry(row: Mapping[str, Any], calls: Mapping[str, Call]) -> Entry:
-    """Return the entry of a row; empty cells, but for these two, count as absent."""
+    """Return the entry of a row; empty cells are absent, except in the columns action and text."""
     cells = {name: cell for name, cell in row.items() if name in ("action", "text") or cell not in (None, "")}
     entry = checked(Entry, {**cells, "call": None}, "is damaged: a descriptor", strict=False)
     return replace(entry, call=calls.get(str(row.get("cache_key"))))

@@ -1,4 +1,4 @@
-"""The job: plan the calls, reuse cached replies, make the missing calls, and commit batch by batch."""
+"""Build descriptors: plan the calls, reuse cached replies, make the missing calls, and commit batch by batch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ from dataclasses import dataclass, field
 
 from db.claims import Claims
 from db.progress import Progress
-from db.records import Dataset, Generation, GenerationStatus, Written
+from db.records import Dataset, GeneratedTexts, Generation, GenerationStatus
 from db.store import Store
-from descriptor_gen.generate.calls import DEFAULTS, Call, Estimate, Options, again, estimate, parameters, plan
+from descriptor_gen.generate.calls import (
+    DEFAULTS,
+    BuildOptions,
+    Call,
+    Estimate,
+    estimate,
+    next_attempt,
+    parameters,
+    plan,
+)
 from descriptor_gen.llms import LLM, Deferred, Reply, StoppedEarlyError, StopReason
 from descriptor_gen.prompting.prompt import Prompt
-from descriptor_gen.prompting.reply import InvalidReplyError, texts_of
+from descriptor_gen.prompting.reply import InvalidReplyError, parse_reply
 
 _CLAIMED = 64  # calls that one builder claims at a time; another builder on the same database claims the next ones
 _POLL_SECONDS = 1.0  # between checks for replies of another builder
-
-"""Called with (calls done, calls in all), cached ones included."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,8 @@ class BuildReport:
     Attributes:
         retries: further calls after invalid replies; their tokens count too.
         cost: of all replies, in USD by their token counts; None if a price is unknown.
-        stopped: why calls were left, if any were.
-        left: calls that were not made.
+        stopped: why calls were not made; None if all were made.
+        left: number of calls that were not made.
     """
 
     dataset: str
@@ -59,7 +66,7 @@ class BuildReport:
 
 
 def estimate_build(
-    store: Store, dataset: Dataset, *, llm: LLM, prompts: Sequence[Prompt], options: Options = DEFAULTS
+    store: Store, dataset: Dataset, *, llm: LLM, prompts: Sequence[Prompt], options: BuildOptions = DEFAULTS
 ) -> Estimate:
     """Return what `build_descriptors` would do, without doing it."""
     calls = plan(llm, dataset, prompts, options)
@@ -74,13 +81,14 @@ def build_descriptors(
     *,
     llm: LLM,
     prompts: Sequence[Prompt],
-    options: Options = DEFAULTS,
+    options: BuildOptions = DEFAULTS,
     on_progress: Progress = lambda done, total: None,
 ) -> BuildReport:
     """Write the missing descriptors of a dataset; to resume, run it again.
 
     Several builders may work on one database at a time: each call is claimed by one of them before it is made.
-    `llm` is not loaded if every reply is cached; `on_progress` is called after each batch.
+    `llm` is not loaded if every reply is cached. `on_progress` is called after each batch with (calls done, all calls),
+    cached ones included.
 
     Raises:
         UserError: the model cannot be loaded or reached. Earlier commits stay.
@@ -96,9 +104,13 @@ def build_descriptors(
             on_progress(min(job.done + waiting, len(calls)), len(calls))
     except StoppedEarlyError as stop:
         stopped = stop.reason
-    last = job.last.values()
-    statuses = [generation.status for _, generation in last]
-    problems = [Problem(call.action.name, call.prompt.kind, made.error) for call, made in last if made.error]
+    last_generations = job.last_generations.values()
+    statuses = [generation.status for _, generation in last_generations]
+    problems = [
+        Problem(call.action.name, call.prompt.kind, generation.error)
+        for call, generation in last_generations
+        if generation.error
+    ]
     return BuildReport(
         dataset=dataset.name,
         llm=llm.identity.model,
@@ -120,22 +132,22 @@ def build_descriptors(
 
 @dataclass
 class _Job:
-    """One build at work, with its sums over all attempts; `last` is the last generation of each call, by key."""
+    """One build at work, with its sums over all attempts; `last_generations`: by key, each call with its last one."""
 
     store: Store
     dataset: Dataset
     llm: LLM
-    options: Options
+    options: BuildOptions
     cached: int = 0
     retries: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = 0.0
-    last: dict[str, tuple[Call, Generation]] = field(default_factory=dict)
+    last_generations: dict[str, tuple[Call, Generation]] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
-        return self.cached + len(self.last)
+        return self.cached + len(self.last_generations)
 
     def run(self, calls: Sequence[Call]) -> Iterator[None]:
         """Do the calls; yield after each commit."""
@@ -149,7 +161,7 @@ class _Job:
                 yield from self._generate(mine)
                 claims.release(call.key for call in mine)
                 if missing and not mine:
-                    time.sleep(_POLL_SECONDS)  # another builder makes the others
+                    time.sleep(_POLL_SECONDS)  # another builder is making the missing calls
                 yield
 
     def _take(self, claims: Claims, missing: Sequence[Call]) -> tuple[list[Call], list[Call]]:
@@ -160,27 +172,27 @@ class _Job:
         """
         at_most = self.llm.calls_at_a_time if isinstance(self.llm, Deferred) else _CLAIMED
         granted = claims.take([call.key for call in missing], at_most=at_most)
-        left = list(missing) if self.options.refresh else self._reuse(missing)
-        mine = [call for call in left if call.key in granted]
+        uncached = list(missing) if self.options.refresh else self._reuse(missing)
+        mine = [call for call in uncached if call.key in granted]
         claims.release(granted - {call.key for call in mine})
-        return mine, [call for call in left if call.key not in granted]
+        return mine, [call for call in uncached if call.key not in granted]
 
     def _reuse(self, calls: Sequence[Call]) -> list[Call]:
         """Put the descriptors of cached replies in use; return the calls without a valid cached reply.
 
-        A reply that was valid by the rules of an earlier version only counts as missing.
+        A reply that is no longer valid by the rules of this version counts as missing.
         """
         hits = self.store.generations(call.key for call in calls)
         invalid = set()
-        for prompt, of_prompt in _by_prompt([call for call in calls if call.key in hits]):
+        for prompt, prompt_calls in _by_prompt([call for call in calls if call.key in hits]):
             in_use = self.store.generations_in_use(self.dataset, prompt.kind)
             written = []
-            for call in of_prompt:
+            for call in prompt_calls:
                 if hits[call.key].id in in_use.get(call.action.name, ()):
                     continue
                 texts, _ = _read(call, hits[call.key].reply)
                 if texts:
-                    written.append(Written(call.action.name, hits[call.key], texts))
+                    written.append(GeneratedTexts(call.action.name, hits[call.key], texts))
                 else:
                     invalid.add(call.key)
             if written:
@@ -202,26 +214,26 @@ class _Job:
             calls = invalid if attempt < self.options.attempts else []
 
     def _commit(self, outcomes: Sequence[tuple[Call, Reply]]) -> list[Call]:
-        """Store a group of replies; return the calls that follow the invalid ones."""
+        """Store a group of replies; return the next attempts at the invalid ones."""
         checked = {call.key: _checked(self.llm, call, reply) for call, reply in outcomes}
-        for prompt, of_prompt in _by_prompt([call for call, _ in outcomes]):
-            written = [Written(call.action.name, *checked[call.key]) for call in of_prompt]
+        for prompt, prompt_calls in _by_prompt([call for call, _ in outcomes]):
+            written = [GeneratedTexts(call.action.name, *checked[call.key]) for call in prompt_calls]
             self.store.save(self.dataset, self.llm.identity, prompt.template, written)
         retries = []
         for call, reply in outcomes:
             generation, _ = checked[call.key]
             self._add(call, generation)
             if generation.status == "invalid":
-                retries.append(again(call, reply.text, generation.error or ""))
+                retries.append(next_attempt(call, reply.text, generation.error or ""))
         return retries
 
     def _add(self, call: Call, generation: Generation) -> None:
-        self.retries += call.key in self.last
+        self.retries += call.key in self.last_generations
         self.tokens_in += generation.tokens_in or 0
         self.tokens_out += generation.tokens_out or 0
         cost = generation.environment.get("cost_usd")
         self.cost = None if cost is None or self.cost is None else self.cost + cost
-        self.last[call.key] = (call, generation)
+        self.last_generations[call.key] = (call, generation)
 
 
 def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:
@@ -256,6 +268,6 @@ def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str,
 def _read(call: Call, reply: str) -> tuple[tuple[str, ...], str | None]:
     """Return the texts of a reply, or why it is invalid."""
     try:
-        return texts_of(reply, call.request.output_schema), None
+        return parse_reply(reply, call.request.output_schema), None
     except InvalidReplyError as problem:
         return (), str(problem)

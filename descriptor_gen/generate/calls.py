@@ -14,19 +14,19 @@ from descriptor_gen.llms import LLM, Message, Priced, Request
 from descriptor_gen.prompting.prompt import Prompt
 
 KEY_VERSION = 1
-_CHARACTERS_PER_TOKEN = 4  # of English text, roughly; for estimates before a tokenizer is there
+_CHARACTERS_PER_TOKEN = 4  # of English text, roughly; for estimates without a tokenizer
 
 
 @dataclass(frozen=True)
-class Options:
+class BuildOptions:
     """Which calls a build makes, and how.
 
     Attributes:
         actions: names; empty is all.
         limit: only the first actions, in label order.
         samples: independent replies for each action and kind.
-        max_tokens: cut replies off here instead of at the template's limit.
-        attempts: calls for one reply, including the first; a further call tells the LLM what was wrong.
+        max_tokens: where replies are cut off; None is the template's limit.
+        attempts: calls for one reply, including the first; a further call includes what was wrong.
         refresh: ignore the cache; the old replies stay as history.
         rivals: by action name, the phrases of the actions it is compared with; for prompts that compare.
     """
@@ -40,12 +40,12 @@ class Options:
     rivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-DEFAULTS = Options()
+DEFAULTS = BuildOptions()
 
 
 @dataclass(frozen=True)
 class Call:
-    """One reply to get, and the request for it (the first request, or one that says what was wrong)."""
+    """A reply that is needed, and the request for it: the first one, or one that says what was wrong before."""
 
     action: Action
     prompt: Prompt
@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a build would do; tokens are estimated from the length of the texts, within some tens of percent.
+    """What a build would do. Token counts are estimated from the length of the texts, within some tens of percent.
 
     `cost` is in USD; None if the model costs nothing, or its prices are unknown.
     """
@@ -69,7 +69,7 @@ class Estimate:
     cost: float | None = None
 
 
-def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options) -> list[Call]:
+def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: BuildOptions) -> list[Call]:
     """Return the calls of a build by prompt, sample and label, so that consecutive calls share their examples."""
     actions = [action for action in dataset.actions if not options.actions or action.name in options.actions]
     calls = []
@@ -83,7 +83,7 @@ def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: Options
 
 
 def cache_key(llm: LLM, request: Request) -> str:
-    """Return the sha256 (hex) over everything that determines a reply, as canonical JSON."""
+    """Return the sha256 (hex) of everything that determines a reply, as canonical JSON."""
     parts = {
         "version": KEY_VERSION,
         "provider": llm.identity.provider,
@@ -104,7 +104,7 @@ def parameters(llm: LLM, request: Request) -> dict[str, Any]:
 
 
 def estimate(llm: LLM, dataset: Dataset, *, cached: int, misses: Sequence[Call]) -> Estimate:
-    """Return the calls, tokens and cost of the misses, if every reply is as long as the examples."""
+    """Return the calls, tokens and cost of the misses, assuming replies as long as the examples."""
     prices = llm.prices if isinstance(llm, Priced) else None
     tokens_in = sum(_tokens(*(message["content"] for message in call.request.messages)) for call in misses)
     tokens_out = sum(_reply_tokens(call.prompt) for call in misses)
@@ -120,7 +120,7 @@ def estimate(llm: LLM, dataset: Dataset, *, cached: int, misses: Sequence[Call])
 
 
 def _tokens(*texts: str) -> int:
-    return sum(len(text) // _CHARACTERS_PER_TOKEN + 4 for text in texts)  # 4: the markers around a message
+    return sum(len(text) // _CHARACTERS_PER_TOKEN + 4 for text in texts)  # 4: the separators of a message
 
 
 def _reply_tokens(prompt: Prompt) -> int:
@@ -128,13 +128,13 @@ def _reply_tokens(prompt: Prompt) -> int:
     return sum(lengths) // len(lengths) if lengths else prompt.max_tokens
 
 
-def again(call: Call, reply: str, reason: str) -> Call:
+def next_attempt(call: Call, reply: str, reason: str) -> Call:
     """Return the call after an invalid reply: the same conversation, the reply, and what is wrong with it."""
-    complaint = (
+    correction = (
         f"That reply cannot be used: {reason}. Reply again, with JSON of the same form as before and nothing else."
     )
     turns: tuple[Message, ...] = (
         {"role": "assistant", "content": reply or "{}"},
-        {"role": "user", "content": complaint},
+        {"role": "user", "content": correction},
     )
     return replace(call, request=replace(call.request, messages=(*call.request.messages, *turns)))

@@ -1,8 +1,9 @@
 """The actions that an action is confused with, for kinds that compare.
 
-After follow-up differential descriptions (FuDD; Esfandiarpoor and Bach, ICLR 2024): texts that tell a class from the
-classes it is mistaken for help more than texts about the class alone. FuDD asks the LLM about each image's own
-candidates; here each class is asked about once, before any video is seen or from the confusions of a run.
+After follow-up differential descriptions (FuDD; Esfandiarpoor and Bach, ICLR 2024): texts that distinguish a class
+from the classes it is mistaken for help more than texts about the class alone. FuDD asks the LLM again for the
+candidates of each image. Here the LLM is asked once for each class; its rivals come from text similarity or from the
+confusions of a run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from encoders.protocol import TextEncoder
 from encoders.registry import open_text_encoder
 
 Rivals = Mapping[str, tuple[str, ...]]
-"""By action name: phrases of the actions it is confused with, the most alike first."""
+"""Action name -> phrases of the actions that it is confused with, most similar first."""
 
 
 def find_rivals(
@@ -27,7 +28,7 @@ def find_rivals(
 ) -> Rivals:
     """Return the `count` rivals of each action by `against`: `text` (the default), `text:ENCODER`, or `run:ID`.
 
-    If no prompt compares, there are none, and no model is loaded.
+    Empty if no prompt compares; then no model is loaded.
 
     Raises:
         UsageError: `against` has another form, the run is on another dataset, or no prompt compares.
@@ -35,7 +36,7 @@ def find_rivals(
     """
     if not any(prompt.compares for prompt in prompts):
         if against:
-            raise UsageError("--against is for kinds that compare. Add --kind contrast")
+            raise UsageError("--against is for kinds that compare classes. Add --kind contrast")
         return {}
     source, _, name = (against or "text").partition(":")
     if source == "run" and name.isdecimal():
@@ -46,18 +47,18 @@ def find_rivals(
 
 
 def _by_text(dataset: Dataset, encoder: TextEncoder, *, count: int) -> Rivals:
-    """Return for each action the `count` others whose phrases are nearest to its own in an encoder's text space."""
+    """Return for each action the `count` other actions with the most similar phrases, by a text encoder."""
     phrases = [action.phrase for action in dataset.actions]
     cosines = cosines_between(phrases, phrases, encoder).fill_diagonal_(-2.0)  # [C, C]
     nearest = cosines.topk(min(count, len(phrases) - 1), dim=1).indices.tolist()
     return {
-        action.name: tuple(phrases[other] for other in others)
-        for action, others in zip(dataset.actions, nearest, strict=True)
+        action.name: tuple(phrases[label] for label in labels)
+        for action, labels in zip(dataset.actions, nearest, strict=True)
     }
 
 
 def _by_run(dataset: Dataset, run: Run, *, count: int) -> Rivals:
-    """Return for each action the `count` others that a run ranked above it most often, then those ranked highest."""
+    """Return for each action the `count` others that a run ranked above it most often; ties: those ranked highest."""
     if run.dataset != dataset.name:
         raise UsageError(f"Run {run.id} is on {run.dataset}, not {dataset.name}. The runs: recognize runs")
     with_video = {video.label for video in run.predictions}
@@ -65,18 +66,18 @@ def _by_run(dataset: Dataset, run: Run, *, count: int) -> Rivals:
     if without:
         raise UserError(
             f"Run {run.id} has no video of {len(without)} of the {len(dataset.actions)} classes of {dataset.name}: "
-            f"{', '.join(without)}. For those that are nearest in words: --against text"
+            f"{', '.join(without)}. To choose rivals by text similarity: --against text"
         )
     above, near = Counter[tuple[int, int]](), defaultdict[tuple[int, int], float](float)
     for video in run.predictions:
         for rank, (label, _) in enumerate(video.ranking, start=1):
             above[video.label, label] += rank < video.rank
             near[video.label, label] += 1 / rank
-    others: dict[int, list[int]] = {}
+    rivals: dict[int, list[int]] = {}
     for own, label in sorted(near, key=lambda pair: (-above[pair], -near[pair], pair)):
         if own != label:
-            others.setdefault(own, []).append(label)
+            rivals.setdefault(own, []).append(label)
     return {
-        action.name: tuple(dataset.actions[label].phrase for label in others[action.label][:count])
+        action.name: tuple(dataset.actions[label].phrase for label in rivals[action.label][:count])
         for action in dataset.actions
     }

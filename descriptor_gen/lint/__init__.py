@@ -1,1 +1,1 @@
-"""What is suspicious about descriptors, and which classes a text encoder takes for alike."""
+"""Find suspicious descriptors, and classes that are alike to a text encoder."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from db.errors import UserError
 
-CONTEXT_LENGTH = 77  # of every CLIP model that OpenAI published
+CONTEXT_LENGTH = 77  # tokens, of every CLIP model by OpenAI
 _START_AND_END = 2
 
 
@@ -21,15 +21,15 @@ def token_count(text: str) -> int:
 
 def fits(text: str, context_length: int = CONTEXT_LENGTH) -> bool:
     """Return whether CLIP reads all of a text."""
-    # A token of ASCII text has one character or more, so that most texts need no tokenizer. Other characters may be
-    # several tokens each.
+    # ASCII text has at most one token a character, so most texts need no tokenizer. Other characters may be several
+    # tokens each.
     if text.isascii() and len(text) - text.count(" ") + _START_AND_END <= context_length:
         return True
     return token_count(text) <= context_length
 
 
 def split(text: str, context_length: int = CONTEXT_LENGTH) -> tuple[str, str]:
-    """Return the words that CLIP reads and those that are cut, both in CLIP's lower case; a partly cut word is cut."""
+    """Return the words that CLIP reads and those that are cut, in lower case; a partly cut word counts as cut."""
     words = _cleaned(text).split(" ")
     ends = accumulate(map(_tokens_of_word, words), initial=_START_AND_END)
     read = sum(end <= context_length for end in ends) - 1
@@ -37,7 +37,7 @@ def split(text: str, context_length: int = CONTEXT_LENGTH) -> tuple[str, str]:
 
 
 def is_word(word: str) -> bool:
-    """Return whether a lower-case word is a single token, as some 40,000 words that are common in captions are."""
+    """Return whether a lower-case word is a single token: CLIP has about 40,000, the common words of captions."""
     return f"{word}</w>" in _tokenizer().encoder
 
 

@@ -1,6 +1,6 @@
-"""Rules that find faults in the descriptors of a dataset: in their words, and with an encoder in their meaning.
+"""Rules that find faults in the descriptors of a dataset: in their wording and, with an encoder, in their meaning.
 
-An error is wrong in any dataset: text that CLIP never reads, words of the prompt, a refusal, the same text twice.
+An error is a fault in any dataset: text that CLIP never reads, words of the prompt, a refusal, the same text twice.
 A warning may be justified; a person judges it.
 """
 
@@ -21,19 +21,20 @@ from encoders.registry import open_text_encoder
 
 Severity = Literal["error", "warning"]
 
-_SHARED_PART = 20  # a context may be in fewer than one in 20 classes: 3 of 51, 6 of 101, 30 of 600
+_SHARED_PART = 20  # a context is shared by too many if 1 in 20 classes has it: 3 of 51, 6 of 101, 30 of 600
 _FEWEST_CLASSES = 3
 _MOST_NAMES = 3
-_PLACES_AND_OBJECTS = "context"  # the kind whose texts a few classes rightly have in common
+_PLACES_AND_OBJECTS = "context"  # the kind whose texts a few classes may share
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault of one descriptor; or, with an empty `text`, of a class and kind.
+    """One fault of a descriptor or, if `text` is empty, of a class and kind.
 
     Attributes:
-        ids: the descriptor at fault; for `repeat` also the one it repeats; for `count` all; for `missing` none.
-        detail: the fault, for people.
+        ids: of the descriptor; for `repeat` also of the one it repeats; for `count` of all in the reply; for `missing`
+            empty.
+        detail: the fault in words.
     """
 
     rule: str
@@ -58,14 +59,14 @@ class LintReport:
 
 @dataclass(frozen=True)
 class Limits:
-    """What is allowed.
+    """The limits of the rules.
 
     Attributes:
         context_length: tokens that the text encoder reads, including start and end.
-        shared: number of classes that may not have the same text of kind `context`; None is 5% of all, at least 3.
-            Texts of other kinds may be in one class only.
+        shared: from this number of classes on, a common text of kind `context` is a finding; None is 5% of all
+            classes, at least 3. For other kinds it is always 2.
         items: kind -> (fewest, most) descriptors in one reply; other kinds may have any number.
-        sense: a text may be nearer to another class's label than to its own by this difference of cosines.
+        sense: largest allowed (cosine to the nearest label - cosine to the own label).
     """
 
     context_length: int = clip_tokens.CONTEXT_LENGTH
@@ -79,7 +80,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class _Subject:
-    """What the rules look at."""
+    """The input of a rule."""
 
     dataset: Dataset
     descriptors: Sequence[Descriptor]
@@ -128,7 +129,7 @@ def lint_report(
     return LintReport(dataset.name, len(descriptors), errors, len(findings) - errors, tuple(findings))
 
 
-def items_of_templates() -> dict[str, tuple[int, int]]:
+def template_items() -> dict[str, tuple[int, int]]:
     """Return `Limits.items` of the built-in templates."""
     return {prompt.kind: item_range(prompt.output_schema) for prompt in load_prompts(kinds())}
 
@@ -145,7 +146,7 @@ def item_range(output_schema: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _normalised(text: str) -> str:
-    """Return a text so that equal results mean equal texts: no matter the case, spaces, or final full stop."""
+    """Return a text without differences in case, spaces and final full stop, for comparison."""
     return " ".join(text.casefold().split()).rstrip(" .")
 
 
@@ -156,8 +157,8 @@ def _finding(
     return Finding(rule, severity, descriptor.action, descriptor.kind, ids, descriptor.text, detail)
 
 
-def _each(rule: str, severity: Severity, check: Callable[[str, Limits], str]) -> Rule:
-    """Return a rule that checks one text at a time."""
+def _per_text(rule: str, severity: Severity, check: Callable[[str, Limits], str]) -> Rule:
+    """Return a rule that checks each text alone; `check` returns the fault or an empty string."""
 
     def findings(subject: _Subject) -> Iterator[Finding]:
         for descriptor in subject.descriptors:
@@ -175,32 +176,32 @@ def _too_long(text: str, limits: Limits) -> str:
 
 
 def _repeat(subject: _Subject) -> Iterator[Finding]:
-    """Find every copy after the first within a class: the text counts twice in the mean of the class.
+    """Find every copy of a text after the first in a class: copies count twice in the mean of the class.
 
-    It is an error within one reply. Other replies, kinds or LLMs may come to the same text independently.
+    A copy in the same reply is an error. Other replies, kinds or LLMs may write the same text independently.
     """
     for texts in subject.groups(lambda d: (d.action, _normalised(d.text))).values():
         firsts = {_reply(texts[0]): texts[0]}
         for copy in texts[1:]:
             first = firsts.setdefault(_reply(copy), copy)
             if first is not copy:
-                yield _finding("repeat", "error", copy, "again, in one reply", ids=(copy.id, first.id))
+                yield _finding("repeat", "error", copy, "repeated in one reply", ids=(copy.id, first.id))
                 continue
-            other = texts[0]
-            detail = f"again, in {other.kind}, by {other.writer}"
-            yield _finding("repeat", "warning", copy, detail, ids=(copy.id, other.id))
+            original = texts[0]
+            detail = f"repeats a text of {original.kind} by {original.writer}"
+            yield _finding("repeat", "warning", copy, detail, ids=(copy.id, original.id))
 
 
 def _reply(descriptor: Descriptor) -> tuple[str, str, str, int]:
-    """Return what the texts of one reply have in common; the call is 0 for texts that no call in the database wrote."""
+    """Return the key shared by the texts of one reply; the call is 0 for texts without a call in the database."""
     return descriptor.action, descriptor.kind, descriptor.writer, descriptor.generation or 0
 
 
 def _shared(subject: _Subject) -> Iterator[Finding]:
-    many = subject.limits.shared or max(_FEWEST_CLASSES, -(-len(subject.dataset.actions) // _SHARED_PART))
+    context_limit = subject.limits.shared or max(_FEWEST_CLASSES, -(-len(subject.dataset.actions) // _SHARED_PART))
     for (kind, _), texts in subject.groups(lambda d: (d.kind, _normalised(d.text))).items():
         classes = list(dict.fromkeys(descriptor.action for descriptor in texts))
-        if len(classes) >= (many if kind == _PLACES_AND_OBJECTS else 2):
+        if len(classes) >= (context_limit if kind == _PLACES_AND_OBJECTS else 2):
             more = " ..." if len(classes) > _MOST_NAMES else ""
             detail = f"in {len(classes)} classes: {', '.join(classes[:_MOST_NAMES])}{more}"
             yield from (_finding("shared", "warning", descriptor, detail) for descriptor in texts)
@@ -209,7 +210,7 @@ def _shared(subject: _Subject) -> Iterator[Finding]:
 def _count(subject: _Subject) -> Iterator[Finding]:
     by_people = {(d.action, d.kind) for d in subject.descriptors if d.source == "human"}
     for (action, kind, _, _), texts in subject.groups(_reply).items():
-        # people may add texts to a reply, or replace it by any number of their own
+        # people may add texts to a reply, or replace it by any number of texts
         if kind not in subject.limits.items or (action, kind) in by_people:
             continue
         low, high = subject.limits.items[kind]
@@ -229,7 +230,7 @@ def _missing(subject: _Subject) -> Iterator[Finding]:
 
 
 def _sense(subject: _Subject) -> Iterator[Finding]:
-    """Find texts that are nearer to another class's label than to their own: a word may have another meaning there."""
+    """Find texts that are nearer to another class's label than to their own: a word may be meant in another sense."""
     if subject.encoder is None or not subject.descriptors:
         return
     actions = subject.dataset.actions
@@ -246,14 +247,14 @@ def _sense(subject: _Subject) -> Iterator[Finding]:
 
 
 RULES: Mapping[str, Rule] = {
-    "too-long": _each("too-long", "error", _too_long),
-    "echo": _each("echo", "error", lambda text, _: wording.echo(text)),
-    "refusal": _each("refusal", "error", lambda text, _: wording.refusal(text)),
+    "too-long": _per_text("too-long", "error", _too_long),
+    "echo": _per_text("echo", "error", lambda text, _: wording.echo(text)),
+    "refusal": _per_text("refusal", "error", lambda text, _: wording.refusal(text)),
     "repeat": _repeat,
     "shared": _shared,
     "count": _count,
     "missing": _missing,
-    "not-visual": _each("not-visual", "warning", lambda text, _: wording.not_visual(text)),
-    "glued": _each("glued", "warning", lambda text, _: wording.glued(text)),
+    "not-visual": _per_text("not-visual", "warning", lambda text, _: wording.not_visual(text)),
+    "glued": _per_text("glued", "warning", lambda text, _: wording.glued(text)),
     "sense": _sense,
 }

@@ -1,4 +1,4 @@
-"""How near texts, and the classes of a dataset, are to each other in an encoder's text space."""
+"""Similarity of texts, and of the classes of a dataset, in an encoder's text space."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Similarity:
 
     @property
     def matrix(self) -> Tensor:
-        """The cosines [C, C] with descriptors; by label alone if there are none."""
+        """The cosines [C, C] with descriptors; without descriptors, those of the labels."""
         return self.labels if self.described is None else self.described
 
     @property
     def texts(self) -> str:
-        """Which texts are compared, for people."""
+        """Which texts are compared, in words."""
         return f"labels and {self.descriptors} descriptors" if self.descriptors else "labels alone"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two classes, by phrase, and their cosines; `change` is added by the descriptors, below 0 if they separate."""
+    """Two classes, by phrase, and their cosines; `change` is `described - labels`: negative if descriptors separate."""
 
     first: str
     second: str
@@ -60,8 +60,8 @@ def similarity(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Tex
     texts: dict[str, list[str]] = {action.name: [action.phrase] for action in dataset.actions}
     for descriptor in descriptors:
         texts[descriptor.action].append(descriptor.text)
-    vectors = _unit_vectors([text for own in texts.values() for text in own], encoder)
-    labels = _between([own[:1] for own in texts.values()], vectors)
+    vectors = _unit_vectors([text for class_texts in texts.values() for text in class_texts], encoder)
+    labels = _between([class_texts[:1] for class_texts in texts.values()], vectors)
     described = _between(list(texts.values()), vectors) if descriptors else None
     cut = sum(count > encoder.context_length for count in encoder.token_counts(list(vectors)))
     return Similarity(dataset, encoder.id, labels, described, len(descriptors), cut)
@@ -75,11 +75,11 @@ def most_alike(classes: Similarity, *, top: int) -> list[Pair]:
     best = classes.matrix[first, second].topk(min(top, len(first))).indices
     phrases = [action.phrase for action in classes.dataset.actions]
     pairs = []
-    for one, other in zip(first[best].tolist(), second[best].tolist(), strict=True):
-        by_label = float(classes.labels[one, other])
-        described = None if classes.described is None else float(classes.described[one, other])
+    for row, column in zip(first[best].tolist(), second[best].tolist(), strict=True):
+        by_label = float(classes.labels[row, column])
+        described = None if classes.described is None else float(classes.described[row, column])
         change = None if described is None else described - by_label
-        pairs.append(Pair(phrases[one], phrases[other], by_label, described, change))
+        pairs.append(Pair(phrases[row], phrases[column], by_label, described, change))
     return pairs
 
 
@@ -103,5 +103,6 @@ def _between(texts: Sequence[Sequence[str]], vectors: Mapping[str, Tensor]) -> T
     import torch
     from torch.nn.functional import normalize
 
-    unit = normalize(torch.stack([torch.stack([vectors[text] for text in own]).mean(dim=0) for own in texts]), dim=-1)
-    return unit @ unit.T  # unit: [C, D]
+    means = [torch.stack([vectors[text] for text in class_texts]).mean(dim=0) for class_texts in texts]
+    unit = normalize(torch.stack(means), dim=-1)  # [C, D]
+    return unit @ unit.T

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_MOST_NAMES = 120  # classes; with more, the axes have no names
+_MOST_NAMES = 120  # with more classes, the axes have no names
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def write_csv(classes: Similarity, file: Path) -> None:
     """Write the matrix, with the names of the classes as header and first column."""
     names = [action.name for action in classes.dataset.actions]
-    with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out)
+    with file.open("w", newline="", encoding="utf-8") as output:
+        writer = csv.writer(output)
         writer.writerow(["class", *names])
         for name, row in zip(names, classes.matrix.tolist(), strict=True):
             writer.writerow([name, *(f"{value:.6f}" for value in row)])
@@ -32,7 +32,7 @@ def draw(classes: Similarity, pairs: Sequence[Pair], file: Path) -> None:
     """Draw the matrix with similar classes beside each other, and a list of the pairs.
 
     Raises:
-        UsageError: the file's suffix is not that of a picture.
+        UsageError: the file has no suffix of a picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -83,7 +83,7 @@ def _listed(axes: Any, pairs: Sequence[Pair]) -> None:
 
 
 def _order(alike: Tensor) -> list[int]:
-    """Return the indices of the classes with similar ones beside each other: the Fiedler vector of their graph.
+    """Return the indices of the classes ordered by the Fiedler vector, which puts similar classes beside each other.
 
     It is the second eigenvector of the normalised Laplacian, the relaxed solution of ordering the vertices of a graph
     on a line (Hall 1970; Atkins, Boman and Hendrickson 1998).

@@ -1,4 +1,4 @@
-"""How findings are shown: a line for each rule, or each finding below its class and kind."""
+"""Findings as text: a row for each rule, or every finding grouped by class and kind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _example(finding: Finding) -> str:
 
 
 def listing(dataset: Dataset, report: LintReport) -> RenderableType:
-    """Return each finding below its class and kind, classes in label order; then a line with the totals."""
+    """Return all findings grouped by class (in label order) and kind; then a line with the totals."""
     labels = {action.name: action.label for action in dataset.actions}
     ordered = sorted(report.findings, key=lambda finding: (labels[finding.action], finding.kind))
     lines = []

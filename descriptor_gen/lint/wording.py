@@ -9,7 +9,7 @@ import re
 
 from descriptor_gen.lint.clip_tokens import is_word
 
-# Anchored at the beginning where the same words may be right later: "a hand holds a photo of a child".
+# Anchored at the beginning where the same words may be legitimate later: "a hand holds a photo of a child".
 _ECHOES = {
     "prompt echo": r"^(action( label)?|class( label)?|label|description|decomposition|context|setting|objects?"
     r"|situation|before|after|answer|output|response|caption|sub-?actions?)\s*:|\baction label\b",
@@ -67,7 +67,7 @@ def not_visual(text: str) -> str:
 
 
 def glued(text: str) -> str:
-    """Find two words without a space (`theirhands`): a model writes them when the grammar allows no further word."""
+    """Find two words without a space (`theirhands`): a model writes it when the grammar allows no further word."""
     matches = _glued.finditer(text.lower())
     words = [match.group() for match in matches if is_word(match[1] or match[2]) and not is_word(match.group())]
     return f"two words without a space: {', '.join(words)}" if words else ""

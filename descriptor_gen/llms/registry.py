@@ -1,4 +1,4 @@
-"""From the name on the command line to a model. Nothing heavy is imported or loaded here."""
+"""LLMs by the names that users type. Nothing heavy is imported or loaded here."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OFFLINE = "Without any download or account: --llm smollm2"
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownLLM:
     """One entry of llms.toml.
 
     Attributes:
         package: the installed package that holds the weights, if one does.
-        price_in: USD per million tokens, as are the other prices.
+        price_in: USD per million tokens, like the other prices.
     """
 
     name: str
@@ -49,16 +49,16 @@ class Known:
         return Prices(self.price_in, self.price_out, self.price_cached, self.batch_discount)
 
     def file(self) -> Path | None:
-        """Return the file of the weights in an installed package; None if that is not installed."""
+        """Return the file of the weights in an installed package; None if the package is not installed."""
         spec = importlib.util.find_spec(self.package) if self.package else None
         return Path(spec.origin).parent / self.model if spec and spec.origin else None
 
 
 @cache
-def known_llms() -> dict[str, Known]:
+def known_llms() -> dict[str, KnownLLM]:
     """Return the models with a short name, by name."""
     table = tomllib.loads(files("descriptor_gen.llms").joinpath("llms.toml").read_text(encoding="utf-8"))
-    return {name: Known(name=name, **entry) for name, entry in table.items()}
+    return {name: KnownLLM(name=name, **entry) for name, entry in table.items()}
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ class LLMOptions:
 
 
 OwnLLM = LLM | Callable[[LLMOptions], LLM]
-_OWN: dict[str, OwnLLM] = {}  # by name; they come before all others
+_OWN: dict[str, OwnLLM] = {}  # by name; looked up before all others
 
 
 def register(name: str, llm: OwnLLM) -> None:
-    """Let a name stand for a model of your own, or for a function that opens one; it hides another of that name."""
+    """Register your own model, or a function that opens it, under a name; it hides any other LLM of that name."""
     _OWN[name] = llm
 
 
@@ -96,8 +96,8 @@ def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
     """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
 
     Raises:
-        UsageError: the name is none of these, a budget was given and the prices are unknown, or a local model was
-            given options of API models.
+        UsageError: the name is none of these, there is a budget but no prices, or options of API models were given
+            for a local model.
         UserError: the model's revision cannot be determined.
     """
     if name in _OWN:
@@ -118,8 +118,8 @@ def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
     )
 
 
-def _known_openai(entry: Known, options: LLMOptions) -> LLM:
-    # Another provider's server has prices of its own.
+def _known_openai(entry: KnownLLM, options: LLMOptions) -> LLM:
+    # Another server has its own prices.
     prices = options.api.prices or (entry.prices if options.base_url is None else None)
     return _openai(entry.model, replace(options, api=replace(options.api, prices=prices)))
 
@@ -132,7 +132,7 @@ def _openai(model: str, options: LLMOptions) -> LLM:
     return llm_class(model, base_url=options.base_url, sampling=options.sampling, options=options.api)
 
 
-def _known_transformers(entry: Known, options: LLMOptions) -> LLM:
+def _known_transformers(entry: KnownLLM, options: LLMOptions) -> LLM:
     _refuse_api_options(entry.name, options.api)
     file = entry.file()
     if entry.package and file is None:

@@ -1,1 +1,1 @@
-"""Prompt templates: rendered for an action, checked before use, and the reply that they ask for."""
+"""Prompt templates: check them, render them for an action, and parse the replies."""

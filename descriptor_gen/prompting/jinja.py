@@ -1,4 +1,4 @@
-"""The text of a prompt template: front matter and two Jinja blocks, parsed and rendered in a sandbox."""
+"""Parse a prompt template (YAML front matter and two Jinja blocks), and render it in a sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | r
 
 
 def split(source: str) -> tuple[dict[Any, Any], str]:
-    """Return front matter and body; the body begins with empty lines, so that its line numbers are the file's.
+    """Return front matter and body; the body is padded with empty lines, so that its line numbers are the file's.
 
     Raises:
         UserError: there is no front matter, or it is not YAML.
@@ -30,8 +30,8 @@ def split(source: str) -> tuple[dict[Any, Any], str]:
         front = yaml.safe_load(match[1]) if match else None
     except (yaml.YAMLError, ValueError) as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-        place = f"line {mark.line + 2}: " if mark else ""  # counted from 0, after the first ---
-        raise UserError(f"{place}the front matter is not YAML: {problem or error}") from error
+        location = f"line {mark.line + 2}: " if mark else ""  # counted from 0, after the first ---
+        raise UserError(f"{location}the front matter is not YAML: {problem or error}") from error
     if match is None or not isinstance(front, dict):
         raise UserError("a template begins with front matter in YAML between two lines of ---")
     return front, "\n" * source[: match.end()].count("\n") + source[match.end() :]
@@ -41,7 +41,7 @@ def split(source: str) -> tuple[dict[Any, Any], str]:
 def environment() -> SandboxedEnvironment:
     """Return the sandbox: unknown variables are errors, and the same variables always give the same text."""
     sandbox = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-    del sandbox.filters["random"], sandbox.globals["lipsum"]  # a random prompt would never be found in the cache
+    del sandbox.filters["random"], sandbox.globals["lipsum"]  # a random prompt would always miss the cache
     return sandbox
 
 

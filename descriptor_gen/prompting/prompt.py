@@ -1,4 +1,4 @@
-"""Prompts, one for each descriptor kind, built in or from template files. A prompt makes the requests to an LLM."""
+"""Prompts, one for each descriptor kind, built in or from template files. A prompt renders the requests to an LLM."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Prompt:
         about: one line on what the kind is.
         max_tokens: more than any valid reply needs.
         output_schema: JSON schema of the reply.
-        examples: sent to the model as earlier turns of the conversation.
+        examples: sent to the LLM as earlier turns of the conversation.
         origin: the template file, or `built in`.
-        compares: whether it asks how an action differs from others, its rivals.
+        compares: whether it asks how an action differs from its rivals.
     """
 
     template: Template
@@ -61,13 +61,13 @@ class Prompt:
     def request(self, action: Action, *, dataset: str = "", rivals: Sequence[str] = ()) -> Request:
         """Return the conversation that asks about an action; `rivals` are phrases, for prompts that compare.
 
-        The examples are rendered by the same blocks, with the same dataset; their name is their phrase.
+        The examples are rendered by the same blocks, with the same dataset; their phrase is also their name.
 
         Raises:
             UserError: the template cannot be rendered with this action.
         """
         if self.compares and not rivals:
-            raise UserError(f"Kind {self.kind} compares {action.phrase!r} with other actions, and none are given")
+            raise UserError(f"Kind {self.kind} compares {action.phrase!r} with other actions: give at least one rival")
         question = self._question(action.phrase, action.name, dataset, rivals)
         return Request((*self._opening(dataset), question), self.output_schema, self.max_tokens)
 
@@ -95,7 +95,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class TemplateCheck:
-    """The faults of a template, a line for each; none if it can be used."""
+    """The faults of a template, one line each; empty if it can be used."""
 
     template: str
     faults: tuple[str, ...]
@@ -107,14 +107,14 @@ def kinds() -> list[str]:
 
 
 def load_prompts(names: Sequence[str], *, own: Sequence[Prompt] = ()) -> list[Prompt]:
-    """Return the prompts of descriptor kinds; one of `own` replaces the built-in one of its kind.
+    """Return the prompts of descriptor kinds; a prompt in `own` replaces the built-in one of its kind.
 
     Raises:
         UsageError: a kind is unknown.
         UserError: the package `prompts` belongs to another project.
     """
     if not kinds():
-        raise UserError(f"The package prompts in {files('prompts')} is not ours: it holds no templates")
+        raise UserError(f"The package prompts in {files('prompts')} belongs to another project: it holds no templates")
     by_kind = {prompt.kind: prompt for prompt in own}
     known = sorted({*kinds(), *by_kind})
     unknown = [name for name in names if name not in known]
@@ -131,8 +131,8 @@ def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
     """Return the prompts of template files, and of folders of them.
 
     Raises:
-        UsageError: there is no such file, or two are of the same kind.
-        UserError: the faults of all of them.
+        UsageError: a file does not exist, or two are of the same kind.
+        UserError: templates have faults; the message lists all of them.
     """
     template_paths = template_files(paths)
     lines = [f"{check.template}: {fault}" for check in map(check_file, template_paths) for fault in check.faults]
@@ -152,7 +152,7 @@ def choose_prompts(names: Sequence[str], templates: Sequence[Path]) -> list[Prom
     Prompts that compare must be named: their questions depend on the other classes.
 
     Raises:
-        UsageError: there is no such kind or file.
+        UsageError: a kind or file does not exist.
         UserError: a template has faults.
     """
     own = read_prompts(templates)
@@ -165,7 +165,7 @@ def template_files(paths: Sequence[Path]) -> list[Path]:
     """Return the files among the paths, and the `.j2` files of the folders among them, each once.
 
     Raises:
-        UsageError: there is no such file, or no template in the folder.
+        UsageError: a file does not exist, or a folder has no template.
     """
     template_paths: list[Path] = []
     for path in paths:
@@ -192,7 +192,9 @@ def check_built_in() -> list[TemplateCheck]:
 def _prompt(source: str, origin: str) -> Prompt:
     """Return the prompt of a valid template; tests check that the built-in ones are valid."""
     front, body = split(source)
-    examples = [Example(each["action"], each["reply"], tuple(each.get("rivals", ()))) for each in front["examples"]]
+    examples = [
+        Example(example["action"], example["reply"], tuple(example.get("rivals", ()))) for example in front["examples"]
+    ]
     return Prompt(
         template=Template(front["kind"], front["version"], hashlib.sha256(source.encode()).hexdigest(), source),
         about=front["about"],

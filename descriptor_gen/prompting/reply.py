@@ -1,4 +1,4 @@
-"""From an LLM's raw reply to descriptors. The raw text is stored beside them, so a better parser needs no model."""
+"""Parse an LLM's raw reply into descriptors. The raw text is stored too, so a better parser needs no new calls."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from descriptor_gen.llms.reply_json import UNREADABLE, read_json
 
 
 class InvalidReplyError(ValueError):
-    """The reply does not have the form that the prompt asks for; the message says why."""
+    """The reply does not fit the prompt's schema; the message says why."""
 
 
-def texts_of(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
+def parse_reply(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the descriptors of a reply, cleaned, in the order of the schema's fields.
 
-    JSON in a code fence or between other words is read too: not every server can be limited to JSON.
+    JSON in a code fence or between other text is accepted too: not every server can be limited to JSON.
 
     Raises:
         InvalidReplyError: the reply is empty, not JSON, or does not fit the schema.

@@ -25,7 +25,7 @@ _OTHER_TEMPLATES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport
 
 
 def faults(source: str) -> list[str]:
-    """Return what is wrong with the text of a template, a line for each fault; empty if it can be used."""
+    """Return the faults of a template's text, one line each; empty if it can be used."""
     try:
         front, body = split(source)
     except UserError as error:
@@ -77,33 +77,33 @@ def _output_faults(front: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def _invalid(schema: Any) -> list[str]:
-    """Return where a value is no JSON schema (draft 2020-12), a line for each place."""
+    """Return the violations of JSON Schema (draft 2020-12) by a schema, one line each."""
     from jsonschema import Draft202012Validator as Validator
 
     meta_schema = Validator(Validator.META_SCHEMA, format_checker=Validator.FORMAT_CHECKER)  # checks `pattern` too
     return [f"output, at {error.json_path}: {error.message}" for error in meta_schema.iter_errors(schema)]
 
 
-def _unfit(schema: Any, place: str) -> Iterator[str]:
-    """Yield where a schema is not of the form that OpenAI's strict mode, xgrammar and descriptors ask for."""
+def _unfit(schema: Any, path: str) -> Iterator[str]:
+    """Yield where a schema breaks the rules of OpenAI's strict mode, of xgrammar, or of descriptors."""
     kind = schema.get("type") if isinstance(schema, dict) else None
     if not isinstance(kind, str) or kind not in _KEYWORDS:
-        yield f"output, at {place}: its type is {kind!r}; texts are 'string', in 'array' or 'object'"
+        yield f"output, at {path}: its type is {kind!r}; texts are 'string', in 'array' or 'object'"
         return
-    others = sorted(str(keyword) for keyword in schema if keyword not in (*_KEYWORDS[kind], *_ANYWHERE))
-    if others:
-        hint = "; give the length in the pattern" if {"minLength", "maxLength"} & set(others) else ""
+    unsupported = sorted(str(keyword) for keyword in schema if keyword not in (*_KEYWORDS[kind], *_ANYWHERE))
+    if unsupported:
+        hint = "; give the length in the pattern" if {"minLength", "maxLength"} & set(unsupported) else ""
         yield (
-            f"output, at {place}: not every LLM takes {', '.join(others)} (OpenAI's strict mode){hint}. "
+            f"output, at {path}: not every LLM supports {', '.join(unsupported)} (OpenAI's strict mode){hint}. "
             f"Known for {kind}: {', '.join(_KEYWORDS[kind])}"
         )
     if kind == "object":
-        yield from _unfit_object(schema, place)
+        yield from _unfit_object(schema, path)
     elif kind == "array":
-        yield from _unfit(schema.get("items"), f"{place}.items")
+        yield from _unfit(schema.get("items"), f"{path}.items")
 
 
-def _unfit_object(schema: Mapping[str, Any], place: str) -> Iterator[str]:
+def _unfit_object(schema: Mapping[str, Any], path: str) -> Iterator[str]:
     properties, required = schema.get("properties"), schema.get("required")
     properties = properties if isinstance(properties, dict) else {}
     required = required if isinstance(required, list) else []
@@ -115,11 +115,11 @@ def _unfit_object(schema: Mapping[str, Any], place: str) -> Iterator[str]:
         (unknown, f"required, but no property: {', '.join(unknown)}"),
         (schema.get("additionalProperties") is not False, "additionalProperties must be false"),
     )
-    yield from (f"output, at {place}: {problem}" for is_wrong, problem in problems if is_wrong)
+    yield from (f"output, at {path}: {problem}" for is_wrong, problem in problems if is_wrong)
     for name, inner in properties.items():
         if not isinstance(name, str):  # YAML reads yes, on and 1 as other types
-            yield f"output, at {place}: property {name!r} is no text; put it in quotes"
-        yield from _unfit(inner, f"{place}.properties.{name}")
+            yield f"output, at {path}: property {name!r} is no text; put it in quotes"
+        yield from _unfit(inner, f"{path}.properties.{name}")
 
 
 def _example_faults(front: Mapping[Any, Any]) -> Iterator[str]:
@@ -129,15 +129,15 @@ def _example_faults(front: Mapping[Any, Any]) -> Iterator[str]:
         if not isinstance(example, dict) or not _is_text(example.get("action")) or "reply" not in example:
             yield f"example {number}: must have action (text) and reply"
             continue
-        place = f"example {number} ({example['action']})"
-        yield from (f"{place}, {fault}" for fault in _reply_faults(usable, example["reply"]))
+        name = f"example {number} ({example['action']})"
+        yield from (f"{name}, {fault}" for fault in _reply_faults(usable, example["reply"]))
         for text in texts(example["reply"], {}):
             if cleaned(text) != text:
-                yield f"{place}: {text!r} would be stored as {cleaned(text)!r}; write it so"
+                yield f"{name}: {text!r} would be stored as {cleaned(text)!r}; write it that way"
 
 
 def _reply_faults(schema: Mapping[str, Any], reply: Any) -> list[str]:
-    """Return where a reply does not fit a valid schema, a line for each place."""
+    """Return the violations of a valid schema by a reply, one line each."""
     from jsonschema import Draft202012Validator
     from referencing import Registry
     from referencing.exceptions import Unresolvable
@@ -151,7 +151,7 @@ def _reply_faults(schema: Mapping[str, Any], reply: Any) -> list[str]:
 
 
 def _rival_faults(examples: Sequence[Mapping[str, Any]], body: str) -> Iterator[str]:
-    """Yield the examples that lack rivals although the user block uses them, or have rivals that it does not use."""
+    """Yield examples that lack rivals although the user block uses them, or have rivals although it does not."""
     compares = uses(body, "rivals")
     for number, example in enumerate(examples, start=1):
         rivals = example.get("rivals")
@@ -173,23 +173,23 @@ def _body_faults(body: str) -> Iterator[str]:
     yield from _stray_faults(tree)
     static = [*_sandbox_faults(tree)]
     static += [fault for name, node in blocks.items() for fault in _variable_faults(name, node)]
-    yield from static or _trial_faults(template, blocks)
+    yield from static or _render_faults(template, blocks)
 
 
 def _stray_faults(tree: nodes.Template) -> Iterator[str]:
-    """Yield text and code outside the two blocks: it would never be sent."""
+    """Yield text and code outside the two blocks, which would never be sent."""
     for node in tree.body:
         for part in node.nodes if isinstance(node, nodes.Output) else [node]:
             text = part.data if isinstance(part, nodes.TemplateData) else "?"
             is_block = isinstance(part, nodes.Block) and part.name in VARIABLES
             if text.strip() and not is_block and not isinstance(part, _OTHER_TEMPLATES):
                 line = part.lineno + text[: -len(text.lstrip())].count("\n")
-                yield f"line {line}: this is outside the blocks system and user, and would never be sent"
+                yield f"line {line}: text or code outside the blocks system and user would never be sent"
 
 
 def _sandbox_faults(tree: nodes.Template) -> Iterator[str]:
     for statement in tree.find_all(_OTHER_TEMPLATES):
-        yield f"line {statement.lineno}: a template stands alone; it cannot include, import or extend another"
+        yield f"line {statement.lineno}: a template cannot include, import or extend another"
     for access in tree.find_all(nodes.Getattr):
         if access.attr.startswith("_"):
             yield f"line {access.lineno}: the sandbox gives no access to {access.attr}"
@@ -208,8 +208,8 @@ def _variable_faults(name: str, node: nodes.Block) -> Iterator[str]:
         yield "block user: it does not use action, so every class would get the same prompt"
 
 
-def _trial_faults(template: Template, names: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what fails only when a block is rendered."""
+def _render_faults(template: Template, names: Mapping[str, Any]) -> Iterator[str]:
+    """Yield faults that show only when a block is rendered."""
     for name in names:
         try:
             block(template, name, {**dict.fromkeys(VARIABLES[name], "yo-yo"), "rivals": ["diabolo"]})

@@ -17,7 +17,7 @@ from db.errors import UserError
 from db.records import STATUSES, Action, DescriptorRef
 from descriptor_gen.review import compare, pages
 from descriptor_gen.review.filters import Filter
-from descriptor_gen.review.security import Guard, Rules
+from descriptor_gen.review.security import AccessRules, Guard
 from descriptor_gen.review.session import DecisionRequest, ReviewSession
 
 KEYS = (
@@ -41,8 +41,8 @@ KEYS = (
 _LONGEST_TEXT = 2000
 
 
-class Decided(BaseModel):
-    """A decision as a page sends it; see `session.DecisionRequest`. `label` and `query` are those of the page."""
+class DecisionBody(BaseModel):
+    """A decision sent by a page; see `session.DecisionRequest`. `label` and `query` are those of the page's address."""
 
     decision: str
     refs: list[tuple[int, int]] = Field(default_factory=list, max_length=100_000)
@@ -53,15 +53,15 @@ class Decided(BaseModel):
     stamp: str = ""
 
 
-class Regenerated(BaseModel):
+class RegenerateBody(BaseModel):
     """A request for new texts of a class and kind."""
 
     label: int
     kind: str
 
 
-def create_app(session: ReviewSession, rules: Rules) -> FastAPI:
-    """Return the application of one session; `rules` say which requests it answers."""
+def create_app(session: ReviewSession, rules: AccessRules) -> FastAPI:
+    """Return the application of one session; it answers the requests that `rules` allow."""
     app = FastAPI(title="descgen review", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, rules=rules)
     app.mount("/static", StaticFiles(packages=[("descriptor_gen.review", "static")]), name="static")
@@ -77,7 +77,7 @@ def create_app(session: ReviewSession, rules: Rules) -> FastAPI:
 class _Site:
     """The routes. They are plain functions, not coroutines, so that each runs in a thread and may wait."""
 
-    def __init__(self, session: ReviewSession, rules: Rules) -> None:
+    def __init__(self, session: ReviewSession, rules: AccessRules) -> None:
         self._session = session
         self._environment = Environment(
             loader=PackageLoader("descriptor_gen.review"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -97,12 +97,12 @@ class _Site:
         self.post: Mapping[str, Callable[..., Response]] = {"/decide": self.decide, "/regenerate": self.regenerate}
 
     def overview(self, request: Request) -> Response:
-        chosen = Filter.from_query(request.query_params)
-        return self._page("overview", pages.overview(self._session, chosen), chosen)
+        filter_ = Filter.from_query(request.query_params)
+        return self._page("overview", pages.overview(self._session, filter_), filter_)
 
     def one_class(self, request: Request, label: int) -> Response:
-        chosen = Filter.from_query(request.query_params)
-        return self._page("class", pages.one_class(self._session, self._action(label), chosen), chosen)
+        filter_ = Filter.from_query(request.query_params)
+        return self._page("class", pages.one_class(self._session, self._action(label), filter_), filter_)
 
     def panel(self, request: Request, label: int) -> Response:
         return HTMLResponse(self._panel(self._action(label), Filter.from_query(request.query_params)))
@@ -126,19 +126,19 @@ class _Site:
             raise HTTPException(404, f"This server has no job {job}")
         return JSONResponse(asdict(status))
 
-    def decide(self, decided: Decided) -> Response:
-        chosen = Filter.from_query(dict(parse_qsl(decided.query)))
-        action = self._action(decided.label) if decided.label is not None else None
-        refs = tuple(DescriptorRef(*ref) for ref in decided.refs)
+    def decide(self, body: DecisionBody) -> Response:
+        filter_ = Filter.from_query(dict(parse_qsl(body.query)))
+        action = self._action(body.label) if body.label is not None else None
+        refs = tuple(DescriptorRef(*ref) for ref in body.refs)
         outcome = self._session.decide(
-            DecisionRequest(decided.decision, refs, decided.text, decided.kind, action, chosen, decided.stamp)
+            DecisionRequest(body.decision, refs, body.text, body.kind, action, filter_, body.stamp)
         )
-        html = self._panel(action, chosen, outcome.conflicts) if action else ""
-        body = {"message": outcome.message, "html": html, "decided": self._session.totals().decided}
-        return JSONResponse(body, 409 if outcome.conflicts else 200)
+        html = self._panel(action, filter_, outcome.conflicts) if action else ""
+        content = {"message": outcome.message, "html": html, "decided": self._session.totals().decided}
+        return JSONResponse(content, 409 if outcome.conflicts else 200)
 
-    def regenerate(self, regenerated: Regenerated) -> Response:
-        return JSONResponse(asdict(self._session.regenerate(self._action(regenerated.label), regenerated.kind)))
+    def regenerate(self, body: RegenerateBody) -> Response:
+        return JSONResponse(asdict(self._session.regenerate(self._action(body.label), body.kind)))
 
     def _action(self, label: int) -> Action:
         actions = self._session.dataset.actions
@@ -146,11 +146,11 @@ class _Site:
             raise HTTPException(404, f"{self._session.dataset.name} has no label {label}")
         return actions[label]
 
-    def _panel(self, action: Action, chosen: Filter, conflicts: Sequence[str] = ()) -> str:
-        return self._rendered("_class", pages.panel(self._session, action, chosen) | {"conflicts": conflicts})
+    def _panel(self, action: Action, filter_: Filter, conflicts: Sequence[str] = ()) -> str:
+        return self._rendered("_class", pages.panel(self._session, action, filter_) | {"conflicts": conflicts})
 
-    def _page(self, name: str, values: Mapping[str, Any], chosen: Filter) -> Response:
-        shared = {"page": name, "filter": chosen, "totals": self._session.totals()}
+    def _page(self, name: str, values: Mapping[str, Any], filter_: Filter) -> Response:
+        shared = {"page": name, "filter": filter_, "totals": self._session.totals()}
         return HTMLResponse(self._rendered(name, shared | dict(values)))
 
     def _rendered(self, name: str, values: Mapping[str, Any]) -> str:

@@ -28,17 +28,19 @@ class Side:
 def page(session: ReviewSession, query: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of the page: a table of the classes that either writer wrote about, 50 at a time."""
     kinds = sorted({d.kind for d in session.snapshot().descriptors if d.generation})
-    kind = _choice(query.get("kind"), kinds)
+    kind = _known_or_first(query.get("kind"), kinds)
     writers = {_key(writer): writer for writer in session.queries.writers(session.dataset, kind)}
-    left = _choice(query.get("left"), list(writers))
-    right = _choice(query.get("right"), list(writers), default=[name for name in writers if name != left] or [left])
+    left = _known_or_first(query.get("left"), list(writers))
+    right = _known_or_first(
+        query.get("right"), list(writers), default=[name for name in writers if name != left] or [left]
+    )
     compared = [writers[name] for name in (left, right) if name]
     calls = [session.queries.replies(session.dataset, kind, writer) for writer in compared]
     actions = _actions(session, calls, query.get("q", "").casefold())
     pages = -(-len(actions) // _PAGE_CLASSES)
     number = min(max(1, int(query["page"]) if query.get("page", "").isdecimal() else 1), max(1, pages))
     shown = actions[(number - 1) * _PAGE_CLASSES : number * _PAGE_CLASSES]
-    sides = [_side(session, kind, *each, shown) for each in zip(compared, calls, strict=True)]
+    sides = [_side(session, kind, writer, replies, shown) for writer, replies in zip(compared, calls, strict=True)]
     return {
         "kinds": kinds,
         "kind_chosen": kind,
@@ -55,7 +57,7 @@ def page(session: ReviewSession, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _key(writer: Writer) -> str:
-    """Return the name of a writer in addresses."""
+    """Return the name of a writer for the page's address."""
     return f"{writer.llm}@{writer.template_sha256[:_DIGITS]}"
 
 
@@ -64,8 +66,8 @@ def _name(writer: Writer) -> str:
     return f"{writer.llm}, {template}, {writer.actions} classes"
 
 
-def _choice(value: str | None, known: Sequence[str], default: Sequence[str] = ()) -> str:
-    """Return the value if it is known, else the first default, else the first known one; empty if there is none."""
+def _known_or_first(value: str | None, known: Sequence[str], default: Sequence[str] = ()) -> str:
+    """Return the value if it is known, else the first of `default` and `known`; empty if there is none."""
     return value if value and value in known else next(iter([*default, *known]), "")
 
 
@@ -77,8 +79,8 @@ def _side(session: ReviewSession, kind: str, writer: Writer, calls: Mapping[str,
     return Side(_name(writer), by_class, Counts.of(texts), words)
 
 
-def _actions(session: ReviewSession, calls: Sequence[Mapping[str, int]], q: str) -> list[Action]:
-    """Return the classes that either writer wrote about, and whose name or phrase contains the search."""
+def _actions(session: ReviewSession, calls: Sequence[Mapping[str, int]], search: str) -> list[Action]:
+    """Return the classes that either writer wrote about, and whose name or phrase contains `search`."""
     written = set().union(*calls)
-    matching = (a for a in session.dataset.actions if q in a.phrase.casefold() or q in a.name.casefold())
+    matching = (a for a in session.dataset.actions if search in a.phrase.casefold() or search in a.name.casefold())
     return [action for action in matching if action.name in written]

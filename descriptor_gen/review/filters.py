@@ -1,4 +1,4 @@
-"""The filter of a page. It is the query of the page's address, so that it can be bookmarked and sent."""
+"""The filter of a page. It is stored in the query of the page's address, so that it can be bookmarked and shared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Filter:
         source: the writer, exactly: the name of a model, an imported file, or `hand`.
         flag: the name of a lint rule, or `any`.
         q: a part of the text, or of the class's name or phrase, in any case.
-        order: the order of the classes, a key of `ORDERS`; no condition.
+        order: the order of the classes, a key of `ORDERS`; not a condition.
     """
 
     kind: str = ""
@@ -43,7 +43,7 @@ class Filter:
 
     @property
     def description(self) -> str:
-        """The conditions, to be shown."""
+        """The conditions in words."""
         conditions = {name: value for name, value in asdict(self).items() if value and name != "order"}
         return ", ".join(f"{_LABELS.get(name, name)} {value!r}" for name, value in conditions.items())
 
@@ -66,5 +66,5 @@ class Filter:
             (self.flag and self.flag != "any", lambda d: self.flag in rules.get(d.id, ())),
             (q, lambda d: d.action in named or q in d.text.casefold()),
         ]
-        tests = [test for given, test in conditions if given]
+        tests = [test for is_active, test in conditions if is_active]
         return lambda descriptor: all(test(descriptor) for test in tests)

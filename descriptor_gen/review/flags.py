@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from db.records import Dataset, Descriptor
-from descriptor_gen.lint.rules import Finding, Limits, items_of_templates, lint
+from descriptor_gen.lint.rules import Finding, Limits, lint, template_items
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ def lint_flags(dataset: Dataset, descriptors: Sequence[Descriptor], limits: Limi
 
 
 class Linter:
-    """Lints in a thread of its own, so that no page waits for it longer than it wants to."""
+    """Lints in its own thread; a page waits for the result only as long as it chooses."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self._limits = Limits(items=items_of_templates())
+        self._limits = Limits(items=template_items())
         self._submitted: Sequence[Descriptor] | None = None
         self._flags = Flags()
         self._changed = threading.Condition()
@@ -54,13 +54,13 @@ class Linter:
         threading.Thread(target=self._work, daemon=True).start()
 
     def submit(self, descriptors: Sequence[Descriptor]) -> None:
-        """Lint these next, instead of those that were submitted before and are not begun."""
+        """Lint these next; they replace submitted ones that linting has not started on."""
         with self._changed:
             self._submitted = descriptors
             self._changed.notify_all()
 
     def flags(self, *, wait: float = 0.0) -> tuple[Flags, bool]:
-        """Return the newest flags, and whether newer ones are still missing after `wait` seconds."""
+        """Return the latest flags, and whether linting still runs after `wait` seconds."""
         with self._changed:
             current = self._changed.wait_for(lambda: not self._busy and self._submitted is None, timeout=wait)
             return self._flags, not current

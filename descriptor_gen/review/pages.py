@@ -15,7 +15,7 @@ from descriptor_gen.review.session import Counts, ReviewSession, stamp
 
 Values = dict[str, Any]
 _MAX_EVENTS = 500
-_FIRST_LINT_SECONDS = 5.0  # the first page of a new server waits so long for flags
+_FIRST_LINT_SECONDS = 5.0  # how long the first page of a new server waits for flags
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Column:
-    """The texts of one reply, imported file or person. `call`: id of the LLM call, if any; `flags` are about all."""
+    """The texts of one reply, file or person. `call`: id of the LLM call, if any; `flags`: findings about the reply."""
 
     source: str
     sample: int
@@ -60,19 +60,19 @@ _ORDER: Mapping[str, Callable[[ClassRow], tuple[float, ...]]] = {
 }
 
 
-def overview(session: ReviewSession, chosen: Filter) -> Values:
+def overview(session: ReviewSession, filter_: Filter) -> Values:
     """Return the classes with descriptors that pass a filter."""
-    matching = session.matching(chosen, wait=_FIRST_LINT_SECONDS)
-    snapshot, (flags, behind) = session.snapshot(), session.flags()
+    matching = session.matching(filter_, wait=_FIRST_LINT_SECONDS)
+    snapshot, (flags, is_linting) = session.snapshot(), session.flags()
     pending = [d for d in matching if d.status == "pending"]
     counts = Counter(rule for rules in flags.rules.values() for rule in rules)
     return {
-        "rows": _class_rows(session, matching, chosen.order),
+        "rows": _class_rows(session, matching, filter_.order),
         "classes": len(session.dataset.actions),
         "matching": len(matching),
         "pending": len(pending),
         "stamp": stamp(pending),
-        "checking": behind,
+        "checking": is_linting,
         "impact": bool(snapshot.impacts),
         "choices": {
             "kinds": sorted({d.kind for d in snapshot.descriptors}),
@@ -101,25 +101,25 @@ def _class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: s
     return sorted(rows, key=_ORDER[order])
 
 
-def one_class(session: ReviewSession, action: Action, chosen: Filter) -> Values:
-    """Return a class with the labels before and after it in the order of the overview."""
-    labels = [row.action.label for row in overview(session, chosen)["rows"]]
+def one_class(session: ReviewSession, action: Action, filter_: Filter) -> Values:
+    """Return a class, with the labels of its neighbours in the order of the overview."""
+    labels = [row.action.label for row in overview(session, filter_)["rows"]]
     if action.label in labels:
-        place = labels.index(action.label)
-        before = labels[place - 1] if place else None
-        after = labels[place + 1] if place + 1 < len(labels) else None
-    else:  # after the last decision it does not pass the filter
+        index = labels.index(action.label)
+        before = labels[index - 1] if index else None
+        after = labels[index + 1] if index + 1 < len(labels) else None
+    else:  # the last decision took it out of the filter
         before, after = None, next((label for label in labels if label > action.label), None)
-    return panel(session, action, chosen) | {"action": action, "before": before, "after": after}
+    return panel(session, action, filter_) | {"action": action, "before": before, "after": after}
 
 
-def panel(session: ReviewSession, action: Action, chosen: Filter) -> Values:
-    """Return the part of a class's page that decisions change; only kind and source of the filter apply."""
+def panel(session: ReviewSession, action: Action, filter_: Filter) -> Values:
+    """Return the part of a class's page that decisions change; of the filter, only kind and source apply."""
     snapshot, (flags, _) = session.snapshot(), session.flags()
     shown = [
         d
         for d in snapshot.by_action.get(action.name, ())
-        if chosen.kind in ("", d.kind) and chosen.source in ("", d.writer)
+        if filter_.kind in ("", d.kind) and filter_.source in ("", d.writer)
     ]
     replies: dict[str, dict[tuple[str, int, int], list[Descriptor]]] = defaultdict(lambda: defaultdict(list))
     for d in shown:
@@ -150,15 +150,15 @@ def _column(
 
 def events(session: ReviewSession) -> list[Values]:
     """Return the newest events of the dataset, newest first."""
-    places = {d.id: f"{session.phrases[d.action]}, {d.kind}" for d in session.snapshot().descriptors}
+    subjects = {d.id: f"{session.phrases[d.action]}, {d.kind}" for d in session.snapshot().descriptors}
     newest = session.reviews.events(session.dataset)[::-1][:_MAX_EVENTS]
-    return [_event(event, place=_place(event, places)) for event in newest]
+    return [_event(event, subject=_subject(event, subjects)) for event in newest]
 
 
-def _place(event: ReviewEvent, places: Mapping[int, str]) -> str:
-    """Return class and kind by any row of the event that is still in use."""
+def _subject(event: ReviewEvent, subjects: Mapping[int, str]) -> str:
+    """Return class and kind of an event, by any of its rows that is still in use."""
     rows = (event.change.descriptor, *(state.id for state in (event.change.after, event.change.before) if state))
-    return next((places[row] for row in rows if row in places), "no longer in use")
+    return next((subjects[row] for row in rows if row in subjects), "no longer in use")
 
 
 def history(session: ReviewSession, descriptor_id: int) -> Values:
@@ -168,7 +168,7 @@ def history(session: ReviewSession, descriptor_id: int) -> Values:
         "text": descriptor.text,
         "original": descriptor.original,
         "source": descriptor.writer,
-        "events": [_event(event, place=descriptor.kind) for event in session.reviews.history(descriptor_id)],
+        "events": [_event(event, subject=descriptor.kind) for event in session.reviews.history(descriptor_id)],
     }
 
 
@@ -189,20 +189,20 @@ def call(session: ReviewSession, generation_id: int) -> Values:
     return {"call": entry, "facts": list(facts.items())}
 
 
-def _event(event: ReviewEvent, *, place: str) -> Values:
+def _event(event: ReviewEvent, *, subject: str) -> Values:
     before, after = event.change.before, event.change.after
     return {
         "at": event.at,
         "reviewer": event.reviewer,
         "decision": f"{event.what} (of decision {event.undoes})" if event.undoes else event.what,
-        "place": place,
+        "subject": subject,
         "before": _state(before),
         "after": _state(after, before=before),
     }
 
 
 def _state(state: State | None, *, before: State | None = None) -> str:
-    """Return a state as words; a text that is the same as before is not repeated."""
+    """Return a state in words; an unchanged text is left out."""
     if state is None:
         return "nothing"
     text = "" if before and before.text == state.text else f": {state.text}"

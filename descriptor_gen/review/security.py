@@ -38,7 +38,7 @@ _HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address to bind to can be reached from this machine only."""
+    """Return whether a bind address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -46,7 +46,7 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Rules:
+class AccessRules:
     """The conditions on a request.
 
     Attributes:
@@ -60,24 +60,24 @@ class Rules:
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
 
-def rules_for(host: str, allowed: Iterable[str] = ()) -> Rules:
-    """Return the rules for an address to bind to; other machines need a token. `allowed`: further host names."""
-    named = frozenset(name.lower() for name in allowed)
+def access_rules(host: str, allowed: Iterable[str] = ()) -> AccessRules:
+    """Return the rules for a bind address: beyond loopback, a token is needed. `allowed`: further host names."""
+    allowed_names = frozenset(name.lower() for name in allowed)
     if is_loopback(host):
-        return Rules(_LOOPBACK_NAMES | named)
+        return AccessRules(_LOOPBACK_NAMES | allowed_names)
     everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    own = frozenset({"*"} if everywhere and not named else {host.lower()})
-    return Rules(_LOOPBACK_NAMES | named | own, token=secrets.token_urlsafe(24))
+    own_name = frozenset({"*"} if everywhere and not allowed_names else {host.lower()})
+    return AccessRules(_LOOPBACK_NAMES | allowed_names | own_name, token=secrets.token_urlsafe(24))
 
 
 class Guard:
-    """ASGI middleware that refuses requests against the rules, and sends the security headers."""
+    """ASGI middleware that refuses requests that break the rules, and adds the security headers."""
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app, self._rules = app, rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request, or pass it to the application."""
+        """Refuse a request, or pass it on to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -118,8 +118,8 @@ class Guard:
         return response
 
 
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode(), expected.encode())
+def _same(actual: str, expected: str) -> bool:
+    return hmac.compare_digest(actual.encode(), expected.encode())
 
 
 def _without_port(host: str) -> str:

@@ -1,4 +1,4 @@
-"""The descriptors that a command decides on: by id, or all that match its filters."""
+"""The descriptors that a command names by id."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def select_ids(store: Store, ids: Sequence[str], dataset: Dataset | None = None)
     current = store.reviews().descriptors([number for number, version in pairs if version is None])
     refs = {descriptor.id: descriptor.ref for descriptor in current}
     if dataset:
-        known = {descriptor.id for descriptor in store.descriptors(dataset, statuses=STATUSES)}
-        if others := [str(number) for number in refs if number not in known]:
-            raise UsageError(f"{', '.join(others)} not of {dataset.name}. Leave --dataset out, or name ids of its own")
+        dataset_ids = {descriptor.id for descriptor in store.descriptors(dataset, statuses=STATUSES)}
+        if foreign := [str(number) for number in refs if number not in dataset_ids]:
+            raise UsageError(
+                f"Not of {dataset.name}: {', '.join(foreign)}. Leave --dataset out, or give ids of that dataset"
+            )
     return [refs[number] if version is None else DescriptorRef(number, version) for number, version in pairs]

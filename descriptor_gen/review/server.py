@@ -16,7 +16,7 @@ _MAX_PORTS = 20
 
 
 def bind(host: str, port: int | None) -> socket.socket:
-    """Return a listening socket on a port, by default on the first free one from 8642.
+    """Return a listening socket; without a port, on the first free one from 8642.
 
     Raises:
         UserError: the address does not belong to this machine, or the port is in use.
@@ -34,14 +34,14 @@ def bind(host: str, port: int | None) -> socket.socket:
     raise AssertionError
 
 
-def address(host: str, bound: socket.socket, token: str | None) -> str:
+def address(host: str, listener: socket.socket, token: str | None) -> str:
     """Return the URL to open in a browser."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)  # noqa: S104 - not bound here
     name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{bound.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    return f"http://{name}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
 
 
-def serve(app: FastAPI, bound: socket.socket, *, on_ready: Callable[[], None]) -> None:
+def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
     """Serve until Ctrl-C."""
 
     class Server(uvicorn.Server):
@@ -50,4 +50,4 @@ def serve(app: FastAPI, bound: socket.socket, *, on_ready: Callable[[], None]) -
             on_ready()
 
     config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
-    Server(config).run(sockets=[bound])
+    Server(config).run(sockets=[listener])

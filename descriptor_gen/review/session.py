@@ -17,7 +17,7 @@ from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.flags import Flags, Linter
 from descriptor_gen.review.jobs import Job, Jobs, OpenLLM
 
-_FRESH_SECONDS = 0.1  # one request reads several times; a decision about an outdated text is a conflict, no loss
+_FRESH_SECONDS = 0.1  # one request reads several times; a decision about an outdated text is a conflict
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class DecisionRequest:
         refs: the descriptors decided on; ignored if there is a `stamp`.
         text: for edit and add.
         kind, action: for add.
-        filter: its pending descriptors are decided on if there is a `stamp`.
+        filter: if there is a `stamp`, its pending descriptors are decided on.
         stamp: `stamp` of those descriptors when the reviewer read them.
     """
 
@@ -109,7 +109,7 @@ class ReviewSession:
             self.jobs.close()
 
     def refresh(self) -> None:
-        """Let the next call of `snapshot` read the database, however short ago it was read."""
+        """Make the next call of `snapshot` read the database."""
         self._read_at = float("-inf")
 
     def snapshot(self) -> Snapshot:
@@ -135,7 +135,7 @@ class ReviewSession:
         by_action = {name: texts for name in names if (texts := (new if name in changed else old.by_action).get(name))}
         self._snapshot = Snapshot(by_action, self.queries.impacts(self.dataset))
         # a status alone changes no flag
-        linted = [[(d.id, d.text, d.position) for d in each.descriptors] for each in (old, self._snapshot)]
+        linted = [[(d.id, d.text, d.position) for d in snapshot.descriptors] for snapshot in (old, self._snapshot)]
         if linted[0] != linted[1]:
             self._linter.submit(self._snapshot.descriptors)
 
@@ -143,10 +143,10 @@ class ReviewSession:
         """Return the lint flags, and whether newer texts are still being linted after `wait` seconds."""
         return self._linter.flags(wait=wait)
 
-    def matching(self, chosen: Filter, *, wait: float = 0.0) -> list[Descriptor]:
-        """Return the descriptors that pass a filter, in label order; wait for lint up to so many seconds."""
+    def matching(self, filter_: Filter, *, wait: float = 0.0) -> list[Descriptor]:
+        """Return the descriptors that pass a filter, in label order; `wait`: seconds to wait for lint flags."""
         snapshot = self.snapshot()
-        passes = chosen.predicate(self.phrases, self.flags(wait=wait)[0].rules)
+        passes = filter_.predicate(self.phrases, self.flags(wait=wait)[0].rules)
         return [descriptor for descriptor in snapshot.descriptors if passes(descriptor)]
 
     def totals(self) -> Counts:
@@ -171,17 +171,21 @@ class ReviewSession:
             self.refresh()  # the next page must show the decision
 
     def _pending(self, request: DecisionRequest) -> list[DescriptorRef]:
-        """Return the pending descriptors of a filter, if they are still those that the reviewer read."""
+        """Return the pending descriptors of a filter, if they are unchanged since the reviewer read them.
+
+        Raises:
+            UserError: they changed.
+        """
         pending = [d for d in self.matching(request.filter) if d.status == "pending"]
         if stamp(pending) != request.stamp:
-            raise UserError("The texts of this filter changed since this page was made. Reload it, and decide again")
+            raise UserError("The texts that match this filter have changed. Reload the page and decide again")
         return [d.ref for d in pending]
 
     def regenerate(self, action: Action, kind: str) -> Job:
         """Start to write new texts of a class and kind; the old ones stay as history.
 
         Raises:
-            UserError: there is no LLM, or no template of that kind.
+            UserError: the session has no LLM, or the kind no built-in template.
         """
         if self.jobs is None:
             raise UserError("This server was started without an LLM. Start it with: descgen review --llm NAME")
@@ -199,14 +203,14 @@ def stamp(descriptors: Iterable[Descriptor]) -> str:
 
 def _add(session: ReviewSession, request: DecisionRequest, _refs: Sequence[DescriptorRef]) -> Decision:
     if request.action is None:
-        raise UsageError("A text is added to a class: name one")
+        raise UsageError("A new text needs a class")
     dataset, action = session.dataset, request.action.name
     return session.reviews.add(dataset, action, request.kind, request.text, reviewer=session.reviewer)
 
 
 def _edit(session: ReviewSession, request: DecisionRequest, refs: Sequence[DescriptorRef]) -> Decision:
     if len(refs) != 1:
-        raise UsageError("One text is edited at a time")
+        raise UsageError("Only one text can be edited at a time")
     return session.reviews.edit(refs[0], request.text, reviewer=session.reviewer)
 
 
@@ -233,7 +237,7 @@ _DONE = {
 def _message(decision: Decision) -> str:
     changed = len(decision.changes)
     if not changed:
-        return "You had decided the same before: nothing to change"
+        return "Nothing changed: you made the same decision before"
     count = f" {changed} texts" if changed > 1 and decision.what != "reorder" else ""
-    already = f"; {decision.already} you had decided so before" if decision.already else ""
+    already = f"; {decision.already} unchanged: same decision before" if decision.already else ""
     return f"{_DONE[decision.what]}{count}{already}"

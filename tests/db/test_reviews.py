@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from db.errors import ConflictError, UsageError, UserError
-from db.records import Added, Dataset, Descriptor, DescriptorRef, Portable
+from db.records import Dataset, Descriptor, DescriptorRef, ImportCounts, PortableDescriptor
 from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen.generate.build import build_descriptors
-from descriptor_gen.generate.calls import Options
+from descriptor_gen.generate.calls import BuildOptions
 from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.prompting.prompt import Prompt, load_prompts
 from tests.fixtures.prompts import reworded
@@ -39,7 +39,7 @@ def dataset(store: Store) -> Dataset:
 
 def build(store: Store, dataset: Dataset, *, prompt: Prompt | None = None, refresh: bool = False) -> None:
     prompts = [prompt or load_prompts(["decomposition"])[0]]
-    build_descriptors(store, dataset, llm=FakeLLM(), prompts=prompts, options=Options(limit=2, refresh=refresh))
+    build_descriptors(store, dataset, llm=FakeLLM(), prompts=prompts, options=BuildOptions(limit=2, refresh=refresh))
 
 
 @pytest.fixture
@@ -126,7 +126,9 @@ def test_an_edited_original_cannot_be_decided_on(store: Store, dataset: Dataset,
 
 def test_an_edited_import_is_still_from_its_file(store: Store, reviews: Reviews) -> None:
     dataset, origin = store.dataset("hmdb51"), "a.json sha256:0"
-    store.add_portable(dataset, [Portable("wave", "all", n, f"{n}", "import", origin=origin) for n in range(2)])
+    store.add_portable(
+        dataset, [PortableDescriptor("wave", "all", n, f"{n}", "import", origin=origin) for n in range(2)]
+    )
     reviews.edit(store.descriptors(dataset)[0].ref, "edited", reviewer="anna")
     assert [(d.text, d.origin) for d in store.descriptors(dataset)] == [("edited", origin), ("1", origin)]
 
@@ -145,7 +147,7 @@ def test_a_reviewers_own_text_stands_after_the_others(store: Store, dataset: Dat
         reviews.add(dataset, "brush", "decomposition", "one", reviewer="bob")
     reviews.undo(reviewer="anna")
     assert [d.text for d in everything(store, dataset) if d.source == "human"] == ["one"]
-    with pytest.raises(ConflictError, match=r"out of use \(it was 'two'\); undo by anna"):
+    with pytest.raises(ConflictError, match=r"out of use \(its text was 'two'\); undo by anna"):
         reviews.accept([own[1].ref], reviewer="bob")
 
 
@@ -164,7 +166,7 @@ def test_the_texts_of_a_reply_get_a_new_order(store: Store, dataset: Dataset, re
     two = everything(store, dataset)[1]
     with pytest.raises(UsageError, match=f"missing: {three.id}"):
         reviews.reorder(refs([two, one]), reviewer="anna")
-    with pytest.raises(UsageError, match=f"not of the same: {before[3].id}"):
+    with pytest.raises(UsageError, match=f"not of that reply: {before[3].id}"):
         reviews.reorder(refs([two, one, three, before[3]]), reviewer="anna")
     decision = reviews.reorder(refs([two, three, one]), reviewer="anna")
     assert [d.text for d in everything(store, dataset)][:3] == ["in the middle", three.text, one.text]
@@ -205,7 +207,7 @@ def test_a_newer_reply_is_a_conflict_without_a_reviewer(store: Store, dataset: D
     [first, *_] = everything(store, dataset)
     reviews.accept([first.ref], reviewer="anna")
     build(store, dataset, refresh=True)
-    with pytest.raises(ConflictError, match="replaced or put back by a build") as raised:
+    with pytest.raises(ConflictError, match="replaced or restored by a build") as raised:
         reviews.reject([DescriptorRef(first.id, 2)], reviewer="anna")
     [conflict] = raised.value.conflicts
     assert (conflict.in_use, conflict.event) == (False, None)
@@ -302,7 +304,7 @@ def test_history_includes_the_events_before_an_edit(store: Store, dataset: Datas
 
 def test_agreement_is_cohens_kappa(store: Store, reviews: Reviews) -> None:
     dataset = store.dataset("hmdb51")
-    items = [Portable("wave", "all", n, f"text {n}", "human") for n in range(50)]
+    items = [PortableDescriptor("wave", "all", n, f"text {n}", "human") for n in range(50)]
     store.add_portable(dataset, items)
     cells = [("accept", "accept", 20), ("accept", "reject", 5), ("reject", "accept", 10), ("reject", "reject", 15)]
     verdicts = [(one, other) for one, other, count in cells for _ in range(count)]
@@ -338,7 +340,7 @@ def test_an_undefined_kappa_has_a_reason(store: Store, dataset: Dataset, reviews
     reviews.reject([three.ref], reviewer="carl")
     same, apart, _ = reviews.agreement()
     assert (same.n, same.observed, same.kappa) == (1, 1.0, None)
-    assert "one and the same verdict" in str(same.undefined)
+    assert "the same verdict" in str(same.undefined)
     assert (apart.first, apart.second, apart.n, apart.observed, apart.kappa) == ("anna", "carl", 0, None, None)
     assert apart.undefined == "no descriptor that both judged"
 
@@ -402,7 +404,7 @@ def test_reviewed_texts_go_and_come_with_their_reply(
 
     build(store, dataset, prompt=old)
     assert [(d.id, d.text, d.status) for d in everything(store, dataset)] == reviewed
-    with pytest.raises(ConflictError, match="replaced or put back by a build"):
+    with pytest.raises(ConflictError, match="replaced or restored by a build"):
         reviews.undo(reviewer="anna", decision=5)
     build(store, dataset, prompt=old)  # nothing to do, nothing done
     assert {d.version for d in everything(store, dataset)} == {1, 3, 4, 5}
@@ -416,7 +418,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def portable(store: Store, dataset: Dataset) -> list[Portable]:
+def portable(store: Store, dataset: Dataset) -> list[PortableDescriptor]:
     """Return the descriptors in use without the rows that their calls have here."""
     items = store.portable(dataset)
     return [
@@ -444,12 +446,12 @@ def test_edits_and_statuses_enter_another_database(
         (one.text, "llm", "pending"),
     ]
     assert items[1].call is not None
-    assert elsewhere.add_portable(dataset, items) == Added(added=7, already=0, left_out=0)
+    assert elsewhere.add_portable(dataset, items) == ImportCounts(added=7, already=0, left_out=0)
     assert portable(elsewhere, dataset) == items
     kept = [(d.text, d.status, d.position, d.original, d.llm) for d in everything(store, dataset)]
     assert [(d.text, d.status, d.position, d.original, d.llm) for d in everything(elsewhere, dataset)] == kept
     for again in (store, elsewhere):
-        assert again.add_portable(dataset, items) == Added(added=0, already=7, left_out=0)
+        assert again.add_portable(dataset, items) == ImportCounts(added=0, already=7, left_out=0)
     [old] = load_prompts(["decomposition"])
     for prompt in (reworded(old, tmp_path), old):
         build(elsewhere, dataset, prompt=prompt)
@@ -464,9 +466,9 @@ def test_an_edit_from_elsewhere_does_not_stand_beside_the_original(
     elsewhere_before = everything(elsewhere, dataset)
     reviews.edit(before[0].ref, "edited", reviewer="anna")
     reviews.reorder(refs([before[5], before[4], before[3]]), reviewer="anna")
-    assert elsewhere.add_portable(dataset, portable(store, dataset)) == Added(added=0, already=5, left_out=1)
+    assert elsewhere.add_portable(dataset, portable(store, dataset)) == ImportCounts(added=0, already=5, left_out=1)
     assert everything(elsewhere, dataset) == elsewhere_before
     elsewhere.reviews().edit(elsewhere_before[0].ref, "edited elsewhere", reviewer="bob")
-    assert elsewhere.add_portable(dataset, portable(store, dataset)) == Added(added=0, already=5, left_out=1)
-    assert store.add_portable(dataset, portable(elsewhere, dataset)) == Added(added=0, already=5, left_out=1)
+    assert elsewhere.add_portable(dataset, portable(store, dataset)) == ImportCounts(added=0, already=5, left_out=1)
+    assert store.add_portable(dataset, portable(elsewhere, dataset)) == ImportCounts(added=0, already=5, left_out=1)
     assert everything(store, dataset)[0].text == "edited"

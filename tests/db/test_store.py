@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, text
 
 from db.engine import open_engine
 from db.errors import UsageError, UserError
-from db.records import Added
+from db.records import ImportCounts
 from db.schema import HEAD, Base
 from db.store import Store
 
@@ -133,7 +133,7 @@ def test_a_database_of_the_first_schema_is_opened_with_everything_in_it(first_sc
 def test_a_database_of_another_program_is_refused(database: Path) -> None:
     with sqlite3.connect(database) as connection:
         connection.execute("CREATE TABLE bookmarks (url)")
-    with pytest.raises(UserError, match=r"tables of another program.*bookmarks"):
+    with pytest.raises(UserError, match=r"belongs to another program.*bookmarks"):
         Store.open(str(database))
 
 
@@ -205,7 +205,7 @@ def test_postgresql_behaves_the_same() -> None:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
     from descriptor_gen.generate.build import build_descriptors
-    from descriptor_gen.generate.calls import Options
+    from descriptor_gen.generate.calls import BuildOptions
     from descriptor_gen.llms.testing import FakeLLM
     from descriptor_gen.prompting.prompt import load_prompts
 
@@ -218,11 +218,11 @@ def test_postgresql_behaves_the_same() -> None:
     assert store.batches() == {}
     llm.environment = {"batch": "batch_1"}
     build_descriptors(
-        store, dataset, llm=llm, prompts=load_prompts(["context"]), options=Options(limit=2, refresh=True)
+        store, dataset, llm=llm, prompts=load_prompts(["context"]), options=BuildOptions(limit=2, refresh=True)
     )
     assert [len(keys) for keys in store.batches().values()] == [2]
     assert store.counts()[0]["actions"] == 51
-    assert store.add_portable(dataset, store.portable(dataset)) == Added(added=0, already=3 * 51, left_out=0)
+    assert store.add_portable(dataset, store.portable(dataset)) == ImportCounts(added=0, already=3 * 51, left_out=0)
     imported = replace(store.portable(dataset)[0], source="import", origin="a.json sha256:0", call=None)
-    assert store.add_portable(dataset, [imported, imported]) == Added(added=2, already=0, left_out=0)
+    assert store.add_portable(dataset, [imported, imported]) == ImportCounts(added=2, already=0, left_out=0)
     store.close()

@@ -18,7 +18,7 @@ def upgrade() -> None:
     with op.batch_alter_table("review_event") as table:
         table.add_column(sa.Column("decision", sa.Integer(), nullable=True))
         table.add_column(sa.Column("undoes", sa.Integer(), nullable=True))
-    op.execute("UPDATE review_event SET decision = id")  # each event of before was a decision of its own
+    op.execute("UPDATE review_event SET decision = id")  # until now, each event was one decision
     with op.batch_alter_table("review_event") as table:
         table.alter_column("decision", existing_type=sa.Integer(), nullable=False)
         table.create_index(op.f("ix_review_event_decision"), ["decision"], unique=False)

@@ -91,7 +91,7 @@ class BatchClient:
         return sorted(batches, key=lambda batch: batch.created_at, reverse=True)
 
     def _is_ours(self, batch: Batch) -> bool:
-        """Return whether a batch may hold our calls; servers other than OpenAI may drop the metadata that says so."""
+        """Return whether a batch may hold our calls; servers other than OpenAI may drop its metadata."""
         if not batch.metadata and not self._model.is_openai:
             return True
         metadata = batch.metadata or {}
@@ -200,7 +200,7 @@ class BatchClient:
                 return result
 
     def _wait(self, error: Any, action: str, retry: RetryPolicy, *, failures: int, waited: float) -> None:
-        """Wait before the next attempt, or raise UserError if there is none."""
+        """Wait before the next attempt, or raise UserError if retrying is over."""
         self._model.server_answers |= hasattr(error, "status_code")
         if fault_kind(error) not in ("limit", "ambiguous", "transient"):
             raise UserError(f"{self._url} refused to {action}: {error.message}")

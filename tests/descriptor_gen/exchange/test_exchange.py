@@ -199,7 +199,7 @@ def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
         "not a class of hmdb51: Sing",
     ]
     assert lines[8].startswith("no texts for 50 classes: brush_hair, cartwheel, ")
-    assert lines[9].startswith("hmdb51: 3 added, 0 there already; context of 1 classes, from a_context.json sha256:")
+    assert lines[9].startswith("hmdb51: 3 added, 0 already stored; context of 1 classes, from a_context.json sha256:")
     assert [row[5:7] for row in rows(database)] == [(0, "spaced"), (1, "spaced"), (2, "spaced")]
 
 
@@ -321,8 +321,8 @@ def test_another_reply_of_the_same_llm_is_left_out(
             connection.execute("UPDATE generation SET cache_key = 'another'")
     before = rows(other)
     result = run("import", tmp_path / "x.json", "-d", "hmdb51")
-    assert "2 left out: here the same LLM has written others" in result.stdout
-    assert "hmdb51: 2 added, 0 there already; situation of 2 classes" in result.stdout
+    assert "2 left out: this database has other texts of the same LLM" in result.stdout
+    assert "hmdb51: 2 added, 0 already stored; situation of 2 classes" in result.stdout
     assert [row for row in rows(other) if row in before] == before
     assert len(rows(other)) == 4
 
@@ -334,7 +334,9 @@ def test_what_was_taken_out_of_use_does_not_come_back(descgen: Run, full: Path, 
     assert imported(descgen, tmp_path / "x.json", "-d", "hmdb51")["added"] == 0
     nothing = descgen("export", "-d", "hmdb51")
     assert nothing.exit_code == 1
-    assert "No descriptors of hmdb51 here. Write them with: descgen build --dataset hmdb51" in nothing.stderr
+    assert (
+        "No descriptors of hmdb51 in this database. Write them with: descgen build --dataset hmdb51" in nothing.stderr
+    )
 
 
 def test_export_chooses_and_goes_to_standard_output(descgen: Run, full: Path) -> None:
@@ -438,7 +440,7 @@ def test_a_table_of_your_own_needs_two_columns(descgen: Run, database: Path, wri
         ("a.json", '{"wave": ["x"]}', [], 2, "a.json does not say its kind. Give --kind with one of context, "),
         ("context_description.json", '{"wave": ["x"]}', [], 2, "does not say its kind"),
         ("a.json", '{"wave": ["x"]}', ["-k", "No Name"], 2, "'No Name' is no name of a kind"),
-        ("a.csv", "action,text,kind\nwave,x,all\n", ["-k", "all"], 2, "says the kind of each text"),
+        ("a.csv", "action,text,kind\nwave,x,all\n", ["-k", "all"], 2, "gives the kind of each text"),
         ("a.json", '{"Yo Yo": ["x"]}', ["-k", "all"], 1, "No name in a.json is a class of hmdb51: Yo Yo. Its classes"),
     ],
 )  # fmt: skip

@@ -71,7 +71,7 @@ def test_a_bad_reply_is_kept_told_and_never_a_hit(
     first = descgen("build", "-d", "hmdb51", "-k", "decomposition", "--limit", "2", "--attempts", "1")
     assert first.exit_code == 1
     assert f"brush_hair, decomposition: {reason}" in first.stdout
-    assert "Run the same command to try again" in first.stderr
+    assert "Run the same command to retry them" in first.stderr
     assert {d.action for d in store.descriptors(store.dataset("hmdb51"))} == {"cartwheel"}
     bad = [row for row in store.generation_counts() if row["status"] != "ok"]
     assert [row["calls"] for row in bad] == [1]
@@ -132,20 +132,20 @@ def test_a_phrase_that_two_datasets_share_is_asked_once(descgen: Run, llm: FakeL
 
 def test_a_changed_template_supersedes_and_going_back_restores(llm: FakeLLM, store: Store, tmp_path: Path) -> None:
     from descriptor_gen.generate.build import build_descriptors
-    from descriptor_gen.generate.calls import Options
+    from descriptor_gen.generate.calls import BuildOptions
     from descriptor_gen.prompting.prompt import load_prompts
 
     dataset = store.dataset("hmdb51")
     [old] = load_prompts(["context"])
     new = reworded(old, tmp_path)
     assert new.template != old.template
-    build_descriptors(store, dataset, llm=llm, prompts=[old], options=Options(limit=3))
+    build_descriptors(store, dataset, llm=llm, prompts=[old], options=BuildOptions(limit=3))
     first = store.descriptors(dataset)
-    build_descriptors(store, dataset, llm=llm, prompts=[new], options=Options(limit=3))
+    build_descriptors(store, dataset, llm=llm, prompts=[new], options=BuildOptions(limit=3))
     second = store.descriptors(dataset)
     assert len(first) == len(second) == 9
     assert not {d.id for d in first} & {d.id for d in second}
-    build_descriptors(store, dataset, llm=llm, prompts=[old], options=Options(limit=3))
+    build_descriptors(store, dataset, llm=llm, prompts=[old], options=BuildOptions(limit=3))
     assert store.descriptors(dataset) == [replace(descriptor, version=3) for descriptor in first]
     assert len(llm.history) == 6
 
@@ -272,10 +272,10 @@ def test_the_claims_of_a_dead_builder_hold_nobody_up(descgen: Run, llm: FakeLLM,
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     with store.claims() as claims:
         claims._owner = f"{socket.gethostname()} {dead.stdout.strip()} x"
-        from descriptor_gen.generate.calls import Options, plan
+        from descriptor_gen.generate.calls import BuildOptions, plan
         from descriptor_gen.prompting.prompt import load_prompts
 
-        calls = plan(llm, store.dataset("hmdb51"), load_prompts(["context"]), Options())
+        calls = plan(llm, store.dataset("hmdb51"), load_prompts(["context"]), BuildOptions())
         assert len(claims.take([call.key for call in calls], at_most=51)) == 51
         with store.claims() as others:
             assert len(others.take([call.key for call in calls], at_most=64)) == 51

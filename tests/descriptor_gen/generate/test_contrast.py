@@ -111,7 +111,7 @@ def test_a_run_that_cannot_say_is_refused(
     few = save_run(store, [Prediction("v", 0, ((0, 0.9), (1, 0.5)), 1, 1)])
     other = save_run(store, [], dataset="hmdb51")
     for against, code, said in (
-        (f"run:{few}", 1, "has no video of 3 of the 4 classes of own: jogging, knitting, sewing. For those that"),
+        (f"run:{few}", 1, "has no video of 3 of the 4 classes of own: jogging, knitting, sewing. To choose rivals"),
         (f"run:{other}", 2, f"Run {other} is on hmdb51, not own"),
         ("run:99", 2, "No run 99"),
         ("run:last", 2, "neither text, text:ENCODER, nor run:ID"),

@@ -13,7 +13,7 @@ import pytest
 
 from db.records import Action, Dataset, Descriptor
 from descriptor_gen.lint import clip_tokens
-from descriptor_gen.lint.rules import DEFAULT_LIMITS, Finding, Limits, items_of_templates, lint
+from descriptor_gen.lint.rules import DEFAULT_LIMITS, Finding, Limits, lint, template_items
 from descriptor_gen.llms.testing import ANSWERS, FakeLLM
 from tests.fixtures.commands import Run
 
@@ -92,8 +92,8 @@ def test_a_refusal_is_an_error() -> None:
 def test_a_repeat_is_an_error_within_a_reply_and_a_warning_beyond_it() -> None:
     texts = [("wave", "context", "a hand"), ("wave", "context", " A  Hand. "), ("wave", "description", "a hand")]
     same, other = found(*texts, ("wave", "context", "an arm"), rules=["repeat"])
-    assert (same.severity, same.ids, same.detail) == ("error", (2, 1), "again, in one reply")
-    assert (other.severity, other.ids, other.detail) == ("warning", (3, 1), "again, in context, by fake")
+    assert (same.severity, same.ids, same.detail) == ("error", (2, 1), "repeated in one reply")
+    assert (other.severity, other.ids, other.detail) == ("warning", (3, 1), "repeats a text of context by fake")
     for another in ("mistral", "llama"):  # another LLM, another sample of the same
         two = [*descriptors(texts[0], by="llama"), replace(descriptors(texts[0], by=another)[0], id=2, generation=2)]
         assert [finding.severity for finding in lint(dataset("wave"), two, rules=["repeat"])] == ["warning"]
@@ -109,7 +109,7 @@ def test_a_thing_may_be_shared_by_few_classes_and_a_sentence_by_none() -> None:
 
 
 def test_the_number_of_items_is_that_of_the_template() -> None:
-    limits = Limits(items=items_of_templates())
+    limits = Limits(items=template_items())
     one_to_three = {"decomposition": (3, 3), "description": (1, 1), "situation": (2, 2)}
     assert limits.items == {"context": (3, 6), "contrast": (3, 3), **one_to_three}
     steps = [("wave", "decomposition", text) for text in ("one", "two", "three", "four")]
@@ -179,20 +179,20 @@ def test_the_command_counts_by_rule_and_fails_for_errors(descgen: Run, llm: Fake
     assert result.exit_code == 1
     assert [line.rstrip() for line in result.stdout.splitlines()] == [
         "rule     severity  found  classes  example",
-        "repeat   error         1        1  brush_hair, decomposition: again, in one reply; someone now moves on",
+        "repeat   error         1        1  brush_hair, decomposition: repeated in one reply; someone now moves on",
         "missing  warning      49       49  catch, decomposition: no text, 2 of 51 classes have some",
         "glued    warning       1        1  cartwheel, decomposition: two words without a space: theirhands; ...",
         "",
         "hmdb51: 6 texts, 1 errors, 50 warnings",
     ]
-    assert result.stderr == "Error: 1 errors in the descriptors of hmdb51. To list them: --verbose, or --json\n"
+    assert result.stderr == "Error: 1 errors in the descriptors of hmdb51. List them with --verbose or --json\n"
 
 
 def test_the_command_lists_by_class_and_kind(descgen: Run, llm: FakeLLM) -> None:
     built(descgen, llm, FAULTY, RIGHT)
     assert descgen("lint", "-d", "hmdb51", "--verbose", "-r", "glued", "-r", "repeat").stdout == (
         "brush_hair, decomposition\n"
-        "  error repeat #3 #2: someone now moves on (again, in one reply)\n"
+        "  error repeat #3 #2: someone now moves on (repeated in one reply)\n"
         "cartwheel, decomposition\n"
         "  warning glued #6: theirhands leave the floor (two words without a space: theirhands)\n"
         "hmdb51: 6 texts, 1 errors, 1 warnings\n"
@@ -207,7 +207,7 @@ def test_the_command_prints_json(descgen: Run, llm: FakeLLM) -> None:
         "dataset": "hmdb51", "texts": 3, "errors": 1, "warnings": 0,
         "findings": [{
             "rule": "repeat", "severity": "error", "action": "brush_hair", "kind": "decomposition", "ids": [3, 2],
-            "text": "someone now moves on", "detail": "again, in one reply",
+            "text": "someone now moves on", "detail": "repeated in one reply",
         }],
     }  # fmt: skip
 
@@ -238,14 +238,14 @@ def test_only_what_an_llm_wrote(descgen: Run, llm: FakeLLM) -> None:
     assert json.loads(descgen("lint", "-d", "hmdb51", "--llm", "FAK", "--json").stdout)["texts"] == 3
     other = descgen("lint", "-d", "hmdb51", "--llm", "llama")
     assert other.exit_code == 1
-    assert "descriptors by llama of hmdb51. There are: 3 decomposition pending by fake." in other.stderr
+    assert "descriptors by llama of hmdb51. Stored: 3 decomposition pending by fake." in other.stderr
 
 
 def test_nothing_to_look_at_names_what_to_do(descgen: Run, llm: FakeLLM) -> None:
     built(descgen, llm, RIGHT)
     accepted = descgen("lint", "-d", "hmdb51", "--status", "accepted")
     assert accepted.exit_code == 1
-    assert "No accepted descriptors of hmdb51. There are: 3 decomposition pending by fake." in accepted.stderr
+    assert "No accepted descriptors of hmdb51. Stored: 3 decomposition pending by fake." in accepted.stderr
     other = descgen("lint", "-d", "ucf101")
     assert other.exit_code == 1
     assert "Write them with: descgen build --dataset ucf101" in other.stderr

@@ -72,7 +72,7 @@ def test_pairs_are_sorted_by_their_cosine_with_descriptors(descgen: Run, three: 
     assert [found["matrix"][n][n] for n in range(3)] == pytest.approx([1, 1, 1])
     shown = descgen("similarity", "-d", three, "--top", "1").stdout
     assert shown.startswith(
-        "three, 3 classes, known, labels and 4 descriptors\n1 texts are longer than the encoder reads"
+        "three, 3 classes, known, labels and 4 descriptors\n1 texts are longer than the encoder's limit"
     )
     assert shown.count("archery") == 1
 

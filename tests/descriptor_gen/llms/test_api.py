@@ -29,7 +29,7 @@ from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.llms.reply_json import locate_json
 from descriptor_gen.llms.testing import registered
 from descriptor_gen.prompting.prompt import load_prompts
-from descriptor_gen.prompting.reply import InvalidReplyError, texts_of
+from descriptor_gen.prompting.reply import InvalidReplyError, parse_reply
 from tests.fixtures.api import NO_SCHEMA, PRICED, open_tiny, stored
 from tests.fixtures.chat_server import Answer, ChatServer, valid_text
 from tests.fixtures.commands import Run
@@ -161,7 +161,7 @@ def test_a_server_that_dies_ends_the_build_and_says_how_to_go_on(
     report = build()
     assert report["exit_code"] == 1
     assert "no longer answers: " in report["stderr"]
-    assert "Run the same command to go on" in report["stderr"]
+    assert "Run the same command to continue" in report["stderr"]
     assert sum(row["status"] == "ok" for row in stored(database)) == len(server.paid) == 5
     assert 600 < server.clock.now() < 720
 
@@ -223,8 +223,8 @@ def test_a_budget_stops_before_it_is_passed_and_keeps_what_is_paid(
     assert report["stopped"] == "budget"
     assert 0.1 < report["cost"] <= 3.0
     assert report["generated"] == len(server.paid) == len(stored(database)) == 12 - report["left"]
-    assert f"The budget of 3 USD stopped it with {report['left']} calls left" in report["stderr"]
-    assert "Run the same command to go on" in report["stderr"]
+    assert f"The budget of 3 USD stopped the build with {report['left']} calls left" in report["stderr"]
+    assert "Run the same command to continue" in report["stderr"]
     assert build()["cached"] == 12 - report["left"]
 
 
@@ -325,9 +325,9 @@ def test_json_is_found_in_chatter_and_nothing_else_is(reply: str, reading: str, 
     assert locate_json(reply) == reading
     if texts is None:
         with pytest.raises(InvalidReplyError):
-            texts_of(reply, SCHEMA)
+            parse_reply(reply, SCHEMA)
     else:
-        assert texts_of(reply, SCHEMA) == texts
+        assert parse_reply(reply, SCHEMA) == texts
 
 
 def test_models_that_think_get_room_and_no_temperature(build: Build, descgen: Run, server: ChatServer) -> None:
@@ -405,7 +405,7 @@ def test_a_second_ctrl_c_ends_at_once(descgen: Run, server: ChatServer, database
     threading.Thread(target=press_twice, daemon=True).start()
     result = descgen(*BUILD, "--base-url", server.url, "--concurrency", 4)
     assert result.exit_code == 130
-    assert "run the same command to go on" in result.stderr
+    assert "run the same command to continue" in result.stderr
     assert server.in_flight == 4  # they were not awaited
     assert len(stored(database)) == 4
 

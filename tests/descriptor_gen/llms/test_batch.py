@@ -320,7 +320,7 @@ def test_a_batch_whose_file_is_gone_is_awaited_and_then_known_by_its_answers(
     del batches.files[batch["input_file_id"]]
     report = build("--limit", 3)
     assert report["exit_code"] == 1
-    assert "Batch batch_0 is under way, and its file is gone from http" in report["stderr"]
+    assert "Batch batch_0 is running, and its file was deleted from http" in report["stderr"]
     batch["status"], batches.courses["batch_0"] = "completed", ["completed"]
     assert counts(build("--limit", 3)) == (0, 3, 0, 0)
     assert [len(keys) for keys in batches.submitted] == [3]
@@ -333,7 +333,7 @@ def test_results_that_are_gone_are_reported(build: Build, batches: BatchServer) 
     report = build("--limit", 3)
     assert counts(report) == (0, 0, 0, 3)
     assert (
-        report["problems"][0]["reason"] == f"the file {batch['output_file_id']} of its answers is gone from the server"
+        report["problems"][0]["reason"] == f"its result file {batch['output_file_id']} no longer exists on the server"
     )
     assert counts(build("--limit", 3)) == (0, 3, 0, 0)
 
@@ -455,7 +455,7 @@ def test_a_server_that_goes_away_is_reported_with_the_batches_that_continue(buil
     assert report["exit_code"] == 1
     assert "did not show batch batch_0: Error code: 502 - planned 502 (" in report["stderr"]
     assert "still trying" in report["stderr"]
-    assert "Submitted batches continue there; run the same command to go on" in report["stderr"]
+    assert "Submitted batches continue there; run the same command to continue" in report["stderr"]
     batches.at = lambda method, path: None
     assert counts(build("--limit", 2)) == (0, 2, 0, 0)
     assert len(batches.submitted) == 1
@@ -472,11 +472,11 @@ def test_a_server_without_batches_is_reported(build: Build, batches: BatchServer
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"data": [{}]}', '"on"', '{"object": "list", "data": 3}'])
-def test_an_answer_that_makes_no_sense_is_reported(build: Build, batches: BatchServer, body: str) -> None:
+def test_an_invalid_answer_is_reported(build: Build, batches: BatchServer, body: str) -> None:
     batches.at = lambda method, path: Answer(body=body) if path == "batches" else None
     report = build("--limit", 2)
     assert report["exit_code"] == 1
-    assert "makes no sense" in report["stderr"]
+    assert "its answer is invalid" in report["stderr"]
 
 
 def test_a_batch_that_is_refused_ends_with_the_servers_words(build: Build, batches: BatchServer) -> None:
@@ -485,7 +485,7 @@ def test_a_batch_that_is_refused_ends_with_the_servers_words(build: Build, batch
     report = build("--limit", 2)
     assert report["exit_code"] == 1
     assert "refused batch batch_0: The model `tiny` has no batch tier. (line 1)" in report["stderr"]
-    assert "Nothing of it was run or paid for" in report["stderr"]
+    assert "None of its calls was made or billed" in report["stderr"]
     assert counts(build("--limit", 2)) == (0, 2, 0, 0)
     assert [len(keys) for keys in batches.submitted] == [2, 2]
 
@@ -532,8 +532,8 @@ def test_a_budget_trims_the_batch_before_it_is_submitted(build: Build, batches: 
     assert (report["exit_code"], report["stopped"]) == (1, "budget")
     [submitted] = batches.submitted
     assert 0 < len(submitted) == report["generated"] == 51 - report["left"] < 51
-    assert f"the budget allows {len(submitted)} of 51 calls, at the most that they can cost" in report["stderr"]
-    assert f"The budget of 20 USD stopped it with {report['left']} calls left" in report["stderr"]
+    assert f"the budget allows {len(submitted)} of 51 calls, at their highest possible cost" in report["stderr"]
+    assert f"The budget of 20 USD stopped the build with {report['left']} calls left" in report["stderr"]
     assert report["cost"] == pytest.approx(0.06 * len(submitted))
     more = build("--max-cost", 0.001, *PRICED)
     assert (more["stopped"], more["generated"], len(batches.submitted)) == ("budget", 0, 1)
@@ -562,9 +562,12 @@ def test_a_dry_run_talks_to_nobody(build: Build, batches: BatchServer) -> None:
     ("options", "message"),
     [
         (["--llm", "smollm2", "--batch-api"], "smollm2 runs on this machine and has no Batch API"),
-        (["--llm", "openai:tiny", "--batch-discount", "0.5"], "--batch-discount is for --batch-api"),
-        (["--llm", "openai:tiny", "--batch-api", "--concurrency", "8"], "--concurrency: for calls one by one"),
-        (["--llm", "openai:tiny", "--batch-api", "--tokens-per-minute", "9"], "--tokens-per-minute: for calls one"),
+        (["--llm", "openai:tiny", "--batch-discount", "0.5"], "--batch-discount needs --batch-api"),
+        (
+            ["--llm", "openai:tiny", "--batch-api", "--concurrency", "8"],
+            "--concurrency and --batch-api cannot be combined",
+        ),
+        (["--llm", "openai:tiny", "--batch-api", "--tokens-per-minute", "9"], "--tokens-per-minute and --batch-api"),
         (["--llm", "openai:tiny", "--batch-api", "--max-cost", "1"], "--max-cost needs the prices of openai:tiny"),
     ],
 )

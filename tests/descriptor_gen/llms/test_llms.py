@@ -18,7 +18,7 @@ from descriptor_gen.llms.local.transformers import TransformersLLM
 from descriptor_gen.llms.registry import LLMOptions, known_llms, open_llm
 from descriptor_gen.llms.testing import registered
 from descriptor_gen.prompting.prompt import kinds, load_prompts
-from descriptor_gen.prompting.reply import texts_of
+from descriptor_gen.prompting.reply import parse_reply
 from tests.fixtures.api import open_tiny
 from tests.fixtures.chat_server import ChatServer
 from tests.fixtures.commands import Run
@@ -130,7 +130,7 @@ def test_the_bundled_model_follows_every_template() -> None:
         rivals = ["riding a horse", "playing the flute"] if prompt.compares else []
         for batch in llm.generate([prompt.request(action, rivals=rivals) for action in actions]):
             for reply in batch:
-                texts = texts_of(reply.text, prompt.output_schema)
+                texts = parse_reply(reply.text, prompt.output_schema)
                 assert reply.finish_reason == "stop"
                 assert all(text == text.lower() and "  " not in text for text in texts)
                 assert len(texts) >= {"decomposition": 3, "context": 3, "situation": 2}.get(prompt.kind, 1)
@@ -194,4 +194,4 @@ def test_a_sample_does_not_depend_on_its_batch() -> None:
     assert together[0] != together[1]
     assert drawn([requests[1]]) == [together[1]]
     assert drawn([one], seed=1) != [together[0]]
-    assert all(texts_of(text, prompt.output_schema) for text in together)
+    assert all(parse_reply(text, prompt.output_schema) for text in together)

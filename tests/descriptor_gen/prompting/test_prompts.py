@@ -171,7 +171,7 @@ def test_an_own_kind_is_built_listed_and_shown(descgen: Run, llm: FakeLLM, colou
     for command in ("list", "show"):
         unknown = descgen(command, "-d", "hmdb51", "-k", "colour")
         assert unknown.exit_code == 2
-        assert "Unknown kind 'colour'. Known here: colours, context, contrast" in unknown.stderr
+        assert "Unknown kind 'colour'. Known: colours, context, contrast" in unknown.stderr
 
 
 def test_which_kinds_a_build_takes(descgen: Run, llm: FakeLLM, colours: Path) -> None:
@@ -253,13 +253,13 @@ def test_check_names_every_fault_of_every_template(descgen: Run, colours: Path, 
         "broken.j2: output, at $: every property must be required; add shade, count",
         "broken.j2: output, at $: required, but no property: tint",
         "broken.j2: output, at $: additionalProperties must be false",
-        "broken.j2: output, at $.properties.objects.items: not every LLM takes maxLength (OpenAI's strict mode); "
+        "broken.j2: output, at $.properties.objects.items: not every LLM supports maxLength (OpenAI's strict mode); "
         "give the length in the pattern. Known for string: enum, pattern",
         "broken.j2: output, at $.properties.count: its type is 'integer'; texts are 'string', in 'array' or 'object'",
-        "broken.j2: example 1 (raking hay): 'Yellow' would be stored as 'yellow'; write it so",
+        "broken.j2: example 1 (raking hay): 'Yellow' would be stored as 'yellow'; write it that way",
         "broken.j2: example 2: must have action (text) and reply",
         "broken.j2: no block system",
-        "broken.j2: line 20: this is outside the blocks system and user, and would never be sent",
+        "broken.j2: line 20: text or code outside the blocks system and user would never be sent",
         "broken.j2: line 23: the sandbox gives no access to __class__",
         "broken.j2: block user: unknown variables: acton (line 22), objct (line 22). "
         "Known variables: action, dataset, kind, name, rivals",
@@ -284,7 +284,7 @@ def test_check_names_every_fault_of_every_template(descgen: Run, colours: Path, 
         (
             'pattern: "^[a-z]+$"',
             "$ref: 'http://x/y'",
-            "output, at $.properties.objects.items: not every LLM takes $ref",
+            "output, at $.properties.objects.items: not every LLM supports $ref",
         ),
         (
             'pattern: "^[a-z]+$"',
@@ -295,7 +295,11 @@ def test_check_names_every_fault_of_every_template(descgen: Run, colours: Path, 
         ("    objects:\n", "    yes:\n", "output, at $: property True is no text; put it in quotes"),
         ("[yellow, blue]", "[yellow]", "example 1 (raking hay), at $.objects: ['yellow'] is too short"),
         ("[yellow, blue]", "[yellow, no]", "example 1 (raking hay), at $.objects[1]: False is not of type 'string'"),
-        ("[yellow, blue]", "[blue, red.]", "example 1 (raking hay): 'red.' would be stored as 'red'; write it so"),
+        (
+            "[yellow, blue]",
+            "[blue, red.]",
+            "example 1 (raking hay): 'red.' would be stored as 'red'; write it that way",
+        ),
         ("{{ action }}", "{{ action", "line 25: expected token 'end of print statement', got '{'"),
         ("{{ action }}", "{{ action | uper }}", "line 24: No filter named 'uper'."),
         ("{{ action }}", "{{ [action] | random }}", "line 24: No filter named 'random'."),
@@ -305,8 +309,8 @@ def test_check_names_every_fault_of_every_template(descgen: Run, colours: Path, 
         ("{{ action }}", "{{ action.__class__ }}", "line 24: the sandbox gives no access to __class__"),
         ("{{ action }}", "{{ action | attr('__class__') }}", "block user: access to attribute '__class__' of 'str'"),
         ("{{ action }}", "{{ action + 1 }}", "block user: can only concatenate str"),
-        ("{{ action }}", "{{ action }}{% include 'x' %}", "line 24: a template stands alone; it cannot include"),
-        ("{% block user", "{% set a = 1 %}{% block user", "line 23: this is outside the blocks system and user"),
+        ("{{ action }}", "{{ action }}{% include 'x' %}", "line 24: a template cannot include"),
+        ("{% block user", "{% set a = 1 %}{% block user", "line 23: text or code outside the blocks system and user"),
         ("{{ action }}", "the same", "block user: it does not use action, so every class would get the same prompt"),
     ],
 )

@@ -45,9 +45,9 @@ def test_a_filter_is_decided_on_as_one(built: Run, store: Store) -> None:
     ]
     assert [change["after"]["id"] for change in made["changes"]] == [d["id"] for d in accepted]
     everything = built("accept", "-d", "hmdb51", "--all")
-    assert "15 accepted by anna (before: 15 pending)\ndecision 2; to take it back: descgen undo" in everything.stdout
+    assert "15 accepted by anna (before: 15 pending)\ndecision 2; to undo it: descgen undo" in everything.stdout
     undone = built("undo")
-    assert "15 put back by anna (before: 15 accepted)\ndecision 3, which takes back decision 2" in undone.stdout
+    assert "15 put back by anna (before: 15 accepted)\ndecision 3, which undoes decision 2" in undone.stdout
     assert [d["id"] for d in shown(built, "--status", "accepted")] == [d["id"] for d in accepted]
     assert built("undo", "--decision", "1").exit_code == 0
     assert store.counts() != []
@@ -59,13 +59,13 @@ def test_a_second_reviewer_judges_the_same(built: Run) -> None:
     other = ("--reviewer", "bob")
     nothing = built("accept", "-d", "hmdb51", "-a", "cartwheel", *other)
     assert nothing.exit_code == 1
-    assert "No pending descriptors of hmdb51 (cartwheel). There are: 3 context accepted by fake, " in nothing.stderr
+    assert "No pending descriptors of hmdb51 (cartwheel). Stored: 3 context accepted by fake, " in nothing.stderr
     made = decided(built("accept", "-d", "hmdb51", "-a", "cartwheel", "--status", "accepted", *other, "--json"))
     assert len(made["changes"]) == 9
     made = decided(built("accept", "-d", "hmdb51", "-a", "cartwheel", "--status", "any", *other, "--json"))
     assert (made["id"], made["changes"], made["already"]) == (None, [], 9)
     again = built("accept", "-d", "hmdb51", "-a", "cartwheel", "--status", "any", *other).stdout
-    assert again == "0 accepted by bob, 9 left as they were: decided so before\n"
+    assert again == "0 accepted by bob, 9 unchanged: same decision before\n"
 
 
 def test_ids_are_decided_on_whatever_their_status(built: Run) -> None:
@@ -99,7 +99,7 @@ def test_an_edit_is_marked_with_its_original_and_has_a_history(built: Run) -> No
     assert built("show", "-d", "hmdb51", "-a", "brush_hair", "-k", "context", "--ids").stdout.splitlines()[:4] == [
         "brush_hair (brushing hair)",
         "├── context, by fake",
-        f"│   ├── {new}  a park  [accepted]  (edited; it was: a wide green field)",
+        f"│   ├── {new}  a park  [accepted]  (edited; original: a wide green field)",
         f"│   ├── {first['id'] + 1}  a ball  [pending]",
     ]
     [edited] = [d for d in shown(built) if d["id"] == new]
@@ -152,7 +152,7 @@ def test_stats_show_how_far_reviewers_agree(built: Run) -> None:
     stats = built("stats").stdout
     row = next(line for line in stats.splitlines() if line.startswith("anna, bob"))
     assert row.split() == ["anna,", "bob", "4", "2", "1", "0", "1", "75.0", "0.500"]  # p_e = 3/4 2/4 + 1/4 2/4
-    assert "anna, carl: no kappa, both gave one and the same verdict throughout" in stats
+    assert "anna, carl: no kappa, both gave every text the same verdict" in stats
     agreement = json.loads(built("stats", "--json").stdout)["agreement"]
     assert [(each["first"], each["second"], each["n"], each["kappa"]) for each in agreement] == [
         ("anna", "bob", 4, 0.5),
@@ -184,16 +184,16 @@ def test_an_export_after_review_holds_what_was_accepted_and_edited(built: Run) -
     ("arguments", "code", "message"),
     [
         (["accept"], 2, "Give ids of descriptors (descgen show --ids), or --dataset with filters or --all"),
-        (["reject", "-d", "hmdb51"], 2, "All descriptors of hmdb51? Then give --all; or --action, --kind, --llm"),
+        (["reject", "-d", "hmdb51"], 2, "All descriptors of hmdb51? Confirm with --all, or filter with --action"),
         (["accept", "1", "--all"], 2, "Give ids, or filters and --all, not both"),
         (["accept", "1", "-k", "context"], 2, "Give ids, or filters and --all, not both"),
         (["accept", "one", "2@x"], 2, "'one', '2@x' is no id of a descriptor, such as 12, or 12@3"),
         (["restore", "999"], 2, "No descriptor 999"),
-        (["accept", "-d", "ucf101", "1"], 2, "1 not of ucf101. Leave --dataset out"),
-        (["accept", "-d", "ucf101", "--all"], 1, "No descriptors of ucf101 here. Write them with: descgen build"),
+        (["accept", "-d", "ucf101", "1"], 2, "Not of ucf101: 1. Leave --dataset out"),
+        (["accept", "-d", "ucf101", "--all"], 1, "No descriptors of ucf101 in this database."),
         (["accept", "-d", "hmdb51", "-k", "contxt"], 2, "Unknown kind 'contxt'"),
-        (["accept", "-d", "hmdb51", "-l", "gpt"], 1, "No pending descriptors by gpt of hmdb51. There are: 6 context"),
-        (["restore", "-d", "hmdb51", "--all"], 1, "No accepted or rejected descriptors of hmdb51. There are: "),
+        (["accept", "-d", "hmdb51", "-l", "gpt"], 1, "No pending descriptors by gpt of hmdb51. Stored: 6 context"),
+        (["restore", "-d", "hmdb51", "--all"], 1, "No accepted or rejected descriptors of hmdb51. Stored: "),
         (["edit", "1", " "], 2, "A descriptor needs a text"),
         (["add", "x", "-d", "hmdb51", "-a", "wave", "-k", "contxt"], 2, "Unknown kind 'contxt'"),
         (["add", "x", "-d", "hmdb51", "-a", "waving", "-k", "context"], 2, "hmdb51 has no action waving"),
@@ -202,7 +202,7 @@ def test_an_export_after_review_holds_what_was_accepted_and_edited(built: Run) -
         (["undo", "--decision", "7"], 2, "Decision 7 does not exist"),
         (["accept", "1", "--reviewer", " "], 2, "A reviewer has a name"),
         (["history"], 2, "Give the id of a descriptor (descgen show --ids), or --dataset"),
-        (["show", "-d", "hmdb51", "--status", "rejected"], 1, "No rejected descriptors of hmdb51. There are: 6"),
+        (["show", "-d", "hmdb51", "--status", "rejected"], 1, "No rejected descriptors of hmdb51. Stored: 6"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_refused(built: Run, store: Store, arguments: list[str], code: int, message: str) -> None:
@@ -221,4 +221,4 @@ def test_without_a_name_a_reviewer_is_asked_for(built: Run, monkeypatch: pytest.
     monkeypatch.setattr("getpass.getuser", nobody)
     result = built("accept", "1")
     assert result.exit_code == 2
-    assert "Who decides? Give --reviewer NAME or set DESCGEN_REVIEWER" in result.stderr
+    assert "The reviewer is unknown. Give --reviewer NAME or set DESCGEN_REVIEWER" in result.stderr

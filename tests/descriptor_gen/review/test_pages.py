@@ -16,7 +16,7 @@ from db.records import Run as StoredRun
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.review.app import create_app
-from descriptor_gen.review.security import rules_for
+from descriptor_gen.review.security import access_rules
 from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.commands import Run
 
@@ -25,7 +25,7 @@ class Browser:
     """A client that sends what our own pages send."""
 
     def __init__(self, session: ReviewSession) -> None:
-        rules = rules_for("127.0.0.1")
+        rules = access_rules("127.0.0.1")
         self.session, self._client = session, TestClient(create_app(session, rules), base_url="http://localhost")
         self._headers = {"X-CSRF-Token": rules.csrf}
 
