@@ -84,8 +84,8 @@ def _labels(path: Path, dataset: Dataset, written: set[str]) -> dict[str, int | 
     unknown = [name for name, label in labels.items() if label is None and name != AMBIGUOUS]
     if unknown:
         raise UserError(
-            f"{len(unknown)} labels in {path} are no classes of {dataset.name}: {', '.join(unknown)}. "
-            "Give the dataset that they are of with --dataset, or a text file of these labels"
+            f"{len(unknown)} labels in {path} are not classes of {dataset.name}: {', '.join(unknown)}. "
+            "Give their dataset with --dataset, or a text file of these labels"
         )
     return labels
 
