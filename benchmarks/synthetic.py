@@ -1,4 +1,4 @@
-"""Random features and texts of a realistic size; they take as long as real ones."""
+"""Random features and texts of a realistic size, which take as long as real ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RandomEncoder(FakeEncoder):
 
 
 def random_embeddings(*, videos: int, frames: int, width: int) -> EmbeddedDataset:
-    """Return random features of videos of UCF101's classes."""
+    """Return random features of videos with the classes of UCF101."""
     dataset = load("ucf101")
     entries = tuple(Video(f"v{n}", n % len(dataset.actions), None, (1,)) for n in range(videos))
     features = Features(torch.randn(videos, frames, width), 1, entries, (), {"decord": videos}, new=0)

@@ -322,7 +322,7 @@ def test_without_its_videos_the_page_says_what_is_missing(
     assert page.tables["accuracies"] == whole.tables["accuracies"]
     assert "effects" not in page.tables
     assert not [name for name, _ in page.tags if name == "img"]
-    assert "The video is not there any more." in page.sections["samples"]
+    assert "The video file no longer exists." in page.sections["samples"]
     again = reported(recognize, tmp_path, 1, "--root", elsewhere / "videos.csv")
     assert again.tables == whole.tables
 
