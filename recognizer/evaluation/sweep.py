@@ -41,10 +41,10 @@ class Grid:
     protocols: tuple[str, ...] = ("default",)
 
     def settings(self, base: Settings) -> list[Settings]:
-        """Return the settings of each combination, without duplicates; `base` holds what all share.
+        """Return the settings of each combination, without duplicates; `base` has the shared ones.
 
-        Labels alone appear once, because method, source and conditioning do not change their scores. A protocol that
-        repeats the label (`tear`) is the exception: there methods and conditioning are kept.
+        Labels alone appear once, because method, source and conditioning do not change their scores; except with a
+        protocol that repeats the label (`tear`), which keeps methods and conditioning.
 
         Raises:
             UsageError: a name is unknown.
@@ -54,7 +54,7 @@ class Grid:
         names = ("protocol", "templates", "condition", "pooling", "method")
         choices = [Choice(*parts) for parts in product(self.kinds, self.statuses, self.llms)]
         combinations: Iterator[dict[str, Any]] = (dict(zip(names, values, strict=True)) for values in product(*axes))
-        every = (replace(base, **each, choice=choice) for each, choice in product(combinations, choices))
+        every = (replace(base, **values, choice=choice) for values, choice in product(combinations, choices))
         distinct = list(dict.fromkeys(map(_without_idle_choices, every)))
         for settings in distinct:
             settings.check()
@@ -106,7 +106,7 @@ def sweep(
 
     Args:
         settings: all with the same encoder, sampling, limit and split.
-        store_runs: store the runs; only then do they have ids and predictions.
+        store_runs: store the runs; without it they have no ids and predictions.
     """
     settings = [replace(each, root=str(root.resolve())) for each in settings]
     choices = dict.fromkeys(each.choice for each in settings)
@@ -135,8 +135,8 @@ def score_grid(
 
     Args:
         embedded: the videos, by preprocessing.
-        descriptors: by choice.
-        settings: what to evaluate.
+        descriptors: the texts, by choice.
+        settings: of the evaluations.
         with_predictions: whether the runs keep every prediction.
         on_progress: called with (runs done, runs in all).
     """
