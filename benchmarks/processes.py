@@ -97,7 +97,7 @@ def _archive(path: Path) -> None:
 
     heads = {"transformer_width": 64, "transformer_heads": 1, "transformer_layers": 1}
     model = CLIP(WIDTH, 32, 1, 64, 16, 77, 49408, **heads)
-    convert_weights(model)  # type: ignore[no-untyped-call]
+    convert_weights(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated, but is the format of CLIP
         example = torch.zeros(1, 3, 32, 32), torch.zeros(1, 77, dtype=torch.int)
