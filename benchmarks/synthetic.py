@@ -14,7 +14,7 @@ from recognizer.datasets.find import Video, VideoList
 from recognizer.evaluation.ranking import EmbeddedDataset
 from recognizer.evaluation.settings import Settings
 from recognizer.features.embed import Features
-from recognizer.scoring.selection import Choice
+from recognizer.scoring.selection import DescriptorChoice
 
 
 class RandomEncoder(FakeEncoder):
@@ -38,7 +38,7 @@ def random_embeddings(*, videos: int, frames: int, width: int) -> EmbeddedDatase
     return EmbeddedDataset(dataset, video_list, RandomEncoder(width), features)
 
 
-def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[Choice, list[Descriptor]]:
+def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[DescriptorChoice, list[Descriptor]]:
     """Return the descriptors of each choice among three steps, a description and three contexts of every class."""
     texts = [("decomposition", 3), ("description", 1), ("context", 3)]
     every = [

@@ -102,7 +102,7 @@ def measures(predictions: Sequence[Prediction]) -> dict[str, float]:
 
 
 def _model(run: Run) -> dict[str, Any]:
-    """Return the fields of mteb's ModelMeta."""
+    """Return the fields of mteb's ModelMeta; mteb does not list experiments as models, so it is a model."""
     settings = run.settings
     parts = [settings["encoder"], settings["protocol"], settings["method"], *(settings["kinds"] or ["label"])]
     parts += [f"by {name}" for name in settings["llms"]]

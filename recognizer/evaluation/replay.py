@@ -18,7 +18,7 @@ from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import Protocol
-from recognizer.scoring.selection import Choice, descriptors_digest
+from recognizer.scoring.selection import DescriptorChoice, descriptors_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,7 +84,7 @@ def settings_of(run: Run) -> Settings:
     stored = {field.name: run.settings[field.name] for field in fields(Settings) if field.name in run.settings}
     if choice := stored.pop("choice", None):
         kinds = None if choice["kinds"] is None else tuple(choice["kinds"])
-        stored["choice"] = Choice(kinds, tuple(choice["statuses"]), choice["llm"])
+        stored["choice"] = DescriptorChoice(kinds, tuple(choice["statuses"]), choice["llm"])
     return Settings(**stored)
 
 

@@ -11,7 +11,7 @@ from recognizer.datasets.records import Split
 from recognizer.scoring.methods import method_of
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.protocols import Protocol, protocol_of
-from recognizer.scoring.selection import Choice
+from recognizer.scoring.selection import DescriptorChoice
 from recognizer.video.sampling import Sampling
 
 Status = Literal["any", "accepted"]
@@ -75,7 +75,7 @@ class Settings(ScoringSettings):
     limit: int | None = None
     root: str | None = None
     split: Split | None = None
-    choice: Choice = field(default_factory=Choice)
+    choice: DescriptorChoice = field(default_factory=DescriptorChoice)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,6 @@ class Options(ScoringSettings):
             raise UsageError(f"Unknown status {self.status!r}. Known: {', '.join(STATUSES)}")
         kinds = None if self.kinds is None else tuple(self.kinds)
         shared = {option.name: getattr(self, option.name) for option in fields(ScoringSettings)}
-        settings = Settings(**shared, choice=Choice(kinds, STATUSES[self.status], self.llm))
+        settings = Settings(**shared, choice=DescriptorChoice(kinds, STATUSES[self.status], self.llm))
         settings.check()
         return settings

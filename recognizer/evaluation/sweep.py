@@ -22,14 +22,14 @@ from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.scoring.pooling import Pooling, VideoBatch
 from recognizer.scoring.protocols import Protocol
-from recognizer.scoring.selection import Choice, choose_descriptors
+from recognizer.scoring.selection import DescriptorChoice, choose_descriptors
 
-DescriptorsByChoice = Mapping[Choice, Sequence[Descriptor]]
+DescriptorsByChoice = Mapping[DescriptorChoice, Sequence[Descriptor]]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Lists of choices, each as in `Settings` and `Choice`."""
+    """Lists of choices, each as in `Settings` and `DescriptorChoice`."""
 
     kinds: tuple[tuple[str, ...] | None, ...] = (None,)
     methods: tuple[str, ...] = ("mean",)
@@ -52,7 +52,7 @@ class Grid:
         """
         axes = (self.protocols, self.templates, self.conditions, self.poolings, self.methods)
         names = ("protocol", "templates", "condition", "pooling", "method")
-        choices = [Choice(*parts) for parts in product(self.kinds, self.statuses, self.llms)]
+        choices = [DescriptorChoice(*parts) for parts in product(self.kinds, self.statuses, self.llms)]
         combinations: Iterator[dict[str, Any]] = (dict(zip(names, values, strict=True)) for values in product(*axes))
         every = (replace(base, **values, choice=choice) for values, choice in product(combinations, choices))
         distinct = list(dict.fromkeys(map(_without_idle_choices, every)))
@@ -64,7 +64,7 @@ class Grid:
 def _without_idle_choices(settings: Settings) -> Settings:
     if settings.choice.kinds != ():
         return settings
-    settings = replace(settings, choice=Choice(kinds=()))
+    settings = replace(settings, choice=DescriptorChoice(kinds=()))
     return settings if settings.wording().label_again else replace(settings, method="label", condition=False)
 
 
@@ -163,7 +163,7 @@ def score_grid(
 
 def _ensembles(
     embedded: Mapping[Preprocessing, EmbeddedDataset], descriptors: DescriptorsByChoice, settings: Sequence[Settings]
-) -> dict[tuple[Choice, Protocol], Ensemble]:
+) -> dict[tuple[DescriptorChoice, Protocol], Ensemble]:
     videos = next(iter(embedded.values()))
     keys = list(dict.fromkeys((each.choice, each.wording()) for each in settings))
     texts = [(descriptors[choice] or labels_again(videos.dataset, protocol), protocol) for choice, protocol in keys]

@@ -115,7 +115,7 @@ _SAME_SCORE = 1e-3  # other devices and versions change a score by less
 
 
 @dataclass(frozen=True)
-class Pair:
+class ConfusedPair:
     """Videos of one class that were predicted as another class.
 
     Attributes:
@@ -169,7 +169,7 @@ class Findings:
     classes: tuple[ClassAccuracy, ...]
     without_videos: tuple[str, ...]
     confusion: Confusion
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ConfusedPair, ...]
     all_pairs: int
     samples: tuple[Sample, ...]
     sizes: Mapping[Sort, int]
@@ -217,7 +217,7 @@ def _from_predictions(run: Run, *, samples: int) -> Findings:
         classes=classes,
         without_videos=tuple(name for c, (name, _) in enumerate(run.settings["classes"]) if c not in with_videos),
         confusion=confusion(run),
-        pairs=tuple(Pair(confused) for confused in pairs[:PAIRS]),
+        pairs=tuple(ConfusedPair(confused) for confused in pairs[:PAIRS]),
         all_pairs=len(pairs),
         samples=tuple(_sample(video) for video in choose_samples(run, count=samples)),
         sizes={sort: sum(map(belongs, run.predictions)) for sort, belongs in SORTS.items()},
@@ -262,7 +262,7 @@ def _sample_with_texts(sample: Sample, replayed: Replay, rows: Mapping[str, int]
     return replace(sample, lead=float(scores[row, true] - scores[row, sample.rival]), texts=effects)
 
 
-def _pair_with_texts(pair: Pair, replayed: Replay, rows: Mapping[str, int], label_only: Tensor) -> Pair:
+def _pair_with_texts(pair: ConfusedPair, replayed: Replay, rows: Mapping[str, int], label_only: Tensor) -> ConfusedPair:
     true, other = pair.confused.true, pair.confused.predicted
     wrong = [p for p in replayed.run.predictions if p.label == true and p.rank > 1 and rival(p) == other]
     own = [rows[p.video] for p in wrong]

@@ -12,7 +12,7 @@ from db.store import Store
 
 
 @dataclass(frozen=True)
-class Choice:
+class DescriptorChoice:
     """Which descriptors are used.
 
     Attributes:
@@ -27,7 +27,7 @@ class Choice:
     llm: str | None = None
 
 
-def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
+def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice) -> list[Descriptor]:
     """Return the descriptors of a choice: at least one of each kind for every class, all from one source.
 
     Raises:
@@ -61,7 +61,12 @@ def _refuse_mixtures(descriptors: Sequence[Descriptor]) -> None:
 
 
 def _refuse_gaps(
-    dataset: Dataset, choice: Choice, kinds: Sequence[str], descriptors: Sequence[Descriptor], *, known_kinds: set[str]
+    dataset: Dataset,
+    choice: DescriptorChoice,
+    kinds: Sequence[str],
+    descriptors: Sequence[Descriptor],
+    *,
+    known_kinds: set[str],
 ) -> None:
     """Refuse classes without descriptors of a kind: their scores would not be comparable to the others'."""
     described = f"{' and '.join(choice.statuses)} descriptors" + (f" by {choice.llm}" if choice.llm else "")
