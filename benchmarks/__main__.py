@@ -69,7 +69,7 @@ def _cached(dataset: str, kinds: list[str]) -> float:
 
 
 def review_pages() -> Outcome:
-    """The slowest page of review: 600 classes, 4 kinds, 3 LLMs; of each page the median of nine."""
+    """The slowest page of review, by the median of nine: 600 classes, 4 kinds, 3 LLMs."""
     from starlette.testclient import TestClient
 
     from db.store import Store
@@ -94,7 +94,7 @@ def review_pages() -> Outcome:
             build_descriptors(store, dataset, llm=llm, prompts=choose_prompts((), ()))
         session = ReviewSession(store, dataset, reviewer="bench")
         browser = TestClient(create_app(session, access_rules("127.0.0.1")), base_url="http://localhost")
-        browser.get("/")  # the first look reads everything
+        browser.get("/")  # the first request reads everything
         slowest = max((median(_answer_seconds(browser, page) for _ in range(9)), page) for page in pages)
         texts = session.totals().all
         store.close()
@@ -110,7 +110,7 @@ def _answer_seconds(browser: Any, page: str) -> float:
     start = time.perf_counter()
     browser.get(page).raise_for_status()
     seconds = time.perf_counter() - start
-    time.sleep(0.11)  # so that the next request does not reuse what this one read
+    time.sleep(0.11)  # so that the next request does not reuse the data of this one
     return seconds
 
 
@@ -133,7 +133,7 @@ def grid_of_tear() -> Outcome:
     from recognizer.evaluation.sweep import GRIDS, score_grid
 
     embedded = random_embeddings(videos=3783, frames=16, width=512)
-    settings = GRIDS["tear"].settings(Settings("synthetic"))
+    settings = GRIDS["tear"].settings(Settings())
     descriptors = descriptors_for(embedded.dataset, settings)
     start = time.perf_counter()
     score_grid({"tear": embedded}, descriptors, settings=settings)
@@ -158,16 +158,16 @@ def impact_of_texts() -> Outcome:
     from recognizer.scoring.methods import scores
     from recognizer.scoring.pooling import VideoBatch
 
-    embedded, settings = random_embeddings(videos=3783, frames=16, width=512), Settings("synthetic")
-    [texts] = descriptors_for(embedded.dataset, [settings]).values()
-    ensemble = build_ensemble(embedded.dataset, texts, embedded.encoder, settings.wording())
+    embedded, settings = random_embeddings(videos=3783, frames=16, width=512), Settings()
+    [descriptors] = descriptors_for(embedded.dataset, [settings]).values()
+    ensemble = build_ensemble(embedded.dataset, descriptors, embedded.encoder, settings.wording())
     batch = VideoBatch.of(embedded.features.frames)
     start = time.perf_counter()
     for method in ("mean", "align"):
-        leave_one_out(lambda some, method=method: scores(batch, some, method=method), ensemble,  # type: ignore[misc]
+        leave_one_out(lambda texts, method=method: scores(batch, texts, method=method), ensemble,  # type: ignore[misc]
                       labels_of(embedded.features))  # fmt: skip
     seconds = time.perf_counter() - start
-    return f"impact of {len(texts)} texts on 3783 videos, mean and align", seconds, "under 10 s", seconds < 10
+    return f"impact of {len(descriptors)} texts on 3783 videos, mean and align", seconds, "under 10 s", seconds < 10
 
 
 BENCHMARKS: tuple[Callable[[], Outcome], ...] = (

@@ -2,8 +2,8 @@
 
 python -m benchmarks.processes            # some minutes; not part of `make bench`
 
-The embeddings of 3783 videos x 16 frames x 512 are stored before, as by `recognize embed`; the texts are encoded by the
-sweep, so that the `eval`s find them stored. The start of a process is part of its time.
+The embeddings of 3783 videos x 16 frames x 512 are stored first, as by `recognize embed`. The sweep encodes and stores
+the texts, and the `eval`s load them. The time to start each process is included.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        common = _world(folder)
+        common = _setup(folder)
         seconds = _seconds("sweep", *common, "--grid", "tear")
         print(f"{seconds:7.1f} s  one recognize sweep --grid tear, texts encoded", flush=True)
         seconds = _seconds("sweep", *common, "--grid", "tear")
         print(f"{seconds:7.1f} s  the same again, texts stored", flush=True)
         seconds = _seconds("sweep", *common, "--grid", "tear", "--store")
         print(f"{seconds:7.1f} s  the same with --store: {40 * VIDEOS} predictions are kept", flush=True)
-        settings = GRIDS["tear"].settings(Settings("synthetic"))
-        each = [_seconds("eval", *common, *_options(one)) for one in settings if one.choice.kinds]
-        print(f"{sum(each):7.1f} s  {len(each)} recognize eval, {min(each):.1f} to {max(each):.1f} s each", flush=True)
+        settings = GRIDS["tear"].settings(Settings())
+        evals = [_seconds("eval", *common, *_options(one)) for one in settings if one.choice.kinds]
+        print(
+            f"{sum(evals):7.1f} s  {len(evals)} recognize eval, {min(evals):.1f} to {max(evals):.1f} s each", flush=True
+        )
 
 
 def _options(settings: Settings) -> list[str]:
@@ -54,8 +56,8 @@ def _seconds(command: str, *arguments: object) -> float:
     return time.perf_counter() - start
 
 
-def _world(folder: Path) -> list[object]:
-    """Create fake videos, their embeddings, texts and an encoder; return the options to use them."""
+def _setup(folder: Path) -> list[object]:
+    """Create fake videos, their embeddings, texts and an encoder; return the options that name them."""
     import numpy as np
 
     from db.store import Store
@@ -95,7 +97,7 @@ def _archive(path: Path) -> None:
 
     heads = {"transformer_width": 64, "transformer_heads": 1, "transformer_layers": 1}
     model = CLIP(WIDTH, 32, 1, 64, 16, 77, 49408, **heads)
-    convert_weights(model)  # type: ignore[no-untyped-call]
+    convert_weights(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated, but is the format of CLIP
         example = torch.zeros(1, 3, 32, 32), torch.zeros(1, 77, dtype=torch.int)

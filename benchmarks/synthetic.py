@@ -1,4 +1,4 @@
-"""Random features and texts of a realistic size; they take as long as real ones."""
+"""Random features and texts of a realistic size, which take as long as real ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recognizer.datasets.find import Video, VideoList
 from recognizer.evaluation.ranking import EmbeddedDataset
 from recognizer.evaluation.settings import Settings
 from recognizer.features.embed import Features
-from recognizer.scoring.selection import Choice
+from recognizer.scoring.selection import DescriptorChoice
 
 
 class RandomEncoder(FakeEncoder):
@@ -30,7 +30,7 @@ class RandomEncoder(FakeEncoder):
 
 
 def random_embeddings(*, videos: int, frames: int, width: int) -> EmbeddedDataset:
-    """Return random features of videos of UCF101's classes."""
+    """Return random features of videos with the classes of UCF101."""
     dataset = load("ucf101")
     entries = tuple(Video(f"v{n}", n % len(dataset.actions), None, (1,)) for n in range(videos))
     features = Features(torch.randn(videos, frames, width), 1, entries, (), {"decord": videos}, new=0)
@@ -38,7 +38,7 @@ def random_embeddings(*, videos: int, frames: int, width: int) -> EmbeddedDatase
     return EmbeddedDataset(dataset, video_list, RandomEncoder(width), features)
 
 
-def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[Choice, list[Descriptor]]:
+def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[DescriptorChoice, list[Descriptor]]:
     """Return the descriptors of each choice among three steps, a description and three contexts of every class."""
     texts = [("decomposition", 3), ("description", 1), ("context", 3)]
     every = [

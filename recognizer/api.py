@@ -1,4 +1,4 @@
-"""The commands from Python: `from recognizer import Recognizer`. Examples are in docs/python.md."""
+"""The commands as Python methods: `from recognizer import Recognizer`. Examples are in docs/python.md."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ _encoder = lru_cache(maxsize=2)(find_encoder)  # keeps the weights loaded betwee
 
 @dataclass(frozen=True)
 class Recognizer(Options):
-    """A dataset's classes, their descriptors, an encoder and a method; each command is a method.
+    """The classes and descriptors of a dataset, an encoder and a scoring method; each command is a Python method.
 
-    Runs and embeddings are stored where the commands store them. To change one choice, use
+    Runs and embeddings are stored in the same places as by the commands. To change one choice, use
     `dataclasses.replace(recognizer, method="align")`: weights and embeddings are reused.
 
     All methods raise `db.errors.UsageError` for unknown choices, datasets and runs, and `db.errors.UserError` if
-    descriptors, videos or weights are missing or have changed; the message names the next step.
+    descriptors, videos or weights are missing or have changed; the message says what to do next.
 
     Attributes, besides those of `Options` and `ScoringSettings`:
         dataset: name of a built-in or stored dataset, path of a text file of labels or a folder of class folders, or
             a list of labels, which are then used without descriptors.
         db: SQLite file or SQLAlchemy URL; None means `DESCGEN_DB`, else `descriptors.db` in the current folder.
         features: folder of the feature store; None means `RECOGNIZE_FEATURES`, else a folder in the user's cache.
-        progress: show progress on standard error: a bar, or lines if it is no terminal.
+        progress: show progress on standard error: a bar in a terminal, else lines.
     """
 
     dataset: str | Path | Sequence[str]
@@ -64,7 +64,7 @@ class Recognizer(Options):
     def predict(self, *videos: str | Path, top: int = 5) -> list[Ranking]:
         """Return the `top` classes of each video: files, folders of videos, folders of frames.
 
-        Without descriptors of the dataset, the labels alone are used. An unreadable video has its reason instead.
+        If the dataset has no descriptors, the labels alone are used. An unreadable video has a reason instead.
         """
         with self._class_texts() as texts, self._open_encoder() as encoder:
             return predict(texts, [Path(video) for video in videos], encoder, top=top, bars=self._bars)
@@ -77,14 +77,14 @@ class Recognizer(Options):
         Args:
             videos: as in `predict`.
             top: classes to explain.
-            classes: more classes to explain, by name or phrase, wherever they rank.
-            output: picture (.png, .svg, .pdf) or page (.html) to write, or a folder for a picture of each video.
+            classes: more classes to explain, by name or phrase, whatever their rank.
+            output: a picture (.png, .svg, .pdf) or page (.html) to write, or a folder for a picture of each video.
         """
         clips = clips_below([Path(video) for video in videos])
         if output:
             check_output(Path(output), len(clips))
         with self._class_texts() as texts, self._open_encoder() as encoder:
-            explanations = explain(texts, clips, encoder, top=top, asked=classes, bars=self._bars)
+            explanations = explain(texts, clips, encoder, top=top, class_names=classes, bars=self._bars)
         if output:
             list(write_explanations(texts, explanations, Path(output)))
         return explanations
@@ -112,7 +112,7 @@ class Recognizer(Options):
     ) -> list[Run]:
         """Evaluate every combination of a grid's lists; videos are embedded once. Return the runs, best first.
 
-        The lists of a `Grid` replace this recognizer's choices. Only with `store_runs` do the runs have numbers and
+        The lists of a `Grid` replace this recognizer's choices. Without `store_runs`, the runs have no numbers and no
         predictions.
         """
         base = replace(self.settings, split=split, limit=limit)
@@ -129,13 +129,13 @@ class Recognizer(Options):
         fps: float = 4.0,
         settings: LocalizeSettings = LocalizeSettings(),  # noqa: B008 - frozen
     ) -> Localization:
-        """Find where in long videos the actions of the dataset are; with annotations, measure it.
+        """Find when in long videos the actions of the dataset happen; with annotations, compute mAP.
 
         Args:
             videos: files, and folders of them.
-            annotations: a JSON file as ActivityNet's, or THUMOS14's folder of text files.
-            subset: part of the annotations; None means the only one.
-            fps: frames per second.
+            annotations: ActivityNet's JSON file, or THUMOS14's folder of text files.
+            subset: part of the annotations; None if there is only one.
+            fps: embedded frames per second.
             settings: all choices between embeddings and segments.
         """
         paths = [Path(video) for video in videos]
@@ -160,9 +160,9 @@ class Recognizer(Options):
         return compare(self._stored(first), None if second is None else self._stored(second))
 
     def replay(self, run: Run | int, *, root: str | Path | None = None) -> Replay:
-        """Return a stored run with its features, its texts as vectors, and its scores, as tensors.
+        """Return a stored run with its features, text vectors and scores as tensors.
 
-        The run's own choices are used, not this recognizer's.
+        Uses the run's choices, not those of this recognizer.
         """
         run, moved = self._stored(run), Path(root) if root else None
         with (
@@ -177,7 +177,7 @@ class Recognizer(Options):
     ) -> Path:
         """Write a page about a run and return its path; the default is `run-<number>.html` in the current folder.
 
-        If its videos or texts are gone, the page says so and holds the rest.
+        If its videos or texts are missing, the page says so and shows the rest.
         """
         run, moved = self._stored(run), Path(root) if root else None
         path = Path(file or f"run-{run.id}.html")
@@ -195,7 +195,7 @@ class Recognizer(Options):
             return measure_impact(store, run, encoder, root=moved, bars=self._bars)
 
     def descriptors(self) -> list[Descriptor]:
-        """Return the descriptors that are used."""
+        """Return the descriptors that this recognizer uses."""
         choice = self.settings.choice
         with self._open_store() as store:
             return choose_descriptors(store, self._dataset(store), choice)

@@ -30,17 +30,17 @@ def recognize(context: click.Context, url: str) -> None:
     """Recognise actions in videos by text, without training.
 
     \b
-    recognize prepare --dataset ucf101                 steps to get a dataset; --run does them
-    recognize check --dataset ucf101 --root UCF101/    finds missing, broken and misplaced videos
+    recognize prepare --dataset ucf101                 print the steps to get a dataset; --run does them
+    recognize check --dataset ucf101 --root UCF101/    find missing, broken and misplaced videos
     recognize eval --dataset ucf101 --root UCF101/     accuracy of labels and of descriptors
     recognize predict my.mp4 --dataset hmdb51          the best classes of a video
     recognize explain my.mp4 --dataset hmdb51          what each text adds, frame by frame
-    recognize sweep --dataset hmdb51 --grid tear       many combinations of choices, best first
+    recognize sweep --dataset hmdb51 --grid tear       evaluate many combinations of choices, best first
     recognize compare 3 7                              which run is better, and on which classes
     recognize impact 3                                 the effect of each descriptor
     recognize embed --dataset ucf101 --root UCF101/    embed its videos once, for all commands
     recognize features list                            the stored embeddings
-    recognize localize long.mp4 --dataset thumos14     which actions are where in a long video
+    recognize localize long.mp4 --dataset thumos14     when actions happen in a long video
     recognize runs                                     the stored runs
     recognize report 3                                 a run as a page: classes, confusions, videos
     """

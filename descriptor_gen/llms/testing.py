@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,8 +46,8 @@ class FakeLLM:
 
     def __init__(self, *, batch_size: int = 16, model: str = "fake") -> None:
         self.identity = LLMIdentity("fake", model, "1")
-        self.parameters: dict[str, Any] = {"do_sample": False}
-        self.environment: dict[str, Any] = {"device": "none"}
+        self.parameters: Mapping[str, Any] = {"do_sample": False}
+        self.environment: Mapping[str, Any] = {"device": "none"}
         self.batch_size = batch_size
         self.history: list[Request] = []
         self._queue: list[str | Exception] = []

@@ -18,7 +18,7 @@ from recognizer.datasets.records import Split
 @click.command("check")
 @click.argument("paths", nargs=-1, type=EXISTING, metavar="[PATH]...")
 @click.option(
-    "--dataset", "-d", metavar="NAME|PATH", help=f"Compare with its lists and classes: {LISTED}, or your own."
+    "--dataset", "-d", "name", metavar="NAME|PATH", help=f"Compare with its lists and classes: {LISTED}, or your own."
 )
 @SHARED["root"]
 @SHARED["data"]
@@ -45,7 +45,7 @@ from recognizer.datasets.records import Split
 def check_videos(
     database: Database,
     paths: tuple[Path, ...],
-    dataset: str | None,
+    name: str | None,
     root: Path | None,
     data: Path | None,
     split: Split | None,
@@ -57,7 +57,7 @@ def check_videos(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Compare a folder with the lists of its dataset and read every video; or just read files and folders.
+    """Compare a folder with the lists of its dataset and read every video; or only read files and folders.
 
     Exit code 1 if a problem would affect an evaluation: videos missing, unreadable, duplicate or in the folder of
     another class.
@@ -67,15 +67,17 @@ def check_videos(
     from recognizer.datasets.find import find_videos
     from recognizer.datasets.inspect_video import InspectionCache
 
-    if (dataset is None) == (not paths) or (paths and (root or split)):
+    if (name is None) == (not paths) or (paths and (root or split)):
         raise UsageError("Give either --dataset NAME (and its --root), or files and folders to read")
-    actions = database.existing_or_empty.resolve(dataset) if dataset else None
-    root = root_of(actions, root, data) if actions else None
-    videos = find_videos(actions, root, split=split or "listed") if actions and root else videos_at(paths)
-    title = actions.name if actions else ", ".join(map(str, paths))
-    places = [root] if root else paths
-    with InspectionCache.of(places, cache, forget=again) as inspections, progress(title, "videos") as advance:
-        report = check(videos, inspections, dataset=actions, frames=frames, quick=quick, jobs=jobs, on_progress=advance)
+    dataset = database.existing_or_empty.resolve(name) if name else None
+    root = root_of(dataset, root, data) if dataset else None
+    video_list = find_videos(dataset, root, split=split or "listed") if dataset and root else videos_at(paths)
+    title = dataset.name if dataset else ", ".join(map(str, paths))
+    checked = [root] if root else paths
+    with InspectionCache.of(checked, cache, forget=again) as inspections, progress(title, "videos") as advance:
+        report = check(
+            video_list, inspections, dataset=dataset, frames=frames, quick=quick, jobs=jobs, on_progress=advance
+        )
     if as_json:
         print_json({**asdict(report), "harmful": report.harmful})
     else:

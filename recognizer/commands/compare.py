@@ -11,11 +11,11 @@ from db.commandline import Database, console, json_option, print_json
 @click.argument("first", type=int, metavar="RUN")
 @click.argument("second", type=int, required=False, metavar="[RUN]")
 @click.option("--seed", type=int, default=0, help="Random seed of the bootstrap.")
-@click.option("--show", type=click.IntRange(min=0), default=10, help="Classes and videos to show of each sort.")
+@click.option("--show", type=click.IntRange(min=0), default=10, help="Classes and videos to show, gained and lost.")
 @json_option
 @click.pass_obj
 def compare_runs(database: Database, first: int, second: int | None, seed: int, show: int, as_json: bool) -> None:
-    """Compare two runs on the videos that both evaluated; of one run, its labels alone with its descriptors."""
+    """Compare two runs on the videos that both evaluated; with one RUN, its labels alone with its descriptors."""
     from recognizer.evaluation.compare import compare
     from recognizer.evaluation.tables import compare_report
 

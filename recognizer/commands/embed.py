@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from db.commandline import progress
-from recognizer.commands.options import Session, Source, dataset_options, sampling_options, session_options
+from recognizer.commands.options import Session, VideoSelection, dataset_options, sampling_options, session_options
 from recognizer.evaluation.settings import Options
 
 
@@ -14,17 +14,23 @@ from recognizer.evaluation.settings import Options
 @click.option("--retry", is_flag=True, help="Try again the videos that could not be read before.")
 @sampling_options
 @session_options
-def embed(session: Session, source: Source, retry: bool, options: Options) -> None:
+def embed(session: Session, selection: VideoSelection, retry: bool, options: Options) -> None:
     """Decode and encode the videos of a dataset, once for all commands; run it again to resume."""
     from recognizer.datasets.find import find_videos
     from recognizer.features.embed import embed_dataset
     from recognizer.features.table import embed_report
 
-    dataset, root = source.open(session.database.existing_or_empty)
-    videos = find_videos(dataset, root, split=source.split)
+    dataset, root = selection.open(session.database.existing_or_empty)
+    video_list = find_videos(dataset, root, split=selection.split)
     title = f"{dataset.name}, {options.encoder}"
     with session.encoder(options.encoder) as encoder, progress(title, "videos") as advance:
         report = embed_dataset(
-            dataset, videos, encoder, sampling=options.sampling, limit=source.limit, retry=retry, on_progress=advance
+            dataset,
+            video_list,
+            encoder,
+            sampling=options.sampling,
+            limit=selection.limit,
+            retry=retry,
+            on_progress=advance,
         )
     session.show(report, embed_report(dataset.name, report, session.features))

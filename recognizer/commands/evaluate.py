@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from db.commandline import progress
-from recognizer.commands.options import Session, Source, dataset_options, scoring_options, session_options
+from recognizer.commands.options import Session, VideoSelection, dataset_options, scoring_options, session_options
 from recognizer.evaluation.settings import Options
 
 
@@ -13,14 +13,14 @@ from recognizer.evaluation.settings import Options
 @dataset_options
 @scoring_options
 @session_options
-def evaluate_videos(session: Session, source: Source, options: Options) -> None:
+def evaluate_videos(session: Session, selection: VideoSelection, options: Options) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
     from recognizer.evaluation.evaluate import evaluate, with_texts
     from recognizer.evaluation.tables import run_report
 
-    settings = source.restrict(options.settings)
+    settings = selection.restrict(options.settings)
     store = session.database.existing
-    dataset, root = source.open(store)
+    dataset, root = selection.open(store)
     with session.encoder(options.encoder) as encoder:
         run = evaluate(store, dataset, root, encoder, settings=settings, bars=progress)
     session.show(with_texts(store, run), run_report(run))

@@ -56,7 +56,7 @@ def explain_classes(
         check_output(output, len(clips))
     texts = classes.texts(session, options)
     with session.encoder(options.encoder) as encoder:
-        explanations = explain(texts, clips, encoder, top=top, asked=names, bars=progress)
+        explanations = explain(texts, clips, encoder, top=top, class_names=names, bars=progress)
     explained = [explanation.for_programs() for explanation in explanations]
     report = {"settings": texts.for_programs(), "explanations": explained}
     session.show(report, explanation_report(explanations, made_with=lines_above(texts)))

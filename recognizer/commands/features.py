@@ -33,11 +33,11 @@ def verify_features(session: Session) -> None:
     """Compare every record with its checksum; exit code 1 if one does not match."""
     from recognizer.features.maintenance import verify
     from recognizer.features.store import FeatureStore
-    from recognizer.features.table import check_report
+    from recognizer.features.table import verify_report
 
     with FeatureStore.open(session.features, create=False) as store, progress("verify", "files") as advance:
         checks = verify(store, on_progress=advance)
-    session.show(checks, check_report(checks, session.features))
+    session.show(checks, verify_report(checks, session.features))
     damaged = sum(len(check.damaged) for check in checks)
     if damaged:
         raise UserError(
@@ -60,15 +60,15 @@ def prune_features(
     session: Session, encoder: str | None, unused: int | None, gone: bool, damaged: bool, dry_run: bool, yes: bool
 ) -> None:
     """Delete embeddings that are not needed, and free their disk space."""
-    from recognizer.features.maintenance import PruneFilter, plan, prune
+    from recognizer.features.maintenance import PruneFilter, plan_prune, prune
     from recognizer.features.store import FeatureStore
     from recognizer.features.table import prune_table, size
 
     with FeatureStore.open(session.features, create=False) as store:
-        plans = plan(store, PruneFilter(encoder, unused, gone, damaged))
+        plans = plan_prune(store, PruneFilter(encoder, unused, gone, damaged))
         session.show(plans, prune_table(plans) if plans else "Nothing to delete")
         if dry_run or not plans:
             return
         if not yes:
-            click.confirm(f"Delete {size(sum(each.bytes for each in plans))}?", abort=True, err=True)
+            click.confirm(f"Delete {size(sum(plan.bytes for plan in plans))}?", abort=True, err=True)
         prune(store, plans)

@@ -13,7 +13,7 @@ from recognizer.commands.options import Session, moved_option, session_options
 @click.command("impact")
 @click.argument("number", type=int, metavar="RUN")
 @moved_option
-@click.option("--show", type=click.IntRange(min=0), default=10, help="Texts to show of each sort.")
+@click.option("--show", type=click.IntRange(min=0), default=10, help="Texts to show, better and worse without each.")
 @session_options
 def impact(session: Session, number: int, root: Path | None, show: int) -> None:
     """Measure what a run gains or loses without each of its descriptors, and store it for the review."""

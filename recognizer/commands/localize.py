@@ -29,8 +29,8 @@ from recognizer.evaluation.settings import Options
 if TYPE_CHECKING:
     from recognizer.localize.localize import Timeline
 
-_ANNOTATIONS = "Measure against these: a JSON file as ActivityNet's, or THUMOS14's folder of <Class>_test.txt."
-_SET = "Another setting, such as smooth=2 or nms=soft: docs/localize.md."
+_ANNOTATIONS = "Annotations to evaluate against: ActivityNet's JSON file, or THUMOS14's folder of <Class>_test.txt."
+_SET = "Change a setting, such as smooth=2 or nms=soft: docs/localize.md."
 
 
 @click.command("localize")
@@ -58,7 +58,7 @@ def localize_actions(
     predictions: Path | None,
     options: Options,
 ) -> None:
-    """Find where in long videos the actions of a dataset are; with annotations, measure it."""
+    """Find when in long videos the actions of a dataset happen; with annotations, compute mAP."""
     from recognizer.evaluation.outputs import check_file
     from recognizer.evaluation.predict import clips_below
     from recognizer.localize.annotations import read_annotations
@@ -95,7 +95,7 @@ def localize_actions(
 
 
 def _refuse_same_names(clips: Sequence[Path]) -> None:
-    """Refuse videos with the same file name: pictures, predictions and annotations go by it."""
-    twice = [name for name, count in Counter(clip.stem for clip in clips).items() if count > 1]
-    if twice:
-        raise UsageError(f"Several videos are named {', '.join(twice)}: they go by their names. Give each alone")
+    """Refuse videos with the same file name: it identifies pictures, predictions and annotations."""
+    repeated = [name for name, count in Counter(clip.stem for clip in clips).items() if count > 1]
+    if repeated:
+        raise UsageError(f"Several videos are named {', '.join(repeated)}; names must differ. Give each alone")

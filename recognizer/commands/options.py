@@ -42,7 +42,7 @@ POOLING_HELP = "How the frames of a video become one vector."
 _ENCODERS = "An openai-clip name or .pt archive; hf:<repo or folder> of any dual encoder; or objects (no download)."
 _PROTOCOLS = "; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + "."
 _STATUSES = "Use only accepted descriptors, or pending ones too; rejected ones are never used."
-_ROOT = "Where its videos are. [data/<dataset>, or a folder in the one that RECOGNIZE_DATA names]"
+_ROOT = "Folder of its videos. [data/<dataset>, or <dataset> in the folder RECOGNIZE_DATA]"
 _SPLIT = "Official test split. [1 if the dataset has split lists]"
 _LIMIT = "Use at most this many videos, evenly spread over the list."
 _LLM = "Descriptors of one LLM or imported file, by part of its name."
@@ -76,7 +76,7 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
 }
 videos_argument = click.argument("videos", nargs=-1, required=True, type=EXISTING, metavar="VIDEO...")
 moved_option = click.option(
-    "--root", type=EXISTING, metavar="FOLDER", help="Where the videos of the run are now. [where they were]"
+    "--root", type=EXISTING, metavar="FOLDER", help="Folder of the run's videos, if they were moved. [as recorded]"
 )
 features_option = click.option(
     "--features",
@@ -112,7 +112,7 @@ def _options(*, kinds: tuple[str, ...] = (), **values: Any) -> Options:
 
 @dataclass(frozen=True)
 class Session:
-    """The database and the feature store of a command, and the form of its output."""
+    """The database and the feature store of a command, and its output format."""
 
     database: Database
     features: Path
@@ -120,7 +120,7 @@ class Session:
 
     @contextmanager
     def encoder(self, name: str) -> Iterator[CachingEncoder]:
-        """Open an encoder by name, in front of the feature store."""
+        """Open an encoder by name; its embeddings are cached in the feature store."""
         from recognizer.features.caching_encoder import open_caching_encoder
 
         with open_caching_encoder(name, self.features) as encoder:
@@ -152,8 +152,8 @@ sweep_options = gathered(Settings, "base", "encoder", *SAMPLING, "temperature")
 
 
 @dataclass(frozen=True)
-class Source:
-    """Which videos of which dataset: the options `--dataset`, `--root`, `--split` and `--limit`."""
+class VideoSelection:
+    """Videos of a dataset: the options `--dataset`, `--root`, `--split` and `--limit`."""
 
     dataset: str
     root: Path | None
@@ -171,21 +171,21 @@ class Source:
         return replace(settings, split=self.split, limit=self.limit)
 
 
-dataset_options = gathered(Source, "source", "dataset", "root", "data", "split", "limit")
+dataset_options = gathered(VideoSelection, "selection", "dataset", "root", "data", "split", "limit")
 
 
 def root_of(dataset: Dataset, root: Path | None, data: Path | None) -> Path:
-    """Return the folder of a dataset's videos: --root, or the first usual place that exists."""
+    """Return the folder of a dataset's videos: --root, or the first default folder that exists."""
     if root:
         return root
     names = dict.fromkeys((dataset.name, dataset.stored_as))
-    places = [above / name for above in (Path("data"), *([data] if data else [])) for name in names]
-    if data and len(names) == 1:  # the classes of a subset could also be found in another dataset in that folder
-        places.append(data)
-    folder = next((place for place in places if place.is_dir()), None)
+    folders = [parent / name for parent in (Path("data"), *([data] if data else [])) for name in names]
+    if data and len(names) == 1:  # videos of a subset's classes could be those of another dataset in that folder
+        folders.append(data)
+    folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
-        looked = ", ".join(str(place) for place in places)
-        raise UsageError(f"Where are the videos of {dataset.name}? Not in: {looked}. Give --root or set RECOGNIZE_DATA")
+        tried = ", ".join(map(str, folders))
+        raise UsageError(f"Where are the videos of {dataset.name}? Not in: {tried}. Give --root or set RECOGNIZE_DATA")
     return folder
 
 
@@ -197,7 +197,7 @@ class Classes:
     labels: Path | None = None
 
     def texts(self, session: Session, options: Options) -> ClassTexts:
-        """Return the classes and the chosen descriptors; if none are stored, a note, and the labels alone.
+        """Return the classes and the chosen descriptors; print a note if none are stored and the labels alone are used.
 
         Raises:
             UsageError: none or both of the two options are given.

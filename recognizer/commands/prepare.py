@@ -23,7 +23,9 @@ def _frame_count(value: str) -> int:
 
 
 @click.command("prepare")
-@click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=f"{LISTED}; with --frames also your own.")
+@click.option(
+    "--dataset", "-d", "name", required=True, metavar="NAME|PATH", help=f"{LISTED}; for --frames also your own."
+)
 @click.option("--root", type=PATH, metavar="FOLDER", help="Folder for the dataset. [data/<dataset>]")
 @click.option("--run", is_flag=True, help="Do the steps instead of printing them; run it again to resume.")
 @click.option("--mirror", metavar="URL", help="Base URL to download all files from, by their names.")
@@ -34,7 +36,7 @@ def _frame_count(value: str) -> int:
 @click.pass_obj
 def prepare_dataset(
     database: Database,
-    dataset: str,
+    name: str,
     root: Path | None,
     run: bool,
     mirror: str | None,
@@ -46,14 +48,14 @@ def prepare_dataset(
     """Print the official steps to get a dataset, or do them: download, check, unpack, extract frames."""
     from recognizer.prepare.steps import ExtractFrames, missing_tool_of, script, steps
 
-    actions = database.existing_or_empty.resolve(dataset)
-    root = root or Path("data") / actions.stored_as
+    dataset = database.existing_or_empty.resolve(name)
+    root = root or Path("data") / dataset.stored_as
     into = into or root.resolve().with_name(f"{root.resolve().name}-frames")
-    last = None if frames is None else ExtractFrames(actions, root, count=frames or None, into=into, jobs=jobs)
-    planned = steps(actions, root, mirror=mirror, frames=last)
+    last = None if frames is None else ExtractFrames(dataset, root, count=frames or None, into=into, jobs=jobs)
+    planned = steps(dataset, root, mirror=mirror, frames=last)
     if not run:
         shown = [{"about": step.about, "commands": step.commands(), "done": step.done} for step in planned]
-        print_json(shown) if as_json else click.echo(script(actions, root, planned))
+        print_json(shown) if as_json else click.echo(script(dataset, root, planned))
         return
     if missing := missing_tool_of(planned):  # before gigabytes are downloaded
         raise UserError(missing)
@@ -61,7 +63,7 @@ def prepare_dataset(
     if as_json:
         print_json(results)
     else:
-        click.echo(f"{actions.name} is in {root}. Now: recognize check --dataset {actions.name} --root {root}")
+        click.echo(f"{dataset.name} is in {root}. Now: recognize check --dataset {dataset.name} --root {root}")
 
 
 def _run(step: Step) -> str:

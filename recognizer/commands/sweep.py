@@ -17,7 +17,7 @@ from recognizer.commands.options import (
     POOLING_HELP,
     TEMPLATES_HELP,
     Session,
-    Source,
+    VideoSelection,
     dataset_options,
     session_options,
     sweep_options,
@@ -53,7 +53,7 @@ ALL_KINDS, LABEL = "every", "label"
 @click.option(
     "--protocol", "protocols", multiple=True, type=click.Choice(list(PROTOCOLS)), help="As for eval. [default]"
 )
-@click.option("--store", "store_runs", is_flag=True, help="Store each evaluation as a run, for compare and the like.")
+@click.option("--store", "store_runs", is_flag=True, help="Store each evaluation as a run, for compare and report.")
 @click.option("--csv", "csv_file", type=FILE, help="Write the rows to a CSV file.")
 @click.option("--plot", "picture", type=FILE, help="Plot top-1 of all evaluations: .png, .svg, .pdf.")
 @sweep_options
@@ -61,7 +61,7 @@ ALL_KINDS, LABEL = "every", "label"
 def sweep_choices(
     session: Session,
     /,
-    source: Source,
+    selection: VideoSelection,
     grid: str | None,
     store_runs: bool,
     csv_file: Path | None,
@@ -76,9 +76,9 @@ def sweep_choices(
 
     check_file(csv_file)
     check_picture(picture)
-    settings = _grid(grid, lists).settings(source.restrict(base))
+    settings = _grid(grid, lists).settings(selection.restrict(base))
     store = session.database.existing
-    dataset, root = source.open(store)
+    dataset, root = selection.open(store)
     with session.encoder(base.encoder) as encoder:
         runs = sweep(store, dataset, root, encoder, settings=settings, store_runs=store_runs, bars=progress)
     session.show([row_of(run) for run in runs], sweep_report(runs))
@@ -97,8 +97,8 @@ def _grid(name: str | None, lists: dict[str, Any]) -> Grid:
         "conditions": lambda value: value == "yes",
         "statuses": STATUSES.__getitem__,  # type: ignore[dict-item]
     }
-    given = {field: tuple(map(parsers.get(field, str), values)) for field, values in lists.items() if values}
-    return replace(named_grid(name) if name is not None else Grid(), **given)
+    parsed = {field: tuple(map(parsers.get(field, str), values)) for field, values in lists.items() if values}
+    return replace(named_grid(name) if name is not None else Grid(), **parsed)
 
 
 def _kinds(value: str) -> tuple[str, ...] | None:

@@ -14,13 +14,13 @@ from db.records import Dataset
 from db.vocabulary import class_finder
 from recognizer.datasets.inspect_video import Inspection, InspectionCache, inspect
 from recognizer.datasets.official import LIST_NAMES, OFFICIAL_DATASETS
-from recognizer.datasets.records import Video, VideoList, printable, video_list
+from recognizer.datasets.records import Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason, scan
 from recognizer.video.container import UnreadableVideo, tolerated
 from recognizer.video.file_types import is_image, stem
 from recognizer.video.source import Source, source_of
 
-_SKIPPED = {  # reason why a file is skipped -> what to say about it, and whether it harms an evaluation
+_SKIPPED = {  # reason why a file is skipped -> explanation, and whether it harms an evaluation
     SkipReason.APPLE_DOUBLE: ("macOS wrote it beside a file; delete it", False),
     SkipReason.HIDDEN: ("no evaluation reads it", False),
     SkipReason.NOT_A_VIDEO: ("no evaluation reads it", False),
@@ -47,8 +47,8 @@ class CheckReport:
     listed: int  # videos that an evaluation would look for
     present: int
     readable: int
-    frames: int  # of all readable videos together
-    remembered: int  # present videos whose inspection was cached
+    frames: int  # total over readable videos
+    remembered: int  # present videos with a cached inspection
     faults: tuple[Fault, ...]  # harmful ones first
     ignored: Mapping[str, int]  # reason -> skipped files and list rows
 
@@ -80,19 +80,19 @@ def videos_at(paths: Sequence[Path]) -> VideoList:
     for path in paths:
         if path.is_dir():
             tree = scan(path, LIST_NAMES)
-            frames = [path] if any(is_image(entry.name) for entry in path.iterdir()) else []  # the frames of a video
-            files += [tree.path(entry) for entry in tree.videos] or frames
+            frame_folder = [path] if any(is_image(entry.name) for entry in path.iterdir()) else []
+            files += [tree.path(entry) for entry in tree.videos] or frame_folder
             skipped += [(str(path / name), reason) for name, reason in tree.skipped]
         else:
             files.append(path)
     if not files:
         raise UserError(f"No videos in {', '.join(map(str, paths))}. Give files, folders of videos or of frames")
     videos = {file: Video(printable(str(file)), -1, file, ()) for file in files}
-    return video_list("files", videos.values(), skipped, labels_by="folders")
+    return VideoList.build("files", videos.values(), skipped, labels_by="folders")
 
 
 def check(
-    videos: VideoList,
+    video_list: VideoList,
     cache: InspectionCache,
     *,
     dataset: Dataset | None = None,
@@ -104,34 +104,34 @@ def check(
     """Inspect every video of a list, and compare their contents.
 
     Args:
-        videos: the videos, and the files that were skipped.
-        cache: of inspections.
-        dataset: whose classes are compared with the folders.
-        frames: of an evaluation; a video with fewer is short.
+        video_list: the videos, and the files that were skipped.
+        cache: inspections of earlier checks.
+        dataset: if given, its classes are compared with the folders.
+        frames: per video of an evaluation; a video with fewer is short.
         quick: count packets and read headers, and decode nothing.
         jobs: threads.
         on_progress: called with (videos done, videos in all).
     """
-    present = [video for video in videos.videos if video.path]
-    inspected = _inspect_all(present, cache, quick=quick, jobs=jobs, on_progress=on_progress)
-    readable = [each for each in inspected if not each.inspection.unreadable]
+    present = [video for video in video_list.videos if video.path]
+    results = _inspect_all(present, cache, quick=quick, jobs=jobs, on_progress=on_progress)
+    readable = [result for result in results if not result.inspection.unreadable]
     faults = [
-        *(Fault("missing", video.id, "listed, but not on disk", True) for video in videos.videos if not video.path),
-        *(Fault("unreadable", each.video.id, why, True) for each in inspected if (why := each.inspection.unreadable)),
-        *(_misplaced(videos, dataset) if dataset else ()),
-        *_duplicates(readable, cache, harm=videos.labels_by != "lists"),
+        *(Fault("missing", video.id, "listed, but not on disk", True) for video in video_list.videos if not video.path),
+        *(Fault("unreadable", r.video.id, reason, True) for r in results if (reason := r.inspection.unreadable)),
+        *(_misplaced(video_list, dataset) if dataset else ()),
+        *_duplicates(readable, cache, harm=video_list.labels_by != "lists"),
         *_frame_faults(readable, frames),
-        *(Fault(kind, name, *_SKIPPED[kind]) for name, kind in videos.skipped_files if kind in _SKIPPED),
+        *(Fault(kind, name, *_SKIPPED[kind]) for name, kind in video_list.skipped_files if kind in _SKIPPED),
     ]
     return CheckReport(
-        layout=videos.layout,
-        listed=len(videos.videos),
+        layout=video_list.layout,
+        listed=len(video_list.videos),
         present=len(present),
         readable=len(readable),
-        frames=sum(each.inspection.frames for each in readable),
-        remembered=sum(each.cached for each in inspected),
+        frames=sum(result.inspection.frames for result in readable),
+        remembered=sum(result.cached for result in results),
         faults=tuple(sorted(faults, key=lambda fault: not fault.harms)),
-        ignored=videos.skipped,
+        ignored=video_list.skipped,
     )
 
 
@@ -163,11 +163,11 @@ def _inspect(video: Video, cache: InspectionCache, *, quick: bool) -> _Inspected
     return _Inspected(video, video.path, source, inspection, cached=known is not None)
 
 
-def _misplaced(videos: VideoList, dataset: Dataset) -> Iterator[Fault]:
-    """Find videos in the folder of another class than that of the list or manifest, else of the file name."""
+def _misplaced(video_list: VideoList, dataset: Dataset) -> Iterator[Fault]:
+    """Find videos whose folder is another class than the list or manifest says, or without one, the file name."""
     find_class, official = class_finder(dataset), OFFICIAL_DATASETS.get(dataset.stored_as)
-    by_folder = videos.labels_by == "folders"
-    for video in videos.videos:
+    by_folder = video_list.labels_by == "folders"
+    for video in video_list.videos:
         expected = {video.label}
         if by_folder:
             expected = official.classes_by_file_name(stem(Path(video.id).name), dataset) if official else set()
@@ -180,15 +180,15 @@ def _misplaced(videos: VideoList, dataset: Dataset) -> Iterator[Fault]:
 
 
 def _duplicates(readable: Sequence[_Inspected], cache: InspectionCache, *, harm: bool) -> Iterator[Fault]:
-    """Find videos of the same content; only those of the same size are read."""
+    """Find videos with the same content; only files of equal size are read."""
     by_size = defaultdict[int, list[_Inspected]](list)
-    for each in {each.path: each for each in readable}.values():  # a list may name a file twice, with other times
-        if each.source:
-            by_size[each.source.size].append(each)
+    for result in {result.path: result for result in readable}.values():  # a list may name a file twice
+        if result.source:
+            by_size[result.source.size].append(result)
     by_content = defaultdict[str, list[_Inspected]](list)
-    for each in (each for same_size in by_size.values() if len(same_size) > 1 for each in same_size):
-        if each.source:
-            by_content[cache.content(each.path, each.source)].append(each)
+    for result in (result for same_size in by_size.values() if len(same_size) > 1 for result in same_size):
+        if result.source:
+            by_content[cache.content(result.path, result.source)].append(result)
     for first, *others in by_content.values():
         for other in others:
             beyond = "" if first.video.label == other.video.label else ", a video of another class"
@@ -196,10 +196,10 @@ def _duplicates(readable: Sequence[_Inspected], cache: InspectionCache, *, harm:
 
 
 def _frame_faults(readable: Sequence[_Inspected], expected: int) -> Iterator[Fault]:
-    """Find videos with frames that were decoded with errors (a few do no harm), or with too few frames."""
-    for each in readable:
-        frames, garbled = each.inspection.frames, each.inspection.garbled
+    """Find videos with too few frames, or with frames that were decoded with errors (a few do no harm)."""
+    for result in readable:
+        video, frames, garbled = result.video.id, result.inspection.frames, result.inspection.garbled
         if garbled:
-            yield Fault("garbled frames", each.video.id, f"{garbled} of {frames} frames", garbled > tolerated(frames))
+            yield Fault("garbled frames", video, f"{garbled} of {frames} frames", garbled > tolerated(frames))
         if frames < expected:
-            yield Fault("short", each.video.id, f"{frames} of the {expected} frames asked for", False)
+            yield Fault("short", video, f"{frames} of the {expected} frames asked for", False)

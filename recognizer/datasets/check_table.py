@@ -1,4 +1,4 @@
-"""The report of a check, for people."""
+"""The report of `recognize check` for the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 from db.commandline import table
 from recognizer.datasets.check import CheckReport
 
-_SHOWN = 20  # faults of a kind that are named unless all are asked for
+_SHOWN = 20  # faults of a kind that are listed without --all
 
 
 def check_table(report: CheckReport, *, everything: bool = False) -> RenderableType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from db.errors import UserError
-from recognizer.datasets.records import TRAINING, Layout, Search, Video, VideoList, printable, video_list
+from recognizer.datasets.records import TRAINING, Layout, Search, Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason, VideoEntry
 
 
@@ -24,11 +24,11 @@ def _find(search: Search) -> VideoList | None:
         else:
             skipped.append((entry.id, SkipReason.NOT_IN_DATASET if entry.folder else SkipReason.NOT_IN_CLASS_FOLDER))
     skipped += search.tree.skipped
-    return video_list("class folders", videos, skipped, labels_by="folders") if videos else None
+    return VideoList.build("class folders", videos, skipped, labels_by="folders") if videos else None
 
 
 def _in_training(entry: VideoEntry) -> bool:
-    """Whether a video is in a training part, which is left out if there is another part: nothing is trained here."""
+    """Whether a video is in a training part; such videos are skipped if there are others."""
     return not TRAINING.isdisjoint(part.lower() for part in entry.folder.split("/")[:-1])
 
 
@@ -36,9 +36,9 @@ def _unknown_folders(search: Search, folders: Iterable[str]) -> str:
     name, root = search.dataset.name, search.tree.root
     listed = "\n".join(f"  {folder}" for folder in folders)
     return (
-        f"These folders of {root} hold videos, but are named as no class of {name}:\n{listed}\n"
-        f"Rename them (descgen knows the classes of {name}), move them away, or use the folder names as "
-        f"classes of your own: --dataset {root}"
+        f"These folders of {root} hold videos, but their names are not classes of {name}:\n{listed}\n"
+        f"Rename them to classes of {name}, move them away, or use the folder names as "
+        f"your own classes: --dataset {root}"
     )
 
 

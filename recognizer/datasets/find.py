@@ -24,11 +24,11 @@ def find_videos(dataset: Dataset, root: Path, *, split: Split | Literal["listed"
     Args:
         dataset: gives the labels.
         root: a folder in one of the dataset's layouts, or a CSV file with the columns path and label.
-        split: official test split of UCF101 and HMDB51; None is split 1 if their lists are there, else every video;
-            "listed" is every split that has a list there, else every video.
+        split: official test split of UCF101 and HMDB51; None is split 1, or every video if there are no lists;
+            "listed" is every split that has a list, or every video if there are no lists.
 
     Raises:
-        UserError: no layout fits, or names in the lists or folders are no classes of the dataset.
+        UserError: no layout fits, or a name in the lists or folders is not a class of the dataset.
     """
     number = None if split == "listed" else split
     layouts = [
@@ -42,14 +42,14 @@ def find_videos(dataset: Dataset, root: Path, *, split: Split | Literal["listed"
         raise UserError(_no_folder(dataset, root, number))
     search = Search(dataset, class_finder(dataset), scan(root, LIST_NAMES), split)
     for layout in layouts:
-        if videos := layout.find(search):
-            return videos
+        if video_list := layout.find(search):
+            return video_list
     raise UserError(_no_layout_fits(dataset, root, layouts))
 
 
 def _no_folder(dataset: Dataset, root: Path, split: Split | None) -> str:
     if not root.exists():
-        return f"There is no {root}. Give the folder that holds the videos of {dataset.name}."
+        return f"{root} does not exist. Give the folder that holds the videos of {dataset.name}."
     if split is not None:
         official = " and ".join(layout.datasets for layout in LAYOUTS if layout.has_splits)
         return (

@@ -26,7 +26,7 @@ def _find(search: Search) -> VideoList | None:
 
 
 def _classes_by_file_name(stem: str, dataset: Dataset) -> set[int]:
-    """Return every class that the name may mean: `a_man_with_a_draw_sword` ends in `sword` and in `draw_sword`."""
+    """Return all classes that the name may mean: `a_man_with_a_draw_sword` ends in `sword` and in `draw_sword`."""
     match = _FILE_NAME.fullmatch(stem)
     return {action.label for action in dataset.actions if match and match[1].endswith(f"_{action.name}")}
 

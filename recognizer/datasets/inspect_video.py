@@ -20,7 +20,7 @@ from recognizer.video.container import (
 from recognizer.video.frames import image_names, opened_image, refuse_sizes
 from recognizer.video.source import Source, content_of
 
-RULES = 2  # increase it when a change to the code judges the same file differently: cached results are then dropped
+RULES = 2  # increase it when the same file would be judged differently: cached results are then dropped
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Inspection:
 
     frames: int  # 0 if it is unreadable
     garbled: int  # frames that were decoded with errors
-    unreadable: str | None  # why
+    unreadable: str | None  # the reason
     decoded: bool  # whether every frame was decoded; else packets were counted and headers read
 
     @property
     def is_lasting(self) -> bool:
-        """Whether it is about the file, and not about a permission or a network drive."""
+        """Whether the result depends on the file alone, and not on a permission or a network drive."""
         return not (self.unreadable or "").startswith(CANNOT_OPEN)
 
 
 def inspect(path: Path, *, decode: bool = True) -> Inspection:
-    """Inspect a video file or a folder of frames; nothing that it holds raises an error.
+    """Inspect a video file or a folder of frames; no content raises an error.
 
     Args:
         path: a file or folder.
@@ -73,8 +73,8 @@ def _inspect_images(folder: Path, *, decode: bool) -> tuple[int, int]:
 class InspectionCache:
     """Inspections and content digests by path, in a file of JSON lines.
 
-    Lines are appended, and the last one of a path counts, as long as its files are unchanged (see `Source.stamp`). A
-    process that is killed loses at most the line that it is writing.
+    Lines are appended; the last line of a path counts while its files are unchanged (see `Source.stamp`). A process
+    that is killed loses at most the line that it is writing.
     """
 
     def __init__(self, file: Path, *, forget: bool = False) -> None:
@@ -92,12 +92,12 @@ class InspectionCache:
         return cls(folder / f"{hashlib.sha256(os.fsencode(names)).hexdigest()[:16]}.jsonl", forget=forget)
 
     def inspection(self, path: Path, source: Source, *, decoded: bool) -> Inspection | None:
-        """Return the inspection of an unchanged video; with `decoded`, only one that decoded it."""
+        """Return the stored inspection of an unchanged video; with `decoded`, only one that decoded every frame."""
         known = self._entry(path, source).get("inspection")
         return Inspection(**known) if known and (known["decoded"] or not decoded) else None
 
     def content(self, path: Path, source: Source) -> str:
-        """Return the digest of a video's content, cached or made.
+        """Return the digest of a video's content; it is computed if it is not cached.
 
         Raises:
             UnreadableVideo: it cannot be opened.
@@ -132,7 +132,7 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 
 def _load(file: Path) -> dict[str, dict[str, Any]]:
-    """Return the entries by path; none if the file is of other rules, or broken before its last line."""
+    """Return the entries by path; none if the file has other `RULES`, or is broken before its last line."""
     head, *lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else [""]
     try:
         entries = [json.loads(line) for line in lines[:-1]]  # the last one is empty, or was cut off

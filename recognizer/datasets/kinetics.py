@@ -18,7 +18,6 @@ from recognizer.datasets.records import (
     Video,
     VideoList,
     printable,
-    video_list,
 )
 from recognizer.datasets.scan import SkipReason, VideoEntry
 
@@ -35,8 +34,8 @@ class _Row(NamedTuple):
 
 
 def _find(search: Search) -> VideoList | None:
-    """Join every list with the files, and return the list that names most of them; None if none names any."""
-    by_stem = defaultdict[str, list[VideoEntry]](list)  # YouTube's ids differ by case
+    """Join every list with the files; return the one with the most videos on disk, None if none has any."""
+    by_stem = defaultdict[str, list[VideoEntry]](list)  # case counts: YouTube ids are case-sensitive
     for entry in search.tree.videos:
         by_stem[entry.stem].append(entry)
     lists = ((path, _rows(path)) for path in search.tree.lists if path.suffix == ".csv")
@@ -45,8 +44,8 @@ def _find(search: Search) -> VideoList | None:
     return best if best and _on_disk(best) else None
 
 
-def _on_disk(videos: VideoList) -> int:
-    return sum(video.path is not None for video in videos.videos)
+def _on_disk(video_list: VideoList) -> int:
+    return sum(video.path is not None for video in video_list.videos)
 
 
 def _rows(path: Path) -> list[_Row]:
@@ -61,7 +60,7 @@ def _row(cells: Mapping[str, str], path: Path) -> _Row:
     try:
         start, end = int(float(cells["time_start"])), int(float(cells["time_end"]))
     except ValueError as error:
-        raise UserError(f"{path}: times of {youtube_id!r} are no seconds: {error}") from error
+        raise UserError(f"{path}: times of {youtube_id!r} are not in seconds: {error}") from error
     return _Row(cells["label"], f"{youtube_id}_{start:06d}_{end:06d}", youtube_id, cells.get("split", ""))
 
 
@@ -82,7 +81,7 @@ def _join(search: Search, path: Path, rows: Iterable[_Row], by_stem: Mapping[str
         reason = SkipReason.SAME_NAME if stem in used else SkipReason.NOT_IN_LIST
         skipped += [(entry.id, reason) for entry in entries[stem in used :]]
     layout = f"Kinetics list {path.relative_to(search.tree.root).as_posix()}"
-    return video_list(layout, videos.values(), skipped, skipped_rows=skipped_rows)
+    return VideoList.build(layout, videos.values(), skipped, skipped_rows=skipped_rows)
 
 
 _LAYOUT = Layout(
@@ -95,7 +94,7 @@ _LAYOUT = Layout(
 
 
 def _kinetics(classes: int, *, about: str, mteb: str) -> OfficialDataset:
-    """Return what is known of one of the datasets; only its validation part is fetched."""
+    """Return the record of Kinetics-`classes`; only its validation part is downloaded."""
     server, archives = f"https://s3.amazonaws.com/kinetics/{classes}", f"k{classes}_val_path.txt"
     files = (
         Download("annotations/val.csv", {f"{server}/annotations/val.csv": None}),
@@ -115,7 +114,7 @@ def _kinetics(classes: int, *, about: str, mteb: str) -> OfficialDataset:
 KINETICS400 = _kinetics(
     400,
     about="19 881 of the 19 906 clips of the list, of 400 classes",
-    mteb="Kinetics400ZeroShot takes 10 videos of each class, which no list names",
+    mteb="Kinetics400ZeroShot takes 10 videos of each class, and no list says which",
 )
 KINETICS600 = _kinetics(
     600,

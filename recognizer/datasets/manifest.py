@@ -9,7 +9,7 @@ from pathlib import Path
 from db.errors import UserError
 from db.records import Dataset
 from db.vocabulary import class_finder
-from recognizer.datasets.records import Video, VideoList, printable, video_list
+from recognizer.datasets.records import Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason
 
 
@@ -17,7 +17,7 @@ def read_manifest(dataset: Dataset, path: Path) -> VideoList:
     """Read a CSV file with the columns path (relative to the file's folder) and label, and optionally dataset.
 
     Raises:
-        UserError: a column is missing, there are no rows, or a label is no class of the dataset.
+        UserError: a column is missing, there are no rows, or a label is not a class of the dataset.
     """
     rows = read_table(path)
     if not rows or not {"path", "label"} <= rows[0].keys():
@@ -28,7 +28,7 @@ def read_manifest(dataset: Dataset, path: Path) -> VideoList:
     find_class = class_finder(dataset)
     unknown = sorted({row["label"] for row in own if not find_class(row["label"])})
     if unknown and dataset.stored_as == dataset.name:
-        raise UserError(f"{path}: no classes of {dataset.name}: {', '.join(map(repr, unknown))}. Correct them.")
+        raise UserError(f"{path}: not classes of {dataset.name}: {', '.join(map(repr, unknown))}. Correct them.")
     skipped, videos = Counter({SkipReason.OTHER_DATASET: len(rows) - len(own)}), dict[str, Video]()
     for row in own:
         if action := find_class(row["label"]):
@@ -36,7 +36,7 @@ def read_manifest(dataset: Dataset, path: Path) -> VideoList:
             videos[row["path"]] = Video(printable(row["path"]), action.label, file if file.exists() else None, ())
         else:
             skipped[SkipReason.NOT_IN_DATASET] += 1
-    return video_list(f"manifest {path.name}", videos.values(), (), skipped_rows=skipped, labels_by="manifest")
+    return VideoList.build(f"manifest {path.name}", videos.values(), (), skipped_rows=skipped, labels_by="manifest")
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -46,4 +46,4 @@ def read_table(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(file, restval="", skipinitialspace=True)
             return [{key: str(cell).strip() for key, cell in row.items() if key} for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV file in UTF-8: {error}") from error
+        raise UserError(f"{path} is not a CSV file in UTF-8: {error}") from error

@@ -9,6 +9,9 @@ from recognizer.datasets.hmdb51 import HMDB51
 from recognizer.datasets.kinetics import KINETICS400, KINETICS600
 from recognizer.datasets.ucf101 import UCF101
 
-OFFICIAL_DATASETS = {each.name: each for each in (UCF101, HMDB51, KINETICS400, KINETICS600)}
-LAYOUTS = (*dict.fromkeys(each.layout for each in OFFICIAL_DATASETS.values()), CLASS_FOLDERS)  # tried in this order
+OFFICIAL_DATASETS = {official.name: official for official in (UCF101, HMDB51, KINETICS400, KINETICS600)}
+LAYOUTS = (
+    *dict.fromkeys(official.layout for official in OFFICIAL_DATASETS.values()),
+    CLASS_FOLDERS,
+)  # tried in this order
 LIST_NAMES = re.compile("|".join(layout.lists for layout in LAYOUTS if layout.lists))

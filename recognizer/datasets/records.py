@@ -1,4 +1,4 @@
-"""The values that the readers of datasets exchange: videos, and what is known of an official dataset."""
+"""What all readers of datasets share: videos, lists of videos, layouts, and the records of official datasets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from db.records import Action, Dataset
 from recognizer.datasets.scan import SkipReason, Tree
@@ -23,7 +23,7 @@ class Video:
     """One video to classify."""
 
     id: str  # as the dataset's own list names it, else its path from the root, with "/"
-    label: int  # label index in the dataset's vocabulary
+    label: int  # label index of its class
     path: Path | None  # a file or a folder of frames; None: listed but not on disk
     splits: tuple[int, ...]  # the chosen test splits that list it; () without official lists
 
@@ -32,31 +32,32 @@ class Video:
 class VideoList:
     """The videos of a dataset in a folder, and the files and list rows that were skipped."""
 
-    layout: str  # for people: "UCF101 test split 1, lists in ucfTrainTestlist"
+    layout: str  # a description: "UCF101 test split 1, lists in ucfTrainTestlist"
     videos: tuple[Video, ...]  # sorted by id; listed videos that are not on disk are among them
     skipped_files: tuple[tuple[str, SkipReason], ...] = ()  # (path from the root, reason), sorted
     skipped_rows: Mapping[SkipReason, int] = field(default_factory=dict)  # reason -> rows of a list
-    labels_by: LabelsBy = "lists"  # what gives the class of a video
+    labels_by: LabelsBy = "lists"  # where the class of each video comes from
+
+    @classmethod
+    def build(
+        cls,
+        layout: str,
+        videos: Iterable[Video],
+        skipped_files: Iterable[tuple[str, SkipReason]],
+        *,
+        skipped_rows: Mapping[SkipReason, int] | None = None,
+        labels_by: LabelsBy = "lists",
+    ) -> Self:
+        """Return a list that is sorted, with names of skipped files that can be stored."""
+        files = sorted((printable(name), reason) for name, reason in skipped_files)
+        ordered = sorted(videos, key=lambda video: video.id)
+        return cls(layout, tuple(ordered), tuple(files), skipped_rows or {}, labels_by)
 
     @property
     def skipped(self) -> dict[str, int]:
         """How many files and rows were skipped, by reason."""
         counts = Counter(reason for _, reason in self.skipped_files) + Counter(self.skipped_rows)
         return {str(reason): count for reason, count in counts.items()}
-
-
-def video_list(
-    layout: str,
-    videos: Iterable[Video],
-    skipped_files: Iterable[tuple[str, SkipReason]],
-    *,
-    skipped_rows: Mapping[SkipReason, int] | None = None,
-    labels_by: LabelsBy = "lists",
-) -> VideoList:
-    """Return a sorted VideoList whose file names can be stored."""
-    files = sorted((printable(name), reason) for name, reason in skipped_files)
-    ordered = sorted(videos, key=lambda video: video.id)
-    return VideoList(layout, tuple(ordered), tuple(files), skipped_rows or {}, labels_by)
 
 
 def printable(name: str) -> str:
@@ -79,7 +80,7 @@ class Search:
         return self.dataset.stored_as != self.dataset.name
 
     def label(self, name: str) -> int | None:
-        """Return the label index of the class that a name means."""
+        """Return the label index of the class with a name, however it is spelt; None if there is none."""
         action = self.find_class(name)
         return action.label if action else None
 
@@ -88,8 +89,8 @@ class Search:
 class Layout:
     """One way in which the files of a dataset are arranged."""
 
-    datasets: str  # pattern (fnmatch) of the names of the datasets that come in it
-    looked_for: str  # its files, for people
+    datasets: str  # names of its datasets, as a pattern (fnmatch)
+    looked_for: str  # its files, as an error message names them
     find: Callable[[Search], VideoList | None]  # reads it; None: the folder is not in this layout
     lists: str = ""  # regular expression of the names of its list files
     has_splits: bool = False  # whether its lists give test splits
@@ -115,19 +116,19 @@ class MtebTask:
 
     name: str
     revision: str  # of its copy of the videos
-    layout: str  # how the layout of a run on these videos begins
-    videos: int  # how many there are
+    layout: str  # start of `VideoList.layout` in a run on these videos
+    videos: int  # number of videos
 
 
 @dataclass(frozen=True)
 class OfficialDataset:
-    """All that is known of a published dataset besides its classes, which are in db/classes."""
+    """A published dataset: its layout, web page, downloads and MTEB task. Its classes are in db/classes."""
 
     name: str  # as in db.vocabulary
     title: str
     layout: Layout
     page: str  # the official web page
     about: str
-    files: tuple[Download, ...]  # what an evaluation needs of it
-    mteb: MtebTask | str  # its task in MTEB, or why there is none
-    classes_by_file_name: Callable[[str, Dataset], set[int]] = lambda stem, dataset: set()  # labels it may mean
+    files: tuple[Download, ...]  # those that an evaluation needs
+    mteb: MtebTask | str  # its task in MTEB, or the reason why it has none
+    classes_by_file_name: Callable[[str, Dataset], set[int]] = lambda stem, dataset: set()  # stem -> labels

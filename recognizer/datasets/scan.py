@@ -20,7 +20,7 @@ _LIST_DEPTH = 3  # folders between the root and a list
 class SkipReason(StrEnum):
     """Why a file or a row of a list is not evaluated."""
 
-    APPLE_DOUBLE = "AppleDouble file"  # what macOS writes beside a file on a disk of another system
+    APPLE_DOUBLE = "AppleDouble file"  # metadata that macOS writes beside a file on a foreign file system
     HIDDEN = "hidden file"
     NOT_A_VIDEO = "not a video"
     NOT_IN_SPLIT = "not in the test split"

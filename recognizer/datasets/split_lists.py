@@ -8,28 +8,28 @@ from pathlib import Path
 
 from db.errors import UserError
 from db.vocabulary import spelling
-from recognizer.datasets.records import Search, Video, VideoList, printable, video_list
+from recognizer.datasets.records import Search, Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason, VideoEntry
 from recognizer.video.file_types import stem
 
 
 def lines(path: Path) -> list[str]:
-    """Return the lines of a list that are not blank; names are decoded as the file system decodes its own."""
+    """Return the non-blank lines of a list, decoded like file names on disk so that both compare equal."""
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def join(search: Search, tests: Mapping[int, list[str]], *, title: str, file_name: str) -> VideoList | None:
-    """Join test lists with the files on disk, wherever these are.
+    """Join test lists with the files on disk, in whatever folders they are.
 
     Args:
-        search: what to find, and where.
+        search: the dataset, its folder and the chosen split.
         tests: split -> `<class>/<file>` of its test videos; if there are none, the result is None.
-        title: of the dataset.
-        file_name: of the list of a split, with {} for its number.
+        title: the dataset's name, for the layout of the result.
+        file_name: name of a split's list, with {} for the split's number.
 
     Raises:
-        UserError: the list of a chosen split is missing, the lists have other classes than the dataset, or none of
+        UserError: the list of a chosen split is missing, the lists and the dataset have different classes, or none of
             their videos is on disk.
     """
     if not tests:
@@ -49,9 +49,9 @@ def _chosen_splits(search: Search, tests: Mapping[int, list[str]], file_name: st
         return sorted(tests)
     chosen = [1, 2, 3] if search.split == "all" else [int(search.split or "1")]
     if missing := sorted(set(chosen) - tests.keys()):
-        wanted = ", ".join(map(file_name.format, missing))
+        absent = ", ".join(map(file_name.format, missing))
         present = ", ".join(map(file_name.format, sorted(tests)))
-        raise UserError(f"No {wanted} below {search.tree.root}, only {present}. Add it or choose another --split.")
+        raise UserError(f"No {absent} below {search.tree.root}, only {present}. Add it or choose another --split.")
     return chosen
 
 
@@ -76,11 +76,11 @@ def _joined(search: Search, splits: Mapping[str, tuple[int, ...]], layout: str) 
     skipped = [(entry.id, SkipReason.SAME_NAME) for entry in same_stem - used]
     skipped += [(entry.id, SkipReason.NOT_IN_SPLIT) for entry in search.tree.videos if entry not in same_stem]
     rows = Counter({SkipReason.NOT_IN_DATASET: len(splits) - len(videos)})
-    return video_list(layout, videos, [*search.tree.skipped, *skipped], skipped_rows=+rows)
+    return VideoList.build(layout, videos, [*search.tree.skipped, *skipped], skipped_rows=+rows)
 
 
 def _labels(search: Search, names: Iterable[str]) -> dict[str, int | None]:
-    """Return class name in the lists -> label; None for a class that a part of a dataset leaves out."""
+    """Return class name in the lists -> label; None for a class that is not in a partial dataset."""
     labels = {name: search.label(name) for name in names}
     unknown = sorted(name for name, label in labels.items() if label is None)
     absent = sorted(action.name for action in search.dataset.actions if action.label not in labels.values())

@@ -1,4 +1,4 @@
-"""Compare two runs on the same videos: is one better, and on which classes and videos."""
+"""Compare two runs on the same videos: whether one is better, and on which classes and videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from db.records import Prediction, Run
 from recognizer.scoring.metrics import Rate, wilson
 
 RESAMPLES = 10_000
-# settings that can change the numbers; the others describe the machine, or follow from these
+# settings that can change accuracies; the others describe the machine, or follow from these
 CHOICES = (
     "encoder", "encoder_revision", "protocol", "method", "frames", "pooling", "templates", "condition", "temperature",
     "kinds", "llms", "statuses", "layout", "limit",
@@ -28,12 +28,12 @@ class Paired:
     difference: Rate  # second - first, with its 95% bootstrap interval
     gained: int  # videos that only the second run got right
     lost: int  # videos that only the first run got right
-    p: float  # McNemar's exact test, two-sided: probability of a split this uneven if neither run is better
+    p: float  # McNemar's exact test, two-sided: probability of counts this uneven if neither run is better
 
 
 @dataclass(frozen=True)
 class ClassChange:
-    """A class: its videos in both runs, and how many each run got right."""
+    """A class: its videos that are in both runs, and how many of them each run got right."""
 
     name: str
     videos: int
@@ -58,7 +58,7 @@ class Comparison:
     dataset: str
     first: int | None  # number of the run, if stored
     second: int | None
-    changed: Mapping[str, tuple[Any, Any]]  # settings in which they differ, by name: (first, second)
+    changed: Mapping[str, tuple[Any, Any]]  # setting -> (first, second), if they differ
     both: int  # videos in both runs
     only_first: int  # videos left out, because only the first run evaluated them
     only_second: int
@@ -69,15 +69,15 @@ class Comparison:
 
 
 def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparison:
-    """Compare two runs video by video; without `second`, the labels alone of a run with its descriptors.
+    """Compare two runs video by video; without `second`, compare the labels alone of a run with its descriptors.
 
     Args:
-        first: with its predictions.
-        second: with its predictions.
+        first: a run with its predictions.
+        second: likewise.
         seed: of the bootstrap.
 
     Raises:
-        UserError: they are of different datasets or classes, have no predictions, or no video in common.
+        UserError: their datasets or classes differ, or they have no predictions or no video in common.
     """
     if second is None:
         first, second = _by_labels_alone(first), first
@@ -105,7 +105,7 @@ def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparis
 
 
 def _by_labels_alone(run: Run) -> Run:
-    """Return a run with the ranks that its labels alone gave."""
+    """Return a run with the ranks by its labels alone."""
     predictions = tuple(replace(p, rank=p.label_only_rank) for p in run.predictions)
     settings = {**run.settings, "kinds": [], "llms": [], "statuses": {}}
     return replace(run, predictions=predictions, settings=settings, descriptor_ids=(), descriptors_sha256="")
@@ -114,13 +114,13 @@ def _by_labels_alone(run: Run) -> Run:
 def mcnemar(gained: int, lost: int) -> float:
     """Return the two-sided p of McNemar's exact test (1947): a binomial test with p = 1/2 on the differing pairs.
 
-    Computed in integers, so that it is exact for counts of any size.
+    Computed with integers, and so exact for counts of any size.
     """
     pairs, fewer = gained + lost, min(gained, lost)
-    ways = tail = 1
+    combinations = tail = 1
     for k in range(fewer):
-        ways = ways * (pairs - k) // (k + 1)  # pairs over k + 1
-        tail += ways
+        combinations = combinations * (pairs - k) // (k + 1)  # pairs over k + 1
+        tail += combinations
     return min(1.0, 2 * tail / (1 << pairs))
 
 
@@ -141,7 +141,7 @@ def _refuse_different_datasets(first: Run, second: Run) -> None:
     if first.dataset != second.dataset:
         raise UserError(
             f"Run {first.id} is on {first.dataset}, run {second.id} on {second.dataset}: only runs on the same dataset "
-            "can be compared. They are listed by: recognize runs --dataset NAME"
+            "can be compared. List them with: recognize runs --dataset NAME"
         )
     if [name for name, _ in first.settings["classes"]] != [name for name, _ in second.settings["classes"]]:
         raise UserError(f"The classes of {first.dataset} changed between run {first.id} and run {second.id}")
@@ -151,13 +151,13 @@ def _refuse_different_datasets(first: Run, second: Run) -> None:
 
 
 def _changed(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
-    """Return the choices that differ; descriptors as their number and the start of their digest."""
-    one, other = (
+    """Return the settings that differ; descriptors as their number and the start of their digest."""
+    before, after = (
         {name: run.settings.get(name) for name in CHOICES}
         | {"descriptors": f"{len(run.descriptor_ids)} ({run.descriptors_sha256[:8]})" if run.descriptor_ids else "none"}
         for run in (first, second)
     )
-    return {name: (value, other[name]) for name, value in one.items() if value != other[name]}
+    return {name: (value, after[name]) for name, value in before.items() if value != after[name]}
 
 
 def _paired(pairs: list[tuple[Prediction, Prediction]], *, within: int, seed: int) -> Paired:

@@ -1,4 +1,4 @@
-"""Evaluate descriptors on the videos of a dataset: a run with every prediction and every setting behind its numbers."""
+"""Evaluate descriptors on the videos of a dataset: a run with all its settings, accuracies and predictions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def evaluate(
     """Classify the videos of a dataset with its labels alone and with its descriptors; store and return the run.
 
     Args:
-        store: holds the descriptors, and keeps the run.
+        store: has the descriptors; the run is saved to it.
         dataset: C classes.
         root: folder of the videos, or a CSV file with the columns path and label; recorded in the settings.
         encoder: opened by `settings.encoder`.
@@ -83,12 +83,12 @@ def make_run(
     baseline: TrueRanks | None = None,
     with_predictions: bool = True,
 ) -> Run:
-    """Return the run of one choice of texts and method; its seconds are those of the scoring.
+    """Return the run of one choice of texts and method; `seconds` is the time of the scoring.
 
     Args:
         embedded: V videos of W views.
-        batch: their V * W views, pooled as the settings say.
-        ensemble: the texts of the descriptors, worded as the settings say.
+        batch: their V * W views, pooled by `settings`.
+        ensemble: labels and descriptors, worded by `settings`.
         descriptors: recorded in the run.
         settings: the method, and everything else to record.
         baseline: ranks by the labels alone, if already computed.
@@ -114,13 +114,13 @@ def make_run(
 
 
 def with_texts(store: Store, run: Run) -> dict[str, Any]:
-    """Return a run for a JSON file that needs no database: all fields, and the texts of its descriptor ids."""
+    """Return a run as a JSON file shows it: all fields, and the texts of its descriptors."""
     texts = store.descriptors_by_id(run.descriptor_ids)
     return {"format": FORMAT, **asdict(run), "descriptors": [asdict(text) for text in texts]}
 
 
 def _results(features: Features, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
-    """Return accuracies and log loss by row; for several official splits, also of each, with mean and deviation."""
+    """Return accuracies and log loss by row; with several official splits, also by split, with mean and deviation."""
     import torch
 
     labels = labels_of(features)
@@ -186,7 +186,7 @@ def _run_settings(
 def text_settings(
     dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Encoder, protocol: Protocol, *, cut: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what a run or a localization records of its texts, their encoder and the classes by label index."""
+    """Return the settings of a run or localization about its texts, encoder and classes (by label index)."""
     return {
         "encoder_revision": encoder.revision,
         "label_templates": protocol.label_templates,

@@ -1,4 +1,4 @@
-"""Export a run as result files of MTEB (https://github.com/embeddings-benchmark/mteb), if a task has its videos."""
+"""Export a run as result files of MTEB (https://github.com/embeddings-benchmark/mteb), if MTEB has its videos."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.datasets.records import MtebTask
 from recognizer.evaluation.evaluate import FORMAT
 
-_FORMAT = "2.26.24"  # the version of mteb that writes such files
+_FORMAT = "2.26.24"  # version of mteb with this file format
 
 
 def export_runs(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Write a result file and a model file for each run, and return them; if one run has no task, nothing is written.
+    """Write a result file and a model file for each run, and return the paths; none if a run has no task.
 
     Paths are as in the results repository of MTEB: `<model>/<revision>/<task>.json` and `model_meta.json`. The model is
     the encoder with its texts, under its own name, because MTEB's results of an encoder use the texts of its task.
 
     Args:
         runs: with their predictions.
-        folder: for the folders of models.
+        folder: parent of the models' folders.
 
     Raises:
         UserError: MTEB has no task with the videos of a run.
@@ -44,15 +44,15 @@ def export_runs(runs: Sequence[Run], folder: Path) -> list[Path]:
 
 
 def task_of(run: Run) -> MtebTask:
-    """Return the task of MTEB that has the videos of a run.
+    """Return the task of MTEB with the videos of a run.
 
     Raises:
-        UserError: none has.
+        UserError: there is none.
     """
     official = OFFICIAL_DATASETS.get(run.dataset)
-    task = official.mteb if official else "it is a dataset of your own"
+    task = official.mteb if official else "it is your own dataset"
     if not isinstance(task, MtebTask):
-        known = ", ".join(name for name, each in OFFICIAL_DATASETS.items() if isinstance(each.mteb, MtebTask))
+        known = ", ".join(name for name, dataset in OFFICIAL_DATASETS.items() if isinstance(dataset.mteb, MtebTask))
         raise UserError(f"MTEB has no task with the videos of {run.dataset}: {task}. It has one for: {known}")
     if not str(run.settings["layout"]).startswith(task.layout) or len(run.predictions) != task.videos:
         raise UserError(
@@ -102,7 +102,7 @@ def measures(predictions: Sequence[Prediction]) -> dict[str, float]:
 
 
 def _model(run: Run) -> dict[str, Any]:
-    """Return the fields of mteb's ModelMeta; an experiment would not be listed as a model."""
+    """Return the fields of mteb's ModelMeta; mteb does not list experiments as models, so it is a model."""
     settings = run.settings
     parts = [settings["encoder"], settings["protocol"], settings["method"], *(settings["kinds"] or ["label"])]
     parts += [f"by {name}" for name in settings["llms"]]

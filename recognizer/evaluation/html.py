@@ -1,4 +1,4 @@
-"""What pages and pictures share: how templates are filled, and how numbers and long texts are written."""
+"""Shared by pages, pictures and tables: fill a template, format a signed number, shorten a text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def fill_template(package: str, name: str, filters: dict[str, Callable[..., Any]], **values: Any) -> str:
-    """Return a page from a template in the folder `templates` of a package; values are escaped."""
+    """Fill a template in the folder `templates` of a package; values are escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -20,7 +20,7 @@ def fill_template(package: str, name: str, filters: dict[str, Callable[..., Any]
 
 
 def signed(value: float, digits: int = 3, *, plus: bool = True) -> str:
-    """Return a number with its sign and a real minus; what rounds to zero has no sign."""
+    """Return a number with its sign and a typographic minus; a number that rounds to zero has no sign."""
     text = f"{value:+.{digits}f}" if plus else f"{value:.{digits}f}"
     return text.lstrip("+-") if not float(text) else text.replace("-", MINUS)
 

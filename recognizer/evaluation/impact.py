@@ -1,4 +1,4 @@
-"""What each descriptor of a run gains or costs: its leave-one-out effect, from stored features."""
+"""The leave-one-out effect of each descriptor of a run: how accuracy changes without it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class TextImpact:
     The margin of a video is the score of its true class minus the best other score.
     """
 
-    descriptor: Descriptor  # the text that is left out
+    descriptor: Descriptor  # left out
     gained: int  # videos that are right only without it
     lost: int  # videos that are right only with it
-    p: float  # McNemar's exact test on these, two-sided; not corrected for the number of texts tried
+    p: float  # McNemar's exact test on gained and lost, two-sided; not corrected for the number of texts
     top1_change: float  # (gained - lost) / videos; positive means better without it
     margin_change: float  # mean over the videos, in score units; positive means better without it
 
@@ -49,7 +49,7 @@ class RunImpact:
     label_only: Rate  # top-1 of its labels alone
     videos: int
     ranked_otherwise: int  # videos whose rank differs from the stored one, because texts were reordered since
-    texts: tuple[TextImpact, ...]  # worst first: those best left out
+    texts: tuple[TextImpact, ...]  # largest gain without the text first
 
 
 def measure_impact(
@@ -60,13 +60,13 @@ def measure_impact(
     Arguments and errors as in `replay`.
 
     Raises:
-        UserError: the run has no descriptors, or its dataset only one class.
+        UserError: the run has no descriptors, or its dataset has only one class.
     """
     with bars(f"run {run.id}", "videos") as advance:
         replayed = replay(store, run, encoder, root=root, on_progress=advance)
     if not replayed.descriptors or replayed.ensemble.present.shape[0] < 2:
         reason = "used no descriptors" if not replayed.descriptors else "has one class only"
-        raise UserError(f"Run {run.id} {reason}: there is nothing to leave out")
+        raise UserError(f"Run {run.id} {reason}: no text can be left out")
     labels, scored = labels_of(replayed.features), replayed.scores()
     with bars(f"run {run.id} without each text", "slots") as advance:
         changes = leave_one_out(replayed.scores, replayed.ensemble, labels, on_progress=advance)
@@ -89,7 +89,7 @@ def measure_impact(
 
 @dataclass(frozen=True)
 class Changes:
-    """What leaving out text k of class c does, [C, K] each; zero if there is no such text."""
+    """The effects of leaving out text k of class c, [C, K] each; zero if there is no such text."""
 
     gained: Tensor  # int64, videos that are right only without it
     lost: Tensor  # int64, videos that are right only with it
@@ -104,14 +104,14 @@ def leave_one_out(
     with_labels: bool = False,
     on_progress: Progress = lambda done, total: None,
 ) -> Changes:
-    """Return the changes for all texts of all classes.
+    """Return the effect of leaving out each text of each class by itself.
 
     The scores of a class depend only on its own texts. So slot k is cleared in all classes at once, and the new column
-    of each class is then compared with the unchanged columns of the others. A class's only text cannot be left out.
+    of each class is compared with the unchanged columns of the others. A class's only text is never left out.
 
     Args:
-        score: an ensemble to scores [V, C].
-        ensemble: of at least two classes.
+        score: ensemble -> scores [V, C].
+        ensemble: the texts of at least two classes.
         labels: int64 [V].
         with_labels: whether the labels are left out too.
         on_progress: called with (slots done, slots in all).
@@ -145,7 +145,7 @@ def _texts(replayed: Replay, changes: Changes) -> tuple[TextImpact, ...]:
     measures = (replayed.ensemble.ids, changes.gained, changes.lost, changes.margin)
     texts = [
         TextImpact(descriptors[id_], gained, lost, mcnemar(gained, lost), (gained - lost) / videos, margin)
-        for id_, gained, lost, margin in zip(*(each.flatten().tolist() for each in measures), strict=True)
+        for id_, gained, lost, margin in zip(*(values.flatten().tolist() for values in measures), strict=True)
         if id_ in descriptors
     ]
     return tuple(sorted(texts, key=lambda t: (-t.top1_change, -t.margin_change, t.descriptor.id)))

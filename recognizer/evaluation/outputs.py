@@ -1,4 +1,4 @@
-"""Check where results are to be written before the work starts, not after it."""
+"""Check output files before the work starts, not after it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ PICTURES = (".png", ".svg", ".pdf")
 
 
 def check_file(path: Path | None) -> None:
-    """Raise UsageError if a file is to be written to a folder that does not exist."""
+    """Raise UsageError if the folder of an output file does not exist."""
     if path and not path.parent.is_dir():
         raise UsageError(f"There is no folder {path.parent} to write {path.name} to")
 
 
 def check_picture(path: Path | None) -> None:
-    """Raise UsageError if a picture cannot be written there, or not in that format."""
+    """Raise UsageError for an unknown picture format or a missing folder."""
     if path and path.suffix.lower() not in PICTURES:
         raise UsageError(f"A picture is one of {', '.join(PICTURES)}, not {path.name}")
     check_file(path)

@@ -1,4 +1,4 @@
-"""Rank the classes for single videos."""
+"""Rank the classes of single videos."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassTexts:
-    """The classes to choose from, the descriptors of them, and how both are compared with videos."""
+    """The classes to choose from, their descriptors, and the settings that compare them with videos."""
 
     dataset: Dataset
-    descriptors: Sequence[Descriptor]  # none means labels alone
+    descriptors: Sequence[Descriptor]  # empty: labels alone
     settings: Settings
 
     @classmethod
@@ -49,11 +49,10 @@ class ClassTexts:
         return build_ensemble(self.dataset, self.descriptors, encoder, self.settings.wording())
 
     def for_programs(self) -> dict[str, Any]:
-        """Return everything that changes rankings, for JSON."""
-        names = [field.name for field in fields(ScoringSettings)]
+        """Return everything that changes rankings, as JSON values."""
         return {
             "dataset": self.dataset.name,
-            **{name: getattr(self.settings, name) for name in names},
+            **{field.name: getattr(self.settings, field.name) for field in fields(ScoringSettings)},
             "descriptors": len(self.descriptors),
             "descriptors_sha256": descriptors_digest(self.descriptors),
         }
@@ -84,7 +83,7 @@ def clips_below(paths: Sequence[Path]) -> list[Path]:
     """Return the paths with each folder of videos replaced by its videos, in order; folders of frames stay.
 
     Raises:
-        UserError: a folder holds neither.
+        UserError: a folder has neither videos nor images.
     """
     return [clip for path in paths for clip in (_clips_in(path) if path.is_dir() else [path])]
 
@@ -101,7 +100,7 @@ def _clips_in(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class ScoredVideos:
-    """V videos of W views, scored against C classes; rankings and explanations are made from it."""
+    """V videos of W views and their scores for C classes; the base of rankings and explanations."""
 
     texts: ClassTexts
     features: Features
@@ -113,7 +112,7 @@ class ScoredVideos:
     label_only_ranks: Tensor  # the same by the labels alone
 
     def candidate(self, video: int, label: int) -> Candidate:
-        """Return the numbers of a class for a video, both by index."""
+        """Return the scores and ranks of one class for one video, both by index."""
         action, cell = self.texts.dataset.actions[label], (video, label)
         score, probability = float(self.scores[cell]), float(self.probabilities[cell])
         rank, label_only_rank = int(self.ranks[cell]), int(self.label_only_ranks[cell])
@@ -121,8 +120,7 @@ class ScoredVideos:
 
     def views_of(self, video: int) -> VideoBatch:
         """Return the W views of a video."""
-        rows = slice(video * self.features.views, (video + 1) * self.features.views)
-        return self.batch.select(rows)
+        return self.batch.select(self.features.view_rows([video]))
 
     def best(self, video: int, count: int) -> list[int]:
         """Return the labels of the `count` best classes of a video, best first."""
@@ -147,7 +145,7 @@ def score_videos(
 
 
 def _ranks(scores: Tensor) -> Tensor:
-    """Return the rank of each class, from 1; ties rank in label order."""
+    """Return the rank of each class, from 1; ties are in label order."""
     ranks: Tensor = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1) + 1
     return ranks
 
@@ -165,7 +163,7 @@ def predict(
         bars: opens a progress bar.
 
     Raises:
-        UserError: a folder holds no videos.
+        UserError: a folder has neither videos nor images.
     """
     clips = clips_below(paths)
     scored = score_videos(texts, clips, encoder, bars=bars)

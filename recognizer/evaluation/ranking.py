@@ -1,4 +1,4 @@
-"""The videos of a dataset as embeddings, and how a set of texts ranks their true classes."""
+"""The embedded videos of a dataset, and the ranks of their true classes by a set of texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WITH_DESCRIPTORS = "label + descriptors"
 
 @dataclass(frozen=True)
 class EmbeddedDataset:
-    """The embedded videos of a dataset; evaluations with other texts and methods share them."""
+    """The embedded videos of a dataset, shared by evaluations with different texts and methods."""
 
     dataset: Dataset
     video_list: VideoList
@@ -58,7 +58,7 @@ def embed_listed(
 
 @dataclass(frozen=True)
 class TrueRanks:
-    """How one set of texts ranks the true classes of V videos."""
+    """The scores of one set of texts for V videos, and the ranks of the true classes."""
 
     scores: Tensor  # [V, C]
     ranks: Tensor  # of the true class, from 1, int64 [V]
@@ -75,7 +75,7 @@ def rank_true_classes(
 
 
 def video_scores(features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings) -> Tensor:
-    """Return the scores [V, C] by the method of the settings: the mean over the W views of each video.
+    """Return the scores [V, C] by the method in the settings, averaged over the W views of each video.
 
     Args:
         features: V videos.

@@ -1,4 +1,4 @@
-"""Replay a stored run: load its videos and texts as vectors again, to explain it or to change one thing."""
+"""Replay a stored run: load its features and encode its texts again, to explain it or to change one thing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import Protocol
-from recognizer.scoring.selection import Choice, descriptors_digest
+from recognizer.scoring.selection import DescriptorChoice, descriptors_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Replay:
-    """A stored run with its V videos and C classes as they were."""
+    """A stored run with its V videos, C classes and texts as vectors."""
 
     run: Run  # with its predictions
     dataset: Dataset
     settings: Settings
     protocol: Protocol  # with the templates that the run used
-    descriptors: tuple[Descriptor, ...]  # the texts that it used, ordered by id; they may be out of use now
+    descriptors: tuple[Descriptor, ...]  # that the run used, by id; some may be rejected or replaced by now
     features: Features  # of its videos, from the feature store
     batch: VideoBatch  # their views, pooled as in the run
     ensemble: Ensemble  # the texts as vectors
 
     def scores(self, ensemble: Ensemble | None = None) -> Tensor:
-        """Return the scores [V, C] by the run's method, of its own texts or of another ensemble."""
+        """Return the scores [V, C] by the run's method, with its own texts or another ensemble."""
         return video_scores(self.features, self.batch, ensemble or self.ensemble, settings=self.settings)
 
 
@@ -53,10 +53,10 @@ def replay(
     """Return a run with its texts and videos.
 
     Args:
-        store: holds its texts.
+        store: has its texts.
         run: with its predictions.
         encoder: opened by the name in its settings.
-        root: where the videos are now; None means where they were.
+        root: folder of the videos, if they were moved since the run.
         on_progress: called with (videos done, videos in all); stored embeddings count as done at once.
 
     Raises:
@@ -80,35 +80,35 @@ def replay(
 
 
 def settings_of(run: Run) -> Settings:
-    """Return the choices of a run; what older versions did not record has its default."""
+    """Return the choices of a run; those that older versions did not record have their defaults."""
     stored = {field.name: run.settings[field.name] for field in fields(Settings) if field.name in run.settings}
     if choice := stored.pop("choice", None):
         kinds = None if choice["kinds"] is None else tuple(choice["kinds"])
-        stored["choice"] = Choice(kinds, tuple(choice["statuses"]), choice["llm"])
+        stored["choice"] = DescriptorChoice(kinds, tuple(choice["statuses"]), choice["llm"])
     return Settings(**stored)
 
 
 def _protocol(run: Run, settings: Settings) -> Protocol:
-    """Return the wording of a run with its recorded templates: a file of templates may have changed since."""
+    """Return the protocol of a run with its recorded templates: a file of templates may have changed since."""
     labels, descriptors = (tuple(run.settings[f"{part}_templates"]) for part in ("label", "descriptor"))
-    wording = replace(settings, templates="protocol").wording()
-    return replace(wording, label_templates=labels, descriptor_templates=descriptors)
+    protocol = replace(settings, templates="protocol").wording()
+    return replace(protocol, label_templates=labels, descriptor_templates=descriptors)
 
 
 def _refuse_changes(
     run: Run, dataset: Dataset, protocol: Protocol, descriptors: tuple[Descriptor, ...], encoder: CachingEncoder
 ) -> None:
-    again = f"Evaluate again: recognize eval --dataset {run.dataset}"
+    advice = f"Evaluate again: recognize eval --dataset {run.dataset}"
     if [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions] != run.settings["classes"]:
-        raise UserError(f"The classes of {run.dataset} changed since run {run.id}. {again}")
+        raise UserError(f"The classes of {run.dataset} changed since run {run.id}. {advice}")
     if descriptors_digest(descriptors) != run.descriptors_sha256:
         missing = len(run.descriptor_ids) - len(descriptors)
         problem = f"{missing} texts of run {run.id} are gone" if missing else f"Texts of run {run.id} have changed"
-        raise UserError(f"{problem}. {again}")
+        raise UserError(f"{problem}. {advice}")
     if encoder.revision != run.settings["encoder_revision"]:
         raise UserError(
             f"Run {run.id} used other weights of {encoder.id} ({run.settings['encoder_revision'][:12]}, "
-            f"not {encoder.revision[:12]}). {again}"
+            f"not {encoder.revision[:12]}). {advice}"
         )
 
 
@@ -116,12 +116,12 @@ def _videos(run: Run, dataset: Dataset, settings: Settings, root: Path | None) -
     """Return the videos of a run, in the order in which the folder lists them."""
     folder = root or Path(settings.root or "")
     listed = find_videos(dataset, folder, split=settings.split).videos
-    wanted = {prediction.video for prediction in run.predictions}
-    videos = [video for video in listed if video.path and video.id in wanted]
-    if len(videos) < len(wanted):
-        missing = min(wanted - {video.id for video in videos})
+    evaluated = {prediction.video for prediction in run.predictions}
+    videos = [video for video in listed if video.path and video.id in evaluated]
+    if len(videos) < len(evaluated):
+        missing = min(evaluated - {video.id for video in videos})
         raise UserError(
-            f"{len(wanted) - len(videos)} of the {len(wanted)} videos of run {run.id} are not in {folder}, such as "
-            f"{missing}. Give the folder that holds them with --root"
+            f"{len(evaluated) - len(videos)} of the {len(evaluated)} videos of run {run.id} are not in {folder}, such "
+            f"as {missing}. Give the folder that holds them with --root"
         )
     return videos

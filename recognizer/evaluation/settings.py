@@ -11,7 +11,7 @@ from recognizer.datasets.records import Split
 from recognizer.scoring.methods import method_of
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.protocols import Protocol, protocol_of
-from recognizer.scoring.selection import Choice
+from recognizer.scoring.selection import DescriptorChoice
 from recognizer.video.sampling import Sampling
 
 Status = Literal["any", "accepted"]
@@ -20,15 +20,15 @@ STATUSES: Mapping[Status, tuple[str, ...]] = {"any": ("pending", "accepted"), "a
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringSettings:
-    """How videos and texts become vectors, and how these are compared.
+    """The choices that turn videos and texts into vectors and compare them.
 
     Attributes:
         encoder: name of an openai-clip model or its `.pt` file, `hf:` and a repository or folder, or `objects`.
         protocol: `default` or `tear`; see `recognizer.scoring.protocols`.
-        method: how texts and frames are compared: a name in `recognizer.scoring.methods.METHODS`.
-        frames: frames of each video, or of each clip.
-        clips: sets of frames of each video; their scores are averaged.
-        crops: views of each frame, 1 or 3; their scores are averaged.
+        method: scoring method, a name in `recognizer.scoring.methods.METHODS`.
+        frames: frames per clip.
+        clips: clips per video, each over its whole length; their scores are averaged.
+        crops: crops per frame, 1 or 3; their scores are averaged.
         pooling: how frames become one vector: `avg` or `max`.
         templates: templates around texts: `protocol` (its own), the name of a set, or a file.
         condition: whether the label is put before each descriptor.
@@ -75,16 +75,16 @@ class Settings(ScoringSettings):
     limit: int | None = None
     root: str | None = None
     split: Split | None = None
-    choice: Choice = field(default_factory=Choice)
+    choice: DescriptorChoice = field(default_factory=DescriptorChoice)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ScoringSettings):
-    """The choices as a user gives them, on the command line or to `Recognizer`.
+    """The choices that a user gives on the command line or to `Recognizer`.
 
     Attributes:
         kinds: descriptor kinds; None means all kinds stored.
-        llm: part of the name of the LLM or imported file; needed where several wrote descriptors.
+        llm: part of the name of the LLM or imported file; needed if there are several.
         status: `any` uses pending and accepted descriptors, `accepted` only those.
     """
 
@@ -94,7 +94,7 @@ class Options(ScoringSettings):
 
     @property
     def settings(self) -> Settings:
-        """The same choices as an evaluation takes and stores them.
+        """The same choices in the form that a run stores.
 
         Raises:
             UsageError: a name is unknown.
@@ -103,7 +103,7 @@ class Options(ScoringSettings):
         if self.status not in STATUSES:
             raise UsageError(f"Unknown status {self.status!r}. Known: {', '.join(STATUSES)}")
         kinds = None if self.kinds is None else tuple(self.kinds)
-        shared = {each.name: getattr(self, each.name) for each in fields(ScoringSettings)}
-        settings = Settings(**shared, choice=Choice(kinds, STATUSES[self.status], self.llm))
+        shared = {option.name: getattr(self, option.name) for option in fields(ScoringSettings)}
+        settings = Settings(**shared, choice=DescriptorChoice(kinds, STATUSES[self.status], self.llm))
         settings.check()
         return settings

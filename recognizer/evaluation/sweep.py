@@ -22,14 +22,14 @@ from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.scoring.pooling import Pooling, VideoBatch
 from recognizer.scoring.protocols import Protocol
-from recognizer.scoring.selection import Choice, choose_descriptors
+from recognizer.scoring.selection import DescriptorChoice, choose_descriptors
 
-DescriptorsByChoice = Mapping[Choice, Sequence[Descriptor]]
+DescriptorsByChoice = Mapping[DescriptorChoice, Sequence[Descriptor]]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Lists of choices, each as in `Settings` and `Choice`."""
+    """Lists of choices, each as in `Settings` and `DescriptorChoice`."""
 
     kinds: tuple[tuple[str, ...] | None, ...] = (None,)
     methods: tuple[str, ...] = ("mean",)
@@ -41,10 +41,10 @@ class Grid:
     protocols: tuple[str, ...] = ("default",)
 
     def settings(self, base: Settings) -> list[Settings]:
-        """Return the settings of each combination, without duplicates; `base` holds what all share.
+        """Return the settings of each combination, without duplicates; `base` has the shared ones.
 
-        Labels alone appear once, because method, source and conditioning do not change their scores. A protocol that
-        repeats the label (`tear`) is the exception: there methods and conditioning are kept.
+        Labels alone appear once, because method, source and conditioning do not change their scores; except with a
+        protocol that repeats the label (`tear`), which keeps methods and conditioning.
 
         Raises:
             UsageError: a name is unknown.
@@ -52,9 +52,9 @@ class Grid:
         """
         axes = (self.protocols, self.templates, self.conditions, self.poolings, self.methods)
         names = ("protocol", "templates", "condition", "pooling", "method")
-        choices = [Choice(*parts) for parts in product(self.kinds, self.statuses, self.llms)]
+        choices = [DescriptorChoice(*parts) for parts in product(self.kinds, self.statuses, self.llms)]
         combinations: Iterator[dict[str, Any]] = (dict(zip(names, values, strict=True)) for values in product(*axes))
-        every = (replace(base, **each, choice=choice) for each, choice in product(combinations, choices))
+        every = (replace(base, **values, choice=choice) for values, choice in product(combinations, choices))
         distinct = list(dict.fromkeys(map(_without_idle_choices, every)))
         for settings in distinct:
             settings.check()
@@ -64,7 +64,7 @@ class Grid:
 def _without_idle_choices(settings: Settings) -> Settings:
     if settings.choice.kinds != ():
         return settings
-    settings = replace(settings, choice=Choice(kinds=()))
+    settings = replace(settings, choice=DescriptorChoice(kinds=()))
     return settings if settings.wording().label_again else replace(settings, method="label", condition=False)
 
 
@@ -106,7 +106,7 @@ def sweep(
 
     Args:
         settings: all with the same encoder, sampling, limit and split.
-        store_runs: store the runs; only then do they have ids and predictions.
+        store_runs: store the runs; without it they have no ids and predictions.
     """
     settings = [replace(each, root=str(root.resolve())) for each in settings]
     choices = dict.fromkeys(each.choice for each in settings)
@@ -135,8 +135,8 @@ def score_grid(
 
     Args:
         embedded: the videos, by preprocessing.
-        descriptors: by choice.
-        settings: what to evaluate.
+        descriptors: the texts, by choice.
+        settings: of the evaluations.
         with_predictions: whether the runs keep every prediction.
         on_progress: called with (runs done, runs in all).
     """
@@ -163,7 +163,7 @@ def score_grid(
 
 def _ensembles(
     embedded: Mapping[Preprocessing, EmbeddedDataset], descriptors: DescriptorsByChoice, settings: Sequence[Settings]
-) -> dict[tuple[Choice, Protocol], Ensemble]:
+) -> dict[tuple[DescriptorChoice, Protocol], Ensemble]:
     videos = next(iter(embedded.values()))
     keys = list(dict.fromkeys((each.choice, each.wording()) for each in settings))
     texts = [(descriptors[choice] or labels_again(videos.dataset, protocol), protocol) for choice, protocol in keys]

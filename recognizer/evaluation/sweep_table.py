@@ -19,7 +19,7 @@ CHOICES = ("protocol", "kinds", "method", "templates", "condition", "llm", "stat
 
 
 def row_of(run: Run) -> dict[str, Any]:
-    """Return one evaluation of a sweep as a flat row; rates are between 0 and 1, with their 95% intervals."""
+    """Return one evaluation of a sweep as a flat row; rates are 0 to 1, with their 95% intervals."""
     settings, rows = run.settings, run.results["rows"]
     with_descriptors, label_only = rows[WITH_DESCRIPTORS], rows[LABEL_ONLY]
     return {
@@ -66,7 +66,7 @@ def _varying(runs: Sequence[Run]) -> list[str]:
 
 
 def sweep_report(runs: Sequence[Run]) -> RenderableType:
-    """Return the evaluations, best first: shared choices in lines above, differing ones in columns."""
+    """Return the evaluations as a table, best first: lines with shared choices, columns for the others."""
     first, shared, varying = runs[0], _choices(runs[0].settings), _varying(runs)
     lines = [
         f"encoder {first.settings['encoder']} · {first.settings['frames']} frames · {first.settings['layout']}",
@@ -78,8 +78,8 @@ def sweep_report(runs: Sequence[Run]) -> RenderableType:
     body = [(number, *_cells(run, varying)) for number, run in enumerate(runs, start=1)]
     columns = (">", *varying, ">videos", ">top-1 %", ">label only %", ">gain", *((">run",) if first.id else ()))
     caution = (
-        f"The best of {len(runs)} is likely to do worse on other videos than on those that selected it. "
-        "Whether two differ: --store, and recognize compare RUN RUN"
+        f"The best of {len(runs)} was selected on these videos and is likely to be worse on others. "
+        "To test whether two differ: --store, then recognize compare RUN RUN"
     )
     title = Text(f"{first.dataset} · {len(runs)} evaluations", style="bold")
     return Group(title, Text("\n".join(lines)), Text(), table(*columns, rows=body), Text(), Text(caution))
@@ -114,21 +114,21 @@ def write_csv(runs: Sequence[Run], path: Path) -> None:
 
 
 def draw(runs: Sequence[Run], path: Path) -> None:
-    """Draw top-1 with its interval for each evaluation, best on top, and that of its labels alone."""
+    """Draw the top-1 of each evaluation with its interval, best on top, and the top-1 of its labels alone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 1.4 + 0.24 * len(runs)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    places = range(len(runs))
+    rows = range(len(runs))
     labels = [100 * run.results["rows"][LABEL_ONLY]["top1"]["value"] for run in runs]
-    axes.plot(labels, places, "|", color="0.55", markersize=9, markeredgewidth=1.5, label="labels alone")
+    axes.plot(labels, rows, "|", color="0.55", markersize=9, markeredgewidth=1.5, label="labels alone")
     rates = [run.results["rows"][WITH_DESCRIPTORS]["top1"] for run in runs]
     low, value, high = ([100 * rate[name] for rate in rates] for name in ("low", "value", "high"))
-    axes.hlines(places, low, high, color="#1f5fa8", linewidth=1)
-    axes.plot(value, places, "o", color="#1f5fa8", markersize=5, label="with descriptors")
-    axes.set_yticks(places, _names(runs), fontsize=7)
+    axes.hlines(rows, low, high, color="#1f5fa8", linewidth=1)
+    axes.plot(value, rows, "o", color="#1f5fa8", markersize=5, label="with descriptors")
+    axes.set_yticks(rows, _names(runs), fontsize=7)
     axes.set_ylim(len(runs) - 0.5, -0.5)
     axes.tick_params(axis="x", labelsize=8)
     axes.grid(axis="x", color="0.9")
@@ -141,7 +141,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return a name for each evaluation: the choices that differ."""
+    """Return a name for each evaluation, of its choices that differ."""
     varying, names = _varying(runs), []
     for run in runs:
         choices = _choices(run.settings)

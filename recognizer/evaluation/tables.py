@@ -20,7 +20,7 @@ from recognizer.scoring.metrics import MEASURES, Spread, over_splits
 from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
-_FEW = 100  # below this many videos, a table warns that it cannot compare anything
+_FEW = 100  # with fewer videos, a table warns that they are too few
 _ROWS = (LABEL_ONLY, WITH_DESCRIPTORS)
 _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
 _ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different videos
@@ -39,7 +39,7 @@ def run_report(run: Run) -> RenderableType:
         counts_line(run),
         *_log_loss(run),
         *(f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"),
-        *_texts_cut(settings),
+        *texts_cut(settings),
         *cautions(run),
     ]
     number = f"run {run.id} · " if run.id else ""
@@ -63,7 +63,7 @@ def _descriptors(run: Run) -> str:
 
 
 def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
-    """Return the choices beside protocol and method that differ from their defaults."""
+    """Return the choices besides protocol and method that differ from their defaults."""
     defaults = {"pooling": "avg", "templates": "protocol", "condition": False, "temperature": 1}
     values = {name: settings.get(name, default) for name, default in defaults.items()}
     changed = [name for name, default in defaults.items() if values[name] != default]
@@ -71,7 +71,7 @@ def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _log_loss(run: Run) -> list[str]:
-    """Return the log loss if the temperature was chosen: it is what the temperature changes."""
+    """Return the log loss if the temperature is not the default: accuracies do not show its effect."""
     if run.settings.get("temperature", 1) == 1:
         return []
     label_only, with_descriptors = (run.results["log_loss"][row] for row in _ROWS)
@@ -82,14 +82,15 @@ def _sampling(settings: Mapping[str, Any]) -> str:
     return str(Sampling(settings["frames"], settings.get("clips", 1), settings.get("crops", 1)))
 
 
-def _texts_cut(settings: Mapping[str, Any]) -> list[str]:
+def texts_cut(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line if texts of a run or localization were cut."""
     cut = settings["texts_cut"]
     line = f"{len(cut)} texts are longer than the encoder's {settings['context_length']} tokens and were cut"
     return [f"{line} (all of them: --json), such as: {cut[0]}"] if cut else []
 
 
 def cautions(run: Run) -> list[str]:
-    """Return the reasons not to trust the numbers of a run, or of others on the same videos: a line each."""
+    """Return warnings about the numbers of a run or others on the same videos, a line each."""
     few = f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals"
     weak = [WEAK] if run.settings["encoder"] == "objects" else []
     return [*weak, few] if run.counts["evaluated"] < _FEW else weak
@@ -104,7 +105,7 @@ def _accuracies(run: Run) -> RenderableType:
         for name in _ROWS
     ]
     for name, values in run.results.get("over_splits", {}).items():
-        spreads = {key: Spread(**each) for key, each in values.items()}
+        spreads = {key: Spread(**spread) for key, spread in values.items()}
         body.append(_spread_row(f"{name}, mean of splits {', '.join(splits)}", spreads))
     return table(*_MEASURED, rows=body)
 
@@ -137,9 +138,9 @@ def run_table(runs: Sequence[Run]) -> RenderableType:
 
 
 def means_of(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return at least two runs, the mean and deviation of each measure over them, and the choices that differ.
+    """Return at least two runs, the mean and deviation of each measure over them, and the settings that differ.
 
-    The 3 x 160 protocol of Kinetics-600 reports such a mean; the classes differ between its three parts.
+    As in the 3 x 160 protocol of Kinetics-600, whose three parts have different classes.
     """
     names = sorted({name for run in runs for name in run.settings} - _ABOUT_VIDEOS)
     return {
@@ -150,7 +151,7 @@ def means_of(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def mean_report(runs: Sequence[Run]) -> RenderableType:
-    """Return several runs and the mean and deviation over them."""
+    """Return a table of several runs, and the mean and deviation over them."""
     means = means_of(runs)
     rows = [_spread_row(f"{row}, mean of {len(runs)} runs", each) for row, each in means["over_runs"].items()]
     differ = f"these runs differ in more than their videos: {', '.join(means['differ'])}"
@@ -159,7 +160,7 @@ def mean_report(runs: Sequence[Run]) -> RenderableType:
 
 
 def ranking_report(texts: ClassTexts, rankings: Sequence[Ranking]) -> RenderableType:
-    """Return the rankings of videos, and what they were made with."""
+    """Return the rankings of videos, below lines on the settings."""
     parts: list[RenderableType] = [Text(line) for line in made_with(texts)]
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking, with_probability=texts.settings.temperature != 1)]
@@ -167,7 +168,7 @@ def ranking_report(texts: ClassTexts, rankings: Sequence[Ranking]) -> Renderable
 
 
 def made_with(texts: ClassTexts) -> list[str]:
-    """Return what rankings were made with, and any caution: a line each."""
+    """Return the settings of rankings, and any warning, a line each."""
     settings, descriptors = texts.settings, texts.descriptors
     reviewed = {
         "accepted": sum(descriptor.status == "accepted" for descriptor in descriptors),
@@ -200,17 +201,17 @@ def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableTyp
 
 
 def compare_report(comparison: Comparison, *, names: tuple[str, str], show: int) -> RenderableType:
-    """Return a comparison of the runs `names`, with at most `show` classes and videos won, and as many lost."""
+    """Return a comparison of the runs `names`, with at most `show` gained classes and videos, and as many lost."""
     won = [c for c in comparison.classes if c.second > c.first]
     lost = [c for c in reversed(comparison.classes) if c.second < c.first]
     lines = [
-        *(f"{name}: {_value(one)} → {_value(other)}" for name, (one, other) in comparison.changed.items()),
+        *(f"{name}: {in_words(first)} → {in_words(second)}" for name, (first, second) in comparison.changed.items()),
         f"videos: {comparison.both} in both, {comparison.only_first} only in {names[0]}, {comparison.only_second} only "
         f"in {names[1]}",
     ]
     accuracies = table(
         *("%", *(f">{name}" for name in names), ">difference", ">gained", ">lost", ">p"),
-        rows=[(name, *_paired_row(each)) for name, each in (("top-1", comparison.top1), ("top-5", comparison.top5))],
+        rows=[("top-1", *_paired_row(comparison.top1)), ("top-5", *_paired_row(comparison.top5))],
     )
     unchanged = len(comparison.classes) - len(won) - len(lost)
     return Group(
@@ -225,15 +226,16 @@ def compare_report(comparison: Comparison, *, names: tuple[str, str], show: int)
     )
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
+def in_words(value: Any, *, separator: str = "+") -> str:
+    """Return a setting of a run as text: counts by name, items joined, or the value itself."""
+    if isinstance(value, Mapping):
         return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
-    return ("+".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
+    return (separator.join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
 def _paired_row(paired: Paired) -> tuple[object, ...]:
-    gap = paired.difference
-    difference = f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+    rate = paired.difference
+    difference = f"{100 * rate.value:+.1f} [{100 * rate.low:+.1f}, {100 * rate.high:+.1f}]"
     rates = (interval(asdict(paired.first)), interval(asdict(paired.second)))
     return (*rates, difference, paired.gained, paired.lost, f"{paired.p:.3f}" if paired.p >= 0.001 else "< 0.001")
 
@@ -258,7 +260,7 @@ def _video_table(comparison: Comparison, names: tuple[str, str], show: int) -> l
 
 
 def impact_report(result: RunImpact, *, show: int) -> RenderableType:
-    """Return the texts that are best left out and those that are best kept, at most `show` of each."""
+    """Return the texts with the largest gain and the largest loss when left out, at most `show` of each."""
     better = [text for text in result.texts if _effect(text) > (0, 0)]
     worse = [text for text in reversed(result.texts) if _effect(text) < (0, 0)]
     effects = Counter((text.gained > text.lost) - (text.gained < text.lost) for text in result.texts)
@@ -266,7 +268,7 @@ def impact_report(result: RunImpact, *, show: int) -> RenderableType:
         f"{result.videos} videos, top-1 % {interval(asdict(result.top1))}, by labels alone "
         f"{interval(asdict(result.label_only))}",
         f"{len(result.texts)} descriptors, each left out by itself: {effects[1]} gain videos, {effects[-1]} lose "
-        f"videos, {effects[0]} change no number of right videos",
+        f"videos, {effects[0]} do not change the number of right videos",
         *_impact_cautions(result),
     ]
     return Group(
@@ -283,13 +285,13 @@ def _effect(text: TextImpact) -> tuple[int, float]:
 
 
 def _impact_cautions(result: RunImpact) -> list[str]:
-    moved = f"{result.ranked_otherwise} videos rank differently than in the stored run: texts were reordered since"
+    reordered = f"{result.ranked_otherwise} videos rank differently than in the stored run: texts were reordered since"
     benchmark = (
-        f"WARNING: these videos are the test set of {result.dataset}. Texts selected by this have seen the test set; "
+        f"WARNING: these videos are the test set of {result.dataset}. Selecting texts by this uses the test set; "
         "test accuracy is then no longer a valid estimate. Select by videos of your own, or by another dataset"
     )
-    own = "Measure texts selected by this on other videos: on these they look better than they are"
-    return [*([moved] if result.ranked_otherwise else []), benchmark if result.is_benchmark else own]
+    own = "Evaluate texts selected by this on other videos: on these they look better than they are"
+    return [*([reordered] if result.ranked_otherwise else []), benchmark if result.is_benchmark else own]
 
 
 def _impact_table(title: str, texts: Sequence[TextImpact]) -> list[RenderableType]:

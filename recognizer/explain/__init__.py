@@ -1,1 +1,1 @@
-"""Which text did what to the score of one video, on which frame."""
+"""Explain the score of one video: what each text adds, on which frames."""

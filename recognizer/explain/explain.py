@@ -1,4 +1,4 @@
-"""Explanations of single videos: the best classes, and what each of their texts added to the score."""
+"""Explanations of single videos: the best classes, and what each of their texts adds to the score."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LABEL = "label"  # the kind of a text that is a label
 
 @dataclass(frozen=True)
 class TextEffect:
-    """What one text did for one video.
+    """The effect of one text on the score of one video.
 
     Attributes:
         id: `Descriptor.id`; None for the label.
@@ -38,11 +38,11 @@ class TextEffect:
         used: whether the method uses it.
         step: its number among the steps of the class, from 0; None if it is not a step.
         attribution: what it adds to the score; the sum over a class's texts is its score.
-        above_mean: attribution less that of the same kind of text in a mean class (`above_reference`).
-        above_winner: likewise for the class on rank 1, negative if the text costs; None in that class itself.
+        above_mean: attribution minus that of the same kind of text in a mean class (`above_reference`).
+        above_winner: attribution minus that in the class on rank 1, negative if the text costs; None in that class.
         cosine: with the pooled video, -1 to 1.
-        frames: T cosines with the frames that are shown.
-        frames_above: T, those less the mean cosine of the same frame with all classes' texts of this kind.
+        frames: cosines with the T shown frames.
+        frames_above: these minus the mean cosine of the same frame with the texts of this kind of all classes.
     """
 
     id: int | None
@@ -66,8 +66,8 @@ class ExplainedClass(Candidate):
 
     Attributes:
         asked: whether the user named it.
-        above_mean: its score less the mean score of all classes.
-        above_winner: its score less that of the class on rank 1; None for that class itself.
+        above_mean: its score minus the mean score of all classes.
+        above_winner: its score minus that of the class on rank 1; None for that class itself.
         texts: the label, then the descriptors by kind and position.
         path: the step, from 0, of each of the T frames (`Method.frame_steps`); None for a class without steps.
     """
@@ -81,12 +81,12 @@ class ExplainedClass(Candidate):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the texts did for one video, or why it could not be read.
+    """The effects of the texts on one video, or why it could not be read.
 
     Attributes:
         video: the path as given.
-        frames: the T frames that are shown; of several clips the first, of three crops the middle one.
-        classes: the best ones, then those that were asked for, each by rank.
+        frames: the T shown frames: of the first clip, and of three crops the middle one.
+        classes: the best ones, then those that the user named, each by rank.
         unreadable: the reason.
     """
 
@@ -96,7 +96,7 @@ class Explanation:
     unreadable: str | None = None
 
     def for_programs(self) -> dict[str, Any]:
-        """Return everything but the pictures."""
+        """Return everything but the pictures, as JSON values."""
         frames = [{"number": frame.number, "seconds": frame.seconds} for frame in self.frames]
         classes = [asdict(explained) for explained in self.classes]
         return {"video": self.video, "unreadable": self.unreadable, "frames": frames, "classes": classes}
@@ -108,7 +108,7 @@ def explain(
     encoder: CachingEncoder,
     *,
     top: int = 5,
-    asked: Iterable[str] = (),
+    class_names: Iterable[str] = (),
     bars: ProgressBars = no_bars,
 ) -> list[Explanation]:
     """Return what each text adds to the `top` classes of each video; an unreadable video has its reason instead.
@@ -117,12 +117,12 @@ def explain(
 
     Args:
         top: classes to explain, as `predict` ranks them.
-        asked: names or phrases of classes to explain as well, whatever their rank.
+        class_names: names or phrases of classes to explain as well, whatever their rank.
 
     Raises:
-        UsageError: the dataset has no class of a name.
+        UsageError: the dataset has no class with such a name.
     """
-    clips, labels = clips_below(paths), class_labels(texts.dataset, asked)
+    clips, labels = clips_below(paths), class_labels(texts.dataset, class_names)
     scored = score_videos(texts, clips, encoder, bars=bars)
     by_id = {descriptor.id: descriptor for descriptor in texts.descriptors}
     explainer = _Explainer(scored, texts.settings, by_id, top, frozenset(labels))
@@ -137,28 +137,28 @@ def explain(
 
 
 def class_labels(dataset: Dataset, names: Iterable[str]) -> list[int]:
-    """Return the label indices of classes that are named by name or phrase.
+    """Return the label indices of classes, given by name or phrase.
 
     Raises:
-        UsageError: the dataset has none of that name.
+        UsageError: the dataset has no class with such a name.
     """
     find = class_finder(dataset)
     names = list(dict.fromkeys(names))
     if unknown := [name for name in names if not find(name)]:
-        its = ", ".join(action.name for action in dataset.actions)
-        raise UsageError(f"{dataset.name} has no class {', '.join(unknown)}. Its classes: {its}")
+        known = ", ".join(action.name for action in dataset.actions)
+        raise UsageError(f"{dataset.name} has no class {', '.join(unknown)}. Its classes: {known}")
     return [action.label for name in names if (action := find(name))]
 
 
 @dataclass(frozen=True)
 class _Explainer:
-    """What the explanations of one call share."""
+    """The data that the explanations of one call share."""
 
     scored: ScoredVideos
     settings: Settings
     by_id: Mapping[int, Descriptor]
     top: int
-    asked: frozenset[int]
+    named: frozenset[int]  # labels of the classes that the user named
 
     def explanation(self, path: Path, video: int) -> Explanation:
         try:
@@ -166,16 +166,16 @@ class _Explainer:
         except UnreadableVideo as reason:  # its embeddings are stored, but the file can no longer be read
             return Explanation(str(path), (), (), str(reason))
         best = self.scored.best(video, self.top)
-        others = sorted(self.asked - set(best), key=lambda label: int(self.scored.ranks[video, label]))
+        others = sorted(self.named - set(best), key=lambda label: int(self.scored.ranks[video, label]))
         views = self.scored.views_of(video)
         view = views.select([shown_view(self.settings.sampling)])
-        path_of_class = method_of(self.settings.method).frame_steps(view, self.scored.ensemble)[0].T.tolist()  # [C, T]
+        paths = method_of(self.settings.method).frame_steps(view, self.scored.ensemble)[0].T.tolist()  # [C, T]
         numbers = self._numbers(views, view, winner=self.scored.best(video, 1)[0])
-        classes = [self._class(video, c, numbers, path_of_class[c]) for c in [*best, *others]]
+        classes = [self._class(video, c, numbers, paths[c]) for c in [*best, *others]]
         return Explanation(str(path), frames, tuple(classes))
 
     def _numbers(self, views: VideoBatch, view: VideoBatch, *, winner: int) -> dict[str, Tensor]:
-        """Return fields of `TextEffect` for all texts: [C, K] from all views, [T, C, K] from the one that is shown."""
+        """Return fields of `TextEffect` for all texts: [C, K] from all views, [T, C, K] from the shown view."""
         settings, ensemble = self.settings, self.scored.ensemble
         kind = (ensemble.kind + 1).where(ensemble.present, -1)  # 0 is the label
         used = kind.where(method_of(settings.method).uses(ensemble), -1)
@@ -196,7 +196,7 @@ class _Explainer:
         scores, winner = self.scored.scores[video], self.scored.best(video, 1)[0]
         return ExplainedClass(
             **asdict(self.scored.candidate(video, label)),
-            asked=label in self.asked,
+            asked=label in self.named,
             above_mean=float(scores[label] - scores.mean()),
             above_winner=None if label == winner else float(scores[label] - scores[winner]),
             texts=tuple(self._texts(label, numbers, is_winner=label == winner)),
@@ -223,10 +223,10 @@ class _Explainer:
 
 
 def above_reference(added: Tensor, reference: Tensor, kind: Tensor) -> Tensor:
-    """Return attributions less an even part of what a reference class has for their kind, [C, K].
+    """Return attributions minus an equal part of the attribution of their kind in a reference class, [C, K].
 
-    a_ck - R_g / n_cg, where text k of class c is one of its n_cg texts of kind g. Over the texts of a class they
-    sum to its score less that of the reference, as long as both have texts of every kind.
+    a_ck - R_g / n_cg, where text k of class c is one of its n_cg texts of kind g. They sum
+    over the texts of a class to its score minus that of the reference, if both have texts of every kind.
 
     Args:
         added: attributions [C, K].

@@ -1,4 +1,4 @@
-"""Which files explanations are written to: one page, one picture, or a folder of pictures."""
+"""Write explanations to files: one page, one picture, or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGES = (".html", ".htm")
 
 
 def check_output(output: Path, videos: int) -> None:
-    """Refuse an output that cannot be written, before any work.
+    """Refuse an output that cannot be written, before the work starts.
 
     Raises:
         UsageError: unknown suffix, missing folder, or one picture for several videos.
@@ -38,28 +38,28 @@ def check_output(output: Path, videos: int) -> None:
 
 
 def write_explanations(texts: ClassTexts, explanations: Sequence[Explanation], output: Path) -> Iterator[Path]:
-    """Write a page of all videos, or a picture of each that could be read; yield what is written.
+    """Write a page of all videos, or a picture of each readable one; yield the paths.
 
     Args:
-        texts: the classes, and what the numbers were made with.
+        texts: the classes and the settings.
         explanations: of the videos.
         output: .html for a page; .png, .svg or .pdf for the picture of one video; else a folder for PNG files, which
-            are named after the videos and after their folders too if names repeat.
+            are named after the videos, with their folders if names repeat.
     """
     lines = lines_above(texts)
-    read = [explanation for explanation in explanations if not explanation.unreadable]
+    readable = [explanation for explanation in explanations if not explanation.unreadable]
     if not _is_folder(output) and output.suffix.lower() in PAGES:
         title = f"What the texts of {texts.dataset.name} did"
         output.write_text(explanation_page(explanations, title=title, made_with=lines), encoding="utf-8")
         yield output
         return
-    places = [output]
+    files = [output]
     if _is_folder(output):
         output.mkdir(parents=True, exist_ok=True)
-        places = [output / f"{name}.png" for name in _names([Path(explanation.video) for explanation in read])]
-    for explanation, place in zip(read, places, strict=True):
-        draw_explanation(explanation, place, made_with=lines)
-        yield place
+        files = [output / f"{name}.png" for name in _names([Path(explanation.video) for explanation in readable])]
+    for explanation, file in zip(readable, files, strict=True):
+        draw_explanation(explanation, file, made_with=lines)
+        yield file
 
 
 def _is_folder(output: Path) -> bool:
@@ -71,7 +71,7 @@ def _names(videos: Sequence[Path]) -> list[str]:
     paths = [video.resolve() for video in videos]
     parts = [(p.with_suffix("") if p.suffix.lower() in VIDEO_SUFFIXES else p).parts[1:] for p in paths]
     for count in range(1, max(map(len, parts), default=0)):
-        names = ["-".join(each[-count:]) for each in parts]
+        names = ["-".join(part[-count:]) for part in parts]
         if len(set(names)) == len(set(parts)):
             return names
-    return ["-".join(each) for each in parts]
+    return ["-".join(part) for part in parts]

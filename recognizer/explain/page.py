@@ -17,7 +17,7 @@ def explanation_page(explanations: Sequence[Explanation], *, title: str, made_wi
     """Return the page.
 
     Args:
-        explanations: of all videos; an unreadable one is shown with the reason.
+        explanations: of all videos; unreadable ones are shown with the reason.
         title: of the page.
         made_with: lines below the title: the settings.
     """

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-BOLD = 1.16  # times as wide as regular text of the same size
+BOLD = 1.16  # width relative to regular text of the same size
 _POINTS_PER_INCH = 72
 
 
 def fitted(text: str, *, inches: float, points: float, lines: int) -> str:
-    """Return a text broken into at most `lines` lines that fit; a text that is cut ends in `…`.
+    """Break a text into at most `lines` lines that fit; a text that is cut ends in `…`.
 
     Args:
         text: any white space in it counts as one space.
@@ -48,7 +48,7 @@ def fitted(text: str, *, inches: float, points: float, lines: int) -> str:
 
 
 def _prefix(text: str, room: float, points: float) -> str:
-    """Return as much of a text as fits, and at least one character."""
+    """Return the longest beginning of a text that fits, at least one character."""
     fitting = bisect_right(range(1, len(text) + 1), room, key=lambda end: _width(text[:end], points))
     return text[: max(1, fitting)]
 
@@ -85,8 +85,8 @@ class Sheet:
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Return axes without any marks."""
-        place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
-        axes = self.figure.add_axes(place)
+        box = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        axes = self.figure.add_axes(box)
         axes.set_axis_off()
         return axes
 
@@ -108,7 +108,7 @@ _DPI, _PIXELS = 100, 60_000  # the largest height in pixels
 
 @dataclass(frozen=True)
 class _Row:
-    """A text; its place is in inches below the top of the first row of its class."""
+    """A text, with its edges in inches below the top of the first row of its class."""
 
     effect: TextEffect
     words: str  # broken into lines
@@ -141,12 +141,12 @@ class _Block:
 
 
 def draw_explanation(explanation: Explanation, path: Path, *, made_with: Sequence[str]) -> None:
-    """Draw one video to a file.
+    """Draw the explanation of one video to a file.
 
     Args:
         explanation: of a video that was read.
         path: its suffix is the format: .png, .svg, .pdf.
-        made_with: lines above the picture: the settings.
+        made_with: lines on the settings, above the picture.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # boxes; the page shows every script
@@ -206,7 +206,7 @@ class _Strip:
             upper = bottom - (self.picture[1] + 0.04) * (2 if above else 1)
             axes = sheet.axes(middle - self.picture[0] / 2, upper, *self.picture)
             axes.imshow(frame.picture, aspect="auto", interpolation="lanczos")
-            if above:  # a line down to its column, behind the pictures
+            if above:  # a line to its column, behind the pictures
                 line = sheet.axes(middle - 0.01, upper, 0.02, bottom + 0.06 - upper)
                 line.set_zorder(-1)
                 line.axvline(0.5, color="0.6", linewidth=0.8)
@@ -216,9 +216,9 @@ class _Strip:
 
 @dataclass(frozen=True)
 class _Panel:
-    """A column of bars for one number of each text, on one scale for all classes."""
+    """A column of bars for one field of each text, on one scale for all classes."""
 
-    name: str  # field of a text
+    name: str  # field of `TextEffect`
     title: str
     low: float
     high: float
@@ -306,7 +306,7 @@ class _Painter:
         ends = f"{signed(-self.limit)} or less", f"{signed(self.limit)} or more"
         for part, value, align in ((0.0, ends[0], "left"), (0.5, "0", "center"), (1.0, ends[1], "right")):
             self.sheet.write(left + part * wide, top + 0.16, value, fontsize=7, color=FAINT, ha=align)
-        scale = "cosine of frame and text, less the mean cosine of that\nframe with all texts of the same kind"
+        scale = "cosine of frame and text, minus the mean cosine of that\nframe with all texts of the same kind"
         self.sheet.write(left + wide + 0.2, top - 0.05, scale, fontsize=7.5, color=FAINT)
         if with_path:
             sample = self.sheet.axes(_MARGIN, top, 0.35, 0.12)
@@ -317,7 +317,7 @@ class _Painter:
 
 
 def _draw_path(axes: Axes, block: _Block, path: Sequence[int]) -> None:
-    """Draw through the middle of the rows of each frame's step; several rows are wordings of one step."""
+    """Draw a line through the row of each frame's step, or the middle of the rows of its wordings."""
     middles = [[row.middle for row in block.rows if row.effect.step == step] for step in range(max(path) + 1)]
     ys = [mean(middles[step]) for step in path for _ in range(2)]
     xs = [x for t in range(len(path)) for x in (t + 0.12, t + 0.88)]

@@ -1,4 +1,4 @@
-"""Explanations in the terminal: each class with its score, and below it what each of its texts adds."""
+"""Explanations in the terminal: each class with its score, and below it the attributions of its texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = (
     ">above rank 1",
     ">rank by label only",
 )
-_LONGEST = 140  # characters of a text; --json and pages have the whole
+_LONGEST = 140  # characters of a text; --json and pages show it whole
 
 
 def explanation_report(explanations: Sequence[Explanation], *, made_with: Sequence[str]) -> RenderableType:

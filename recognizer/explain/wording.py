@@ -1,4 +1,4 @@
-"""Explanations in words: the same in the terminal, in pictures and in pages."""
+"""The wording of explanations, shared by the terminal, pictures and pages."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ unsigned = partial(signed, plus=False)  # three digits, a sign only below zero
 
 
 def colour_limit(explanations: Sequence[Explanation]) -> float:
-    """Return the value at the ends of the colour scale: one in fifty is beyond it, so that few do not pale the rest."""
+    """Return the value at the ends of the colour scale: the 98th percentile, so that outliers do not dominate."""
     texts = [text for explanation in explanations for explained in explanation.classes for text in explained.texts]
     values = sorted(abs(value) for text in texts for value in text.frames_above)
     return (values[len(values) * 49 // 50] if values else 0.0) or 1.0
 
 
 def kind_of(effect: TextEffect) -> str:
-    """Return `label`, the number of the step (`step 2`), or the kind."""
+    """Return the kind of a text; for a step its number, such as `step 2`."""
     return effect.kind if effect.kind == LABEL or effect.step is None else f"step {effect.step + 1}"
 
 
 def heading(explained: ExplainedClass) -> tuple[str, str]:
-    """Return the heading of a class, and its numbers."""
+    """Return the name of a class with its rank, and its numbers."""
     name = f"{explained.rank}. {explained.phrase}" + (" (asked for)" if explained.asked else "")
     numbers = [
         f"score {unsigned(explained.score)}",
@@ -44,7 +44,7 @@ def heading(explained: ExplainedClass) -> tuple[str, str]:
 
 
 def why_not(explanation: Explanation) -> list[str]:
-    """Return, for each class that was asked for and is not on rank 1, what each kind of its texts gains or costs it."""
+    """Return what each kind of text gains or costs, a line for each class that the user named and is not on rank 1."""
     lines = []
     for explained in explanation.classes:
         if explained.asked and explained.above_winner is not None:
@@ -56,9 +56,9 @@ def why_not(explanation: Explanation) -> list[str]:
 
 
 def _effect_of_kind(texts: Sequence[TextEffect]) -> str:
-    """Return the sum over texts of one kind; if several together cost, also the one that costs most.
+    """Return the sum over texts of one kind; if it is a cost, also the text that costs most.
 
-    A gain names no single text: method `align` gives most of it to the step with the most frames.
+    For a gain no text is quoted: method `align` gives most of it to the step with the most frames.
     """
     total = sum(text.above_winner or 0.0 for text in texts)
     worst = min(texts, key=lambda text: text.above_winner or 0.0)
@@ -68,7 +68,7 @@ def _effect_of_kind(texts: Sequence[TextEffect]) -> str:
 
 
 def lines_above(texts: ClassTexts) -> list[str]:
-    """Return what explanations were made with; for several views of each video, also which one is shown."""
+    """Return lines on the settings; with several views per video, also which one is shown."""
     clips, crops = texts.settings.clips, texts.settings.crops
     if clips * crops == 1:
         return made_with(texts)

@@ -1,1 +1,1 @@
-"""The feature store: embeddings of videos and texts, made once and kept."""
+"""The feature store: embeddings of videos and texts, computed once."""

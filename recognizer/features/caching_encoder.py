@@ -1,4 +1,4 @@
-"""An encoder that keeps its results in the feature store."""
+"""An encoder that caches its results in the feature store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TEXTS_AT_ONCE = 2048  # encoded before they are stored
 class CachingEncoder:
     """An `Encoder` that encodes each distinct text once; the weights load only for texts that are not stored.
 
-    Frames are not cached here: `embed_videos` and `load_long_video` do that, by video.
+    Frames are not cached here: `embed_videos` and `load_long_video` cache them by video.
     """
 
     def __init__(self, encoder: Encoder, store: FeatureStore) -> None:
@@ -59,7 +59,7 @@ class CachingEncoder:
         return int(row.facts["context_length"]) if row else self._encoder.context_length
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return the embeddings [K, D] of texts; float32, memory-mapped where they lie in this order in the file."""
+        """Return the embeddings [K, D] of texts; float32, memory-mapped if adjacent in this order in the file."""
         import torch
 
         rows = self._stored(texts).rows([_key(text) for text in texts])
@@ -92,7 +92,7 @@ def _key(text: str) -> str:
 
 @contextmanager
 def open_caching_encoder(name: str, folder: Path) -> Iterator[CachingEncoder]:
-    """Open an encoder by the name that users type, with the feature store in a folder.
+    """Open an encoder by its `--encoder` name, cached in the feature store in a folder.
 
     Raises:
         UsageError: no encoder has that name.

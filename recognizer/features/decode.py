@@ -1,4 +1,4 @@
-"""Decode videos in threads, and recognise files that did not change without decoding them."""
+"""Decode videos in threads; unchanged files are recognised without decoding."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ThreadPool(ThreadPoolExecutor):
     def map_ahead(
         self, function: Callable[[Argument], Result], arguments: Iterable[Argument], *, ahead: int
     ) -> Iterator[Result]:
-        """Yield results in order; at most `ahead` of them are in progress or wait to be taken."""
+        """Yield results in order; at most `ahead` of them are in progress or waiting."""
         rest = iter(arguments)
         futures = deque(self.submit(function, argument) for argument in islice(rest, ahead))
         while futures:
@@ -59,9 +59,9 @@ class PendingVideo:
     path: Path
     source: Source | None = None  # None: it could not be located
     key: str | None = None  # its content hash, once known
-    failure: str | None = None  # why it cannot be read now; not due to its content, and so not stored
+    failure: str | None = None  # why it cannot be read now; not a property of its content, so not stored
     pixels: Tensor | None = None  # float32 [W * T, 3, S, S], preprocessed; None: unreadable, or stored already
-    note: str = ""  # name of the reader, or why the content is unreadable; empty: stored already
+    note: str = ""  # name of the reader, or why the content is unreadable; empty if stored already
 
 
 def locate(video: Video, sampling: Sampling) -> PendingVideo:
@@ -78,7 +78,7 @@ def locate(video: Video, sampling: Sampling) -> PendingVideo:
 def decode(
     pending: PendingVideo, sampling: Sampling, encoder: Encoder, *, is_stored: Callable[[str], bool]
 ) -> PendingVideo:
-    """Decode and preprocess a video that was located, unless a record of its content is stored; return it."""
+    """Decode and preprocess a located video, unless a record of its content is stored; return it."""
     assert pending.source is not None  # noqa: S101 - the caller passes videos that were located
     try:
         pending.key = pending.key or content_of(pending.source)
@@ -92,7 +92,7 @@ def decode(
 
 
 def refuse_change(path: Path, frames: int, *, before: Source) -> None:
-    """Raise UnreadableVideo if a video changed since its source was located, as during a download."""
+    """Raise UnreadableVideo if a video changed since it was located, such as during a download."""
     if source_of(path, frames).stamp != before.stamp:
         raise UnreadableVideo("changed while it was read")
 

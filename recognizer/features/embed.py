@@ -32,25 +32,29 @@ class Features:
     frames: Tensor  # [V * W, T, D], float32, as the encoder gives them (not normalised); views of a video side by side
     views: int  # W
     videos: tuple[Video, ...]  # V, in the order of `frames`
-    unreadable: tuple[tuple[str, str], ...]  # (video id, reason) of each video that gave no frames
-    readers: Mapping[str, int]  # how many videos each reader (decord, pyav, images) read
-    new: int  # how many of the videos were not in the store before
+    unreadable: tuple[tuple[str, str], ...]  # (video id, reason)
+    readers: Mapping[str, int]  # reader (decord, pyav, images) -> number of videos
+    new: int  # number of videos that were not stored before
 
     def over_views(self, scores: Tensor) -> Tensor:
         """Return the mean of scores [V * W, C] over each video's views: [V, C]."""
         return scores.reshape(len(self.videos), self.views, scores.shape[1]).mean(dim=1)
 
+    def view_rows(self, videos: Iterable[int]) -> list[int]:
+        """Return the rows in `frames` of all views of videos, given by index in `videos`."""
+        return [video * self.views + view for video in videos for view in range(self.views)]
 
-def videos_on_disk(dataset: Dataset, videos: VideoList, limit: int | None) -> list[Video]:
-    """Return the videos that are on disk; `limit` of them are evenly spread over the list, and so over the classes.
+
+def videos_on_disk(dataset: Dataset, video_list: VideoList, limit: int | None) -> list[Video]:
+    """Return the videos that are on disk, at most `limit`: evenly spread over the list, and so over the classes.
 
     Raises:
         UserError: none is on disk.
     """
-    present = [video for video in videos.videos if video.path]
+    present = [video for video in video_list.videos if video.path]
     if not present:
         raise UserError(
-            f"None of the {len(videos.videos)} listed videos of {dataset.name} is on disk ({videos.layout})"
+            f"None of the {len(video_list.videos)} listed videos of {dataset.name} is on disk ({video_list.layout})"
         )
     count = len(present) if limit is None else min(limit, len(present))
     return [present[index * len(present) // count] for index in range(count)]
@@ -67,12 +71,12 @@ def embed_videos(
     """Return the embeddings of videos; those that are not in the store are computed, and stored batch by batch.
 
     Args:
-        videos: those on disk; `path` is set.
+        videos: on disk: `path` is set.
         retry: try again the videos that are stored as unreadable.
         on_progress: called with (videos done, videos in all), stored and unreadable ones included.
 
     Raises:
-        UserError: the encoder's weights are not here, or the store refuses.
+        UserError: the encoder's weights are missing, or the store cannot be read or written.
     """
     job = _Job(encoder, sampling, retry)
     with ThreadPool(WORKERS) as pool:
@@ -89,7 +93,7 @@ def embed_videos(
 
 
 class _Job:
-    """The embedding of videos by one encoder and sampling, which have one shelf."""
+    """The embedding of videos by one encoder and sampling: one shelf of the store."""
 
     def __init__(self, encoder: CachingEncoder, sampling: Sampling, retry: bool) -> None:
         self.frames = sampling.frames * sampling.views  # of one video
@@ -100,7 +104,7 @@ class _Job:
         self._shelf = encoder.frames_shelf(sampling)
 
     def load(self, pending: Sequence[PendingVideo]) -> StoredRecords:
-        """Fill in the keys of files that did not change, and return what is stored of them."""
+        """Fill in the keys of unchanged files, and return the stored records of all videos with keys."""
         known = self._shelf.known_files(p.path for p in pending if p.source and not p.key)
         for p in pending:
             if p.source and p.path in known and known[p.path].stamp == p.source.stamp:
@@ -108,7 +112,7 @@ class _Job:
         return self._shelf.load(p.key for p in pending if p.key)
 
     def is_done(self, entry: IndexEntry | None) -> bool:
-        """Tell whether a video need not be decoded."""
+        """Whether a video need not be decoded."""
         return entry is not None and not (self._retry and entry.slot is None)
 
     def decode(self, pending: PendingVideo) -> PendingVideo:
@@ -134,7 +138,7 @@ class _Job:
         return len(pixels)
 
     def features(self, pending: Sequence[PendingVideo], stored: StoredRecords, *, new: int) -> Features:
-        """Put together what is now stored."""
+        """Return the stored embeddings of all videos; see `Features`."""
         import torch
 
         entries = [(p, _entry(p, stored)) for p in pending]
@@ -180,7 +184,7 @@ class EmbedReport:
 
     encoder: str  # its id
     sampling: Sampling
-    layout: str  # how the videos were found
+    layout: str  # see `VideoList`
     counts: Mapping[str, int]  # listed, stored before, embedded, unreadable, missing, beyond the limit
     unreadable: tuple[tuple[str, str], ...]  # (video id, reason)
     seconds: float
@@ -188,7 +192,7 @@ class EmbedReport:
 
 def embed_dataset(
     dataset: Dataset,
-    videos: VideoList,
+    video_list: VideoList,
     encoder: CachingEncoder,
     *,
     sampling: Sampling,
@@ -199,18 +203,20 @@ def embed_dataset(
     """Embed the videos of a dataset that are on disk and not in the store; arguments as in `embed_videos`.
 
     Raises:
-        UserError: no video is on disk, the encoder's weights are not here, or the store refuses.
+        UserError: no video is on disk, the encoder's weights are missing, or the store cannot be read or written.
     """
     start = time.perf_counter()
-    present = videos_on_disk(dataset, videos, limit)
+    present = videos_on_disk(dataset, video_list, limit)
     features = embed_videos(present, encoder, sampling=sampling, retry=retry, on_progress=on_progress)
-    missing = sum(video.path is None for video in videos.videos)
+    missing = sum(video.path is None for video in video_list.videos)
     counts = {
-        "listed": len(videos.videos),
+        "listed": len(video_list.videos),
         "stored before": len(features.videos) - features.new,
         "embedded": features.new,
         "unreadable": len(features.unreadable),
         "missing": missing,
-        "beyond the limit": len(videos.videos) - missing - len(present),
+        "beyond the limit": len(video_list.videos) - missing - len(present),
     }
-    return EmbedReport(encoder.id, sampling, videos.layout, counts, features.unreadable, time.perf_counter() - start)
+    return EmbedReport(
+        encoder.id, sampling, video_list.layout, counts, features.unreadable, time.perf_counter() - start
+    )

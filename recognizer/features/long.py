@@ -32,14 +32,16 @@ def load_long_video(
     preprocessing: Preprocessing = "own",
     on_progress: Callable[[float], None] = lambda seconds: None,
 ) -> LongVideo:
-    """Return `embed_long_video(...)`, from the feature store if it is there; else it is computed and stored.
+    """Return the embeddings of a long video from the feature store; if they are not stored, compute and store them.
+
+    Arguments as in `embed_long_video`.
 
     Raises:
-        UnreadableVideo: with a reason to count by; that is not stored.
-        UserError: the encoder's weights are not here, or the store refuses.
+        UnreadableVideo: with a reason to count by; it is not stored.
+        UserError: the encoder's weights are missing, or the store cannot be read or written.
     """
     if not path.is_file():
-        return embed_long_video(path, encoder, fps=fps)  # raises the reason
+        return embed_long_video(path, encoder, fps=fps)  # raises UnreadableVideo
     shelf = encoder.long_shelf(fps=fps, preprocessing=preprocessing)
     source = source_of(path)
     known = shelf.known_files([path]).get(path)

@@ -1,4 +1,4 @@
-"""Upkeep of a feature store: list its shelves, verify their records, prune what is not needed."""
+"""Maintenance of a feature store: list its shelves, verify their records, prune those that are not needed."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class ShelfSummary:
 
     encoder: str
     revision: str
-    what: str  # texts, or the sampling of videos
-    records: int  # those in use
+    what: str  # see `describe`
+    records: int  # in use
     unreadable: int  # videos stored without a record
-    bytes: int  # of its file, dropped and unfinished records included
+    bytes: int  # of its file, including dropped and unfinished records
     used_at: str
     file: str
 
@@ -63,7 +63,7 @@ def summarize(store: FeatureStore) -> list[ShelfSummary]:
 
 
 def describe(row: ShelfRow) -> str:
-    """Return a few words for the records of a shelf."""
+    """Return what a shelf holds: `texts`, or the sampling and preprocessing of its videos."""
     key = row.key
     if key["what"] == "texts":
         return "texts"
@@ -80,8 +80,8 @@ class ShelfCheck:
     what: str
     file: str
     records: int  # compared with their checksums
-    damaged: tuple[str, ...]  # those that do not match: videos by a path, texts by their sha256
-    unfinished: int  # bytes at the end of the file, of a batch that was never finished; the next one overwrites them
+    damaged: tuple[str, ...]  # checksum does not match: videos by one of their paths, texts by their sha256
+    unfinished: int  # bytes of an interrupted batch at the end of the file; the next batch overwrites them
 
 
 def verify(store: FeatureStore, *, on_progress: Progress = lambda done, total: None) -> list[ShelfCheck]:
@@ -93,7 +93,7 @@ def verify(store: FeatureStore, *, on_progress: Progress = lambda done, total: N
     with store.reading() as connection:
         [answer] = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if answer != "ok":
-            raise sqlite3.DatabaseError(answer)  # which the store turns into a UserError
+            raise sqlite3.DatabaseError(answer)  # the store turns it into a UserError
     rows, checks = store.shelves(), []
     for row in rows:
         checks.append(_check(store, row))
@@ -115,7 +115,7 @@ def _check(store: FeatureStore, row: ShelfRow) -> ShelfCheck:
 
 
 def _paths(store: FeatureStore, row: ShelfRow) -> dict[str, list[Path]]:
-    """Return the known files, by the hash of their content."""
+    """Return the known files by content hash."""
     paths: dict[str, list[Path]] = {}
     for key, path in store.query("SELECT key, path FROM seen WHERE shelf = ?", row.id):
         paths.setdefault(key, []).append(Path(os.fsdecode(path)))
@@ -124,91 +124,92 @@ def _paths(store: FeatureStore, row: ShelfRow) -> dict[str, list[Path]]:
 
 @dataclass(frozen=True)
 class PruneFilter:
-    """Which records to drop: of the shelves that match the first two, those that match one of the others.
+    """Which records to drop.
 
-    Without the others, whole shelves are dropped.
+    `encoder` and `unused_days` select shelves. With `gone` or `damaged`, only these records of them are dropped, else
+    whole shelves.
     """
 
-    encoder: str | None = None  # its id
-    unused_days: int | None = None  # not used for so many days
-    gone: bool = False  # videos none of whose files exists any more
+    encoder: str | None = None  # the encoder's id
+    unused_days: int | None = None  # not used for this many days
+    gone: bool = False  # videos without any file left on disk
     damaged: bool = False  # records that do not match their checksums
 
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """The keys of one shelf to drop; `whole`: the shelf itself."""
+    """The records of one shelf to drop."""
 
     row: ShelfRow
-    what: str
+    what: str  # see `describe`
     keys: tuple[str, ...]
-    whole: bool
+    whole: bool  # drop the shelf itself
     bytes: int
 
 
-def plan(store: FeatureStore, wanted: PruneFilter) -> list[PrunePlan]:
-    """Return what `prune` would drop, shelf by shelf.
+def plan_prune(store: FeatureStore, selected: PruneFilter) -> list[PrunePlan]:
+    """Return the records to drop, shelf by shelf.
 
     Raises:
         UsageError: the filter is empty, or the encoder has no shelf.
     """
-    if wanted == PruneFilter():
-        raise UsageError("Say what to drop: --encoder NAME, --unused DAYS, --gone or --damaged")
+    if selected == PruneFilter():
+        raise UsageError("Choose what to drop: --encoder NAME, --unused DAYS, --gone or --damaged")
     rows = store.shelves()
     encoders = sorted({row.key["encoder"] for row in rows})
-    if wanted.encoder is not None and wanted.encoder not in encoders:
+    if selected.encoder is not None and selected.encoder not in encoders:
         raise UsageError(
-            f"No features of encoder {wanted.encoder!r}. There are some of: {', '.join(encoders) or 'none'}"
+            f"No features of encoder {selected.encoder!r}. Stored are those of: {', '.join(encoders) or 'none'}"
         )
-    last_day = (datetime.now(UTC).date() - timedelta(days=wanted.unused_days or 0)).isoformat()
+    last_day = (datetime.now(UTC).date() - timedelta(days=selected.unused_days or 0)).isoformat()
     plans = [
-        _plan(store, row, wanted)
+        _plan(store, row, selected)
         for row in rows
-        if wanted.encoder in (None, row.key["encoder"]) and (wanted.unused_days is None or row.used_at <= last_day)
+        if selected.encoder in (None, row.key["encoder"]) and (selected.unused_days is None or row.used_at <= last_day)
     ]
-    return [each for each in plans if each.keys or each.whole]
+    return [plan for plan in plans if plan.keys or plan.whole]
 
 
-def _plan(store: FeatureStore, row: ShelfRow, wanted: PruneFilter) -> PrunePlan:
+def _plan(store: FeatureStore, row: ShelfRow, selected: PruneFilter) -> PrunePlan:
     entries, keys = store.entries(row), set[str]()
-    if wanted.damaged:
+    if selected.damaged:
         keys |= damaged_keys(entries, store.arrays(row))
-    if wanted.gone:
+    if selected.gone:
         gone = {key for key, paths in _paths(store, row).items() if not any(path.exists() for path in paths)}
         keys |= {key for key in entries if content_hash(key) in gone}
-    whole = not (wanted.gone or wanted.damaged)
+    whole = not (selected.gone or selected.damaged)
     records = sum(entries[key].slot is not None for key in keys)
     size = file_size(store.folder / row.file) if whole else records * row.record_bytes
     return PrunePlan(row, describe(row), tuple(sorted(entries if whole else keys)), whole, size)
 
 
 def prune(store: FeatureStore, plans: Sequence[PrunePlan]) -> None:
-    """Drop what was planned. Files are rewritten beside the old ones, which are deleted after the index has changed."""
-    for each in plans:
+    """Drop planned records. Files are rewritten under new names; the old ones are deleted once the index changed."""
+    for plan in plans:
         with store.writing() as connection:
-            if each.whole:
-                connection.execute("DELETE FROM shelf WHERE id = ?", (each.row.id,))
+            if plan.whole:
+                connection.execute("DELETE FROM shelf WHERE id = ?", (plan.row.id,))
             else:
-                _drop(store, connection, each)
+                _drop(store, connection, plan)
     with store.writing() as connection:
-        named = {file for (file,) in connection.execute("SELECT file FROM shelf")}
+        used = {file for (file,) in connection.execute("SELECT file FROM shelf")}
         for path in store.folder.glob(f"*{SUFFIX}"):
-            if path.name not in named:
+            if path.name not in used:
                 with suppress(OSError):  # open in another process on Windows: the next prune deletes it
                     path.unlink()
 
 
-def _drop(store: FeatureStore, connection: sqlite3.Connection, dropped: PrunePlan) -> None:
-    drop_entries(connection, dropped.row.id, dropped.keys)
-    contents = {(dropped.row.id, content_hash(key)) for key in dropped.keys}
+def _drop(store: FeatureStore, connection: sqlite3.Connection, plan: PrunePlan) -> None:
+    drop_entries(connection, plan.row.id, plan.keys)
+    contents = {(plan.row.id, content_hash(key)) for key in plan.keys}
     connection.executemany("DELETE FROM seen WHERE shelf = ? AND key = ?", contents)
-    columns = connection.execute("SELECT * FROM shelf WHERE id = ?", (dropped.row.id,)).fetchone()
+    columns = connection.execute("SELECT * FROM shelf WHERE id = ?", (plan.row.id,)).fetchone()
     if columns:  # else another process dropped the shelf
         _rewrite(store, connection, ShelfRow.parse(*columns))
 
 
 def _rewrite(store: FeatureStore, connection: sqlite3.Connection, row: ShelfRow) -> None:
-    """Give a shelf a file of only the records that are still in the index, in their old order."""
+    """Write the records that are still in the index to a new file, in the same order."""
     arrays = store.arrays(row)
     query = "SELECT key, slot FROM entry WHERE shelf = ? AND slot < ? ORDER BY slot"
     kept = connection.execute(query, (row.id, len(arrays))).fetchall()

@@ -1,8 +1,8 @@
-"""The feature store: files of embeddings that are only appended to, and an SQLite index of their records.
+"""The feature store: append-only files of embeddings, and an SQLite index of their records.
 
-A shelf is one file of records of one shape, all made in the same way (same encoder, sampling, preprocessing ...).
-A record counts once the index names it, and its bytes are on the disk before that: what a killed process wrote without
-naming it is overwritten by the next batch.
+A shelf is one file of records of one shape, all computed in the same way (encoder, sampling, preprocessing ...). A
+record is written to disk before it enters the index. Bytes of a killed process that are not in the index are
+overwritten by the next batch.
 """
 
 from __future__ import annotations
@@ -111,13 +111,13 @@ class NewRecord:
 
 @dataclass(frozen=True)
 class StoredRecords:
-    """The undamaged entries of some keys, in one snapshot of a shelf."""
+    """The undamaged entries of the requested keys, in one snapshot of a shelf."""
 
     entries: Mapping[str, IndexEntry]  # by key
     arrays: NDArray[np.float32]  # all records of the shelf [N, *shape], memory-mapped; writing to it changes no file
 
     def rows(self, keys: Sequence[str]) -> NDArray[np.float32]:
-        """Return the records [K, *shape] of keys that have one; a view, not a copy, where their slots are adjacent."""
+        """Return the records [K, *shape] of keys that have one; a view, not a copy, if their slots are adjacent."""
         slots = np.array([self.entries[key].slot for key in keys], dtype=np.int64)
         first = int(slots[0]) if keys else 0
         adjacent = (slots == first + np.arange(len(slots))).all()
@@ -164,7 +164,7 @@ class FeatureStore:
         return self._transaction("DEFERRED")
 
     def writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Open a write transaction: one at a time, of all processes; an error rolls it back."""
+        """Open a write transaction: one at a time over all processes; an error rolls it back."""
         return self._transaction("IMMEDIATE")
 
     @contextmanager
@@ -192,7 +192,7 @@ class FeatureStore:
         return {key: IndexEntry(*columns) for key, *columns in rows}
 
     def arrays(self, row: ShelfRow) -> NDArray[np.float32]:
-        """Return the records [N, *shape] of a shelf that its file holds, memory-mapped."""
+        """Return the records [N, *shape] in the file of a shelf, memory-mapped."""
         path = self.folder / row.file
         shape = (min(row.records, file_size(path) // row.record_bytes), *row.shape)
         if not shape[0]:
@@ -201,7 +201,7 @@ class FeatureStore:
 
 
 class Shelf:
-    """The records of one shape that were made in one way."""
+    """One shelf: records of one shape, all computed in the same way."""
 
     def __init__(self, store: FeatureStore, key: Mapping[str, Any]) -> None:
         self.key = key  # everything that determines the records, as JSON values; `encoder` and `revision` are in it
@@ -219,7 +219,7 @@ class Shelf:
         return self._store.entries(row, [key]).get(key) if row else None
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
-        """Return what the index has of paths, whether or not the files changed since."""
+        """Return the known files among paths, whether or not they changed since."""
         row, statement = self.row(), "SELECT stamp, key FROM seen WHERE shelf = ? AND path = ?"
         if row is None:
             return {}
@@ -228,9 +228,9 @@ class Shelf:
             return {path: KnownFile(path, *rows[0]) for path, rows in pairs if rows}
 
     def load(self, keys: Iterable[str]) -> StoredRecords:
-        """Return the stored records of keys. Every one is checked; damaged ones are dropped, so that they are remade.
+        """Return the stored records of keys; damaged ones are dropped, so that they are computed again.
 
-        The day is noted for `recognize features prune --unused`.
+        Also records the day of use, for `recognize features prune --unused`.
         """
         with self._store.reading():
             row = self.row()
@@ -256,16 +256,16 @@ class Shelf:
     ) -> None:
         """Append records; after this returns, no crash loses them.
 
-        A record that another process added meanwhile stays; an unreadable entry is replaced.
+        A record that another process added meanwhile is kept; an unreadable entry is replaced.
 
         Args:
-            new: in the order in which they shall lie in the file.
+            new: in their order in the file.
             shape: of each record.
             files: to recognise later without reading them.
             facts: further properties of the encoder; kept from the first call.
 
         Raises:
-            UserError: the shelf's records have another shape, or the disk or the index refuse.
+            UserError: the shelf's records have another shape, or the store cannot be written.
         """
         with self._store.writing() as connection:
             row = self.row() or self._create(connection, shape, facts or {})
@@ -288,15 +288,15 @@ class Shelf:
         arrays = [np.ascontiguousarray(record.array, "<f4") for record in new if record.array is not None]
         if arrays:
             write_arrays(self._store.folder / row.file, arrays, offset=row.records * row.record_bytes)
-        places = iter([(row.records + n, zlib.crc32(array.data)) for n, array in enumerate(arrays)])
-        values = [(row.id, r.key, *((None, None) if r.array is None else next(places)), r.note) for r in new]
+        slots = iter([(row.records + n, zlib.crc32(array.data)) for n, array in enumerate(arrays)])
+        values = [(row.id, r.key, *((None, None) if r.array is None else next(slots)), r.note) for r in new]
         connection.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?)", values)
         total = row.records + len(arrays)
         connection.execute("UPDATE shelf SET records = ?, used_at = ? WHERE id = ?", (total, _today(), row.id))
 
 
 def write_arrays(path: Path, arrays: Iterable[NDArray[np.float32]], *, offset: int) -> None:
-    """Write records from a byte offset, over what a killed process left there, and force them to disk."""
+    """Write records from a byte offset, over remains of a killed process, and force them to disk."""
     with path.open("r+b" if path.exists() else "w+b") as file:
         file.seek(offset)
         for array in arrays:
@@ -335,11 +335,11 @@ def _path_bytes(path: Path) -> bytes:
 
 @contextmanager
 def _user_errors(folder: Path) -> Iterator[None]:
-    """Turn errors of SQLite and the disk into ones for users."""
+    """Raise UserError for errors of SQLite and the disk."""
     try:
         yield
     except sqlite3.OperationalError as error:  # locked for long, read-only, disk full
-        raise UserError(f"The feature store in {folder} says: {error}. Another folder: --features DIR") from error
+        raise UserError(f"The feature store in {folder} reports: {error}. Another folder: --features DIR") from error
     except sqlite3.DatabaseError as error:
         raise UserError(_DAMAGED.format(folder=folder, error=error)) from error
     except OSError as error:
@@ -347,15 +347,15 @@ def _user_errors(folder: Path) -> Iterator[None]:
 
 
 _NO_STORE = (
-    "No features in {folder} yet. Make some with: recognize embed --dataset ucf101 --root UCF101, "
+    "No features in {folder} yet. Compute some with: recognize embed --dataset ucf101 --root UCF101, "
     "or name another folder with --features"
 )
 _NEWER = "{folder} was written by a newer version. Run: pip install --upgrade descgen-recognize"
 _DAMAGED = (
-    "The index of the feature store in {folder} is damaged ({error}). All of its features can be made again: "
+    "The index of the feature store in {folder} is damaged ({error}). All of its features can be computed again: "
     "delete the folder, or give another one with --features"
 )
 _OTHER_SHAPE = (
-    "{encoder} now gives records of shape {now}, before {before}, under the same revision {revision}. "
+    "{encoder} now gives records of shape {now}, not {before} as before, under the same revision {revision}. "
     "Drop the old ones with: recognize features prune --encoder {encoder}"
 )

@@ -21,7 +21,7 @@ def embed_report(name: str, report: EmbedReport, folder: Path) -> RenderableType
         f"{report.sampling}, {report.sampling.preprocessing} preprocessing · {report.layout}",
         "videos: " + _counts(report.counts),
         *(f"unreadable: {video}: {reason}" for video, reason in report.unreadable),
-        f"kept in {folder}",
+        f"stored in {folder}",
     ]
     title = f"{name} · encoder {report.encoder} · {report.seconds:.1f} seconds"
     return Group(Text(title, style="bold"), Text("\n".join(lines)))
@@ -39,7 +39,7 @@ def summary_table(shelves: Sequence[ShelfSummary], folder: Path) -> RenderableTy
     return Group(table(*columns, rows=rows), Text(f"\n{total} in {folder}"))
 
 
-def check_report(checks: Sequence[ShelfCheck], folder: Path) -> RenderableType:
+def verify_report(checks: Sequence[ShelfCheck], folder: Path) -> RenderableType:
     """Show the outcome of `recognize features verify`."""
     rows = [(c.encoder, c.what, c.records, len(c.damaged), size(c.unfinished), c.file) for c in checks]
     columns = ("encoder", "what", ">records", ">damaged", ">unfinished", f"file in {folder}")
@@ -49,7 +49,7 @@ def check_report(checks: Sequence[ShelfCheck], folder: Path) -> RenderableType:
 
 
 def prune_table(plans: Sequence[PrunePlan]) -> RenderableType:
-    """Show what would be dropped, a row for each shelf."""
+    """Show the records to drop, a row for each shelf."""
     rows = [
         (p.row.key["encoder"], p.what, f"all {len(p.keys)}" if p.whole else len(p.keys), size(p.bytes)) for p in plans
     ]
@@ -57,7 +57,7 @@ def prune_table(plans: Sequence[PrunePlan]) -> RenderableType:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for people, such as `123.9 MB`."""
+    """Return a number of bytes as text, such as `123.9 MB`."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             return f"{count / scale:.1f} {unit}"

@@ -24,11 +24,11 @@ _TEXT_FILE = re.compile(r"(?P<label>.+)_(?P<subset>[A-Za-z]+)\.txt")
 class Annotations:
     """The annotated actions of videos."""
 
-    source: str  # the file or folder, and the subset, for people
-    videos: Mapping[str, tuple[AnnotatedAction, ...]]  # by id, as the files name them; () for one listed without any
+    source: str  # the file or folder, and the subset, as text
+    videos: Mapping[str, tuple[AnnotatedAction, ...]]  # by id; () for a video that is listed without actions
 
     def id_of(self, path: Path) -> str | None:
-        """Return the id of a video file, None if it is not annotated; ActivityNet's file names add `v_` to it."""
+        """Return the id of a video file; None if it is not annotated. ActivityNet's file names are `v_<id>`."""
         name = stem(path.name)
         return next((known for known in (name, name.removeprefix("v_")) if known in self.videos), None)
 
@@ -36,7 +36,7 @@ class Annotations:
 class _Row(NamedTuple):
     subset: str
     video: str
-    label: str | None  # None: the video is listed, and this is not an action in it
+    label: str | None  # None: the row lists a video, not an action
     start: float  # seconds
     end: float
 
@@ -46,13 +46,13 @@ def read_annotations(path: Path, dataset: Dataset, *, subset: str | None = None)
 
     Args:
         path: a JSON file like ActivityNet's, {"database": {video: {"subset", "annotations": [{"segment", "label"}]}}};
-            or files like THUMOS's, `<Class>_<subset>.txt` with lines of video, start and end: their folder, or one.
+            or a file like THUMOS's, `<Class>_<subset>.txt` with lines of video, start and end, or a folder of them.
         dataset: gives the label indices; names are compared without regard to case, spaces and underscores.
-        subset: only that part, such as `test`; None if there is only one.
+        subset: name of a part, such as `test`; None if there is only one.
 
     Raises:
-        UserError: it is neither, a line or entry is malformed, a label is not a class of the dataset, the subset
-            does not exist, or there are several and none is chosen.
+        UserError: another format, a line or entry is malformed, a label is not a class of the dataset, the subset
+            does not exist, or several subsets and none is chosen.
     """
     rows = list((_json_rows if path.suffix.lower() == ".json" else _text_rows)(path))
     chosen = _subset(path, sorted({row.subset for row in rows}), subset)
@@ -66,26 +66,26 @@ def read_annotations(path: Path, dataset: Dataset, *, subset: str | None = None)
     return Annotations(f"{path}, subset {chosen}", {video: tuple(actions) for video, actions in videos.items()})
 
 
-def _subset(path: Path, known: Sequence[str], wanted: str | None) -> str:
+def _subset(path: Path, known: Sequence[str], chosen: str | None) -> str:
     if not known:
-        raise UserError(f"{path} annotates no video")
-    if wanted is None and len(known) > 1:
+        raise UserError(f"{path} has no annotated videos")
+    if chosen is None and len(known) > 1:
         raise UserError(f"{path} has several subsets: {', '.join(known)}. Choose one with --subset")
     for name in known:
-        if wanted is None or name.lower() == wanted.lower():
+        if chosen is None or name.lower() == chosen.lower():
             return name
-    raise UserError(f"{path} has no subset {wanted!r}. It has: {', '.join(known)}")
+    raise UserError(f"{path} has no subset {chosen!r}. It has: {', '.join(known)}")
 
 
 def _labels(path: Path, dataset: Dataset, written: set[str]) -> dict[str, int | None]:
-    """Map each label as it is written to its index; Ambiguous to None."""
+    """Return label as written -> label index; Ambiguous -> None."""
     find = class_finder(dataset)
     labels = {name: action.label if (action := find(name)) else None for name in sorted(written)}
     unknown = [name for name, label in labels.items() if label is None and name != AMBIGUOUS]
     if unknown:
         raise UserError(
-            f"{len(unknown)} labels in {path} are no classes of {dataset.name}: {', '.join(unknown)}. "
-            "Give the dataset that they are of with --dataset, or a text file of these labels"
+            f"{len(unknown)} labels in {path} are not classes of {dataset.name}: {', '.join(unknown)}. "
+            "Give their dataset with --dataset, or a text file of these labels"
         )
     return labels
 
@@ -122,8 +122,8 @@ def _text_rows(path: Path) -> Iterator[_Row]:
 
 
 @contextmanager
-def _malformed(place: str) -> Iterator[None]:
+def _malformed(location: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{place}: an action has a video, a label, a start and an end in seconds") from error
+        raise UserError(f"{location}: an action has a video, a label, a start and an end in seconds") from error

@@ -1,4 +1,4 @@
-"""Scores of each class for each frame of a video, and where they rise and fall."""
+"""Scores [T, C] of each class for each frame of a video, and where they rise and fall."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Similarities(NamedTuple):
     """Similarities [T, C] of frames with the texts of each class, from cosines."""
 
     inside: Tensor  # the mean of the whole action and its best step
-    opening: Tensor  # the mean of `inside` and the first step, less the text before
-    closing: Tensor  # the mean of `inside` and the last step, less the text after
+    opening: Tensor  # the mean of `inside` and the first step, minus the text before
+    closing: Tensor  # the mean of `inside` and the last step, minus the text after
 
 
 def similarities(frames: Tensor, roles: Roles) -> Similarities:
@@ -75,7 +75,7 @@ def class_scores(cosines: Tensor, *, fps: float, settings: LocalizeSettings) -> 
 
 
 def moving_average(values: Tensor, half: int) -> Tensor:
-    """Return the mean of values [T, C] over frames t - half to t + half, as far as they exist."""
+    """Return the mean of values [T, C] over frames t - half to t + half that exist."""
     import torch
 
     frame = torch.arange(len(values))
@@ -83,26 +83,25 @@ def moving_average(values: Tensor, half: int) -> Tensor:
 
 
 def running_sums(values: Tensor) -> Tensor:
-    """Return the sums [T + 1, C] of the values [T, C] before each place between frames; float64."""
+    """Return the cumulative sums [T + 1, C] of values [T, C], starting with 0; float64."""
     from torch.nn.functional import pad
 
     return pad(values.double().cumsum(dim=0), (0, 0, 1, 0))
 
 
 def _means(values: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Return the means [N, C] over those frames from start to end [N], end excluded, that exist; 0 over no frames."""
+    """Return the means [N, C] over the existing frames from start to end [N], end excluded; 0 if there are none."""
     start, end, sums = start.clamp(min=0), end.clamp(max=len(values)), running_sums(values)
     return ((sums[end] - sums[start]) / (end - start).clamp(min=1).unsqueeze(-1)).float()
 
 
 def boundary_evidence(values: Tensor, *, width: int) -> Tensor:
-    """Return how much values [T, C] rise at each place between frames: [T + 1, C].
+    """Return how much values [T, C] rise at each boundary between frames: [T + 1, C].
 
-    The mean over the `width` frames after a place, less the mean over those before it; 0 at both ends of the video.
-    The level of the values does not matter.
+    The mean over the `width` frames after a boundary minus the mean over those before it; 0 at both ends of the video.
     """
     import torch
 
-    place = torch.arange(len(values) + 1)
-    inner = ((place > 0) & (place < len(values))).unsqueeze(-1)
-    return (_means(values, place, place + width) - _means(values, place - width, place)) * inner
+    boundary = torch.arange(len(values) + 1)
+    inner = ((boundary > 0) & (boundary < len(values))).unsqueeze(-1)
+    return (_means(values, boundary, boundary + width) - _means(values, boundary - width, boundary)) * inner

@@ -1,4 +1,4 @@
-"""Segments as JSON: our own, and the result files of ActivityNet."""
+"""Segments as JSON: everything, or in the format of ActivityNet's result files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from recognizer.localize.mean_ap import DetectionMetrics
 
 
 def as_json(localization: Localization) -> dict[str, Any]:
-    """Return everything, with the names of classes."""
+    """Return a localization as JSON values, with classes by name."""
     names = [action.name for action in localization.dataset.actions]
     videos = []
     for video in localization.videos:
         segments = {
-            row: [{"class": names[s.label], "start": s.start, "end": s.end, "score": s.score} for s in each]
-            for row, each in video.segments.items()
+            row: [{"class": names[s.label], "start": s.start, "end": s.end, "score": s.score} for s in row_segments]
+            for row, row_segments in video.segments.items()
         }
         videos.append({**asdict(video), "segments": segments})
     return {
@@ -38,7 +38,7 @@ def _metrics(metrics: DetectionMetrics, names: Sequence[str]) -> dict[str, Any]:
 
 
 def as_activitynet(localization: Localization) -> dict[str, Any]:
-    """Return the segments in the form of ActivityNet's result files, which other evaluations read."""
+    """Return the segments in the format of ActivityNet's result files, which other evaluation tools read."""
     names = [action.name for action in localization.dataset.actions]
     return {
         "version": f"descgen-recognize {version('descgen-recognize')}",

@@ -1,4 +1,4 @@
-"""Descriptors and long videos in, segments out, evaluated against annotations if there are any."""
+"""Find the actions of a dataset in long videos, and evaluate the segments against annotations."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from recognizer.video.long import LongVideo, declared_seconds
 
 @dataclass(frozen=True)
 class Query:
-    """The choices of a localization besides its videos and texts."""
+    """The settings of a localization besides its videos and texts."""
 
-    encoder: str  # the name that the encoder was opened by
+    encoder: str  # its `--encoder` name
     protocol: str = "default"  # see `protocol_of`
     fps: float = 4.0  # embedded frames a second
     settings: LocalizeSettings = field(default_factory=LocalizeSettings)
@@ -40,7 +40,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The embeddings, segments by row (see `VideoSegments`) and annotations of one video, to draw."""
+    """One video to draw: its embeddings, segments by row (see `VideoSegments`) and annotations."""
 
     video: LongVideo
     rows: Mapping[str, Segmentation]
@@ -64,7 +64,7 @@ class Localization:
     """The segments of all videos, with everything needed to repeat it."""
 
     dataset: Dataset  # gives the classes
-    settings: Mapping[str, Any]  # encoder, protocol, rate, texts, and all choices between embeddings and segments
+    settings: Mapping[str, Any]  # encoder, protocol, frame rate, texts, and `LocalizeSettings`
     videos: tuple[VideoSegments, ...]  # in the order given
     counts: Mapping[str, int]  # of videos: see `_counts`
     results: Mapping[str, DetectionMetrics]  # by row; empty without annotations
@@ -91,7 +91,7 @@ def localize_videos(
     Args:
         descriptors: if empty, the labels alone are used.
         encoder: opened by `query.encoder`.
-        annotations: videos that are not annotated are searched and not evaluated.
+        annotations: videos without annotations are searched but not evaluated.
         on_video: called with each readable video when it is done.
         on_progress: called with (seconds of video done, seconds in all).
 
@@ -145,7 +145,7 @@ def find_actions(
 def _load_videos(
     paths: Sequence[Path], encoder: CachingEncoder, query: Query, on_progress: Progress
 ) -> Iterator[tuple[Path, LongVideo | UnreadableVideo]]:
-    """Yield each video, or why it is unreadable; progress counts seconds by the durations that headers declare."""
+    """Yield each video, or why it is unreadable; progress is in seconds of the durations that headers declare."""
     durations = [declared_seconds(path) for path in paths]
 
     def advance(number: int, seconds: float) -> None:

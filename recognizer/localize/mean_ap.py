@@ -1,9 +1,9 @@
 """Mean average precision of segments in long videos, over thresholds of temporal intersection over union (IoU).
 
-The metric of ActivityNet (Caba Heilbron et al., CVPR 2015) as it is used on THUMOS14: segments are matched greedily by
-score, each annotated action once, and the area below the interpolated precision-recall curve is averaged over classes.
-Actions marked Ambiguous count as in THUMOS's own evaluation kit: a segment that overlaps one and matches nothing else
-is neither right nor wrong.
+The metric of ActivityNet (Caba Heilbron et al., CVPR 2015) as used on THUMOS14: segments are matched greedily by score,
+each annotated action once, and the area below the interpolated precision-recall curve is averaged over classes.
+Ambiguous actions are treated as in THUMOS's evaluation kit: a segment that overlaps one and matches nothing else is
+neither right nor wrong.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Segment:
-    """A predicted action: label index, start and end in seconds, and a score (higher is surer)."""
+    """A predicted action: label index, start and end in seconds, and a score (higher is more certain)."""
 
     label: int
     start: float
@@ -44,12 +44,12 @@ class AnnotatedAction:
 
 @dataclass(frozen=True)
 class DetectionMetrics:
-    """Mean average precision, and the counts that it is taken over."""
+    """Mean average precision, and the counts behind it."""
 
     overlaps: tuple[float, ...]  # the IoU thresholds
     mean_average_precision: tuple[float, ...]  # 0 to 1, for each threshold: the mean over `classes`
     average: float  # the mean of these over the thresholds
-    classes: tuple[int, ...]  # label indices of those annotated at least once; others are not counted
+    classes: tuple[int, ...]  # label indices of the annotated classes; others do not count
     average_precision: tuple[tuple[float, ...], ...]  # for each class, 0 to 1 for each threshold
     videos: int  # annotated videos that were searched
     annotations: int  # actions annotated in them, without ambiguous ones
@@ -71,7 +71,7 @@ def evaluate_detection(
     labels = [a.label for actions in annotations.values() for a in actions if a.label is not None]
     classes = sorted(set(labels))
     if not classes:
-        raise UserError("Nothing is annotated in these videos: there is nothing to measure against")
+        raise UserError("Nothing is annotated in these videos: there is nothing to evaluate against")
     table = np.array([_average_precisions(label, annotations, segments) for label in classes])  # [C, O]
     return DetectionMetrics(
         overlaps=IOU_THRESHOLDS,

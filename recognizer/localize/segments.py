@@ -1,14 +1,14 @@
 """From features [T, D] of a video and the texts of C classes to segments with scores.
 
 1. `class_scores`: how similar each frame is to each class, compared with the other classes.
-2. `propose`: proposals are the runs of frames above several thresholds. `contrast_scores` scores each by how much its
-   inside is above its surroundings.
-3. `boundary_evidence` and `move_ends`: each end moves to the place nearby where the frames change most from "before"
-   to the first step, or from the last step to "after".
-4. `suppress`: of segments that overlap, the best stays.
+2. `propose`: proposals are the runs of frames above several thresholds. `contrast_scores` scores each by its inside
+   minus its surroundings.
+3. `boundary_evidence` and `move_ends`: each end moves to the nearby boundary where frames change most from "before" to
+   the first step, or from the last step to "after".
+4. `suppress`: of overlapping segments, the best is kept.
 
-The idea that texts about the situation before and after an action say where it starts and ends is TEAR's (arXiv
-2408.16412); its code for making segments is not published (docs/localize.md), so this one is our own.
+Using texts about the situation before and after an action to locate its start and end is TEAR's idea (arXiv
+2408.16412). TEAR's segmentation code is not published (docs/localize.md); this implementation is our own.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def find_segments(frames: Tensor, roles: Roles, *, fps: float, settings: Localiz
         ends=-boundary_evidence(similar.closing, width=edge),
         search=search,
     )
-    distinct, best = best_of_each(moved, contrast)
+    distinct, best = merge_duplicates(moved, contrast)
     segments, left_out = _select(distinct, best, fps=fps, settings=settings)
     return Segmentation(segments, scores, {"the same after their ends moved": len(moved) - len(distinct), **left_out})
 
@@ -65,7 +65,7 @@ def find_segments(frames: Tensor, roles: Roles, *, fps: float, settings: Localiz
 def _select(
     proposals: Tensor, scores: Tensor, *, fps: float, settings: LocalizeSettings
 ) -> tuple[tuple[Segment, ...], dict[str, int]]:
-    """Return the segments among proposals [N, 3], best first, and how many others were left out for which reason."""
+    """Return the segments among proposals [N, 3], best first, and the number of other proposals by reason."""
     long_enough = (proposals[:, 2] - proposals[:, 1]) >= settings.shortest * fps - 1e-6
     good = long_enough & (scores > 0)
     order = scores.masked_fill(~good, 0).argsort(descending=True, stable=True)[: int(good.sum())]
@@ -94,7 +94,7 @@ def propose(scores: Tensor, thresholds: tuple[float, ...]) -> Tensor:
         thresholds: fractions, 0 to 1.
 
     Returns:
-        int64 [N, 3], sorted: class, first frame, the frame after the last. None of a class that is never above 0.
+        int64 [N, 3], sorted: class, first frame, the frame after the last. Classes never above 0 have none.
     """
     import torch
     from torch.nn.functional import pad
@@ -108,10 +108,10 @@ def propose(scores: Tensor, thresholds: tuple[float, ...]) -> Tensor:
 
 
 def contrast_scores(scores: Tensor, proposals: Tensor, *, margin: float, contrast: float) -> Tensor:
-    """Return the mean score [N] inside each proposal [N, 3], less `contrast` times that of its surroundings.
+    """Return the mean score [N] inside each proposal [N, 3], minus `contrast` times that of its surroundings.
 
     After the outer-inner contrast of AutoLoc (Shou et al., ECCV 2018). The surroundings are `margin` times the length
-    on each side, at least one frame, as far as the video goes.
+    on each side, at least one frame, within the video.
     """
     label, start, end = proposals.unbind(dim=1)
     sums = running_sums(scores)
@@ -129,13 +129,13 @@ def contrast_scores(scores: Tensor, proposals: Tensor, *, margin: float, contras
 def move_ends(proposals: Tensor, *, starts: Tensor, ends: Tensor, search: int) -> Tensor:
     """Move both ends of proposals int64 [N, 3] to the strongest evidence within `search` frames.
 
-    The start stays in the first half and the end in the second, so that a frame is left. Ties: the nearest place. An
-    end that is an end of the video stays.
+    The start stays in the first half and the end in the second, so that a frame remains. Ties: the nearest boundary.
+    Ends at the ends of the video stay.
 
     Args:
         proposals: class, first frame, the frame after the last.
-        starts: evidence [T + 1, C] that an action starts at a place between frames.
-        ends: evidence [T + 1, C] that it ends there.
+        starts: evidence [T + 1, C] that an action starts at a boundary between frames.
+        ends: evidence [T + 1, C] that it ends at that boundary.
         search: frames.
     """
     import torch
@@ -143,19 +143,19 @@ def move_ends(proposals: Tensor, *, starts: Tensor, ends: Tensor, search: int) -
     label, start, end = proposals.T.unsqueeze(-1)  # [N, 1] each
     offset = torch.tensor(sorted(range(-search, search + 1), key=abs))  # [O], 0 first
     middle, last = (start + end) // 2, torch.full_like(start, len(starts) - 1)
-    first_places = (start + offset).clamp(min=0).minimum(middle)  # [N, O]
-    end_places = (end + offset).maximum(middle + 1).minimum(last)
-    new_start = first_places.gather(1, starts[first_places, label].argmax(dim=1, keepdim=True))
-    new_end = end_places.gather(1, ends[end_places, label].argmax(dim=1, keepdim=True))
+    new_starts = (start + offset).clamp(min=0).minimum(middle)  # [N, O]
+    new_ends = (end + offset).maximum(middle + 1).minimum(last)
+    new_start = new_starts.gather(1, starts[new_starts, label].argmax(dim=1, keepdim=True))
+    new_end = new_ends.gather(1, ends[new_ends, label].argmax(dim=1, keepdim=True))
     return torch.cat([label, torch.where(start > 0, new_start, 0), torch.where(end < last, new_end, last)], dim=1)
 
 
-def best_of_each(proposals: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distinct proposals int64 [M, 3], sorted, and the best of the scores of each [M]."""
+def merge_duplicates(proposals: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct proposals int64 [M, 3], sorted, and the best score of each [M]."""
     import torch
 
-    distinct, place = torch.unique(proposals, dim=0, return_inverse=True)
-    best = scores.new_full((len(distinct),), -torch.inf).scatter_reduce(0, place, scores, reduce="amax")
+    distinct, index = torch.unique(proposals, dim=0, return_inverse=True)
+    best = scores.new_full((len(distinct),), -torch.inf).scatter_reduce(0, index, scores, reduce="amax")
     return distinct, best
 
 
@@ -170,7 +170,7 @@ _DECAYS: dict[Suppression, Callable[[Tensor, float], Tensor]] = {
 def suppress(
     labels: Tensor, times: Tensor, scores: Tensor, *, method: Suppression, parameter: float, keep: int
 ) -> tuple[Tensor, Tensor]:
-    """Non-maximum suppression: take segments by score, and lower the scores of those of their class that overlap them.
+    """Non-maximum suppression: take segments by score, and lower the scores of overlapping ones of the same class.
 
     Args:
         labels: int64 [N].
@@ -179,7 +179,7 @@ def suppress(
         method: hard drops segments whose intersection over union with a better one is above `parameter`; soft
             multiplies their scores by exp(-iou^2 / parameter); none leaves them.
         parameter: see `method`.
-        keep: how many to take at most.
+        keep: largest number to take.
 
     Returns:
         Indices int64 [M] of those taken, best first, and their lowered scores [M].
@@ -188,13 +188,13 @@ def suppress(
 
     same = labels[:, None] == labels
     iou = torch.from_numpy(temporal_iou(times.numpy(), times.numpy())) * same  # [N, N]
-    left = scores.clone()
+    remaining = scores.clone()
     taken: list[int] = []
     values: list[float] = []
-    while len(taken) < min(keep, len(scores)) and left.max() > 0:
-        best = int(left.argmax())
+    while len(taken) < min(keep, len(scores)) and remaining.max() > 0:
+        best = int(remaining.argmax())
         taken.append(best)
-        values.append(float(left[best]))
-        left = torch.where(same[best], left * _DECAYS[method](iou[best], parameter), left)
-        left[best] = 0
+        values.append(float(remaining[best]))
+        remaining = torch.where(same[best], remaining * _DECAYS[method](iou[best], parameter), remaining)
+        remaining[best] = 0
     return torch.tensor(taken, dtype=torch.int64), torch.tensor(values)

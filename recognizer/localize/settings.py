@@ -10,7 +10,7 @@ from db.errors import UsageError
 
 Scale = Literal["softmax", "zscore", "time"]
 Suppression = Literal["hard", "soft", "none"]
-Rule = tuple[Callable[[str], Any], Callable[[Any], bool], str]  # reads text, allows the value, says what is allowed
+Rule = tuple[Callable[[str], Any], Callable[[Any], bool], str]  # parse a text, check the value, the allowed values
 
 
 def _one_of(choices: Sequence[str]) -> Rule:
@@ -33,22 +33,22 @@ class LocalizeSettings:
     """All choices between embeddings and segments.
 
     Attributes:
-        scale: how a frame's cosines become class scores. softmax: the softmax over classes, less 1 / C, so that 0 is
+        scale: how a frame's cosines become class scores. softmax: the softmax over classes minus 1 / C, so that 0 is
             no evidence; zscore: standard deviations above the mean over classes; time: standard deviations above the
             class's own mean over the video (the only one that works with a single class).
         temperature: of the softmax; 0.01 in CLIP and TEAR.
         smooth: seconds over which class scores are averaged.
         thresholds: proposals are the runs of frames above these fractions of a class's highest score in the video.
-        edge: seconds on each side of a place that are compared to tell whether an action starts or ends there.
-        search: seconds that a start or an end may move to such a place; 0 leaves them.
+        edge: seconds on each side of a boundary that are compared to detect the start or end of an action.
+        search: seconds that a start or an end may move to a better boundary; 0 leaves them.
         shortest: seconds; shorter proposals are dropped.
         margin: length of the surroundings on each side, as a fraction of the proposal's length.
         contrast: factor on the mean of the surroundings, which is subtracted from the mean of the inside.
         nms: how overlapping segments of one class are suppressed, see `suppress`.
         nms_iou: the intersection over union that hard suppression allows.
         sigma: the width of soft suppression.
-        proposals: how many of a video enter suppression, best first.
-        keep: how many segments of a video are kept, best first.
+        proposals: number of best proposals per video that enter suppression.
+        keep: number of best segments per video that are kept.
     """
 
     scale: Scale = field(default="softmax", metadata={"rule": _one_of(get_args(Scale))})
@@ -71,7 +71,7 @@ def with_values(settings: LocalizeSettings, assignments: Sequence[str]) -> Local
     """Return settings changed by assignments `name=value`, with commas between the numbers of a list.
 
     Raises:
-        UsageError: no setting of that name, or not a value that it can have.
+        UsageError: unknown setting, or a value that is not allowed.
     """
     rules: dict[str, Rule] = {each.name: each.metadata["rule"] for each in fields(settings)}
     changed: dict[str, Any] = {}

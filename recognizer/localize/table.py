@@ -7,13 +7,13 @@ from rich.text import Text
 
 from db.commandline import table
 from recognizer.evaluation.ranking import LABEL_ONLY
-from recognizer.evaluation.tables import WEAK
+from recognizer.evaluation.tables import WEAK, texts_cut
 from recognizer.localize.annotations import Annotations
 from recognizer.localize.localize import Localization, VideoSegments
 from recognizer.localize.mean_ap import best_iou
 from recognizer.localize.text_roles import SITUATION
 
-_FEW = 100  # annotated actions, below which metrics show only that everything works
+_FEW = 100  # with fewer annotated actions, a table warns that they are too few
 
 
 def localization_report(
@@ -44,15 +44,10 @@ def _header(localization: Localization) -> list[str]:
         lines.append(WEAK)
     if settings["descriptors"] and SITUATION not in settings["kinds"]:
         command = f"descgen build --dataset {dataset} --kind {SITUATION}"
-        lines.append(f"no texts of what is seen before and after ({command}): starts and ends go by the action alone")
+        lines.append(f"no texts on the situation before and after ({command}): starts and ends go by the action alone")
     if settings["situation_texts_left_out"]:
         lines.append(f"{settings['situation_texts_left_out']} situation texts are neither the first nor the second")
-    if settings["texts_cut"]:
-        lines.append(
-            f"{len(settings['texts_cut'])} texts are longer than the encoder's {settings['context_length']} tokens and "
-            f"were cut, such as: {settings['texts_cut'][0]}"
-        )
-    return lines
+    return [*lines, *texts_cut(settings)]
 
 
 def _video(

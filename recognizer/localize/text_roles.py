@@ -1,4 +1,4 @@
-"""The texts of a class by their place in time: the whole action, its steps, what is seen before and after it."""
+"""The texts of a class by role: the whole action, its steps in order, the situations before and after it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Roles:
 
     action: Tensor  # [C, D], the normalised mean of the label and of every text that is neither step nor situation
     steps: Tensor  # [C, S, D], in order; S is the number of different positions of steps
-    before: Tensor  # [C, D], what is seen right before the action
-    after: Tensor  # [C, D], what is seen right after it
+    before: Tensor  # [C, D], the situation right before the action
+    after: Tensor  # [C, D], the situation right after it
     left_out: int  # situation texts that are neither the first (before) nor the second (after) of their class
     cut: tuple[str, ...]  # the texts that were cut because they are longer than the encoder's context
 
@@ -34,7 +34,7 @@ class Roles:
 def build_roles(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Encoder, protocol: Protocol) -> Roles:
     """Encode the labels and descriptors of a dataset, as `build_ensemble` does; without descriptors, labels alone.
 
-    Several texts of one role (other wordings of the second step, say) become their normalised mean.
+    Several texts of one role, such as wordings of the same step, become their normalised mean.
     """
     import torch
     from torch.nn.functional import normalize
@@ -42,10 +42,10 @@ def build_roles(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: En
     steps = [d for d in descriptors if d.kind == STEPS]
     situations = [d for d in descriptors if d.kind == SITUATION]
     whole = build_ensemble(dataset, [d for d in descriptors if d.kind not in (STEPS, SITUATION)], encoder, protocol)
-    # every ensemble encodes the label; where it is not used, one template is enough
+    # every ensemble encodes the label; if it is not used, one template is enough
     short = replace(protocol, label_templates=protocol.label_templates[:1])
     groups = [[d for d in steps if d.position == number] for number in sorted({d.position for d in steps})]
-    groups += [[d for d in situations if d.position == place] for place in (BEFORE, AFTER)]
+    groups += [[d for d in situations if d.position == position] for position in (BEFORE, AFTER)]
     ensembles = [build_ensemble(dataset, group, encoder, short) if group else None for group in groups]
     zero = torch.zeros_like(whole.texts[:, 0])
     vectors = [normalize(e.texts[:, 1:].sum(dim=1), dim=-1) if e else zero for e in ensembles]  # without the label

@@ -1,4 +1,4 @@
-"""A picture of a long video: small pictures of it, class scores over time, segments and annotations as bars."""
+"""A timeline of a long video: small pictures, class scores, and bars for segments and annotations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: safe for colour-blind
 _ANNOTATED, _AMBIGUOUS, _LABEL_ONLY = "0.2", "0.88", "0.65"
 _SCORES: dict[Scale, str] = {
-    "softmax": "probability,\nless 1 / classes",
+    "softmax": "probability\nminus 1 / classes",
     "zscore": "deviations above\nthe mean class",
     "time": "deviations above\nits own mean",
 }
@@ -36,7 +36,7 @@ def draw_timeline(timeline: Timeline, dataset: Dataset, path: Path, *, scale: Sc
     Args:
         path: its suffix is the format, as matplotlib knows them.
         scale: of the class scores.
-        top: number of the best segments that are drawn, and whose classes are drawn.
+        top: number of best segments to draw, with their classes.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -50,9 +50,9 @@ def draw_timeline(timeline: Timeline, dataset: Dataset, path: Path, *, scale: Sc
     axes = figure.subplots(3, 1, sharex=True, height_ratios=heights)
     _draw_pictures(axes[0], timeline, _INCHES / pictures)
     _draw_scores(axes[1], timeline, classes, _SCORES[scale])
-    places = {label: place for place, label in enumerate(classes)}
-    _draw_annotations(axes[2], timeline.annotations or (), places)
-    _draw_segments(axes[2], timeline, places, top)
+    rows = {label: row for row, label in enumerate(classes)}
+    _draw_annotations(axes[2], timeline.annotations or (), rows)
+    _draw_segments(axes[2], timeline, rows, top)
     _label_bars(axes[2], [dataset.actions[label].phrase for label in classes])
     others = len(candidates) - len(classes)
     title = f"{timeline.video.path.name} · {dataset.name}" + (f" · {others} classes more" if others else "")
@@ -89,30 +89,30 @@ def _draw_scores(axes: Axes, timeline: Timeline, classes: Sequence[int], name: s
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_annotations(axes: Axes, actions: Sequence[AnnotatedAction], places: Mapping[int, int]) -> None:
+def _draw_annotations(axes: Axes, actions: Sequence[AnnotatedAction], rows: Mapping[int, int]) -> None:
     for action in actions:
         if action.label is None:
             axes.axvspan(action.start, action.end, color=_AMBIGUOUS, zorder=0, linewidth=0)
-        elif action.label in places:
-            _bar(axes, action, places[action.label] - 0.27, 0.18, color=_ANNOTATED)
+        elif action.label in rows:
+            _bar(axes, action, rows[action.label] - 0.27, 0.18, color=_ANNOTATED)
 
 
-def _draw_segments(axes: Axes, timeline: Timeline, places: Mapping[int, int], top: int) -> None:
-    """Draw the best segments (fainter: lower score); below them, those by the labels alone, if others are drawn."""
+def _draw_segments(axes: Axes, timeline: Timeline, rows: Mapping[int, int], top: int) -> None:
+    """Draw the best segments, fainter for lower scores; below those with descriptors, those by labels alone."""
     segments = _shown(timeline).segments[:top]
     for segment in segments:
-        if segment.label in places:
-            _draw_segment(axes, segment, places[segment.label], segments[0].score, timeline.video.seconds)
+        if segment.label in rows:
+            _draw_segment(axes, segment, rows[segment.label], segments[0].score, timeline.video.seconds)
     if WITH_DESCRIPTORS in timeline.rows:
         for segment in timeline.rows[LABEL_ONLY].segments[:top]:
-            if segment.label in places:
-                _bar(axes, segment, places[segment.label] + 0.26, 0.12, color=_LABEL_ONLY)
+            if segment.label in rows:
+                _bar(axes, segment, rows[segment.label] + 0.26, 0.12, color=_LABEL_ONLY)
 
 
-def _draw_segment(axes: Axes, segment: Segment, place: int, highest: float, seconds: float) -> None:
-    _bar(axes, segment, place, 0.3, color=_COLOURS[place], alpha=0.25 + 0.5 * segment.score / highest)
+def _draw_segment(axes: Axes, segment: Segment, row: int, highest: float, seconds: float) -> None:
+    _bar(axes, segment, row, 0.3, color=_COLOURS[row], alpha=0.25 + 0.5 * segment.score / highest)
     if segment.end - segment.start > seconds / 25:  # the score fits
-        middle = (segment.start + segment.end) / 2, place + 0.01
+        middle = (segment.start + segment.end) / 2, row + 0.01
         axes.annotate(f"{segment.score:.2f}", middle, ha="center", va="center", fontsize=7)
 
 
@@ -139,11 +139,11 @@ def _draw_legend(figure: Figure, timeline: Timeline, top: int) -> None:
     """Explain the kinds of bars that are drawn."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(color=_COLOURS[0], alpha=0.75, label=f"found, the best {top}, with their scores")]
+    patches = [Patch(color=_COLOURS[0], alpha=0.75, label=f"predicted, the best {top}, with their scores")]
     if timeline.annotations is not None:
         patches.insert(0, Patch(color=_ANNOTATED, label="annotated"))
     if any(action.label is None for action in timeline.annotations or ()):
         patches.append(Patch(color=_AMBIGUOUS, label="annotated as ambiguous"))
     if WITH_DESCRIPTORS in timeline.rows:
-        patches.append(Patch(color=_LABEL_ONLY, label="found by labels alone"))
+        patches.append(Patch(color=_LABEL_ONLY, label="predicted by labels alone"))
     figure.legend(handles=patches, loc="outside upper right", fontsize=8, ncols=len(patches), frameon=False)

@@ -34,7 +34,7 @@ _RAR_TOOLS = (
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """Unpack an archive into a folder, over files that are there.
+    """Unpack an archive into a folder; existing files are replaced.
 
     Raises:
         UserError: it is damaged, or a rar archive and no tool can unpack it.
@@ -48,7 +48,7 @@ def unpack(archive: Path, into: Path) -> None:
             _unpack_rar(archive, into)
         else:
             with tarfile.open(archive) as opened_tar:
-                opened_tar.extractall(into, filter="data")  # refuses paths that lead out
+                opened_tar.extractall(into, filter="data")  # refuses paths outside the folder
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise UserError(f"{archive} cannot be unpacked: {error}. Delete it and run this again") from error
 
@@ -69,14 +69,14 @@ def unpack_nested(archive: Path, into: Path, *, on_progress: Progress = lambda d
         inner = sorted(path for path in Path(folder).rglob("*") if path.suffix == archive.suffix)
         if not inner:
             raise UserError(f"{archive} holds no {archive.suffix} archives. Delete it and run this again")
-        for done, each in enumerate(inner, start=1):
-            unpack(each, into)
-            each.unlink()
+        for done, inner_archive in enumerate(inner, start=1):
+            unpack(inner_archive, into)
+            inner_archive.unlink()
             on_progress(done, len(inner))
 
 
 def missing_tool() -> str | None:
-    """Return what to install if no tool for rar archives is installed."""
+    """Return a hint what to install if no tool for rar archives is installed, else None."""
     if _installed():
         return None
     names = ", ".join(tool.name for tool in _RAR_TOOLS)

@@ -32,21 +32,21 @@ def fetch(
     size: int | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> None:
-    """Fetch a file from the first address that gives all of it; a file that exists is only checked.
+    """Fetch a file from the first address that serves all of it; an existing file is only checked.
 
     An incomplete download is kept beside it, one for each address, and resumed.
 
     Args:
-        addresses: its URLs, each with the digest there.
-        path: the file to write, in one step at the end.
+        addresses: its URLs, each with the sha256 of the file there.
+        path: the file to write; it appears when it is complete.
         size: in bytes, if it is known.
-        on_progress: called with (megabytes here, megabytes in all).
+        on_progress: called with (megabytes done, megabytes in all).
 
     Raises:
         UserError: no address gives it, or its size or digest are wrong.
     """
     if path.exists():
-        _verify(path, path, size, common_digest(addresses))  # it may be from any of them
+        _verify(path, path, size, common_digest(addresses))  # it may be from any address
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
@@ -72,13 +72,13 @@ def common_digest(addresses: Addresses) -> str | None:
 
 
 def _verify(file: Path, path: Path, size: int | None, sha256: str | None) -> None:
-    """Refuse a file of another size or digest; `path` is what it will be."""
+    """Refuse a file of another size or digest; `path` is its final name."""
     actual = file.stat().st_size
     if size is not None and actual != size:
         raise UserError(f"{file} has {actual} bytes; {path.name} is known to have {size}. Delete it and run this again")
     if sha256 is not None and (digest := sha256_of(file)) != sha256:
         raise UserError(
-            f"{file} is damaged, or was published anew: its sha256 is {digest}; {path.name} is known to have "
+            f"{file} is damaged, or was published again: its sha256 is {digest}; {path.name} is known to have "
             f"{sha256}. Delete it and run this again"
         )
 
@@ -86,7 +86,7 @@ def _verify(file: Path, path: Path, size: int | None, sha256: str | None) -> Non
 def _fetch(url: str, part: Path, on_progress: Progress) -> None:
     """Fetch a whole file; reconnect as long as every connection brings some of it."""
     if urlsplit(url).scheme not in ("http", "https"):
-        raise _AddressFailed("no address of http or https")
+        raise _AddressFailed("the address is not http or https")
     while True:
         before, cause = _size(part), None
         try:
@@ -115,9 +115,9 @@ def _resume(url: str, part: Path, on_progress: Progress) -> bool:
     except HTTPError as error:
         if error.code != 416 or not done:
             raise
-        if done == _total(error.headers.get("Content-Range")):  # nothing lies beyond: it is complete
+        if done == _total(error.headers.get("Content-Range")):  # there is no more: it is complete
             return True
-        part.unlink()  # another file by now
+        part.unlink()  # the file on the server has changed
         return _resume(url, part, on_progress)
     with response:
         if response.headers.get_content_type() == "text/html":
@@ -129,7 +129,7 @@ def _resume(url: str, part: Path, on_progress: Progress) -> bool:
 
 
 def _append(response: Any, part: Path, done: int, total: int | None, on_progress: Progress) -> bool:
-    """Write the response after the first `done` bytes; return whether these are then `total` bytes."""
+    """Write the response after the first `done` bytes; return whether the file now has `total` bytes."""
     with part.open("r+b" if done else "wb") as file:
         file.seek(done)
         while chunk := response.read1(_CHUNK):

@@ -1,4 +1,4 @@
-"""Write frames of videos as folders of JPEG files, which are read as videos too."""
+"""Write frames of videos as folders of JPEG files, which can be read instead of the videos."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _QUALITY = 95
 
 @dataclass(frozen=True)
 class Extraction:
-    """How many videos' frames were extracted."""
+    """Numbers of videos whose frames were extracted or not."""
 
     written: int
-    existing: int  # there before
+    existing: int  # already existed
     missing: int  # listed, but no file on disk
     failed: tuple[tuple[str, str], ...]  # (video, reason)
 
@@ -38,16 +38,16 @@ def extract(
     jobs: int = 4,
     on_progress: Progress = lambda done, total: None,
 ) -> Extraction:
-    """Write the frames of the videos that an evaluation reads: `<into>/<class>/<video>/<number>.jpg`.
+    """Write frames of the videos of an evaluation: `<into>/<class>/<video>/<number>.jpg`.
 
-    The official lists are copied beside them, so that `into` is a root of the dataset too. A folder of frames is
-    written whole or not at all; one that exists is kept.
+    The official lists are copied too, so that `into` can be the root of the dataset. A folder of frames is complete or
+    does not exist; an existing one is kept.
 
     Args:
         dataset: gives the classes.
-        root: where its videos are.
-        into: where to put the frames.
-        frames: of each video, those that an evaluation of as many frames reads; None is every frame.
+        root: folder of its videos.
+        into: folder for the frames.
+        frames: per video, the same ones that an evaluation with this number reads; None is every frame.
         jobs: threads.
         on_progress: called with (videos done, videos in all).
 
@@ -60,8 +60,8 @@ def extract(
     for video in videos:
         if video.path and video.path.is_file():
             class_folder = video.id.rpartition("/")[0] or dataset.actions[video.label].name
-            folder, one = into / class_folder / stem(video.path.name), (video.id, video.path)
-            if by_folder.setdefault(folder, one) is not one:
+            folder, entry = into / class_folder / stem(video.path.name), (video.id, video.path)
+            if by_folder.setdefault(folder, entry) is not entry:
                 failed.append((video.id, "another video of this name is in its folder"))
     on_disk = len(by_folder) + len(failed)
     _copy_lists(root, into)
@@ -83,10 +83,10 @@ def _copy_lists(root: Path, into: Path) -> None:
 
 
 def _write(video: Path, folder: Path, count: int | None) -> str | None:
-    """Write `count` frames of a video, or all, each once; return why it cannot be read, or None."""
+    """Write `count` distinct frames of a video, or all; return the reason if it cannot be read."""
     from PIL import Image
 
-    half = folder.with_name(f".{folder.name}.half")  # hidden: not a video until it is complete
+    half = folder.with_name(f".{folder.name}.half")  # hidden until it is complete
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""The steps from nothing to a folder that an evaluation reads, each both as shell commands and as an action."""
+"""The steps from a download to a folder that an evaluation reads; each can be run, or printed as shell commands."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _CURL = "curl --fail --location --continue-at -"
 
 
 class Step(ABC):
-    """One step."""
+    """One step of the preparation."""
 
     about: str
-    unit: str  # of its progress
-    done: bool = False  # nothing is left to do
+    unit: str  # of its progress bar
+    done: bool = False  # nothing left to do
     needs_rar: bool = False
 
     @abstractmethod
@@ -34,7 +34,7 @@ class Step(ABC):
 
     @abstractmethod
     def run(self, on_progress: Progress) -> str | None:
-        """Do it, and return what to report."""
+        """Do the step; return a text to report, if any."""
 
 
 class Fetch(Step):
@@ -46,7 +46,7 @@ class Fetch(Step):
         self.path, self.size, self.addresses = root / file.to, file.size, file.addresses
         if mirror:
             self.addresses = {_below(mirror, file.to): common_digest(file.addresses)}
-        can_check = file.size or any(self.addresses.values())  # then a file that is there is checked, not done
+        can_check = file.size or any(self.addresses.values())  # then an existing file still has to be checked
         self.done = _mark(self.path).exists() or (self.path.exists() and not can_check)
         self.about = f"fetch {self.path.name}"
 
@@ -101,9 +101,9 @@ class UnpackNested(Unpack):
 
 
 class UnpackListed(Unpack):
-    """Fetch and unpack the archives whose URLs are in a file; one that is unpacked may be deleted."""
+    """Fetch and unpack the archives whose URLs are in a file; unpacked ones may be deleted."""
 
-    title, unit = "fetch and unpack what {} lists", "archives"
+    title, unit = "fetch and unpack the archives listed in {}", "archives"
 
     def commands(self) -> list[str]:
         folder = self.archive.parent / self.into.name
@@ -129,7 +129,7 @@ class UnpackListed(Unpack):
 
 
 class ExtractFrames(Step):
-    """Write frames of the test videos as images: `count` of each, evenly spread; None is all."""
+    """Write frames of the test videos as images: `count` of each, evenly spread; None means all."""
 
     unit = "videos"
 
@@ -143,7 +143,7 @@ class ExtractFrames(Step):
 
     def run(self, on_progress: Progress) -> str:
         report = extract(self.dataset, self.root, self.into, frames=self.count, jobs=self.jobs, on_progress=on_progress)
-        counts = f"{report.written} written, {report.existing} there before, {report.missing} missing"
+        counts = f"{report.written} written, {report.existing} already existed, {report.missing} missing"
         failed = [f"  {video}: {reason}" for video, reason in report.failed]
         return "\n".join([f"frames of {self.dataset.name} in {self.into}: {counts}, {len(failed)} failed", *failed])
 
@@ -152,22 +152,22 @@ _UNPACK = {"archive": Unpack, "archive of archives": UnpackNested, "list of arch
 
 
 def steps(dataset: Dataset, root: Path, *, mirror: str | None = None, frames: Step | None = None) -> list[Step]:
-    """Return the steps in their order, those that are done included.
+    """Return all steps in order, including those that are done.
 
     Args:
         dataset: what to prepare.
         root: the folder of the dataset; it need not exist.
-        mirror: a URL below which every file is found by its name, instead of the official ones.
-        frames: the last step, if frames are wanted.
+        mirror: base URL to fetch every file from by its name, instead of the official addresses.
+        frames: a last step that extracts frames, if any.
 
     Raises:
-        UsageError: it is not known where the dataset is published, and no frames are wanted.
+        UsageError: the download addresses of the dataset are unknown, and no frames are to be extracted.
     """
     official, planned = OFFICIAL_DATASETS.get(dataset.stored_as), list[Step]()
     if not official and not frames:
         raise UsageError(
-            f"It is not known where {dataset.name} is published. Known: {', '.join(OFFICIAL_DATASETS)}. "
-            "Of your own videos, frames can be extracted: --frames 16"
+            f"No download is known for {dataset.name}, only for {', '.join(OFFICIAL_DATASETS)}. "
+            "To extract frames of your own videos: --frames 16"
         )
     for file in official.files if official else ():
         planned.append(Fetch(file, root, mirror))
@@ -176,7 +176,7 @@ def steps(dataset: Dataset, root: Path, *, mirror: str | None = None, frames: St
 
 
 def missing_tool_of(planned: Iterable[Step]) -> str | None:
-    """Return what to install, if steps that are not done need a tool that is not installed."""
+    """Return a hint what to install if an unfinished step needs a tool that is not installed, else None."""
     return missing_tool() if any(step.needs_rar and not step.done for step in planned) else None
 
 

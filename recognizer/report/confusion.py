@@ -12,7 +12,7 @@ from recognizer.evaluation.html import shortened
 
 @dataclass(frozen=True)
 class Cell:
-    """How many videos of one class were predicted as one class, which may be the same; classes are labels."""
+    """The number of videos of one class that were predicted as one class, the same or another; both are labels."""
 
     true: int
     predicted: int
@@ -25,9 +25,9 @@ class Confusion:
 
     Attributes:
         rows: labels of the classes with videos; classes that are confused with each other are neighbours.
-        columns: the same, then the other classes that were predicted.
-        videos: of each row's class, by label.
-        cells: those above zero, by true and predicted label.
+        columns: the same, then the other predicted classes.
+        videos: label of a row -> number of its videos.
+        cells: those above zero, sorted by true and predicted label.
     """
 
     rows: tuple[int, ...]
@@ -38,14 +38,14 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Confused:
-    """Two classes, one of which was predicted for videos of the other.
+    """Videos of one class that were predicted as another class.
 
     Attributes:
         true: label of the class of the videos.
-        predicted: label of the class that was predicted for them.
-        videos: how many.
-        of: videos of the true class.
-        label_only_right: how many of these `videos` the labels alone ranked right.
+        predicted: label of the predicted class.
+        videos: number of these videos.
+        of: number of videos of the true class.
+        label_only_right: number of these videos that the labels alone got right.
     """
 
     true: int
@@ -81,7 +81,7 @@ def confusion(run: Run) -> Confusion:
 
 
 def confused_pairs(run: Run) -> tuple[Confused, ...]:
-    """Return all pairs that were confused: the most videos first, then the largest share of their class."""
+    """Return all confused pairs, by number of videos, then by their share of the class, largest first."""
     videos = Counter(p.label for p in run.predictions)
     wrong = defaultdict(list)
     for p in run.predictions:
@@ -92,10 +92,10 @@ def confused_pairs(run: Run) -> tuple[Confused, ...]:
 
 
 def by_likeness(labels: Sequence[int], likeness: Mapping[tuple[int, int], float]) -> list[int]:
-    """Return labels in an order in which similar ones are neighbours.
+    """Order labels so that similar ones are neighbours.
 
-    The most similar pair is joined first, as in single-linkage clustering; two chains are joined at the ends that are
-    nearer to the two labels. Chains that nothing joins stay in the order of their smallest label.
+    The most similar pair is joined first, as in single-linkage clustering; two chains are joined at the ends that
+    are nearer to the two labels. Chains that are not joined are in the order of their smallest label.
     """
     chains = {label: [label] for label in labels}
     for a, b in sorted(likeness, key=lambda pair: (-likeness[pair], pair)):
@@ -121,9 +121,9 @@ def _likeness(cells: Iterable[Cell], videos: Mapping[int, int]) -> dict[tuple[in
     return alike
 
 
-LEVELS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # a colour for each: the largest share of a row that it stands for
-_NUMBERED = 16  # columns up to which each cell has its number
-_LABELLED = 130  # rows or columns up to which each has its name
+LEVELS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # upper bounds of the shares of a row, one for each colour
+_NUMBERED = 16  # with more columns, cells have no numbers
+_LABELLED = 130  # with more rows or columns, they have no names
 _SIDES = ((12, 40), (30, 24), (60, 15), (_LABELLED, 10))  # (rows or columns up to, side of a cell in pixels)
 _WHOLE = 1200  # pixels, side of a matrix without names
 _LONGEST = 24  # characters of a name
@@ -131,7 +131,7 @@ _LONGEST = 24  # characters of a name
 
 @dataclass(frozen=True)
 class MatrixDrawing:
-    """A confusion matrix to be drawn.
+    """The drawing of a confusion matrix.
 
     Attributes:
         side: of a cell, in pixels.
@@ -180,7 +180,7 @@ def draw_matrix(matrix: Confusion, names: Sequence[str]) -> MatrixDrawing:
 
 
 def level(share: float) -> int:
-    """Return the number in `LEVELS`, from 1, of a share above 0."""
+    """Return the level of a share above 0: its place in `LEVELS`, from 1."""
     return next(number for number, bound in enumerate(LEVELS, start=1) if share <= bound + 1e-9)
 
 

@@ -1,4 +1,4 @@
-"""What a report shows of a run: by class, by confusion, by video, by text."""
+"""The contents of a report about a run: classes, confusions, videos and texts."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class ClassAccuracy:
 
     Attributes:
         label: its index.
-        name: the dataset's.
-        phrase: its label as a text, as the run worded it.
-        videos: evaluated.
+        name: its name in the dataset.
+        phrase: its label text, as the run worded it.
+        videos: how many were evaluated.
         label_only_right: how many of them the label alone ranked first.
         right: how many its label and descriptors ranked first.
-        label_only: that share, with its 95% interval (Wilson).
-        with_descriptors: likewise.
-        difference: with descriptors less by label alone, a share.
+        label_only: `label_only_right` / `videos`, with its 95% interval (Wilson).
+        with_descriptors: `right` / `videos`, likewise.
+        difference: with descriptors minus by label alone, -1 to 1.
     """
 
     label: int
@@ -52,7 +52,7 @@ class ClassAccuracy:
 
 
 def class_accuracies(run: Run) -> tuple[ClassAccuracy, ...]:
-    """Return the classes that have videos, the largest gain by descriptors first; then by name."""
+    """Return the classes that have videos, by their gain from descriptors, largest first, then by name."""
     predictions: dict[int, list[Prediction]] = {}
     for prediction in run.predictions:
         predictions.setdefault(prediction.label, []).append(prediction)
@@ -78,7 +78,7 @@ SORTS: dict[Sort, Callable[[Prediction], bool]] = {
 
 @dataclass(frozen=True)
 class ChosenVideo:
-    """A video chosen as a sample: its sort, and the lead of the first class over the second, in units of the score."""
+    """A video chosen as a sample: its sort, and the lead of the best class over the second, in units of the score."""
 
     sort: Sort
     lead: float
@@ -95,12 +95,12 @@ def choose_samples(run: Run, *, count: int) -> tuple[ChosenVideo, ...]:
 
 
 def _in_turns(videos: Iterable[ChosenVideo]) -> list[ChosenVideo]:
-    """Return the largest lead first, but the first video of each class before the second of any."""
-    before = Counter[int]()
+    """Return the videos by lead, largest first, but the first video of each class before the second of any."""
+    counts = Counter[int]()
     turns = []
     for video in sorted(videos, key=lambda v: (-v.lead, v.prediction.video)):
-        turns.append((before[video.prediction.label], video))
-        before[video.prediction.label] += 1
+        turns.append((counts[video.prediction.label], video))
+        counts[video.prediction.label] += 1
     return [video for _, video in sorted(turns, key=lambda turn: turn[0])]
 
 
@@ -115,13 +115,13 @@ _SAME_SCORE = 1e-3  # other devices and versions change a score by less
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two classes, one of which was predicted for videos of the other.
+class ConfusedPair:
+    """Videos of one class that were predicted as another class.
 
     Attributes:
         confused: the classes and counts.
-        label_only_same: for how many of the videos the labels alone predict the same wrong class; None if unknown.
-        texts: those that support the wrong class most, the strongest first; means over the pair's videos.
+        label_only_same: number of these videos that the labels alone predict as the same class; None if unknown.
+        texts: those that support the wrong class most, strongest first; effects are means over these videos.
     """
 
     confused: Confused
@@ -137,7 +137,7 @@ class Sample:
         chosen: the video, its prediction and its sort.
         rival: label of the best class that is not the true one; None if there is only one class.
         lead: of the true class over the rival, in units of the score; None if unknown.
-        texts: all that affect this lead, the strongest first; None if unknown.
+        texts: all that affect this lead, strongest first; None if unknown.
     """
 
     chosen: ChosenVideo
@@ -148,20 +148,20 @@ class Sample:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a report shows of a run.
+    """The contents of a report about a run.
 
     Attributes:
         run: with its predictions.
-        paired: the run against its labels alone.
+        paired: the run compared with its labels alone.
         classes: those with videos.
-        without_videos: names of the others, in label order.
-        confusion: the matrix.
-        pairs: the most confused.
-        all_pairs: how many there are.
+        without_videos: names of the other classes, in label order.
+        confusion: the confusion matrix.
+        pairs: the most confused pairs.
+        all_pairs: number of all confused pairs.
         samples: videos to look at.
-        sizes: how many videos there are of each sort.
-        gone: what can no longer be found out, and why.
-        paths: where the videos of the samples are, by id; only those on disk.
+        sizes: number of videos of each sort.
+        gone: messages on what could not be loaded, and why.
+        paths: paths of the sample videos, by id; only those on disk.
     """
 
     run: Run
@@ -169,7 +169,7 @@ class Findings:
     classes: tuple[ClassAccuracy, ...]
     without_videos: tuple[str, ...]
     confusion: Confusion
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ConfusedPair, ...]
     all_pairs: int
     samples: tuple[Sample, ...]
     sizes: Mapping[Sort, int]
@@ -186,15 +186,15 @@ def build_findings(
     samples: int = 3,
     on_progress: Progress = lambda done, total: None,
 ) -> Findings:
-    """Return what a report shows of a run.
+    """Return the contents of a report about a run.
 
     Args:
-        store: where its texts are.
+        store: has its texts.
         run: with its predictions.
         features: folder of the feature store.
-        root: where its videos are now; None is where they were.
-        samples: how many videos of each sort.
-        on_progress: called with (videos done, all videos); videos in the feature store are done at once.
+        root: folder of its videos, if they were moved since the run.
+        samples: number of videos of each sort.
+        on_progress: called with (videos done, videos in all); stored embeddings count as done at once.
 
     Raises:
         UserError: it has no predictions.
@@ -217,7 +217,7 @@ def _from_predictions(run: Run, *, samples: int) -> Findings:
         classes=classes,
         without_videos=tuple(name for c, (name, _) in enumerate(run.settings["classes"]) if c not in with_videos),
         confusion=confusion(run),
-        pairs=tuple(Pair(confused) for confused in pairs[:PAIRS]),
+        pairs=tuple(ConfusedPair(confused) for confused in pairs[:PAIRS]),
         all_pairs=len(pairs),
         samples=tuple(_sample(video) for video in choose_samples(run, count=samples)),
         sizes={sort: sum(map(belongs, run.predictions)) for sort, belongs in SORTS.items()},
@@ -262,7 +262,7 @@ def _sample_with_texts(sample: Sample, replayed: Replay, rows: Mapping[str, int]
     return replace(sample, lead=float(scores[row, true] - scores[row, sample.rival]), texts=effects)
 
 
-def _pair_with_texts(pair: Pair, replayed: Replay, rows: Mapping[str, int], label_only: Tensor) -> Pair:
+def _pair_with_texts(pair: ConfusedPair, replayed: Replay, rows: Mapping[str, int], label_only: Tensor) -> ConfusedPair:
     true, other = pair.confused.true, pair.confused.predicted
     wrong = [p for p in replayed.run.predictions if p.label == true and p.rank > 1 and rival(p) == other]
     own = [rows[p.video] for p in wrong]
@@ -276,7 +276,7 @@ def _pair_with_texts(pair: Pair, replayed: Replay, rows: Mapping[str, int], labe
 
 
 def _changed_scores(run: Run, rows: Mapping[str, int], scores: Tensor) -> tuple[str, ...]:
-    """Return a line if scores differ from the stored ones: files of the same name have other content."""
+    """Return a line if scores differ from the stored ones, because files changed."""
     changes = [abs(float(scores[rows[p.video], p.ranking[0][0]]) - p.ranking[0][1]) for p in run.predictions]
     changed = [change for change in changes if change > _SAME_SCORE]
     if not changed:
@@ -289,7 +289,7 @@ def _changed_scores(run: Run, rows: Mapping[str, int], scores: Tensor) -> tuple[
 
 
 def _with_paths(store: Store, findings: Findings, root: Path | None) -> Findings:
-    """Return findings with the paths of the videos of the samples, or why they are unknown."""
+    """Return findings with the paths of the sample videos, or the reason why they are unknown."""
     settings = settings_of(findings.run)
     folder = root or Path(settings.root or "")
     try:

@@ -1,4 +1,4 @@
-"""Which texts decided between two classes: how the lead of the one changes when a text is left out."""
+"""The texts that decided between two classes: how the lead of one class changes without each text."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from recognizer.scoring.methods import attribution, method_of, scores
 
 @dataclass(frozen=True)
 class LeaveOneOutEffect:
-    """What one text did between a true class and its rival.
+    """The leave-one-out effect of a text on the lead of a true class over its rival.
 
     Attributes:
         id: of the descriptor; None for a label.
         label: of the class that the text belongs to.
         kind: of the descriptor, or `label`.
-        text: as in the database; a label as the run worded it.
+        text: as stored; a label as the run worded it.
         attribution: what it adds to the score of its class.
-        effect: how far the lead of the true class falls without it, in units of the score. Below 0 for a text that
-            supports the rival, or that lowers the score of the true class.
+        effect: how much the lead of the true class falls without it, in units of the score. Negative if the text
+            supports the rival, or lowers the score of the true class.
     """
 
     id: int | None
@@ -35,7 +35,7 @@ class LeaveOneOutEffect:
 def leave_one_out_effects(
     replayed: Replay, rows: Sequence[int], *, true: int, rival: int
 ) -> tuple[LeaveOneOutEffect, ...]:
-    """Return the texts of two classes that have an effect, the mean over videos; the largest first, of either sign.
+    """Return the texts of two classes that have an effect, as means over videos, by absolute effect.
 
     Args:
         replayed: the run.
@@ -45,17 +45,17 @@ def leave_one_out_effects(
     """
     import torch
 
-    name, temperature, views = replayed.settings.method, replayed.settings.temperature, replayed.features.views
+    method, temperature = replayed.settings.method, replayed.settings.temperature
     pair = replayed.ensemble.select([true, rival])
-    pair = replace(pair, present=method_of(name).uses(pair))
-    videos = replayed.batch.select([row * views + view for row in rows for view in range(views)])
+    pair = replace(pair, present=method_of(method).uses(pair))
+    videos = replayed.batch.select(replayed.features.view_rows(rows))
     changes = leave_one_out(
-        lambda ensemble: scores(videos, ensemble, method=name, temperature=temperature),
+        lambda ensemble: scores(videos, ensemble, method=method, temperature=temperature),
         pair,
         torch.zeros(len(videos.frames), dtype=torch.long),  # in this pair, the true class is number 0
         with_labels=True,
     )
-    added = attribution(videos, pair, method=name, temperature=temperature).mean(dim=0)  # [2, K]
+    added = attribution(videos, pair, method=method, temperature=temperature).mean(dim=0)  # [2, K]
     effects = [
         LeaveOneOutEffect(id_ if id_ >= 0 else None, label, *_kind_and_text(replayed, label, id_), value, -change)
         for row, label in enumerate((true, rival))

@@ -1,4 +1,4 @@
-"""The findings about a run as one HTML page: it needs no network, no other file, and no script to be complete."""
+"""The findings about a run as one HTML page, complete without network, other files or scripts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SHOWN_TEXTS = 8  # of a sample
 _SORTS: dict[Sort, tuple[str, str]] = {
     "won": ("Won by the descriptors", "labels alone were wrong, with descriptors right"),
     "lost": ("Lost by the descriptors", "labels alone were right, with descriptors wrong"),
-    "right": ("Right by both", "those in which the first class leads by most"),
-    "wrong": ("Wrong by both", "those in which a wrong class leads by most"),
+    "right": ("Right by both", "largest lead of the best class"),
+    "wrong": ("Wrong by both", "largest lead of a wrong class"),
 }
 _MEASURED = dict(zip(MEASURES, ("Top-1", "Top-5", "Mean per class"), strict=True))
 
@@ -70,13 +70,13 @@ def write_page(findings: Findings, file: Path) -> int:
 
 
 def _hash(text: str) -> str:
-    """Return the name by which a content security policy allows this style or script."""
+    """Return the hash that allows this style or script in a content security policy."""
     return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _cells(confusion: Confusion) -> dict[str, Any]:
-    """Return the matrix for the script: for each row, (column, videos) of its cells."""
-    column = {label: place for place, label in enumerate(confusion.columns)}
+    """Return the matrix as the script reads it; cells are (column, videos) by row."""
+    column = {label: index for index, label in enumerate(confusion.columns)}
     return {
         "rows": confusion.rows,
         "columns": confusion.columns,

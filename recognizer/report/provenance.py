@@ -1,4 +1,4 @@
-"""The settings that made the numbers of a run, as lines for people."""
+"""The settings behind the numbers of a run, as lines of a report."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 from db.records import Run
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.evaluation.tables import in_words
 from recognizer.video.sampling import Sampling
 
-_SHORT = 16  # characters of a digest that are shown at once
+_SHORT = 16  # characters shown of a digest before it is unfolded
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One line: a name, a value, and lines that are folded because they are long."""
+    """One line: a name, a value, and long lines that are folded."""
 
     name: str
     value: str
@@ -23,7 +24,7 @@ class Fact:
 
 
 def facts(run: Run) -> tuple[Fact, ...]:
-    """Return the facts of a run, without those that an older version did not store; unknown settings come last."""
+    """Return the settings of a run; those that older versions did not store are missing, unknown ones come last."""
     settings = {name: value for name, value in run.settings.items() if value not in (None, "", {}, [])}
     others = tuple(f"{name}: {_text(value)}" for name, value in sorted(settings.items()) if name not in _SHOWN)
     return (
@@ -36,7 +37,7 @@ def facts(run: Run) -> tuple[Fact, ...]:
 
 def _videos(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("classes", f"{len(settings['classes'])} of {run.dataset}")
-    names = {"videos from": "layout", "folder": "root", "split": "split", "at most so many videos": "limit",
+    names = {"videos from": "layout", "folder": "root", "split": "split", "limit of videos": "limit",
              "ignored files": "ignored", "encoder": "encoder"}  # fmt: skip
     yield from (Fact(name, _text(settings[key])) for name, key in names.items() if key in settings)
     if revision := settings.get("encoder_revision"):
@@ -86,9 +87,7 @@ def _digest(name: str, digest: str) -> Fact:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
-    return (", ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
+    return in_words(value, separator=", ")
 
 
 _SHOWN = frozenset(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 STEPS = "decomposition"  # the kind whose texts are the steps of an action, in order
-_ORDER = (STEPS, "description", "context")  # as in TEAR's files of all texts; other kinds follow by name
+_ORDER = (STEPS, "description", "context")  # as in TEAR's files; other kinds follow by name
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Ensemble:
         return self.present.sum(dim=1, keepdim=True)
 
     def steps(self) -> Tensor:
-        """Return the step of its class that each text is, int64 [C, K]; -1 for texts that are not steps.
+        """Return the number of each text's step in its class, int64 [C, K]; -1 for texts that are not steps.
 
-        Steps are counted from 0 by position without gaps; texts of one position are wordings of the same step.
+        Steps are numbered from 0 by position, without gaps; texts with the same position are wordings of one step.
         """
         import torch
         from torch.nn.functional import one_hot
@@ -93,13 +93,13 @@ def build_ensembles(
     dataset: Dataset, choices: Sequence[tuple[Sequence[Descriptor], Protocol]], encoder: Encoder
 ) -> list[Ensemble]:
     """Return an ensemble for each (descriptors, protocol); each distinct string of all of them is encoded once."""
-    texts_of_each = [_texts(dataset, descriptors, protocol) for descriptors, protocol in choices]
-    encoded = _encode(list(dict.fromkeys(text.strings for texts in texts_of_each for text in texts)), encoder)
-    return [_ensemble(len(dataset.actions), texts, *encoded) for texts in texts_of_each]
+    text_lists = [_texts(dataset, descriptors, protocol) for descriptors, protocol in choices]
+    encoded = _encode(list(dict.fromkeys(text.strings for texts in text_lists for text in texts)), encoder)
+    return [_ensemble(len(dataset.actions), texts, *encoded) for texts in text_lists]
 
 
 def labels_again(dataset: Dataset, protocol: Protocol) -> list[Descriptor]:
-    """Return each label as the only descriptor of its class, or nothing unless `protocol.label_again`; not stored."""
+    """Return each label as the only descriptor of its class if `protocol.label_again`, else nothing; not stored."""
     return [
         Descriptor(-1, action.name, "label", 0, protocol.label_text(dataset, action), "human", "accepted", None, None)
         for action in dataset.actions
@@ -107,7 +107,7 @@ def labels_again(dataset: Dataset, protocol: Protocol) -> list[Descriptor]:
     ]
 
 
-_Strings = tuple[str, ...]  # a text in each template
+_Strings = tuple[str, ...]  # one text filled into each template
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class _Text:
 
 
 def _texts(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protocol) -> list[_Text]:
-    """Return the texts of each class in the order of their slots."""
+    """Return the texts of all classes; within a class, in the order of their slots."""
     row = {action.name: index for index, action in enumerate(dataset.actions)}
     labels = [protocol.label_text(dataset, action) for action in dataset.actions]
     texts = [_Text(c, 0, "", -1, -1, _filled(protocol.label_templates, label)) for c, label in enumerate(labels)]
@@ -135,8 +135,8 @@ def _texts(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protoc
 
 
 def _in_order(descriptor: Descriptor) -> tuple[int, str, int, int]:
-    place = _ORDER.index(descriptor.kind) if descriptor.kind in _ORDER else len(_ORDER)
-    return place, descriptor.kind, descriptor.position, descriptor.id
+    order = _ORDER.index(descriptor.kind) if descriptor.kind in _ORDER else len(_ORDER)
+    return order, descriptor.kind, descriptor.position, descriptor.id
 
 
 def _filled(templates: Sequence[str], text: str) -> _Strings:
@@ -148,12 +148,12 @@ def _encode(texts: Sequence[_Strings], encoder: Encoder) -> tuple[dict[_Strings,
     import torch
     from torch.nn.functional import normalize
 
-    place = {string: s for s, string in enumerate(dict.fromkeys(string for strings in texts for string in strings))}
-    encoded = normalize(encoder.encode_texts(list(place)), dim=-1)  # [S, D]
+    index = {string: s for s, string in enumerate(dict.fromkeys(string for strings in texts for string in strings))}
+    encoded = normalize(encoder.encode_texts(list(index)), dim=-1)  # [S, D]
     owner = torch.tensor([n for n, strings in enumerate(texts) for _ in strings])
-    member = torch.tensor([place[string] for strings in texts for string in strings])
+    member = torch.tensor([index[string] for strings in texts for string in strings])
     sums = encoded.new_zeros(len(texts), encoded.shape[1]).index_add(0, owner, encoded[member])  # [N, D]
-    counts = zip(place, encoder.token_counts(list(place)), strict=True)
+    counts = zip(index, encoder.token_counts(list(index)), strict=True)
     cut = frozenset(string for string, count in counts if count > encoder.context_length)
     return dict(zip(texts, normalize(sums, dim=-1), strict=True)), cut  # a sum and a mean point the same way
 
@@ -163,12 +163,12 @@ def _ensemble(classes: int, texts: Sequence[_Text], vectors: dict[_Strings, Tens
     import torch
 
     kinds = tuple(sorted({text.kind for text in texts if text.kind}))
-    place = torch.tensor([text.row for text in texts]), torch.tensor([text.slot for text in texts])
-    shape = classes, int(place[1].max()) + 1
+    cells = torch.tensor([text.row for text in texts]), torch.tensor([text.slot for text in texts])
+    shape = classes, int(cells[1].max()) + 1
 
     def spread(values: Tensor, empty: int) -> Tensor:
         """Return values [N, ...] as [C, K, ...]."""
-        return torch.full((*shape, *values.shape[1:]), empty, dtype=values.dtype).index_put(place, values)
+        return torch.full((*shape, *values.shape[1:]), empty, dtype=values.dtype).index_put(cells, values)
 
     return Ensemble(
         texts=spread(torch.stack([vectors[text.strings] for text in texts]), 0),

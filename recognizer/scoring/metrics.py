@@ -18,7 +18,7 @@ _Z95 = 1.959964  # two-sided 95% of the normal distribution
 
 @dataclass(frozen=True)
 class Rate:
-    """A share, 0 to 1, with its 95% interval."""
+    """A rate, 0 to 1, with its 95% interval."""
 
     value: float
     low: float
@@ -38,15 +38,15 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Spread:
-    """The mean of a share over several splits or runs, and the standard deviation of the sample (n - 1)."""
+    """The mean of a rate over several splits or runs, and its sample standard deviation (n - 1)."""
 
     mean: float
     deviation: float
 
 
 def over_splits(accuracies: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Spread]]:
-    """Return the spread of each measure, by row of the results, over at least two splits or runs."""
-    values = {row: {key: [each[row][key]["value"] for each in accuracies] for key in MEASURES} for row in accuracies[0]}
+    """Return the spread of each measure over at least two splits or runs, for each row of the results."""
+    values = {row: {key: [rows[row][key]["value"] for rows in accuracies] for key in MEASURES} for row in accuracies[0]}
     return {row: {key: Spread(mean(v), stdev(v)) for key, v in columns.items()} for row, columns in values.items()}
 
 
@@ -73,23 +73,23 @@ def accuracy(rank: Tensor, labels: Tensor) -> Accuracy:
 
 def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
     """Return the mean over videos of -log of the true class's probability, of [V, C] and labels int64 [V]; in nats."""
-    return 0.0 - float(log_probabilities.gather(1, labels[:, None]).mean())  # and never -0.0
+    return 0.0 - float(log_probabilities.gather(1, labels[:, None]).mean())  # 0.0 - avoids -0.0
 
 
 def wilson(hits: int, trials: int) -> Rate:
     """Return hits / trials and its score interval (Wilson, JASA 22, 1927), valid for few trials too."""
-    share = hits / trials
-    centre = share + _Z95**2 / (2 * trials)
-    spread = _Z95 * sqrt(share * (1 - share) / trials + _Z95**2 / (4 * trials**2))
+    rate = hits / trials
+    centre = rate + _Z95**2 / (2 * trials)
+    spread = _Z95 * sqrt(rate * (1 - rate) / trials + _Z95**2 / (4 * trials**2))
     scale = 1 + _Z95**2 / trials
-    return Rate(share, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+    return Rate(rate, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
 
 
 def _mean_per_class(hit: Tensor, labels: Tensor) -> Rate:
     """Return the mean over the classes that have videos, with a normal interval.
 
-    The variance is that of a mean of independent shares, each estimated as after two more hits and two more misses
-    (Agresti & Coull, The American Statistician 52, 1998), so that a class of one video does not look certain.
+    The variance is that of a mean of independent rates, each estimated with two added hits and two added misses
+    (Agresti & Coull, The American Statistician 52, 1998), so that a class with one video does not look certain.
     """
     import torch
 

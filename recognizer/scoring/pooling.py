@@ -1,4 +1,4 @@
-"""Videos as the methods see them: their frames, and one pooled vector each."""
+"""The input of scoring methods: the frames of videos, and one pooled vector for each video."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ TEAR_TEMPLATES = (
 )
 TEMPLATES = {
     "tear16": TEAR_TEMPLATES,
-    "single": ("A video action of {}",),  # TEAR's, when its templates are switched off
+    "single": ("A video action of {}",),  # TEAR's default without its 16 templates
     "none": ("{}",),
 }
 
@@ -49,8 +49,8 @@ class Protocol:
         label_templates: each label is the mean over these.
         descriptor_templates: each descriptor is the mean over these.
         preprocessing: of frames; see `Encoder.preprocess`.
-        every_text: whether `--templates` changes those of descriptors too, grammatical or not.
-        label_again: whether a sweep of labels alone has each label twice, as TEAR's `only_label`.
+        every_text: whether `--templates` also replaces `descriptor_templates`, grammatical or not.
+        label_again: whether a sweep of labels alone adds each label as a descriptor, as in TEAR's `only_label`.
         separator: between label and descriptor, if conditioned.
         conditioned: whether the label stands before each descriptor.
     """
@@ -67,7 +67,7 @@ class Protocol:
     conditioned: bool = False
 
     def descriptor_text(self, label: str, text: str) -> str:
-        """Return a descriptor as it goes into the templates; `label` is the text of its class's label."""
+        """Return the text of a descriptor that fills the templates; `label` is the label text of its class."""
         return f"{label}{self.separator}{text}" if self.conditioned else text
 
 
@@ -105,7 +105,7 @@ def protocol_of(name: str, *, templates: str = "protocol", condition: bool = Fal
 
     Raises:
         UsageError: unknown protocol or templates.
-        UserError: not a file of templates.
+        UserError: the file of templates is invalid.
     """
     if name not in PROTOCOLS:
         raise UsageError(f"Unknown protocol {name!r}. Known: {', '.join(PROTOCOLS)}")
@@ -118,7 +118,7 @@ def protocol_of(name: str, *, templates: str = "protocol", condition: bool = Fal
 
 
 def templates_of(name: str) -> tuple[str, ...]:
-    """Return a known set of templates, or those of a file: one a line, `{}` where the text goes, `#` for comments.
+    """Return a known set of templates, or those of a file: one per line, `{}` where the text goes, `#` for comments.
 
     Raises:
         UsageError: neither a known set nor a file.
@@ -128,7 +128,7 @@ def templates_of(name: str) -> tuple[str, ...]:
         return TEMPLATES[name]
     if not Path(name).is_file():
         raise UsageError(
-            f"Unknown templates {name!r}. Known: protocol, {', '.join(TEMPLATES)}, or a file with one template a line"
+            f"Unknown templates {name!r}. Known: protocol, {', '.join(TEMPLATES)}, or a file with one template per line"
         )
     lines = Path(name).read_text(encoding="utf-8-sig", errors="replace").splitlines()
     templates = tuple(line for line in lines if line.strip() and not line.startswith("#"))

@@ -1,4 +1,4 @@
-"""Choose the descriptors to use, and refuse choices that cannot be evaluated fairly."""
+"""Select the descriptors to use; refuse selections that cannot be evaluated fairly."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from db.store import Store
 
 
 @dataclass(frozen=True)
-class Choice:
+class DescriptorChoice:
     """Which descriptors are used.
 
     Attributes:
-        kinds: descriptor kinds; None is all, () is none: labels alone.
+        kinds: descriptor kinds; None is all kinds, () is labels alone.
         statuses: review statuses.
-        llm: part of the name of the model or imported file that they are from; needed only if there are several.
-            Texts written by people are always used.
+        llm: part of the name of their model or imported file; needed only if there are several. Texts written by
+            people are always used.
     """
 
     kinds: tuple[str, ...] | None = None
@@ -27,7 +27,7 @@ class Choice:
     llm: str | None = None
 
 
-def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[Descriptor]:
+def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice) -> list[Descriptor]:
     """Return the descriptors of a choice: at least one of each kind for every class, all from one source.
 
     Raises:
@@ -46,7 +46,7 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: Choice) -> list[D
 
 
 def _refuse_mixtures(descriptors: Sequence[Descriptor]) -> None:
-    """Refuse texts of several models, or of several files for one kind: the gain could be credited to neither."""
+    """Refuse texts of several models, or of several files for one kind: the source of a gain would be unclear."""
     models = {descriptor.llm or "an import" for descriptor in descriptors if not descriptor.by_hand}
     files: dict[str, set[str]] = {}
     for descriptor in descriptors:
@@ -61,23 +61,29 @@ def _refuse_mixtures(descriptors: Sequence[Descriptor]) -> None:
 
 
 def _refuse_gaps(
-    dataset: Dataset, choice: Choice, kinds: Sequence[str], descriptors: Sequence[Descriptor], *, known_kinds: set[str]
+    dataset: Dataset,
+    choice: DescriptorChoice,
+    kinds: Sequence[str],
+    descriptors: Sequence[Descriptor],
+    *,
+    known_kinds: set[str],
 ) -> None:
     """Refuse classes without descriptors of a kind: their scores would not be comparable to the others'."""
-    wanted = f"{' and '.join(choice.statuses)} descriptors" + (f" by {choice.llm}" if choice.llm else "")
+    described = f"{' and '.join(choice.statuses)} descriptors" + (f" by {choice.llm}" if choice.llm else "")
     command = f"Write them with: descgen build --dataset {dataset.name}"
     if choice.statuses == ("accepted",):
         command = f"Accept them with: descgen accept --dataset {dataset.name} --all"
     if not descriptors and not choice.kinds:
-        raise UserError(f"No {wanted} for {dataset.name}. {command}")
+        raise UserError(f"No {described} for {dataset.name}. {command}")
     for kind in kinds:
         written = {descriptor.action for descriptor in descriptors if descriptor.kind == kind}
         missing = [action.name for action in dataset.actions if action.name not in written]
         if missing:
-            which = ", ".join(missing) if written else f"any (known kinds: {', '.join(sorted(known_kinds)) or 'none'})"
+            no_class = f"any (known kinds: {', '.join(sorted(known_kinds)) or 'none'})"
+            names = ", ".join(missing) if written else no_class
             raise UserError(
-                f"No {wanted} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
-                f"{dataset.name}: {which}. {command} --kind {kind}"
+                f"No {described} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
+                f"{dataset.name}: {names}. {command} --kind {kind}"
             )
 
 

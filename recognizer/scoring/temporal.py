@@ -31,14 +31,14 @@ def step_similarity(videos: VideoBatch, ensemble: Ensemble) -> Tensor:
 
 
 def best_assignment(similarity: Tensor, steps: Tensor) -> Tensor:
-    """Return the largest mean over frames of the similarity with a frame's step, over all monotone assignments.
+    """Return the score of the best monotone assignment: the mean over frames of the similarity with their step.
 
-    A frame's step is never before that of the frame before it, and every step has a frame. Only a class with more
-    steps than frames may leave steps out. By dynamic programming over T.
+    Steps never go back from one frame to the next, and every step has a frame. Only a class with more steps than
+    frames may skip steps. Computed by dynamic programming over T.
 
     Args:
-        similarity: [V, T, C, S], of each frame with each step; any value beyond a class's steps.
-        steps: int64 [C], how many steps a class has.
+        similarity: [V, T, C, S], of each frame with each step; values beyond a class's steps are not read.
+        steps: int64 [C], number of steps of each class.
 
     Returns:
         [V, C]; -inf for classes without steps.
@@ -72,7 +72,7 @@ def _may_skip(similarity: Tensor, steps: Tensor) -> Tensor:
 
 
 def _best_sums(similarity: Tensor, steps: Tensor) -> list[Tensor]:
-    """Return, for each frame, the largest sum [V, C, S] up to it of assignments that give it step s."""
+    """Return, for each frame, the largest sum [V, C, S] over the frames so far if this frame has step s."""
     import torch
     from torch.nn.functional import pad
 
@@ -90,6 +90,6 @@ def _best_sums(similarity: Tensor, steps: Tensor) -> list[Tensor]:
 
 
 def _last_steps(best: Tensor, steps: Tensor, may_skip: Tensor) -> Tensor:
-    """Return the step of the last frame, int64 [V, C]: the class's last, or the best where steps may be left out."""
+    """Return the step of the last frame, int64 [V, C]: the class's last, or the best one if steps may be skipped."""
     last = (steps - 1).clamp(min=0).expand(best.shape[:2])
     return best.argmax(dim=-1).where(may_skip.squeeze(-1), last)

@@ -11,12 +11,12 @@ CANNOT_OPEN = "cannot be opened"
 
 
 class UnreadableVideo(Exception):  # noqa: N818 (a fact about a file, counted in the report of a run)
-    """A video without frames, or without all that it should have."""
+    """A video with missing frames, or without any."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason  # short and stable, to count by
-        self.detail = detail  # of this one video
+        self.reason = reason  # short and the same for many videos, to count by
+        self.detail = detail  # about this video
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def open_container(path: Path) -> Any:  # an av.container.InputContainer
         with path.open("rb") as file:
             start = file.read(12)
         if start[4:8] == b"ftyp" or start[:4] in (b"RIFF", b"\x1aE\xdf\xa3"):  # MP4, AVI, Matroska
-            raise UnreadableVideo("no index", "begins as a video, but was broken off or damaged") from error
+            raise UnreadableVideo("no index", "begins like a video, but was cut off or damaged") from error
         raise UnreadableVideo("not a video", error.strerror or "") from error
 
 
@@ -55,11 +55,11 @@ def video_stream(container: Any) -> Any:  # an av.video.stream.VideoStream
 
 
 def count_packets(path: Path) -> tuple[int, bool]:
-    """Count the compressed frames to be shown, without decoding: a few milliseconds.
+    """Return the number of frames to be shown, and whether the header declares the same number.
 
-    Also return whether they are as many as the header declares. Only then may decord open the file: it accepts
-    files of which half is missing, counts frames that an edit list hides, and kills the process (std::bad_alloc)
-    at a header that declares a billion frames.
+    Counts packets without decoding, in a few milliseconds. Only if the header is right may decord open the file: it
+    accepts half a file, counts frames that an edit list hides, and kills the process (std::bad_alloc) at a header
+    that declares a billion frames.
     """
     if path.stat().st_size == 0:
         raise UnreadableVideo("empty file")
@@ -76,9 +76,10 @@ def count_packets(path: Path) -> tuple[int, bool]:
 
 
 def _cut_by_edit_list(container: Any, packets: Sequence[Any]) -> bool:
-    """Whether a video was cut without encoding, and not broken off: it lasts as long as it declares.
+    """Whether frames are missing because of an edit list, not because the file was cut off.
 
-    Only the MP4 family has edit lists; FFmpeg corrects the declared duration of a truncated AVI file.
+    The packets of a file with an edit list last as long as it declares. Only the MP4 family has edit lists; FFmpeg
+    corrects the declared duration of a truncated AVI file.
     """
     stream = container.streams.video[0]
     if "mp4" not in container.format.name or not packets or not stream.duration:
@@ -106,7 +107,7 @@ def decoded_frames(container: Any) -> Iterator[Any]:
 
 
 def decode_all(path: Path, total: int) -> Iterator[Any]:
-    """Yield the decoded frames of a file that promises `total` of them (see `count_packets`).
+    """Yield the decoded frames of a file that has `total` of them by `count_packets`.
 
     Raises:
         UnreadableVideo: at the end, if too many are missing.
@@ -121,7 +122,7 @@ def decode_all(path: Path, total: int) -> Iterator[Any]:
 
 
 def frame_times(path: Path) -> tuple[float, ...]:
-    """Return when each frame of a file is shown, in seconds after its first; empty if the file does not say.
+    """Return the time of each frame in seconds after the first; empty if the file has no valid time stamps.
 
     Raises:
         UnreadableVideo: it cannot be opened, or has no video stream.

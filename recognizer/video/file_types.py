@@ -21,5 +21,5 @@ def suffix(name: str) -> str:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is an image; hidden ones are none."""
+    """Whether a file is an image; hidden files do not count."""
     return not name.startswith(".") and suffix(name) in IMAGE_SUFFIXES

@@ -1,8 +1,8 @@
 """Choose frames of a video and read their pixels.
 
-decord is the fast reader, but wrong if the time stamps of a file cannot be trusted: in AVI files with packed B-frames
-(HMDB51) its random access returns another frame, off by one to off by twenty; in MP4 files cut without encoding (an
-edit list) it counts frames that are not shown. PyAV decodes such files from the start.
+decord is fast, but wrong for files whose time stamps cannot be trusted: in AVI files with packed B-frames (HMDB51) its
+random access returns a frame that is off by 1 to 20; in MP4 files that were cut without encoding (an edit list) it
+counts frames that are not shown. PyAV decodes such files from the start.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["Frames", "Reader", "UnreadableVideo", "every_frame", "frame_indices"
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB, or [T, H, W, 3]
 Reader = Literal["decord", "pyav", "images"]
 
-DECODING = 1  # increase it when a change to the code gives other frames or pixels: features are then made anew
+DECODING = 1  # increase it when a change of the code gives other frames or pixels; features are then computed again
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def frame_indices(total: int, frames: int) -> list[int]:
                |    x    |    x    |    x    |    x    |      [1, 3, 6, 8]
 
     The same numbers as TEAR's int(tick / 2 + tick * i) with tick = total / frames, without its rounding.
-    A video with fewer frames than asked for repeats them: total 2, frames 4 is [0, 0, 1, 1].
+    A video with fewer frames repeats them: total 2, frames 4 is [0, 0, 1, 1].
     """
     if total < 1 or frames < 1:
         raise ValueError(f"total and frames are at least 1, not {total} and {frames}")
@@ -68,18 +68,18 @@ def read_frames(path: Path, frames: int) -> Frames:
     """Read `frames` evenly spread frames of a video file, or of a folder of images.
 
     Raises:
-        UnreadableVideo: with a reason to count by; nothing else, whatever the file holds.
+        UnreadableVideo: with a reason to count by; no content of the file raises anything else.
     """
     with os_errors_as_unreadable():
         names = image_names(path) if path.is_dir() else []
         total, as_declared = (len(names), False) if names else count_packets(path)
-        wanted = sorted(set(frame_indices(total, frames)))
+        needed = sorted(set(frame_indices(total, frames)))
         reader: Reader = "images" if names else "decord"
-        decoded = {number: _image(path / names[number]) for number in wanted} if names else {}
+        decoded = {number: _image(path / names[number]) for number in needed} if names else {}
         if as_declared:
-            decoded = _with_decord(path, wanted, total)
+            decoded = _with_decord(path, needed, total)
         if not decoded:
-            decoded, reader = _with_pyav(path, wanted, total), "pyav"
+            decoded, reader = _with_pyav(path, needed, total), "pyav"
     refuse_sizes({(pixels.shape[1], pixels.shape[0]) for pixels in decoded.values()})
     indices = tuple(min(index, max(decoded)) for index in frame_indices(total, frames))  # the last ones may be missing
     return Frames(np.stack([decoded[index] for index in indices]), indices, total, reader)
@@ -95,7 +95,7 @@ def every_frame(path: Path) -> Iterator[Pixels]:
         yield from map(upright_rgb, decode_all(path, count_packets(path)[0]))
 
 
-def _with_decord(path: Path, wanted: Sequence[int], total: int) -> dict[int, Pixels]:
+def _with_decord(path: Path, needed: Sequence[int], total: int) -> dict[int, Pixels]:
     """Decode only what is needed, from key frame to key frame; {} if decord fails or would be wrong."""
     import_module("torch")  # some builds of the two fail unless torch is imported first
     decord = import_module("decord")
@@ -103,32 +103,32 @@ def _with_decord(path: Path, wanted: Sequence[int], total: int) -> dict[int, Pix
     try:
         video = decord.VideoReader(str(path), num_threads=1)
         if can_seek(video, total):
-            return dict(zip(wanted, video.get_batch(wanted).asnumpy(), strict=True))  # uint8 [N, H, W, 3]
+            return dict(zip(needed, video.get_batch(needed).asnumpy(), strict=True))  # uint8 [N, H, W, 3]
     except Exception:  # noqa: S110 - decord raises RuntimeError, AssertionError and an Exception of its own
         pass
     return {}
 
 
 def can_seek(video: Any, total: int) -> bool:
-    """Whether decord's table of time stamps, by which it seeks, is complete and increasing."""
+    """Whether the time stamps that decord seeks by are complete and increasing."""
     starts = video.get_frame_timestamp(range(len(video)))[:, 0]  # seconds
     return bool(len(video) == total and starts[0] >= 0 and (np.diff(starts) > 0).all())
 
 
-def _with_pyav(path: Path, wanted: Sequence[int], total: int) -> dict[int, Pixels]:
-    """Decode a file from its start; of a video that ends before the last wanted frame, also its last frame."""
+def _with_pyav(path: Path, needed: Sequence[int], total: int) -> dict[int, Pixels]:
+    """Decode a file from its start; if it ends before the last needed frame, include its last frame."""
     decoded: dict[int, Pixels] = {}
-    keep, number, frame = set(wanted), -1, None
+    keep, number, frame = set(needed), -1, None
     with open_container(path) as container:
         container.streams.video[0].thread_type = "NONE"  # as in decode_all
         for number, frame in enumerate(decoded_frames(container)):
             if number in keep:
                 decoded[number] = upright_rgb(frame)
-            if number == wanted[-1]:
+            if number == needed[-1]:
                 return decoded
     if frame is None:
         raise UnreadableVideo("damaged", "no frame can be decoded")
-    if wanted[-1] - number > tolerated(total):
+    if needed[-1] - number > tolerated(total):
         raise UnreadableVideo("damaged", f"{number + 1} of {total} frames can be decoded")
     return {**decoded, number: upright_rgb(frame)}
 
@@ -157,7 +157,7 @@ def _by_number(name: str) -> tuple[int, str]:
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[Any]:
-    """Open an image with PIL; raise UnreadableVideo if that, or what is done with the image, fails."""
+    """Open an image with PIL; raise UnreadableVideo if opening it, or the block that uses it, fails."""
     from PIL import Image
 
     try:

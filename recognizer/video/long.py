@@ -1,7 +1,7 @@
 """Embed long videos at a fixed frame rate: decoded once from the start, by time stamps, in bounded memory.
 
 PyAV reads them: decord's random access is wrong for files whose time stamps cannot be trusted (see frames.py), and
-saves nothing where a frame of every quarter of a second is needed.
+saves nothing if four frames a second are needed.
 """
 
 from __future__ import annotations
@@ -79,15 +79,15 @@ def embed_long_video(
 
     Args:
         path: a video file; a folder of frames has no times.
-        encoder: whose image tower.
+        encoder: its image tower is used.
         fps: frames a second, above 0; above the video's own rate, frames repeat.
         preprocessing: see `Encoder.preprocess`.
-        on_progress: called with the seconds of the video that are done.
-        samples: the frames, if not `sample_frames(path, fps=fps)`.
-        window_bytes: of decoded frames; twice as many may be in memory.
+        on_progress: called with the seconds of video done.
+        samples: the frames; None means `sample_frames(path, fps=fps)`.
+        window_bytes: size of a window of decoded frames; two windows may be in memory.
 
     Raises:
-        UnreadableVideo: with a reason to count by; nothing else, whatever the file holds.
+        UnreadableVideo: with a reason to count by; no content of the file raises anything else.
     """
     import torch
 
@@ -102,10 +102,10 @@ def embed_long_video(
 
 
 def pictures_of(video: LongVideo, *, room: float) -> list[Picture]:
-    """Decode a video again, and return small pictures evenly spread over it: as many as fit in a row, at least one.
+    """Decode a video again, and return evenly spread small pictures: as many as fit in a row, at least one.
 
     Args:
-        video: of a file that is still there.
+        video: its file must still exist.
         room: width of the row divided by its height.
 
     Raises:
@@ -165,7 +165,7 @@ def _refuse_end(container: Any, end: float, samples: int, fps: float) -> None:
 
 
 def _declared(container: Any) -> float | None:
-    """Return the duration of the video stream in seconds; that of the file if the file has no other stream."""
+    """Return the duration of the video stream in seconds; of the file if it has no audio; None if unknown."""
     if not container.streams.video:
         return None
     stream = container.streams.video[0]
@@ -180,7 +180,7 @@ def _declared(container: Any) -> float | None:
 
 
 def _shown_until(container: Any) -> Iterator[tuple[Any, float]]:
-    """Yield each frame and when it ends, in seconds after the time of the first frame."""
+    """Yield each frame and its end, in seconds after the start of the first frame."""
     rate = container.streams.video[0].average_rate
     usual = 1 / float(rate) if rate else 1 / 25
     before: tuple[Any, float] | None = None
@@ -191,7 +191,7 @@ def _shown_until(container: Any) -> Iterator[tuple[Any, float]]:
         time = None if frame.time is None else frame.time - first
         if before:
             start = before[1]
-            time = start + usual if time is None or time < start else time  # a stamp that is missing or goes back
+            time = start + usual if time is None or time < start else time  # the stamp is missing or goes back
             if time - start > _LONGEST_GAP:
                 raise UnreadableVideo("damaged", f"no frame between {start:.0f} and {time:.0f} seconds")
             yield before[0], time

@@ -1,4 +1,4 @@
-"""Views of a video: which frames each takes, and which crop of them. Pure; frames.py reads the pixels."""
+"""Views of a video: the frames and the crop of each. Pure index arithmetic; frames.py reads the pixels."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class Sampling:
         return " x ".join(parts)
 
 
-def clip_places(frames: int, clips: int) -> list[range]:
-    """Return, for each clip, the places of its frames among `frames * clips` evenly spread frames.
+def clip_indices(frames: int, clips: int) -> list[range]:
+    """Return, for each clip, the indices of its frames among `frames * clips` evenly spread frames.
 
-    total 12, frames 3, clips 2; the six frames of `frame_indices(12, 6)` are dealt out in turn:
+    total 12, frames 3, clips 2; the six frames of `frame_indices(12, 6)` alternate between the clips:
 
         frame    0   1   2   3   4   5   6   7   8   9  10  11
                |               |               |               |     3 equal segments
-        clip 0       x               x               x               places 0, 2, 4: frames 1, 5, 9
-        clip 1               x               x               x       places 1, 3, 5: frames 3, 7, 11
+        clip 0       x               x               x               indices 0, 2, 4: frames 1, 5, 9
+        clip 1               x               x               x       indices 1, 3, 5: frames 3, 7, 11
 
     Every clip takes one frame of each segment (as in TSN, arXiv 1608.00859): it shows the whole action from start to
     end, in order. One clip takes the centres of the segments.
@@ -83,5 +83,5 @@ def cut_views(pixels: NDArray[np.uint8], sampling: Sampling) -> list[NDArray[np.
         sampling: how many clips and crops.
     """
     windows = crop_windows(pixels.shape[1], pixels.shape[2], sampling.crops)
-    clips = (pixels[place.start : place.stop : place.step] for place in clip_places(sampling.frames, sampling.clips))
+    clips = (pixels[part.start : part.stop : part.step] for part in clip_indices(sampling.frames, sampling.clips))
     return [clip[:, rows, columns] for clip in clips for rows, columns in windows]

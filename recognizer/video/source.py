@@ -1,4 +1,4 @@
-"""The files that a video is read from: whether they changed, and what they contain."""
+"""The files of a video: whether they changed, and a hash of their content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Source:
     """The files that frames of one video are read from.
 
     Attributes:
-        files: the video file, or those images of a folder of frames that are read, in order.
+        files: the video file, or the images that are read from a folder of frames, in order.
         total: images in the folder; 0 for a video file.
         size: bytes of the files together.
         stamp: digest of names, sizes and modification times; while it is the same, the files count as unchanged.
@@ -29,10 +29,10 @@ class Source:
 
 
 def source_of(path: Path, frames: int | None = None) -> Source:
-    """Return the files of `frames` evenly spread frames of a video (None: of all), without opening any.
+    """Return the files of `frames` evenly spread frames of a video (None: all frames), without opening any.
 
     Raises:
-        UnreadableVideo: there are none, or they cannot be opened.
+        UnreadableVideo: there are no files, or they cannot be accessed.
     """
     with os_errors_as_unreadable():
         names = image_names(path) if path.is_dir() else []
@@ -44,7 +44,7 @@ def source_of(path: Path, frames: int | None = None) -> Source:
 
 
 def content_of(source: Source) -> str:
-    """Return the sha256 of a video's content, whatever its name, place and time of modification.
+    """Return the sha256 of a video's content; name, folder and modification time do not matter.
 
     Raises:
         UnreadableVideo: it cannot be opened.

@@ -11,9 +11,9 @@ import numpy as np
 
 from recognizer.video.container import UnreadableVideo, frame_times
 from recognizer.video.frames import Pixels, read_frames
-from recognizer.video.sampling import Sampling, clip_places, cut_views
+from recognizer.video.sampling import Sampling, clip_indices, cut_views
 
-_SHOWN_HEIGHT = 160  # pixels; of a picture that is drawn about an inch wide
+_SHOWN_HEIGHT = 160  # pixels, for a picture about an inch wide
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Strip:
     Attributes:
         pictures: data URIs.
         width, height: of each, in pixels.
-        missing: why there are no pictures; else empty.
+        missing: the reason if there are no pictures, else empty.
     """
 
     pictures: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class ShownFrame:
 
     Attributes:
         number: in the video, from 0.
-        seconds: after the first frame; None for a folder of frames, or if the file does not say.
+        seconds: after the first frame; None for a folder of frames, or without valid time stamps.
         picture: [H, W, 3], small.
     """
 
@@ -65,9 +65,9 @@ def data_uri(pixels: Pixels, *, quality: int = 80) -> str:
 
 
 def strip(path: Path | None, *, frames: int = 5, height: int = 112) -> Strip:
-    """Return evenly spread frames of a video, or why there are none."""
+    """Return evenly spread frames of a video, or the reason why there are none."""
     if path is None:
-        return Strip(missing="The video is not there any more.")
+        return Strip(missing="The video file no longer exists.")
     try:
         pixels = read_frames(path, frames).pixels  # [T, H, W, 3]
     except UnreadableVideo as error:
@@ -89,7 +89,7 @@ def shown_frames(path: Path, sampling: Sampling) -> tuple[ShownFrame, ...]:
     """
     frames = read_frames(path, sampling.frames * sampling.clips)
     pixels = cut_views(frames.pixels, sampling)[shown_view(sampling)]  # [T, H, W, 3]
-    numbers = [frames.indices[place] for place in clip_places(sampling.frames, sampling.clips)[0]]
+    numbers = [frames.indices[index] for index in clip_indices(sampling.frames, sampling.clips)[0]]
     times = () if path.is_dir() else frame_times(path)
     return tuple(
         ShownFrame(number, times[number] if number < len(times) else None, thumbnail(frame, height=_SHOWN_HEIGHT))

@@ -26,8 +26,8 @@ def _max(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
 def _max_attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
     """Give the whole score to the best text."""
     cosines = _cosines(videos, ensemble)
-    best, place = cosines.max(dim=2, keepdim=True)
-    return cosines.new_zeros(cosines.shape).scatter(2, place, best)
+    best, slot = cosines.max(dim=2, keepdim=True)
+    return cosines.new_zeros(cosines.shape).scatter(2, slot, best)
 
 
 def _soft(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor:
@@ -41,7 +41,7 @@ def _soft(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor:
 
 
 def _soft_attribution(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor:
-    """Give each text its part of the sum that the logarithm is taken of."""
+    """Divide the score among the texts in proportion to their terms in the sum inside the logarithm."""
     weights = (_cosines(videos, ensemble) * (LOGIT_SCALE / temperature)).softmax(dim=2)
     return weights * _soft(videos, ensemble, temperature).unsqueeze(-1)
 

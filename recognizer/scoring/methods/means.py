@@ -29,7 +29,7 @@ def _mean_attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: floa
 
 
 def _ensemble(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
-    return videos.pooled.inner(ensemble.text_sums() / ensemble.text_counts())  # the product with the mean
+    return videos.pooled.inner(ensemble.text_sums() / ensemble.text_counts())  # equal to the mean of the cosines
 
 
 def _ensemble_attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:

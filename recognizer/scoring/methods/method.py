@@ -1,4 +1,4 @@
-"""What a scoring method is."""
+"""The interface of a scoring method."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ def _parts(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor
 
 
 def _parts_attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
-    """Divide the video into S equal parts for a class of S steps; other texts go with the whole video.
+    """Compare step s of a class of S steps with part s of S equal parts of the video, other texts with all of it.
 
-    In TEAR's code (`video_split_mode: uniform`) the label takes a part too.
+    In TEAR's code (`video_split_mode: uniform`) the label has a part too.
     """
     cosines, step = videos.pooled.inner(ensemble.texts), ensemble.steps()  # [V, C, K], [C, K]
     steps = step.amax(dim=1, keepdim=True) + 1  # [C, 1]
@@ -34,7 +34,7 @@ def _parts_attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: flo
 
 
 def _align(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
-    """Let the texts of steps count as their best alignment with the frames; other texts go with the whole video."""
+    """Score the steps by their best assignment to the frames, other texts by their cosine with the whole video."""
     step = ensemble.steps()  # [C, K]
     total = videos.pooled.inner(replace(ensemble, present=ensemble.present & (step < 0)).text_sums())  # [V, C]
     wordings = (step >= 0).sum(dim=1)  # [C], texts that are steps
@@ -45,7 +45,7 @@ def _align(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tenso
 
 
 def _align_attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: float) -> Tensor:
-    """Give a step n_S / T times its cosines with the frames assigned to it; its several wordings share this.
+    """Give a step n_S / T times the sum of its cosines with the frames assigned to it, shared among its wordings.
 
     n_S is the number of the class's texts that are steps.
     """

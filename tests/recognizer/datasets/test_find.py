@@ -254,7 +254,7 @@ def test_a_spelling_that_two_classes_share_is_not_guessed(tmp_path: Path) -> Non
         ("C#/b.mp4", 1),
         ("C++/a.mp4", 0),
     ]
-    with pytest.raises(UserError, match="named as no class of languages:\n  c\n"):
+    with pytest.raises(UserError, match="their names are not classes of languages:\n  c\n"):
         find_videos(languages, tree(tmp_path / "other", "c/a.mp4"))
 
 
@@ -297,7 +297,7 @@ def test_one_class_folder_is_a_dataset_too(tmp_path: Path) -> None:
 
 def test_unknown_folders_are_all_listed(tmp_path: Path) -> None:
     tree(tmp_path, "PickUp/1.avi", "jump/1.avi", "x/run/1.avi", "empty/readme.txt")
-    with pytest.raises(UserError, match=r"no class of shop:\n  jump\n  x/run\n.*--dataset") as error:
+    with pytest.raises(UserError, match=r"not classes of shop:\n  jump\n  x/run\n.*--dataset") as error:
         find_videos(OWN, tmp_path)
     assert "empty" not in str(error.value)
 
@@ -333,7 +333,7 @@ def test_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,label\na.mp4,fly\nb.mp4,sing\n", "no classes of shop: 'fly', 'sing'"),
+        ("path,label\na.mp4,fly\nb.mp4,sing\n", "not classes of shop: 'fly', 'sing'"),
         ("file,class\na.mp4,PickUp\n", "it has: file, class"),
         ("path,label\n", "it has: no rows"),
     ],
@@ -356,7 +356,7 @@ def test_where_nothing_fits_the_error_shows_what_is_there(tmp_path: Path) -> Non
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"There is no .*nowhere"):
+    with pytest.raises(UserError, match=r"nowhere does not exist"):
         find_videos(OWN, tmp_path / "nowhere")
 
 

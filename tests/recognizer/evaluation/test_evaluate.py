@@ -275,7 +275,7 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
         (["--templates", "tear15"], 2, "Unknown templates 'tear15'. Known: protocol, tear16, single, none"),
         (["--temperature", "0"], 2, "'--temperature': 0.0 is not in the range x>0"),
         (["--pooling", "min"], 2, "'min' is not one of 'avg', 'max'"),
-        (["--root", "nowhere"], 1, "There is no nowhere"),
+        (["--root", "nowhere"], 1, "nowhere does not exist"),
         (["--split", "1"], 1, "No test split '1' of balls"),
         (["-d", "bowls"], 2, "Unknown dataset 'bowls'"),
         (["--protocol", "other"], 2, "'other' is not one of 'default', 'tear'"),

@@ -61,7 +61,7 @@ def test_the_files_are_those_of_mteb(recognize: Run, store: Store, tmp_path: Pat
         (made(settings={**SETTINGS, "layout": "class folders"}), "1530 of class folders"),
         (made(dataset="ucf101"), "the 51 classes with sound"),
         (made(dataset="kinetics600"), "about 16 videos"),
-        (made(dataset="mine"), "a dataset of your own"),
+        (made(dataset="mine"), "your own dataset"),
     ],
 )
 def test_other_videos_are_not_that_task(run: StoredRun, why: str, recognize: Run, store: Store, tmp_path: Path) -> None:

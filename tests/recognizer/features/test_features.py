@@ -151,7 +151,7 @@ def test_embed_says_what_it_did(recognize: Run, clips: Path, encoder: FakeEncode
         "16 frames x 2 clips, own preprocessing · class folders",
         "videos: 21 listed, 20 embedded, 1 unreadable",
         "unreadable: grey/broken.mp4: empty file",
-        f"kept in {features}",
+        f"stored in {features}",
     ]
 
 
@@ -550,7 +550,7 @@ def test_a_missing_damaged_or_newer_store_is_refused(
     for command in ("list", "verify", "prune"):
         none = recognize("features", command)
         assert none.exit_code == 1
-        assert f"No features in {features} yet. Make some with: recognize embed" in none.stderr
+        assert f"No features in {features} yet. Compute some with: recognize embed" in none.stderr
     features.mkdir()
     (features / "index.db").write_bytes(b"this is no database" * 100)
     broken = recognize(*embedding)
@@ -610,7 +610,7 @@ def test_prune_drops_an_encoder(
     encoder.id = "other"
     embed("--limit", 3)
     unknown = recognize("features", "prune", "-e", "nobody")
-    assert (unknown.exit_code, "There are some of: fake, other" in unknown.stderr) == (2, True)
+    assert (unknown.exit_code, "Stored are those of: fake, other" in unknown.stderr) == (2, True)
     assert recognize("features", "prune").exit_code == 2
     dry = recognize("features", "prune", "-e", "fake", "--dry-run", "--json")
     assert [(cut["whole"], len(cut["keys"]), cut["bytes"]) for cut in json.loads(dry.stdout)] == [(True, 2, 4096)]

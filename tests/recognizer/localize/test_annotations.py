@@ -80,7 +80,7 @@ def test_thumos_text_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("database", "message"),
     [
-        ({}, "annotates no video"),
+        ({}, "has no annotated videos"),
         ({"a": entry("test"), "b": entry("val")}, "several subsets: test, val. Choose one with --subset"),
         ({"a": entry("test", ("Juggling", 0, 1), ("Fencing", 0, 1))}, "2 labels in .* of thumos14: Fencing, Juggling"),
         ({"a": {"subset": "test", "annotations": [{"label": "Diving"}]}}, "gt.json: a: an action has a video"),

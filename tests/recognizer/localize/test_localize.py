@@ -18,9 +18,9 @@ from encoders.testing import FakeEncoder
 from recognizer.localize.class_scores import boundary_evidence, class_scores, moving_average, similarities
 from recognizer.localize.mean_ap import Segment
 from recognizer.localize.segments import (
-    best_of_each,
     contrast_scores,
     find_segments,
+    merge_duplicates,
     move_ends,
     propose,
     suppress,
@@ -223,7 +223,7 @@ def test_a_segment_scores_by_its_inside_above_its_surroundings() -> None:
 
 
 def test_of_proposals_that_became_the_same_the_best_score_counts() -> None:
-    once, best = best_of_each(torch.tensor([[1, 0, 4], [0, 2, 6], [1, 0, 4]]), torch.tensor([0.1, 0.2, 0.3]))
+    once, best = merge_duplicates(torch.tensor([[1, 0, 4], [0, 2, 6], [1, 0, 4]]), torch.tensor([0.1, 0.2, 0.3]))
     assert (once.tolist(), best.tolist()) == ([[0, 2, 6], [1, 0, 4]], pytest.approx([0.2, 0.3]))
 
 

@@ -208,7 +208,7 @@ def test_a_complete_download_is_not_spoiled(tmp_path: Path, file_server: FileSer
     file_server.ranges = ranges
     file_server.breaks["big.rar"] = [len(CONTENT)] * 2
     url, path = f"{file_server.url}/big.rar", tmp_path / "big.rar"
-    with pytest.raises(UserError, match=r"damaged, or was published anew: its sha256 is"):
+    with pytest.raises(UserError, match=r"damaged, or was published again: its sha256 is"):
         fetch({url: "0" * 64}, path)
     [part] = tmp_path.iterdir()  # whole, as the server has it
     fetch({url: None}, path)
@@ -243,7 +243,7 @@ def test_the_next_address_is_tried_if_one_fails(tmp_path: Path, file_server: Fil
     assert lines[1].endswith("the server answers 404 Not Found")
     assert lines[2].endswith("the server answers with a web page")
     assert "refused" in lines[3]
-    assert lines[4].endswith("no address of http or https")
+    assert lines[4].endswith("the address is not http or https")
     assert lines[5] == f"Run it again to resume, or put the file at {tmp_path / 'y.rar'}"
 
 
@@ -366,7 +366,7 @@ def test_extracted_frames_are_those_that_an_evaluation_reads(recognize: Run, sho
     prepared = ("prepare", "-d", shop, "--root", shop, "--frames", "8", "--run")
     result = recognize(*prepared)
     assert result.exit_code == 0, result.output
-    assert "2 written, 0 there before, 0 missing, 1 failed" in " ".join(result.stderr.split())
+    assert "2 written, 0 already existed, 0 missing, 1 failed" in " ".join(result.stderr.split())
     assert "PickUp/broken.mp4: empty file" in result.stderr
     into = shop.with_name("shop-frames")
     assert sorted(path.name for path in (into / "PickUp" / "a").iterdir())[:2] == ["000003.jpg", "000008.jpg"]
@@ -376,7 +376,7 @@ def test_extracted_frames_are_those_that_an_evaluation_reads(recognize: Run, sho
     from_video, from_images = read_frames(shop / "PickUp" / "a.mp4", 8), read_frames(into / "PickUp" / "a", 8)
     assert shown(from_images) == shown(from_video) == [2, 7, 12, 17, 22, 27, 32, 37]
     assert np.abs(from_images.pixels.astype(int) - from_video.pixels).max() <= 3
-    assert "0 written, 2 there before" in recognize(*prepared).stderr
+    assert "0 written, 2 already existed" in recognize(*prepared).stderr
 
 
 def test_all_frames_of_videos_and_the_lists_beside_them(recognize: Run, shop: Path, tmp_path: Path) -> None:
@@ -409,7 +409,7 @@ def load_own(shop: Path) -> object:
 def test_wrong_use_is_refused(recognize: Run, shop: Path) -> None:
     unknown = recognize("prepare", "-d", shop)
     assert unknown.exit_code == 2
-    assert "It is not known where shop is published. Known: ucf101, hmdb51, kinetics400, kinetics600" in unknown.stderr
+    assert "No download is known for shop, only for ucf101, hmdb51, kinetics400, kinetics600" in unknown.stderr
     for value in ("0", "many", "-1"):
         wrong = recognize("prepare", "-d", "ucf101", "--frames", value)
         assert wrong.exit_code == 2

@@ -316,13 +316,13 @@ def test_without_its_videos_the_page_says_what_is_missing(
     assert "Unknown which texts decided. " in result.stderr
     assert "0 of " in result.stdout
     page = Page((tmp_path / "page.html").read_text())
-    assert f"The videos cannot be shown. There is no {videos}" in page.sections["numbers"]
+    assert f"The videos cannot be shown. {videos} does not exist" in page.sections["numbers"]
     for name in ("accuracies", "classes", "ranking"):
         assert len(page.tables[name]) == len(whole.tables[name])
     assert page.tables["accuracies"] == whole.tables["accuracies"]
     assert "effects" not in page.tables
     assert not [name for name, _ in page.tags if name == "img"]
-    assert "The video is not there any more." in page.sections["samples"]
+    assert "The video file no longer exists." in page.sections["samples"]
     again = reported(recognize, tmp_path, 1, "--root", elsewhere / "videos.csv")
     assert again.tables == whole.tables
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.video.frames import frame_indices
-from recognizer.video.sampling import Sampling, clip_places, crop_windows, cut_views
+from recognizer.video.sampling import Sampling, clip_indices, crop_windows, cut_views
 
 
 def clips(total: int, frames: int, count: int) -> list[list[int]]:
     together = frame_indices(total, frames * count)
-    return [[together[place] for place in places] for places in clip_places(frames, count)]
+    return [[together[index] for index in indices] for indices in clip_indices(frames, count)]
 
 
 def test_the_clips_of_the_drawing() -> None:
