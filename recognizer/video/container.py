@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ def open_container(path: Path) -> Any:  # an av.container.InputContainer
     import av
 
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(str(path.absolute()), metadata_errors="replace")  # FFmpeg takes `12:30.mp4` for a protocol
     except av.error.FFmpegError as error:
         with path.open("rb") as file:
             start = file.read(12)
@@ -48,40 +50,119 @@ def open_container(path: Path) -> Any:  # an av.container.InputContainer
 
 
 def video_stream(container: Any) -> Any:  # an av.video.stream.VideoStream
-    """Return the first video stream."""
-    if not container.streams.video:
-        raise UnreadableVideo("no video stream")
-    return container.streams.video[0]
+    """Return the default video stream, else the first; a cover picture is no video."""
+    from av.stream import Disposition
+
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        raise UnreadableVideo("no video stream", "only a cover picture" if container.streams.video else "")
+    return max(streams, key=lambda stream: bool(stream.disposition & Disposition.default))  # the first of the best
 
 
-def count_packets(path: Path) -> tuple[int, bool]:
-    """Return the number of frames to be shown, and whether the header declares the same number.
+@dataclass(frozen=True)
+class PacketScan:
+    """The packets of a video stream.
 
-    Counts packets without decoding, in a few milliseconds. Only if the header is right may decord open the file: it
-    accepts half a file, counts frames that an edit list hides, and kills the process (std::bad_alloc) at a header
-    that declares a billion frames.
+    Attributes:
+        frames: that they promise, without those that an edit list hides.
+        can_seek: whether decord's seeking is proven to be right for such a stream.
+    """
+
+    frames: int
+    can_seek: bool
+
+
+def scan_packets(path: Path) -> PacketScan:
+    """Count the compressed frames to be shown, without decoding: a few milliseconds.
+
+    Raises:
+        UnreadableVideo: the file is empty, has no video, or breaks off before the end that its header declares.
+        OSError: it cannot be opened.
     """
     if path.stat().st_size == 0:
         raise UnreadableVideo("empty file")
     with open_container(path) as container:
-        declared = video_stream(container).frames  # 0: Matroska does not declare
-        packets = [packet for packet in _packets(container) if packet.size]
-        count, shown = len(packets), sum(not packet.is_discard for packet in packets)
-        missing = declared - count > tolerated(declared)
-        if missing and not _cut_by_edit_list(container, packets):
-            raise UnreadableVideo("truncated", f"{count} of {declared} frames")
-    if not shown:
-        raise UnreadableVideo("no frames")
-    return shown, shown == count and not missing
+        stream = video_stream(container)
+        packets, end = _packets_to_the_end(container, stream)
+        shown = sum(not packet.is_discard for packet in packets) - sum(packet.size == 1 for packet in packets)
+        declared = stream.frames  # 0: Matroska does not declare
+        missing = declared - len(packets) > tolerated(declared)
+        if missing and not _cut_by_edit_list(container, stream, packets):
+            raise UnreadableVideo("truncated", f"{len(packets)} of {declared} frames")
+        if packets and not declared:
+            _refuse_early_end(container, end)
+        if shown < 1:
+            raise UnreadableVideo("no frames")
+        return PacketScan(shown, not missing and can_seek(container, stream, packets))
 
 
-def _cut_by_edit_list(container: Any, packets: Sequence[Any]) -> bool:
-    """Whether frames are missing because of an edit list, not because the file was cut off.
+def _packets_to_the_end(container: Any, stream: Any) -> tuple[list[Any], float]:
+    """Return the packets of a stream, and where the last packet of all streams ends, in seconds."""
+    if stream.frames:  # declared, so that the end is not needed
+        return [packet for packet in _packets(container, stream) if packet.size], 0.0
+    packets = [packet for packet in _packets(container) if packet.size]
+    ends = ((packet.pts + (packet.duration or 0)) * packet.time_base for packet in packets if packet.pts is not None)
+    return [packet for packet in packets if packet.stream.index == stream.index], float(max(ends, default=0))
+
+
+def _refuse_early_end(container: Any, end: float) -> None:
+    """Refuse a file that ends before the duration in its header; MPEG streams declare none."""
+    if not container.duration or container.format.name.startswith("mpeg"):
+        return
+    start, declared = (container.start_time or 0) / 1_000_000, container.duration / 1_000_000
+    if declared - (end - max(0.0, start)) > max(0.5, declared / 50):
+        raise UnreadableVideo("truncated", f"{end:.1f} of {declared:.1f} seconds")
+
+
+# Containers and codecs in which decord returns the right frames, with the conditions of `can_seek`: tests/recognizer/
+# video/test_matrix.py holds it for every pair, against decoding from the start. In others its seeking is wrong.
+_PROVEN = {
+    "avi": {"mpeg4", "mjpeg", "h264"},
+    "mov": {"h264", "hevc", "mpeg4", "mjpeg", "av1", "libdav1d", "vp9"},
+    "matroska": {"h264", "hevc", "mpeg4", "av1", "libdav1d", "vp8", "vp9"},
+}
+
+
+def can_seek(container: Any, stream: Any, packets: Sequence[Any]) -> bool:
+    """Whether decord's seeking is proven to be right.
+
+    The pair of container and codec is proven, the file has one video stream, and every packet one frame with a time
+    stamp of its own. No frame after a key frame is shown before it: a decoder that starts there could not show it.
+    """
+    codec = stream.codec_context.name
+    if codec not in _PROVEN.get(container.format.name.partition(",")[0], ()) or len(container.streams.video) > 1:
+        return False
+    stamps = [packet.pts for packet in packets]
+    if None in stamps or len(set(stamps)) < len(stamps) or not packets[0].is_keyframe:
+        return False
+    if any(packet.is_discard for packet in packets):
+        return False
+    return not _leads(packets) and (codec != "mpeg4" or not _skips(stream, packets))
+
+
+def _leads(packets: Sequence[Any]) -> bool:
+    """Whether a frame is shown before the key frame that precedes it in the file (an open group of pictures)."""
+    key = packets[0].pts
+    for packet in packets:
+        key = packet.pts if packet.is_keyframe else key
+        if packet.pts < key:
+            return True
+    return False
+
+
+def _skips(stream: Any, packets: Sequence[Any]) -> bool:
+    """Whether MPEG-4 part 2 has B-frames, or packets without a frame: less than one bit for each macroblock."""
+    macroblocks = -(-stream.width // 16) * -(-stream.height // 16)
+    reordered = any(after.pts < before.pts for before, after in pairwise(packets))
+    return reordered or any(packet.size * 8 < macroblocks for packet in packets)
+
+
+def _cut_by_edit_list(container: Any, stream: Any, packets: Sequence[Any]) -> bool:
+    """Whether a video was cut without encoding, and not broken off: it lasts as long as it declares.
 
     The packets of a file with an edit list last as long as it declares. Only the MP4 family has edit lists; FFmpeg
     corrects the declared duration of a truncated AVI file.
     """
-    stream = container.streams.video[0]
     if "mp4" not in container.format.name or not packets or not stream.duration:
         return False
     end = max(max(packet.pts or 0, packet.dts or 0) + (packet.duration or 0) for packet in packets)
@@ -89,32 +170,32 @@ def _cut_by_edit_list(container: Any, packets: Sequence[Any]) -> bool:
     return bool(missing * stream.frames <= tolerated(stream.frames) * stream.duration)
 
 
-def _packets(container: Any) -> Iterator[Any]:
-    """Yield the packets of the first video stream, up to the first error in the file."""
+def _packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """Yield the packets of streams, by default of all, up to the first error in the file."""
     from av.error import FFmpegError
 
     with suppress(FFmpegError):
-        yield from container.demux(video=0)
+        yield from container.demux(*streams)
 
 
 def decoded_frames(container: Any) -> Iterator[Any]:
-    """Yield the decodable frames of the first video stream from its start, up to the first error in the file."""
+    """Yield the decodable frames of the video stream from its start, up to the first error in the file."""
     from av.error import FFmpegError
 
-    for packet in _packets(container):
+    for packet in _packets(container, video_stream(container)):
         with suppress(FFmpegError):  # a broken packet; the picture recovers at the next key frame
             yield from packet.decode()
 
 
 def decode_all(path: Path, total: int) -> Iterator[Any]:
-    """Yield the decoded frames of a file that has `total` of them by `count_packets`.
+    """Yield the decoded frames of a file that promises `total` of them (see `scan_packets`).
 
     Raises:
         UnreadableVideo: at the end, if too many are missing.
     """
     done = 0
     with open_container(path) as container:
-        container.streams.video[0].thread_type = "NONE"  # the caller reads many videos in parallel
+        video_stream(container).thread_type = "NONE"  # the caller reads many videos in parallel
         for done, frame in enumerate(decoded_frames(container), start=1):  # noqa: B007 - used after the loop
             yield frame
     if total - done > tolerated(total):
@@ -128,8 +209,9 @@ def frame_times(path: Path) -> tuple[float, ...]:
         UnreadableVideo: it cannot be opened, or has no video stream.
     """
     with open_container(path) as container:
-        unit = video_stream(container).time_base
-        stamps = [packet.pts for packet in _packets(container) if packet.size and not packet.is_discard]
+        stream = video_stream(container)
+        unit = stream.time_base
+        stamps = [packet.pts for packet in _packets(container, stream) if packet.size and not packet.is_discard]
     if None in stamps or len(set(stamps)) < len(stamps):
         return ()
     return tuple(float((stamp - min(stamps)) * unit) for stamp in sorted(stamps))

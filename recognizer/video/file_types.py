@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 
-VIDEO_SUFFIXES = frozenset((".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"))
+VIDEO_SUFFIXES = frozenset(
+    (".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp",
+     ".ts", ".m2ts", ".mts", ".asf", ".ogv", ".vob", ".gif")
+)  # fmt: skip
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
 
 

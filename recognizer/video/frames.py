@@ -1,17 +1,19 @@
 """Choose frames of a video and read their pixels.
 
-decord is fast, but wrong for files whose time stamps cannot be trusted: in AVI files with packed B-frames (HMDB51) its
-random access returns a frame that is off by 1 to 20; in MP4 files that were cut without encoding (an edit list) it
-counts frames that are not shown. PyAV decodes such files from the start.
+decord is the fast reader, but its seeking returns wrong frames in many containers and codecs, although frame counts
+agree and time stamps rise. It is used only where a test matrix proves it (`container.can_seek`); PyAV decodes all other
+files from the start.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -21,21 +23,22 @@ from numpy.typing import NDArray
 
 from recognizer.video.container import (
     UnreadableVideo,
-    count_packets,
     decode_all,
     decoded_frames,
     open_container,
     os_errors_as_unreadable,
+    scan_packets,
     tolerated,
+    video_stream,
 )
-from recognizer.video.file_types import is_image
+from recognizer.video.file_types import is_image, suffix
 
 __all__ = ["Frames", "Reader", "UnreadableVideo", "every_frame", "frame_indices", "image_names", "read_frames"]
 
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB, or [T, H, W, 3]
 Reader = Literal["decord", "pyav", "images"]
 
-DECODING = 1  # increase it when a change of the code gives other frames or pixels; features are then computed again
+DECODING = 2  # increase it when a change to the code gives other frames or pixels: features are then made anew
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,11 @@ def read_frames(path: Path, frames: int) -> Frames:
         UnreadableVideo: with a reason to count by; no content of the file raises anything else.
     """
     with os_errors_as_unreadable():
-        names = image_names(path) if path.is_dir() else []
-        total, as_declared = (len(names), False) if names else count_packets(path)
-        needed = sorted(set(frame_indices(total, frames)))
-        reader: Reader = "images" if names else "decord"
-        decoded = {number: _image(path / names[number]) for number in needed} if names else {}
-        if as_declared:
-            decoded = _with_decord(path, needed, total)
-        if not decoded:
-            decoded, reader = _with_pyav(path, needed, total), "pyav"
-    refuse_sizes({(pixels.shape[1], pixels.shape[0]) for pixels in decoded.values()})
-    indices = tuple(min(index, max(decoded)) for index in frame_indices(total, frames))  # the last ones may be missing
-    return Frames(np.stack([decoded[index] for index in indices]), indices, total, reader)
+        if path.is_dir():
+            return _from_images(path, frames)
+        scan = scan_packets(path)
+        seekable = scan.can_seek and not _is_mirrored(path)
+        return (_with_decord(path, frames, scan.frames) if seekable else None) or _with_pyav(path, frames, scan.frames)
 
 
 def every_frame(path: Path) -> Iterator[Pixels]:
@@ -92,50 +88,110 @@ def every_frame(path: Path) -> Iterator[Pixels]:
         UnreadableVideo: it cannot be read, or breaks off before its end.
     """
     with os_errors_as_unreadable():
-        yield from map(upright_rgb, decode_all(path, count_packets(path)[0]))
+        yield from map(upright_rgb, decode_all(path, scan_packets(path).frames))
 
 
-def _with_decord(path: Path, needed: Sequence[int], total: int) -> dict[int, Pixels]:
-    """Decode only what is needed, from key frame to key frame; {} if decord fails or would be wrong."""
+def _frames(decoded: Mapping[int, Pixels], total: int, frames: int, reader: Reader) -> Frames:
+    """Return the frames of a video of `total` frames, of which the wanted ones are decoded."""
+    refuse_sizes({(pixels.shape[1], pixels.shape[0]) for pixels in decoded.values()})
+    indices = tuple(frame_indices(total, frames))
+    return Frames(np.stack([decoded[index] for index in indices]), indices, total, reader)
+
+
+def _from_images(folder: Path, frames: int) -> Frames:
+    names = image_names(folder)
+    wanted = set(frame_indices(len(names), frames))
+    return _frames({number: _image(folder / names[number]) for number in wanted}, len(names), frames, "images")
+
+
+@cache
+def _decord() -> Any:
+    """Return the module; None, with one warning, if it is not installed or does not load."""
     import_module("torch")  # some builds of the two fail unless torch is imported first
-    decord = import_module("decord")
-    decord.logging.set_level(decord.logging.QUIET)
     try:
-        video = decord.VideoReader(str(path), num_threads=1)
-        if can_seek(video, total):
-            return dict(zip(needed, video.get_batch(needed).asnumpy(), strict=True))  # uint8 [N, H, W, 3]
-    except Exception:  # noqa: S110 - decord raises RuntimeError, AssertionError and an Exception of its own
-        pass
-    return {}
+        decord = import_module("decord")
+    except (ImportError, OSError) as error:
+        warnings.warn(f"decord cannot be loaded ({error}); PyAV reads all videos, at most 22% slower", stacklevel=2)
+        return None
+    decord.logging.set_level(decord.logging.QUIET)
+    return decord
 
 
-def can_seek(video: Any, total: int) -> bool:
-    """Whether the time stamps that decord seeks by are complete and increasing."""
+def _with_decord(path: Path, frames: int, total: int) -> Frames | None:
+    """Decode only what is needed, from key frame to key frame; None if decord fails or would be wrong."""
+    decord, wanted = _decord(), sorted(set(frame_indices(total, frames)))
+    try:
+        video = decord.VideoReader(str(path.absolute()), num_threads=1)
+        if not has_rising_times(video, total):
+            return None
+        decoded = dict(zip(wanted, video.get_batch(wanted).asnumpy(), strict=True))  # uint8 [N, H, W, 3]
+    except Exception:  # decord raises RuntimeError, AssertionError and an Exception of its own; or is not there
+        return None
+    return _frames(decoded, total, frames, "decord")
+
+
+def has_rising_times(video: Any, total: int) -> bool:
+    """Whether decord's table of time stamps, by which it seeks, is complete and increasing."""
     starts = video.get_frame_timestamp(range(len(video)))[:, 0]  # seconds
     return bool(len(video) == total and starts[0] >= 0 and (np.diff(starts) > 0).all())
 
 
-def _with_pyav(path: Path, needed: Sequence[int], total: int) -> dict[int, Pixels]:
-    """Decode a file from its start; if it ends before the last needed frame, include its last frame."""
-    decoded: dict[int, Pixels] = {}
-    keep, number, frame = set(needed), -1, None
-    with open_container(path) as container:
-        container.streams.video[0].thread_type = "NONE"  # as in decode_all
-        for number, frame in enumerate(decoded_frames(container)):
-            if number in keep:
-                decoded[number] = upright_rgb(frame)
-            if number == needed[-1]:
-                return decoded
-    if frame is None:
+def _with_pyav(path: Path, frames: int, promised: int) -> Frames:
+    """Decode a file from its start to its end; its frames are those that can be decoded.
+
+    If these are not as many as its packets promise, other frames are wanted, and it is decoded once more.
+    """
+    decoded, total = _decode(path, set(frame_indices(promised, frames)))
+    if not total:
         raise UnreadableVideo("damaged", "no frame can be decoded")
-    if needed[-1] - number > tolerated(total):
-        raise UnreadableVideo("damaged", f"{number + 1} of {total} frames can be decoded")
-    return {**decoded, number: upright_rgb(frame)}
+    if promised - total > tolerated(promised):
+        raise UnreadableVideo("damaged", f"{total} of {promised} frames can be decoded")
+    if not decoded.keys() >= set(frame_indices(total, frames)):
+        decoded, total = _decode(path, set(frame_indices(total, frames)))
+    return _frames(decoded, total, frames, "pyav")
+
+
+def _decode(path: Path, wanted: set[int]) -> tuple[dict[int, Pixels], int]:
+    """Return the wanted frames by number, and how many frames can be decoded."""
+    decoded: dict[int, Pixels] = {}
+    total = 0
+    with open_container(path) as container:
+        video_stream(container).thread_type = "NONE"  # as in decode_all
+        for total, frame in enumerate(decoded_frames(container), start=1):
+            if total - 1 in wanted:
+                decoded[total - 1] = upright_rgb(frame)
+    return decoded, total
 
 
 def upright_rgb(frame: Any) -> Pixels:
-    """Return a decoded frame as [H, W, 3], rotated as its metadata says (phones); decord does so itself."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+    """Return a decoded frame as [H, W, 3], turned and mirrored as its display matrix says (phones)."""
+    pixels: Pixels = frame.to_ndarray(format="rgb24")
+    a, b, c, d = _display_matrix(frame)
+    right, down = (a, d) if a or d else (c, b)
+    if not (a or d):
+        pixels = pixels.transpose(1, 0, 2)
+    return np.ascontiguousarray(pixels[:: 1 if down >= 0 else -1, :: 1 if right >= 0 else -1])
+
+
+def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """Return a, b, c, d: a pixel at (x, y) is shown at (a x + c y, b x + d y), up to scale and shift."""
+    from av.sidedata.sidedata import Type
+
+    matrix = next((bytes(data) for data in frame.side_data if data.type == Type.DISPLAYMATRIX), None)
+    if matrix is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d, *_ = np.frombuffer(matrix, "<i4").tolist()
+    return a, b, c, d
+
+
+def _is_mirrored(path: Path) -> bool:
+    """Whether a file is shown mirrored, which decord does not do: it applies rotations alone. AVI knows neither."""
+    if suffix(path.name) == ".avi":
+        return False
+    with open_container(path) as container:
+        frame = next(decoded_frames(container), None)
+        a, b, c, d = _display_matrix(frame) if frame else (0, 0, 0, 0)
+        return a * d - b * c <= 0
 
 
 def image_names(folder: Path) -> list[str]:

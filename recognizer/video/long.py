@@ -165,10 +165,8 @@ def _refuse_end(container: Any, end: float, samples: int, fps: float) -> None:
 
 
 def _declared(container: Any) -> float | None:
-    """Return the duration of the video stream in seconds; of the file if it has no audio; None if unknown."""
-    if not container.streams.video:
-        return None
-    stream = container.streams.video[0]
+    """Return the duration of the video stream in seconds; that of the file if the file has no other stream."""
+    stream = video_stream(container)
     if stream.frames and stream.average_rate and "mp4" not in container.format.name:
         return float(stream.frames / stream.average_rate)  # FFmpeg corrects the duration of a truncated AVI
     if stream.duration:
@@ -180,8 +178,8 @@ def _declared(container: Any) -> float | None:
 
 
 def _shown_until(container: Any) -> Iterator[tuple[Any, float]]:
-    """Yield each frame and its end, in seconds after the start of the first frame."""
-    rate = container.streams.video[0].average_rate
+    """Yield each frame and when it ends, in seconds after the time of the first frame."""
+    rate = video_stream(container).average_rate
     usual = 1 / float(rate) if rate else 1 / 25
     before: tuple[Any, float] | None = None
     first: float | None = None
