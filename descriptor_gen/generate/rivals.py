@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from db.errors import UsageError, UserError
 from db.records import Dataset, Run
 from db.store import Store
-from descriptor_gen.lint.similarity import cosines_between
+from descriptor_gen.lint.similarity import cosines_between, refuse_one_class
 from descriptor_gen.prompting.prompt import Prompt
 from encoders.protocol import TextEncoder
 from encoders.registry import open_text_encoder
@@ -32,12 +32,13 @@ def find_rivals(
 
     Raises:
         UsageError: `against` has another form, the run is on another dataset, or no prompt compares.
-        UserError: the run has no video of some classes, or the encoder is not installed.
+        UserError: there is one class only, the run has no video of some classes, or the encoder is not installed.
     """
     if not any(prompt.compares for prompt in prompts):
         if against:
             raise UsageError("--against is for kinds that compare classes. Add --kind contrast")
         return {}
+    refuse_one_class(dataset)
     source, _, name = (against or "text").partition(":")
     if source == "run" and name.isdecimal():
         return _by_run(dataset, store.run(int(name)), count=count)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from db.errors import UserError
 from db.records import Dataset, Descriptor
 from encoders.protocol import TextEncoder
 
@@ -56,7 +57,12 @@ class Pair:
 
 
 def similarity(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: TextEncoder) -> Similarity:
-    """Return how alike classes are, by label alone and with their descriptors; each distinct text is encoded once."""
+    """Return how alike classes are, by label alone and with their descriptors; each distinct text is encoded once.
+
+    Raises:
+        UserError: the dataset has one class only.
+    """
+    refuse_one_class(dataset)
     texts: dict[str, list[str]] = {action.name: [action.phrase] for action in dataset.actions}
     for descriptor in descriptors:
         texts[descriptor.action].append(descriptor.text)
@@ -65,6 +71,12 @@ def similarity(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Tex
     described = _between(list(texts.values()), vectors) if descriptors else None
     cut = sum(count > encoder.context_length for count in encoder.token_counts(list(vectors)))
     return Similarity(dataset, encoder.id, labels, described, len(descriptors), cut)
+
+
+def refuse_one_class(dataset: Dataset) -> None:
+    """Raise UserError if a dataset has no two classes to compare."""
+    if len(dataset.actions) < 2:
+        raise UserError(f"{dataset.name} has one class only, so there are no classes to compare")
 
 
 def most_alike(classes: Similarity, *, top: int) -> list[Pair]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import registered
 from tests.fixtures.commands import Run
 
@@ -97,6 +98,20 @@ def test_the_matrix_is_written_and_drawn(descgen: Run, three: Path, encoder: Kno
     assert picture.read_bytes().startswith(b"\x89PNG")
     wrong = descgen("similarity", "-d", three, "--plot", tmp_path / "three.doc")
     assert (wrong.exit_code, ".png, .svg, .pdf" in wrong.stderr) == (2, True)
+
+
+def test_one_class_cannot_be_compared(descgen: Run, llm: FakeLLM, tmp_path: Path, encoder: Known) -> None:
+    labels = tmp_path / "one.txt"
+    labels.write_text("archery\n")
+    said = "one has one class only, so there are no classes to compare"
+    for arguments in (
+        ("similarity", "-d", labels, "--plot", tmp_path / "one.png"),
+        ("build", "-d", labels, "-k", "contrast"),
+        ("build", "-d", labels, "-k", "contrast", "--against", "run:1"),
+    ):
+        result = descgen(*arguments)
+        assert (result.exit_code, said in result.stderr) == (1, True), result.output
+    assert llm.history == []
 
 
 def test_a_text_of_another_sense_is_a_warning(descgen: Run, three: Path, encoder: Known) -> None:
