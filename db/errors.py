@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from db.records import Conflict
 
 _MAX_LISTED = 10
+_MAX_NAMES = 5
+
+
+def first_names(names: Sequence[str], limit: int = _MAX_NAMES) -> str:
+    """Return names separated by commas; after the first few, only their number."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 class UserError(Exception):

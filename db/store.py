@@ -102,8 +102,13 @@ class Store(Transactions):
         Raises:
             UsageError: the name is none of these.
         """
-        known = vocabulary.canonical(name) in vocabulary.BUILT_IN or name in self.datasets()
-        return self.dataset(name) if known or not name or not Path(name).exists() else vocabulary.from_path(Path(name))
+        if not name or self.knows(name) or not Path(name).exists():
+            return self.dataset(name)
+        return vocabulary.from_path(Path(name))
+
+    def knows(self, name: str) -> bool:
+        """Return whether a dataset of that name is built in or stored."""
+        return vocabulary.canonical(name) in vocabulary.BUILT_IN or name in self.datasets()
 
     def datasets(self) -> list[str]:
         """Return the names of the stored datasets."""

@@ -32,7 +32,7 @@ from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.metrics import accuracy, over_splits
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import Protocol
-from recognizer.scoring.selection import choose_descriptors, descriptors_digest
+from recognizer.scoring.selection import choose_descriptors, classes_without, descriptors_digest
 
 FORMAT = "descgen-recognize run, version 1"
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
@@ -61,7 +61,7 @@ def evaluate(
     Raises:
         UserError: some classes lack descriptors, or no video is on disk or can be read.
     """
-    settings = replace(settings, root=str(root.resolve()))
+    settings = replace(settings.with_texts_used(), root=str(root.resolve()))
     descriptors = choose_descriptors(store, dataset, settings.choice)
     video_list = find_videos(dataset, root, split=settings.split)
     start = time.perf_counter()
@@ -193,7 +193,8 @@ def text_settings(
         "descriptor_templates": protocol.descriptor_templates,
         "preprocessing": protocol.preprocessing,
         "kinds": sorted({d.kind for d in descriptors}),
-        "llms": sorted({d.writer or d.source for d in descriptors}),
+        "llms": sorted({d.writer for d in descriptors}),
+        "classes_without": dict(classes_without(dataset, descriptors)),
         "texts_cut": cut,
         "context_length": encoder.context_length,
         "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],

@@ -49,7 +49,7 @@ def _choices(settings: Mapping[str, Any]) -> dict[str, str]:
         "method": settings["method"],
         "templates": settings["templates"],
         "condition": "yes" if settings["condition"] else "no",
-        "llm": choice["llm"] or "",
+        "llm": "+".join(choice.get("llms") or ([choice["llm"]] if choice.get("llm") else [])),
         "status": "any" if "pending" in choice["statuses"] else "accepted",
         "pooling": settings["pooling"],
     }

@@ -17,6 +17,7 @@ from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.scoring.metrics import MEASURES, Spread, over_splits
+from recognizer.scoring.selection import classes_without
 from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
@@ -36,6 +37,7 @@ def run_report(run: Run) -> RenderableType:
         f"{_sampling(settings)} · {settings['layout']}",
         *([" · ".join(choices)] if (choices := _changed_choices(settings)) else []),
         _descriptors(run),
+        *classes_scored_without(settings.get("classes_without", {})),
         counts_line(run),
         *_log_loss(run),
         *(f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"),
@@ -60,6 +62,12 @@ def _descriptors(run: Run) -> str:
     statuses = ", ".join(f"{count} {status}" for status, count in run.settings["statuses"].items())
     edited = f", {run.settings['edited']} edited" if run.settings.get("edited") else ""
     return f"descriptors: {len(run.descriptor_ids)} ({kinds}) by {writers}, {statuses}{edited}"
+
+
+def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
+    """Return a line if some classes lack descriptors of a kind; `missing` is kind -> number of classes."""
+    parts = ", ".join(f"{count} classes without {kind}" for kind, count in missing.items())
+    return [f"partial: {parts}; a class without any descriptor is scored by its label alone"] if missing else []
 
 
 def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
@@ -102,12 +110,20 @@ def _accuracies(run: Run) -> RenderableType:
     body = [
         (f"{name}{part}", rows[name]["videos"], *(interval(rows[name][key]) for key in MEASURES))
         for part, rows in parts.items()
-        for name in _ROWS
+        for name in _rows(run)
     ]
     for name, values in run.results.get("over_splits", {}).items():
+        if name not in _rows(run):
+            continue
         spreads = {key: Spread(**spread) for key, spread in values.items()}
         body.append(_spread_row(f"{name}, mean of splits {', '.join(splits)}", spreads))
     return table(*_MEASURED, rows=body)
+
+
+def _rows(run: Run) -> tuple[str, ...]:
+    """Return the rows to show: without descriptors both are the same."""
+    swept_labels = not run.descriptor_ids and run.settings["method"] != "label"
+    return _ROWS if run.descriptor_ids or swept_labels else (LABEL_ONLY,)
 
 
 def _spread_row(name: str, values: Mapping[str, Spread]) -> tuple[object, ...]:
@@ -161,7 +177,9 @@ def mean_report(runs: Sequence[Run]) -> RenderableType:
 
 def ranking_report(texts: ClassTexts, rankings: Sequence[Ranking]) -> RenderableType:
     """Return the rankings of videos, below lines on the settings."""
-    parts: list[RenderableType] = [Text(line) for line in made_with(texts)]
+    unreadable = sum(ranking.unreadable is not None for ranking in rankings)
+    counted = f"videos: {len(rankings)}" + (f", {unreadable} of them cannot be read" if unreadable else "")
+    parts: list[RenderableType] = [Text(line) for line in (*made_with(texts), counted)]
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking, with_probability=texts.settings.temperature != 1)]
     return Group(*parts)
@@ -185,7 +203,8 @@ def made_with(texts: ClassTexts) -> list[str]:
         *([] if settings.method == "mean" else [f"method {settings.method}"]),
         *_changed_choices(asdict(settings)),
     ]
-    return [" · ".join(parts), *([WEAK] if settings.encoder == "objects" else [])]
+    missing = classes_without(texts.dataset, descriptors)
+    return [" · ".join(parts), *classes_scored_without(missing), *([WEAK] if settings.encoder == "objects" else [])]
 
 
 def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:

@@ -52,5 +52,5 @@ METHODS = [
         _ensemble_attribution,
         uses=lambda ensemble: ensemble.without(1).present,
     ),
-    Method("label", "the label alone", _ensemble, _ensemble_attribution, uses=_labels),
+    Method("label", "the label alone", _ensemble, _ensemble_attribution, uses_descriptors=False, uses=_labels),
 ]
