@@ -40,6 +40,15 @@ _OPTIONS = (
     ),
     click.option("--requests-per-minute", type=_ABOVE_ZERO, help="Rate limit of an API model."),
     click.option("--tokens-per-minute", type=_ABOVE_ZERO, help="Rate limit in tokens, input and output together."),
+    click.option(
+        "--timeout",
+        "timeout_seconds",
+        type=_ABOVE_ZERO,
+        default=120.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for the next bytes of an answer: more for a slow local server.",
+    ),
     click.option("--price-in", type=click.FloatRange(min=0), help="USD per million tokens of the prompts."),
     click.option("--price-out", type=click.FloatRange(min=0), help="USD per million tokens of the replies."),
     click.option(
@@ -67,7 +76,7 @@ def api_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if (price_in is None) != (price_out is None):
             raise UsageError("--price-in and --price-out go together")
         prices = None if price_in is None or price_out is None else Prices(price_in, price_out)
-        names = (*_NOT_BATCH, "max_cost", "batch", "batch_discount")
+        names = (*_NOT_BATCH, "timeout_seconds", "max_cost", "batch", "batch_discount")
         api = ApiOptions(prices=prices, **{name: options.pop(name) for name in names})
         _check_batch(api)
         return command(*arguments, api=api, **options)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from db.claims import Claims
 from db.progress import Progress
 from db.records import Dataset, GeneratedTexts, Generation, GenerationStatus
+from db.storable import storable
 from db.store import Store
 from descriptor_gen.generate.calls import (
     DEFAULTS,
@@ -22,7 +23,7 @@ from descriptor_gen.generate.calls import (
 )
 from descriptor_gen.llms import LLM, Deferred, Reply, StoppedEarlyError, StopReason
 from descriptor_gen.prompting.prompt import Prompt
-from descriptor_gen.prompting.reply import InvalidReplyError, parse_reply
+from descriptor_gen.prompting.reply import InvalidReplyError, ParsedReply, parse_reply
 
 _CLAIMED = 64  # calls that one builder claims at a time; another builder on the same database claims the next ones
 _POLL_SECONDS = 1.0  # between checks for replies of another builder
@@ -190,9 +191,9 @@ class _Job:
             for call in prompt_calls:
                 if hits[call.key].id in in_use.get(call.action.name, ()):
                     continue
-                texts, _ = _read(call, hits[call.key].reply)
-                if texts:
-                    written.append(GeneratedTexts(call.action.name, hits[call.key], texts))
+                parsed, _ = _read(call, hits[call.key].reply)
+                if parsed:
+                    written.append(GeneratedTexts(call.action.name, hits[call.key], parsed.texts))
                 else:
                     invalid.add(call.key)
             if written:
@@ -224,7 +225,8 @@ class _Job:
             generation, _ = checked[call.key]
             self._add(call, generation)
             if generation.status == "invalid":
-                retries.append(next_attempt(call, reply.text, generation.error or ""))
+                more_room = reply.finish_reason == "length" and self.options.max_tokens is None
+                retries.append(next_attempt(call, generation.reply, generation.error or "", more_room=more_room))
         return retries
 
     def _add(self, call: Call, generation: Generation) -> None:
@@ -244,30 +246,35 @@ def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:
 
 
 def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str, ...]]:
-    texts, error = ((), reply.error) if reply.error else _read(call, reply.text)
-    status: GenerationStatus = "error" if reply.error else "invalid" if error else "ok"
+    text = storable(reply.text)
+    parsed, error = (None, storable(reply.error)) if reply.error else _read(call, text)
+    if parsed and reply.finish_reason == "length" and parsed.read_as != "json":
+        parsed = None  # what is whole in a reply that was cut off may be a draft
+    status: GenerationStatus = "error" if reply.error else "ok" if parsed else "invalid"
     if status == "invalid" and reply.finish_reason == "length":
-        error = f"cut off after {reply.tokens_out} tokens, so it must be shorter"
+        tokens = "" if reply.tokens_out is None else f" after {reply.tokens_out} tokens"
+        error = f"cut off{tokens}, so it must be shorter"
+    read_as = {"read_as": parsed.read_as} if parsed else {}
     return Generation(
         cache_key=call.key,
         sample=call.request.sample,
         parameters=parameters(llm, call.request),
-        environment={**llm.environment, **reply.environment},
+        environment=storable({**llm.environment, **reply.environment, **read_as}),
         messages=reply.messages or call.request.messages,
         output_schema=call.request.output_schema,
-        reply=reply.text,
+        reply=text,
         finish_reason=reply.finish_reason,
         status=status,
         error=error,
         tokens_in=reply.tokens_in,
         tokens_out=reply.tokens_out,
         seconds=reply.seconds,
-    ), texts
+    ), parsed.texts if parsed else ()
 
 
-def _read(call: Call, reply: str) -> tuple[tuple[str, ...], str | None]:
+def _read(call: Call, reply: str) -> tuple[ParsedReply | None, str | None]:
     """Return the texts of a reply, or why it is invalid."""
     try:
         return parse_reply(reply, call.request.output_schema), None
     except InvalidReplyError as problem:
-        return (), str(problem)
+        return None, storable(str(problem))

@@ -128,8 +128,11 @@ def _reply_tokens(prompt: Prompt) -> int:
     return sum(lengths) // len(lengths) if lengths else prompt.max_tokens
 
 
-def next_attempt(call: Call, reply: str, reason: str) -> Call:
-    """Return the call after an invalid reply: the same conversation, the reply, and what is wrong with it."""
+def next_attempt(call: Call, reply: str, reason: str, *, more_room: bool = False) -> Call:
+    """Return the call after an invalid reply: the same conversation, the reply, and what is wrong with it.
+
+    With `more_room`, for a reply that was cut off, twice as many tokens are allowed.
+    """
     correction = (
         f"That reply cannot be used: {reason}. Reply again, with JSON of the same form as before and nothing else."
     )
@@ -137,4 +140,5 @@ def next_attempt(call: Call, reply: str, reason: str) -> Call:
         {"role": "assistant", "content": reply or "{}"},
         {"role": "user", "content": correction},
     )
-    return replace(call, request=replace(call.request, messages=(*call.request.messages, *turns)))
+    messages, limit = (*call.request.messages, *turns), call.request.max_tokens * (2 if more_room else 1)
+    return replace(call, request=replace(call.request, messages=messages, max_tokens=limit))

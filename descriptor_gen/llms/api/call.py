@@ -7,7 +7,7 @@ from typing import Any
 from db.errors import UserError
 from descriptor_gen.llms import Reply, Request
 from descriptor_gen.llms.api.budget import likely_tokens
-from descriptor_gen.llms.api.completion import Completion, failure, read_completion
+from descriptor_gen.llms.api.completion import AnswerError, Completion, failure, read_completion
 from descriptor_gen.llms.api.errors import describe, fault_kind, is_unsupported, retry_after
 from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.api.rate_limit import AbandonedError
@@ -38,8 +38,8 @@ class ApiCall:
             model.limiter.wait(expected)
             self._attempts, self._mode, self._began = self._attempts + 1, model.formats.mode, self._clock.now()
             try:
-                completion = read_completion(self._send())
-            except openai.APIError as error:
+                completion = self._send()
+            except (openai.APIError, AnswerError) as error:
                 if reply := self._after_failure(error):
                     return reply
             else:
@@ -48,9 +48,12 @@ class ApiCall:
                 model.limiter.correct(expected, used or expected)
                 return self._reply(completion)
 
-    def _send(self) -> str:
+    def _send(self) -> Completion:
         create = self._model.client.chat.completions.with_raw_response.create
-        return str(create(**self._model.body(self._request, self._mode)).text)
+        completion = read_completion(str(create(**self._model.body(self._request, self._mode)).text))
+        if completion.status:
+            raise AnswerError(completion.error or "", completion.status)
+        return completion
 
     def _after_failure(self, error: Any) -> Reply | None:
         """Return a reply that reports the error; None, after the necessary wait, to try again."""

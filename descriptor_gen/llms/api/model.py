@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from db.records import LLMIdentity
@@ -14,7 +14,7 @@ from descriptor_gen.llms.api.errors import retry_after
 from descriptor_gen.llms.api.rate_limit import RateLimiter
 from descriptor_gen.llms.api.response_format import FormatNegotiation, format_arguments
 from descriptor_gen.llms.options import ApiOptions, RetryPolicy
-from descriptor_gen.llms.reply_json import locate_json
+from descriptor_gen.llms.reply_json import is_json
 
 
 @dataclass
@@ -77,12 +77,13 @@ class ApiModel:
         A cost (USD) of None is computed from the tokens, if the prices are known. `environment` is recorded with the
         reply, except None values.
         """
-        location = locate_json(completion.text) if completion.finish_reason == "stop" else None
-        if location not in (None, "empty"):
-            self.formats.answered(mode, is_json=location == "json")
+        if completion.source == "reasoning" and mode != "json_schema":
+            completion = replace(completion, text="", source="content")  # without a schema it is a thought
+        if completion.finish_reason == "stop" and completion.text.strip():
+            self.formats.answered(mode, is_json=is_json(completion.text))
         recorded = {
             "response_format": mode,
-            "read_as": location,
+            "read_from": None if completion.source == "content" else completion.source,
             **environment,
             "id": completion.id,
             "served_by": completion.served_by,

@@ -130,7 +130,7 @@ def test_the_bundled_model_follows_every_template() -> None:
         rivals = ["riding a horse", "playing the flute"] if prompt.compares else []
         for batch in llm.generate([prompt.request(action, rivals=rivals) for action in actions]):
             for reply in batch:
-                texts = parse_reply(reply.text, prompt.output_schema)
+                texts = parse_reply(reply.text, prompt.output_schema).texts
                 assert reply.finish_reason == "stop"
                 assert all(text == text.lower() and "  " not in text for text in texts)
                 assert len(texts) >= {"decomposition": 3, "context": 3, "situation": 2}.get(prompt.kind, 1)
