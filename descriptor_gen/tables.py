@@ -49,6 +49,9 @@ def build_report(report: BuildReport) -> RenderableType:
         lines.append(f"... and {more} more (all of them: --json)")
     if report.stopped:
         lines.append(f"stopped by {_STOPPED_BY[report.stopped]}: {report.left} calls left")
+    without = " ".join(f"--param {name}=null" for name in report.not_sent)
+    if report.not_sent:
+        lines.append(f"refused by the server and not sent: {', '.join(report.not_sent)} (to not ask again: {without})")
     retries = f", {report.retries} retries" if report.retries else ""
     cost = f", {report.cost:.4f} USD" if report.cost else ""
     lines.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -65,6 +66,30 @@ _OPTIONS = (
         type=click.FloatRange(0, 1),
         help="Part of the price that the Batch API saves. [0.5 for gpt, else 0]",
     ),
+)
+
+
+def _read_parameters(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """Return `name=value` pairs as a dictionary; a value that is not JSON is a text."""
+    parameters: dict[str, Any] = {}
+    for pair in values:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--param {pair}: write NAME=JSON, such as --param top_p=0.9")
+        try:
+            parameters[name.strip()] = json.loads(value)
+        except ValueError:
+            parameters[name.strip()] = value
+    return parameters
+
+
+param_option = click.option(
+    "--param",
+    "parameters",
+    multiple=True,
+    metavar="NAME=JSON",
+    callback=_read_parameters,
+    help="A further parameter of an API model's requests, part of the cache key; null leaves one out.",
 )
 
 

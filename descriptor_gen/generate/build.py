@@ -21,11 +21,12 @@ from descriptor_gen.generate.calls import (
     parameters,
     plan,
 )
-from descriptor_gen.llms import LLM, Deferred, Reply, StoppedEarlyError, StopReason
+from descriptor_gen.llms import LLM, Deferred, ParameterRefusedError, Reply, StoppedEarlyError, StopReason
 from descriptor_gen.prompting.prompt import Prompt
 from descriptor_gen.prompting.reply import InvalidReplyError, ParsedReply, parse_reply
 
 _CLAIMED = 64  # calls that one builder claims at a time; another builder on the same database claims the next ones
+_THOUGHTS = 4096  # more tokens after a reply that was cut off because of its thoughts; after any other, twice as many
 _POLL_SECONDS = 1.0  # between checks for replies of another builder
 
 
@@ -47,6 +48,7 @@ class BuildReport:
         cost: of all replies, in USD by their token counts; None if a price is unknown.
         stopped: why calls were not made; None if all were made.
         left: number of calls that were not made.
+        not_sent: parameters that the server refused: they are not in the cache keys either.
     """
 
     dataset: str
@@ -64,6 +66,7 @@ class BuildReport:
     cost: float | None = None
     stopped: StopReason | None = None
     left: int = 0
+    not_sent: tuple[str, ...] = ()
 
 
 def estimate_build(
@@ -96,15 +99,21 @@ def build_descriptors(
     """
     start = time.perf_counter()
     store.register(dataset)
-    calls = plan(llm, dataset, prompts, options)
-    job = _Job(store, dataset, llm, options)
+    calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
     stopped: StopReason | None = None
-    try:
-        for _ in job.run(calls):
-            waiting = llm.waiting if isinstance(llm, Deferred) else 0
-            on_progress(min(job.done + waiting, len(calls)), len(calls))
-    except StoppedEarlyError as stop:
-        stopped = stop.reason
+    not_sent: list[str] = []
+    while True:
+        try:
+            for _ in job.run(calls):
+                waiting = llm.waiting if isinstance(llm, Deferred) else 0
+                on_progress(min(job.done + waiting, len(calls)), len(calls))
+        except StoppedEarlyError as stop:
+            stopped = stop.reason
+        except ParameterRefusedError as refusal:
+            not_sent.append(refusal.name)
+            calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
+            continue
+        break
     last_generations = job.last_generations.values()
     statuses = [generation.status for _, generation in last_generations]
     problems = [
@@ -128,6 +137,7 @@ def build_descriptors(
         cost=job.cost,
         stopped=stopped,
         left=len(calls) - job.done if stopped else 0,
+        not_sent=tuple(not_sent),
     )
 
 
@@ -225,8 +235,9 @@ class _Job:
             generation, _ = checked[call.key]
             self._add(call, generation)
             if generation.status == "invalid":
-                more_room = reply.finish_reason == "length" and self.options.max_tokens is None
-                retries.append(next_attempt(call, generation.reply, generation.error or "", more_room=more_room))
+                cut = reply.finish_reason == "length" and self.options.max_tokens is None
+                room = (_THOUGHTS if reply.environment.get("thinks") else call.request.max_tokens) if cut else 0
+                retries.append(next_attempt(call, generation.reply, generation.error or "", more_tokens=room))
         return retries
 
     def _add(self, call: Call, generation: Generation) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from descriptor_gen.llms import FinishReason
-from descriptor_gen.llms.reply_json import is_json
+from descriptor_gen.llms.reply_json import is_json, outside_reasoning
 
 Source = Literal["content", "tool call", "reasoning"]
 
@@ -57,6 +57,7 @@ class Completion:
         served_by: the model that the server reports.
         source: the field that holds the text. `reasoning` can be the answer only where a schema was sent: some servers
             put it there then.
+        thinks: whether the model wrote thoughts besides the reply, which use up its tokens.
         status: the HTTP status that the error has by its body; None if there is no error or the body gives none.
     """
 
@@ -69,6 +70,7 @@ class Completion:
     id: str | None = None
     served_by: str | None = None
     source: Source = "content"
+    thinks: bool = False
     status: int | None = None
 
 
@@ -115,7 +117,15 @@ def _choice(document: Mapping[str, Any], choice: Mapping[str, Any]) -> Completio
         id=_name(document.get("id")),
         served_by=_name(document.get("model")),
         source=source,
+        thinks=_thinks(message, usage, text, source),
     )
+
+
+def _thinks(message: Mapping[str, Any], usage: Mapping[str, Any], text: str, source: Source) -> bool:
+    details = usage.get("completion_tokens_details")
+    counted = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    apart = source != "reasoning" and any(_joined(message.get(name)) for name in ("reasoning_content", "reasoning"))
+    return bool(counted) or apart or outside_reasoning(text) != text
 
 
 def _text(message: Mapping[str, Any]) -> tuple[str, Source]:

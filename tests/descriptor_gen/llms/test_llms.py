@@ -49,10 +49,9 @@ def test_transient_faults_of_a_server_are_retried(descgen: Run, server: ChatServ
 
 
 def test_a_failed_call_is_reported_and_the_others_are_made(descgen: Run, server: ChatServer) -> None:
-    server.plan = [400]
-    result = descgen(
-        "build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server.url, "--json"
-    )
+    server.plan = [400] * 3  # in each of the three modes of JSON
+    build = ("build", "-d", "hmdb51", "-k", "context", "--llm", "openai:tiny", "--base-url", server.url)
+    result = descgen(*build, "--concurrency", "1", "--json")
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert (report["generated"], report["failed"]) == (50, 1)
