@@ -14,9 +14,10 @@ from db.records import Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import Video, find_videos
 from recognizer.evaluation.compare import Comparison, compare
+from recognizer.evaluation.ranking import rival
 from recognizer.evaluation.replay import Replay, replay, settings_of
 from recognizer.features.caching_encoder import open_caching_encoder
-from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
+from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion
 from recognizer.report.leave_one_out import LeaveOneOutEffect, leave_one_out_effects
 from recognizer.scoring.metrics import Rate, wilson
 
@@ -272,7 +273,7 @@ def _pair_with_texts(pair: ConfusedPair, replayed: Replay, rows: Mapping[str, in
         label == other and p.label_only_rank > 1 for label, p in zip(others.argmax(dim=1).tolist(), wrong, strict=True)
     )
     effects = leave_one_out_effects(replayed, own, true=true, rival=other)
-    return replace(pair, label_only_same=same, texts=tuple(e for e in effects if e.effect < 0)[:_TEXTS])
+    return replace(pair, label_only_same=same, texts=tuple(e for e in effects if e.effect > 0)[:_TEXTS])
 
 
 def _changed_scores(run: Run, rows: Mapping[str, int], scores: Tensor) -> tuple[str, ...]:
