@@ -14,18 +14,16 @@ from db.commandline import table
 from db.records import Run
 from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
 from recognizer.evaluation.impact import RunImpact, TextImpact
+from recognizer.evaluation.means import means_of
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.scoring.metrics import MEASURES, Spread, over_splits
+from recognizer.scoring.metrics import MEASURES, Spread
 from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 _FEW = 100  # with fewer videos, a table warns that they are too few
 _ROWS = (LABEL_ONLY, WITH_DESCRIPTORS)
 _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
-_ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different videos
-    ("root", "split", "layout", "ignored", "classes", "statuses", "texts_cut", "readers", "device", "versions")
-)
 
 
 def run_report(run: Run) -> RenderableType:
@@ -92,6 +90,10 @@ def texts_cut(settings: Mapping[str, Any]) -> list[str]:
 
 def cautions(run: Run) -> list[str]:
     """Return warnings about the numbers of a run or others on the same videos, a line each."""
+    if absent := run.results.get("splits_without_videos"):
+        none, counted = (f"split{'s' if len(n) > 1 else ''} {', '.join(n)}" for n in (absent, run.results["splits"]))
+        splits = f"WARNING: no video of {none} was evaluated: all numbers are of {counted} alone"
+        return [splits, *cautions(replace(run, results={}))]
     few = f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals"
     weak = [WEAK] if run.settings["encoder"] == "objects" else []
     return [*weak, few] if run.counts["evaluated"] < _FEW else weak
@@ -107,7 +109,8 @@ def _accuracies(run: Run) -> RenderableType:
     ]
     for name, values in run.results.get("over_splits", {}).items():
         spreads = {key: Spread(**spread) for key, spread in values.items()}
-        body.append(_spread_row(f"{name}, mean of splits {', '.join(splits)}", spreads))
+        alone = " alone" if run.results.get("splits_without_videos") else ""
+        body.append(_spread_row(f"{name}, mean ± deviation of splits {', '.join(splits)}{alone}", spreads))
     return table(*_MEASURED, rows=body)
 
 
@@ -147,19 +150,6 @@ def run_table(runs: Sequence[Run]) -> RenderableType:
     ]
     choices = ("dataset", "encoder", "protocol", "method", "kinds")
     return table(">run", "UTC", *choices, ">videos", ">label only, top-1 %", ">top-1 %", rows=body)
-
-
-def means_of(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return at least two runs, the mean and deviation of each measure over them, and the settings that differ.
-
-    As in the 3 x 160 protocol of Kinetics-600, whose three parts have different classes.
-    """
-    names = sorted({name for run in runs for name in run.settings} - _ABOUT_VIDEOS)
-    return {
-        "runs": [replace(run, predictions=()) for run in runs],
-        "over_runs": over_splits([run.results["rows"] for run in runs]),
-        "differ": [name for name in names if any(run.settings.get(name) != runs[0].settings.get(name) for run in runs)],
-    }
 
 
 def mean_report(runs: Sequence[Run]) -> RenderableType:
