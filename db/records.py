@@ -16,7 +16,7 @@ DecisionKind = Literal["accept", "reject", "restore", "edit", "add", "reorder", 
 
 @dataclass(frozen=True)
 class Action:
-    """One class of a dataset: its label index, the dataset's own name, and a readable lower-case phrase."""
+    """One class of a dataset: its label index, the dataset's own name, and a readable phrase."""
 
     label: int
     name: str
