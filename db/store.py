@@ -178,11 +178,15 @@ class Store(Transactions):
         with self._read() as session:
             return queries.in_order(dataset, queries.descriptors(session, queries.only_actions(query, dataset)))
 
-    def descriptors_by_id(self, ids: Sequence[int]) -> list[Descriptor]:
-        """Return descriptors, in use or not, sorted by id; unknown ids are skipped."""
+    def descriptors_by_id(self, ids: Sequence[int], dataset: Dataset | None = None) -> list[Descriptor]:
+        """Return descriptors, in use or not, sorted by id; unknown ids, and those of another dataset, are skipped."""
+        query = queries.every_descriptor(dataset.stored_as if dataset else None)
         with self._read() as session:
-            parts = [queries.every_descriptor().where(DescriptorRow.id.in_(chunk)) for chunk in queries.chunks(ids)]
+            parts = [query.where(DescriptorRow.id.in_(chunk)) for chunk in queries.chunks(ids)]
             descriptors = [descriptor for part in parts for descriptor in queries.descriptors(session, part)]
+        if dataset:
+            names = {action.name for action in dataset.actions}
+            descriptors = [descriptor for descriptor in descriptors if descriptor.action in names]
         return sorted(descriptors, key=lambda descriptor: descriptor.id)
 
     def history(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[HistoryEntry]:

@@ -16,7 +16,7 @@ from rich.tree import Tree
 from db import vocabulary
 from db.commandline import table
 from db.engine import sqlite_path
-from db.errors import UsageError
+from db.errors import UsageError, first_few
 from db.records import Agreement, Change, Dataset, Decision, DecisionKind, Descriptor, HistoryEntry, ReviewEvent, State
 from db.store import Store
 from descriptor_gen.generate.build import BuildReport
@@ -68,11 +68,14 @@ def estimate(estimated: Estimate) -> RenderableType:
 
 
 def import_report(report: ImportReport) -> RenderableType:
-    """Return everything that was not imported, and a summary line."""
-    lines = [f"refused: {item.key}, item {item.number}: {item.reason}" for item in report.refused]
-    lines += [f"not a class of {report.dataset}: {key}" for key in report.unmapped]
+    """Return what was not imported, by count and a few names, and a summary line."""
+    from descriptor_gen.exchange.importing import left_out_lines
+
+    lines = left_out_lines(report.dataset, report.refused, report.unmapped)
     if report.without:
-        lines.append(f"no texts for {len(report.without)} classes: {', '.join(report.without)}")
+        lines.append(f"no texts for {len(report.without)} classes: {first_few(report.without)}")
+    if lines:
+        lines.append("all of them: --json")
     if report.left_out:
         lines.append(
             f"{report.left_out} left out: this database has other texts of the same LLM for these classes and kinds, "
