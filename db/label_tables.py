@@ -51,7 +51,8 @@ def labels_of_table(rows: Sequence[Sequence[str]]) -> list[Label]:
     if len(widths) > 1:
         row = next(number for number, row in enumerate(rows, start=1) if len(row) != len(rows[0]))
         raise LabelsError(
-            f"has rows of different lengths: the first has {len(rows[0])} cells, row {row} another number"
+            f"has rows of different lengths: the first has {len(rows[0])} cells, row {row} has {len(rows[row - 1])}. A "
+            "class without a phrase has an empty cell"
         )
     if headers := [row for row in rows[1:] if all(map(role, row))]:
         raise LabelsError(f"has the row {_listed(headers[0])}, which looks like a header, below other rows")

@@ -37,6 +37,16 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Rephrased:
+    """A stored action whose phrase was changed; `texts` are ids of descriptors in use, written for the old phrase."""
+
+    action: str
+    before: str
+    after: str
+    texts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class LLMIdentity:
     """A model; `revision` is a commit, a digest, or empty if the provider gives none."""
 

@@ -40,8 +40,8 @@ def load(name: str) -> Dataset:
     if name in _SUBSETS:
         return _subset(name, load(_SUBSETS[name]))
     raise UsageError(
-        f"Unknown dataset {name!r}. Known: {', '.join(BUILT_IN)}. For your own classes give a text file with one "
-        "label a line, or a folder that holds one folder a class"
+        f"Unknown dataset {name!r}. Known: {', '.join(BUILT_IN)}. For your own classes give a file of labels (one a "
+        "line, or as docs/datasets.md shows), or a folder that holds one folder a class"
     )
 
 

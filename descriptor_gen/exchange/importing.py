@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import cast, get_args
 
 from db.errors import UsageError, UserError, first_few
-from db.records import Dataset, DescriptorSource, DescriptorStatus, PortableDescriptor
+from db.records import Dataset, DescriptorSource, DescriptorStatus, PortableDescriptor, Rephrased
 from db.store import Store
 from db.vocabulary import BUILT_IN
 from descriptor_gen.exchange.class_names import match
@@ -45,6 +45,7 @@ class ImportReport:
         unmapped: names in the file that match no class of the dataset.
         without: classes without a text in the file.
         refused: items that cannot be imported.
+        rephrased: classes whose phrase was changed, with their texts that were in use before.
     """
 
     dataset: str
@@ -57,6 +58,7 @@ class ImportReport:
     unmapped: tuple[str, ...]
     without: tuple[str, ...]
     refused: tuple[Refused, ...]
+    rephrased: tuple[Rephrased, ...] = ()
 
 
 def import_descriptors(
@@ -83,6 +85,7 @@ def import_descriptors(
     if strict and (unmapped or refused):
         raise UserError("\n".join(["Nothing was imported.", *left_out_lines(dataset.name, refused, unmapped)]))
     items = _portable(contents, names, _kind(contents, kind))
+    rephrased = store.register(dataset)
     outcome = store.add_portable(dataset, items)
     with_texts = {item.action for item in items}
     return ImportReport(
@@ -94,6 +97,7 @@ def import_descriptors(
         unmapped=unmapped,
         without=tuple(action.name for action in dataset.actions if action.name not in with_texts),
         refused=refused,
+        rephrased=rephrased,
     )
 
 

@@ -124,7 +124,7 @@ def test_labels_with_numbers_commas_and_brackets_of_their_own_stay(tmp_path: Pat
         ("videos2.txt", "a.mp4\nb.avi\n", "which are files, not classes"),
         ("texts.txt", "0. Chew: A person eats.\n1. Clap: A person claps.\n", "a text each: descgen import"),
         ("texts.json", '{"0": "Chew: a person eats", "1": "Clap: hands"}', "classes with a text each"),
-        ("ragged.txt", "walk\trunning\nsit\n", "rows of different lengths: the first has 2 cells, row 2"),
+        ("ragged.txt", "walk\trunning\nsit\n", "rows of different lengths: the first has 2 cells, row 2 has 1"),
         ("no_header.csv", "ride,riding a bike\nwave,waving a hand\n", "1 ',' in each line, as a table or a list has"),
         ("one_line.txt", "walk, run, sit\n", "2 ',' in each line"),
         ("header.csv", "label,beschreibung\nride,riding\n", "the columns 'beschreibung'. Columns that are read: id"),

@@ -214,6 +214,19 @@ def test_a_file_that_counts_the_classes_in_another_order_is_refused(
         assert "this class of hmdb51 is brush_hair. Write class names instead" in refused.stderr
 
 
+def test_an_import_says_which_phrases_it_changes(
+    descgen: Run, store: Store, tmp_path: Path, write: Callable[[str, Any], Path]
+) -> None:
+    labels = write("kitchen.txt", "chop\npeel\n")
+    assert imported(descgen, write("a.json", {"chop": ["a knife"]}), "-d", labels, "-k", "all")["rephrased"] == []
+    write("kitchen.txt", "chop\tchopping onions\npeel\tpeeling\n")
+    changed = descgen("import", write("b.json", {"chop": ["a board"]}), "-d", labels, "-k", "all")
+    assert "phrase of chop: 'chop' -> 'chopping onions'\nphrase of peel: 'peel' -> 'peeling'\n" in changed.stdout
+    assert "texts in use that were written for the old phrases: 1. See" in changed.stdout
+    assert [action.phrase for action in store.dataset("kitchen").actions] == ["chopping onions", "peeling"]
+    assert len(store.descriptors(store.dataset("kitchen"))) == 2
+
+
 def test_foreign_names_are_told_by_count_and_five_of_them(descgen: Run, write: Callable[[str, Any], Path]) -> None:
     texts = {"wave": ["x", *[""] * 30], **{f"foreign {number}": ["x"] for number in range(300)}}
     told = "names that are no class of hmdb51 (300): foreign 0, foreign 1, foreign 2, foreign 3, foreign 4 and 295 more"
