@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from db.claims import Claims
 from db.progress import Progress
-from db.records import Dataset, GeneratedTexts, Generation, GenerationStatus
+from db.records import STATUSES, Dataset, GeneratedTexts, Generation, GenerationStatus, Rephrased
 from db.store import Store
 from descriptor_gen.generate.calls import (
     DEFAULTS,
@@ -46,6 +46,7 @@ class BuildReport:
         cost: of all replies, in USD by their token counts; None if a price is unknown.
         stopped: why calls were not made; None if all were made.
         left: number of calls that were not made.
+        rephrased: classes whose phrase was changed, with the texts of the old phrase that are still in use.
     """
 
     dataset: str
@@ -63,6 +64,7 @@ class BuildReport:
     cost: float | None = None
     stopped: StopReason | None = None
     left: int = 0
+    rephrased: tuple[Rephrased, ...] = ()
 
 
 def estimate_build(
@@ -94,7 +96,7 @@ def build_descriptors(
         UserError: the model cannot be loaded or reached. Earlier commits stay.
     """
     start = time.perf_counter()
-    store.register(dataset)
+    rephrased = store.register(dataset)
     calls = plan(llm, dataset, prompts, options)
     job = _Job(store, dataset, llm, options)
     stopped: StopReason | None = None
@@ -127,7 +129,14 @@ def build_descriptors(
         cost=job.cost,
         stopped=stopped,
         left=len(calls) - job.done if stopped else 0,
+        rephrased=_still_in_use(store, dataset, rephrased),
     )
+
+
+def _still_in_use(store: Store, dataset: Dataset, rephrased: Sequence[Rephrased]) -> tuple[Rephrased, ...]:
+    """Return the changed phrases with those of their texts that no reply of this build has replaced."""
+    in_use = {text.id for text in store.descriptors(dataset, statuses=STATUSES)} if rephrased else set()
+    return tuple(replace(change, texts=tuple(text for text in change.texts if text in in_use)) for change in rephrased)
 
 
 @dataclass
