@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from db.claims import Claims
 from db.progress import Progress
-from db.records import Dataset, GeneratedTexts, Generation, GenerationStatus
+from db.records import STATUSES, Dataset, GeneratedTexts, Generation, GenerationStatus, Rephrased
 from db.storable import storable
 from db.store import Store
 from descriptor_gen.generate.calls import (
@@ -49,6 +49,7 @@ class BuildReport:
         stopped: why calls were not made; None if all were made.
         left: number of calls that were not made.
         not_sent: parameters that the server refused: they are not in the cache keys either.
+        rephrased: classes whose phrase was changed, with the texts of the old phrase that are still in use.
     """
 
     dataset: str
@@ -67,6 +68,7 @@ class BuildReport:
     stopped: StopReason | None = None
     left: int = 0
     not_sent: tuple[str, ...] = ()
+    rephrased: tuple[Rephrased, ...] = ()
 
 
 def estimate_build(
@@ -98,7 +100,7 @@ def build_descriptors(
         UserError: the model cannot be loaded or reached. Earlier commits stay.
     """
     start = time.perf_counter()
-    store.register(dataset)
+    rephrased = store.register(dataset)
     calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
     stopped: StopReason | None = None
     not_sent: list[str] = []
@@ -138,7 +140,14 @@ def build_descriptors(
         stopped=stopped,
         left=len(calls) - job.done if stopped else 0,
         not_sent=tuple(not_sent),
+        rephrased=_still_in_use(store, dataset, rephrased),
     )
+
+
+def _still_in_use(store: Store, dataset: Dataset, rephrased: Sequence[Rephrased]) -> tuple[Rephrased, ...]:
+    """Return the changed phrases with those of their texts that no reply of this build has replaced."""
+    in_use = {text.id for text in store.descriptors(dataset, statuses=STATUSES)} if rephrased else set()
+    return tuple(replace(change, texts=tuple(text for text in change.texts if text in in_use)) for change in rephrased)
 
 
 @dataclass

@@ -53,7 +53,7 @@ _TEMPERATURE = "Softmax temperature: probabilities are softmax(100 * score / tem
 SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fills
     "dataset": click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=_OWN),
     "name": click.option("--dataset", "-d", "name", metavar="NAME|PATH", help=f"Its classes and texts: {_OWN}"),
-    "labels": click.option("--labels", type=_LABELS, help="A text file of classes, used without descriptors."),
+    "labels": click.option("--labels", type=_LABELS, help="A file of labels, used without descriptors."),
     "root": click.option("--root", type=PATH, metavar="FOLDER", help=_ROOT),
     "data": click.option("--data", envvar="RECOGNIZE_DATA", type=PATH, hidden=True),
     "split": click.option("--split", type=click.Choice(get_args(Split)), help=_SPLIT),
