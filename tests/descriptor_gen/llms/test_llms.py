@@ -136,6 +136,18 @@ def test_the_bundled_model_follows_every_template() -> None:
 
 
 @pytest.mark.slow
+def test_the_bundled_model_can_be_held_to_the_form_in_any_language() -> None:
+    """What a model of 135M parameters writes is not German; its form is that of the schema."""
+    llm, [action] = open_llm("smollm2"), load("hmdb51").actions[:1]
+    for prompt in load_prompts(kinds()):
+        rivals = ["riding a horse"] if prompt.compares else []
+        request = prompt.request(action, rivals=rivals, language="German")
+        [[reply]] = llm.generate([request])
+        assert json.loads(reply.text).keys() == prompt.output_schema["properties"].keys()
+        assert parse_reply(reply.text, request.output_schema).texts
+
+
+@pytest.mark.slow
 def test_batches_and_the_shared_prefix_do_not_change_the_replies() -> None:
     """The same greedy replies one by one without a cache, and together behind a cache of the examples."""
     [prompt] = load_prompts(["context"])
@@ -170,6 +182,11 @@ def test_any_folder_of_a_chat_model_will_do(descgen: Run, tmp_path: Path) -> Non
         num_key_value_heads=1, eos_token_id=tokenizer.eos_token_id, max_position_embeddings=2048,
     )  # fmt: skip
     Qwen2ForCausalLM(config).save_pretrained(tmp_path / "tiny-qwen")
+    tokenizer.chat_template = (  # of a model that thinks and takes no system message
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}"
+        "{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% if enable_thinking is not false %}<think>{% endif %}{% endif %}"
+    )
     tokenizer.save_pretrained(tmp_path / "tiny-qwen")
     arguments = ("build", "-d", "hmdb51", "-k", "situation", "--limit", "2", "--llm", f"hf:{tmp_path / 'tiny-qwen'}")
     report = json.loads(descgen(*arguments, "--json").stdout)
