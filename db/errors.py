@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from db.records import Conflict
 
 _MAX_LISTED = 10
-_MAX_NAMES = 5
 
 
-def first_names(names: Sequence[str], limit: int = _MAX_NAMES) -> str:
-    """Return names separated by commas; after the first few, only their number."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+def first_few(names: Sequence[str], *, count: int = 5) -> str:
+    """Return the first names, and how many more there are: `a, b, c, d, e and 212 more`."""
+    more = len(names) - count
+    return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "")
 
 
 class UserError(Exception):

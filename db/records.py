@@ -16,7 +16,7 @@ DecisionKind = Literal["accept", "reject", "restore", "edit", "add", "reorder", 
 
 @dataclass(frozen=True)
 class Action:
-    """One class of a dataset: its label index, the dataset's own name, and a readable lower-case phrase."""
+    """One class of a dataset: its label index, the dataset's own name, and a readable phrase."""
 
     label: int
     name: str
@@ -34,6 +34,16 @@ class Dataset:
     name: str
     actions: tuple[Action, ...]
     stored_as: str
+
+
+@dataclass(frozen=True)
+class Rephrased:
+    """A stored action whose phrase was changed; `texts` are ids of descriptors in use, written for the old phrase."""
+
+    action: str
+    before: str
+    after: str
+    texts: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ dataset_option = click.option(
     "dataset_name",
     required=True,
     metavar="NAME|PATH",
-    help=f"{', '.join(vocabulary.BUILT_IN)}; a text file of labels; or a folder of class folders.",
+    help=f"{', '.join(vocabulary.BUILT_IN)}; a file of labels; or a folder of class folders.",
 )
 optional_dataset_option = click.option(
     "--dataset", "-d", "dataset_name", metavar="NAME|PATH", help="As in other commands; required unless ids are given."

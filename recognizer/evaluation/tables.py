@@ -12,11 +12,12 @@ from rich.text import Text
 
 from db.commandline import table
 from db.records import Run
-from recognizer.evaluation.compare import ClassChange, Comparison, Paired
+from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
 from recognizer.evaluation.impact import RunImpact, TextImpact
+from recognizer.evaluation.means import means_of
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.scoring.metrics import MEASURES, Spread, over_splits
+from recognizer.scoring.metrics import MEASURES, Spread
 from recognizer.scoring.selection import classes_without
 from recognizer.video.sampling import Sampling
 
@@ -24,9 +25,6 @@ WEAK = "encoder objects is weak: it is there to try everything without a downloa
 _FEW = 100  # with fewer videos, a table warns that they are too few
 _ROWS = (LABEL_ONLY, WITH_DESCRIPTORS)
 _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
-_ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different videos
-    ("root", "split", "layout", "ignored", "classes", "statuses", "texts_cut", "readers", "device", "versions")
-)
 
 
 def run_report(run: Run) -> RenderableType:
@@ -42,6 +40,7 @@ def run_report(run: Run) -> RenderableType:
         *_log_loss(run),
         *(f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"),
         *texts_cut(settings),
+        *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
         *cautions(run),
     ]
     number = f"run {run.id} · " if run.id else ""
@@ -99,6 +98,10 @@ def texts_cut(settings: Mapping[str, Any]) -> list[str]:
 
 def cautions(run: Run) -> list[str]:
     """Return warnings about the numbers of a run or others on the same videos, a line each."""
+    if absent := run.results.get("splits_without_videos"):
+        none, counted = (f"split{'s' if len(n) > 1 else ''} {', '.join(n)}" for n in (absent, run.results["splits"]))
+        splits = f"WARNING: no video of {none} was evaluated: all numbers are of {counted} alone"
+        return [splits, *cautions(replace(run, results={}))]
     few = f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals"
     weak = [WEAK] if run.settings["encoder"] == "objects" else []
     return [*weak, few] if run.counts["evaluated"] < _FEW else weak
@@ -116,7 +119,8 @@ def _accuracies(run: Run) -> RenderableType:
         if name not in _rows(run):
             continue
         spreads = {key: Spread(**spread) for key, spread in values.items()}
-        body.append(_spread_row(f"{name}, mean of splits {', '.join(splits)}", spreads))
+        alone = " alone" if run.results.get("splits_without_videos") else ""
+        body.append(_spread_row(f"{name}, mean ± deviation of splits {', '.join(splits)}{alone}", spreads))
     return table(*_MEASURED, rows=body)
 
 
@@ -135,6 +139,17 @@ def interval(rate: Mapping[str, float]) -> str:
     return f"{100 * rate['value']:.1f} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]"
 
 
+def signed_interval(rate: Mapping[str, float]) -> str:
+    """Return a difference in points with its 95% interval, as `+1.2 [-0.8, +3.1]`."""
+    return f"{100 * rate['value']:+.1f} [{100 * rate['low']:+.1f}, {100 * rate['high']:+.1f}]"
+
+
+def over_groups(groups: int | None, videos: int) -> list[str]:
+    """Return a line if intervals are over groups of clips."""
+    several = groups is not None and groups < videos
+    return [f"95% intervals over {groups} groups of clips cut from one source (by file name)"] if several else []
+
+
 def run_table(runs: Sequence[Run]) -> RenderableType:
     """Return a row for each run."""
     body = [
@@ -151,19 +166,6 @@ def run_table(runs: Sequence[Run]) -> RenderableType:
     ]
     choices = ("dataset", "encoder", "protocol", "method", "kinds")
     return table(">run", "UTC", *choices, ">videos", ">label only, top-1 %", ">top-1 %", rows=body)
-
-
-def means_of(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return at least two runs, the mean and deviation of each measure over them, and the settings that differ.
-
-    As in the 3 x 160 protocol of Kinetics-600, whose three parts have different classes.
-    """
-    names = sorted({name for run in runs for name in run.settings} - _ABOUT_VIDEOS)
-    return {
-        "runs": [replace(run, predictions=()) for run in runs],
-        "over_runs": over_splits([run.results["rows"] for run in runs]),
-        "differ": [name for name in names if any(run.settings.get(name) != runs[0].settings.get(name) for run in runs)],
-    }
 
 
 def mean_report(runs: Sequence[Run]) -> RenderableType:
@@ -227,10 +229,15 @@ def compare_report(comparison: Comparison, *, names: tuple[str, str], show: int)
         *(f"{name}: {in_words(first)} → {in_words(second)}" for name, (first, second) in comparison.changed.items()),
         f"videos: {comparison.both} in both, {comparison.only_first} only in {names[0]}, {comparison.only_second} only "
         f"in {names[1]}",
+        *over_groups(comparison.groups, comparison.both),
     ]
     accuracies = table(
         *("%", *(f">{name}" for name in names), ">difference", ">gained", ">lost", ">p"),
-        rows=[("top-1", *_paired_row(comparison.top1)), ("top-5", *_paired_row(comparison.top5))],
+        rows=[
+            ("top-1", *_paired_row(comparison.top1)),
+            ("top-5", *_paired_row(comparison.top5)),
+            ("mean per class", *_rates_row(comparison.mean_per_class), "", "", ""),
+        ],
     )
     unchanged = len(comparison.classes) - len(won) - len(lost)
     return Group(
@@ -252,11 +259,14 @@ def in_words(value: Any, *, separator: str = "+") -> str:
     return (separator.join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
-def _paired_row(paired: Paired) -> tuple[object, ...]:
-    rate = paired.difference
-    difference = f"{100 * rate.value:+.1f} [{100 * rate.low:+.1f}, {100 * rate.high:+.1f}]"
+def _rates_row(paired: PairedRates) -> tuple[str, str, str]:
     rates = (interval(asdict(paired.first)), interval(asdict(paired.second)))
-    return (*rates, difference, paired.gained, paired.lost, f"{paired.p:.3f}" if paired.p >= 0.001 else "< 0.001")
+    return (*rates, signed_interval(asdict(paired.difference)))
+
+
+def _paired_row(paired: Paired) -> tuple[object, ...]:
+    p = f"{paired.p:.3f}" if paired.p >= 0.001 else "< 0.001"
+    return (*_rates_row(paired), paired.gained, paired.lost, p)
 
 
 def _table_if_any(*columns: str, rows: Sequence[Sequence[object]], title: str | None = None) -> list[RenderableType]:
@@ -288,6 +298,7 @@ def impact_report(result: RunImpact, *, show: int) -> RenderableType:
         f"{interval(asdict(result.label_only))}",
         f"{len(result.texts)} descriptors, each left out by itself: {effects[1]} gain videos, {effects[-1]} lose "
         f"videos, {effects[0]} do not change the number of right videos",
+        *over_groups(result.groups, result.videos),
         *_impact_cautions(result),
     ]
     return Group(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from db.descriptor_filter import find_writer
-from db.errors import UserError, first_names
+from db.errors import UserError, first_few
 from db.records import Dataset, Descriptor
 from db.store import Store
 
@@ -108,7 +108,7 @@ def _refuse_gaps(dataset: Dataset, choice: DescriptorChoice, descriptors: Sequen
         if missing := _without(dataset, descriptors, kind):
             raise UserError(
                 f"No {_described(choice)} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
-                f"{dataset.name}: {first_names(missing)}. {_next(dataset, choice, [kind])}, or score those classes "
+                f"{dataset.name}: {first_few(missing)}. {_next(dataset, choice, [kind])}, or score those classes "
                 "by label alone: --partial"
             )
 
