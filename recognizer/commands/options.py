@@ -15,9 +15,10 @@ from rich.console import RenderableType
 from db import vocabulary
 from db.commandline import Database, console, json_option, notes, print_json
 from db.descriptor_filter import LLM_HELP
-from db.errors import UsageError
+from db.errors import UsageError, UserError
 from db.records import Dataset
 from db.store import Store
+from recognizer.commands.write_texts import write_missing
 from recognizer.datasets.records import Split
 from recognizer.defaults import default_features
 from recognizer.evaluation.settings import STATUSES, Options, Settings
@@ -56,7 +57,9 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "folder": click.argument("folder", required=False, type=EXISTING, metavar="[FOLDER]"),
     "dataset": click.option("--dataset", "-d", metavar="NAME|PATH", help=f"{_OWN} [the class folders of FOLDER]"),
     "name": click.option("--dataset", "-d", "name", metavar="NAME|PATH", help=f"Its classes and texts: {_OWN}"),
-    "labels": click.option("--labels", type=_LABELS, help="A file of classes, one a line; the same as --dataset FILE."),
+    "labels": click.option(
+        "--labels", type=_LABELS, help="A file of classes; with --llm, missing descriptors are written first."
+    ),
     "root": click.option("--root", type=PATH, metavar="FOLDER", help=_ROOT),
     "data": click.option("--data", envvar="RECOGNIZE_DATA", type=PATH, hidden=True),
     "split": click.option("--split", type=click.Choice(get_args(Split)), help=_SPLIT),
@@ -214,6 +217,8 @@ class Classes:
     def texts(self, session: Session, options: Options) -> ClassTexts:
         """Return the classes and the chosen descriptors; print a note if none are stored and the labels alone are used.
 
+        With --labels and --llm, the descriptors that are missing are written first.
+
         Raises:
             UsageError: none or both of the two options are given.
         """
@@ -223,8 +228,14 @@ class Classes:
             raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
         name = self.name or str(self.labels)
         store = session.database.existing_or_empty
-        texts = ClassTexts.choose(store, store.resolve(name), options.settings)
-        if not texts.descriptors and not texts.settings.only_labels:
+        try:
+            texts = ClassTexts.choose(store, store.resolve(name), options.settings)
+        except UserError:
+            if not (self.labels and options.llm):
+                raise
+            store = write_missing(session.database, self.labels, options)
+            texts = ClassTexts.choose(store, store.resolve(name), options.settings)
+        if not texts.descriptors:
             notes.print(
                 f"By labels alone: no descriptors for {texts.dataset.name} yet (descgen build --dataset {name})"
             )

@@ -17,7 +17,7 @@ from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
-from recognizer.scoring.methods import log_probabilities, scores
+from recognizer.scoring.methods import log_probabilities, method_of, scores
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.selection import DescriptorChoice, choose_descriptors, descriptors_digest
 from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -41,7 +41,8 @@ class ClassTexts:
         Raises:
             UserError: as `choose_descriptors`.
         """
-        settings = settings.with_texts_used()
+        if not method_of(settings.method).uses_descriptors:  # they are shown, as not used
+            return cls(dataset, store.descriptors(dataset, statuses=settings.choice.statuses), settings)
         any_will_do = replace(settings.choice, partial=False) == DescriptorChoice()
         if any_will_do and not store.descriptors(dataset):
             return cls(dataset, [], settings)

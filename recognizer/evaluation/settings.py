@@ -77,11 +77,6 @@ class Settings(ScoringSettings):
     split: Split | None = None
     choice: DescriptorChoice = field(default_factory=DescriptorChoice)
 
-    @property
-    def only_labels(self) -> bool:
-        """Whether no descriptors are used."""
-        return self.choice.kinds == ()
-
     def with_texts_used(self) -> Settings:
         """Return the same settings; with a method that uses the labels alone, no descriptors are chosen."""
         return self if method_of(self.method).uses_descriptors else replace(self, choice=DescriptorChoice(kinds=()))

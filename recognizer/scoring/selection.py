@@ -42,7 +42,7 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
     everything = store.descriptors(dataset, statuses=choice.statuses)
     descriptors = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
     if choice.llms:
-        writers = _writers(choice.llms, everything)
+        writers = _writers(choice.llms, store.descriptors(dataset))
         descriptors = [d for d in descriptors if d.by_hand or d.writer in writers]
     else:
         _refuse_mixtures(dataset, descriptors)

@@ -207,7 +207,8 @@ def test_predict_by_dataset_and_by_labels(
     shown = recognize("predict", balls / "green_ball" / "a", "--labels", labels, "-e", "fake")
     assert shown.exit_code == 0
     assert "no descriptors: labels alone" in shown.stdout
-    assert shown.stdout.splitlines()[4].split()[:4] == ["1", "a", "green", "thing"]
+    assert shown.stdout.splitlines()[1] == "videos: 1"
+    assert shown.stdout.splitlines()[5].split()[:4] == ["1", "a", "green", "thing"]
 
 
 def test_predict_takes_a_folder_of_videos(recognize: Run, balls: Path, tmp_path: Path) -> None:
@@ -298,8 +299,12 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
         (["--split", "1"], 1, "No test split '1' of balls"),
         (["-d", "bowls"], 2, "Unknown dataset 'bowls'"),
         (["--protocol", "other"], 2, "'other' is not one of 'default', 'tear'"),
-        (["-k", "situation"], 1, "any (known kinds: context). Write them with: descgen build --dataset balls"),
-        (["-k", "context", "-k", "contxt"], 1, "of kind contxt for 3 of the 3 classes"),
+        (
+            ["-k", "situation"],
+            1,
+            "(known kinds: context). Write them with: descgen build --dataset balls --kind situation",
+        ),
+        (["-k", "context", "-k", "contxt"], 1, "of kind contxt for balls (known kinds: context)"),
     ],
 )
 def test_wrong_use_is_told(
