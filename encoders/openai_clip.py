@@ -109,4 +109,4 @@ def _load(name: str) -> tuple[Any, Transform]:
         # The warning is about the format of the published weights.
         warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated")
         model, own_transform = _import_clip().load(name, device=best_device())
-    return model, own_transform
+    return model.float(), own_transform  # half precision on a GPU otherwise; TEAR calls float too

@@ -21,6 +21,11 @@ class TextEncoder(Protocol):
         id: its name, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`; for a file or a folder,
             its name without the path.
         revision: digest of the weights; with `id` it determines every embedding.
+
+    May also have:
+        texts_version: what is done to a text before it is tokenized, as a number; 1 if it is missing. Embeddings of
+            texts are stored by it, so increase it when that changes.
+        label_templates: templates around labels under the default protocol; if it is missing, the protocol's own.
     """
 
     id: str

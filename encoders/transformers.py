@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import string
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,24 @@ if TYPE_CHECKING:
 _PADDED = {"padding": "max_length", "return_attention_mask": False}
 _MASKED = {"padding": "longest", "return_attention_mask": True}
 _TEXT_INPUTS = {"siglip": _PADDED, "siglip2": _PADDED}
+_PUNCTUATION = str.maketrans("_", " ", string.punctuation.replace("_", ""))
+
+
+def canonical(text: str) -> str:
+    """Return a text as SigLIP's and SigLIP 2's authors give it to their models: lower case, without punctuation.
+
+    After `canonicalize_text` of google-research/big_vision.
+    """
+    return " ".join(text.translate(_PUNCTUATION).lower().split())
+
+
+def _text_form(model_type: str, tokenizer: Any) -> Callable[[str], str]:
+    """Return what is done to a text before it is tokenized.
+
+    The tokenizer of SigLIP 1 does it by itself; that of SigLIP 2 at a fixed resolution is Gemma's, which does not.
+    """
+    is_siglip = model_type in _TEXT_INPUTS and type(tokenizer).__name__ != "SiglipTokenizer"
+    return canonical if is_siglip else lambda text: text
 
 
 class DualEncoder:
@@ -39,6 +58,7 @@ class DualEncoder:
         self._model = model
         self._tokenizer = tokenizer
         self._image_processor = image_processor
+        self._text_form = _text_form(model.config.model_type, tokenizer)
         self._text_input = _TEXT_INPUTS.get(model.config.model_type, _MASKED)
         black = self._preprocess_own(np.zeros((1, 32, 32, 3), np.uint8))
         self.width = self._checked_width(black)
@@ -81,12 +101,14 @@ class DualEncoder:
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         if not texts:
             return []
-        counted = self._tokenizer(list(texts), truncation=False, padding=False, verbose=False)
+        counted = self._tokenizer(
+            [self._text_form(text) for text in texts], truncation=False, padding=False, verbose=False
+        )
         return [len(ids) for ids in counted["input_ids"]]
 
     def _encode(self, texts: list[str]) -> Tensor:
         tokens = self._tokenizer(
-            texts,
+            [self._text_form(text) for text in texts],
             **self._text_input,
             return_token_type_ids=False,
             truncation=True,

@@ -53,7 +53,7 @@ class ScoringSettings:
 
     def wording(self) -> Protocol:
         """Return the protocol with the chosen templates and conditioning."""
-        return protocol_of(self.protocol, templates=self.templates, condition=self.condition)
+        return protocol_of(self.protocol, encoder=self.encoder, templates=self.templates, condition=self.condition)
 
     @property
     def sampling(self) -> Sampling:

@@ -18,6 +18,7 @@ from recognizer.evaluation.means import means_of
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.scoring.metrics import MEASURES, Spread
+from recognizer.scoring.protocols import PROTOCOLS
 from recognizer.scoring.selection import classes_without
 from recognizer.video.sampling import Sampling
 
@@ -34,6 +35,7 @@ def run_report(run: Run) -> RenderableType:
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{_sampling(settings)} · {settings['layout']}",
         *([" · ".join(choices)] if (choices := _changed_choices(settings)) else []),
+        *own_templates(settings),
         _descriptors(run),
         *classes_scored_without(settings.get("classes_without", {})),
         counts_line(run),
@@ -67,6 +69,15 @@ def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
     """Return a line if some classes lack descriptors of a kind; `missing` is kind -> number of classes."""
     parts = ", ".join(f"{count} classes without {kind}" for kind, count in missing.items())
     return [f"partial: {parts}; a class without any descriptor is scored by its label alone"] if missing else []
+
+
+def own_templates(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line if the encoder has label templates of its own and no others were chosen."""
+    templates = list(settings.get("label_templates", ()))
+    protocols = list(PROTOCOLS[settings["protocol"]].label_templates)
+    if settings.get("templates", "protocol") != "protocol" or templates in ([], protocols):
+        return []
+    return [f"label templates of the encoder's own: {', '.join(templates)}"]
 
 
 def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
@@ -206,7 +217,13 @@ def made_with(texts: ClassTexts) -> list[str]:
         *_changed_choices(asdict(settings)),
     ]
     missing = classes_without(texts.dataset, descriptors)
-    return [" · ".join(parts), *classes_scored_without(missing), *([WEAK] if settings.encoder == "objects" else [])]
+    wording = own_templates({**asdict(settings), "label_templates": settings.wording().label_templates})
+    return [
+        " · ".join(parts),
+        *wording,
+        *classes_scored_without(missing),
+        *([WEAK] if settings.encoder == "objects" else []),
+    ]
 
 
 def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:

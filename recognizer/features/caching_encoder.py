@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from db.errors import UserError
 from encoders.protocol import Encoder, Preprocessing
 from encoders.registry import find_encoder
 from recognizer.features.store import FeatureStore, NewRecord, Shelf, StoredRecords
@@ -32,10 +33,10 @@ class CachingEncoder:
         self.id = encoder.id
         self.revision = encoder.revision
         self.preprocess = encoder.preprocess
-        self.encode_frames = encoder.encode_frames
         self._encoder = encoder
         self._store = store
-        self._texts = self._shelf(what="texts")
+        version = getattr(encoder, "texts_version", 1)
+        self._texts = self._shelf(what="texts", **({"version": version} if version != 1 else {}))
 
     def _shelf(self, **key: object) -> Shelf:
         return Shelf(self._store, {"encoder": self.id, "revision": self.revision, **key})
@@ -47,6 +48,20 @@ class CachingEncoder:
     def long_shelf(self, *, fps: float, preprocessing: Preprocessing) -> Shelf:
         """Return the shelf of the frames of long videos at one rate; see features/long.py."""
         return self._shelf(what="long", fps=fps, preprocessing=preprocessing, decoding=DECODING)
+
+    def encode_frames(self, pixels: Tensor) -> Tensor:
+        """Return the embeddings [N, D] of preprocessed frames.
+
+        Raises:
+            UserError: a value is not finite.
+        """
+        return self._checked(self._encoder.encode_frames(pixels))
+
+    def _checked(self, vectors: Tensor) -> Tensor:
+        from encoders.probe import refuse_not_finite
+
+        refuse_not_finite(vectors, self.id)
+        return vectors
 
     @property
     def width(self) -> int:
@@ -80,7 +95,9 @@ class CachingEncoder:
         return self._texts.load(by_key) if missing else stored
 
     def _encode(self, texts: Sequence[str]) -> None:
-        vectors = self._encoder.encode_texts(texts).numpy()  # [K, D]
+        vectors = self._checked(self._encoder.encode_texts(texts)).numpy()  # [K, D]
+        if len(vectors) > 1 and (vectors == vectors[0]).all():
+            raise UserError(f"{self.id} maps {len(texts)} different texts to one vector: it cannot tell classes apart")
         counts = self._encoder.token_counts(texts)
         new = [NewRecord(_key(text), row, str(count)) for text, row, count in zip(texts, vectors, counts, strict=True)]
         self._texts.add(new, shape=vectors.shape[1:], facts={"context_length": self._encoder.context_length})

@@ -99,7 +99,7 @@ def localize_videos(
         UsageError: unknown protocol, or there is only one class and the scale compares classes.
         UserError: annotations are given, and none of the readable videos is annotated.
     """
-    protocol = protocol_of(query.protocol)
+    protocol = protocol_of(query.protocol, encoder=query.encoder)
     roles = {LABEL_ONLY: build_roles(dataset, [], encoder, protocol)}
     if descriptors:
         roles[WITH_DESCRIPTORS] = build_roles(dataset, descriptors, encoder, protocol)
@@ -196,7 +196,9 @@ def _results(videos: Sequence[VideoSegments], annotations: Annotations | None) -
 def _settings(
     query: Query, dataset: Dataset, encoder: Encoder, descriptors: Sequence[Descriptor], roles: Roles
 ) -> dict[str, Any]:
-    texts = text_settings(dataset, descriptors, encoder, protocol_of(query.protocol), cut=roles.cut)
+    texts = text_settings(
+        dataset, descriptors, encoder, protocol_of(query.protocol, encoder=query.encoder), cut=roles.cut
+    )
     return {
         "encoder": query.encoder,
         "protocol": query.protocol,

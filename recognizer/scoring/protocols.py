@@ -10,6 +10,7 @@ from db.errors import UsageError, UserError
 from db.records import Action, Dataset
 from db.vocabulary import tear_name
 from encoders.protocol import Preprocessing
+from encoders.registry import label_templates
 
 # The templates in TEAR's arithmetic (arXiv 2408.16412), first published with ActionCLIP: constants of the method,
 # odd spaces included.
@@ -51,6 +52,7 @@ class Protocol:
         preprocessing: of frames; see `Encoder.preprocess`.
         every_text: whether `--templates` also replaces `descriptor_templates`, grammatical or not.
         label_again: whether a sweep of labels alone adds each label as a descriptor, as in TEAR's `only_label`.
+        encoder_templates: whether an encoder's own label templates replace `label_templates`.
         separator: between label and descriptor, if conditioned.
         conditioned: whether the label stands before each descriptor.
     """
@@ -63,6 +65,7 @@ class Protocol:
     preprocessing: Preprocessing
     every_text: bool
     label_again: bool
+    encoder_templates: bool
     separator: str
     conditioned: bool = False
 
@@ -83,6 +86,7 @@ PROTOCOLS = {
             preprocessing="own",
             every_text=False,
             label_again=False,
+            encoder_templates=True,
             separator=": ",
         ),
         Protocol(
@@ -94,14 +98,17 @@ PROTOCOLS = {
             preprocessing="tear",
             every_text=True,
             label_again=True,
+            encoder_templates=False,
             separator=" ",
         ),
     )
 }
 
 
-def protocol_of(name: str, *, templates: str = "protocol", condition: bool = False) -> Protocol:
+def protocol_of(name: str, *, encoder: str = "", templates: str = "protocol", condition: bool = False) -> Protocol:
     """Return a protocol by name, with other templates or with its descriptors conditioned on the label.
+
+    The default protocol takes the label templates of the encoder of that name, if it has its own.
 
     Raises:
         UsageError: unknown protocol or templates.
@@ -111,7 +118,8 @@ def protocol_of(name: str, *, templates: str = "protocol", condition: bool = Fal
         raise UsageError(f"Unknown protocol {name!r}. Known: {', '.join(PROTOCOLS)}")
     protocol = replace(PROTOCOLS[name], conditioned=condition)
     if templates == "protocol":
-        return protocol
+        own = label_templates(encoder) if protocol.encoder_templates else None
+        return replace(protocol, label_templates=own) if own else protocol
     chosen = templates_of(templates)
     around_descriptors = chosen if protocol.every_text else protocol.descriptor_templates
     return replace(protocol, label_templates=chosen, descriptor_templates=around_descriptors)
