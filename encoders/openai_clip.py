@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from db.errors import UserError
+from encoders.checks import check_encoder
 from encoders.towers import (
     Transform,
     best_device,
@@ -47,6 +48,7 @@ class OpenAIClip:
             "own": own_transform,
             "tear": tear_transform(crop=model.visual.input_resolution, mean=MEAN, std=STD),
         }
+        check_encoder(self)
 
     @classmethod
     def published(cls, name: str) -> OpenAIClip:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -12,6 +13,24 @@ if TYPE_CHECKING:
 
 
 Preprocessing = Literal["own", "tear"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What is known of an encoder before its weights load. Your own encoder may have an attribute `traits`, or none.
+
+    Attributes:
+        texts_key: what determines the embeddings of texts besides id and revision, as JSON values, such as how texts
+            are changed before they are tokenized; part of the key of stored embeddings.
+    """
+
+    texts_key: Mapping[str, str] = field(default_factory=dict)
+
+
+def traits_of(encoder: TextEncoder) -> Traits:
+    """Return the traits of an encoder; the defaults if it names none."""
+    traits: Traits = getattr(encoder, "traits", Traits())
+    return traits
 
 
 class TextEncoder(Protocol):

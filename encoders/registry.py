@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from db.errors import UsageError
-from encoders.protocol import Encoder, Preprocessing, TextEncoder
-from encoders.weights import folder_digest, hub_commit, sha256_of
+from encoders.protocol import Encoder, Preprocessing, TextEncoder, Traits
+from encoders.weights import folder_digest, hub_commit, hub_file, sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +35,8 @@ OPENAI_CLIP = {
 
 # What determines an embedding: weights, configuration, tokenizer, image processor.
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")
-# Its texts are compared in meaning with names of objects, and "a video of ..." draws each of them to cameras and
-# screens: on 107 held-out clips of UCF101, 2.8% top-1 with the protocol's templates and 12.1% without.
-_LABEL_TEMPLATES = {"objects": ("{}",)}
-_HF_TEXTS = 2  # texts_version of the encoders of transformers: SigLIP 2's texts are canonical since 2
+# How texts are changed before the tokenizer, by model type: see `lower_case` in encoders/transformers.py.
+_TEXT_CHANGES = {"siglip": {"texts": "lower case"}}
 _OWN: dict[str, Any] = {}  # by name; looked up before all others
 
 
@@ -114,11 +113,11 @@ class LazyEncoder:
         *,
         id: str,  # noqa: A002
         revision: str,
-        texts_version: int = 1,
+        traits: Traits = Traits(),  # noqa: B008 - frozen
     ) -> None:
         self.id = id
         self.revision = revision
-        self.texts_version = texts_version
+        self.traits = traits
         self._load = load
         self._lock = Lock()
         self._loaded: Encoder | None = None
@@ -185,8 +184,11 @@ def _transformers(name: str) -> LazyEncoder:
     if folder.is_dir():
         model, id_ = str(folder), f"hf:{folder.resolve().name}"
         revision = folder_digest(folder, _MODEL_FILES, end="\n")
+        config: Path | None = folder / "config.json"
     else:
         id_, revision = name, hub_commit(model, hint="Without any download: --encoder objects (weaker).")
+        config = hub_file(model, "config.json", revision)
+    traits = Traits(texts_key=_TEXT_CHANGES.get(_model_type(config), {}))
 
     def load() -> Encoder:
         from encoders.probe import refuse_collapsed
@@ -194,4 +196,13 @@ def _transformers(name: str) -> LazyEncoder:
 
         return refuse_collapsed(DualEncoder.load(model, id=id_, revision=revision))
 
-    return LazyEncoder(load, id=id_, revision=revision, texts_version=_HF_TEXTS)
+    return LazyEncoder(load, id=id_, revision=revision, traits=traits)
+
+
+def _model_type(config: Path | None) -> str:
+    """Return the model type in a `config.json`, or "" if it has none; a broken file is reported when it loads."""
+    try:
+        content = json.loads(config.read_bytes()) if config else None
+    except (OSError, ValueError):
+        return ""
+    return str(content.get("model_type")) if isinstance(content, dict) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from db.errors import UserError
+from encoders.checks import check_encoder
 from encoders.towers import best_device, encode_frames_in_batches, encode_in_batches, tear_transform, transform_frames
 from encoders.weights import first_line
 
@@ -26,24 +28,8 @@ if TYPE_CHECKING:
 _PADDED = {"padding": "max_length", "return_attention_mask": False}
 _MASKED = {"padding": "longest", "return_attention_mask": True}
 _TEXT_INPUTS = {"siglip": _PADDED, "siglip2": _PADDED}
-_PUNCTUATION = str.maketrans("_", " ", string.punctuation.replace("_", ""))
-
-
-def canonical(text: str) -> str:
-    """Return a text as SigLIP's and SigLIP 2's authors give it to their models: lower case, without punctuation.
-
-    After `canonicalize_text` of google-research/big_vision.
-    """
-    return " ".join(text.translate(_PUNCTUATION).lower().split())
-
-
-def _text_form(model_type: str, tokenizer: Any) -> Callable[[str], str]:
-    """Return what is done to a text before it is tokenized.
-
-    The tokenizer of SigLIP 1 does it by itself; that of SigLIP 2 at a fixed resolution is Gemma's, which does not.
-    """
-    is_siglip = model_type in _TEXT_INPUTS and type(tokenizer).__name__ != "SiglipTokenizer"
-    return canonical if is_siglip else lambda text: text
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")  # each enough for one family of tokenizers
+_TOKENIZER_PACKAGES = ("sentencepiece", "protobuf")
 
 
 class DualEncoder:
@@ -54,16 +40,18 @@ class DualEncoder:
         self.revision = revision
         # A tokenizer without a limit says 1e30; a RoBERTa tower has two more positions than it can use.
         positions = int(model.config.text_config.max_position_embeddings)
-        self.context_length = min(positions, int(tokenizer.model_max_length))
-        self._model = model
-        self._tokenizer = tokenizer
-        self._image_processor = image_processor
-        self._text_form = _text_form(model.config.model_type, tokenizer)
         self._text_input = _TEXT_INPUTS.get(model.config.model_type, _MASKED)
+        # Texts that are padded in full must fill all positions: the tower pools the last one.
+        limit = positions if self._text_input is _PADDED else int(tokenizer.model_max_length)
+        self.context_length = min(positions, limit)
+        self._model = model
+        self._tokenizer = lower_case(tokenizer) if self._text_input is _PADDED else tokenizer
+        self._image_processor = image_processor
         black = self._preprocess_own(np.zeros((1, 32, 32, 3), np.uint8))
         self.width = self._checked_width(black)
         mean, std = image_processor.image_mean, image_processor.image_std
         self._tear_transform = tear_transform(crop=black.shape[-1], mean=mean, std=std)
+        check_encoder(self)
 
     @classmethod
     def load(cls, model: str, *, id: str, revision: str) -> DualEncoder:  # noqa: A002
@@ -77,6 +65,7 @@ class DualEncoder:
         location = {"pretrained_model_name_or_path": model, "revision": revision}  # ignored for a folder
         with quiet_transformers(), _loading(id):
             _check_towers(id, transformers.AutoConfig.from_pretrained(**location))
+            _check_tokenizer_files(id, Path(model))
             tokenizer = transformers.AutoTokenizer.from_pretrained(**location)
             image_processor = transformers.AutoImageProcessor.from_pretrained(**location)
             # Checkpoints in half precision would otherwise stay so, which is slow and coarse on a CPU.
@@ -141,6 +130,21 @@ class DualEncoder:
         return text.shape[1]
 
 
+def lower_case(tokenizer: Any) -> Any:
+    """Return a tokenizer that puts texts into lower case first, as SigLIP and SigLIP 2 were trained.
+
+    SigLIP 2 of fixed resolution comes with Gemma's tokenizer, which does not; transformers' `Siglip2Tokenizer`, which
+    only the NaFlex models name, does it in this way. The tokenizer of SigLIP, which has no backend, does it itself.
+    """
+    from tokenizers import normalizers
+
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        own = [backend.normalizer] if backend.normalizer else []
+        backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+    return tokenizer
+
+
 def _not_dual(name: str, reason: str) -> str:
     return (
         f"{name} does not embed frames and texts in one space ({reason}). Dual encoders are, for example, "
@@ -180,7 +184,22 @@ def _loading(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{name} cannot be loaded: {first_line(error)}") from error
+        absent = [package for package in _TOKENIZER_PACKAGES if package in str(error).lower()]
+        reason = _PACKAGES_ABSENT.format(packages=" ".join(absent)) if absent else first_line(error)
+        raise UserError(f"{name} cannot be loaded: {reason}") from error
+
+
+_PACKAGES_ABSENT = "its tokenizer needs packages that are not installed. Run: pip install {packages}"
+
+
+def _check_tokenizer_files(name: str, folder: Path) -> None:
+    """Refuse a folder without a tokenizer: transformers would make an empty one, and all texts would be alike."""
+    if folder.is_dir() and not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
+        raise UserError(
+            f"{name} has no tokenizer: {folder} holds none of {', '.join(_TOKENIZER_FILES)}. Copy the tokenizer's "
+            f"files from the repository of the model, or save them: AutoTokenizer.from_pretrained(...)."
+            f"save_pretrained({str(folder)!r})"
+        )
 
 
 def _check_towers(name: str, config: Any) -> None:

@@ -76,6 +76,14 @@ def hub_commit(repository: str, revision: str | None = None, *, hint: str) -> st
     return Path(config).parent.name  # .../snapshots/COMMIT/config.json
 
 
+def hub_file(repository: str, file: str, commit: str) -> Path | None:
+    """Return the path of a repository's file in the local cache, or None if it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(repository, file, revision=commit)
+    return Path(path) if isinstance(path, str) else None
+
+
 _ACCESS = "Accept its licence or ask for access on that page, then run: hf auth login."
 
 

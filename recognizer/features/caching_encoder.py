@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.errors import UserError
-from encoders.protocol import Encoder, Preprocessing
+from encoders.checks import check_frames, check_texts
+from encoders.protocol import Encoder, Preprocessing, traits_of
 from encoders.registry import find_encoder
 from recognizer.features.store import FeatureStore, NewRecord, Shelf, StoredRecords
 from recognizer.video.frames import DECODING
@@ -35,8 +35,7 @@ class CachingEncoder:
         self.preprocess = encoder.preprocess
         self._encoder = encoder
         self._store = store
-        version = getattr(encoder, "texts_version", 1)
-        self._texts = self._shelf(what="texts", **({"version": version} if version != 1 else {}))
+        self._texts = self._shelf(what="texts", **traits_of(encoder).texts_key)
 
     def _shelf(self, **key: object) -> Shelf:
         return Shelf(self._store, {"encoder": self.id, "revision": self.revision, **key})
@@ -74,11 +73,28 @@ class CachingEncoder:
         return int(row.facts["context_length"]) if row else self._encoder.context_length
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return the embeddings [K, D] of texts; float32, memory-mapped if adjacent in this order in the file."""
+        """Return the embeddings [K, D] of texts; float32, memory-mapped if adjacent in this order in the file.
+
+        Raises:
+            UserError: the vectors are not finite, or the same for different texts.
+        """
         import torch
 
-        rows = self._stored(texts).rows([_key(text) for text in texts])
-        return torch.from_numpy(rows) if texts else torch.empty(0, self.width)
+        if not texts:
+            return torch.empty(0, self.width)
+        rows = torch.from_numpy(self._stored(texts).rows([_key(text) for text in texts]))
+        check_texts(self.id, texts, rows)
+        return rows
+
+    def encode_frames(self, pixels: Tensor) -> Tensor:
+        """Return the embeddings [N, D] of preprocessed frames [N, 3, S, S].
+
+        Raises:
+            UserError: the vectors are not finite, or the same for different frames.
+        """
+        vectors = self._encoder.encode_frames(pixels)
+        check_frames(self.id, pixels, vectors)
+        return vectors
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, start and end included, before any cut."""
@@ -95,9 +111,9 @@ class CachingEncoder:
         return self._texts.load(by_key) if missing else stored
 
     def _encode(self, texts: Sequence[str]) -> None:
-        vectors = self._checked(self._encoder.encode_texts(texts)).numpy()  # [K, D]
-        if len(vectors) > 1 and (vectors == vectors[0]).all():
-            raise UserError(f"{self.id} maps {len(texts)} different texts to one vector: it cannot tell classes apart")
+        encoded = self._encoder.encode_texts(texts)  # [K, D]
+        check_texts(self.id, texts, encoded)
+        vectors = encoded.numpy()
         counts = self._encoder.token_counts(texts)
         new = [NewRecord(_key(text), row, str(count)) for text, row, count in zip(texts, vectors, counts, strict=True)]
         self._texts.add(new, shape=vectors.shape[1:], facts={"context_length": self._encoder.context_length})

@@ -1,0 +1,72 @@
+"""Refuse encoders whose vectors carry nothing: the same for different inputs, or not finite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from db.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from encoders.protocol import Encoder
+
+# As many words each: a tokenizer that knows none of them makes them equal.
+_TEXTS = ("a photo of a dog", "a photo of a bike", "a dog riding a bike")
+_SIDE = 64
+_DIFFERENT = 0.05  # mean difference of preprocessed frames, in units of about their deviation
+
+
+def check_encoder(encoder: Encoder) -> None:
+    """Encode three texts and two frames, and refuse the encoder as `check_texts` and `check_frames` do."""
+    import numpy as np
+
+    check_texts(encoder.id, _TEXTS, encoder.encode_texts(_TEXTS))
+    black = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    halves = black.copy()
+    halves[: _SIDE // 2, :, 0] = halves[:, : _SIDE // 2, 2] = 255
+    pixels = encoder.preprocess(np.stack([black, halves]))
+    check_frames(encoder.id, pixels, encoder.encode_frames(pixels))
+
+
+def check_texts(name: str, texts: Sequence[str], vectors: Tensor) -> None:
+    """Refuse the vectors [K, D] of texts.
+
+    Raises:
+        UserError: one is not finite, or all are the same though the texts differ in letters or digits.
+    """
+    _check_finite(name, "text", list(map(repr, texts)), vectors)
+    different = {" ".join(re.findall(r"\w+", text.lower())) for text in texts}
+    if len(different) > 1 and (vectors == vectors[0]).all():
+        raise UserError(
+            f"{name} gives different texts the same vector, such as {texts[0]!r} and {texts[-1]!r}. Its tokenizer or "
+            "its text tower is not what it was trained with; check its files, or take another encoder with --encoder"
+        )
+
+
+def check_frames(name: str, pixels: Tensor, vectors: Tensor) -> None:
+    """Refuse the vectors [N, D] of preprocessed frames [N, 3, S, S].
+
+    Raises:
+        UserError: one is not finite, or all are the same though the frames differ clearly.
+    """
+    _check_finite(name, "frame", list(map(str, range(len(vectors)))), vectors)
+    if len(vectors) < 2 or not (vectors == vectors[0]).all():
+        return
+    if (pixels - pixels[0]).abs().flatten(1).mean(dim=1).amax() > _DIFFERENT:
+        raise UserError(
+            f"{name} gives different frames the same vector. Its image tower or its preprocessing is not what it was "
+            "trained with; check its files, or take another encoder with --encoder"
+        )
+
+
+def _check_finite(name: str, what: str, inputs: Sequence[str], vectors: Tensor) -> None:
+    finite = vectors.isfinite().all(dim=1)
+    if not finite.all():
+        first = inputs[int(finite.int().argmin())]
+        raise UserError(
+            f"{name} gives {int((~finite).sum())} of {len(vectors)} {what}s a vector that is not finite, such as "
+            f"{what} {first}. Its weights are damaged, or its precision is too low: try --precision float32"
+        )

@@ -1,0 +1,134 @@
+"""Encoders whose vectors carry nothing are refused: built-in ones when they load, your own when they are used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from db.errors import UserError
+from encoders.registry import open_encoder
+from encoders.testing import FakeEncoder
+from recognizer.features.caching_encoder import CachingEncoder
+from recognizer.features.store import FeatureStore
+from tests.fixtures.encoders import copy_model, tiny_clip, word_tokenizer
+
+
+def refusal(name: str) -> str:
+    with pytest.raises(UserError) as caught:
+        open_encoder(name)
+    return str(caught.value)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tiny_hf_clip_folder: Path, tmp_path: Path) -> None:
+    copy_model(tiny_hf_clip_folder, tmp_path)
+    text = refusal(f"hf:{tmp_path}")
+    assert "has no tokenizer" in text
+    assert "tokenizer.json, vocab.json" in text
+    assert f"save_pretrained('{tmp_path}')" in text
+
+
+def test_a_tokenizer_that_knows_no_word_is_refused(tiny_siglip_folder: Path, tmp_path: Path) -> None:
+    copy_model(tiny_siglip_folder, tmp_path)
+    word_tokenizer("<pad>", "</s>", "<unk>", "ein", "Foto").save_pretrained(tmp_path)
+    text = refusal(f"hf:{tmp_path}")
+    assert "gives different texts the same vector, such as 'a photo of a dog'" in text
+    assert "tokenizer" in text
+
+
+def test_a_missing_tokenizer_package_is_named_with_the_command(tiny_siglip1_folder: Path) -> None:
+    """In a process of its own, in which the package cannot be imported."""
+    code = (
+        "import importlib.util\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'sentencepiece' else find(name, *rest)\n"
+        "from db.errors import UserError\n"
+        "from encoders.registry import open_encoder\n"
+        f"try: open_encoder({f'hf:{tiny_siglip1_folder}'!r})\n"
+        "except UserError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    name = tiny_siglip1_folder.name
+    assert done.stdout == (
+        f"hf:{name} cannot be loaded: its tokenizer needs packages that are not installed. "
+        "Run: pip install sentencepiece\n"
+    )
+
+
+def archive(model: Any, path: Path) -> str:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, and the format of CLIP
+        frame, text = torch.zeros(1, 3, 32, 32), torch.zeros(1, 77, dtype=torch.int)
+        torch.jit.trace(model, (frame, text)).save(path)
+    return str(path)
+
+
+def test_an_openai_clip_file_without_a_text_tower_is_refused(tmp_path: Path) -> None:
+    model = tiny_clip()
+    torch.nn.init.zeros_(model.token_embedding.weight)
+    torch.nn.init.zeros_(model.positional_embedding)
+    assert "gives different texts the same vector" in refusal(archive(model, tmp_path / "model.pt"))
+
+
+def test_an_openai_clip_file_that_sees_nothing_is_refused(tmp_path: Path) -> None:
+    model = tiny_clip()
+    torch.nn.init.zeros_(model.visual.conv1.weight)
+    assert "gives different frames the same vector" in refusal(archive(model, tmp_path / "model.pt"))
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    model = tiny_clip()
+    torch.nn.init.constant_(model.visual.proj, float("nan"))
+    text = refusal(archive(model, tmp_path / "model.pt"))
+    assert "gives 2 of 2 frames a vector that is not finite" in text
+
+
+class Constant(FakeEncoder):
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        return torch.ones(len(texts), self.width)
+
+    def encode_frames(self, pixels: Any) -> Tensor:
+        return torch.ones(len(pixels), self.width)
+
+
+class Infinite(FakeEncoder):
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        vectors: Tensor = super().encode_texts(texts)
+        vectors[texts.index("a dog"), 3] = torch.inf
+        return vectors
+
+
+def test_your_own_encoder_with_one_vector_for_all_is_refused(tmp_path: Path) -> None:
+    with FeatureStore.open(tmp_path) as store:
+        encoder = CachingEncoder(Constant(), store)
+        with pytest.raises(UserError, match="fake gives different texts the same vector, such as 'a dog' and 'a cat'"):
+            encoder.encode_texts(["a dog", "a cat"])
+        assert store.shelves() == []  # nothing of it is stored
+        assert encoder.encode_texts(["a dog", "A dog!"]).shape == (2, 32)  # may well be the same to it
+        frames = np.zeros((2, 8, 8, 3), np.uint8)
+        encoder.encode_frames(encoder.preprocess(frames))  # two frames that are the same
+        frames[1] = 255
+        with pytest.raises(UserError, match="fake gives different frames the same vector"):
+            encoder.encode_frames(encoder.preprocess(frames))
+
+
+def test_your_own_encoder_with_infinite_vectors_is_refused(tmp_path: Path) -> None:
+    with FeatureStore.open(tmp_path) as store, pytest.raises(UserError, match=r"1 of 2 texts .* such as text 'a dog'"):
+        CachingEncoder(Infinite(), store).encode_texts(["a cat", "a dog"])
+
+
+def test_equal_vectors_that_were_stored_before_are_refused(tmp_path: Path) -> None:
+    with FeatureStore.open(tmp_path) as store:
+        encoder = CachingEncoder(Constant(), store)
+        for text in ("a dog", "a cat"):  # one at a time, each looks right
+            encoder.encode_texts([text])
+        with pytest.raises(UserError, match="the same vector"):
+            encoder.encode_texts(["a dog", "a cat"])
