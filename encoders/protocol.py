@@ -22,9 +22,11 @@ class Traits:
     Attributes:
         texts_key: what determines the embeddings of texts besides id and revision, as JSON values, such as how texts
             are changed before they are tokenized; part of the key of stored embeddings.
+        label_templates: templates around labels under the default protocol; None: the protocol's.
     """
 
     texts_key: Mapping[str, str] = field(default_factory=dict)
+    label_templates: tuple[str, ...] | None = None
 
 
 def traits_of(encoder: TextEncoder) -> Traits:
@@ -40,11 +42,6 @@ class TextEncoder(Protocol):
         id: its name, such as `ViT-B/16`, `hf:google/siglip2-base-patch16-224` or `objects`; for a file or a folder,
             its name without the path.
         revision: digest of the weights; with `id` it determines every embedding.
-
-    May also have:
-        texts_version: what is done to a text before it is tokenized, as a number; 1 if it is missing. Embeddings of
-            texts are stored by it, so increase it when that changes.
-        label_templates: templates around labels under the default protocol; if it is missing, the protocol's own.
     """
 
     id: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,14 +89,12 @@ class DualEncoder:
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         if not texts:
             return []
-        counted = self._tokenizer(
-            [self._text_form(text) for text in texts], truncation=False, padding=False, verbose=False
-        )
+        counted = self._tokenizer(list(texts), truncation=False, padding=False, verbose=False)
         return [len(ids) for ids in counted["input_ids"]]
 
     def _encode(self, texts: list[str]) -> Tensor:
         tokens = self._tokenizer(
-            [self._text_form(text) for text in texts],
+            texts,
             **self._text_input,
             return_token_type_ids=False,
             truncation=True,

@@ -48,20 +48,6 @@ class CachingEncoder:
         """Return the shelf of the frames of long videos at one rate; see features/long.py."""
         return self._shelf(what="long", fps=fps, preprocessing=preprocessing, decoding=DECODING)
 
-    def encode_frames(self, pixels: Tensor) -> Tensor:
-        """Return the embeddings [N, D] of preprocessed frames.
-
-        Raises:
-            UserError: a value is not finite.
-        """
-        return self._checked(self._encoder.encode_frames(pixels))
-
-    def _checked(self, vectors: Tensor) -> Tensor:
-        from encoders.probe import refuse_not_finite
-
-        refuse_not_finite(vectors, self.id)
-        return vectors
-
     @property
     def width(self) -> int:
         row = self._texts.row()

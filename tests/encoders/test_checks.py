@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from db.errors import UserError
-from encoders.registry import open_encoder
-from encoders.testing import FakeEncoder
+from encoders.protocol import Traits
+from encoders.registry import label_templates, open_encoder
+from encoders.testing import FakeEncoder, registered
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.store import FeatureStore
+from recognizer.scoring.protocols import protocol_of
 from tests.fixtures.encoders import copy_model, tiny_clip, word_tokenizer
 
 
@@ -132,3 +134,20 @@ def test_equal_vectors_that_were_stored_before_are_refused(tmp_path: Path) -> No
             encoder.encode_texts([text])
         with pytest.raises(UserError, match="the same vector"):
             encoder.encode_texts(["a dog", "a cat"])
+
+
+def test_openai_clip_is_in_single_precision(tiny_clip_archive: Path) -> None:
+    encoder = open_encoder(str(tiny_clip_archive))
+    assert {parameter.dtype for parameter in encoder._model.parameters()} == {torch.float32}  # type: ignore[attr-defined]
+
+
+def test_an_encoder_has_its_own_label_templates() -> None:
+    assert label_templates("objects") == ("{}",)
+    assert label_templates("ViT-B/16") is None
+    own = FakeEncoder()
+    own.traits = Traits(label_templates=("clip: {}",))  # type: ignore[attr-defined]
+    with registered(own, "mine"):
+        assert label_templates("mine") == ("clip: {}",)
+        assert protocol_of("default", encoder="mine").label_templates == ("clip: {}",)
+        assert len(protocol_of("tear", encoder="mine").label_templates) == 16
+        assert protocol_of("default", encoder="mine", templates="none").label_templates == ("{}",)

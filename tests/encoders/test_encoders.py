@@ -24,8 +24,7 @@ from torch.nn.functional import normalize
 from db.errors import UsageError, UserError
 from descriptor_gen.llms.registry import open_llm
 from encoders.protocol import Encoder
-from encoders.registry import OPENAI_CLIP, find_encoder, label_templates, open_encoder
-from encoders.testing import FakeEncoder, registered
+from encoders.registry import OPENAI_CLIP, find_encoder, open_encoder
 from tests.fixtures.encoders import SIZE, WIDTH, tiny_clip, word_tokenizer
 
 TEXTS = ["riding a bike", "a photo of a dog"]
@@ -514,95 +513,3 @@ def assert_same(actual: Tensor, expected: Tensor) -> None:
     assert actual.dtype == torch.float32
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
     assert not actual.requires_grad
-
-
-def gemma_like(folder: Path, kind: str) -> Any:
-    """Return a tokenizer of transformers with a small vocabulary of letters: Gemma's, or that of SigLIP 2."""
-    import transformers
-
-    letters = ["▁", *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,!?'-:_"]
-    vocabulary = {
-        token: n for n, token in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *letters, "ri", "di"])
-    }
-    merges = [("r", "i"), ("d", "i")]
-    tokenizer = getattr(transformers, kind)(vocab=vocabulary, merges=merges, model_max_length=64)
-    tokenizer.save_pretrained(folder)
-    return tokenizer
-
-
-@pytest.fixture(scope="module")
-def siglip2_folder(tiny_siglip_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SigLIP 2 of a fixed resolution as published: model type siglip, with Gemma's tokenizer."""
-    folder = tmp_path_factory.mktemp("hf-siglip2")
-    for file in ("config.json", "model.safetensors", "preprocessor_config.json"):
-        (folder / file).write_bytes((tiny_siglip_folder / file).read_bytes())
-    gemma_like(folder, "GemmaTokenizer")
-    return folder
-
-
-ODD = ["A man, riding a bike.", "RIDING", "a dog - it's here!", "hand_stand  pushups", "riding a bike"]
-CANONICAL = ["a man riding a bike", "riding", "a dog its here", "hand stand pushups", "riding a bike"]
-
-
-def test_siglip2_sees_texts_as_its_own_tokenizer_gives_them(siglip2_folder: Path, tmp_path: Path) -> None:
-    """Lower case as in transformers' Siglip2Tokenizer, and without punctuation as in its authors' code."""
-    from encoders.transformers import canonical
-
-    reference = gemma_like(tmp_path, "Siglip2Tokenizer")
-    expected = reference(CANONICAL)["input_ids"]
-    encoder = open_encoder(f"hf:{siglip2_folder}")
-    assert [canonical(text) for text in ODD] == CANONICAL
-    assert encoder.token_counts(ODD) == [len(ids) for ids in expected]
-    seen: list[list[int]] = []
-    towers = encoder._model  # type: ignore[attr-defined]
-    towers.text_model.embeddings.register_forward_pre_hook(
-        lambda module, arguments, named: seen.extend(named["input_ids"].tolist()), with_kwargs=True
-    )
-    vectors = encoder.encode_texts(ODD)
-    assert [[token for token in ids if token] for ids in seen] == [ids[: encoder.context_length] for ids in expected]
-    assert torch.equal(vectors[4], encoder.encode_texts(["Riding a BIKE."])[0])
-    assert not torch.equal(vectors[0], vectors[1])
-
-
-def test_texts_of_an_earlier_treatment_are_not_reused(siglip2_folder: Path) -> None:
-    assert getattr(find_encoder(f"hf:{siglip2_folder}"), "texts_version", 1) > 1
-    assert getattr(find_encoder("ViT-B/16"), "texts_version", 1) == 1
-
-
-def test_a_folder_without_its_tokenizer_is_refused(tiny_hf_clip_folder: Path, tmp_path: Path) -> None:
-    for file in ("config.json", "model.safetensors", "preprocessor_config.json"):
-        (tmp_path / file).write_bytes((tiny_hf_clip_folder / file).read_bytes())
-    with pytest.raises(UserError, match=r"tokenizer"):
-        open_encoder(f"hf:{tmp_path}")
-
-
-@pytest.mark.parametrize("tower", ["text_model", "vision_model"])
-@pytest.mark.parametrize("value", [0.0, float("nan")])
-def test_an_encoder_that_maps_everything_to_one_vector_is_refused(
-    tiny_hf_clip_folder: Path, tmp_path: Path, tower: str, value: float
-) -> None:
-    from safetensors.torch import load_file, save_file
-
-    for file in tiny_hf_clip_folder.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    weights = load_file(tmp_path / "model.safetensors")
-    for name in weights:
-        if name.startswith(f"{tower}.embeddings") or (value != value and name.startswith(tower)):
-            weights[name].fill_(value)
-    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"one vector|not finite"):
-        open_encoder(f"hf:{tmp_path}")
-
-
-def test_openai_clip_is_in_single_precision(tiny_clip_archive: Path) -> None:
-    encoder = open_encoder(str(tiny_clip_archive))
-    assert {parameter.dtype for parameter in encoder._model.parameters()} == {torch.float32}  # type: ignore[attr-defined]
-
-
-def test_an_encoder_has_its_own_label_templates() -> None:
-    assert label_templates("objects") == ("{}",)
-    assert label_templates("ViT-B/16") is None
-    own = FakeEncoder()
-    own.label_templates = ["clip: {}"]  # type: ignore[attr-defined]
-    with registered(own, "mine"):
-        assert label_templates("mine") == ("clip: {}",)
