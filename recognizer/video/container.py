@@ -117,7 +117,7 @@ def _refuse_early_end(container: Any, end: float) -> None:
 # Containers and codecs in which decord returns the right frames, with the conditions of `can_seek`: tests/recognizer/
 # video/test_matrix.py holds it for every pair, against decoding from the start. In others its seeking is wrong.
 _PROVEN = {
-    "avi": {"mpeg4", "mjpeg", "h264"},
+    "avi": {"mpeg4", "mjpeg"},
     "mov": {"h264", "hevc", "mpeg4", "mjpeg", "av1", "libdav1d", "vp9"},
     "matroska": {"h264", "hevc", "mpeg4", "av1", "libdav1d", "vp8", "vp9"},
 }
