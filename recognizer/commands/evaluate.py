@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from db.commandline import progress
-from recognizer.commands.options import Session, VideoSelection, dataset_options, scoring_options, session_options
+from recognizer.commands.options import Session, VideoSelection, dataset_options, reading_options, scoring_options
 from recognizer.evaluation.settings import Options
 
 
 @click.command("eval")
 @dataset_options
 @scoring_options
-@session_options
+@reading_options
 def evaluate_videos(session: Session, selection: VideoSelection, options: Options) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
     from recognizer.evaluation.evaluate import evaluate, with_texts

@@ -15,7 +15,7 @@ RESAMPLES = 10_000
 # settings that can change accuracies; the others describe the machine, or follow from these
 CHOICES = (
     "encoder", "encoder_revision", "protocol", "method", "frames", "pooling", "templates", "condition", "temperature",
-    "kinds", "llms", "statuses", "layout", "limit",
+    "kinds", "llms", "statuses", "layout", "limit", "allow_truncated",
 )  # fmt: skip
 
 
