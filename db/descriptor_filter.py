@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from db.errors import UserError
 from db.records import Dataset, Descriptor, PortableDescriptor
 
 Text = TypeVar("Text", Descriptor, PortableDescriptor)
+LLM_HELP = "A model, an imported file, or hand (written by people): its name, or a part that only it has"
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,12 @@ class DescriptorFilter:
     Attributes:
         statuses: review statuses.
         kinds: descriptor kinds.
-        llm: part of the writer's name, in any case: a model, an imported file, or `hand`.
+        llm: a writer, as `find_writer` reads it.
     """
 
     statuses: Sequence[str]
     kinds: Sequence[str] | None = None
     llm: str | None = None
-
-    def matches(self, text: Descriptor | PortableDescriptor) -> bool:
-        """Return whether a descriptor meets all conditions."""
-        matches_kind = self.kinds is None or text.kind in self.kinds
-        return matches_kind and text.status in self.statuses and text.written_by(self.llm)
 
     def __str__(self) -> str:
         writer = f" by {self.llm}" if self.llm else ""
@@ -38,13 +34,40 @@ class DescriptorFilter:
         return f"{' or '.join(self.statuses)} descriptors{writer}{kinds}"
 
 
+def find_writer(name: str, writers: Collection[str]) -> str | None:
+    """Return the writer that a name means; None if it means none.
+
+    The name is compared in any case, first with whole names (an imported file also without its digest), then with
+    parts of them. The prefix of a model (`openai:gpt-5`, `hf:org/model`) may stay.
+
+    Raises:
+        UserError: it is part of several names.
+    """
+    wanted = name.removeprefix("openai:").removeprefix("hf:").casefold()
+    exact = [writer for writer in writers if wanted in (writer.casefold(), writer.rpartition(" ")[0].casefold())]
+    matching = exact or [writer for writer in writers if wanted in writer.casefold()]
+    if len(matching) > 1:
+        raise UserError(f"--llm {name} means several: {', '.join(sorted(matching))}. Give more of the name")
+    return matching[0] if matching else None
+
+
 def filter_descriptors(dataset: Dataset, stored: Sequence[Text], descriptor_filter: DescriptorFilter) -> list[Text]:
     """Return the stored descriptors of a dataset that match a filter.
 
     Raises:
-        UserError: none matches; the message says which ones exist, and how to write others.
+        UserError: none matches (the message says which ones exist, and how to write others), or the name of the writer
+            means several.
     """
-    if matching := [text for text in stored if descriptor_filter.matches(text)]:
+    chosen = descriptor_filter
+    writer = find_writer(chosen.llm, {text.writer for text in stored}) if chosen.llm else None
+    matching = [
+        text
+        for text in stored
+        if text.status in chosen.statuses
+        and (chosen.kinds is None or text.kind in chosen.kinds)
+        and (chosen.llm is None or text.writer == writer)
+    ]
+    if matching:
         return matching
     names = [action.name for action in dataset.actions]
     subject = dataset.name + (f" ({', '.join(names)})" if len(names) <= 3 else "")
@@ -53,5 +76,5 @@ def filter_descriptors(dataset: Dataset, stored: Sequence[Text], descriptor_filt
         raise UserError(f"No descriptors of {subject} in this database. Write them with: {command}")
     counts = Counter((text.kind, text.status, text.writer) for text in stored)
     others = ", ".join(f"{count} {kind} {status} by {name}" for (kind, status, name), count in sorted(counts.items()))
-    kinds = "".join(f" --kind {kind}" for kind in descriptor_filter.kinds or ())
-    raise UserError(f"No {descriptor_filter} of {subject}. Stored: {others}. Write others with: {command}{kinds}")
+    kinds = "".join(f" --kind {kind}" for kind in chosen.kinds or ())
+    raise UserError(f"No {chosen} of {subject}. Stored: {others}. Write others with: {command}{kinds}")

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _MAX_LISTED = 10
 
 
+def first_few(names: Sequence[str], *, count: int = 5) -> str:
+    """Return the first names, and how many more there are: `a, b, c, d, e and 212 more`."""
+    more = len(names) - count
+    return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "")
+
+
 class UserError(Exception):
     """Something the user can fix."""
 

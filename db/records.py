@@ -16,7 +16,7 @@ DecisionKind = Literal["accept", "reject", "restore", "edit", "add", "reorder", 
 
 @dataclass(frozen=True)
 class Action:
-    """One class of a dataset: its label index, the dataset's own name, and a readable lower-case phrase."""
+    """One class of a dataset: its label index, the dataset's own name, and a readable phrase."""
 
     label: int
     name: str
@@ -34,6 +34,16 @@ class Dataset:
     name: str
     actions: tuple[Action, ...]
     stored_as: str
+
+
+@dataclass(frozen=True)
+class Rephrased:
+    """A stored action whose phrase was changed; `texts` are ids of descriptors in use, written for the old phrase."""
+
+    action: str
+    before: str
+    after: str
+    texts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -115,21 +125,8 @@ class DescriptorRef:
     version: int
 
 
-class _WithWriter:
-    """Base of the texts that know their writer."""
-
-    @property
-    def writer(self) -> str:
-        """Who wrote it: the name of a model, else of the imported file, else `hand`."""
-        raise NotImplementedError
-
-    def written_by(self, name: str | None) -> bool:
-        """Return whether `name` is part of the writer's name, in any case; None fits every writer."""
-        return name is None or name.lower() in self.writer.lower()
-
-
 @dataclass(frozen=True)
-class Descriptor(_WithWriter):
+class Descriptor:
     """One text about one action, with its provenance.
 
     Attributes:
@@ -166,6 +163,7 @@ class Descriptor(_WithWriter):
 
     @property
     def writer(self) -> str:
+        """Who wrote it: the name of a model, else of the imported file, else `hand`."""
         return self.llm or self.origin or "hand"
 
     @property
@@ -193,7 +191,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class PortableDescriptor(_WithWriter):
+class PortableDescriptor:
     """A descriptor with everything needed to add it to another database.
 
     Attributes:
@@ -213,6 +211,7 @@ class PortableDescriptor(_WithWriter):
 
     @property
     def writer(self) -> str:
+        """Who wrote it, as `Descriptor.writer`."""
         return self.call.llm.model if self.call else self.origin or "hand"
 
 

@@ -10,7 +10,6 @@ since, nothing is changed, and a `ConflictError` reports the change. Decisions a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -31,6 +30,7 @@ from db.records import (
     ReviewEvent,
 )
 from db.schema import ActionRow, DescriptorRow
+from db.storable import NOT_STORABLE
 
 _LONGEST_NAME = 200
 
@@ -159,7 +159,7 @@ def _normalised(text: str) -> str:
     words = " ".join(text.split())
     if not words:
         raise UsageError("A descriptor needs a text. To remove one, reject it: descgen reject ID")
-    if bad := re.search("[\x00\ud800-\udfff]", words):
+    if bad := NOT_STORABLE.search(words):
         raise UsageError(f"A text cannot hold the character {bad.group()!r}")
     return words
 

@@ -13,6 +13,7 @@ from db.claims import Claims
 from db.engine import Transactions, open_engine, sqlite_path
 from db.errors import UsageError, UserError
 from db.records import (
+    STATUSES,
     Action,
     Dataset,
     Descriptor,
@@ -24,6 +25,7 @@ from db.records import (
     LLMIdentity,
     PortableDescriptor,
     Prediction,
+    Rephrased,
     Run,
     Template,
 )
@@ -89,8 +91,8 @@ class Store(Transactions):
         if not rows:
             known = ", ".join(dict.fromkeys([*vocabulary.BUILT_IN, *self.datasets()]))
             raise UsageError(
-                f"Unknown dataset {name!r}. Known: {known}. For your own classes give a text file with one label a "
-                "line, or a folder that holds one folder a class"
+                f"Unknown dataset {name!r}. Known: {known}. For your own classes give a file of labels (one a "
+                "line, or as docs/datasets.md shows), or a folder that holds one folder a class"
             )
         return Dataset(name, tuple(queries.to_record(Action, row) for row in rows), stored_as=name)
 
@@ -102,22 +104,38 @@ class Store(Transactions):
         Raises:
             UsageError: the name is none of these.
         """
-        known = vocabulary.canonical(name) in vocabulary.BUILT_IN or name in self.datasets()
-        return self.dataset(name) if known or not name or not Path(name).exists() else vocabulary.from_path(Path(name))
+        if not name or self.knows(name) or not Path(name).exists():
+            return self.dataset(name)
+        return vocabulary.from_path(Path(name))
+
+    def knows(self, name: str) -> bool:
+        """Return whether a dataset of that name is built in or stored."""
+        return vocabulary.canonical(name) in vocabulary.BUILT_IN or name in self.datasets()
 
     def datasets(self) -> list[str]:
         """Return the names of the stored datasets."""
         with self._read() as session:
             return list(session.scalars(select(DatasetRow.name).order_by(DatasetRow.name)))
 
-    def register(self, dataset: Dataset) -> None:
-        """Store a dataset's actions: labels and phrases are updated, actions no longer listed lose their label."""
+    def register(self, dataset: Dataset) -> tuple[Rephrased, ...]:
+        """Store a dataset's actions: labels and phrases are updated, actions no longer listed lose their label.
+
+        Returns:
+            The actions whose phrase was changed. Their descriptors stay as they are.
+        """
         dataset = queries.stored_dataset(dataset)
         with self._read() as session:
-            stored = {(row.name, row.label, row.phrase) for row in queries.actions(session, dataset).values()}
-        if stored != {(action.name, action.label, action.phrase) for action in dataset.actions}:
-            with self._write() as session:
-                queries.register(session, dataset)
+            stored = {name: (row.label, row.phrase) for name, row in queries.actions(session, dataset).items()}
+        actions = {action.name: (action.label, action.phrase) for action in dataset.actions}
+        if stored == actions:
+            return ()
+        phrases = {name: phrase for name, (_, phrase) in stored.items()}
+        changed = [action for action in dataset.actions if phrases.get(action.name, action.phrase) != action.phrase]
+        descriptors = self.descriptors(dataset, statuses=STATUSES) if changed else []
+        with self._write() as session:
+            queries.register(session, dataset)
+        texts = {action.name: tuple(d.id for d in descriptors if d.action == action.name) for action in changed}
+        return tuple(Rephrased(a.name, phrases[a.name], a.phrase, texts[a.name]) for a in changed)
 
     def generations(self, keys: Iterable[str]) -> dict[str, Generation]:
         """Return cache key -> the newest `ok` generation, for the keys that have one."""
@@ -178,11 +196,15 @@ class Store(Transactions):
         with self._read() as session:
             return queries.in_order(dataset, queries.descriptors(session, queries.only_actions(query, dataset)))
 
-    def descriptors_by_id(self, ids: Sequence[int]) -> list[Descriptor]:
-        """Return descriptors, in use or not, sorted by id; unknown ids are skipped."""
+    def descriptors_by_id(self, ids: Sequence[int], dataset: Dataset | None = None) -> list[Descriptor]:
+        """Return descriptors, in use or not, sorted by id; unknown ids, and those of another dataset, are skipped."""
+        query = queries.every_descriptor(dataset.stored_as if dataset else None)
         with self._read() as session:
-            parts = [queries.every_descriptor().where(DescriptorRow.id.in_(chunk)) for chunk in queries.chunks(ids)]
+            parts = [query.where(DescriptorRow.id.in_(chunk)) for chunk in queries.chunks(ids)]
             descriptors = [descriptor for part in parts for descriptor in queries.descriptors(session, part)]
+        if dataset:
+            names = {action.name for action in dataset.actions}
+            descriptors = [descriptor for descriptor in descriptors if descriptor.action in names]
         return sorted(descriptors, key=lambda descriptor: descriptor.id)
 
     def history(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[HistoryEntry]:

@@ -11,13 +11,17 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from db.errors import UsageError, UserError
+from db.errors import UsageError, UserError, first_few
+from db.label_files import read_labels
+from db.label_tables import Label
 from db.records import Action, Dataset
 
 _TABLES = ("ucf101", "hmdb51", "kinetics400", "kinetics600")
 _SUBSETS = {f"kinetics600-zs{n}": "kinetics600" for n in (1, 2, 3)}  # Chen & Huang, ICCV 2021: 3 x 160 classes
 _SUBSETS |= {"thumos14": "ucf101"}  # the 20 classes of its temporal detection, in the order of its detclasslist.txt
 _ALIASES = {"k400": "kinetics400", "k600": "kinetics600"} | {f"k600-zs{n}": f"kinetics600-zs{n}" for n in (1, 2, 3)}
+_SMALL_WORDS = {"a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "of", "off", "on", "onto", "or", "out"}
+_SMALL_WORDS |= {"over", "the", "to", "up", "with", "without"}  # without a capital in titles: Walking the Dog
 _TEAR_SPELLING = {"HandstandPushups": "HandStandPushups"}  # as in the names of the class's files
 
 BUILT_IN: tuple[str, ...] = (*_TABLES, *_SUBSETS)
@@ -36,8 +40,8 @@ def load(name: str) -> Dataset:
     if name in _SUBSETS:
         return _subset(name, load(_SUBSETS[name]))
     raise UsageError(
-        f"Unknown dataset {name!r}. Known: {', '.join(BUILT_IN)}. For your own classes give a text file with one "
-        "label a line, or a folder that holds one folder a class"
+        f"Unknown dataset {name!r}. Known: {', '.join(BUILT_IN)}. For your own classes give a file of labels (one a "
+        "line, or as docs/datasets.md shows), or a folder that holds one folder a class"
     )
 
 
@@ -60,10 +64,10 @@ def canonical(name: str) -> str:
 
 
 def from_path(path: Path) -> Dataset:
-    """Return a user's own dataset, named after its text file of labels or its folder of class folders.
+    """Return a user's own dataset, named after its file of labels (`db.label_files`) or its folder of class folders.
 
     Raises:
-        UserError: it has no labels, a label twice, or the name of a built-in dataset.
+        UserError: it has no labels, a label twice, or the name of a built-in dataset, or what it means is not plain.
     """
     resolved = path.resolve()
     name = canonical(resolved.name if resolved.is_dir() else resolved.stem)
@@ -74,29 +78,23 @@ def from_path(path: Path) -> Dataset:
             f"{path} has the name of the built-in dataset {name}. Use --dataset {name} for its official classes, "
             "or rename the file for your own"
         )
-    return from_labels(name, _folder_labels(path) if path.is_dir() else _file_labels(path))
+    return from_labels(name, _folder_labels(path) if path.is_dir() else read_labels(path))
 
 
-def from_labels(name: str, labels: Sequence[str]) -> Dataset:
-    """Return a dataset of labels in their order, with the phrases of `phrase_of`."""
+def from_labels(name: str, labels: Sequence[str | Label]) -> Dataset:
+    """Return a dataset of labels in their order; a label without a phrase has that of `phrase_of`."""
     if not labels:
         raise UserError(f"No labels in {name}. Write one label a line, or make one folder a class")
-    phrases = [phrase_of(label) for label in labels]
-    if "" in phrases:
-        raise UserError(f"A label of {name} contains no word: {labels[phrases.index('')]!r}")
-    repeated = [phrase for phrase, count in Counter(phrases).items() if count > 1]
-    if repeated:
-        raise UserError(f"Labels of {name} that mean the same class: {', '.join(repeated)}. Keep one of each")
-    actions = tuple(Action(i, label, phrase) for i, (label, phrase) in enumerate(zip(labels, phrases, strict=True)))
+    given = [label if isinstance(label, Label) else Label(label) for label in labels]
+    actions = tuple(Action(i, label.name, label.phrase or phrase_of(label.name)) for i, label in enumerate(given))
+    for action in actions:
+        if not spelling(action.phrase):
+            raise UserError(f"A label of {name} contains no word: {action.name!r}")
+    for texts in ([action.phrase.casefold() for action in actions], [action.name for action in actions]):
+        repeated = [text for text, count in Counter(texts).items() if count > 1]
+        if repeated:
+            raise UserError(f"Labels of {name} that mean the same class: {first_few(repeated)}. Keep one of each")
     return Dataset(name, actions, stored_as=name)
-
-
-def _file_labels(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text file of labels (UTF-8, one a line)") from error
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _folder_labels(path: Path) -> list[str]:
@@ -104,9 +102,28 @@ def _folder_labels(path: Path) -> list[str]:
 
 
 def phrase_of(label: str) -> str:
-    """Return a label as a readable lower-case phrase: `ApplyEyeMakeup`, `apply_eye_makeup` -> `apply eye makeup`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", label)
-    return re.sub(r"[\s_-]+", " ", words).strip().lower()
+    """Return a label as a readable phrase: `ApplyEyeMakeup`, `apply_eye_makeup` -> `apply eye makeup`.
+
+    Capitals that belong to a word stay: `NASA launch`, `using an iPhone`, `passing American football`.
+    """
+    words = [word for word in re.split(r"[\s_-]+", label) if word]
+    if len(words) == 1:
+        return " ".join(word.lower() if _has_first_capital(word) else word for word in _parts(words[0]))
+    in_sentence = any(word.islower() and word not in _SMALL_WORDS for word in words)  # else every word has a capital
+    kept = [word if in_sentence or not _has_first_capital(word) else word.lower() for word in words[1:]]
+    return " ".join([word.lower() if _has_first_capital(word) else word for word in words[:1]] + kept)
+
+
+def _parts(word: str) -> list[str]:
+    """Return the words of a name in one piece; names such as iPhone stay whole."""
+    if re.match(r"[a-z][A-Z]", word):
+        return [word]
+    return re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", word)
+
+
+def _has_first_capital(word: str) -> bool:
+    letters = [letter for letter in word if letter.isalpha()]
+    return bool(letters) and letters[0].isupper() and not any(letter.isupper() for letter in letters[1:])
 
 
 def spelling(name: str) -> str:

@@ -16,8 +16,19 @@ from rich.tree import Tree
 from db import vocabulary
 from db.commandline import table
 from db.engine import sqlite_path
-from db.errors import UsageError
-from db.records import Agreement, Change, Dataset, Decision, DecisionKind, Descriptor, HistoryEntry, ReviewEvent, State
+from db.errors import UsageError, first_few
+from db.records import (
+    Agreement,
+    Change,
+    Dataset,
+    Decision,
+    DecisionKind,
+    Descriptor,
+    HistoryEntry,
+    Rephrased,
+    ReviewEvent,
+    State,
+)
 from db.store import Store
 from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.generate.calls import Estimate
@@ -43,12 +54,16 @@ _AGREEMENT_COLUMNS = (
 
 
 def build_report(report: BuildReport) -> RenderableType:
-    """Return the problems of a build, if any, and a summary line."""
-    lines = [f"{problem.action}, {problem.kind}: {problem.reason}" for problem in report.problems[:_MOST_PROBLEMS]]
+    """Return the changed phrases and the problems of a build, if any, and a summary line."""
+    lines = _rephrased(report.dataset, report.rephrased)
+    lines += [f"{problem.action}, {problem.kind}: {problem.reason}" for problem in report.problems[:_MOST_PROBLEMS]]
     if (more := len(report.problems) - _MOST_PROBLEMS) > 0:
         lines.append(f"... and {more} more (all of them: --json)")
     if report.stopped:
         lines.append(f"stopped by {_STOPPED_BY[report.stopped]}: {report.left} calls left")
+    without = " ".join(f"--param {name}=null" for name in report.not_sent)
+    if report.not_sent:
+        lines.append(f"refused by the server and not sent: {', '.join(report.not_sent)} (to not ask again: {without})")
     retries = f", {report.retries} retries" if report.retries else ""
     cost = f", {report.cost:.4f} USD" if report.cost else ""
     lines.append(
@@ -56,6 +71,19 @@ def build_report(report: BuildReport) -> RenderableType:
         f"{report.failed} failed, {report.seconds:.1f} seconds{retries}{cost}"
     )
     return Text("\n".join(lines))
+
+
+def _rephrased(dataset: str, changes: Sequence[Rephrased]) -> list[str]:
+    """Return lines about changed phrases, and about the texts that were written for the old ones."""
+    lines = [f"phrase of {change.action}: {change.before!r} -> {change.after!r}" for change in changes[:_MOST_CHANGES]]
+    if (more := len(changes) - _MOST_CHANGES) > 0:
+        lines.append(f"... and {more} more phrases (all of them: --json)")
+    if texts := sum(len(change.texts) for change in changes):
+        lines.append(
+            f"texts in use that were written for the old phrases: {texts}. See them, and reject what no longer fits: "
+            f"descgen show --dataset {dataset} --ids"
+        )
+    return lines
 
 
 def estimate(estimated: Estimate) -> RenderableType:
@@ -68,11 +96,15 @@ def estimate(estimated: Estimate) -> RenderableType:
 
 
 def import_report(report: ImportReport) -> RenderableType:
-    """Return everything that was not imported, and a summary line."""
-    lines = [f"refused: {item.key}, item {item.number}: {item.reason}" for item in report.refused]
-    lines += [f"not a class of {report.dataset}: {key}" for key in report.unmapped]
+    """Return what was not imported, by count and a few names, and a summary line."""
+    from descriptor_gen.exchange.importing import left_out_lines
+
+    lines = left_out_lines(report.dataset, report.refused, report.unmapped)
     if report.without:
-        lines.append(f"no texts for {len(report.without)} classes: {', '.join(report.without)}")
+        lines.append(f"no texts for {len(report.without)} classes: {first_few(report.without)}")
+    if lines:
+        lines.append("all of them: --json")
+    lines += _rephrased(report.dataset, report.rephrased)
     if report.left_out:
         lines.append(
             f"{report.left_out} left out: this database has other texts of the same LLM for these classes and kinds, "

@@ -49,7 +49,7 @@ class Recognizer(Options):
     descriptors, videos or weights are missing or have changed; the message says what to do next.
 
     Attributes, besides those of `Options` and `ScoringSettings`:
-        dataset: name of a built-in or stored dataset, path of a text file of labels or a folder of class folders, or
+        dataset: name of a built-in or stored dataset, path of a file of labels or a folder of class folders, or
             a list of labels, which are then used without descriptors.
         db: SQLite file or SQLAlchemy URL; None means `DESCGEN_DB`, else `descriptors.db` in the current folder.
         features: folder of the feature store; None means `RECOGNIZE_FEATURES`, else a folder in the user's cache.

@@ -115,7 +115,7 @@ def test_datasets_and_llms_are_listed(descgen: Run) -> None:
         (["build", "-d", "hmdb51", "-k", "contxt"], 2, "Unknown kind 'contxt'. Known: context, contrast"),
         (["build", "-d", "hmdb51", "--llm", "no.gguf"], 1, "No file no.gguf"),
         (["build"], 2, "Missing option '--dataset'"),
-        (["list", "-d", "hmdb51"], 1, "No database at"),
+        (["show", "-d", "hmdb51"], 1, "No database at"),
     ],
 )
 def test_wrong_use_is_told_with_what_is_known(descgen: Run, arguments: list[str], code: int, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -40,6 +41,15 @@ _OPTIONS = (
     ),
     click.option("--requests-per-minute", type=_ABOVE_ZERO, help="Rate limit of an API model."),
     click.option("--tokens-per-minute", type=_ABOVE_ZERO, help="Rate limit in tokens, input and output together."),
+    click.option(
+        "--timeout",
+        "timeout_seconds",
+        type=_ABOVE_ZERO,
+        default=120.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for the next bytes of an answer: more for a slow local server.",
+    ),
     click.option("--price-in", type=click.FloatRange(min=0), help="USD per million tokens of the prompts."),
     click.option("--price-out", type=click.FloatRange(min=0), help="USD per million tokens of the replies."),
     click.option(
@@ -59,6 +69,30 @@ _OPTIONS = (
 )
 
 
+def _read_parameters(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """Return `name=value` pairs as a dictionary; a value that is not JSON is a text."""
+    parameters: dict[str, Any] = {}
+    for pair in values:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--param {pair}: write NAME=JSON, such as --param top_p=0.9")
+        try:
+            parameters[name.strip()] = json.loads(value)
+        except ValueError:
+            parameters[name.strip()] = value
+    return parameters
+
+
+param_option = click.option(
+    "--param",
+    "parameters",
+    multiple=True,
+    metavar="NAME=JSON",
+    callback=_read_parameters,
+    help="A further parameter of an API model's requests, part of the cache key; null leaves one out.",
+)
+
+
 def api_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of API models to a command; it gets them as one value, `api`."""
 
@@ -67,7 +101,7 @@ def api_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if (price_in is None) != (price_out is None):
             raise UsageError("--price-in and --price-out go together")
         prices = None if price_in is None or price_out is None else Prices(price_in, price_out)
-        names = (*_NOT_BATCH, "max_cost", "batch", "batch_discount")
+        names = (*_NOT_BATCH, "timeout_seconds", "max_cost", "batch", "batch_discount")
         api = ApiOptions(prices=prices, **{name: options.pop(name) for name in names})
         _check_batch(api)
         return command(*arguments, api=api, **options)

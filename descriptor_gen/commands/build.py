@@ -10,7 +10,7 @@ import click
 from db.commandline import Database, console, json_option, print_json, progress
 from db.errors import UsageError, UserError
 from descriptor_gen import tables
-from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts
+from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts, param_option
 from descriptor_gen.commands.options import action_option, dataset_option, kind_option, number_option, template_option
 from descriptor_gen.generate.calls import BuildOptions
 from descriptor_gen.generate.rivals import find_rivals
@@ -45,12 +45,15 @@ _SAMPLES_TEMPERATURE = 0.8  # default for several samples
 @number_option("--samples", default=1, about="Independent replies for each class and kind.")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy decoding. [0; 0.8 with several samples]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed; ignored by greedy decoding.")
+@click.option("--language", default="", metavar="NAME", help="Language of the texts, such as German. [English]")
 @number_option("--max-tokens", about="Cut replies off after this many tokens. [as the template says]")
 @number_option("--attempts", default=3, about="Most calls for one valid reply.")
 @click.option("--refresh", is_flag=True, help="Ignore the cache; the old replies stay as history.")
 @click.option("--dry-run", is_flag=True, help="Show the calls and their estimated cost; make none.")
 @number_option("--batch-size", default=16, about="Conversations that a local model decodes together.")
 @click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="Address of an OpenAI-compatible server.")
+@param_option
+@number_option("--reasoning-tokens", about="Room for the thoughts of an API model, besides its reply.")
 @api_options
 @json_option
 @click.pass_obj
@@ -69,6 +72,8 @@ def build(
     against: str | None,
     rival_count: int,
     api: ApiOptions,
+    parameters: dict[str, Any],
+    reasoning_tokens: int | None,
     dry_run: bool,
     as_json: bool,
     **build_options: Any,
@@ -86,7 +91,8 @@ def build(
     rivals = find_rivals(database.store, dataset, prompts, against, count=rival_count)
     options = BuildOptions(actions=names, rivals=rivals, **build_options)
     sampling = _sampling(temperature, seed, options.samples)
-    llm = open_llm(llm_name, LLMOptions(batch_size=batch_size, base_url=base_url, sampling=sampling, api=api))
+    llm_options = LLMOptions(batch_size, base_url, sampling, api, parameters, reasoning_tokens)
+    llm = open_llm(llm_name, llm_options)
     if dry_run:
         estimate = estimate_build(database.store, dataset, llm=llm, prompts=prompts, options=options)
         print_json(estimate) if as_json else console.print(tables.estimate(estimate), soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from db import vocabulary
+from db.descriptor_filter import LLM_HELP
 from descriptor_gen.prompting.prompt import kinds
 
 dataset_option = click.option(
@@ -17,7 +18,7 @@ dataset_option = click.option(
     "dataset_name",
     required=True,
     metavar="NAME|PATH",
-    help=f"{', '.join(vocabulary.BUILT_IN)}; a text file of labels; or a folder of class folders.",
+    help=f"{', '.join(vocabulary.BUILT_IN)}; a file of labels; or a folder of class folders.",
 )
 optional_dataset_option = click.option(
     "--dataset", "-d", "dataset_name", metavar="NAME|PATH", help="As in other commands; required unless ids are given."
@@ -42,9 +43,7 @@ template_option = click.option(
 action_option = click.option(
     "--action", "-a", "action_names", multiple=True, metavar="NAME", help="Class name or phrase. [all]"
 )
-writer_option = click.option(
-    "--llm", "-l", metavar="TEXT", help="Part of the name of the model or imported file; hand: written by people. [any]"
-)
+writer_option = click.option("--llm", "-l", metavar="NAME", help=f"{LLM_HELP}. [any]")
 
 
 def number_option(*names: str, default: int | None = None, about: str) -> Callable[[Callable[..., Any]], Any]:

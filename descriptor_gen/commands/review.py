@@ -15,7 +15,13 @@ from db.records import STATUSES, Dataset, Decision, DescriptorRef
 from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen import tables
-from descriptor_gen.commands.options import action_option, dataset_option, kind_option, optional_dataset_option
+from descriptor_gen.commands.options import (
+    action_option,
+    dataset_option,
+    kind_option,
+    optional_dataset_option,
+    writer_option,
+)
 from descriptor_gen.review.selection import select_ids
 
 
@@ -49,7 +55,7 @@ def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[...
     @optional_dataset_option
     @action_option
     @kind_option
-    @click.option("--llm", "-l", metavar="TEXT", help="Part of the name of the LLM or file; hand: written by people.")
+    @writer_option
     @click.option(
         "--status",
         type=click.Choice([*STATUSES, "any"]),

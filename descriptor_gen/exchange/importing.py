@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import cast, get_args
 
-from db.errors import UsageError, UserError
-from db.records import Dataset, DescriptorSource, DescriptorStatus, PortableDescriptor
+from db.errors import UsageError, UserError, first_few
+from db.records import Dataset, DescriptorSource, DescriptorStatus, PortableDescriptor, Rephrased
 from db.store import Store
+from db.vocabulary import BUILT_IN
 from descriptor_gen.exchange.class_names import match
 from descriptor_gen.exchange.readers import Contents, Entry
 from descriptor_gen.prompting.prompt import kinds
 from descriptor_gen.prompting.validate import KIND
 
+_MOST_LINES = 10
 _NAME_LENGTH = 200  # characters of a file's name that are stored: the last ones
 
 
@@ -43,6 +45,7 @@ class ImportReport:
         unmapped: names in the file that match no class of the dataset.
         without: classes without a text in the file.
         refused: items that cannot be imported.
+        rephrased: classes whose phrase was changed, with their texts that were in use before.
     """
 
     dataset: str
@@ -55,6 +58,7 @@ class ImportReport:
     unmapped: tuple[str, ...]
     without: tuple[str, ...]
     refused: tuple[Refused, ...]
+    rephrased: tuple[Rephrased, ...] = ()
 
 
 def import_descriptors(
@@ -70,17 +74,18 @@ def import_descriptors(
         UsageError: the kind is unknown.
         UserError: no name matches a class, or `strict` refused the file; nothing was written.
     """
-    keys = list(dict.fromkeys(entry.action for entry in contents.entries))
-    names = match(dataset, keys)
+    texts: dict[str, list[str]] = {}
+    for entry in contents.entries:
+        texts.setdefault(entry.action, []).append(str(entry.text))
+    names = match(dataset, texts, file=contents.name, sizes=_sizes(store))
     refused = tuple(_refused(contents.entries))
-    unmapped = tuple(key for key in keys if key not in names)
+    unmapped = tuple(key for key in texts if key not in names)
     if not names:
         raise UserError(_no_class(dataset, contents, unmapped))
     if strict and (unmapped or refused):
-        lines = [f"not a class of {dataset.name}: {key}" for key in unmapped]
-        lines += [f"{item.key}, item {item.number}: {item.reason}" for item in refused]
-        raise UserError("\n".join(["Nothing was imported.", *lines]))
+        raise UserError("\n".join(["Nothing was imported.", *left_out_lines(dataset.name, refused, unmapped)]))
     items = _portable(contents, names, _kind(contents, kind))
+    rephrased = store.register(dataset)
     outcome = store.add_portable(dataset, items)
     with_texts = {item.action for item in items}
     return ImportReport(
@@ -92,7 +97,24 @@ def import_descriptors(
         unmapped=unmapped,
         without=tuple(action.name for action in dataset.actions if action.name not in with_texts),
         refused=refused,
+        rephrased=rephrased,
     )
+
+
+def left_out_lines(dataset: str, refused: Sequence[Refused], unmapped: Sequence[str]) -> list[str]:
+    """Return lines about what is not imported, of at most a few names each."""
+    lines = [f"refused: {item.key}, item {item.number}: {item.reason}" for item in refused[:_MOST_LINES]]
+    if (more := len(refused) - _MOST_LINES) > 0:
+        lines.append(f"refused: {more} more items")
+    if unmapped:
+        lines.append(f"names that are no class of {dataset} ({len(unmapped)}): {first_few(unmapped)}")
+    return lines
+
+
+def _sizes(store: Store) -> dict[str, int]:
+    """Return the number of classes of each known dataset."""
+    names = dict.fromkeys([*BUILT_IN, *store.datasets()])
+    return {name: len(store.dataset(name).actions) for name in names}
 
 
 def _origin(contents: Contents) -> str:
@@ -100,9 +122,8 @@ def _origin(contents: Contents) -> str:
 
 
 def _no_class(dataset: Dataset, contents: Contents, unmapped: Sequence[str]) -> str:
-    names = ", ".join(unmapped[:5]) + (", ..." if len(unmapped) > 5 else "")
     return (
-        f"No name in {contents.name} is a class of {dataset.name}: {names}. "
+        f"No name in {contents.name} is a class of {dataset.name}: {first_few(unmapped)}. "
         f"Its classes: {', '.join(action.name for action in dataset.actions[:5])}, ... Is the file for another dataset?"
     )
 

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +13,16 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from db import strict_json
 from db.errors import UserError
+from db.numbering import NumberingError, without_numbers
 from db.records import Call, Dataset, Original
 from descriptor_gen.exchange import parquet
 from descriptor_gen.exchange.documents import ShapeError, checked, read_call, read_export
 
 SHAPES = (
-    "JSON, CSV and Parquet as descgen export writes them; JSON of class -> list of texts (TEAR, CuPL) and of label "
-    "index -> list (OST); CSV with the columns action and text"
+    "JSON, CSV and Parquet as descgen export writes them; JSON of class -> texts (TEAR, CuPL) and of label index -> "
+    "texts (OST) or one text (FROSTER, TC-CLIP); numbered lines, a text each; CSV with the columns action and text"
 )
 
 
@@ -79,6 +80,8 @@ def read(path: Path) -> Contents:
             entries = _entries(rows)
         elif suffix == ".csv":
             entries = _entries(_csv_rows(data))
+        elif suffix == ".txt":
+            entries = _numbered_lines(data)
         else:
             entries, dataset = _read_json(data)
     except OSError as error:
@@ -98,27 +101,37 @@ def _text(data: bytes) -> str:
 
 
 def _read_json(data: bytes) -> tuple[list[Entry], Dataset | None]:
+    text = _text(data)
     try:
-        document = json.loads(_text(data), object_pairs_hook=_unique_names)
-    except json.JSONDecodeError as error:
+        document = strict_json.loads(text)
+    except strict_json.RepeatedNameError as error:
+        raise ShapeError(str(error)) from error
+    except ValueError as error:
         raise ShapeError(f"is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ShapeError(f"is JSON, but a {type(document).__name__} and not an object")
     if "descgen" in document:
         dataset, calls, descriptors = read_export(document)
         return [_entry(row, calls) for row in descriptors], dataset
-    if not any(isinstance(texts, list) for texts in document.values()):
-        raise ShapeError("is JSON of an unknown shape: no name in it has a list of texts")
+    values = list(document.values())
+    if not any(isinstance(texts, list) for texts in values) and not (
+        values and all(isinstance(v, str) for v in values)
+    ):
+        raise ShapeError("is JSON of an unknown shape: no name in it has a text or a list of texts")
     lists = {key: texts if isinstance(texts, list) and texts else [texts] for key, texts in document.items()}
     return [Entry(key, text) for key, texts in lists.items() for text in texts], None
 
 
-def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; refuse repeated names, because `json` would silently keep the last list only."""
-    repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if repeated:
-        raise ShapeError(f"holds these names twice: {', '.join(repeated)}. Keep one of each")
-    return dict(pairs)
+def _numbered_lines(data: bytes) -> list[Entry]:
+    """Return the text of each line, in the order of the numbers before them."""
+    lines = [line.strip() for line in _text(data).splitlines() if line.strip()]
+    try:
+        texts = without_numbers(lines)
+    except NumberingError as error:
+        raise ShapeError(str(error)) from error
+    if texts is None:
+        raise ShapeError("is text whose lines have no numbers")
+    return [Entry(str(index), text) for index, text in enumerate(texts)]
 
 
 def _csv_rows(data: bytes) -> list[dict[str, Any]]:

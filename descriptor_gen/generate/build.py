@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from db.claims import Claims
 from db.progress import Progress
-from db.records import Dataset, GeneratedTexts, Generation, GenerationStatus
+from db.records import STATUSES, Dataset, GeneratedTexts, Generation, GenerationStatus, Rephrased
+from db.storable import storable
 from db.store import Store
 from descriptor_gen.generate.calls import (
     DEFAULTS,
@@ -20,11 +21,12 @@ from descriptor_gen.generate.calls import (
     parameters,
     plan,
 )
-from descriptor_gen.llms import LLM, Deferred, Reply, StoppedEarlyError, StopReason
+from descriptor_gen.llms import LLM, Deferred, ParameterRefusedError, Reply, StoppedEarlyError, StopReason
 from descriptor_gen.prompting.prompt import Prompt
-from descriptor_gen.prompting.reply import InvalidReplyError, parse_reply
+from descriptor_gen.prompting.reply import InvalidReplyError, ParsedReply, parse_reply
 
 _CLAIMED = 64  # calls that one builder claims at a time; another builder on the same database claims the next ones
+_THOUGHTS = 4096  # more tokens after a reply that was cut off because of its thoughts; after any other, twice as many
 _POLL_SECONDS = 1.0  # between checks for replies of another builder
 
 
@@ -46,6 +48,8 @@ class BuildReport:
         cost: of all replies, in USD by their token counts; None if a price is unknown.
         stopped: why calls were not made; None if all were made.
         left: number of calls that were not made.
+        not_sent: parameters that the server refused: they are not in the cache keys either.
+        rephrased: classes whose phrase was changed, with the texts of the old phrase that are still in use.
     """
 
     dataset: str
@@ -63,6 +67,8 @@ class BuildReport:
     cost: float | None = None
     stopped: StopReason | None = None
     left: int = 0
+    not_sent: tuple[str, ...] = ()
+    rephrased: tuple[Rephrased, ...] = ()
 
 
 def estimate_build(
@@ -94,16 +100,22 @@ def build_descriptors(
         UserError: the model cannot be loaded or reached. Earlier commits stay.
     """
     start = time.perf_counter()
-    store.register(dataset)
-    calls = plan(llm, dataset, prompts, options)
-    job = _Job(store, dataset, llm, options)
+    rephrased = store.register(dataset)
+    calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
     stopped: StopReason | None = None
-    try:
-        for _ in job.run(calls):
-            waiting = llm.waiting if isinstance(llm, Deferred) else 0
-            on_progress(min(job.done + waiting, len(calls)), len(calls))
-    except StoppedEarlyError as stop:
-        stopped = stop.reason
+    not_sent: list[str] = []
+    while True:
+        try:
+            for _ in job.run(calls):
+                waiting = llm.waiting if isinstance(llm, Deferred) else 0
+                on_progress(min(job.done + waiting, len(calls)), len(calls))
+        except StoppedEarlyError as stop:
+            stopped = stop.reason
+        except ParameterRefusedError as refusal:
+            not_sent.append(refusal.name)
+            calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
+            continue
+        break
     last_generations = job.last_generations.values()
     statuses = [generation.status for _, generation in last_generations]
     problems = [
@@ -127,7 +139,15 @@ def build_descriptors(
         cost=job.cost,
         stopped=stopped,
         left=len(calls) - job.done if stopped else 0,
+        not_sent=tuple(not_sent),
+        rephrased=_still_in_use(store, dataset, rephrased),
     )
+
+
+def _still_in_use(store: Store, dataset: Dataset, rephrased: Sequence[Rephrased]) -> tuple[Rephrased, ...]:
+    """Return the changed phrases with those of their texts that no reply of this build has replaced."""
+    in_use = {text.id for text in store.descriptors(dataset, statuses=STATUSES)} if rephrased else set()
+    return tuple(replace(change, texts=tuple(text for text in change.texts if text in in_use)) for change in rephrased)
 
 
 @dataclass
@@ -190,9 +210,9 @@ class _Job:
             for call in prompt_calls:
                 if hits[call.key].id in in_use.get(call.action.name, ()):
                     continue
-                texts, _ = _read(call, hits[call.key].reply)
-                if texts:
-                    written.append(GeneratedTexts(call.action.name, hits[call.key], texts))
+                parsed, _ = _read(call, hits[call.key].reply)
+                if parsed:
+                    written.append(GeneratedTexts(call.action.name, hits[call.key], parsed.texts))
                 else:
                     invalid.add(call.key)
             if written:
@@ -224,7 +244,9 @@ class _Job:
             generation, _ = checked[call.key]
             self._add(call, generation)
             if generation.status == "invalid":
-                retries.append(next_attempt(call, reply.text, generation.error or ""))
+                cut = reply.finish_reason == "length" and self.options.max_tokens is None
+                room = (_THOUGHTS if reply.environment.get("thinks") else call.request.max_tokens) if cut else 0
+                retries.append(next_attempt(call, generation.reply, generation.error or "", more_tokens=room))
         return retries
 
     def _add(self, call: Call, generation: Generation) -> None:
@@ -244,30 +266,35 @@ def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:
 
 
 def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str, ...]]:
-    texts, error = ((), reply.error) if reply.error else _read(call, reply.text)
-    status: GenerationStatus = "error" if reply.error else "invalid" if error else "ok"
+    text = storable(reply.text)
+    parsed, error = (None, storable(reply.error)) if reply.error else _read(call, text)
+    if parsed and reply.finish_reason == "length" and parsed.read_as != "json":
+        parsed = None  # what is whole in a reply that was cut off may be a draft
+    status: GenerationStatus = "error" if reply.error else "ok" if parsed else "invalid"
     if status == "invalid" and reply.finish_reason == "length":
-        error = f"cut off after {reply.tokens_out} tokens, so it must be shorter"
+        tokens = "" if reply.tokens_out is None else f" after {reply.tokens_out} tokens"
+        error = f"cut off{tokens}, so it must be shorter"
+    read_as = {"read_as": parsed.read_as} if parsed else {}
     return Generation(
         cache_key=call.key,
         sample=call.request.sample,
         parameters=parameters(llm, call.request),
-        environment={**llm.environment, **reply.environment},
+        environment=storable({**llm.environment, **reply.environment, **read_as}),
         messages=reply.messages or call.request.messages,
         output_schema=call.request.output_schema,
-        reply=reply.text,
+        reply=text,
         finish_reason=reply.finish_reason,
         status=status,
         error=error,
         tokens_in=reply.tokens_in,
         tokens_out=reply.tokens_out,
         seconds=reply.seconds,
-    ), texts
+    ), parsed.texts if parsed else ()
 
 
-def _read(call: Call, reply: str) -> tuple[tuple[str, ...], str | None]:
+def _read(call: Call, reply: str) -> tuple[ParsedReply | None, str | None]:
     """Return the texts of a reply, or why it is invalid."""
     try:
         return parse_reply(reply, call.request.output_schema), None
     except InvalidReplyError as problem:
-        return (), str(problem)
+        return None, storable(str(problem))

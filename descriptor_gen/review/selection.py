@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from db.errors import UsageError
-from db.records import STATUSES, Dataset, DescriptorRef
+from db.records import Dataset, DescriptorRef
 from db.store import Store
 
 _ID = re.compile(r"(\d{1,18})(?:@(\d{1,9}))?")
@@ -28,8 +28,8 @@ def select_ids(store: Store, ids: Sequence[str], dataset: Dataset | None = None)
     current = store.reviews().descriptors([number for number, version in pairs if version is None])
     refs = {descriptor.id: descriptor.ref for descriptor in current}
     if dataset:
-        dataset_ids = {descriptor.id for descriptor in store.descriptors(dataset, statuses=STATUSES)}
-        if foreign := [str(number) for number in refs if number not in dataset_ids]:
+        own = {descriptor.id for descriptor in store.descriptors_by_id([number for number, _ in pairs], dataset)}
+        if foreign := [str(number) for number, _ in pairs if number not in own]:
             raise UsageError(
                 f"Not of {dataset.name}: {', '.join(foreign)}. Leave --dataset out, or give ids of that dataset"
             )

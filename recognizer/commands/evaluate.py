@@ -7,6 +7,7 @@ import click
 from db.commandline import progress
 from recognizer.commands.options import Session, VideoSelection, dataset_options, reading_options, scoring_options
 from recognizer.evaluation.settings import Options
+from recognizer.scoring.methods import method_of
 
 
 @click.command("eval")
@@ -19,7 +20,8 @@ def evaluate_videos(session: Session, selection: VideoSelection, options: Option
     from recognizer.evaluation.tables import run_report
 
     settings = selection.restrict(options.settings)
-    store = session.database.existing
+    needs_texts = method_of(settings.method).uses_descriptors
+    store = session.database.existing if needs_texts else session.database.store
     dataset, root = selection.open(store)
     with session.encoder(options.encoder) as encoder:
         run = evaluate(store, dataset, root, encoder, settings=settings, bars=progress)

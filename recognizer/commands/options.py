@@ -14,9 +14,11 @@ from rich.console import RenderableType
 
 from db import vocabulary
 from db.commandline import Database, console, json_option, notes, print_json
-from db.errors import UsageError
+from db.descriptor_filter import LLM_HELP
+from db.errors import UsageError, UserError
 from db.records import Dataset
 from db.store import Store
+from recognizer.commands.write_texts import write_missing
 from recognizer.datasets.records import Split
 from recognizer.defaults import default_features
 from recognizer.evaluation.settings import STATUSES, Options, Settings
@@ -42,10 +44,11 @@ POOLING_HELP = "How the frames of a video become one vector."
 _ENCODERS = "An openai-clip name or .pt archive; hf:<repo or folder> of any dual encoder; or objects (no download)."
 _PROTOCOLS = "; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + "."
 _STATUSES = "Use only accepted descriptors, or pending ones too; rejected ones are never used."
-_ROOT = "Folder of its videos. [data/<dataset>, or <dataset> in the folder RECOGNIZE_DATA]"
+_ROOT = "Folder of its videos. [FOLDER, or data/<dataset>, or <dataset> in the folder RECOGNIZE_DATA]"
 _SPLIT = "Official test split. [1 if the dataset has split lists]"
 _LIMIT = "Use at most this many videos, evenly spread over the list."
-_LLM = "Descriptors of one LLM or imported file, by part of its name."
+_LLM = f"{LLM_HELP}; give it again to use several together. [the only one]"
+_PARTIAL = "Score classes that lack descriptors without them, instead of refusing."
 _CLIPS = "Sets of frames per video, each over its whole length; their scores are averaged."
 _CROPS = "Views per frame: 1, or 3 squares along its longer side; their scores are averaged."
 _TRUNCATED = "Use what is there of videos that break off; without it they are left out as unreadable."
@@ -53,9 +56,12 @@ _RETRY = "Read videos again that could not be read before."
 _TEMPERATURE = "Softmax temperature: probabilities are softmax(100 * score / temperature); also used by method soft."
 
 SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fills
-    "dataset": click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=_OWN),
+    "folder": click.argument("folder", required=False, type=EXISTING, metavar="[FOLDER]"),
+    "dataset": click.option("--dataset", "-d", metavar="NAME|PATH", help=f"{_OWN} [the class folders of FOLDER]"),
     "name": click.option("--dataset", "-d", "name", metavar="NAME|PATH", help=f"Its classes and texts: {_OWN}"),
-    "labels": click.option("--labels", type=_LABELS, help="A text file of classes, used without descriptors."),
+    "labels": click.option(
+        "--labels", type=_LABELS, help="A file of classes; with --llm, missing descriptors are written first."
+    ),
     "root": click.option("--root", type=PATH, metavar="FOLDER", help=_ROOT),
     "data": click.option("--data", envvar="RECOGNIZE_DATA", type=PATH, hidden=True),
     "split": click.option("--split", type=click.Choice(get_args(Split)), help=_SPLIT),
@@ -63,8 +69,9 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "encoder": click.option("--encoder", "-e", default="ViT-B/16", metavar="NAME", help=_ENCODERS),
     "protocol": click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="default", help=_PROTOCOLS),
     "kinds": click.option("--kind", "-k", "kinds", multiple=True, metavar="KIND", help="Descriptor kind. [all kinds]"),
-    "llm": click.option("--llm", "-l", metavar="NAME", help=_LLM),
+    "llm": click.option("--llm", "-l", metavar="NAME", multiple=True, help=_LLM),
     "status": click.option("--status", type=click.Choice(list(STATUSES)), default="any", help=_STATUSES),
+    "partial": click.option("--partial", is_flag=True, help=_PARTIAL),
     "frames": click.option("--frames", type=COUNT, default=16, help="Frames per video or clip."),
     "clips": click.option("--clips", type=COUNT, default=1, help=_CLIPS),
     "crops": click.option("--crops", type=click.Choice((1, 3)), default=1, help=_CROPS),
@@ -164,7 +171,7 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 SAMPLING = ("frames", "clips", "crops", "allow_truncated")
 TEXTS = ("encoder", "protocol", "kinds", "llm", "status")
 scoring_options = gathered(
-    _options, "options", *TEXTS, *SAMPLING, "method", "pooling", "templates", "condition", "temperature"
+    _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "templates", "condition", "temperature"
 )
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "protocol", *SAMPLING)
@@ -173,25 +180,36 @@ sweep_options = gathered(Settings, "base", "encoder", *SAMPLING, "temperature")
 
 @dataclass(frozen=True)
 class VideoSelection:
-    """Videos of a dataset: the options `--dataset`, `--root`, `--split` and `--limit`."""
+    """Videos of a dataset: the argument FOLDER, and the options `--dataset`, `--root`, `--split` and `--limit`."""
 
-    dataset: str
+    folder: Path | None
+    dataset: str | None
     root: Path | None
     data: Path | None
     split: Split | None
     limit: int | None
 
     def open(self, store: Store) -> tuple[Dataset, Path]:
-        """Return the dataset and the folder of its videos."""
-        dataset = store.resolve(self.dataset)
-        return dataset, root_of(dataset, self.root, self.data)
+        """Return the dataset and the folder of its videos; the class folders of FOLDER are a dataset of their own.
+
+        Raises:
+            UsageError: no dataset is given, FOLDER and --root are, or the folder of the videos is unknown.
+        """
+        if self.folder and self.root:
+            raise UsageError(f"Give the folder of the videos once: {self.folder}, or --root {self.root}")
+        name = self.dataset or (str(self.folder) if self.folder else "")
+        if not name:
+            raise UsageError("Which videos? Give a folder that holds one folder a class, or --dataset NAME with --root")
+        dataset = store.resolve(name)
+        own = Path(name) if Path(name).is_dir() and not store.knows(name) else None
+        return dataset, root_of(dataset, self.root or self.folder or own, self.data)
 
     def restrict(self, settings: Settings) -> Settings:
         """Return settings with the split and the limit."""
         return replace(settings, split=self.split, limit=self.limit)
 
 
-dataset_options = gathered(VideoSelection, "selection", "dataset", "root", "data", "split", "limit")
+dataset_options = gathered(VideoSelection, "selection", "folder", "dataset", "root", "data", "split", "limit")
 
 
 def root_of(dataset: Dataset, root: Path | None, data: Path | None) -> Path:
@@ -219,21 +237,28 @@ class Classes:
     def texts(self, session: Session, options: Options) -> ClassTexts:
         """Return the classes and the chosen descriptors; print a note if none are stored and the labels alone are used.
 
+        With --labels and --llm, the descriptors that are missing are written first.
+
         Raises:
             UsageError: none or both of the two options are given.
         """
         from recognizer.evaluation.predict import ClassTexts
 
-        settings = options.settings
         if (self.name is None) == (self.labels is None):
             raise UsageError("Give the classes to choose from: either --dataset NAME, or --labels FILE")
-        if self.labels:
-            return ClassTexts(vocabulary.from_path(self.labels), [], settings)
+        name = self.name or str(self.labels)
         store = session.database.existing_or_empty
-        texts = ClassTexts.choose(store, store.resolve(self.name or ""), settings)
+        try:
+            texts = ClassTexts.choose(store, store.resolve(name), options.settings)
+        except UserError:
+            if not (self.labels and options.llm):
+                raise
+            store = write_missing(session.database, self.labels, options)
+            texts = ClassTexts.choose(store, store.resolve(name), options.settings)
         if not texts.descriptors:
-            dataset = texts.dataset.name
-            notes.print(f"By labels alone: no descriptors for {dataset} yet (descgen build --dataset {dataset})")
+            notes.print(
+                f"By labels alone: no descriptors for {texts.dataset.name} yet (descgen build --dataset {name})"
+            )
         return texts
 
 

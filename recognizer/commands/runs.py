@@ -25,7 +25,8 @@ def runs(
     """List all runs, show one in full, or the mean and deviation over several."""
     from recognizer.evaluation.evaluate import with_texts
     from recognizer.evaluation.export_mteb import export_runs
-    from recognizer.evaluation.tables import mean_report, means_of, run_report, run_table
+    from recognizer.evaluation.means import means_of
+    from recognizer.evaluation.tables import mean_report, run_report, run_table
 
     store = database.existing
     chosen = [store.run(number) for number in dict.fromkeys(numbers)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from db.commandline import notes, progress
+from db.descriptor_filter import LLM_HELP
 from recognizer.commands.options import (
     CONDITION_HELP,
     FILE,
@@ -47,7 +48,7 @@ ALL_KINDS, LABEL = "every", "label"
 @click.option(
     "--condition", "conditions", multiple=True, type=click.Choice(["yes", "no"]), help=f"{CONDITION_HELP} [no]"
 )
-@click.option("--llm", "-l", "llms", multiple=True, metavar="NAME", help="Descriptors of one LLM, by part of its name.")
+@click.option("--llm", "-l", "llms", multiple=True, metavar="NAME[+NAME...]", help=f"{LLM_HELP}; A+B: both together.")
 @click.option("--status", "statuses", multiple=True, type=click.Choice(list(STATUSES)), help="As for eval. [any]")
 @click.option("--pooling", "poolings", multiple=True, type=click.Choice(list(POOLINGS)), help=f"{POOLING_HELP} [avg]")
 @click.option(
@@ -95,6 +96,7 @@ def _grid(name: str | None, lists: dict[str, Any]) -> Grid:
     parsers: dict[str, Callable[[str], Any]] = {
         "kinds": _kinds,
         "conditions": lambda value: value == "yes",
+        "llms": lambda value: tuple(name.strip() for name in value.split("+") if name.strip()),
         "statuses": STATUSES.__getitem__,  # type: ignore[dict-item]
     }
     parsed = {field: tuple(map(parsers.get(field, str), values)) for field, values in lists.items() if values}

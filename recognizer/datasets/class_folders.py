@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from db.errors import UserError
 from recognizer.datasets.records import TRAINING, Layout, Search, Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason, VideoEntry
+
+_MOST_LISTED = 5
 
 
 def _find(search: Search) -> VideoList | None:
@@ -32,11 +34,12 @@ def _in_training(entry: VideoEntry) -> bool:
     return not TRAINING.isdisjoint(part.lower() for part in entry.folder.split("/")[:-1])
 
 
-def _unknown_folders(search: Search, folders: Iterable[str]) -> str:
+def _unknown_folders(search: Search, folders: Sequence[str]) -> str:
     name, root = search.dataset.name, search.tree.root
-    listed = "\n".join(f"  {folder}" for folder in folders)
+    more = [f"and {len(folders) - _MOST_LISTED} more"] if len(folders) > _MOST_LISTED else []
+    listed = "\n".join(f"  {folder}" for folder in [*folders[:_MOST_LISTED], *more])
     return (
-        f"These folders of {root} hold videos, but their names are not classes of {name}:\n{listed}\n"
+        f"{len(folders)} folders of {root} hold videos, but their names are not classes of {name}:\n{listed}\n"
         f"Rename them to classes of {name}, move them away, or use the folder names as "
         f"your own classes: --dataset {root}"
     )

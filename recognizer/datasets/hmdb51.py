@@ -31,6 +31,15 @@ def _classes_by_file_name(stem: str, dataset: Dataset) -> set[int]:
     return {action.label for action in dataset.actions if match and match[1].endswith(f"_{action.name}")}
 
 
+def _source(stem: str) -> str | None:
+    """Return the name before the attributes: `April_09_brush_hair` of `April_09_brush_hair_u_nm_np1_ba_goo_0`.
+
+    It ends in the class: clips of one film that show different actions count as different sources.
+    """
+    match = _FILE_NAME.fullmatch(stem)
+    return match[1] if match else None
+
+
 def _addresses(name: str, old_sha256: str) -> dict[str, str | None]:
     return {f"{_SERVER}/{name}.rar": None, f"{_OLD_SERVER}/{name}.rar": old_sha256}
 
@@ -63,4 +72,5 @@ HMDB51 = OfficialDataset(
     ),
     mteb=MtebTask("HMDB51ZeroShot", "7f9af5438a855e9348fb23ecb5ec740a9c21daf3", "HMDB51 test split 1", 1530),
     classes_by_file_name=_classes_by_file_name,
+    source_by_file_name=_source,
 )

@@ -6,7 +6,7 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from db.errors import UserError
+from db.errors import UserError, first_few
 from db.records import Dataset
 from db.vocabulary import class_finder
 from recognizer.datasets.records import Video, VideoList, printable
@@ -28,7 +28,8 @@ def read_manifest(dataset: Dataset, path: Path) -> VideoList:
     find_class = class_finder(dataset)
     unknown = sorted({row["label"] for row in own if not find_class(row["label"])})
     if unknown and dataset.stored_as == dataset.name:
-        raise UserError(f"{path}: not classes of {dataset.name}: {', '.join(map(repr, unknown))}. Correct them.")
+        shown = first_few(list(map(repr, unknown)))
+        raise UserError(f"{path}: {len(unknown)} labels are not classes of {dataset.name}: {shown}. Correct them.")
     skipped, videos = Counter({SkipReason.OTHER_DATASET: len(rows) - len(own)}), dict[str, Video]()
     for row in own:
         if action := find_class(row["label"]):

@@ -132,3 +132,4 @@ class OfficialDataset:
     files: tuple[Download, ...]  # those that an evaluation needs
     mteb: MtebTask | str  # its task in MTEB, or the reason why it has none
     classes_by_file_name: Callable[[str, Dataset], set[int]] = lambda stem, dataset: set()  # stem -> labels
+    source_by_file_name: Callable[[str], str | None] = lambda stem: None  # what a clip was cut from, if known

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from db.errors import UserError
+from db.errors import UserError, first_few
 from db.vocabulary import spelling
 from recognizer.datasets.records import Search, Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason, VideoEntry
@@ -87,8 +87,8 @@ def _labels(search: Search, names: Iterable[str]) -> dict[str, int | None]:
     if absent or (unknown and not search.is_part):
         raise UserError(
             f"The test lists below {search.tree.root} are not those of {search.dataset.name}. "
-            f"Classes only in the lists: {', '.join(unknown) or 'none'}. "
-            f"Classes without a list: {', '.join(absent) or 'none'}. Put the official lists there."
+            f"Classes only in the lists: {first_few(unknown) or 'none'}. "
+            f"Classes without a list: {first_few(absent) or 'none'}. Put the official lists there."
         )
     return labels
 

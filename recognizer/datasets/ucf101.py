@@ -10,7 +10,7 @@ from recognizer.datasets.records import Download, Layout, OfficialDataset, Searc
 from recognizer.datasets.split_lists import join, lines
 
 _TEST_LIST = re.compile(r"testlist0([123])\.txt")
-_FILE_NAME = re.compile(r"v_(.+)_g\d+_c\d+")
+_FILE_NAME = re.compile(r"v_(.+)_(g\d+)_c\d+")
 _SERVER = "https://www.crcv.ucf.edu/data"
 
 
@@ -27,6 +27,12 @@ def _classes_by_file_name(stem: str, dataset: Dataset) -> set[int]:
     match = _FILE_NAME.fullmatch(stem)
     action = class_finder(dataset)(match[1]) if match else None
     return {action.label} if action else set()
+
+
+def _source(stem: str) -> str | None:
+    """Return the class and the group of a clip: `Archery_g07` of `v_Archery_g07_c02`."""
+    match = _FILE_NAME.fullmatch(stem)
+    return f"{match[1]}_{match[2]}" if match else None
 
 
 def _archive(name: str, size: int, sha256: str) -> Download:
@@ -55,4 +61,5 @@ UCF101 = OfficialDataset(
     ),
     mteb="UCF101ZeroShot takes single frames, UCF101VideoZeroShotClassification the 51 classes with sound",
     classes_by_file_name=_classes_by_file_name,
+    source_by_file_name=_source,
 )

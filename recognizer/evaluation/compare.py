@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from db.errors import UserError
 from db.records import Prediction, Run
-from recognizer.scoring.metrics import Rate, wilson
+from recognizer.datasets.official import clip_groups
+from recognizer.scoring.intervals import Design, Flags, mcnemar, sign_flip
+from recognizer.scoring.metrics import Rate, difference, rate
 
-RESAMPLES = 10_000
 # settings that can change accuracies; the others describe the machine, or follow from these
 CHOICES = (
     "encoder", "encoder_revision", "protocol", "method", "frames", "pooling", "templates", "condition", "temperature",
@@ -20,15 +23,21 @@ CHOICES = (
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedRates:
     """Accuracies of two runs on the same videos."""
 
     first: Rate
     second: Rate
-    difference: Rate  # second - first, with its 95% bootstrap interval
+    difference: Rate  # second - first
+
+
+@dataclass(frozen=True)
+class Paired(PairedRates):
+    """Rates of two runs over the same videos, and the videos that changed."""
+
     gained: int  # videos that only the second run got right
     lost: int  # videos that only the first run got right
-    p: float  # McNemar's exact test, two-sided: probability of counts this uneven if neither run is better
+    p: float  # two-sided probability of a difference this large if neither run is better; exact
 
 
 @dataclass(frozen=True)
@@ -60,21 +69,22 @@ class Comparison:
     second: int | None
     changed: Mapping[str, tuple[Any, Any]]  # setting -> (first, second), if they differ
     both: int  # videos in both runs
+    groups: int  # of clips cut from one source, over which the intervals are; as many as videos, if none are known
     only_first: int  # videos left out, because only the first run evaluated them
     only_second: int
     top1: Paired
     top5: Paired
+    mean_per_class: PairedRates
     classes: tuple[ClassChange, ...]  # those with videos in both, largest gain in accuracy first
     videos: tuple[VideoChange, ...]  # those whose top-1 changed, by class and id
 
 
-def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparison:
+def compare(first: Run, second: Run | None = None) -> Comparison:
     """Compare two runs video by video; without `second`, compare the labels alone of a run with its descriptors.
 
     Args:
         first: a run with its predictions.
         second: likewise.
-        seed: of the bootstrap.
 
     Raises:
         UserError: their datasets or classes differ, or they have no predictions or no video in common.
@@ -88,6 +98,8 @@ def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparis
         raise UserError(f"Runs {first.id} and {second.id} have no video in common: nothing to compare")
     pairs = [(before[video], after[video]) for video in videos]
     names = [name for name, _ in first.settings["classes"]]
+    labels, groups = [a.label for a, _ in pairs], clip_groups(videos)
+    design = Design.of(labels, groups)
     changed = (VideoChange(a.video, names[a.label], a.rank, b.rank) for a, b in pairs if (a.rank <= 1) != (b.rank <= 1))
     return Comparison(
         dataset=first.dataset,
@@ -95,10 +107,12 @@ def compare(first: Run, second: Run | None = None, *, seed: int = 0) -> Comparis
         second=second.id,
         changed=_changed(first, second),
         both=len(videos),
+        groups=design.group_count,
         only_first=len(before) - len(videos),
         only_second=len(after) - len(videos),
-        top1=_paired(pairs, within=1, seed=seed),
-        top5=_paired(pairs, within=5, seed=seed),
+        top1=_paired(pairs, design, within=1),
+        top5=_paired(pairs, design, within=5),
+        mean_per_class=_paired_rates(*_hits(pairs, within=1), Design.of(labels, groups, by_class=True)),
         classes=_classes(pairs, names),
         videos=tuple(changed),
     )
@@ -109,32 +123,6 @@ def _by_labels_alone(run: Run) -> Run:
     predictions = tuple(replace(p, rank=p.label_only_rank) for p in run.predictions)
     settings = {**run.settings, "kinds": [], "llms": [], "statuses": {}}
     return replace(run, predictions=predictions, settings=settings, descriptor_ids=(), descriptors_sha256="")
-
-
-def mcnemar(gained: int, lost: int) -> float:
-    """Return the two-sided p of McNemar's exact test (1947): a binomial test with p = 1/2 on the differing pairs.
-
-    Computed with integers, and so exact for counts of any size.
-    """
-    pairs, fewer = gained + lost, min(gained, lost)
-    combinations = tail = 1
-    for k in range(fewer):
-        combinations = combinations * (pairs - k) // (k + 1)  # pairs over k + 1
-        tail += combinations
-    return min(1.0, 2 * tail / (1 << pairs))
-
-
-def bootstrap(gained: int, lost: int, videos: int, *, seed: int) -> tuple[float, float]:
-    """Return the 95% percentile interval (Efron, 1979) of (gained - lost) / videos, over resamples of the videos.
-
-    A resample is described by its counts of gained, lost and unchanged videos, which are multinomial.
-    """
-    import numpy as np
-
-    shares = [gained / videos, lost / videos, (videos - gained - lost) / videos]
-    counts = np.random.default_rng(seed).multinomial(videos, shares, size=RESAMPLES)  # [R, 3]
-    low, high = np.percentile((counts[:, 0] - counts[:, 1]) / videos, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _refuse_different_datasets(first: Run, second: Run) -> None:
@@ -160,17 +148,25 @@ def _changed(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
     return {name: (value, after[name]) for name, value in before.items() if value != after[name]}
 
 
-def _paired(pairs: list[tuple[Prediction, Prediction]], *, within: int, seed: int) -> Paired:
-    right = Counter((a.rank <= within, b.rank <= within) for a, b in pairs)
-    gained, lost, videos = right[False, True], right[True, False], len(pairs)
-    low, high = bootstrap(gained, lost, videos, seed=seed)
+def _hits(pairs: list[tuple[Prediction, Prediction]], *, within: int) -> tuple[Flags, Flags]:
+    first, second = (np.array([run.rank <= within for run in runs]) for runs in zip(*pairs, strict=True))
+    return first, second
+
+
+def _paired_rates(first: Flags, second: Flags, design: Design) -> PairedRates:
+    return PairedRates(rate(first, design), rate(second, design), difference(first, second, design))
+
+
+def _paired(pairs: list[tuple[Prediction, Prediction]], design: Design, *, within: int) -> Paired:
+    """Return paired rates; p is McNemar's test, or its form for groups of clips if there are any."""
+    first, second = _hits(pairs, within=within)
+    gained, lost = int((second & ~first).sum()), int((first & ~second).sum())
+    changes = np.bincount(design.groups, second.astype(int) - first).astype(int).tolist()
     return Paired(
-        first=wilson(right[True, True] + lost, videos),
-        second=wilson(right[True, True] + gained, videos),
-        difference=Rate((gained - lost) / videos, low, high),
+        **vars(_paired_rates(first, second, design)),
         gained=gained,
         lost=lost,
-        p=mcnemar(gained, lost),
+        p=mcnemar(gained, lost) if design.group_count == len(pairs) else sign_flip(changes),
     )
 
 

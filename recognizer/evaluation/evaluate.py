@@ -16,6 +16,7 @@ from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from encoders.protocol import Encoder
 from recognizer.datasets.find import VideoList, find_videos
+from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.ranking import (
     LABEL_ONLY,
     WITH_DESCRIPTORS,
@@ -29,10 +30,10 @@ from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
-from recognizer.scoring.metrics import accuracy, over_splits
+from recognizer.scoring.metrics import accuracy, gain, over_splits
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import Protocol
-from recognizer.scoring.selection import choose_descriptors, descriptors_digest
+from recognizer.scoring.selection import choose_descriptors, classes_without, descriptors_digest
 
 FORMAT = "descgen-recognize run, version 1"
 _PACKAGES = ("descgen-recognize", "torch", "transformers", "openai-clip", "decord2", "av", "pillow")
@@ -61,7 +62,7 @@ def evaluate(
     Raises:
         UserError: some classes lack descriptors, or no video is on disk or can be read.
     """
-    settings = replace(settings, root=str(root.resolve()))
+    settings = replace(settings.with_texts_used(), root=str(root.resolve()))
     descriptors = choose_descriptors(store, dataset, settings.choice)
     video_list = find_videos(dataset, root, split=settings.split)
     start = time.perf_counter()
@@ -107,7 +108,7 @@ def make_run(
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
         counts=_counts(video_list, features),
         left_out=(*features.unreadable, *((video.id, "missing") for video in video_list.videos if not video.path)),
-        results=_results(features, rows),
+        results=_results(video_list, features, rows),
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, rows) if with_predictions else (),
     )
@@ -119,27 +120,42 @@ def with_texts(store: Store, run: Run) -> dict[str, Any]:
     return {"format": FORMAT, **asdict(run), "descriptors": [asdict(text) for text in texts]}
 
 
-def _results(features: Features, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
-    """Return accuracies and log loss by row; with several official splits, also by split, with mean and deviation."""
-    import torch
-
-    labels = labels_of(features)
-    results: dict[str, Any] = {
-        "rows": {name: asdict(accuracy(row.ranks, labels)) for name, row in rows.items()},
+def _results(video_list: VideoList, features: Features, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
+    """Return accuracies and log loss by row, and the gain of descriptors; also by split if there are several."""
+    labels, groups = labels_of(features), clip_groups(video.id for video in features.videos)
+    before, after = rows[LABEL_ONLY].ranks, rows[WITH_DESCRIPTORS].ranks
+    return {
+        "rows": {name: asdict(accuracy(row.ranks, labels, groups)) for name, row in rows.items()},
         "log_loss": {name: row.log_loss for name, row in rows.items()},
+        "gain": asdict(gain(before, after, labels, groups)),
+        **_by_split(video_list, features, rows, groups),
     }
-    splits = sorted({split for video in features.videos for split in video.splits})
-    if len(splits) > 1:
-        member = {n: torch.tensor([n in video.splits for video in features.videos]) for n in splits}
-        results["splits"] = {
-            str(n): {name: asdict(accuracy(row.ranks[mask], labels[mask])) for name, row in rows.items()}
-            for n, mask in member.items()
+
+
+def _by_split(
+    video_list: VideoList, features: Features, rows: Mapping[str, TrueRanks], groups: Sequence[str]
+) -> dict[str, Any]:
+    """Return accuracies by official split with mean and deviation, if there are several, and the splits without any."""
+    listed = {split for video in video_list.videos for split in video.splits}
+    if len(listed) < 2:
+        return {}
+    labels = labels_of(features)
+    members = {n: [v for v, video in enumerate(features.videos) if n in video.splits] for n in sorted(listed)}
+    splits = {
+        str(n): {
+            name: asdict(accuracy(row.ranks[own], labels[own], [groups[v] for v in own])) for name, row in rows.items()
         }
-        spreads = over_splits(list(results["splits"].values()))
-        results["over_splits"] = {
+        for n, own in members.items()
+        if own
+    }
+    spreads = over_splits(list(splits.values())) if len(splits) > 1 else {}
+    return {
+        "splits": splits,
+        "over_splits": {
             row: {name: asdict(spread) for name, spread in by_measure.items()} for row, by_measure in spreads.items()
-        }
-    return results
+        },
+        "splits_without_videos": [str(n) for n, own in members.items() if not own],
+    }
 
 
 def _predictions(features: Features, rows: Mapping[str, TrueRanks]) -> tuple[Prediction, ...]:
@@ -195,7 +211,8 @@ def text_settings(
         "descriptor_templates": protocol.descriptor_templates,
         "preprocessing": protocol.preprocessing,
         "kinds": sorted({d.kind for d in descriptors}),
-        "llms": sorted({d.writer or d.source for d in descriptors}),
+        "llms": sorted({d.writer for d in descriptors}),
+        "classes_without": dict(classes_without(dataset, descriptors)),
         "texts_cut": cut,
         "context_length": encoder.context_length,
         "classes": [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions],

@@ -15,6 +15,7 @@ from db.records import Prediction, Run
 from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.datasets.records import MtebTask
 from recognizer.evaluation.evaluate import FORMAT
+from recognizer.evaluation.ranking import predicted
 
 _FORMAT = "2.26.24"  # version of mteb with this file format
 
@@ -80,19 +81,20 @@ def _result(run: Run, task: MtebTask) -> dict[str, Any]:
 
 
 def measures(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Return the metrics of MTEB's zero-shot tasks, 0 to 1, for the first class of each ranking.
+    """Return the metrics of MTEB's zero-shot tasks, 0 to 1.
 
-    Defined as in scikit-learn: macro means are over all true or predicted classes, weighted means count each class by
-    how often it is true, and a division by 0 gives 0.
+    A tie counts against the true class, as in every accuracy here. Defined as in scikit-learn: macro means are over
+    all true or predicted classes, weighted means count each class by how often it is true, and a division by 0
+    gives 0.
     """
     true = Counter(p.label for p in predictions)
-    predicted = Counter(p.ranking[0][0] for p in predictions)
-    right = Counter(p.label for p in predictions if p.ranking[0][0] == p.label)
-    classes = sorted(true | predicted)
+    taken = Counter(map(predicted, predictions))
+    right = Counter(p.label for p in predictions if predicted(p) == p.label)
+    classes = sorted(true | taken)
     by_measure = {
-        "precision": [right[c] / predicted[c] if predicted[c] else 0.0 for c in classes],
+        "precision": [right[c] / taken[c] if taken[c] else 0.0 for c in classes],
         "recall": [right[c] / true[c] if true[c] else 0.0 for c in classes],
-        "f1": [2 * right[c] / (true[c] + predicted[c]) for c in classes],
+        "f1": [2 * right[c] / (true[c] + taken[c]) for c in classes],
     }
     result = {"accuracy": right.total() / len(predictions)}
     for name, values in by_measure.items():

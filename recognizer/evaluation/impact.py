@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from db import vocabulary
 from db.errors import UserError
 from db.progress import Progress, ProgressBars, no_bars
 from db.records import Descriptor, Impact, Run
 from db.store import Store
-from recognizer.evaluation.compare import mcnemar
+from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Replay, replay
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble
-from recognizer.scoring.metrics import Rate, ranks, wilson
+from recognizer.scoring.intervals import Design, mcnemar
+from recognizer.scoring.metrics import Rate, ranks, rate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +51,7 @@ class RunImpact:
     top1: Rate
     label_only: Rate  # top-1 of its labels alone
     videos: int
+    groups: int  # of clips cut from one source, over which the intervals are
     ranked_otherwise: int  # videos whose rank differs from the stored one, because texts were reordered since
     texts: tuple[TextImpact, ...]  # largest gain without the text first
 
@@ -74,14 +78,15 @@ def measure_impact(
     store.save_impacts({text.descriptor.id: Impact(number, text.top1_change, text.margin_change) for text in texts})
     stored = {prediction.video: prediction for prediction in run.predictions}
     now = dict(zip((video.id for video in replayed.features.videos), ranks(scored, labels).tolist(), strict=True))
-    videos = len(labels)
+    design = Design.of(labels.tolist(), clip_groups(now))
     return RunImpact(
         run=number,
         dataset=run.dataset,
         is_benchmark=run.dataset in vocabulary.BUILT_IN,
-        top1=wilson(sum(rank == 1 for rank in now.values()), videos),
-        label_only=wilson(sum(prediction.label_only_rank == 1 for prediction in run.predictions), videos),
-        videos=videos,
+        top1=rate(np.array(list(now.values())) <= 1, design),
+        label_only=rate(np.array([stored[video].label_only_rank for video in now]) <= 1, design),
+        videos=len(labels),
+        groups=design.group_count,
         ranked_otherwise=sum(stored[video].rank != rank for video, rank in now.items()),
         texts=texts,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,9 @@ from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
-from recognizer.scoring.methods import log_probabilities, scores
+from recognizer.scoring.methods import log_probabilities, method_of, scores
 from recognizer.scoring.pooling import VideoBatch
-from recognizer.scoring.selection import choose_descriptors, descriptors_digest
+from recognizer.scoring.selection import DescriptorChoice, choose_descriptors, descriptors_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,13 +35,17 @@ class ClassTexts:
 
     @classmethod
     def choose(cls, store: Store, dataset: Dataset, settings: Settings) -> ClassTexts:
-        """Return the descriptors that the settings choose; the labels alone if the store has none of the dataset.
+        """Return the descriptors that the settings choose; labels alone if no choice is made and none are stored.
 
         Raises:
-            UserError: some classes lack a kind, or several LLMs wrote descriptors and none is chosen.
+            UserError: as `choose_descriptors`.
         """
-        stored = store.descriptors(dataset)
-        return cls(dataset, choose_descriptors(store, dataset, settings.choice) if stored else [], settings)
+        if not method_of(settings.method).uses_descriptors:  # they are shown, as not used
+            return cls(dataset, store.descriptors(dataset, statuses=settings.choice.statuses), settings)
+        any_will_do = replace(settings.choice, partial=False) == DescriptorChoice()
+        if any_will_do and not store.descriptors(dataset):
+            return cls(dataset, [], settings)
+        return cls(dataset, choose_descriptors(store, dataset, settings.choice), settings)
 
     def ensemble(self, encoder: CachingEncoder) -> Ensemble:
         """Return labels and descriptors as vectors, [C, K, D]."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from db.errors import UserError
 from db.progress import Progress
-from db.records import Dataset
+from db.records import Dataset, Prediction
 from encoders.protocol import Encoder
 from recognizer.datasets.find import VideoList
 from recognizer.evaluation.settings import ScoringSettings, Settings
@@ -91,3 +91,18 @@ def labels_of(features: Features) -> Tensor:
     import torch
 
     return torch.tensor([video.label for video in features.videos])
+
+
+def predicted(prediction: Prediction) -> int:
+    """Return the predicted label: the true one only if its rank is 1.
+
+    Ties count against the true class, as in every accuracy; so the share of right predictions is the top-1.
+    """
+    if prediction.rank <= 1:
+        return prediction.label
+    return rival(prediction) if len(prediction.ranking) > 1 else prediction.ranking[0][0]
+
+
+def rival(prediction: Prediction) -> int:
+    """Return the label of the best class that is not the true one, of a ranking of two or more."""
+    return next(label for label, _ in prediction.ranking if label != prediction.label)

@@ -84,7 +84,9 @@ def settings_of(run: Run) -> Settings:
     stored = {field.name: run.settings[field.name] for field in fields(Settings) if field.name in run.settings}
     if choice := stored.pop("choice", None):
         kinds = None if choice["kinds"] is None else tuple(choice["kinds"])
-        stored["choice"] = DescriptorChoice(kinds, tuple(choice["statuses"]), choice["llm"])
+        llm = choice.get("llm")  # of runs before several could be chosen
+        llms = (llm,) if llm else tuple(choice.get("llms") or ()) or None
+        stored["choice"] = DescriptorChoice(kinds, tuple(choice["statuses"]), llms, choice.get("partial", False))
     return Settings(**stored)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from db.errors import UsageError
@@ -80,6 +80,10 @@ class Settings(ScoringSettings):
     split: Split | None = None
     choice: DescriptorChoice = field(default_factory=DescriptorChoice)
 
+    def with_texts_used(self) -> Settings:
+        """Return the same settings; with a method that uses the labels alone, no descriptors are chosen."""
+        return self if method_of(self.method).uses_descriptors else replace(self, choice=DescriptorChoice(kinds=()))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ScoringSettings):
@@ -87,13 +91,16 @@ class Options(ScoringSettings):
 
     Attributes:
         kinds: descriptor kinds; None means all kinds stored.
-        llm: part of the name of the LLM or imported file; needed if there are several.
+        llm: the LLM or imported file, or several whose texts form one ensemble: a name, or a part that only it has;
+            needed if there are several.
         status: `any` uses pending and accepted descriptors, `accepted` only those.
+        partial: score classes that lack descriptors of a kind without them, instead of refusing the choice.
     """
 
     kinds: Sequence[str] | None = None
-    llm: str | None = None
+    llm: str | Sequence[str] | None = None
     status: Status = "any"
+    partial: bool = False
 
     @property
     def settings(self) -> Settings:
@@ -107,6 +114,7 @@ class Options(ScoringSettings):
             raise UsageError(f"Unknown status {self.status!r}. Known: {', '.join(STATUSES)}")
         kinds = None if self.kinds is None else tuple(self.kinds)
         shared = {option.name: getattr(self, option.name) for option in fields(ScoringSettings)}
-        settings = Settings(**shared, choice=DescriptorChoice(kinds, STATUSES[self.status], self.llm))
+        llms = (self.llm,) if isinstance(self.llm, str) else tuple(self.llm or ()) or None
+        settings = Settings(**shared, choice=DescriptorChoice(kinds, STATUSES[self.status], llms, self.partial))
         settings.check()
         return settings

@@ -35,7 +35,7 @@ class Grid:
     methods: tuple[str, ...] = ("mean",)
     templates: tuple[str, ...] = ("protocol",)
     conditions: tuple[bool, ...] = (False,)
-    llms: tuple[str | None, ...] = (None,)
+    llms: tuple[tuple[str, ...] | None, ...] = (None,)
     statuses: tuple[tuple[str, ...], ...] = (STATUSES["any"],)
     poolings: tuple[Pooling, ...] = ("avg",)
     protocols: tuple[str, ...] = ("default",)

@@ -13,7 +13,7 @@ from rich.text import Text
 from db.commandline import table
 from db.records import Run
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.evaluation.tables import cautions, counts_line, interval
+from recognizer.evaluation.tables import cautions, counts_line, interval, over_groups, signed_interval
 
 CHOICES = ("protocol", "kinds", "method", "templates", "condition", "llm", "status", "pooling")
 
@@ -37,7 +37,7 @@ def row_of(run: Run) -> dict[str, Any]:
         **_flat("mean_per_class", with_descriptors["mean_per_class"]),
         "log_loss": run.results["log_loss"][WITH_DESCRIPTORS],
         **_flat("label_only_top1", label_only["top1"]),
-        "gain": with_descriptors["top1"]["value"] - label_only["top1"]["value"],
+        **_flat("gain", run.results["gain"]["top1"]),
     }
 
 
@@ -49,7 +49,7 @@ def _choices(settings: Mapping[str, Any]) -> dict[str, str]:
         "method": settings["method"],
         "templates": settings["templates"],
         "condition": "yes" if settings["condition"] else "no",
-        "llm": choice["llm"] or "",
+        "llm": "+".join(choice.get("llms") or ([choice["llm"]] if choice.get("llm") else [])),
         "status": "any" if "pending" in choice["statuses"] else "accepted",
         "pooling": settings["pooling"],
     }
@@ -73,6 +73,7 @@ def sweep_report(runs: Sequence[Run]) -> RenderableType:
         " · ".join(f"{name} {shared[name]}" for name in CHOICES if name not in varying and shared[name]),
         counts_line(first),
         *_cut(runs),
+        *over_groups(first.results["rows"][LABEL_ONLY]["groups"], first.counts["evaluated"]),
         *cautions(first),
     ]
     body = [(number, *_cells(run, varying)) for number, run in enumerate(runs, start=1)]
@@ -92,7 +93,7 @@ def _cells(run: Run, varying: Sequence[str]) -> tuple[object, ...]:
         row["videos"],
         interval(rows[WITH_DESCRIPTORS]["top1"]),
         interval(rows[LABEL_ONLY]["top1"]),
-        f"{100 * row['gain']:+.1f}",
+        signed_interval(run.results["gain"]["top1"]),
         *((run.id,) if run.id else ()),
     )
 

@@ -12,32 +12,19 @@ from rich.text import Text
 
 from db.commandline import table
 from db.records import Run
-from recognizer.evaluation.compare import ClassChange, Comparison, Paired
+from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
 from recognizer.evaluation.impact import RunImpact, TextImpact
+from recognizer.evaluation.means import means_of
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.scoring.metrics import MEASURES, Spread, over_splits
+from recognizer.scoring.metrics import MEASURES, Spread
+from recognizer.scoring.selection import classes_without
 from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 _FEW = 100  # with fewer videos, a table warns that they are too few
 _ROWS = (LABEL_ONLY, WITH_DESCRIPTORS)
 _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
-_ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different videos
-    (
-        "root",
-        "split",
-        "layout",
-        "ignored",
-        "truncated",
-        "classes",
-        "statuses",
-        "texts_cut",
-        "readers",
-        "device",
-        "versions",
-    )
-)
 
 
 def run_report(run: Run) -> RenderableType:
@@ -48,12 +35,14 @@ def run_report(run: Run) -> RenderableType:
         f"{_sampling(settings)} · {settings['layout']}",
         *([" · ".join(choices)] if (choices := _changed_choices(settings)) else []),
         _descriptors(run),
+        *classes_scored_without(settings.get("classes_without", {})),
         counts_line(run),
         *_log_loss(run),
         *([f"ignored: {in_words(settings['ignored'])}"] if settings.get("ignored") else []),
         *(f"truncated, scored by what is there: {video}: {seen}" for video, seen in _truncated(settings)),
         *(f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"),
         *texts_cut(settings),
+        *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
         *cautions(run),
     ]
     number = f"run {run.id} · " if run.id else ""
@@ -79,6 +68,12 @@ def _descriptors(run: Run) -> str:
     statuses = ", ".join(f"{count} {status}" for status, count in run.settings["statuses"].items())
     edited = f", {run.settings['edited']} edited" if run.settings.get("edited") else ""
     return f"descriptors: {len(run.descriptor_ids)} ({kinds}) by {writers}, {statuses}{edited}"
+
+
+def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
+    """Return a line if some classes lack descriptors of a kind; `missing` is kind -> number of classes."""
+    parts = ", ".join(f"{count} classes without {kind}" for kind, count in missing.items())
+    return [f"partial: {parts}; a class without any descriptor is scored by its label alone"] if missing else []
 
 
 def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
@@ -113,6 +108,10 @@ def texts_cut(settings: Mapping[str, Any]) -> list[str]:
 
 def cautions(run: Run) -> list[str]:
     """Return warnings about the numbers of a run or others on the same videos, a line each."""
+    if absent := run.results.get("splits_without_videos"):
+        none, counted = (f"split{'s' if len(n) > 1 else ''} {', '.join(n)}" for n in (absent, run.results["splits"]))
+        splits = f"WARNING: no video of {none} was evaluated: all numbers are of {counted} alone"
+        return [splits, *cautions(replace(run, results={}))]
     few = f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals"
     weak = [WEAK] if run.settings["encoder"] == "objects" else []
     return [*weak, few] if run.counts["evaluated"] < _FEW else weak
@@ -124,12 +123,21 @@ def _accuracies(run: Run) -> RenderableType:
     body = [
         (f"{name}{part}", rows[name]["videos"], *(interval(rows[name][key]) for key in MEASURES))
         for part, rows in parts.items()
-        for name in _ROWS
+        for name in _rows(run)
     ]
     for name, values in run.results.get("over_splits", {}).items():
+        if name not in _rows(run):
+            continue
         spreads = {key: Spread(**spread) for key, spread in values.items()}
-        body.append(_spread_row(f"{name}, mean of splits {', '.join(splits)}", spreads))
+        alone = " alone" if run.results.get("splits_without_videos") else ""
+        body.append(_spread_row(f"{name}, mean ± deviation of splits {', '.join(splits)}{alone}", spreads))
     return table(*_MEASURED, rows=body)
+
+
+def _rows(run: Run) -> tuple[str, ...]:
+    """Return the rows to show: without descriptors both are the same."""
+    swept_labels = not run.descriptor_ids and run.settings["method"] != "label"
+    return _ROWS if run.descriptor_ids or swept_labels else (LABEL_ONLY,)
 
 
 def _spread_row(name: str, values: Mapping[str, Spread]) -> tuple[object, ...]:
@@ -139,6 +147,17 @@ def _spread_row(name: str, values: Mapping[str, Spread]) -> tuple[object, ...]:
 def interval(rate: Mapping[str, float]) -> str:
     """Return a rate in percent with its 95% interval, as `41.2 [38.0, 44.5]`."""
     return f"{100 * rate['value']:.1f} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]"
+
+
+def signed_interval(rate: Mapping[str, float]) -> str:
+    """Return a difference in points with its 95% interval, as `+1.2 [-0.8, +3.1]`."""
+    return f"{100 * rate['value']:+.1f} [{100 * rate['low']:+.1f}, {100 * rate['high']:+.1f}]"
+
+
+def over_groups(groups: int | None, videos: int) -> list[str]:
+    """Return a line if intervals are over groups of clips."""
+    several = groups is not None and groups < videos
+    return [f"95% intervals over {groups} groups of clips cut from one source (by file name)"] if several else []
 
 
 def run_table(runs: Sequence[Run]) -> RenderableType:
@@ -159,19 +178,6 @@ def run_table(runs: Sequence[Run]) -> RenderableType:
     return table(">run", "UTC", *choices, ">videos", ">label only, top-1 %", ">top-1 %", rows=body)
 
 
-def means_of(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return at least two runs, the mean and deviation of each measure over them, and the settings that differ.
-
-    As in the 3 x 160 protocol of Kinetics-600, whose three parts have different classes.
-    """
-    names = sorted({name for run in runs for name in run.settings} - _ABOUT_VIDEOS)
-    return {
-        "runs": [replace(run, predictions=()) for run in runs],
-        "over_runs": over_splits([run.results["rows"] for run in runs]),
-        "differ": [name for name in names if any(run.settings.get(name) != runs[0].settings.get(name) for run in runs)],
-    }
-
-
 def mean_report(runs: Sequence[Run]) -> RenderableType:
     """Return a table of several runs, and the mean and deviation over them."""
     means = means_of(runs)
@@ -183,7 +189,9 @@ def mean_report(runs: Sequence[Run]) -> RenderableType:
 
 def ranking_report(texts: ClassTexts, rankings: Sequence[Ranking]) -> RenderableType:
     """Return the rankings of videos, below lines on the settings."""
-    parts: list[RenderableType] = [Text(line) for line in made_with(texts)]
+    unreadable = sum(ranking.unreadable is not None for ranking in rankings)
+    counted = f"videos: {len(rankings)}" + (f", {unreadable} of them cannot be read" if unreadable else "")
+    parts: list[RenderableType] = [Text(line) for line in (*made_with(texts), counted)]
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking, with_probability=texts.settings.temperature != 1)]
     return Group(*parts)
@@ -207,7 +215,8 @@ def made_with(texts: ClassTexts) -> list[str]:
         *([] if settings.method == "mean" else [f"method {settings.method}"]),
         *_changed_choices(asdict(settings)),
     ]
-    return [" · ".join(parts), *([WEAK] if settings.encoder == "objects" else [])]
+    missing = classes_without(texts.dataset, descriptors)
+    return [" · ".join(parts), *classes_scored_without(missing), *([WEAK] if settings.encoder == "objects" else [])]
 
 
 def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:
@@ -231,10 +240,15 @@ def compare_report(comparison: Comparison, *, names: tuple[str, str], show: int)
         *(f"{name}: {in_words(first)} → {in_words(second)}" for name, (first, second) in comparison.changed.items()),
         f"videos: {comparison.both} in both, {comparison.only_first} only in {names[0]}, {comparison.only_second} only "
         f"in {names[1]}",
+        *over_groups(comparison.groups, comparison.both),
     ]
     accuracies = table(
         *("%", *(f">{name}" for name in names), ">difference", ">gained", ">lost", ">p"),
-        rows=[("top-1", *_paired_row(comparison.top1)), ("top-5", *_paired_row(comparison.top5))],
+        rows=[
+            ("top-1", *_paired_row(comparison.top1)),
+            ("top-5", *_paired_row(comparison.top5)),
+            ("mean per class", *_rates_row(comparison.mean_per_class), "", "", ""),
+        ],
     )
     unchanged = len(comparison.classes) - len(won) - len(lost)
     return Group(
@@ -256,11 +270,14 @@ def in_words(value: Any, *, separator: str = "+") -> str:
     return (separator.join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
-def _paired_row(paired: Paired) -> tuple[object, ...]:
-    rate = paired.difference
-    difference = f"{100 * rate.value:+.1f} [{100 * rate.low:+.1f}, {100 * rate.high:+.1f}]"
+def _rates_row(paired: PairedRates) -> tuple[str, str, str]:
     rates = (interval(asdict(paired.first)), interval(asdict(paired.second)))
-    return (*rates, difference, paired.gained, paired.lost, f"{paired.p:.3f}" if paired.p >= 0.001 else "< 0.001")
+    return (*rates, signed_interval(asdict(paired.difference)))
+
+
+def _paired_row(paired: Paired) -> tuple[object, ...]:
+    p = f"{paired.p:.3f}" if paired.p >= 0.001 else "< 0.001"
+    return (*_rates_row(paired), paired.gained, paired.lost, p)
 
 
 def _table_if_any(*columns: str, rows: Sequence[Sequence[object]], title: str | None = None) -> list[RenderableType]:
@@ -292,6 +309,7 @@ def impact_report(result: RunImpact, *, show: int) -> RenderableType:
         f"{interval(asdict(result.label_only))}",
         f"{len(result.texts)} descriptors, each left out by itself: {effects[1]} gain videos, {effects[-1]} lose "
         f"videos, {effects[0]} do not change the number of right videos",
+        *over_groups(result.groups, result.videos),
         *_impact_cautions(result),
     ]
     return Group(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from db.errors import UserError
+from db import strict_json
+from db.errors import UserError, first_few
 from db.records import Dataset
 from db.vocabulary import class_finder
 from recognizer.localize.mean_ap import AnnotatedAction
 from recognizer.video.file_types import stem
 
 AMBIGUOUS = "Ambiguous"
+_WHOLE = ""  # subset of the videos of a file without subsets
 _TEXT_FILE = re.compile(r"(?P<label>.+)_(?P<subset>[A-Za-z]+)\.txt")
 
 
@@ -28,9 +30,9 @@ class Annotations:
     videos: Mapping[str, tuple[AnnotatedAction, ...]]  # by id; () for a video that is listed without actions
 
     def id_of(self, path: Path) -> str | None:
-        """Return the id of a video file; None if it is not annotated. ActivityNet's file names are `v_<id>`."""
+        """Return the id of a video file; None if it is not annotated. Either may begin with ActivityNet's `v_`."""
         name = stem(path.name)
-        return next((known for known in (name, name.removeprefix("v_")) if known in self.videos), None)
+        return next((known for known in (name, name.removeprefix("v_"), f"v_{name}") if known in self.videos), None)
 
 
 class _Row(NamedTuple):
@@ -45,8 +47,9 @@ def read_annotations(path: Path, dataset: Dataset, *, subset: str | None = None)
     """Read annotations of the classes of a dataset.
 
     Args:
-        path: a JSON file like ActivityNet's, {"database": {video: {"subset", "annotations": [{"segment", "label"}]}}};
-            or a file like THUMOS's, `<Class>_<subset>.txt` with lines of video, start and end, or a folder of them.
+        path: a JSON file like ActivityNet's, {"database": {video: {"subset", "annotations": [{"segment", "label"}]}}},
+            or like mmaction2's, with the videos at the top and without subsets; or a file like THUMOS's,
+            `<Class>_<subset>.txt` with lines of video, start and end, or a folder of them.
         dataset: gives the label indices; names are compared without regard to case, spaces and underscores.
         subset: name of a part, such as `test`; None if there is only one.
 
@@ -63,7 +66,8 @@ def read_annotations(path: Path, dataset: Dataset, *, subset: str | None = None)
         actions = videos.setdefault(row.video, [])
         if row.label is not None:
             actions.append(AnnotatedAction(labels[row.label], row.start, row.end))
-    return Annotations(f"{path}, subset {chosen}", {video: tuple(actions) for video, actions in videos.items()})
+    source = str(path) if chosen == _WHOLE else f"{path}, subset {chosen}"
+    return Annotations(source, {video: tuple(actions) for video, actions in videos.items()})
 
 
 def _subset(path: Path, known: Sequence[str], chosen: str | None) -> str:
@@ -74,7 +78,8 @@ def _subset(path: Path, known: Sequence[str], chosen: str | None) -> str:
     for name in known:
         if chosen is None or name.lower() == chosen.lower():
             return name
-    raise UserError(f"{path} has no subset {chosen!r}. It has: {', '.join(known)}")
+    has = "Its videos have no subsets: leave --subset out" if known == [_WHOLE] else f"It has: {', '.join(known)}"
+    raise UserError(f"{path} has no subset {chosen!r}. {has}")
 
 
 def _labels(path: Path, dataset: Dataset, written: set[str]) -> dict[str, int | None]:
@@ -84,25 +89,46 @@ def _labels(path: Path, dataset: Dataset, written: set[str]) -> dict[str, int | 
     unknown = [name for name, label in labels.items() if label is None and name != AMBIGUOUS]
     if unknown:
         raise UserError(
-            f"{len(unknown)} labels in {path} are not classes of {dataset.name}: {', '.join(unknown)}. "
-            "Give their dataset with --dataset, or a text file of these labels"
+            f"{len(unknown)} labels in {path} are not classes of {dataset.name}: {first_few(unknown)}. "
+            "Give their dataset with --dataset, or a file of these labels"
         )
     return labels
 
 
 def _json_rows(path: Path) -> Iterator[_Row]:
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))["database"].items()
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} is not a JSON file with the key database, like ActivityNet's") from error
-    for video, entry in entries:
+    videos = _videos(path)
+    subsets = {isinstance(entry, dict) and "subset" in entry for entry in videos.values()}
+    for video, entry in videos.items():
         with _malformed(f"{path}: {video}"):
-            subset = str(entry["subset"])
+            subset = str(entry["subset"]) if True in subsets else _WHOLE
             rows = [_Row(subset, video, None, 0, 0)]
-            for action in entry.get("annotations", ()):
-                start, end = action["segment"]
-                rows.append(_Row(subset, video, str(action["label"]), float(start), float(end)))
+            for action in entry["annotations"]:
+                start, end = map(float, action["segment"])
+                if not (math.isfinite(start) and math.isfinite(end)):
+                    raise ValueError(action["segment"])
+                rows.append(_Row(subset, video, str(action["label"]), start, end))
         yield from rows
+
+
+def _videos(path: Path) -> dict[str, Any]:
+    """Return the entries of a JSON file by video: below the key database, or at the top.
+
+    Raises:
+        UserError: it is not JSON, holds a video twice, or its entries are no videos.
+    """
+    try:
+        document = strict_json.loads(path.read_text(encoding="utf-8-sig"))
+    except strict_json.RepeatedNameError as error:
+        raise UserError(f"{path} {error}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not a JSON file: {error}") from error
+    videos = document.get("database", document) if isinstance(document, dict) else None
+    if not isinstance(videos, dict) or (videos is document and not all(isinstance(v, dict) for v in videos.values())):
+        raise UserError(
+            f"{path} is not a JSON file of annotations, like ActivityNet's (videos below the key database) or "
+            "mmaction2's (videos at the top): video -> annotations, each with a label and a segment of seconds"
+        )
+    return videos
 
 
 def _text_rows(path: Path) -> Iterator[_Row]:

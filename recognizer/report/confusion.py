@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from db.records import Prediction, Run
+from db.records import Run
 from recognizer.evaluation.html import shortened
+from recognizer.evaluation.ranking import predicted
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,6 @@ class Confused:
     videos: int
     of: int
     label_only_right: int
-
-
-def predicted(prediction: Prediction) -> int:
-    """Return the predicted label: the true one only if its rank is 1.
-
-    Ties count against the true class, as in every accuracy; so the diagonal of the matrix is the top-1.
-    """
-    if prediction.rank <= 1:
-        return prediction.label
-    return rival(prediction) if len(prediction.ranking) > 1 else prediction.ranking[0][0]
-
-
-def rival(prediction: Prediction) -> int:
-    """Return the label of the best class that is not the true one, of a ranking of two or more."""
-    return next(label for label, _ in prediction.ranking if label != prediction.label)
 
 
 def confusion(run: Run) -> Confusion:

@@ -8,17 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from db.errors import UserError
 from db.progress import Progress
 from db.records import Prediction, Run
 from db.store import Store
 from recognizer.datasets.find import Video, find_videos
+from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.compare import Comparison, compare
+from recognizer.evaluation.ranking import rival
 from recognizer.evaluation.replay import Replay, replay, settings_of
 from recognizer.features.caching_encoder import open_caching_encoder
-from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion, rival
+from recognizer.report.confusion import Confused, Confusion, confused_pairs, confusion
 from recognizer.report.leave_one_out import LeaveOneOutEffect, leave_one_out_effects
-from recognizer.scoring.metrics import Rate, wilson
+from recognizer.scoring.intervals import Design
+from recognizer.scoring.metrics import Rate, rate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +40,7 @@ class ClassAccuracy:
         videos: how many were evaluated.
         label_only_right: how many of them the label alone ranked first.
         right: how many its label and descriptors ranked first.
-        label_only: `label_only_right` / `videos`, with its 95% interval (Wilson).
+        label_only: `label_only_right` / `videos`, with its 95% interval.
         with_descriptors: `right` / `videos`, likewise.
         difference: with descriptors minus by label alone, -1 to 1.
     """
@@ -62,8 +67,10 @@ def class_accuracies(run: Run) -> tuple[ClassAccuracy, ...]:
 
 def _class_accuracy(run: Run, label: int, own: list[Prediction]) -> ClassAccuracy:
     name, phrase = run.settings["classes"][label]
-    label_only, right = sum(p.label_only_rank <= 1 for p in own), sum(p.rank <= 1 for p in own)
-    rates = wilson(label_only, len(own)), wilson(right, len(own))
+    design = Design.of([label] * len(own), clip_groups(p.video for p in own))
+    hits = np.array([(p.label_only_rank <= 1, p.rank <= 1) for p in own])  # [V, 2]
+    label_only, right = hits.sum(axis=0).tolist()
+    rates = rate(hits[:, 0], design), rate(hits[:, 1], design)
     return ClassAccuracy(label, name, phrase, len(own), label_only, right, *rates, (right - label_only) / len(own))
 
 
@@ -274,7 +281,7 @@ def _pair_with_texts(pair: ConfusedPair, replayed: Replay, rows: Mapping[str, in
         label == other and p.label_only_rank > 1 for label, p in zip(others.argmax(dim=1).tolist(), wrong, strict=True)
     )
     effects = leave_one_out_effects(replayed, own, true=true, rival=other)
-    return replace(pair, label_only_same=same, texts=tuple(e for e in effects if e.effect < 0)[:_TEXTS])
+    return replace(pair, label_only_same=same, texts=tuple(e for e in effects if e.effect > 0)[:_TEXTS])
 
 
 def _changed_scores(run: Run, rows: Mapping[str, int], scores: Tensor) -> tuple[str, ...]:

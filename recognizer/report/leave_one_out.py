@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from recognizer.evaluation.impact import leave_one_out
 from recognizer.evaluation.replay import Replay
@@ -20,8 +20,8 @@ class LeaveOneOutEffect:
         kind: of the descriptor, or `label`.
         text: as stored; a label as the run worded it.
         attribution: what it adds to the score of its class.
-        effect: how much the lead of the true class falls without it, in units of the score. Negative if the text
-            supports the rival, or lowers the score of the true class.
+        effect: the change of the lead of the true class without it, in units of the score; positive means better
+            without it, as everywhere: the text supports the rival, or lowers the score of the true class.
     """
 
     id: int | None
@@ -47,17 +47,16 @@ def leave_one_out_effects(
 
     method, temperature = replayed.settings.method, replayed.settings.temperature
     pair = replayed.ensemble.select([true, rival])
-    pair = replace(pair, present=method_of(method).uses(pair))
     videos = replayed.batch.select(replayed.features.view_rows(rows))
     changes = leave_one_out(
         lambda ensemble: scores(videos, ensemble, method=method, temperature=temperature),
         pair,
         torch.zeros(len(videos.frames), dtype=torch.long),  # in this pair, the true class is number 0
-        with_labels=True,
+        with_labels=bool(method_of(method).uses(pair)[:, 1:].any()),  # else nothing is left without the labels
     )
     added = attribution(videos, pair, method=method, temperature=temperature).mean(dim=0)  # [2, K]
     effects = [
-        LeaveOneOutEffect(id_ if id_ >= 0 else None, label, *_kind_and_text(replayed, label, id_), value, -change)
+        LeaveOneOutEffect(id_ if id_ >= 0 else None, label, *_kind_and_text(replayed, label, id_), value, change)
         for row, label in enumerate((true, rival))
         for id_, value, change in zip(*(t[row].tolist() for t in (pair.ids, added, changes.margin)), strict=True)
         if change

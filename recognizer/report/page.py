@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from recognizer.evaluation.html import fill_template, signed
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.evaluation.tables import cautions
+from recognizer.evaluation.tables import cautions, over_groups
 from recognizer.report.confusion import LEVELS, Confusion, draw_matrix
 from recognizer.report.findings import Findings, Sort
 from recognizer.report.provenance import facts
@@ -53,7 +53,7 @@ def write_page(findings: Findings, file: Path) -> int:
         names=names,
         phrases=phrases,
         facts=facts(findings.run),
-        cautions=cautions(findings.run),
+        cautions=[*over_groups(findings.paired.groups, findings.paired.both), *cautions(findings.run)],
         matrix=draw_matrix(findings.confusion, names),
         cells=_cells(findings.confusion),
         levels=LEVELS,

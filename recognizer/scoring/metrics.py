@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from recognizer.scoring.intervals import Design, Flags, difference_interval, rate_interval
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 MEASURES = ("top1", "top5", "mean_per_class")
-_Z95 = 1.959964  # two-sided 95% of the normal distribution
+_WITHIN = {"top1": 1, "top5": 5, "mean_per_class": 1}  # a rank up to this one is right
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate, 0 to 1, with its 95% interval."""
+    """A rate, 0 to 1, or a difference of rates, -1 to 1, with its 95% interval."""
 
     value: float
     low: float
@@ -27,10 +31,23 @@ class Rate:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the true class is ranked first (top1) or among the first five; top1 as the mean over classes."""
+    """How often the true class is ranked first (top1) or among the first five; top1 as the mean over classes.
+
+    Intervals are over `groups` of clips cut from one source; as many as videos, if no groups are known.
+    """
 
     videos: int
     classes: int
+    groups: int
+    top1: Rate
+    top5: Rate
+    mean_per_class: Rate
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The difference of two accuracies on the same videos, the second minus the first."""
+
     top1: Rate
     top5: Rate
     mean_per_class: Rate
@@ -59,16 +76,42 @@ def ranks(scores: Tensor, labels: Tensor) -> Tensor:
     return (~(scores < true)).sum(dim=1)
 
 
-def accuracy(rank: Tensor, labels: Tensor) -> Accuracy:
-    """Return the accuracies of ranks int64 [V] of videos with labels int64 [V]; V is at least 1."""
-    hit1, hit5 = rank <= 1, rank <= 5
+def accuracy(rank: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] | None = None) -> Accuracy:
+    """Return the accuracies of ranks.
+
+    Args:
+        rank: int [V], of the true class of each video, from 1; V is at least 1.
+        labels: int [V], of the true class.
+        groups: [V], the source that each video was cut from; None takes videos as independent.
+    """
+    designs = _designs(labels, groups)
     return Accuracy(
-        videos=len(rank),
-        classes=len(labels.unique()),
-        top1=wilson(int(hit1.sum()), len(rank)),
-        top5=wilson(int(hit5.sum()), len(rank)),
-        mean_per_class=_mean_per_class(hit1, labels),
+        videos=len(designs["top1"].classes),
+        classes=len(np.unique(designs["top1"].classes)),
+        groups=designs["top1"].group_count,
+        **{key: rate(np.asarray(rank) <= _WITHIN[key], design) for key, design in designs.items()},
     )
+
+
+def gain(before: ArrayLike, after: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] | None = None) -> Gain:
+    """Return the difference of the accuracies of two sets of ranks [V] of the same videos; others as in `accuracy`."""
+    first, second = np.asarray(before), np.asarray(after)
+    designs = _designs(labels, groups)
+    return Gain(**{key: difference(first <= _WITHIN[key], second <= _WITHIN[key], d) for key, d in designs.items()})
+
+
+def rate(hit: Flags, design: Design) -> Rate:
+    """Return the mean of hits [V] with its interval (see `rate_interval`)."""
+    value = float(design.mean(hit))
+    low, high = rate_interval(hit.astype(float), design)
+    return Rate(value, max(0.0, min(value, float(low))), min(1.0, max(value, float(high))))
+
+
+def difference(first: Flags, second: Flags, design: Design) -> Rate:
+    """Return the mean of second - first, hits [V] each, with its interval (see `difference_interval`)."""
+    changes = second.astype(float) - first
+    low, high = difference_interval(changes, design)
+    return Rate(float(design.mean(changes)), float(low), float(high))
 
 
 def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
@@ -76,26 +119,6 @@ def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
     return 0.0 - float(log_probabilities.gather(1, labels[:, None]).mean())  # 0.0 - avoids -0.0
 
 
-def wilson(hits: int, trials: int) -> Rate:
-    """Return hits / trials and its score interval (Wilson, JASA 22, 1927), valid for few trials too."""
-    rate = hits / trials
-    centre = rate + _Z95**2 / (2 * trials)
-    spread = _Z95 * sqrt(rate * (1 - rate) / trials + _Z95**2 / (4 * trials**2))
-    scale = 1 + _Z95**2 / trials
-    return Rate(rate, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
-
-
-def _mean_per_class(hit: Tensor, labels: Tensor) -> Rate:
-    """Return the mean over the classes that have videos, with a normal interval.
-
-    The variance is that of a mean of independent rates, each estimated with two added hits and two added misses
-    (Agresti & Coull, The American Statistician 52, 1998), so that a class with one video does not look certain.
-    """
-    import torch
-
-    _, member, videos = labels.unique(return_inverse=True, return_counts=True)  # [V], [C]
-    hits = torch.zeros(len(videos), dtype=torch.double).index_add(0, member, hit.double())  # [C]
-    centre = float((hits / videos).mean())
-    smoothed = (hits + 2) / (videos + 4)
-    spread = _Z95 * float((smoothed * (1 - smoothed) / (videos + 4)).sum().sqrt()) / len(videos)
-    return Rate(centre, max(0.0, centre - spread), min(1.0, centre + spread))
+def _designs(labels: ArrayLike, groups: Sequence[Hashable] | None) -> dict[str, Design]:
+    classes = np.asarray(labels).tolist()
+    return {key: Design.of(classes, groups, by_class=key == "mean_per_class") for key in MEASURES}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from db.errors import UserError
+from db.descriptor_filter import find_writer
+from db.errors import UserError, first_few
 from db.records import Dataset, Descriptor
 from db.store import Store
 
@@ -18,73 +19,115 @@ class DescriptorChoice:
     Attributes:
         kinds: descriptor kinds; None is all kinds, () is labels alone.
         statuses: review statuses.
-        llm: part of the name of their model or imported file; needed only if there are several. Texts written by
-            people are always used.
+        llms: their models or imported files, as `db.descriptor_filter.find_writer` reads them; the texts of several
+            form one ensemble. None: the only one that there is. Texts written by people are always used.
+        partial: use the classes that have texts with them, the others by label alone.
     """
 
     kinds: tuple[str, ...] | None = None
     statuses: tuple[str, ...] = ("pending", "accepted")
-    llm: str | None = None
+    llms: tuple[str, ...] | None = None
+    partial: bool = False
 
 
 def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice) -> list[Descriptor]:
-    """Return the descriptors of a choice: at least one of each kind for every class, all from one source.
+    """Return the descriptors of a choice: at least one of each kind for every class, unless the choice is partial.
 
     Raises:
-        UserError: there are none, some classes lack a kind, or they are from several LLMs or files.
+        UserError: there are none; classes lack a kind; they are from several LLMs or files of which none is chosen; or
+            a name of `choice.llms` means no writer, or several.
     """
     if choice.kinds == ():
         return []
     everything = store.descriptors(dataset, statuses=choice.statuses)
     descriptors = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
-    if choice.llm:
-        descriptors = [d for d in descriptors if d.by_hand or d.written_by(choice.llm)]
-    _refuse_mixtures(descriptors)
-    kinds = choice.kinds or sorted({descriptor.kind for descriptor in descriptors})
-    _refuse_gaps(dataset, choice, kinds, descriptors, known_kinds={descriptor.kind for descriptor in everything})
+    if choice.llms:
+        writers = _writers(choice.llms, store.descriptors(dataset))
+        descriptors = [d for d in descriptors if d.by_hand or d.writer in writers]
+    else:
+        _refuse_mixtures(dataset, descriptors)
+    known_kinds = sorted({descriptor.kind for descriptor in everything})
+    _refuse_nothing(dataset, choice, descriptors, known_kinds)
+    if not choice.partial:
+        _refuse_gaps(dataset, choice, descriptors)
     return descriptors
 
 
-def _refuse_mixtures(descriptors: Sequence[Descriptor]) -> None:
+def classes_without(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Mapping[str, int]:
+    """Return, by kind, how many classes have no descriptor of it: a partial choice scores them without it."""
+    kinds = sorted({descriptor.kind for descriptor in descriptors})
+    missing = {kind: len(_without(dataset, descriptors, kind)) for kind in kinds}
+    return {kind: count for kind, count in missing.items() if count}
+
+
+def _writers(names: Sequence[str], descriptors: Sequence[Descriptor]) -> set[str]:
+    known = {descriptor.writer for descriptor in descriptors}
+    writers = {name: find_writer(name, known) for name in names}
+    unknown = [name for name, writer in writers.items() if writer is None]
+    if unknown:
+        raise UserError(f"No descriptors by {', '.join(unknown)}. There are some by: {', '.join(sorted(known)) or '-'}")
+    return {writer for writer in writers.values() if writer}
+
+
+def _refuse_mixtures(dataset: Dataset, descriptors: Sequence[Descriptor]) -> None:
     """Refuse texts of several models, or of several files for one kind: the source of a gain would be unclear."""
     models = {descriptor.llm or "an import" for descriptor in descriptors if not descriptor.by_hand}
     files: dict[str, set[str]] = {}
     for descriptor in descriptors:
         if descriptor.origin and not descriptor.llm:
             files.setdefault(descriptor.kind, set()).add(descriptor.origin)
-    mixed = sorted({name for names in files.values() if len(names) > 1 for name in names})
-    if len(models) > 1 or mixed:
-        names = mixed if len(models) == 1 else sorted({d.writer for d in descriptors if not d.by_hand})
-        raise UserError(
-            f"Descriptors of several sources: {', '.join(names)}. Choose one with --llm, by part of its name"
-        )
+    mixed = {kind: names for kind, names in files.items() if len(names) > 1}
+    if len(models) > 1:
+        names, subject = {d.writer for d in descriptors if not d.by_hand}, "Descriptors"
+    elif mixed:
+        names, subject = set().union(*mixed.values()), f"Descriptors of kind {' and '.join(sorted(mixed))}"
+    else:
+        return
+    raise UserError(
+        f"{subject} are from several sources: {', '.join(sorted(names))}. Choose one with --llm NAME; give --llm "
+        "again for each more to use them together; or take one out of use: "
+        f"descgen reject --dataset {dataset.name} --llm NAME --status any"
+    )
 
 
-def _refuse_gaps(
-    dataset: Dataset,
-    choice: DescriptorChoice,
-    kinds: Sequence[str],
-    descriptors: Sequence[Descriptor],
-    *,
-    known_kinds: set[str],
+def _refuse_nothing(
+    dataset: Dataset, choice: DescriptorChoice, descriptors: Sequence[Descriptor], known_kinds: Sequence[str]
 ) -> None:
+    """Refuse a choice, or a kind of it, that no descriptor fits."""
+    written = {descriptor.kind for descriptor in descriptors}
+    empty = [kind for kind in choice.kinds or () if kind not in written]
+    if empty or not descriptors:
+        of_kind = f" of kind {', '.join(empty)}" if empty else ""
+        known = f" (known kinds: {', '.join(known_kinds)})" if empty and known_kinds else ""
+        raise UserError(f"No {_described(choice)}{of_kind} for {dataset.name}{known}. {_next(dataset, choice, empty)}")
+
+
+def _refuse_gaps(dataset: Dataset, choice: DescriptorChoice, descriptors: Sequence[Descriptor]) -> None:
     """Refuse classes without descriptors of a kind: their scores would not be comparable to the others'."""
-    described = f"{' and '.join(choice.statuses)} descriptors" + (f" by {choice.llm}" if choice.llm else "")
-    command = f"Write them with: descgen build --dataset {dataset.name}"
-    if choice.statuses == ("accepted",):
-        command = f"Accept them with: descgen accept --dataset {dataset.name} --all"
-    if not descriptors and not choice.kinds:
-        raise UserError(f"No {described} for {dataset.name}. {command}")
-    for kind in kinds:
-        written = {descriptor.action for descriptor in descriptors if descriptor.kind == kind}
-        missing = [action.name for action in dataset.actions if action.name not in written]
-        if missing:
-            no_class = f"any (known kinds: {', '.join(sorted(known_kinds)) or 'none'})"
-            names = ", ".join(missing) if written else no_class
+    for kind in choice.kinds or sorted({descriptor.kind for descriptor in descriptors}):
+        if missing := _without(dataset, descriptors, kind):
             raise UserError(
-                f"No {described} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
-                f"{dataset.name}: {names}. {command} --kind {kind}"
+                f"No {_described(choice)} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
+                f"{dataset.name}: {first_few(missing)}. {_next(dataset, choice, [kind])}, or score those classes "
+                "by label alone: --partial"
             )
+
+
+def _without(dataset: Dataset, descriptors: Sequence[Descriptor], kind: str) -> list[str]:
+    written = {descriptor.action for descriptor in descriptors if descriptor.kind == kind}
+    return [action.name for action in dataset.actions if action.name not in written]
+
+
+def _described(choice: DescriptorChoice) -> str:
+    return f"{' and '.join(choice.statuses)} descriptors" + (f" by {' or '.join(choice.llms)}" if choice.llms else "")
+
+
+def _next(dataset: Dataset, choice: DescriptorChoice, kinds: Sequence[str]) -> str:
+    """Return the command that gives a choice its descriptors."""
+    of_kind = "".join(f" --kind {kind}" for kind in kinds)
+    if choice.statuses == ("accepted",):
+        return f"Accept them with: descgen accept --dataset {dataset.name}{of_kind or ' --all'}"
+    return f"Write them with: descgen build --dataset {dataset.name}{of_kind}"
 
 
 def descriptors_digest(descriptors: Sequence[Descriptor]) -> str:

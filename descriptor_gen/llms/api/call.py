@@ -7,8 +7,8 @@ from typing import Any
 from db.errors import UserError
 from descriptor_gen.llms import Reply, Request
 from descriptor_gen.llms.api.budget import likely_tokens
-from descriptor_gen.llms.api.completion import Completion, failure, read_completion
-from descriptor_gen.llms.api.errors import describe, fault_kind, is_unsupported, retry_after
+from descriptor_gen.llms.api.completion import AnswerError, Completion, failure, read_completion
+from descriptor_gen.llms.api.errors import describe, fault_kind, is_unsupported, reason_of, retry_after
 from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.api.rate_limit import AbandonedError
 
@@ -20,7 +20,8 @@ class ApiCall:
         self._model, self._request = model, request
         self._clock = model.options.clock
         self._attempts = 0
-        self._mode = ""  # response format mode of this attempt
+        self._form = model.dialect.form  # of this attempt
+        self._first_refusal = ""
         self._began = 0.0  # this attempt
         self._failed_at: float | None = None  # the first failure
 
@@ -36,10 +37,10 @@ class ApiCall:
         model, expected = self._model, likely_tokens(self._request)
         while True:
             model.limiter.wait(expected)
-            self._attempts, self._mode, self._began = self._attempts + 1, model.formats.mode, self._clock.now()
+            self._attempts, self._form, self._began = self._attempts + 1, model.dialect.form, self._clock.now()
             try:
-                completion = read_completion(self._send())
-            except openai.APIError as error:
+                completion = self._send()
+            except (openai.APIError, AnswerError) as error:
                 if reply := self._after_failure(error):
                     return reply
             else:
@@ -48,21 +49,28 @@ class ApiCall:
                 model.limiter.correct(expected, used or expected)
                 return self._reply(completion)
 
-    def _send(self) -> str:
+    def _send(self) -> Completion:
+        body = self._model.body(self._request, self._form)
         create = self._model.client.chat.completions.with_raw_response.create
-        return str(create(**self._model.body(self._request, self._mode)).text)
+        sent = {name: body.pop(name) for name in ("model", "messages")}
+        completion = read_completion(str(create(**sent, extra_body=body).text))
+        if completion.status:
+            raise AnswerError(completion.error or "", completion.status)
+        return completion
 
     def _after_failure(self, error: Any) -> Reply | None:
         """Return a reply that reports the error; None, after the necessary wait, to try again."""
-        model, kind = self._model, fault_kind(error)
+        model, kind, reason = self._model, fault_kind(error), reason_of(error)
         model.server_answers |= hasattr(error, "status_code")
-        if kind == "format" and model.formats.refused(self._mode):
-            return None
-        if kind == "fatal":
-            hint = ". Choose a model that supports it: it is part of every cache key" if is_unsupported(error) else ""
-            raise UserError(f"{model.identity.provider} refused {model.identity.model}: {error.message}{hint}")
-        if kind in ("call", "format"):
-            return self._reply(failure(error.message), cost=0.0)
+        if kind == "request":
+            self._first_refusal = self._first_refusal or reason
+            model.refuse_parameter(reason, error.param)
+            if model.dialect.learn(reason, error.param, self._form):
+                return None
+        if kind == "fatal" or (kind == "request" and is_unsupported(error)):
+            raise UserError(f"{model.identity.provider} refused {model.identity.model}: {reason}")
+        if kind in ("call", "request"):
+            return self._reply(failure(self._first_refusal or reason), cost=0.0)
         if kind == "ambiguous" and not model.budget.lose(self._request):
             raise AbandonedError
         return self._wait(error, pause_all=kind == "limit")
@@ -100,5 +108,5 @@ class ApiCall:
     def _reply(self, completion: Completion, *, cost: float | None = None) -> Reply:
         seconds = self._clock.now() - self._began
         return self._model.reply(
-            self._request, completion, self._mode, seconds=seconds, cost=cost, attempts=self._attempts
+            self._request, completion, self._form.mode, seconds=seconds, cost=cost, attempts=self._attempts
         )

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-FaultKind = Literal["format", "fatal", "limit", "ambiguous", "transient", "call"]
-"""The response format is refused; every call would fail; rate limit; no answer, but the call may have been made and
-billed; a temporary fault; only this call fails."""
+from db.storable import storable
 
-_FORMAT_WORDS = ("response_format", "json_schema", "json_object", "structured output", "guided_json", "grammar")
+FaultKind = Literal["request", "fatal", "limit", "ambiguous", "transient", "call"]
+"""The form of the request may be refused; every call would fail; rate limit; no answer, but the call may have been made
+and billed; a temporary fault; only this call fails."""
+
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
+_NO_MEMORY = ("out of memory", "not enough memory", "insufficient memory", "system memory", "failed to load model")
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 _NOT_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # by name, since the classes are of httpx or httpx2
+_SHOWN = 500  # characters of a reason in a message
 
 
 def fault_kind(error: Any) -> FaultKind:
-    """Return the kind of an `openai.APIError`."""
+    """Return the kind of an `openai.APIError`, or of another error with its attributes."""
     return next(kind for matches, kind in _KINDS if matches(error, getattr(error, "status_code", None)))
 
 
 def is_unsupported(error: Any) -> bool:
-    """Return whether the model does not support the parameter that the error names."""
-    return error.code in _UNSUPPORTED or "unsupported parameter" in str(error).lower()
-
-
-def _format(error: Any, status: int | None) -> bool:
-    message = f"{error.param} {error}".lower()
-    return status in (400, 422, 501) and any(word in message for word in _FORMAT_WORDS)
+    """Return whether the model does not support something that the request holds."""
+    return error.code in _UNSUPPORTED
 
 
 def _fatal(error: Any, status: int | None) -> bool:
     no_credit = status == 429 and (error.code in _NO_CREDIT or error.type in _NO_CREDIT)
-    return status in (401, 403, 404) or no_credit or (status == 400 and is_unsupported(error))
+    reason = reason_of(error).lower()
+    no_memory = status is not None and status >= 500 and any(words in reason for words in _NO_MEMORY)
+    return status in (401, 402, 403, 404) or no_credit or no_memory
 
 
 def _limit(error: Any, status: int | None) -> bool:
@@ -42,11 +43,11 @@ def _limit(error: Any, status: int | None) -> bool:
 
 
 def _ambiguous(error: Any, status: int | None) -> bool:
-    return status is None and type(error.__cause__).__name__ not in _NOT_SENT
+    return status is None and type(getattr(error, "__cause__", None)).__name__ not in _NOT_SENT
 
 
 _KINDS: tuple[tuple[Callable[[Any, int | None], bool], FaultKind], ...] = (
-    (_format, "format"),
+    (lambda error, status: status in (400, 422, 501), "request"),
     (_fatal, "fatal"),
     (_limit, "limit"),
     (_ambiguous, "ambiguous"),
@@ -84,4 +85,24 @@ def describe(error: Any, *, timeout_seconds: float) -> str:
         return "no connection in time"
     if "Timeout" in cause:
         return f"no answer within {timeout_seconds:g} seconds"
-    return str(error.__cause__ or error.message)
+    return str(storable(str(error.__cause__))) if error.__cause__ else reason_of(error)
+
+
+def reason_of(error: Any) -> str:
+    """Return the server's words, in whatever form it sent them, with the HTTP status."""
+    status, body = getattr(error, "status_code", None), getattr(error, "body", None)
+    words = _words(body) or str(error.message)
+    shown = str(storable(" ".join(words.split())))[:_SHOWN]
+    return shown if status is None or str(status) in shown else f"{status}: {shown}"
+
+
+def _words(body: Any) -> str:
+    """Return the sentence in the body of an error: a text, or a list or object that holds one."""
+    if isinstance(body, str):
+        return body
+    if isinstance(body, list):
+        return "; ".join(filter(None, map(_words, body[:5])))
+    if not isinstance(body, dict):
+        return ""
+    fields = (body.get(name) for name in ("error", "message", "msg", "detail", "error_msg", "reason"))
+    return next(filter(None, map(_words, fields)), json.dumps(body)[:_SHOWN] if body else "")

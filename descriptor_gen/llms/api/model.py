@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from db.errors import UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import Reply, Request
+from descriptor_gen.llms import ParameterRefusedError, Reply, Request
 from descriptor_gen.llms.api.budget import Budget
 from descriptor_gen.llms.api.completion import Completion
+from descriptor_gen.llms.api.dialect import Dialect, Form, is_refusal
 from descriptor_gen.llms.api.errors import retry_after
 from descriptor_gen.llms.api.rate_limit import RateLimiter
-from descriptor_gen.llms.api.response_format import FormatNegotiation, format_arguments
 from descriptor_gen.llms.options import ApiOptions, RetryPolicy
-from descriptor_gen.llms.reply_json import locate_json
+from descriptor_gen.llms.reply_json import is_json
 
 
 @dataclass
@@ -24,7 +26,6 @@ class ApiModel:
     Attributes:
         client: of the package openai, with its own retries off.
         parameters: decoding parameters; `reasoning_tokens` are added to a reply's limit and not sent.
-        is_openai: whether the server is OpenAI itself.
         server_answers: whether the server has answered at all, errors included.
         answered_at: time of the last successful answer, by the clock; None: never.
     """
@@ -32,11 +33,10 @@ class ApiModel:
     client: Any
     identity: LLMIdentity
     parameters: Mapping[str, Any]
-    is_openai: bool
     options: ApiOptions
     limiter: RateLimiter
     budget: Budget
-    formats: FormatNegotiation = field(default_factory=FormatNegotiation)
+    dialect: Dialect = field(default_factory=Dialect)
     server_answers: bool = False
     answered_at: float | None = None
 
@@ -47,20 +47,32 @@ class ApiModel:
         limit = retry.total if self.server_answers else retry.unreached
         return seconds if waited + seconds <= limit else None
 
-    def body(self, request: Request, mode: str) -> dict[str, Any]:
-        """Return the body of a chat completion call in a response format mode."""
+    def body(self, request: Request, form: Form) -> dict[str, Any]:
+        """Return the body of a chat completion call in a form."""
         parameters = dict(self.parameters)
-        reasoning = parameters.pop("reasoning_tokens", 0)
-        # Other servers know only the old name of the limit; reasoning models accept only the new one.
-        limit = "max_completion_tokens" if reasoning or self.is_openai else "max_tokens"
+        reasoning_tokens = parameters.pop("reasoning_tokens", 0)
         return {
             "model": self.identity.model,
-            "messages": [dict(message) for message in request.messages],
-            limit: request.max_tokens + reasoning,
-            **format_arguments(mode, request),
+            **form.arguments(request, reasoning_tokens=reasoning_tokens),
             **parameters,
             **({"seed": parameters["seed"] + request.sample} if "seed" in parameters else {}),
         }
+
+    def refuse_parameter(self, reason: str, param: str | None) -> None:
+        """Do nothing, unless a refusal is about a parameter that is part of the cache keys.
+
+        Raises:
+            ParameterRefusedError: the call can be made without it: greedy decoding's temperature 0, and the seed.
+            UserError: it was asked for, so that it must not be dropped in silence.
+        """
+        if not is_refusal(reason):
+            return
+        named = [name for name in self.parameters if name == param or re.search(rf"\b{re.escape(name)}\b", reason)]
+        for name in named:
+            if name == "seed" or (name == "temperature" and not self.parameters[name]):
+                raise ParameterRefusedError(name)
+            option = "--temperature" if name == "temperature" else f"--param {name}"
+            raise UserError(f"{self.identity.provider} refused {self.identity.model}: {reason}. Leave out {option}")
 
     def reply(
         self,
@@ -77,12 +89,14 @@ class ApiModel:
         A cost (USD) of None is computed from the tokens, if the prices are known. `environment` is recorded with the
         reply, except None values.
         """
-        location = locate_json(completion.text) if completion.finish_reason == "stop" else None
-        if location not in (None, "empty"):
-            self.formats.answered(mode, is_json=location == "json")
+        if completion.source == "reasoning" and mode != "json_schema":
+            completion = replace(completion, text="", source="content")  # without a schema it is a thought
+        if completion.finish_reason == "stop" and completion.text.strip():
+            self.dialect.answered(mode, is_json=is_json(completion.text))
         recorded = {
             "response_format": mode,
-            "read_as": location,
+            "thinks": completion.thinks or None,
+            "read_from": None if completion.source == "content" else completion.source,
             **environment,
             "id": completion.id,
             "served_by": completion.served_by,

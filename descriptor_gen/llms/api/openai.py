@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
 from db.errors import UsageError, UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import GREEDY, Reply, Request, Sampling, StoppedEarlyError
+from descriptor_gen.llms import GREEDY, ParameterRefusedError, Reply, Request, Sampling, StoppedEarlyError
 from descriptor_gen.llms.api.budget import Budget
 from descriptor_gen.llms.api.call import ApiCall
 from descriptor_gen.llms.api.clock import CallsInFlight
+from descriptor_gen.llms.api.dialect import Dialect, Form
 from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.api.rate_limit import AbandonedError, RateLimiter
 from descriptor_gen.llms.options import ApiOptions, Prices
@@ -22,6 +24,9 @@ from descriptor_gen.llms.options import ApiOptions, Prices
 # Reasoning models refuse a temperature, and their reasoning counts as output tokens.
 _REASONING = re.compile(r"(^|/)(o\d|gpt-5)\b")
 _REASONING_TOKENS = 4096
+_RESERVED = frozenset(
+    {"model", "messages", "response_format", "stream", "n", "max_tokens", "max_completion_tokens", "reasoning_tokens"}
+)
 
 
 class OpenAILLM:
@@ -38,11 +43,18 @@ class OpenAILLM:
         base_url: str | None = None,
         sampling: Sampling = GREEDY,
         options: ApiOptions | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        reasoning_tokens: int | None = None,
     ) -> None:
-        """Name the model and the server (None: OpenAI itself). No call is made yet."""
+        """Name the model and the server (None: OpenAI itself). No call is made yet.
+
+        Args:
+            parameters: further ones of the request, sent as they are and part of the cache keys; None leaves one out.
+            reasoning_tokens: room for thoughts in addition to a reply's limit; None: some for models known to think.
+        """
         options = options or ApiOptions()
         self.identity = LLMIdentity(f"openai@{base_url}" if base_url else "openai", model, "")
-        self.parameters = _parameters(model, sampling)
+        self.parameters = _parameters(model, sampling, parameters or {}, reasoning_tokens)
         self.environment: Mapping[str, Any] = {}
         self.prices = self._prices(options)
         if options.max_cost is not None and self.prices is None:
@@ -79,6 +91,8 @@ class OpenAILLM:
             if calls or errors:
                 self._limiter.end()  # the caller has stopped: no further call may be paid for
         for error in errors:
+            if isinstance(error, ParameterRefusedError):
+                self._drop(error.name)
             if not isinstance(error, AbandonedError):
                 raise error
         if waiting or errors:
@@ -102,12 +116,19 @@ class OpenAILLM:
             self._limiter.end()
         return None
 
+    def _drop(self, name: str) -> None:
+        """Leave a parameter out of all further calls."""
+        self.parameters = {key: value for key, value in self.parameters.items() if key != name}
+        self._limiter = RateLimiter(self._options)  # the old one has ended
+        self._model = replace(self._model, parameters=self.parameters, limiter=self._limiter)
+
     @cached_property
     def _model(self) -> ApiModel:
-        is_openai = self._base_url is None
-        return ApiModel(
-            self._client(), self.identity, self.parameters, is_openai, self._options, self._limiter, self._budget
-        )
+        # Other servers know only the old name of the limit; reasoning models accept only the new one.
+        new_name = self._base_url is None or "reasoning_tokens" in self.parameters
+        dialect = Dialect(Form(limit="max_completion_tokens" if new_name else "max_tokens"))
+        options, limiter, budget = self._options, self._limiter, self._budget
+        return ApiModel(self._client(), self.identity, self.parameters, options, limiter, budget, dialect)
 
     def _client(self) -> Any:
         import openai
@@ -122,9 +143,17 @@ class OpenAILLM:
             ) from error
 
 
-def _parameters(model: str, sampling: Sampling) -> Mapping[str, Any]:
-    if not _REASONING.search(model):
-        return {"temperature": sampling.temperature, **({"seed": sampling.seed} if sampling.temperature else {})}
-    if sampling.temperature:
+def _parameters(
+    model: str, sampling: Sampling, more: Mapping[str, Any], reasoning_tokens: int | None
+) -> Mapping[str, Any]:
+    """Return the decoding parameters of all calls."""
+    if reserved := sorted(more.keys() & _RESERVED):
+        raise UsageError(f"--param cannot set {', '.join(reserved)}: descgen sets it")
+    thinks = bool(_REASONING.search(model))
+    if thinks and sampling.temperature:
         raise UsageError(f"{model} supports no temperature: leave out --temperature, and --samples, which needs one")
-    return {"reasoning_tokens": _REASONING_TOKENS}
+    seed = {"seed": sampling.seed} if sampling.temperature else {}
+    parameters = {} if thinks else {"temperature": sampling.temperature, **seed}
+    room = _REASONING_TOKENS if thinks and reasoning_tokens is None else reasoning_tokens
+    parameters |= {"reasoning_tokens": room} if room else {}
+    return {name: value for name, value in {**parameters, **more}.items() if value is not None}

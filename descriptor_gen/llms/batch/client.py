@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from db.errors import UserError
 from descriptor_gen.llms.api.errors import describe, fault_kind
 from descriptor_gen.llms.api.model import ApiModel
-from descriptor_gen.llms.batch.files import ENDPOINT, BatchCall, read_call, read_lines
+from descriptor_gen.llms.batch.files import BatchCall, endpoint, read_call, read_lines
 from descriptor_gen.llms.options import RetryPolicy
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class BatchClient:
 
     def _is_ours(self, batch: Batch) -> bool:
         """Return whether a batch may hold our calls; servers other than OpenAI may drop its metadata."""
-        if not batch.metadata and not self._model.is_openai:
+        if not batch.metadata and self._model.identity.provider != "openai":
             return True
         metadata = batch.metadata or {}
         return (metadata.get("program"), metadata.get("model")) == (PROGRAM, self._model.identity.model)
@@ -137,7 +137,10 @@ class BatchClient:
                 if existing
                 else _checked(
                     self._client.batches.create(
-                        input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h", metadata=metadata
+                        input_file_id=file.id,
+                        endpoint=endpoint(str(self._client.base_url)),
+                        completion_window="24h",
+                        metadata=metadata,
                     )
                 )
             )

@@ -9,10 +9,15 @@ from typing import Any
 
 from descriptor_gen.llms import Message, Request
 from descriptor_gen.llms.api.completion import Completion, read_completion
-from descriptor_gen.llms.api.response_format import mode_of_body
+from descriptor_gen.llms.api.dialect import mode_of_body
 from descriptor_gen.llms.options import BatchOptions
 
-ENDPOINT = "/v1/chat/completions"
+_ENDPOINT = "/v1/chat/completions"
+
+
+def endpoint(base_url: str) -> str:
+    """Return the address of chat completions in a batch: OpenAI's, or that of Azure, without the version."""
+    return _ENDPOINT.removeprefix("/v1") if ".azure.com" in base_url else _ENDPOINT
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ class CallError:
         return ": ".join(str(part) for part in (self.status_code, self.code, self.message) if part)
 
 
-def call_line(key: str, body: Mapping[str, Any]) -> bytes:
+def call_line(key: str, body: Mapping[str, Any], *, url: str = _ENDPOINT) -> bytes:
     """Return the line of one call. A key has 64 characters, the most that the strictest servers allow."""
-    call = {"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}
+    call = {"custom_id": key, "method": "POST", "url": url, "body": body}
     return json.dumps(call, ensure_ascii=False).encode() + b"\n"
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from db.errors import UserError
 from descriptor_gen.llms import Reply, Request, StoppedEarlyError
 from descriptor_gen.llms.api.completion import Completion, failure
+from descriptor_gen.llms.api.dialect import about_format
 from descriptor_gen.llms.api.errors import fault_kind
 from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.api.rate_limit import AbandonedError
 from descriptor_gen.llms.batch.client import BatchClient, SubmittedBatch
-from descriptor_gen.llms.batch.files import BatchCall, CallError, call_line, read_result, split
+from descriptor_gen.llms.batch.files import BatchCall, CallError, call_line, endpoint, read_result, split
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -109,14 +110,15 @@ class BatchJob:
         self._queue.extend(split(requests, lambda request: len(self._line(request)), self._options))
 
     def _line(self, request: Request) -> bytes:
-        return call_line(request.key, self._model.body(request, self._model.formats.mode))
+        body = self._model.body(request, self._model.dialect.form)
+        return call_line(request.key, body, url=endpoint(str(self._model.client.base_url)))
 
     def _submit(self) -> None:
         while self._queue and not self._provider_is_full:
             if self._model.limiter.ended:
                 raise AbandonedError
             file = self._queue[0]
-            call = BatchCall(None, self._model.formats.mode)
+            call = BatchCall(None, self._model.dialect.form.mode)
             batch = self._client.submit(b"".join(map(self._line, file)), calls=len(file))
             self._queue.popleft()
             self._add(batch, {request.key: call for request in file}, "submitted")
@@ -153,8 +155,8 @@ class BatchJob:
         key, result = str(line.get("custom_id")), read_result(line)
         if key not in submission.calls:
             return None
-        is_refused = isinstance(result, CallError) and result.status_code is not None and fault_kind(result) == "format"
-        if is_refused and self._model.formats.refused(submission.calls[key].mode):
+        is_refused = isinstance(result, CallError) and fault_kind(result) == "request" and about_format(str(result))
+        if is_refused and self._model.dialect.refused(submission.calls[key].mode):
             del submission.calls[key]
             refused.append(self._requests[key])
             return None

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from db.errors import UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import GREEDY, FinishReason, Message, Reply, Request, Sampling
+from descriptor_gen.llms import GREEDY, FinishReason, Message, Reply, Request, Sampling, fold_system
 from descriptor_gen.llms.local.gumbel import GumbelSampling
 
 
@@ -162,10 +162,22 @@ class _Decoder:
         return {name: value.to(self._model.device) for name, value in inputs.items()}, cache
 
     def _tokens(self, messages: Sequence[Message], *, ask: bool) -> list[int]:
-        text = self._tokenizer.apply_chat_template(
-            [dict(message) for message in messages], tokenize=False, add_generation_prompt=ask
-        )
+        text = self._render(messages, ask=ask)
         return cast(list[int], self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
+        """Return a conversation as the chat template writes it, without thoughts.
+
+        A template that takes no system message gets its text in the first user message.
+        """
+        from jinja2 import TemplateError
+
+        options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": ask, "enable_thinking": False}
+        try:
+            return str(self._tokenizer.apply_chat_template([dict(message) for message in messages], **options))
+        except TemplateError:
+            folded = [dict(message) for message in fold_system(messages)]
+            return str(self._tokenizer.apply_chat_template(folded, **options))
 
     def _shared(self, messages: Sequence[Message], rows: list[list[int]]) -> tuple[list[int], Any]:
         """Return the tokens of all messages before the last, and their key-value cache.

@@ -42,15 +42,28 @@ def _labels(ensemble: Ensemble) -> Tensor:
     return labels
 
 
+def _all_but_first(ensemble: Ensemble) -> Tensor:
+    """Return the texts [C, K] without the first descriptor that is present, unless it is the class's only text."""
+    first = (ensemble.present[:, 1:].cumsum(dim=1) == 1) & ensemble.present[:, 1:]
+    kept = ensemble.present.clone()
+    kept[:, 1:] &= ~first | (ensemble.text_counts() < 2)
+    return kept
+
+
 METHODS = [
     Method("mean", "the mean text (TEAR's simple)", _mean, _mean_attribution),
-    Method("ensemble", "the mean over texts of their cosines (TEAR's ensemble)", _ensemble, _ensemble_attribution),
     Method(
-        "ensemble-published",
-        "ensemble as TEAR's code computes it: without the first descriptor of each class",
+        "ensemble",
+        "the mean over texts of their cosines (TEAR's ensemble as its paper has it)",
         _ensemble,
         _ensemble_attribution,
-        uses=lambda ensemble: ensemble.without(1).present,
     ),
-    Method("label", "the label alone", _ensemble, _ensemble_attribution, uses=_labels),
+    Method(
+        "ensemble-published",
+        "ensemble as TEAR's released code computes it: without the first descriptor of each class",
+        _ensemble,
+        _ensemble_attribution,
+        uses=_all_but_first,
+    ),
+    Method("label", "the label alone", _ensemble, _ensemble_attribution, uses_descriptors=False, uses=_labels),
 ]

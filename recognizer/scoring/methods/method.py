@@ -29,6 +29,7 @@ class Method:
         about: its line in the help.
         score: returns the scores [V, C], in the units of cosines.
         attribution: returns what each text adds to the score, [V, C, K]; the values of texts present sum to it.
+        uses_descriptors: whether it uses more than the labels.
         uses: (ensemble) -> the texts that the method uses, bool [C, K].
         frame_steps: (videos, ensemble) -> the step of each frame that `explain` shows, int64 [V, T, C]; -1 for classes
             without steps.
@@ -38,5 +39,6 @@ class Method:
     about: str
     score: Callable[[VideoBatch, Ensemble, float], Tensor]
     attribution: Callable[[VideoBatch, Ensemble, float], Tensor]
+    uses_descriptors: bool = True
     uses: Callable[[Ensemble], Tensor] = lambda ensemble: ensemble.present
     frame_steps: Callable[[VideoBatch, Ensemble], Tensor] = steps_of_frames

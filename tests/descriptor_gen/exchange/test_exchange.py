@@ -17,6 +17,7 @@ import yaml
 from click.testing import CliRunner
 
 from db.store import Store
+from db.vocabulary import from_labels
 from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.commands import Run
 
@@ -147,20 +148,95 @@ def test_tears_own_file_comes_out_as_it_went_in(descgen: Run, shared: Path, name
     assert exported == {key: [text.strip() for text in texts] for key, texts in published.items()}
 
 
-def test_labels_are_indices_from_0(descgen: Run, store: Store, write: Callable[[str, Any], Path]) -> None:
-    imported(
-        descgen, write("x.json", {"0": ["a comb"], "50": ["a hand", "a greeting"]}), "-d", "hmdb51", "-k", "spatio"
-    )
+def by_index(count: int, first: int = 0) -> dict[str, list[str]]:
+    return {str(index): [f"text {index} a", f"text {index} b"] for index in range(first, first + count)}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_indices_count_the_classes_from_0_or_1(
+    descgen: Run, store: Store, write: Callable[[str, Any], Path], first: int
+) -> None:
+    imported(descgen, write("x.json", by_index(51, first)), "-d", "hmdb51", "-k", "spatio")
     found = store.descriptors(store.dataset("hmdb51"))
-    assert [(d.action, d.position, d.text) for d in found] == [
-        ("brush_hair", 0, "a comb"),
-        ("wave", 0, "a hand"),
-        ("wave", 1, "a greeting"),
+    assert [(d.action, d.position, d.text) for d in (*found[:2], found[-1])] == [
+        ("brush_hair", 0, f"text {first} a"),
+        ("brush_hair", 1, f"text {first} b"),
+        ("wave", 1, f"text {first + 50} b"),
     ]
-    from_1 = write("y.json", {str(label): ["x"] for label in range(1, 52)})
-    result = descgen("import", from_1, "-d", "hmdb51", "-k", "spatio")
-    assert result.exit_code == 1
-    assert "The labels go from 1 to 51; those of hmdb51 are counted from 0" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (by_index(217), "with 217 indices from 0 to 216. kinetics600 has 600 classes"),
+        (by_index(217), "No known dataset has 217 classes. Or write class names"),
+        (by_index(400), "It would fit: --dataset kinetics400. Or write"),
+        (by_index(160), "--dataset kinetics600-zs1, --dataset kinetics600-zs2, --dataset kinetics600-zs3"),
+        (by_index(2), "It would fit: --dataset kitchen. Or write"),
+        (by_index(600, 2), "with 600 indices from 2 to 601"),
+        (by_index(599) | {"00": ["x"]}, "one index for each, from 0 or 1 without a gap"),
+    ],
+)
+def test_indices_that_are_not_those_of_the_dataset_are_refused(
+    descgen: Run, store: Store, write: Callable[[str, Any], Path], texts: Any, said: str
+) -> None:
+    store.register(from_labels("kitchen", ["chop", "peel"]))
+    refused = descgen("import", write("x.json", texts), "-d", "kinetics600", "-k", "spatio")
+    assert refused.exit_code == 1
+    assert said in refused.stderr
+    assert store.counts() == []
+
+
+def test_one_text_for_each_index(descgen: Run, store: Store, write: Callable[[str, Any], Path]) -> None:
+    """The forms of FROSTER and TC-CLIP: JSON of index -> text, and numbered lines."""
+    names = [action.name for action in store.dataset("hmdb51").actions]
+    texts = [f'"{name.replace("_", " ").title()}": A person does it, 10 times.' for name in names]
+    lines = write("lines.txt", "\n\n".join(f"{index}. {text}" for index, text in enumerate(texts)))
+    for number, file in enumerate((lines, write("one.json", {str(i): text for i, text in enumerate(texts)}))):
+        assert imported(descgen, file, "-d", "hmdb51", "-k", f"k{number}")["added"] == 51
+        found = store.descriptors(store.dataset("hmdb51"), kinds=[f"k{number}"])
+        assert [(d.action, d.text) for d in found] == list(zip(names, texts, strict=True))
+    names_too = write("names.json", {"wave": "a hand", "clap": "two hands"})
+    assert imported(descgen, names_too, "-d", "hmdb51", "-k", "one")["added"] == 2
+
+
+def test_a_file_that_counts_the_classes_in_another_order_is_refused(
+    descgen: Run, store: Store, write: Callable[[str, Any], Path]
+) -> None:
+    names = [action.name.replace("_", " ") for action in reversed(store.dataset("hmdb51").actions)]
+    for file in (
+        write("x.json", {str(index): f"{name}: a person does it" for index, name in enumerate(names)}),
+        write("x.txt", "\n".join(f"{index}. {name}" for index, name in enumerate(names))),
+    ):
+        refused = descgen("import", file, "-d", "hmdb51", "-k", "all")
+        assert refused.exit_code == 1
+        assert "its text of index 0 begins with 'wave" in refused.stderr
+        assert "this class of hmdb51 is brush_hair. Write class names instead" in refused.stderr
+
+
+def test_an_import_says_which_phrases_it_changes(
+    descgen: Run, store: Store, tmp_path: Path, write: Callable[[str, Any], Path]
+) -> None:
+    labels = write("kitchen.txt", "chop\npeel\n")
+    assert imported(descgen, write("a.json", {"chop": ["a knife"]}), "-d", labels, "-k", "all")["rephrased"] == []
+    write("kitchen.txt", "chop\tchopping onions\npeel\tpeeling\n")
+    changed = descgen("import", write("b.json", {"chop": ["a board"]}), "-d", labels, "-k", "all")
+    assert "phrase of chop: 'chop' -> 'chopping onions'\nphrase of peel: 'peel' -> 'peeling'\n" in changed.stdout
+    assert "texts in use that were written for the old phrases: 1. See" in changed.stdout
+    assert [action.phrase for action in store.dataset("kitchen").actions] == ["chopping onions", "peeling"]
+    assert len(store.descriptors(store.dataset("kitchen"))) == 2
+
+
+def test_foreign_names_are_told_by_count_and_five_of_them(descgen: Run, write: Callable[[str, Any], Path]) -> None:
+    texts = {"wave": ["x", *[""] * 30], **{f"foreign {number}": ["x"] for number in range(300)}}
+    told = "names that are no class of hmdb51 (300): foreign 0, foreign 1, foreign 2, foreign 3, foreign 4 and 295 more"
+    loose = descgen("import", write("x.json", texts), "-d", "hmdb51", "-k", "all")
+    assert told in loose.stdout
+    assert "no texts for 50 classes: brush_hair, cartwheel, catch, chew, clap and 45 more" in loose.stdout
+    assert "refused: 20 more items" in loose.stdout
+    strict = descgen("import", write("x.json", texts), "-d", "hmdb51", "-k", "all", "--strict")
+    assert told in strict.stderr
+    assert len(strict.stderr.splitlines()) == len(loose.stdout.splitlines()) - 2 == 13
 
 
 def test_names_map_whatever_their_case_and_spacing(descgen: Run, write: Callable[[str, Any], Path]) -> None:
@@ -183,7 +259,7 @@ def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
     strict = descgen("import", file, "-d", "hmdb51", "--strict")
     assert strict.exit_code == 1
     assert "Nothing was imported." in strict.stderr
-    assert "not a class of hmdb51: Sing" in strict.stderr
+    assert "names that are no class of hmdb51 (1): Sing" in strict.stderr
     assert rows(database) == []
     result = descgen("import", file, "-d", "hmdb51")
     assert result.exit_code == 0
@@ -196,10 +272,10 @@ def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
         "refused: wave, item 7: holds the character '\\x00'",
         "refused: wave, item 8: holds the character '\\ud800'",
         "refused: walk, item 1: list, not a text",
-        "not a class of hmdb51: Sing",
+        "names that are no class of hmdb51 (1): Sing",
     ]
     assert lines[8].startswith("no texts for 50 classes: brush_hair, cartwheel, ")
-    assert lines[9].startswith("hmdb51: 3 added, 0 already stored; context of 1 classes, from a_context.json sha256:")
+    assert lines[10].startswith("hmdb51: 3 added, 0 already stored; context of 1 classes, from a_context.json sha256:")
     assert [row[5:7] for row in rows(database)] == [(0, "spaced"), (1, "spaced"), (2, "spaced")]
 
 
@@ -425,7 +501,9 @@ def test_a_table_of_your_own_needs_two_columns(descgen: Run, database: Path, wri
         ("a.json", "{", ["-k", "all"], 1, "a.json is not JSON: "),
         ("a.json", b"\xff\xfe", ["-k", "all"], 1, "a.json is not text in UTF-8"),
         ("a.json", "[]", ["-k", "all"], 1, "is JSON, but a list and not an object. Known shapes: JSON, CSV"),
-        ("a.json", '{"a": 1}', ["-k", "all"], 1, "no name in it has a list of texts. Known shapes: "),
+        ("a.json", '{"a": 1}', ["-k", "all"], 1, "no name in it has a text or a list of texts. Known shapes: "),
+        ("a.txt", "a hand\ntwo hands\n", ["-k", "all"], 1, "is text whose lines have no numbers. Known shapes: "),
+        ("a.txt", "0. a hand\n2. two hands\n", ["-k", "all"], 1, "the numbers 0, 2, which do not count from 0 or 1"),
         ("a.json", '{"wave": ["x"], "wave": ["y"]}', ["-k", "all"], 1, "holds these names twice: wave"),
         ("a.json", "{}", ["-k", "all"], 1, "unknown shape"),
         ("a.csv", "name,text\n", ["-k", "all"], 1, "holds no descriptors"),

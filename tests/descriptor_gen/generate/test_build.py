@@ -279,3 +279,36 @@ def test_the_claims_of_a_dead_builder_hold_nobody_up(descgen: Run, llm: FakeLLM,
         assert len(claims.take([call.key for call in calls], at_most=51)) == 51
         with store.claims() as others:
             assert len(others.take([call.key for call in calls], at_most=64)) == 51
+
+
+def test_a_changed_phrase_is_told_with_the_texts_of_the_old_one(
+    descgen: Run, llm: FakeLLM, store: Store, tmp_path: Path
+) -> None:
+    labels = tmp_path / "space.txt"
+    labels.write_text("launch\nland\n")
+    for kind in ("context", "situation"):
+        assert "phrase of" not in descgen("build", "-d", labels, "-k", kind).stdout
+    before = {d.id for d in store.descriptors(store.dataset("space"), kinds=["situation"]) if d.action == "launch"}
+    labels.write_text("launch\tNASA launch\nland\t\n")
+    built = descgen("build", "-d", labels, "-k", "context")
+    assert built.stdout.splitlines()[:2] == [
+        "phrase of launch: 'launch' -> 'NASA launch'",
+        "texts in use that were written for the old phrases: 2. See them, and reject what no longer fits: "
+        "descgen show --dataset space --ids",
+    ]
+    assert "1 cached, 1 generated" in built.stdout
+    assert "NASA launch" in llm.history[-1].messages[-1]["content"]
+    assert {d.id for d in store.descriptors(store.dataset("space"), kinds=["situation"])} > before
+    assert "launch (NASA launch)" in descgen("show", "-d", "space").stdout
+    assert "phrase of" not in descgen("build", "-d", labels, "-k", "context").stdout
+
+
+def test_how_a_label_file_is_read_is_shown_before_anything_is_asked(descgen: Run, tmp_path: Path) -> None:
+    labels = tmp_path / "space.csv"
+    labels.write_text("id,name,phrase\n1,Land,\n0,launch,NASA launch\n")
+    listed = json.loads(descgen("list", "-d", labels, "--json").stdout)
+    assert [(row["label"], row["name"], row["phrase"]) for row in listed] == [
+        (0, "launch", "NASA launch"),
+        (1, "Land", "land"),
+    ]
+    assert not (tmp_path / "descriptors.db").exists()

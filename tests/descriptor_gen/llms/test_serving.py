@@ -45,26 +45,26 @@ def address(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         _wait(f"http://127.0.0.1:{port}/health", server)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
-        server.terminate()
-        server.wait(120)
+        server.kill()
+        server.wait()
 
 
 def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(1200):
+    while True:
         assert server.poll() is None, "the server ended"
         try:
-            urllib.request.urlopen(url, timeout=10).close()  # noqa: S310 - our own server
+            urllib.request.urlopen(url, timeout=60).close()  # noqa: S310 - our own server
         except OSError:
             time.sleep(0.5)
         else:
             return
-    pytest.fail("the server did not begin to answer")
 
 
 def test_a_real_server_writes_valid_descriptors_once(address: str, model: Path, database: Path) -> None:
     def build() -> dict[str, int]:
         command = [BIN / "descgen", "--db", database, "build", "-d", "hmdb51", "-k", "decomposition", "--limit", "4"]
         served = ["--llm", f"openai:{model}", "--base-url", address, "--concurrency", "2", "--json"]
+        served += ["--timeout", "3600"]  # a busy machine may take long for a reply
         environment = {**os.environ, "OPENAI_API_KEY": "none"}
         done = subprocess.run([*map(str, command), *served], capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr

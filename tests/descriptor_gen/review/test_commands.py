@@ -190,6 +190,8 @@ def test_an_export_after_review_holds_what_was_accepted_and_edited(built: Run) -
         (["accept", "one", "2@x"], 2, "'one', '2@x' is no id of a descriptor, such as 12, or 12@3"),
         (["restore", "999"], 2, "No descriptor 999"),
         (["accept", "-d", "ucf101", "1"], 2, "Not of ucf101: 1. Leave --dataset out"),
+        (["accept", "-d", "ucf101", "1@1", "2"], 2, "Not of ucf101: 1, 2. Leave --dataset out"),
+        (["accept", "-d", "hmdb51", "999@1"], 2, "Not of hmdb51: 999. Leave --dataset out"),
         (["accept", "-d", "ucf101", "--all"], 1, "No descriptors of ucf101 in this database."),
         (["accept", "-d", "hmdb51", "-k", "contxt"], 2, "Unknown kind 'contxt'"),
         (["accept", "-d", "hmdb51", "-l", "gpt"], 1, "No pending descriptors by gpt of hmdb51. Stored: 6 context"),

@@ -9,7 +9,9 @@ import pytest
 
 from db.errors import UserError
 from db.records import Action, Dataset
+from db.vocabulary import load
 from recognizer.datasets.find import Split, Video, find_videos
+from recognizer.datasets.official import clip_groups
 
 CLIPS = Path(__file__).parents[4] / "shared" / "clips"
 CLASSES = Path(__file__).parents[4] / "shared" / "reference" / "classes"
@@ -398,3 +400,34 @@ def test_a_file_name_that_is_not_utf8_can_be_stored(tmp_path: Path) -> None:
     assert video.id == r"wave/caf\xe9.avi"
     assert video.path is not None
     assert video.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Archery/v_Archery_g07_c02.avi", "elsewhere/v_Archery_g07_c11.mp4", True),
+        ("Archery/v_Archery_g07_c02.avi", "Archery/v_Archery_g08_c02.avi", False),
+        ("v_Archery_g07_c02", "v_Biking_g07_c02", False),
+        ("wave/RATRACE_wave_f_nm_np1_fr_goo_37.avi", "wave/RATRACE_wave_u_cm_np2_le_med_2.avi", True),
+        ("RATRACE_wave_f_nm_np1_fr_goo_37.avi", "TrumanShow_wave_f_nm_np1_fr_med_26.avi", False),
+        ("draw_sword/a_b_draw_sword_f_nm_np1_fr_goo_0.avi", "draw_sword/a_c_draw_sword_f_nm_np1_fr_goo_0.avi", False),
+        ("shop/monday.mp4", "shop/monday.mp4", True),
+        ("shop/monday.mp4", "yard/monday.mp4", False),
+    ],
+)
+def test_clips_of_one_source_are_known_by_their_names(one: str, other: str, same: bool) -> None:
+    """As the datasets' pages say: groups g01 to g25 of UCF101, and HMDB51's names of films before the class."""
+    first, second = clip_groups([one, other])
+    assert (first == second) == same
+
+
+@needs_clips
+def test_groups_of_the_official_lists() -> None:
+    """UCF101's first test list has 7 of 25 groups a class; HMDB51's lists never divide a source into train and test."""
+    listed = find_videos(load("ucf101"), CLIPS / "ucf101", split="1").videos
+    assert (len(listed), len(set(clip_groups(video.id for video in listed)))) == (3783, 101 * 7)
+    for file in (CLIPS / "hmdb51").rglob("*_test_split[123].txt"):
+        rows = [line.split() for line in file.read_text().splitlines() if line.strip()]
+        train, test = (clip_groups(name for name, mark in rows if mark == part) for part in "12")
+        assert set(train).isdisjoint(test)
+        assert len(set(test)) < len(test), "several clips of a source"

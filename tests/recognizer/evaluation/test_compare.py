@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from db.records import Prediction
 from db.records import Run as Evaluation
 from db.store import Store
-from recognizer.evaluation.compare import bootstrap, compare, mcnemar
+from recognizer.evaluation.compare import compare
+from recognizer.scoring.intervals import tango
 from tests.fixtures.commands import Run
 
 CLASSES = [["wave", "waving"], ["jump", "jumping"], ["run", "running"]]
@@ -56,36 +55,37 @@ def test_videos_are_paired_and_the_others_counted() -> None:
     ]  # fmt: skip
 
 
-@given(st.integers(0, 400), st.integers(0, 400))
-@settings(deadline=None, max_examples=50)
-def test_mcnemar_is_the_binomial_test_of_a_fair_coin(gained: int, lost: int) -> None:
-    pairs = gained + lost
-    as_extreme = [k for k in range(pairs + 1) if abs(2 * k - pairs) >= abs(gained - lost)]
-    logs = [math.lgamma(pairs + 1) - math.lgamma(k + 1) - math.lgamma(pairs - k + 1) for k in as_extreme]
-    expected = sum(math.exp(log - pairs * math.log(2)) for log in logs)
-    assert mcnemar(gained, lost) == pytest.approx(min(1.0, expected), rel=1e-9)
+def test_runs_that_do_not_differ_are_not_certainly_equal() -> None:
+    """Without a change, the score interval of n pairs is z^2 / (n + z^2) on each side; of 7 pairs 0.354."""
+    found = compare(FIRST, FIRST)
+    for paired in (found.top1, found.top5):
+        assert (paired.difference.value, paired.gained, paired.lost, paired.p) == (0, 0, 0, 1)
+        assert (-paired.difference.low, paired.difference.high) == (pytest.approx(0.354, abs=5e-4),) * 2
+    assert found.mean_per_class.difference.low < -0.354, "classes of 2, 2 and 3 videos: fewer than 7 of equal weight"
 
 
-def test_mcnemar_of_known_numbers() -> None:
-    assert mcnemar(0, 0) == 1.0
-    assert mcnemar(1, 9) == pytest.approx(22 / 1024)
-    assert mcnemar(59, 6) == pytest.approx(2 * sum(math.comb(65, k) for k in range(7)) / 2**65, rel=1e-12)
-    assert mcnemar(14000, 14000) == 1.0
-    z = (14300 - 13700 - 1) / math.sqrt(28000)  # with the correction for continuity
-    assert mcnemar(14300, 13700) == pytest.approx(math.erfc(z / math.sqrt(2)), rel=1e-3)
+def clips(ranks: list[int]) -> Evaluation:
+    """A run on clips of UCF101, 5 of each group: each group is right or wrong as a whole."""
+    names = [f"Archery/v_Archery_g{group:02}_c{clip:02}.avi" for group in range(1, 9) for clip in range(1, 6)]
+    predictions = tuple(
+        Prediction(name, 0, ((0, 0.5),), rank, 1)
+        for name, rank in zip(names, np.repeat(ranks, 5).tolist(), strict=True)
+    )
+    return replace(FIRST, predictions=predictions)
 
 
-def test_the_bootstrap_is_that_of_the_videos() -> None:
-    """Three counts drawn at once have the interval of resampling the videos themselves, and of theory."""
-    gained, lost, videos = 60, 35, 1000
-    change = np.repeat([1, -1, 0], [gained, lost, videos - gained - lost])
-    draws = np.random.default_rng(5).integers(0, videos, size=(4000, videos))
-    expected = np.percentile(change[draws].mean(axis=1), [2.5, 97.5])
-    found = bootstrap(gained, lost, videos, seed=0)
-    assert found == pytest.approx(expected, abs=0.002)
-    deviation = math.sqrt((gained + lost) / videos - ((gained - lost) / videos) ** 2) / math.sqrt(videos)
-    assert found == pytest.approx((0.025 - 1.96 * deviation, 0.025 + 1.96 * deviation), abs=0.002)
-    assert found == bootstrap(gained, lost, videos, seed=0)
+def test_clips_of_one_source_count_as_one(recognize: Run, store: Store) -> None:
+    """Of 8 groups 5 are gained as a whole: of 2^8 signs 2 of the 5 that matter are as far off, p = 2 / 2^5."""
+    one, other = clips([2, 2, 2, 2, 2, 1, 1, 2]), clips([1, 1, 1, 1, 1, 1, 1, 2])
+    found = compare(one, other)
+    assert (found.both, found.groups, found.top1.gained, found.top1.lost) == (40, 8, 25, 0)
+    assert found.top1.p == pytest.approx(2 / 2**5)
+    low, high = tango(np.array(5 / 8), np.array(0.0), np.array(8.0))
+    assert found.top1.difference.low < low < high < found.top1.difference.high, "no surer than eight videos"
+    for run in (one, other):
+        store.save_run(run)
+    shown = recognize("compare", 1, 2).stdout
+    assert "95% intervals over 8 groups of clips cut from one source (by file name)" in shown
 
 
 @pytest.fixture
@@ -98,30 +98,33 @@ def stored(store: Store) -> Store:
 def test_what_the_command_shows(recognize: Run, stored: Store) -> None:
     result = recognize("compare", 1, 2)
     assert result.exit_code == 0, result.output
-    assert [line.rstrip() for line in result.stdout.splitlines()] == [
-        "three · run 1 → run 2",
-        "method: mean → align",
-        "videos: 7 in both, 0 only in run 1, 1 only in run 2",
-        "",
-        "%                  run 1                run 2            difference  gained  lost      p",
-        "top-1  42.9 [15.8, 75.0]    71.4 [35.9, 91.8]  +28.6 [-28.6, +71.4]       3     1  0.625",
-        "top-5  71.4 [35.9, 91.8]  100.0 [64.6, 100.0]   +28.6 [+0.0, +57.1]       2     0  0.500",
-        "",
-        "classes: 2 won, 0 lost, 1 unchanged",
-        "",
-        "class  videos  right in run 1  right in run 2  difference",
-        "run         2               0               1          +1",
-        "wave        2               1               2          +1",
-        "",
-        "video that changed  class  rank in run 1  rank in run 2",
-        "b                   wave               2              1",
-        "e                   jump               9              1",
-        "f                   run                6              1",
-        "c                   jump               1              2",
+    lines = [re.split(r" {2,}", re.sub(r" \[[^]]+\]", "", line.rstrip())) for line in result.stdout.splitlines()]
+    assert lines == [
+        ["three · run 1 → run 2"],
+        ["method: mean → align"],
+        ["videos: 7 in both, 0 only in run 1, 1 only in run 2"],
+        [""],
+        ["%", "run 1", "run 2", "difference", "gained", "lost", "p"],
+        ["top-1", "42.9", "71.4", "+28.6", "3", "1", "0.625"],
+        ["top-5", "71.4", "100.0", "+28.6", "2", "0", "0.500"],
+        ["mean per class", "38.9", "72.2", "+33.3"],
+        [""],
+        ["classes: 2 won, 0 lost, 1 unchanged"],
+        [""],
+        ["class", "videos", "right in run 1", "right in run 2", "difference"],
+        ["run", "2", "0", "1", "+1"],
+        ["wave", "2", "1", "2", "+1"],
+        [""],
+        ["video that changed", "class", "rank in run 1", "rank in run 2"],
+        ["b", "wave", "2", "1"],
+        ["e", "jump", "9", "1"],
+        ["f", "run", "6", "1"],
+        ["c", "jump", "1", "2"],
     ]
+    assert all(len(re.findall(r"\[[^]]+\]", line)) == 3 for line in result.stdout.splitlines()[5:8])
     worse = recognize("compare", 2, 1).stdout
     assert "classes: 0 won, 2 lost, 1 unchanged" in worse
-    assert "-28.6 [-71.4, +28.6]       1     3  0.625" in worse
+    assert re.search(r"^top-1 .* -28\.6 \[-\d+\.\d, \+\d+\.\d\] +1 +3 +0\.625$", worse, re.MULTILINE)
     fewer = recognize("compare", 1, 2, "--show", 1).stdout
     assert "and 2 more videos that changed (all of them: --json, or --show 4)" in fewer
 

@@ -139,10 +139,29 @@ def test_splits_are_reported_with_their_mean_and_deviation(
     assert of_splits == [1.0, 0.5, 0.0]
     assert results["over_splits"]["label only"]["top1"] == {"mean": 0.5, "deviation": 0.5}
     shown = recognize("runs", "1").stdout
-    assert re.search(r"^label only, mean of splits 1, 2, 3 +50\.0 ± 50\.0 +", shown, re.MULTILINE)
+    assert re.search(r"^label only, mean ± deviation of splits 1, 2, 3 +50\.0 ± 50\.0 +", shown, re.MULTILINE)
     assert re.search(r"^label only, split 2 +2 +50\.0 ", shown, re.MULTILINE)
     one = json.loads(recognize(*evaluated, "--split", "3", "--json").stdout)["results"]
     assert "over_splits" not in one
+
+
+def test_a_split_without_videos_is_told(
+    descgen: Run, recognize: Run, llm: FakeLLM, three_splits: Path, encoder: ColourEncoder
+) -> None:
+    descgen("build", "-d", "hmdb51", "-k", "context")
+    for name, counted, without in (("run", "1, 2", "3"), ("wave", "2, 3", "1")):
+        moved = (three_splits / name).rename(three_splits.parent / name)
+        result = recognize("eval", "-d", "hmdb51", "--root", three_splits, "-e", "fake", "--split", "all")
+        assert result.exit_code == 0, result.output
+        shown = " ".join(result.stdout.split())
+        assert f"WARNING: no video of split {without} was evaluated: all numbers are of splits {counted} alone" in shown
+        assert f"label only, mean ± deviation of splits {counted} alone" in shown
+        moved.rename(three_splits / name)
+    for file in three_splits.glob("*/*_test_split[23].txt"):
+        file.write_text("absent.avi 2\n")
+    only = recognize("eval", "-d", "hmdb51", "--root", three_splits, "-e", "fake", "--split", "all").stdout
+    assert "no video of splits 2, 3 was evaluated: all numbers are of split 1 alone" in " ".join(only.split())
+    assert "mean ± deviation" not in only
 
 
 def test_the_mean_over_runs(
@@ -189,7 +208,8 @@ def test_predict_by_dataset_and_by_labels(
     shown = recognize("predict", balls / "green_ball" / "a", "--labels", labels, "-e", "fake")
     assert shown.exit_code == 0
     assert "no descriptors: labels alone" in shown.stdout
-    assert shown.stdout.splitlines()[4].split()[:4] == ["1", "a", "green", "thing"]
+    assert shown.stdout.splitlines()[1] == "videos: 1"
+    assert shown.stdout.splitlines()[5].split()[:4] == ["1", "a", "green", "thing"]
 
 
 def test_predict_takes_a_folder_of_videos(recognize: Run, balls: Path, tmp_path: Path) -> None:
@@ -287,8 +307,12 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
         (["--split", "1"], 1, "No test split '1' of balls"),
         (["-d", "bowls"], 2, "Unknown dataset 'bowls'"),
         (["--protocol", "other"], 2, "'other' is not one of 'default', 'tear'"),
-        (["-k", "situation"], 1, "any (known kinds: context). Write them with: descgen build --dataset balls"),
-        (["-k", "context", "-k", "contxt"], 1, "of kind contxt for 3 of the 3 classes"),
+        (
+            ["-k", "situation"],
+            1,
+            "(known kinds: context). Write them with: descgen build --dataset balls --kind situation",
+        ),
+        (["-k", "context", "-k", "contxt"], 1, "of kind contxt for balls (known kinds: context)"),
     ],
 )
 def test_wrong_use_is_told(

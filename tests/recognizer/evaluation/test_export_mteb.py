@@ -78,8 +78,12 @@ def test_which_runs_must_be_said(recognize: Run, store: Store) -> None:
 
 
 def test_the_measures_are_those_of_their_definitions() -> None:
-    """Three classes: 0 is true twice, 1 once, 2 never but predicted."""
-    seen = [Prediction(str(n), true, ((first, 0.5),), 1, 1) for n, (true, first) in enumerate([(0, 0), (0, 2), (1, 0)])]
+    """Three classes: 0 is true twice, 1 once, 2 never but predicted, because it ties with the true class."""
+    seen = [
+        Prediction("right", 0, ((0, 0.5), (2, 0.4)), 1, 1),
+        Prediction("tie", 0, ((0, 0.5), (2, 0.5)), 2, 1),
+        Prediction("wrong", 1, ((0, 0.5), (1, 0.4)), 2, 1),
+    ]
     assert measures(seen) == {
         "accuracy": pytest.approx(1 / 3),
         "precision": pytest.approx((1 / 2 + 0 + 0) / 3),

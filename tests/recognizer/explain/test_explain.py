@@ -348,7 +348,7 @@ def test_pictures_of_several_videos_are_named_after_them(recognize: Run, describ
         (["--class", "yellow ball"], 2, "balls has no class yellow ball. Its classes: blue_ball, green_ball, red_ball"),
         (["--method", "median"], 2, "Unknown method 'median'. Known: align, ensemble"),
         (["--labels", "labels.txt"], 2, "either --dataset NAME, or --labels FILE"),
-        (["--kind", "contxt"], 1, "of kind contxt for 3 of the 3 classes"),
+        (["--kind", "contxt"], 1, "of kind contxt for balls (known kinds: "),
     ],
 )
 def test_wrong_use_is_told_before_any_work(

@@ -54,6 +54,23 @@ def test_activitynet_json(tmp_path: Path) -> None:
     assert annotated.id_of(Path("c.mp4")) is None
 
 
+def test_videos_at_the_top_of_the_json(tmp_path: Path) -> None:
+    """As in the files of mmaction2: no key database, no subsets, ids with ActivityNet's `v_`."""
+    path = tmp_path / "anet_anno_val.json"
+    videos = {"v_a": entry("test", ("HighJump", 1, 3)), "v_b": entry("test")}
+    for video in videos.values():
+        del video["subset"]
+    path.write_text(json.dumps(videos))
+    annotated = read_annotations(path, THUMOS)
+    assert annotated.videos == {"v_a": (AnnotatedAction(11, 1.0, 3.0),), "v_b": ()}
+    assert annotated.source == str(path)
+    assert [annotated.id_of(Path(name)) for name in ("v_a.mp4", "a.mp4", "c.mp4")] == ["v_a", "v_a", None]
+    with pytest.raises(UserError, match=r"no subset 'test'\. Its videos have no subsets: leave --subset out"):
+        read_annotations(path, THUMOS, subset="test")
+    path.write_text(json.dumps({"video_test_0000001": entry("test", ("HighJump", 1, 3)), "w": entry("val")}))
+    assert read_annotations(path, THUMOS, subset="test").videos == {"video_test_0000001": (AnnotatedAction(11, 1, 3),)}
+
+
 def test_thumos_text_files(tmp_path: Path) -> None:
     folder = as_text(
         tmp_path / "annotation",
@@ -86,7 +103,14 @@ def test_thumos_text_files(tmp_path: Path) -> None:
         ({"a": {"subset": "test", "annotations": [{"label": "Diving"}]}}, "gt.json: a: an action has a video"),
         ({"a": {"subset": "test", "annotations": [{"label": "Diving", "segment": [1]}]}}, "gt.json: a: an action"),
         ({"a": []}, "gt.json: a: an action"),
-        ([], "not a JSON file with the key database"),
+        ({"a": {"subset": "test", "actions": [[0, 1.0, 3.0]]}}, "gt.json: a: an action"),
+        ({"a": {"subset": "test", "annotations": []}, "b": {"annotations": []}}, "gt.json: b: an action"),
+        ({"a": entry("test", ("Diving", 0, float("nan")))}, "gt.json: a: an action"),
+        (
+            {"a": entry("test", *((f"X{i}", 0, 1) for i in range(300)))},
+            "300 labels in .*: X0, X1, X10, X100, X101 and 295",
+        ),
+        ([], "not a JSON file of annotations, like ActivityNet's"),
     ],
 )
 def test_malformed_json_is_refused(tmp_path: Path, database: Any, message: str) -> None:
@@ -105,4 +129,10 @@ def test_malformed_text_files_are_refused(tmp_path: Path) -> None:
     assert set(read_annotations(both, THUMOS, subset="val").videos) == {"v"}
     (tmp_path / "gt.json").write_text("no json")
     with pytest.raises(UserError, match="not a JSON file"):
+        read_annotations(tmp_path / "gt.json", THUMOS)
+    (tmp_path / "gt.json").write_text('{"version": "1.3", "taxonomy": []}')
+    with pytest.raises(UserError, match=r"not a JSON file of annotations, like .* [(]videos at the top[)]"):
+        read_annotations(tmp_path / "gt.json", THUMOS)
+    (tmp_path / "gt.json").write_text('{"database": {"a": {"annotations": []}, "a": {"annotations": []}}}')
+    with pytest.raises(UserError, match="holds these names twice: a"):
         read_annotations(tmp_path / "gt.json", THUMOS)

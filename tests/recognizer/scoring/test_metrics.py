@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from recognizer.scoring.metrics import accuracy, log_loss, ranks, wilson
+from recognizer.scoring.metrics import accuracy, gain, log_loss, ranks
 
 
 def test_rank_counts_the_classes_that_score_as_high() -> None:
@@ -21,16 +21,6 @@ def test_log_loss_is_what_the_true_classes_got() -> None:
     assert str(log_loss(torch.tensor([[0.0, -1e4]]), torch.tensor([0]))) == "0.0"
 
 
-@pytest.mark.parametrize(
-    ("hits", "trials", "low", "high"),
-    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662)],
-)
-def test_wilson_interval(hits: int, trials: int, low: float, high: float) -> None:
-    """The last row is the example of Newcombe (Statistics in Medicine 17, 1998)."""
-    rate = wilson(hits, trials)
-    assert (rate.value, rate.low, rate.high) == pytest.approx((hits / trials, low, high), abs=5e-5)
-
-
 def test_mean_per_class_weighs_classes_alike() -> None:
     rank = torch.tensor([1, 1, 1, 1, 2, 9])
     labels = torch.tensor([4, 4, 4, 4, 7, 7])
@@ -42,13 +32,18 @@ def test_mean_per_class_weighs_classes_alike() -> None:
     assert 0 < found.mean_per_class.low < 0.5 < found.mean_per_class.high < 1
 
 
-def test_the_interval_of_the_mean_per_class_holds_the_truth_about_as_often_as_it_says() -> None:
-    generator = torch.Generator().manual_seed(3)
-    truth = torch.rand(20, generator=generator)
-    labels = torch.arange(20).repeat_interleave(8)
-    held = 0
-    for _ in range(300):
-        hit = torch.rand(160, generator=generator) < truth.repeat_interleave(8)
-        found = accuracy(torch.where(hit, 1, 2), labels).mean_per_class
-        held += found.low <= float(truth.mean()) <= found.high
-    assert 0.90 < held / 300 <= 1.0
+def test_clips_of_one_source_are_one_group() -> None:
+    rank, labels = torch.tensor([1, 1, 2, 2, 1, 1, 2, 1]), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    alone, grouped = accuracy(rank, labels), accuracy(rank, labels, list("aabbccdd"))
+    assert (alone.groups, grouped.groups) == (8, 4)
+    assert alone.top1.value == grouped.top1.value == 5 / 8
+    assert grouped.top1.low < alone.top1.low < 5 / 8 < alone.top1.high < grouped.top1.high
+
+
+def test_the_gain_is_the_difference_of_the_accuracies() -> None:
+    before, after, labels = torch.tensor([1, 6, 2, 1]), torch.tensor([2, 1, 1, 1]), torch.tensor([0, 0, 0, 1])
+    found, first, second = gain(before, after, labels), accuracy(before, labels), accuracy(after, labels)
+    for key in ("top1", "top5", "mean_per_class"):
+        one, other, rate = (getattr(each, key) for each in (first, second, found))
+        assert rate.value == pytest.approx(other.value - one.value)
+        assert -1 <= rate.low < rate.value < rate.high <= 1

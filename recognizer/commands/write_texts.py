@@ -1,0 +1,34 @@
+"""Let descgen write the descriptors that a command of recognize needs: the two programs meet in the database alone."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from db.commandline import Database, notes
+from db.errors import UserError
+from db.store import Store
+from recognizer.evaluation.settings import Options
+
+_STANDARD_ERROR = 2  # as a file descriptor: standard output is for the command's own result
+
+
+def write_missing(database: Database, labels: Path, options: Options) -> Store:
+    """Run `descgen build` for a file of labels with the LLMs of the options; return the store with the new texts.
+
+    Its progress and messages go to standard error.
+
+    Raises:
+        UserError: it failed; its own message says why.
+    """
+    kinds = [part for kind in options.kinds or () for part in ("--kind", kind)]
+    for llm in [options.llm] if isinstance(options.llm, str) else options.llm or ():
+        arguments = ["build", "--dataset", str(labels), "--llm", llm, *kinds]
+        command = f"descgen {shlex.join(arguments)}"
+        notes.print(f"Writing the missing descriptors: {command}", soft_wrap=True)
+        program = [sys.executable, "-m", "descriptor_gen", "--db", database.url, *arguments]
+        if subprocess.run(program, stdout=_STANDARD_ERROR, check=False).returncode:  # noqa: S603 - our own program
+            raise UserError(f"The descriptors could not be written. The command was: {command}")
+    return database.existing

@@ -1,0 +1,161 @@
+"""Which texts a command uses: `--llm`, `--partial`, labels alone, and texts that are written on the way."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.descriptor_filter import find_writer
+from db.errors import UserError
+from descriptor_gen.llms.testing import FakeLLM
+from tests.fixtures.colours import COLOURS, balls, described, encoder
+from tests.fixtures.commands import Run
+
+__all__ = ["balls", "described", "encoder"]  # fixtures
+
+
+def evaluated(recognize: Run, *options: object) -> dict[str, Any]:
+    result = recognize("eval", *options, "-e", "fake", "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+
+def imported(descgen: Run, folder: Path, name: str, kind: str = "context") -> None:
+    """Import a file of one text a class."""
+    file = folder / name
+    file.write_text(json.dumps({colour: [f"{colour} of {name}"] for colour in COLOURS}))
+    assert descgen("import", file, "-d", "balls", "-k", kind).exit_code == 0
+
+
+def test_labels_alone_are_an_evaluation_without_descriptors(recognize: Run, balls: Path) -> None:
+    run = evaluated(recognize, balls, "--method", "label")
+    assert (run["descriptor_ids"], run["results"]["rows"]["label only"]["top1"]["value"]) == ([], 1.0)
+    shown = recognize("runs", "1").stdout
+    assert "descriptors: none, labels alone" in shown
+    assert "label + descriptors" not in shown
+
+
+def test_a_folder_is_dataset_and_root_in_one(recognize: Run, descgen: Run, llm: FakeLLM, balls: Path) -> None:
+    descgen("build", "-d", balls, "-k", "context")
+    runs = [evaluated(recognize, *given) for given in ([balls], ["-d", balls], ["-d", "balls", balls])]
+    assert {run["counts"]["evaluated"] for run in runs} == {6}
+    assert {run["descriptors_sha256"] for run in runs} == {runs[0]["descriptors_sha256"]}
+    for given, words in (
+        ([balls, "--root", balls], "Give the folder of the videos once"),
+        ([], "Give a folder that holds one folder a class, or --dataset NAME"),
+    ):
+        result = recognize("eval", *given, "-e", "fake")
+        assert (result.exit_code, words in result.stderr) == (2, True), result.output
+
+
+def test_a_partial_choice_scores_other_classes_by_label_and_says_so(
+    recognize: Run, descgen: Run, llm: FakeLLM, balls: Path
+) -> None:
+    descgen("build", "-d", balls, "-k", "context", "--limit", "1")
+    refused = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake")
+    assert refused.exit_code == 1
+    assert "of kind context for 2 of the 3 classes of balls: green_ball, red_ball. " in refused.stderr
+    assert "--partial" in refused.stderr
+    run = evaluated(recognize, balls, "--partial")
+    assert run["settings"]["classes_without"] == {"context": 2}
+    shown = recognize("runs", "1").stdout
+    assert "partial: 2 classes without context; a class without any descriptor is scored by its label alone" in shown
+    videos = [balls / name / "a" for name in sorted(COLOURS)]
+    partly, by_label = (
+        json.loads(recognize("predict", *videos, "-d", "balls", "-e", "fake", *options, "--json").stdout)["rankings"]
+        for options in (["--partial"], ["--method", "label"])
+    )
+    for ranking, of_labels in zip(partly, by_label, strict=True):
+        scores, labels = ({c["name"]: c["score"] for c in each["candidates"]} for each in (ranking, of_labels))
+        assert [scores[name] == pytest.approx(labels[name]) for name in ("green_ball", "red_ball")] == [True, True]
+        assert scores["blue_ball"] != pytest.approx(labels["blue_ball"])
+
+
+def test_several_sources_are_refused_chosen_or_used_together(recognize: Run, descgen: Run, balls: Path) -> None:
+    descgen("import", write(balls.parent / "one.json"), "-d", balls, "-k", "context")
+    imported(descgen, balls.parent, "two.json")
+    mixed = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake")
+    assert mixed.exit_code == 1
+    assert "Descriptors of kind context are from several sources: one.json sha256:" in mixed.stderr
+    one, two = (evaluated(recognize, balls, "--llm", name)["descriptor_ids"] for name in ("one", "two.json"))
+    both = evaluated(recognize, balls, "--llm", "one", "--llm", "two")["descriptor_ids"]
+    assert (len(one), len(two), sorted(one + two)) == (3, 3, sorted(both))
+    swept = recognize(
+        "sweep", "-d", "balls", "--root", balls, "-e", "fake", "--llm", "one", "--llm", "one+two", "--json"
+    )
+    assert {row["llm"]: row["descriptors"] for row in json.loads(swept.stdout)} == {"one": 3, "one+two": 6}
+    [command] = re.findall(r"descgen (reject .*?--status any)", mixed.stderr)
+    assert descgen(*shlex.split(command.replace("NAME", "one"))).exit_code == 0  # as the message says
+    assert evaluated(recognize, balls)["descriptor_ids"] == two
+
+
+def write(file: Path) -> Path:
+    file.write_text(json.dumps({colour: [f"{colour} of {file.name}"] for colour in COLOURS}))
+    return file
+
+
+WRITERS = ("gpt-4.1", "gpt-4.1-mini", "org/Llama-3.1-8B", "tear.json sha256:12", "tear_spatio.json sha256:34", "hand")
+
+
+@pytest.mark.parametrize(
+    ("name", "writer"),
+    [
+        ("gpt-4.1", "gpt-4.1"),
+        ("openai:gpt-4.1", "gpt-4.1"),
+        ("GPT-4.1-MINI", "gpt-4.1-mini"),
+        ("mini", "gpt-4.1-mini"),
+        ("hf:org/Llama-3.1-8B", "org/Llama-3.1-8B"),
+        ("llama", "org/Llama-3.1-8B"),
+        ("tear.json", "tear.json sha256:12"),
+        ("spatio", "tear_spatio.json sha256:34"),
+        ("hand", "hand"),
+        ("qwen", None),
+    ],
+)
+def test_a_writer_is_named_whole_or_by_a_part_that_only_it_has(name: str, writer: str | None) -> None:
+    assert find_writer(name, WRITERS) == writer
+
+
+@pytest.mark.parametrize("name", ["gpt", "tear", "sha256"])
+def test_a_name_that_means_several_writers_is_refused_with_all_of_them(name: str) -> None:
+    with pytest.raises(UserError, match=f"--llm {name} means several: .*, .*Give more of the name"):
+        find_writer(name, WRITERS)
+
+
+def test_the_choice_of_texts_is_honoured_for_labels_in_a_file(recognize: Run, descgen: Run, balls: Path) -> None:
+    labels = balls.parent / "colours.txt"
+    labels.write_text("\n".join(sorted(COLOURS)))
+    file = write(balls.parent / "one.json")
+    asked = ("predict", balls / "red_ball" / "a", "--labels", labels, "-e", "fake", "--json")
+    assert json.loads(recognize(*asked).stdout)["settings"]["descriptors"] == 0
+    descgen("import", file, "-d", labels, "-k", "context")
+    assert json.loads(recognize(*asked).stdout)["settings"]["descriptors"] == 3
+    for options in (["--kind", "situation"], ["--status", "accepted"]):
+        assert recognize(*asked, *options).exit_code == 1
+
+
+@pytest.mark.slow
+def test_one_line_writes_the_missing_texts_and_predicts(recognize: Run, balls: Path) -> None:
+    labels = balls.parent / "two words.txt"
+    labels.write_text("red ball\ngreen ball\n")
+    asked = ("predict", balls / "red_ball" / "a", "--labels", labels, "--llm", "smollm2", "-k", "context")
+    first = recognize(*asked, "-e", "fake", "--json")
+    assert first.exit_code == 0, first.output
+    assert "Writing the missing descriptors: descgen build --dataset" in first.stderr
+    assert json.loads(first.stdout)["settings"]["descriptors"] > 4
+    second = recognize(*asked, "-e", "fake", "--json")
+    assert "Writing" not in second.stderr
+    assert second.stdout == first.stdout
+
+
+def test_texts_that_cannot_be_written_end_the_prediction(recognize: Run, balls: Path) -> None:
+    labels = balls.parent / "labels.txt"
+    labels.write_text("red ball\ngreen ball\n")
+    result = recognize("predict", balls / "red_ball" / "a", "--labels", labels, "--llm", "nobody", "-e", "fake")
+    assert result.exit_code == 1
+    assert f"The command was: descgen build --dataset {labels} --llm nobody" in result.stderr
