@@ -13,12 +13,13 @@ from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.registry import find_encoder
+from recognizer.datasets.given import videos_at
 from recognizer.datasets.records import Split
 from recognizer.defaults import default_database, default_features
 from recognizer.evaluation.compare import Comparison, compare
 from recognizer.evaluation.evaluate import evaluate
 from recognizer.evaluation.impact import RunImpact, measure_impact
-from recognizer.evaluation.predict import ClassTexts, Ranking, clips_below, predict
+from recognizer.evaluation.predict import ClassTexts, Ranking, predict
 from recognizer.evaluation.replay import Replay, replay
 from recognizer.evaluation.settings import Options, Settings
 from recognizer.evaluation.sweep import Grid, named_grid, sweep
@@ -52,6 +53,7 @@ class Recognizer(Options):
             a list of labels, which are then used without descriptors.
         db: SQLite file or SQLAlchemy URL; None means `DESCGEN_DB`, else `descriptors.db` in the current folder.
         features: folder of the feature store; None means `RECOGNIZE_FEATURES`, else a folder in the user's cache.
+        retry: read videos again that could not be read before.
         progress: show progress on standard error: a bar in a terminal, else lines.
     """
 
@@ -59,6 +61,7 @@ class Recognizer(Options):
     _: KW_ONLY
     db: str | None = None
     features: Path | None = None
+    retry: bool = False
     progress: bool = True
 
     def predict(self, *videos: str | Path, top: int = 5) -> list[Ranking]:
@@ -80,7 +83,7 @@ class Recognizer(Options):
             classes: more classes to explain, by name or phrase, whatever their rank.
             output: a picture (.png, .svg, .pdf) or page (.html) to write, or a folder for a picture of each video.
         """
-        clips = clips_below([Path(video) for video in videos])
+        clips = videos_at([Path(video) for video in videos]).paths
         if output:
             check_output(Path(output), len(clips))
         with self._class_texts() as texts, self._open_encoder() as encoder:
@@ -183,9 +186,10 @@ class Recognizer(Options):
         path = Path(file or f"run-{run.id}.html")
         folder = self.features or default_features()
         with self._open_store() as store, self._bars(f"run {run.id}", "videos") as advance:
-            write_page(
-                build_findings(store, run, features=folder, root=moved, samples=samples, on_progress=advance), path
+            findings = build_findings(
+                store, run, features=folder, root=moved, samples=samples, retry=self.retry, on_progress=advance
             )
+            write_page(findings, path)
         return path
 
     def impact(self, run: Run | int, *, root: str | Path | None = None) -> RunImpact:
@@ -231,7 +235,7 @@ class Recognizer(Options):
     def _open_encoder(self, name: str | None = None) -> Iterator[CachingEncoder]:
         encoder = _encoder(name or self.encoder)
         with FeatureStore.open(self.features or default_features()) as features:
-            yield CachingEncoder(encoder, features)
+            yield CachingEncoder(encoder, features, retry=self.retry)
 
     @property
     def _bars(self) -> ProgressBars:

@@ -26,6 +26,7 @@ from recognizer.datasets.records import Split
     "--split", type=click.Choice(get_args(Split)), help="Official test split. [all that have a list; else every video]"
 )
 @SHARED["frames"]
+@SHARED["allow_truncated"]
 @click.option("--quick", is_flag=True, help="Do not decode frames: three times as fast, but misses broken frames.")
 @click.option("--jobs", "-j", type=COUNT, default=4, help="Reader threads.")
 @click.option(
@@ -38,7 +39,7 @@ from recognizer.datasets.records import Split
     metavar="FOLDER",
     help="Where results are stored; the next check reads only changed files.",
 )
-@click.option("--again", is_flag=True, help="Discard stored results and read every file.")
+@click.option("--retry", "--again", is_flag=True, help="Discard stored results and read every file.")
 @click.option("--all", "everything", is_flag=True, help="List every file, not just the first 20 per problem.")
 @json_option
 @click.pass_obj
@@ -50,10 +51,11 @@ def check_videos(
     data: Path | None,
     split: Split | None,
     frames: int,
+    allow_truncated: bool,
     quick: bool,
     jobs: int,
     cache: Path,
-    again: bool,
+    retry: bool,
     everything: bool,
     as_json: bool,
 ) -> None:
@@ -62,7 +64,7 @@ def check_videos(
     Exit code 1 if a problem would affect an evaluation: videos missing, unreadable, duplicate or in the folder of
     another class.
     """
-    from recognizer.datasets.check import check, videos_at
+    from recognizer.datasets.check import check, list_given
     from recognizer.datasets.check_table import check_table
     from recognizer.datasets.find import find_videos
     from recognizer.datasets.inspect_video import InspectionCache
@@ -71,13 +73,14 @@ def check_videos(
         raise UsageError("Give either --dataset NAME (and its --root), or files and folders to read")
     dataset = database.existing_or_empty.resolve(name) if name else None
     root = root_of(dataset, root, data) if dataset else None
-    video_list = find_videos(dataset, root, split=split or "listed") if dataset and root else videos_at(paths)
+    video_list = find_videos(dataset, root, split=split or "listed") if dataset and root else list_given(paths)
     title = dataset.name if dataset else ", ".join(map(str, paths))
     checked = [root] if root else paths
-    with InspectionCache.of(checked, cache, forget=again) as inspections, progress(title, "videos") as advance:
+    with InspectionCache.of(checked, cache, forget=retry) as inspections, progress(title, "videos") as advance:
         report = check(
-            video_list, inspections, dataset=dataset, frames=frames, quick=quick, jobs=jobs, on_progress=advance
-        )
+            video_list, inspections, dataset=dataset, frames=frames, quick=quick, allow_truncated=allow_truncated,
+            jobs=jobs, on_progress=advance,
+        )  # fmt: skip
     if as_json:
         print_json({**asdict(report), "harmful": report.harmful})
     else:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import click
 
 from db.commandline import progress
-from recognizer.commands.options import Session, VideoSelection, dataset_options, sampling_options, session_options
+from recognizer.commands.options import Session, VideoSelection, dataset_options, reading_options, sampling_options
 from recognizer.evaluation.settings import Options
 
 
 @click.command("embed")
 @dataset_options
-@click.option("--retry", is_flag=True, help="Try again the videos that could not be read before.")
 @sampling_options
-@session_options
-def embed(session: Session, selection: VideoSelection, retry: bool, options: Options) -> None:
+@reading_options
+def embed(session: Session, selection: VideoSelection, options: Options) -> None:
     """Decode and encode the videos of a dataset, once for all commands; run it again to resume."""
     from recognizer.datasets.find import find_videos
     from recognizer.features.embed import embed_dataset
@@ -30,7 +29,6 @@ def embed(session: Session, selection: VideoSelection, retry: bool, options: Opt
             encoder,
             sampling=options.sampling,
             limit=selection.limit,
-            retry=retry,
             on_progress=advance,
         )
     session.show(report, embed_report(dataset.name, report, session.features))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from db.commandline import progress
-from recognizer.commands.options import Session, VideoSelection, dataset_options, scoring_options, session_options
+from recognizer.commands.options import Session, VideoSelection, dataset_options, reading_options, scoring_options
 from recognizer.evaluation.settings import Options
 from recognizer.scoring.methods import method_of
 
@@ -13,7 +13,7 @@ from recognizer.scoring.methods import method_of
 @click.command("eval")
 @dataset_options
 @scoring_options
-@session_options
+@reading_options
 def evaluate_videos(session: Session, selection: VideoSelection, options: Options) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
     from recognizer.evaluation.evaluate import evaluate, with_texts

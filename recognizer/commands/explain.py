@@ -14,8 +14,8 @@ from recognizer.commands.options import (
     Classes,
     Session,
     classes_options,
+    reading_options,
     scoring_options,
-    session_options,
     videos_argument,
 )
 from recognizer.evaluation.settings import Options
@@ -34,7 +34,7 @@ from recognizer.evaluation.settings import Options
     help="A picture (.png, .svg, .pdf), a page of all videos (.html), or a folder for a PNG of each.",
 )
 @scoring_options
-@session_options
+@reading_options
 def explain_classes(
     session: Session,
     videos: tuple[Path, ...],
@@ -45,13 +45,12 @@ def explain_classes(
     options: Options,
 ) -> None:
     """Show what each text adds to the score of the best classes of videos, and which frames it fits."""
-    from recognizer.evaluation.predict import clips_below
     from recognizer.explain.explain import explain
     from recognizer.explain.output import check_output, write_explanations
     from recognizer.explain.table import explanation_report
     from recognizer.explain.wording import lines_above
 
-    clips = clips_below(videos)
+    clips = session.videos(videos)
     if output:
         check_output(output, len(clips))
     texts = classes.texts(session, options)

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from db.commandline import progress
-from recognizer.commands.options import Session, moved_option, session_options
+from recognizer.commands.options import Session, moved_option, reading_options
 
 
 @click.command("impact")
 @click.argument("number", type=int, metavar="RUN")
 @moved_option
 @click.option("--show", type=click.IntRange(min=0), default=10, help="Texts to show, better and worse without each.")
-@session_options
+@reading_options
 def impact(session: Session, number: int, root: Path | None, show: int) -> None:
     """Measure what a run gains or loses without each of its descriptors, and store it for the review."""
     from recognizer.evaluation.impact import measure_impact

@@ -20,8 +20,8 @@ from recognizer.commands.options import (
     SHARED,
     Classes,
     Session,
-    session_options,
-    text_options,
+    long_options,
+    reading_options,
     videos_argument,
 )
 from recognizer.evaluation.settings import Options
@@ -43,8 +43,8 @@ _SET = "Change a setting, such as smooth=2 or nms=soft: docs/localize.md."
 @click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help=_SET)
 @click.option("--plot", type=FOLDER, metavar="FOLDER", help="Draw a timeline of each video, in this folder.")
 @click.option("--predictions", type=FILE, help="Write all segments to a result file in ActivityNet's format.")
-@text_options
-@session_options
+@long_options
+@reading_options
 def localize_actions(
     session: Session,
     videos: tuple[Path, ...],
@@ -60,7 +60,6 @@ def localize_actions(
 ) -> None:
     """Find when in long videos the actions of a dataset happen; with annotations, compute mAP."""
     from recognizer.evaluation.outputs import check_file
-    from recognizer.evaluation.predict import clips_below
     from recognizer.localize.annotations import read_annotations
     from recognizer.localize.export import as_activitynet
     from recognizer.localize.export import as_json as for_programs
@@ -70,7 +69,7 @@ def localize_actions(
     from recognizer.localize.timeline import draw_timeline
 
     settings = with_values(LocalizeSettings(), values)
-    clips = clips_below(videos)
+    clips = session.videos(videos)
     _refuse_same_names(clips)
     check_file(predictions)
     if plot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -51,6 +51,8 @@ _LLM = f"{LLM_HELP}; give it again to use several together. [the only one]"
 _PARTIAL = "Score classes that lack descriptors without them, instead of refusing."
 _CLIPS = "Sets of frames per video, each over its whole length; their scores are averaged."
 _CROPS = "Views per frame: 1, or 3 squares along its longer side; their scores are averaged."
+_TRUNCATED = "Use what is there of videos that break off; without it they are left out as unreadable."
+_RETRY = "Read videos again that could not be read before."
 _TEMPERATURE = "Softmax temperature: probabilities are softmax(100 * score / temperature); also used by method soft."
 
 SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fills
@@ -73,6 +75,7 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "frames": click.option("--frames", type=COUNT, default=16, help="Frames per video or clip."),
     "clips": click.option("--clips", type=COUNT, default=1, help=_CLIPS),
     "crops": click.option("--crops", type=click.Choice((1, 3)), default=1, help=_CROPS),
+    "allow_truncated": click.option("--allow-truncated", is_flag=True, help=_TRUNCATED),
     "method": click.option("--method", default="mean", metavar="NAME", help=METHOD_HELP),
     "pooling": click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", help=POOLING_HELP),
     "templates": click.option("--templates", default="protocol", metavar="NAME|FILE", help=TEMPLATES_HELP),
@@ -124,14 +127,24 @@ class Session:
     database: Database
     features: Path
     as_json: bool
+    retry: bool = False  # whether to read videos again that are stored as unreadable
 
     @contextmanager
     def encoder(self, name: str) -> Iterator[CachingEncoder]:
         """Open an encoder by name; its embeddings are cached in the feature store."""
         from recognizer.features.caching_encoder import open_caching_encoder
 
-        with open_caching_encoder(name, self.features) as encoder:
+        with open_caching_encoder(name, self.features, retry=self.retry) as encoder:
             yield encoder
+
+    def videos(self, paths: Sequence[Path]) -> tuple[Path, ...]:
+        """Return the videos of a command's arguments; print a note on the files in folders that are skipped."""
+        from recognizer.datasets.given import videos_at
+
+        given = videos_at(paths)
+        if given.note:
+            notes.print(given.note)
+        return given.paths
 
     def show(self, value: Any, report: RenderableType) -> None:
         """Print a value as JSON with --json, else the report."""
@@ -142,18 +155,25 @@ def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--features` and `--json`; the command gets them and the database as its first argument `session`."""
 
     @wraps(command)
-    def call(database: Database, /, *args: Any, features: Path, as_json: bool, **kwargs: Any) -> Any:
-        return command(Session(database, features, as_json), *args, **kwargs)
+    def call(
+        database: Database, /, *args: Any, features: Path, as_json: bool, retry: bool = False, **kwargs: Any
+    ) -> Any:
+        return command(Session(database, features, as_json, retry), *args, **kwargs)
 
     return features_option(json_option(click.pass_obj(call)))
 
 
-SAMPLING = ("frames", "clips", "crops")
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of `session_options` and `--retry`, for commands that read videos."""
+    return click.option("--retry", is_flag=True, help=_RETRY)(session_options(command))
+
+
+SAMPLING = ("frames", "clips", "crops", "allow_truncated")
 TEXTS = ("encoder", "protocol", "kinds", "llm", "status")
 scoring_options = gathered(
     _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "templates", "condition", "temperature"
 )
-text_options = gathered(_options, "options", *TEXTS)
+long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "protocol", *SAMPLING)
 sweep_options = gathered(Settings, "base", "encoder", *SAMPLING, "temperature")
 

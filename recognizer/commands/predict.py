@@ -13,8 +13,8 @@ from recognizer.commands.options import (
     Classes,
     Session,
     classes_options,
+    reading_options,
     scoring_options,
-    session_options,
     videos_argument,
 )
 from recognizer.evaluation.settings import Options
@@ -25,15 +25,16 @@ from recognizer.evaluation.settings import Options
 @classes_options
 @click.option("--top", type=COUNT, default=5, help="Classes to show per video.")
 @scoring_options
-@session_options
+@reading_options
 def predict_videos(session: Session, videos: tuple[Path, ...], classes: Classes, top: int, options: Options) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
     from recognizer.evaluation.predict import predict
     from recognizer.evaluation.tables import ranking_report
 
+    clips = session.videos(videos)
     texts = classes.texts(session, options)
     with session.encoder(options.encoder) as encoder:
-        rankings = predict(texts, videos, encoder, top=top, bars=progress)
+        rankings = predict(texts, clips, encoder, top=top, bars=progress)
     report = {"settings": texts.for_programs(), "rankings": rankings}
     session.show(report, ranking_report(texts, rankings))
     if all(ranking.unreadable for ranking in rankings):

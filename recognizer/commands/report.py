@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from db.commandline import console, notes, print_json, progress
-from recognizer.commands.options import FILE, Session, moved_option, session_options
+from recognizer.commands.options import FILE, Session, moved_option, reading_options
 
 
 @click.command("report")
@@ -16,7 +16,7 @@ from recognizer.commands.options import FILE, Session, moved_option, session_opt
 @click.option("--output", "-o", type=FILE, help="Page to write; an existing file is replaced. [run-<RUN>.html]")
 @moved_option
 @click.option("--samples", type=click.IntRange(min=0), default=3, help="Videos to show of each of four sorts.")
-@session_options
+@reading_options
 def report_run(session: Session, number: int, output: Path | None, root: Path | None, samples: int) -> None:
     """Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them."""
     from recognizer.evaluation.outputs import check_file
@@ -30,7 +30,7 @@ def report_run(session: Session, number: int, output: Path | None, root: Path | 
     run = store.run(number)
     with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:
         findings = build_findings(
-            store, run, features=session.features, root=root, samples=samples, on_progress=advance
+            store, run, features=session.features, root=root, samples=samples, retry=session.retry, on_progress=advance
         )
     for line in findings.gone:
         notes.print(line)

@@ -20,7 +20,7 @@ from recognizer.commands.options import (
     Session,
     VideoSelection,
     dataset_options,
-    session_options,
+    reading_options,
     sweep_options,
 )
 from recognizer.evaluation.settings import STATUSES, Settings
@@ -58,7 +58,7 @@ ALL_KINDS, LABEL = "every", "label"
 @click.option("--csv", "csv_file", type=FILE, help="Write the rows to a CSV file.")
 @click.option("--plot", "picture", type=FILE, help="Plot top-1 of all evaluations: .png, .svg, .pdf.")
 @sweep_options
-@session_options
+@reading_options
 def sweep_choices(
     session: Session,
     /,

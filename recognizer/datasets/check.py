@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from db.errors import UserError
 from db.progress import Progress
 from db.records import Dataset
 from db.vocabulary import class_finder
+from recognizer.datasets.given import videos_at
 from recognizer.datasets.inspect_video import Inspection, InspectionCache, inspect
-from recognizer.datasets.official import LIST_NAMES, OFFICIAL_DATASETS
+from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.datasets.records import Video, VideoList, printable
-from recognizer.datasets.scan import SkipReason, scan
-from recognizer.video.container import UnreadableVideo, tolerated
-from recognizer.video.file_types import is_image, stem
+from recognizer.datasets.scan import SkipReason
+from recognizer.video.container import REMEMBERED, UnreadableVideo, tolerated
+from recognizer.video.extracted import refuse_other_frames
+from recognizer.video.file_types import stem
 from recognizer.video.source import Source, source_of
 
 _SKIPPED = {  # reason why a file is skipped -> explanation, and whether it harms an evaluation
     SkipReason.APPLE_DOUBLE: ("macOS wrote it beside a file; delete it", False),
+    SkipReason.SYSTEM: ("Windows or macOS wrote it to show the folder; no evaluation reads it", False),
     SkipReason.HIDDEN: ("no evaluation reads it", False),
     SkipReason.NOT_A_VIDEO: ("no evaluation reads it", False),
     SkipReason.SAME_NAME: ("another file of this name is used", False),
@@ -69,26 +71,11 @@ class _Inspected:
     cached: bool
 
 
-def videos_at(paths: Sequence[Path]) -> VideoList:
-    """Return the videos in files and folders, without classes.
-
-    Raises:
-        UserError: there are none.
-    """
-    files: list[Path] = []
-    skipped: list[tuple[str, SkipReason]] = []
-    for path in paths:
-        if path.is_dir():
-            tree = scan(path, LIST_NAMES)
-            frame_folder = [path] if any(is_image(entry.name) for entry in path.iterdir()) else []
-            files += [tree.path(entry) for entry in tree.videos] or frame_folder
-            skipped += [(str(path / name), reason) for name, reason in tree.skipped]
-        else:
-            files.append(path)
-    if not files:
-        raise UserError(f"No videos in {', '.join(map(str, paths))}. Give files, folders of videos or of frames")
-    videos = {file: Video(printable(str(file)), -1, file, ()) for file in files}
-    return VideoList.build("files", videos.values(), skipped, labels_by="folders")
+def list_given(paths: Sequence[Path]) -> VideoList:
+    """Return the videos in files and folders (see `videos_at`), without classes."""
+    given = videos_at(paths)
+    videos = {path: Video(printable(str(path)), -1, path, ()) for path in given.paths}
+    return VideoList.build("files", videos.values(), given.skipped, labels_by="folders")
 
 
 def check(
@@ -98,6 +85,7 @@ def check(
     dataset: Dataset | None = None,
     frames: int = 16,
     quick: bool = False,
+    allow_truncated: bool = False,
     jobs: int = 4,
     on_progress: Progress = lambda done, total: None,
 ) -> CheckReport:
@@ -109,17 +97,21 @@ def check(
         dataset: if given, its classes are compared with the folders.
         frames: per video of an evaluation; a video with fewer is short.
         quick: count packets and read headers, and decode nothing.
+        allow_truncated: whether an evaluation reads what is there of a video that breaks off.
         jobs: threads.
         on_progress: called with (videos done, videos in all).
     """
     present = [video for video in video_list.videos if video.path]
     results = _inspect_all(present, cache, quick=quick, jobs=jobs, on_progress=on_progress)
+    if not allow_truncated:
+        results = [replace(result, inspection=result.inspection.truncated_as_unreadable()) for result in results]
     readable = [result for result in results if not result.inspection.unreadable]
     faults = [
         *(Fault("missing", video.id, "listed, but not on disk", True) for video in video_list.videos if not video.path),
-        *(Fault("unreadable", r.video.id, reason, True) for r in results if (reason := r.inspection.unreadable)),
+        *(Fault("unreadable", r.video.id, _reason(r), True) for r in results if r.inspection.unreadable),
         *(_misplaced(video_list, dataset) if dataset else ()),
         *_duplicates(readable, cache, harm=video_list.labels_by != "lists"),
+        *(Fault("truncated", r.video.id, seen, False) for r in readable if (seen := r.inspection.truncated)),
         *_frame_faults(readable, frames),
         *(Fault(kind, name, *_SKIPPED[kind]) for name, kind in video_list.skipped_files if kind in _SKIPPED),
     ]
@@ -133,6 +125,10 @@ def check(
         faults=tuple(sorted(faults, key=lambda fault: not fault.harms)),
         ignored=video_list.skipped,
     )
+
+
+def _reason(result: _Inspected) -> str:
+    return f"{result.inspection.unreadable} ({REMEMBERED})" if result.cached else str(result.inspection.unreadable)
 
 
 def _inspect_all(
@@ -201,5 +197,9 @@ def _frame_faults(readable: Sequence[_Inspected], expected: int) -> Iterator[Fau
         video, frames, garbled = result.video.id, result.inspection.frames, result.inspection.garbled
         if garbled:
             yield Fault("garbled frames", video, f"{garbled} of {frames} frames", garbled > tolerated(frames))
+        try:
+            refuse_other_frames(result.path, expected)
+        except UnreadableVideo as error:
+            yield Fault(error.reason, video, error.detail, True)
         if frames < expected:
             yield Fault("short", video, f"{frames} of the {expected} frames asked for", False)

@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from recognizer.video.container import (
     CANNOT_OPEN,
+    TruncatedVideo,
     UnreadableVideo,
     decode_all,
     os_errors_as_unreadable,
@@ -20,7 +21,7 @@ from recognizer.video.container import (
 from recognizer.video.frames import image_names, opened_image, refuse_sizes
 from recognizer.video.source import Source, content_of
 
-RULES = 3  # increase it when a change to the code judges the same file differently: cached results are then dropped
+RULES = 4  # increase it when a change to the code judges the same file differently: cached results are then dropped
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,18 @@ class Inspection:
     garbled: int  # frames that were decoded with errors
     unreadable: str | None  # the reason
     decoded: bool  # whether every frame was decoded; else packets were counted and headers read
+    truncated: str = ""  # how much of a file that breaks off is there; `frames` and `garbled` are of that part
 
     @property
     def is_lasting(self) -> bool:
         """Whether the result depends on the file alone, and not on a permission or a network drive."""
         return not (self.unreadable or "").startswith(CANNOT_OPEN)
+
+    def truncated_as_unreadable(self) -> Self:
+        """Return the same, with a file that breaks off as unreadable: so an evaluation treats it by default."""
+        if not self.truncated:
+            return self
+        return replace(self, frames=0, garbled=0, unreadable=str(TruncatedVideo(self.truncated)))
 
 
 def inspect(path: Path, *, decode: bool = True) -> Inspection:
@@ -48,18 +56,18 @@ def inspect(path: Path, *, decode: bool = True) -> Inspection:
     """
     try:
         with os_errors_as_unreadable():
-            frames, garbled = (_inspect_images if path.is_dir() else _inspect_file)(path, decode=decode)
-        return Inspection(frames, garbled, None, decode)
+            return (_inspect_images if path.is_dir() else _inspect_file)(path, decode=decode)
     except UnreadableVideo as error:
         return Inspection(0, 0, str(error), decode)
 
 
-def _inspect_file(path: Path, *, decode: bool) -> tuple[int, int]:
-    total = scan_packets(path).frames
-    return total, sum(bool(frame.is_corrupt) for frame in decode_all(path, total)) if decode else 0
+def _inspect_file(path: Path, *, decode: bool) -> Inspection:
+    scan = scan_packets(path, allow_truncated=True)
+    garbled = sum(bool(frame.is_corrupt) for frame in decode_all(path, scan)) if decode else 0
+    return Inspection(scan.frames, garbled, None, decode, scan.truncated)
 
 
-def _inspect_images(folder: Path, *, decode: bool) -> tuple[int, int]:
+def _inspect_images(folder: Path, *, decode: bool) -> Inspection:
     names, sizes = image_names(folder), set()
     for name in names:
         with opened_image(folder / name) as image:
@@ -67,7 +75,7 @@ def _inspect_images(folder: Path, *, decode: bool) -> tuple[int, int]:
             if decode:
                 image.load()
     refuse_sizes(sizes)
-    return len(names), 0
+    return Inspection(len(names), 0, None, decode)
 
 
 class InspectionCache:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from db.records import Action, Dataset
-from recognizer.datasets.scan import SkipReason, Tree
+from recognizer.datasets.scan import SkipReason, Tree, skipped_by_kind
 
 Split = Literal["1", "2", "3", "all"]
 LabelsBy = Literal["lists", "manifest", "folders"]
@@ -55,9 +55,9 @@ class VideoList:
 
     @property
     def skipped(self) -> dict[str, int]:
-        """How many files and rows were skipped, by reason."""
-        counts = Counter(reason for _, reason in self.skipped_files) + Counter(self.skipped_rows)
-        return {str(reason): count for reason, count in counts.items()}
+        """How many files and rows were skipped, by reason; of files that are no videos also by suffix."""
+        rows = Counter({str(reason): count for reason, count in self.skipped_rows.items()})
+        return dict(Counter(skipped_by_kind(self.skipped_files)) + rows)
 
 
 def printable(name: str) -> str:

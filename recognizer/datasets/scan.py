@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from db.errors import UserError
 from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES, stem, suffix
 
-_SYSTEM_FILES = frozenset(("desktop.ini", "thumbs.db"))
+_SYSTEM_FILES = frozenset(("desktop.ini", "thumbs.db", ".ds_store"))
 _LIST_DEPTH = 3  # folders between the root and a list
 
 
@@ -21,6 +22,7 @@ class SkipReason(StrEnum):
     """Why a file or a row of a list is not evaluated."""
 
     APPLE_DOUBLE = "AppleDouble file"  # metadata that macOS writes beside a file on a foreign file system
+    SYSTEM = "file of the system"  # desktop.ini, Thumbs.db, .DS_Store: how Windows and macOS show a folder
     HIDDEN = "hidden file"
     NOT_A_VIDEO = "not a video"
     NOT_IN_SPLIT = "not in the test split"
@@ -30,6 +32,22 @@ class SkipReason(StrEnum):
     IN_TRAINING = "in the training part"
     SAME_NAME = "another file of the same name"
     OTHER_DATASET = "of another dataset"
+
+
+def skipped_by_kind(files: Iterable[tuple[str, SkipReason]]) -> dict[str, int]:
+    """Count skipped files (path, reason) by reason; those that are no videos by suffix too, as `not a video (.txt)`."""
+    return dict(Counter(_skip_kind(name, reason) for name, reason in files).most_common())
+
+
+def _skip_kind(name: str, reason: SkipReason) -> str:
+    if reason is not SkipReason.NOT_A_VIDEO:
+        return str(reason)
+    return f"{reason} ({suffix(name.rpartition('/')[2]) or 'no suffix'})"
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Return counts as text: `2 not a video (.txt), 1 hidden file`."""
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 class VideoEntry(NamedTuple):
@@ -87,7 +105,7 @@ def scan(root: Path, lists: re.Pattern[str]) -> Tree:
         videos += [VideoEntry(folder, name) for name in names["video"]]
         waiting += [VideoEntry(folder, name).id for name in names["folder"]]
         list_files += [root / folder / name for name in names["list"] if len(Path(folder).parts) <= _LIST_DEPTH]
-        reasons = (SkipReason.APPLE_DOUBLE, SkipReason.HIDDEN, SkipReason.NOT_A_VIDEO)
+        reasons = (SkipReason.APPLE_DOUBLE, SkipReason.SYSTEM, SkipReason.HIDDEN, SkipReason.NOT_A_VIDEO)
         skipped += [(VideoEntry(folder, name).id, reason) for reason in reasons for name in names[reason]]
     return Tree(root, tuple(sorted(videos)), tuple(sorted(list_files)), tuple(sorted(skipped)))
 
@@ -107,7 +125,9 @@ def _kind(entry: os.DirEntry[str], lists: re.Pattern[str]) -> str:
     name = entry.name
     if name.startswith("._"):
         return SkipReason.APPLE_DOUBLE
-    if name.startswith(".") or name.lower() in _SYSTEM_FILES:
+    if name.lower() in _SYSTEM_FILES:
+        return SkipReason.SYSTEM
+    if name.startswith("."):
         return SkipReason.HIDDEN
     if entry.is_dir():
         return "folder"

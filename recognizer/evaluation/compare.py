@@ -18,7 +18,7 @@ from recognizer.scoring.metrics import Rate, difference, rate
 # settings that can change accuracies; the others describe the machine, or follow from these
 CHOICES = (
     "encoder", "encoder_revision", "protocol", "method", "frames", "pooling", "templates", "condition", "temperature",
-    "kinds", "llms", "statuses", "layout", "limit",
+    "kinds", "llms", "statuses", "layout", "limit", "allow_truncated",
 )  # fmt: skip
 
 

@@ -176,6 +176,7 @@ def _counts(video_list: VideoList, features: Features) -> dict[str, int]:
     return {
         "listed": len(video_list.videos),
         "evaluated": len(features.videos),
+        "truncated": len(features.truncated),
         "missing": missing,
         "unreadable": len(features.unreadable),
         "beyond the limit": len(video_list.videos) - missing - tried,
@@ -193,6 +194,7 @@ def _run_settings(
         "ignored": dict(embedded.video_list.skipped),
         "statuses": dict(Counter(d.status for d in descriptors)),
         "edited": sum(d.edited_from is not None for d in descriptors),
+        "truncated": dict(embedded.features.truncated),
         "readers": dict(embedded.features.readers),
         "device": device(),
         "versions": package_versions(),

@@ -14,7 +14,19 @@ from db.records import Run
 from recognizer.scoring.metrics import over_splits
 
 _ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different videos
-    ("root", "split", "layout", "ignored", "classes", "statuses", "texts_cut", "readers", "device", "versions")
+    (
+        "root",
+        "split",
+        "layout",
+        "ignored",
+        "truncated",
+        "classes",
+        "statuses",
+        "texts_cut",
+        "readers",
+        "device",
+        "versions",
+    )
 )
 _SPLIT = re.compile(r" test split (\d)")  # in a layout that has the videos of one official split
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.errors import UserError
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from db.store import Store
 from recognizer.datasets.find import Video
+from recognizer.datasets.given import videos_at
 from recognizer.evaluation.ranking import video_scores
 from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
@@ -20,7 +20,6 @@ from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, method_of, scores
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.selection import DescriptorChoice, choose_descriptors, descriptors_digest
-from recognizer.video.file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,25 +80,7 @@ class Ranking:
     video: str
     candidates: tuple[Candidate, ...]
     unreadable: str | None = None
-
-
-def clips_below(paths: Sequence[Path]) -> list[Path]:
-    """Return the paths with each folder of videos replaced by its videos, in order; folders of frames stay.
-
-    Raises:
-        UserError: a folder has neither videos nor images.
-    """
-    return [clip for path in paths for clip in (_clips_in(path) if path.is_dir() else [path])]
-
-
-def _clips_in(folder: Path) -> list[Path]:
-    """Return the videos below a folder, or the folder itself if it holds images and no videos."""
-    videos = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    if not videos and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.glob("[!.]*")):
-        return [folder]
-    if not videos:
-        raise UserError(f"{folder} holds neither videos nor the frames of one")
-    return videos
+    truncated: str | None = None  # how much is there of a file that breaks off
 
 
 @dataclass(frozen=True)
@@ -169,10 +150,11 @@ def predict(
     Raises:
         UserError: a folder has neither videos nor images.
     """
-    clips = clips_below(paths)
+    clips = videos_at(paths).paths
     scored = score_videos(texts, clips, encoder, bars=bars)
     rankings = {video: Ranking(video, (), reason) for video, reason in scored.features.unreadable}
+    truncated = dict(scored.features.truncated)
     for row, video in enumerate(scored.features.videos):
         candidates = tuple(scored.candidate(row, label) for label in scored.best(row, top))
-        rankings[video.id] = Ranking(video.id, candidates)
+        rankings[video.id] = Ranking(video.id, candidates, truncated=truncated.get(video.id))
     return [rankings[str(clip)] for clip in clips]

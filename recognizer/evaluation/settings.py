@@ -29,6 +29,7 @@ class ScoringSettings:
         frames: frames per clip.
         clips: clips per video, each over its whole length; their scores are averaged.
         crops: crops per frame, 1 or 3; their scores are averaged.
+        allow_truncated: whether a video that breaks off counts by what is there of it; else it is unreadable.
         pooling: how frames become one vector: `avg` or `max`.
         templates: templates around texts: `protocol` (its own), the name of a set, or a file.
         condition: whether the label is put before each descriptor.
@@ -41,6 +42,7 @@ class ScoringSettings:
     frames: int = 16
     clips: int = 1
     crops: Literal[1, 3] = 1
+    allow_truncated: bool = False
     pooling: Pooling = "avg"
     templates: str = "protocol"
     condition: bool = False
@@ -58,7 +60,8 @@ class ScoringSettings:
     @property
     def sampling(self) -> Sampling:
         """Frames and views to decode, and their preprocessing."""
-        return Sampling(self.frames, self.clips, self.crops, protocol_of(self.protocol).preprocessing)
+        preprocessing = protocol_of(self.protocol).preprocessing
+        return Sampling(self.frames, self.clips, self.crops, preprocessing, self.allow_truncated)
 
 
 @dataclass(frozen=True, kw_only=True)

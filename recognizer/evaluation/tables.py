@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -40,6 +40,8 @@ def run_report(run: Run) -> RenderableType:
         *classes_scored_without(settings.get("classes_without", {})),
         counts_line(run),
         *_log_loss(run),
+        *([f"ignored: {in_words(settings['ignored'])}"] if settings.get("ignored") else []),
+        *(f"truncated, scored by what is there: {video}: {seen}" for video, seen in _truncated(settings)),
         *(f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"),
         *texts_cut(settings),
         *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
@@ -48,6 +50,11 @@ def run_report(run: Run) -> RenderableType:
     number = f"run {run.id} · " if run.id else ""
     title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
     return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run))
+
+
+def _truncated(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    parts: Mapping[str, str] = settings.get("truncated", {})  # older versions did not record it
+    return parts.items()
 
 
 def counts_line(run: Run) -> str:
@@ -85,7 +92,10 @@ def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
     defaults = {"pooling": "avg", "templates": "protocol", "condition": False, "temperature": 1}
     values = {name: settings.get(name, default) for name, default in defaults.items()}
     changed = [name for name, default in defaults.items() if values[name] != default]
-    return ["the label before each descriptor" if name == "condition" else f"{name} {values[name]}" for name in changed]
+    words = [
+        "the label before each descriptor" if name == "condition" else f"{name} {values[name]}" for name in changed
+    ]
+    return [*words, "truncated videos allowed"] if settings.get("allow_truncated") else words
 
 
 def _log_loss(run: Run) -> list[str]:
@@ -229,13 +239,14 @@ def made_with(texts: ClassTexts) -> list[str]:
 def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:
     if ranking.unreadable:
         return Text(f"{ranking.video}\nunreadable: {ranking.unreadable}")
+    part = f" · truncated: {ranking.truncated}" if ranking.truncated else ""
     body = [
         (c.rank, c.phrase, f"{c.score:.3f}", *([f"{c.probability:.3f}"] if with_probability else []), c.label_only_rank)
         for c in ranking.candidates
     ]
     probability = (">probability",) if with_probability else ()
     rows = table(">rank", "class", ">score", *probability, ">rank by label only", rows=body)
-    return Group(Text(ranking.video, style="bold"), rows)
+    return Group(Text(f"{ranking.video}{part}", style="bold"), rows)
 
 
 def compare_report(comparison: Comparison, *, names: tuple[str, str], show: int) -> RenderableType:

@@ -11,7 +11,8 @@ from db.errors import UsageError
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from db.vocabulary import class_finder
-from recognizer.evaluation.predict import Candidate, ClassTexts, ScoredVideos, clips_below, score_videos
+from recognizer.datasets.given import videos_at
+from recognizer.evaluation.predict import Candidate, ClassTexts, ScoredVideos, score_videos
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.methods import attribution, method_of
@@ -88,18 +89,21 @@ class Explanation:
         frames: the T shown frames: of the first clip, and of three crops the middle one.
         classes: the best ones, then those that the user named, each by rank.
         unreadable: the reason.
+        truncated: how much is there of a file that breaks off.
     """
 
     video: str
     frames: tuple[ShownFrame, ...]
     classes: tuple[ExplainedClass, ...]
     unreadable: str | None = None
+    truncated: str | None = None
 
     def for_programs(self) -> dict[str, Any]:
         """Return everything but the pictures, as JSON values."""
         frames = [{"number": frame.number, "seconds": frame.seconds} for frame in self.frames]
         classes = [asdict(explained) for explained in self.classes]
-        return {"video": self.video, "unreadable": self.unreadable, "frames": frames, "classes": classes}
+        state = {"unreadable": self.unreadable, "truncated": self.truncated}
+        return {"video": self.video, **state, "frames": frames, "classes": classes}
 
 
 def explain(
@@ -122,7 +126,7 @@ def explain(
     Raises:
         UsageError: the dataset has no class with such a name.
     """
-    clips, labels = clips_below(paths), class_labels(texts.dataset, class_names)
+    clips, labels = videos_at(paths).paths, class_labels(texts.dataset, class_names)
     scored = score_videos(texts, clips, encoder, bars=bars)
     by_id = {descriptor.id: descriptor for descriptor in texts.descriptors}
     explainer = _Explainer(scored, texts.settings, by_id, top, frozenset(labels))
@@ -172,7 +176,8 @@ class _Explainer:
         paths = method_of(self.settings.method).frame_steps(view, self.scored.ensemble)[0].T.tolist()  # [C, T]
         numbers = self._numbers(views, view, winner=self.scored.best(video, 1)[0])
         classes = [self._class(video, c, numbers, paths[c]) for c in [*best, *others]]
-        return Explanation(str(path), frames, tuple(classes))
+        truncated = dict(self.scored.features.truncated).get(str(path))
+        return Explanation(str(path), frames, tuple(classes), truncated=truncated)
 
     def _numbers(self, views: VideoBatch, view: VideoBatch, *, winner: int) -> dict[str, Tensor]:
         """Return fields of `TextEffect` for all texts: [C, K] from all views, [T, C, K] from the shown view."""

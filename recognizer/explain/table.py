@@ -31,6 +31,8 @@ def explanation_report(explanations: Sequence[Explanation], *, made_with: Sequen
         if explanation.unreadable:
             parts.append(Text(f"unreadable: {explanation.unreadable}"))
             continue
+        if explanation.truncated:
+            parts.append(Text(f"truncated: {explanation.truncated}"))
         rows = [row for explained in explanation.classes for row in _rows(explained)]
         parts += [table(*_COLUMNS, rows=rows[1:]), *(Text(line) for line in why_not(explanation))]
     return Group(*parts)

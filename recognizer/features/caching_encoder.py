@@ -27,9 +27,13 @@ class CachingEncoder:
     """An `Encoder` that encodes each distinct text once; the weights load only for texts that are not stored.
 
     Frames are not cached here: `embed_videos` and `load_long_video` cache them by video.
+
+    Attributes, besides those of `Encoder`:
+        retry: whether they read videos again that are stored as unreadable.
     """
 
-    def __init__(self, encoder: Encoder, store: FeatureStore) -> None:
+    def __init__(self, encoder: Encoder, store: FeatureStore, *, retry: bool = False) -> None:
+        self.retry = retry
         self.id = encoder.id
         self.revision = encoder.revision
         self.preprocess = encoder.preprocess
@@ -41,8 +45,13 @@ class CachingEncoder:
         return Shelf(self._store, {"encoder": self.id, "revision": self.revision, **key})
 
     def frames_shelf(self, sampling: Sampling) -> Shelf:
-        """Return the shelf of the embeddings [W, T, D] of videos with one sampling."""
-        return self._shelf(what="frames", **asdict(sampling), decoding=DECODING)
+        """Return the shelf of the embeddings [W, T, D] of videos with one sampling.
+
+        Those of videos that break off are on it too, under keys of their own (`decode.truncated_key`).
+        """
+        key = asdict(sampling)
+        del key["allow_truncated"]
+        return self._shelf(what="frames", **key, decoding=DECODING)
 
     def long_shelf(self, *, fps: float, preprocessing: Preprocessing) -> Shelf:
         """Return the shelf of the frames of long videos at one rate; see features/long.py."""
@@ -110,8 +119,8 @@ def _key(text: str) -> str:
 
 
 @contextmanager
-def open_caching_encoder(name: str, folder: Path) -> Iterator[CachingEncoder]:
-    """Open an encoder by its `--encoder` name, cached in the feature store in a folder.
+def open_caching_encoder(name: str, folder: Path, *, retry: bool = False) -> Iterator[CachingEncoder]:
+    """Open an encoder by its `--encoder` name, cached in the feature store in a folder; see `CachingEncoder`.
 
     Raises:
         UsageError: no encoder has that name.
@@ -119,4 +128,4 @@ def open_caching_encoder(name: str, folder: Path) -> Iterator[CachingEncoder]:
     """
     encoder = find_encoder(name)
     with FeatureStore.open(folder) as store:
-        yield CachingEncoder(encoder, store)
+        yield CachingEncoder(encoder, store, retry=retry)

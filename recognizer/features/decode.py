@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from encoders.protocol import Encoder
 from recognizer.datasets.find import Video
-from recognizer.video.frames import UnreadableVideo, read_frames
+from recognizer.video.container import InaccessibleVideo
+from recognizer.video.extracted import refuse_other_frames
+from recognizer.video.frames import Frames, UnreadableVideo, read_frames
 from recognizer.video.sampling import Sampling, cut_views
 from recognizer.video.source import Source, content_of, source_of
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 def content_hash(key: str) -> str:
     """Return the content hash in a key of the feature store; keys of long videos add `:` and a record's number."""
     return key.partition(":")[0]
+
+
+def truncated_key(key: str) -> str:
+    """Return the key of the frames that are there of a file that breaks off; under `key` it is unreadable."""
+    return f"{key}:truncated"
 
 
 # Threads: decord, PyAV, Pillow and torch release the GIL. On 2 cores four of them read real clips at least as
@@ -62,6 +69,7 @@ class PendingVideo:
     failure: str | None = None  # why it cannot be read now; not a property of its content, so not stored
     pixels: Tensor | None = None  # float32 [W * T, 3, S, S], preprocessed; None: unreadable, or stored already
     note: str = ""  # name of the reader, or why the content is unreadable; empty if stored already
+    truncated: str = ""  # how much of a file that breaks off is there
 
 
 def locate(video: Video, sampling: Sampling) -> PendingVideo:
@@ -83,9 +91,11 @@ def decode(
     try:
         pending.key = pending.key or content_of(pending.source)
         if not is_stored(pending.key):
-            pixels, note = _read(pending.path, sampling, encoder)
+            frames, reason = _read(pending.path, sampling)
+            pixels = _preprocess(frames, sampling, encoder) if frames else None
             refuse_change(pending.path, sampling.frames * sampling.clips, before=pending.source)
-            pending.pixels, pending.note = pixels, note
+            pending.pixels, pending.note = pixels, frames.reader if frames else reason
+            pending.truncated = frames.truncated if frames else ""
     except UnreadableVideo as reason:
         pending.failure = str(reason)
     return pending
@@ -97,12 +107,24 @@ def refuse_change(path: Path, frames: int, *, before: Source) -> None:
         raise UnreadableVideo("changed while it was read")
 
 
-def _read(path: Path, sampling: Sampling, encoder: Encoder) -> tuple[Tensor | None, str]:
-    import torch
+def _read(path: Path, sampling: Sampling) -> tuple[Frames | None, str]:
+    """Return the frames of a video, or None and why its content is unreadable.
 
+    Raises:
+        InaccessibleVideo: the surroundings are the reason.
+    """
+    count = sampling.frames * sampling.clips
     try:
-        frames = read_frames(path, sampling.frames * sampling.clips)
+        refuse_other_frames(path, count)
+        return read_frames(path, count, allow_truncated=sampling.allow_truncated), ""
+    except InaccessibleVideo:
+        raise
     except UnreadableVideo as reason:
         return None, str(reason)
-    views = [encoder.preprocess(v, preprocessing=sampling.preprocessing) for v in cut_views(frames.pixels, sampling)]
-    return torch.cat(views), frames.reader
+
+
+def _preprocess(frames: Frames, sampling: Sampling, encoder: Encoder) -> Tensor:
+    import torch
+
+    views = cut_views(frames.pixels, sampling)
+    return torch.cat([encoder.preprocess(view, preprocessing=sampling.preprocessing) for view in views])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,24 @@ from db.progress import Progress
 from db.records import Dataset
 from recognizer.datasets.find import Video, VideoList
 from recognizer.features.caching_encoder import CachingEncoder
-from recognizer.features.decode import WORKERS, PendingVideo, ThreadPool, decode, locate
+from recognizer.features.decode import (
+    WORKERS,
+    PendingVideo,
+    ThreadPool,
+    decode,
+    locate,
+    truncated_key,
+)
 from recognizer.features.store import IndexEntry, KnownFile, NewRecord, StoredRecords
+from recognizer.video.container import REMEMBERED, TRUNCATED, TruncatedVideo
 from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
+_Find = Callable[[str], IndexEntry | None]
 
 _FRAMES_AHEAD = 256  # decoded frames that wait for the encoder, besides those in progress: 150 MB at 224 x 224
 _BATCH_FRAMES = 128
@@ -35,6 +46,7 @@ class Features:
     unreadable: tuple[tuple[str, str], ...]  # (video id, reason)
     readers: Mapping[str, int]  # reader (decord, pyav, images) -> number of videos
     new: int  # number of videos that were not stored before
+    truncated: tuple[tuple[str, str], ...] = ()  # (id of a video that breaks off, how much of it is there)
 
     def over_views(self, scores: Tensor) -> Tensor:
         """Return the mean of scores [V * W, C] over each video's views: [V, C]."""
@@ -65,24 +77,24 @@ def embed_videos(
     encoder: CachingEncoder,
     *,
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
-    retry: bool = False,
     on_progress: Progress = lambda done, total: None,
 ) -> Features:
     """Return the embeddings of videos; those that are not in the store are computed, and stored batch by batch.
 
     Args:
         videos: on disk: `path` is set.
-        retry: try again the videos that are stored as unreadable.
+        encoder: says whether to read videos again that are stored as unreadable.
+        sampling: which frames.
         on_progress: called with (videos done, videos in all), stored and unreadable ones included.
 
     Raises:
         UserError: the encoder's weights are missing, or the store cannot be read or written.
     """
-    job = _Job(encoder, sampling, retry)
+    job = _Job(encoder, sampling)
     with ThreadPool(WORKERS) as pool:
         pending = list(pool.map(lambda video: locate(video, sampling), videos))
         stored = job.load(pending)
-        todo = [p for p in pending if not p.failure and not job.is_done(stored.entries.get(p.key or ""))]
+        todo = [p for p in pending if not p.failure and not job.is_done(p.key or "", stored.entries.get)]
         new, done = 0, len(pending) - len(todo)
         on_progress(done, len(pending))
         for batch in _batches(pool.map_ahead(job.decode, todo, ahead=job.ahead), frames=job.frames):
@@ -95,13 +107,13 @@ def embed_videos(
 class _Job:
     """The embedding of videos by one encoder and sampling: one shelf of the store."""
 
-    def __init__(self, encoder: CachingEncoder, sampling: Sampling, retry: bool) -> None:
+    def __init__(self, encoder: CachingEncoder, sampling: Sampling) -> None:
         self.frames = sampling.frames * sampling.views  # of one video
         self.ahead = WORKERS + _FRAMES_AHEAD // self.frames  # videos
         self._encoder = encoder
         self._sampling = sampling
-        self._retry = retry
         self._shelf = encoder.frames_shelf(sampling)
+        self._read = set[str]()  # keys of what was read just now
 
     def load(self, pending: Sequence[PendingVideo]) -> StoredRecords:
         """Fill in the keys of unchanged files, and return the stored records of all videos with keys."""
@@ -109,16 +121,26 @@ class _Job:
         for p in pending:
             if p.source and p.path in known and known[p.path].stamp == p.source.stamp:
                 p.key = known[p.path].key
-        return self._shelf.load(p.key for p in pending if p.key)
+        keys = [p.key for p in pending if p.key]
+        return self._shelf.load([*keys, *map(truncated_key, keys)] if self._sampling.allow_truncated else keys)
 
-    def is_done(self, entry: IndexEntry | None) -> bool:
-        """Whether a video need not be decoded."""
-        return entry is not None and not (self._retry and entry.slot is None)
+    def is_done(self, key: str, find: _Find) -> bool:
+        """Whether the content under a key need not be decoded; `find` looks a key up."""
+        entry = self._entry(key, find)[1]
+        return entry is not None and not (self._encoder.retry and entry.slot is None)
+
+    def _entry(self, key: str, find: _Find) -> tuple[str, IndexEntry | None]:
+        """Return the record to use of a content, with its key; None if there is none."""
+        entry = find(key)
+        if not self._sampling.allow_truncated or entry is None or entry.slot is not None:
+            return key, entry
+        part = find(truncated_key(key))
+        return (truncated_key(key), part) if part or entry.note.startswith(TRUNCATED) else (key, entry)
 
     def decode(self, pending: PendingVideo) -> PendingVideo:
         """Decode one video, unless the same content is stored under another name; called from threads."""
         return decode(
-            pending, self._sampling, self._encoder, is_stored=lambda key: self.is_done(self._shelf.entry(key))
+            pending, self._sampling, self._encoder, is_stored=lambda key: self.is_done(key, self._shelf.entry)
         )
 
     def store(self, batch: Sequence[PendingVideo]) -> int:
@@ -129,7 +151,8 @@ class _Job:
         frames = self._encoder.encode_frames(torch.cat(pixels)) if pixels else torch.empty(0, self._encoder.width)
         shape = (self._sampling.views, self._sampling.frames, frames.shape[-1])
         arrays = iter(frames.reshape(len(pixels), *shape).numpy())  # [N, W, T, D]
-        new = [NewRecord(p.key, None if p.pixels is None else next(arrays), p.note) for p in batch if p.key and p.note]
+        new = [record for p in batch for record in _records(p, None if p.pixels is None else next(arrays))]
+        self._read |= {record.key for record in new}
         files = [KnownFile(p.path, p.source.stamp, p.key) for p in batch if p.source and p.key and not p.failure]
         if files:
             self._shelf.add(new, shape=shape, files=files)
@@ -141,19 +164,39 @@ class _Job:
         """Return the stored embeddings of all videos; see `Features`."""
         import torch
 
-        entries = [(p, _entry(p, stored)) for p in pending]
-        readable = [(p, entry) for p, entry in entries if entry.slot is not None]
+        entries = [(p, *self._stored(p, stored)) for p in pending]
+        readable = [(p, key, entry.note.partition("; ")) for p, key, entry in entries if entry.slot is not None]
         frames = torch.empty(0, self._sampling.frames, self._encoder.width)
         if readable:
-            frames = torch.from_numpy(stored.rows([p.key or "" for p, _ in readable])).flatten(0, 1)  # [V * W, T, D]
+            frames = torch.from_numpy(stored.rows([key for _, key, _ in readable])).flatten(0, 1)  # [V * W, T, D]
         return Features(
             frames=frames,
             views=self._sampling.views,
-            videos=tuple(p.video for p, _ in readable),
-            unreadable=tuple((p.video.id, entry.note) for p, entry in entries if entry.slot is None),
-            readers=Counter(entry.note for _, entry in readable),
+            videos=tuple(p.video for p, _, _ in readable),
+            unreadable=tuple((p.video.id, entry.note) for p, _, entry in entries if entry.slot is None),
+            truncated=tuple((p.video.id, seen) for p, _, (_, _, seen) in readable if seen),
+            readers=Counter(reader for _, _, (reader, _, _) in readable),
             new=new,
         )
+
+    def _stored(self, pending: PendingVideo, stored: StoredRecords) -> tuple[str, IndexEntry]:
+        if pending.failure:
+            return "", IndexEntry(None, None, pending.failure)
+        key, entry = self._entry(pending.key or "", stored.entries.get)
+        if entry is None:
+            raise UserError("Features were removed from the store in the meantime. Run the command again")
+        if entry.slot is None and key not in self._read:
+            entry = IndexEntry(None, None, f"{entry.note} ({REMEMBERED})")
+        return key, entry
+
+
+def _records(pending: PendingVideo, array: NDArray[np.float32] | None) -> Iterator[NewRecord]:
+    """Yield what to store about a video that was read just now."""
+    if pending.key and pending.truncated:
+        yield NewRecord(pending.key, None, str(TruncatedVideo(pending.truncated)))
+        yield NewRecord(truncated_key(pending.key), array, f"{pending.note}; {pending.truncated}")
+    elif pending.key and pending.note:
+        yield NewRecord(pending.key, array, pending.note)
 
 
 def _batches(videos: Iterable[PendingVideo], *, frames: int) -> Iterator[list[PendingVideo]]:
@@ -169,15 +212,6 @@ def _batches(videos: Iterable[PendingVideo], *, frames: int) -> Iterator[list[Pe
         yield batch
 
 
-def _entry(pending: PendingVideo, stored: StoredRecords) -> IndexEntry:
-    if pending.failure:
-        return IndexEntry(None, None, pending.failure)
-    entry = stored.entries.get(pending.key or "")
-    if entry is None:
-        raise UserError("Features were removed from the store in the meantime. Run the command again")
-    return entry
-
-
 @dataclass(frozen=True)
 class EmbedReport:
     """The outcome of embedding a dataset."""
@@ -185,8 +219,10 @@ class EmbedReport:
     encoder: str  # its id
     sampling: Sampling
     layout: str  # see `VideoList`
-    counts: Mapping[str, int]  # listed, stored before, embedded, unreadable, missing, beyond the limit
+    counts: Mapping[str, int]  # listed, stored before, embedded, truncated, unreadable, missing, beyond the limit
+    ignored: Mapping[str, int]  # see `VideoList.skipped`
     unreadable: tuple[tuple[str, str], ...]  # (video id, reason)
+    truncated: tuple[tuple[str, str], ...]  # see `Features`
     seconds: float
 
 
@@ -197,7 +233,6 @@ def embed_dataset(
     *,
     sampling: Sampling,
     limit: int | None = None,
-    retry: bool = False,
     on_progress: Progress = lambda done, total: None,
 ) -> EmbedReport:
     """Embed the videos of a dataset that are on disk and not in the store; arguments as in `embed_videos`.
@@ -207,16 +242,24 @@ def embed_dataset(
     """
     start = time.perf_counter()
     present = videos_on_disk(dataset, video_list, limit)
-    features = embed_videos(present, encoder, sampling=sampling, retry=retry, on_progress=on_progress)
+    features = embed_videos(present, encoder, sampling=sampling, on_progress=on_progress)
     missing = sum(video.path is None for video in video_list.videos)
     counts = {
         "listed": len(video_list.videos),
         "stored before": len(features.videos) - features.new,
         "embedded": features.new,
+        "truncated": len(features.truncated),
         "unreadable": len(features.unreadable),
         "missing": missing,
         "beyond the limit": len(video_list.videos) - missing - len(present),
     }
     return EmbedReport(
-        encoder.id, sampling, video_list.layout, counts, features.unreadable, time.perf_counter() - start
+        encoder=encoder.id,
+        sampling=sampling,
+        layout=video_list.layout,
+        counts=counts,
+        ignored=video_list.skipped,
+        unreadable=features.unreadable,
+        truncated=features.truncated,
+        seconds=time.perf_counter() - start,
     )

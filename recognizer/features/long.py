@@ -1,19 +1,22 @@
 """Embeddings of long videos in the feature store: decoded and encoded once for each rate.
 
 A video's frames are cut into records of 256, the last one padded with zeros, under the keys `<content hash>:0`,
-`<content hash>:1` ...; the note of each is how many frames the video has.
+`<content hash>:1` ...; the note of each is how many frames the video has. An unreadable one has the first key and its
+reason. The frames that are there of a file that breaks off are under `<content hash>:truncated:0` ...; `; ` and how
+much of it is there follow in the note.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from encoders.protocol import Preprocessing
 from recognizer.features.caching_encoder import CachingEncoder
-from recognizer.features.decode import refuse_change
-from recognizer.features.store import KnownFile, NewRecord, Shelf
+from recognizer.features.decode import refuse_change, truncated_key
+from recognizer.features.store import IndexEntry, KnownFile, NewRecord, Shelf
+from recognizer.video.container import REMEMBERED, TRUNCATED, InaccessibleVideo, TruncatedVideo, UnreadableVideo
 from recognizer.video.long import LongVideo, embed_long_video
 from recognizer.video.source import content_of, source_of
 
@@ -30,6 +33,7 @@ def load_long_video(
     *,
     fps: float,
     preprocessing: Preprocessing = "own",
+    allow_truncated: bool = False,
     on_progress: Callable[[float], None] = lambda seconds: None,
 ) -> LongVideo:
     """Return the embeddings of a long video from the feature store; if they are not stored, compute and store them.
@@ -37,7 +41,8 @@ def load_long_video(
     Arguments as in `embed_long_video`.
 
     Raises:
-        UnreadableVideo: with a reason to count by; it is not stored.
+        UnreadableVideo: with a reason to count by. Unless it comes from the surroundings it is stored, and raised
+            the next time too, until the file changes or the encoder says to retry.
         UserError: the encoder's weights are missing, or the store cannot be read or written.
     """
     if not path.is_file():
@@ -46,34 +51,65 @@ def load_long_video(
     source = source_of(path)
     known = shelf.known_files([path]).get(path)
     key = known.key if known and known.stamp == source.stamp else content_of(source)
-    frames = _load(shelf, key)
-    if frames is not None:
-        return LongVideo(path, frames, fps)
-    video = embed_long_video(path, encoder, fps=fps, preprocessing=preprocessing, on_progress=on_progress)
+    for stored_as in (key, truncated_key(key)) if allow_truncated else (key,):
+        if stored := _load(shelf, stored_as):
+            return LongVideo(path, stored.frames, fps, stored.truncated)
+    if not encoder.retry:
+        _refuse_remembered(shelf.entry(f"{key}:0"), allow_truncated=allow_truncated)
+    file = KnownFile(path, source.stamp, key)
+    try:
+        video = embed_long_video(
+            path, encoder, fps=fps, preprocessing=preprocessing, allow_truncated=allow_truncated,
+            on_progress=on_progress,
+        )  # fmt: skip
+    except InaccessibleVideo:
+        raise
+    except UnreadableVideo as reason:
+        refuse_change(path, frames=1, before=source)
+        shelf.add([NewRecord(f"{key}:0", None, str(reason))], shape=(_RECORD, encoder.width), files=[file])
+        raise
     refuse_change(path, frames=1, before=source)
-    _store(shelf, KnownFile(path, source.stamp, key), video.frames)
+    _store(shelf, file, _Stored(video.frames, video.truncated))
     return video
 
 
-def _load(shelf: Shelf, key: str) -> Tensor | None:
-    """Return the frames [T, D] of a video; None unless all of its records are stored and undamaged."""
+class _Stored(NamedTuple):
+    frames: Tensor  # [T, D]
+    truncated: str  # see `LongVideo`
+
+
+def _refuse_remembered(entry: IndexEntry | None, *, allow_truncated: bool) -> None:
+    """Raise UnreadableVideo if a video is stored as unreadable, and would be so again."""
+    if entry is None or entry.slot is not None or (allow_truncated and entry.note.startswith(TRUNCATED)):
+        return
+    reason, _, detail = entry.note.partition(": ")
+    raise UnreadableVideo(reason, f"{detail} ({REMEMBERED})".lstrip())
+
+
+def _load(shelf: Shelf, key: str) -> _Stored | None:
+    """Return the frames of a video; None unless all of its records are stored and undamaged."""
     import torch
 
     first = shelf.entry(f"{key}:0")
-    if first is None:
+    if first is None or first.slot is None:
         return None
-    total = int(first.note)
-    keys = [f"{key}:{number}" for number in range(-(-total // _RECORD))]
+    total, _, truncated = first.note.partition("; ")
+    keys = [f"{key}:{number}" for number in range(-(-int(total) // _RECORD))]
     stored = shelf.load(keys)
     if len(stored.entries) < len(keys):
         return None
-    return torch.from_numpy(stored.rows(keys)).flatten(0, 1)[:total]
+    return _Stored(torch.from_numpy(stored.rows(keys)).flatten(0, 1)[: int(total)], truncated)
 
 
-def _store(shelf: Shelf, file: KnownFile, frames: Tensor) -> None:
+def _store(shelf: Shelf, file: KnownFile, video: _Stored) -> None:
     from torch.nn.functional import pad
 
-    total, width = frames.shape
-    padded = pad(frames, (0, 0, 0, -total % _RECORD)).unflatten(0, (-1, _RECORD))  # [N, 256, D]
-    new = [NewRecord(f"{file.key}:{number}", record.numpy(), str(total)) for number, record in enumerate(padded)]
+    total, width = video.frames.shape
+    padded = pad(video.frames, (0, 0, 0, -total % _RECORD)).unflatten(0, (-1, _RECORD))  # [N, 256, D]
+    key, note = file.key, str(total)
+    new: list[NewRecord] = []
+    if video.truncated:
+        new.append(NewRecord(f"{key}:0", None, str(TruncatedVideo(video.truncated))))
+        key, note = truncated_key(key), f"{total}; {video.truncated}"
+    new += [NewRecord(f"{key}:{number}", record.numpy(), note) for number, record in enumerate(padded)]
     shelf.add(new, shape=(_RECORD, width), files=[file])

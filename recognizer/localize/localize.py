@@ -12,8 +12,9 @@ from db.errors import UserError
 from db.progress import Progress, ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder
+from recognizer.datasets.given import videos_at
 from recognizer.evaluation.evaluate import package_versions, text_settings
-from recognizer.evaluation.predict import ClassTexts, clips_below
+from recognizer.evaluation.predict import ClassTexts
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.long import load_long_video
@@ -36,6 +37,7 @@ class Query:
     protocol: str = "default"  # see `protocol_of`
     fps: float = 4.0  # embedded frames a second
     settings: LocalizeSettings = field(default_factory=LocalizeSettings)
+    allow_truncated: bool = False  # see `embed_long_video`
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class VideoSegments:
     segments: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)  # best first
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # see `Segmentation`
     unreadable: str | None = None  # the reason
+    truncated: str | None = None  # how much is there of a file that breaks off
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ def localize_videos(
         }
         segments = {name: row.segments for name, row in rows.items()}
         left_out = {name: row.left_out for name, row in rows.items()}
-        videos.append(VideoSegments(str(path), id_, video.seconds, segments, left_out))
+        truncated = video.truncated or None
+        videos.append(VideoSegments(str(path), id_, video.seconds, segments, left_out, truncated=truncated))
         on_video(Timeline(video, rows, annotations.videos[id_] if annotations and id_ else None))
     settings = _settings(query, dataset, encoder, descriptors, list(roles.values())[-1])
     settings["annotations"] = annotations.source if annotations else None
@@ -134,10 +138,10 @@ def find_actions(
     bars: ProgressBars = no_bars,
 ) -> Localization:
     """Find the actions of a dataset in video files and folders of them; arguments as in `localize_videos`."""
-    query = Query(texts.settings.encoder, texts.settings.protocol, fps, settings)
+    query = Query(texts.settings.encoder, texts.settings.protocol, fps, settings, texts.settings.allow_truncated)
     with bars(f"{texts.dataset.name}, {query.encoder}", "seconds of video") as advance:
         return localize_videos(
-            texts.dataset, clips_below(paths), texts.descriptors, encoder,
+            texts.dataset, videos_at(paths).paths, texts.descriptors, encoder,
             query=query, annotations=annotations, on_video=on_video, on_progress=advance,
         )  # fmt: skip
 
@@ -151,7 +155,10 @@ def _load_videos(
     def advance(number: int, seconds: float) -> None:
         on_progress(int(sum(durations[:number]) + min(seconds, durations[number])), int(sum(durations)))
 
-    load = partial(load_long_video, fps=query.fps, preprocessing=protocol_of(query.protocol).preprocessing)
+    load = partial(
+        load_long_video, fps=query.fps, preprocessing=protocol_of(query.protocol).preprocessing,
+        allow_truncated=query.allow_truncated,
+    )  # fmt: skip
     for number, path in enumerate(paths):
         video: LongVideo | UnreadableVideo
         try:
@@ -165,7 +172,8 @@ def _load_videos(
 def _counts(videos: Sequence[VideoSegments], annotations: Annotations | None) -> dict[str, int]:
     """Count videos searched and unreadable; with annotations also those annotated, not given, and not annotated."""
     unreadable = sum(video.unreadable is not None for video in videos)
-    counts = {"searched": len(videos) - unreadable, "unreadable": unreadable}
+    truncated = sum(video.truncated is not None for video in videos)
+    counts = {"searched": len(videos) - unreadable, "truncated": truncated, "unreadable": unreadable}
     if annotations is None:
         return counts
     given = {video.annotated_as for video in videos if video.annotated_as is not None}
@@ -203,6 +211,7 @@ def _settings(
         "encoder": query.encoder,
         "protocol": query.protocol,
         "fps": query.fps,
+        "allow_truncated": query.allow_truncated,
         **asdict(query.settings),
         "descriptors": len(descriptors),
         "descriptors_sha256": descriptors_digest(descriptors),

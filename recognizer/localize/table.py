@@ -58,7 +58,8 @@ def _video(
     segments = video.segments[localization.row]
     shown = segments[:top]
     more = f", the best {len(shown)} of {len(segments)} segments" if len(shown) < len(segments) else ""
-    title = Text(f"{video.video} · {clock(video.seconds)}{more}", style="bold")
+    part = f" · truncated: {video.truncated}" if video.truncated else ""
+    title = Text(f"{video.video} · {clock(video.seconds)}{more}{part}", style="bold")
     if not shown:
         return Group(title, Text("no class stands out anywhere"))
     phrases = [action.phrase for action in localization.dataset.actions]

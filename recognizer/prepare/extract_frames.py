@@ -13,6 +13,7 @@ from recognizer.datasets.find import find_videos
 from recognizer.datasets.official import LIST_NAMES
 from recognizer.datasets.scan import scan
 from recognizer.video.container import UnreadableVideo
+from recognizer.video.extracted import Extracted
 from recognizer.video.file_types import stem
 from recognizer.video.frames import every_frame, read_frames
 
@@ -41,7 +42,7 @@ def extract(
     """Write frames of the videos of an evaluation: `<into>/<class>/<video>/<number>.jpg`.
 
     The official lists are copied too, so that `into` can be the root of the dataset. A folder of frames is complete or
-    does not exist; an existing one is kept.
+    does not exist; an existing one is kept, and counts as failed if it has other frames than those asked for.
 
     Args:
         dataset: gives the classes.
@@ -65,14 +66,27 @@ def extract(
                 failed.append((video.id, "another video of this name is in its folder"))
     on_disk = len(by_folder) + len(failed)
     _copy_lists(root, into)
-    waiting = [folder for folder in by_folder if not folder.exists()]
+    existing = {folder: _unfit(folder, frames) for folder in by_folder if folder.exists()}
+    failed += [(by_folder[folder][0], reason) for folder, reason in existing.items() if reason]
+    waiting = [folder for folder in by_folder if folder not in existing]
     with ThreadPoolExecutor(jobs) as pool:
         reasons = pool.map(lambda folder: _write(by_folder[folder][1], folder, frames), waiting)
         for done, (folder, reason) in enumerate(zip(waiting, reasons, strict=True), start=1):
             failed += [(by_folder[folder][0], reason)] if reason else []
             on_progress(done, len(waiting))
-    existing = len(by_folder) - len(waiting)
-    return Extraction(on_disk - existing - len(failed), existing, len(videos) - on_disk, tuple(failed))
+    fit = list(existing.values()).count("")
+    return Extraction(on_disk - fit - len(failed), fit, len(videos) - on_disk, tuple(failed))
+
+
+def _unfit(folder: Path, count: int | None) -> str:
+    """Return why an existing folder of frames does not do; "" if it does."""
+    try:
+        extracted = Extracted.of(folder)
+    except UnreadableVideo as error:
+        return str(error)
+    if extracted is None or (count and extracted.serves(count)) or len(extracted.numbers) == extracted.total:
+        return ""
+    return f"{folder} was made with --frames {extracted.count}; delete it, or give another folder with --into"
 
 
 def _copy_lists(root: Path, into: Path) -> None:
@@ -92,8 +106,10 @@ def _write(video: Path, folder: Path, count: int | None) -> str | None:
     try:
         frames = read_frames(video, count) if count else None
         numbered = dict(zip(frames.indices, frames.pixels, strict=True)).items() if frames else None
+        comment = Extracted(count, frames.total).comment if count and frames else b""
         for number, pixels in numbered or enumerate(every_frame(video)):
-            Image.fromarray(pixels).save(half / f"{number + 1:06d}.jpg", quality=_QUALITY, subsampling=0)
+            file = half / f"{number + 1:06d}.jpg"
+            Image.fromarray(pixels).save(file, quality=_QUALITY, subsampling=0, comment=comment)
     except UnreadableVideo as error:
         shutil.rmtree(half)
         return str(error)

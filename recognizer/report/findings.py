@@ -191,6 +191,7 @@ def build_findings(
     features: Path,
     root: Path | None = None,
     samples: int = 3,
+    retry: bool = False,
     on_progress: Progress = lambda done, total: None,
 ) -> Findings:
     """Return the contents of a report about a run.
@@ -201,6 +202,7 @@ def build_findings(
         features: folder of the feature store.
         root: folder of its videos, if they were moved since the run.
         samples: number of videos of each sort.
+        retry: whether to read videos again that are stored as unreadable.
         on_progress: called with (videos done, videos in all); stored embeddings count as done at once.
 
     Raises:
@@ -208,7 +210,7 @@ def build_findings(
     """
     findings = _from_predictions(run, samples=samples)
     try:
-        with open_caching_encoder(run.settings["encoder"], features) as encoder:
+        with open_caching_encoder(run.settings["encoder"], features, retry=retry) as encoder:
             return _with_texts(findings, replay(store, run, encoder, root=root, on_progress=on_progress))
     except UserError as error:
         findings = replace(findings, gone=(f"Unknown which texts decided. {error}",))

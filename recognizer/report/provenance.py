@@ -38,7 +38,7 @@ def facts(run: Run) -> tuple[Fact, ...]:
 def _videos(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("classes", f"{len(settings['classes'])} of {run.dataset}")
     names = {"videos from": "layout", "folder": "root", "split": "split", "limit of videos": "limit",
-             "ignored files": "ignored", "encoder": "encoder"}  # fmt: skip
+             "ignored files": "ignored", "truncated videos": "truncated", "encoder": "encoder"}  # fmt: skip
     yield from (Fact(name, _text(settings[key])) for name, key in names.items() if key in settings)
     if revision := settings.get("encoder_revision"):
         yield _digest("revision of its weights", revision)
@@ -94,5 +94,5 @@ _SHOWN = frozenset(
     ("classes", "layout", "root", "split", "limit", "ignored", "encoder", "encoder_revision", "frames", "clips",
      "crops", "pooling", "preprocessing", "protocol", "method", "temperature", "templates", "label_templates",
      "descriptor_templates", "condition", "kinds", "llms", "statuses", "edited", "texts_cut", "context_length",
-     "device", "readers", "versions", "choice")
+     "device", "readers", "versions", "choice", "truncated")
 )  # fmt: skip

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.video.container import (
+    PacketScan,
     UnreadableVideo,
     decode_all,
     decoded_frames,
@@ -49,6 +50,7 @@ class Frames:
     indices: tuple[int, ...]  # T frame numbers from 0; a short video repeats some
     total: int  # frames in the whole video
     reader: Reader
+    truncated: str = ""  # how much of a file that breaks off is there; `total` is of that part
 
 
 def frame_indices(total: int, frames: int) -> list[int]:
@@ -67,8 +69,13 @@ def frame_indices(total: int, frames: int) -> list[int]:
     return [(2 * i + 1) * total // (2 * frames) for i in range(frames)]
 
 
-def read_frames(path: Path, frames: int) -> Frames:
+def read_frames(path: Path, frames: int, *, allow_truncated: bool = False) -> Frames:
     """Read `frames` evenly spread frames of a video file, or of a folder of images.
+
+    Args:
+        path: a file or folder.
+        frames: how many.
+        allow_truncated: whether to read what is there of a file that breaks off.
 
     Raises:
         UnreadableVideo: with a reason to count by; no content of the file raises anything else.
@@ -76,9 +83,9 @@ def read_frames(path: Path, frames: int) -> Frames:
     with os_errors_as_unreadable():
         if path.is_dir():
             return _from_images(path, frames)
-        scan = scan_packets(path)
+        scan = scan_packets(path, allow_truncated=allow_truncated)
         seekable = scan.can_seek and not _is_mirrored(path)
-        return (_with_decord(path, frames, scan.frames) if seekable else None) or _with_pyav(path, frames, scan.frames)
+        return (_with_decord(path, frames, scan.frames) if seekable else None) or _with_pyav(path, frames, scan)
 
 
 def every_frame(path: Path) -> Iterator[Pixels]:
@@ -88,14 +95,14 @@ def every_frame(path: Path) -> Iterator[Pixels]:
         UnreadableVideo: it cannot be read, or breaks off before its end.
     """
     with os_errors_as_unreadable():
-        yield from map(upright_rgb, decode_all(path, scan_packets(path).frames))
+        yield from map(upright_rgb, decode_all(path, scan_packets(path)))
 
 
-def _frames(decoded: Mapping[int, Pixels], total: int, frames: int, reader: Reader) -> Frames:
+def _frames(decoded: Mapping[int, Pixels], total: int, frames: int, reader: Reader, *, truncated: str = "") -> Frames:
     """Return the frames of a video of `total` frames, of which the wanted ones are decoded."""
     refuse_sizes({(pixels.shape[1], pixels.shape[0]) for pixels in decoded.values()})
     indices = tuple(frame_indices(total, frames))
-    return Frames(np.stack([decoded[index] for index in indices]), indices, total, reader)
+    return Frames(np.stack([decoded[index] for index in indices]), indices, total, reader, truncated)
 
 
 def _from_images(folder: Path, frames: int) -> Frames:
@@ -136,28 +143,29 @@ def has_rising_times(video: Any, total: int) -> bool:
     return bool(len(video) == total and starts[0] >= 0 and (np.diff(starts) > 0).all())
 
 
-def _with_pyav(path: Path, frames: int, promised: int) -> Frames:
+def _with_pyav(path: Path, frames: int, scan: PacketScan) -> Frames:
     """Decode a file from its start to its end; its frames are those that can be decoded.
 
     If these are not as many as its packets promise, other frames are wanted, and it is decoded once more.
     """
-    decoded, total = _decode(path, set(frame_indices(promised, frames)))
+    promised, truncated = scan.frames, bool(scan.truncated)
+    decoded, total = _decode(path, set(frame_indices(promised, frames)), truncated=truncated)
     if not total:
         raise UnreadableVideo("damaged", "no frame can be decoded")
     if promised - total > tolerated(promised):
         raise UnreadableVideo("damaged", f"{total} of {promised} frames can be decoded")
     if not decoded.keys() >= set(frame_indices(total, frames)):
-        decoded, total = _decode(path, set(frame_indices(total, frames)))
-    return _frames(decoded, total, frames, "pyav")
+        decoded, total = _decode(path, set(frame_indices(total, frames)), truncated=truncated)
+    return _frames(decoded, total, frames, "pyav", truncated=scan.truncated)
 
 
-def _decode(path: Path, wanted: set[int]) -> tuple[dict[int, Pixels], int]:
+def _decode(path: Path, wanted: set[int], *, truncated: bool) -> tuple[dict[int, Pixels], int]:
     """Return the wanted frames by number, and how many frames can be decoded."""
     decoded: dict[int, Pixels] = {}
     total = 0
     with open_container(path) as container:
         video_stream(container).thread_type = "NONE"  # as in decode_all
-        for total, frame in enumerate(decoded_frames(container), start=1):
+        for total, frame in enumerate(decoded_frames(container, truncated=truncated), start=1):
             if total - 1 in wanted:
                 decoded[total - 1] = upright_rgb(frame)
     return decoded, total
@@ -218,8 +226,12 @@ def opened_image(path: Path) -> Iterator[Any]:
 
     try:
         with Image.open(path) as image:
+            if getattr(image, "is_animated", False) and image.format in ("WEBP", "PNG", "GIF"):
+                raise UnreadableVideo("an animation among the frames", path.name)
             yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # not about its content
+            raise
         raise UnreadableVideo("broken image", f"{path.name}: {error}") from error
 
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from encoders.protocol import Encoder, Preprocessing
+from recognizer.video.broken_off import broken_off, fragments_seconds
 from recognizer.video.container import (
+    TruncatedVideo,
     UnreadableVideo,
     decoded_frames,
+    format_name,
     open_container,
     os_errors_as_unreadable,
     video_stream,
@@ -53,11 +56,13 @@ class LongVideo:
         path: the file.
         frames: embeddings [T, D], float32, as the encoder gives them (not normalised).
         fps: embedded frames a second.
+        truncated: how much of a file that breaks off is there; "" for a whole one.
     """
 
     path: Path
     frames: Tensor
     fps: float
+    truncated: str = ""
 
     @property
     def seconds(self) -> float:
@@ -71,6 +76,7 @@ def embed_long_video(
     *,
     fps: float,
     preprocessing: Preprocessing = "own",
+    allow_truncated: bool = False,
     on_progress: Callable[[float], None] = lambda seconds: None,
     samples: Iterator[Pixels] | None = None,
     window_bytes: int = _WINDOW_BYTES,
@@ -82,6 +88,7 @@ def embed_long_video(
         encoder: its image tower is used.
         fps: frames a second, above 0; above the video's own rate, frames repeat.
         preprocessing: see `Encoder.preprocess`.
+        allow_truncated: whether to embed what is there of a file that breaks off.
         on_progress: called with the seconds of video done.
         samples: the frames; None means `sample_frames(path, fps=fps)`.
         window_bytes: size of a window of decoded frames; two windows may be in memory.
@@ -93,12 +100,32 @@ def embed_long_video(
 
     parts: list[Tensor] = []
     count = 0
-    for window in _ahead(_windows(samples or sample_frames(path, fps=fps), window_bytes)):
+    there = _WhatIsThere(samples or sample_frames(path, fps=fps), allowed=allow_truncated)
+    for window in _ahead(_windows(iter(there), window_bytes)):
         pixels = encoder.preprocess(np.stack(window), preprocessing=preprocessing)  # [N, 3, S, S]
         parts.append(encoder.encode_frames(pixels))  # [N, D]
         count += len(window)
         on_progress(count / fps)
-    return LongVideo(path, torch.cat(parts), fps)
+    if there.truncated and not count:
+        raise TruncatedVideo(there.truncated)
+    return LongVideo(path, torch.cat(parts), fps, there.truncated)
+
+
+@dataclass
+class _WhatIsThere:
+    """The frames of a file; if it may break off, those before that, and then how much of it is there."""
+
+    samples: Iterator[Pixels]
+    allowed: bool
+    truncated: str = field(default="", init=False)
+
+    def __iter__(self) -> Iterator[Pixels]:
+        try:
+            yield from self.samples
+        except TruncatedVideo as error:
+            if not self.allowed:
+                raise
+            self.truncated = error.seen
 
 
 def pictures_of(video: LongVideo, *, room: float) -> list[Picture]:
@@ -113,7 +140,7 @@ def pictures_of(video: LongVideo, *, room: float) -> list[Picture]:
     """
     height, width = next(sample_frames(video.path, fps=video.fps)).shape[:2]
     fps = max(1, int(room * height / width)) / video.seconds
-    samples = sample_frames(video.path, fps=fps)
+    samples = _WhatIsThere(sample_frames(video.path, fps=fps), allowed=bool(video.truncated))
     return [Picture((n + 0.5) / fps, thumbnail(pixels, height=_PICTURE_HEIGHT)) for n, pixels in enumerate(samples)]
 
 
@@ -135,7 +162,8 @@ def sample_frames(path: Path, *, fps: float) -> Iterator[Pixels]:
         samples     x    x    x    x    x        a, b, c, c, d
 
     Raises:
-        UnreadableVideo: with a reason to count by; for a file that breaks off, after the frames before that.
+        UnreadableVideo: with a reason to count by.
+        TruncatedVideo: for a file that breaks off, after the frames before that; the last one may be a part of one.
     """
     with os_errors_as_unreadable():
         if path.is_dir():
@@ -145,23 +173,37 @@ def sample_frames(path: Path, *, fps: float) -> Iterator[Pixels]:
         with open_container(path) as container:
             video_stream(container).thread_type = "AUTO"
             number, end = 0, 0.0
-            for frame, end in _shown_until(container):
+            for frame, end in _whole_frames(path, container):
                 pixels: Pixels | None = None
                 while (number + 0.5) / fps < end:
                     pixels = upright_rgb(frame) if pixels is None else pixels
                     yield pixels
                     number += 1
-            _refuse_end(container, end, number, fps)
+            if not number:
+                short = f"{end:.2f} seconds, less than half a frame at {fps:g} frames a second"
+                raise UnreadableVideo("too short", short)
 
 
-def _refuse_end(container: Any, end: float, samples: int, fps: float) -> None:
-    declared = _declared(container)
-    if not end:
+def _whole_frames(path: Path, container: Any) -> Iterator[tuple[Any, float]]:
+    """Yield as `_shown_until`; the last frame of a file that breaks off may be a part of one, and is left out."""
+    last: tuple[Any, float] | None = None
+    for shown in _shown_until(container):
+        if last:
+            yield last
+        last = shown
+    if last is None:
         raise UnreadableVideo("damaged", "no frame can be decoded")
-    if declared and declared - end > max(1.0, declared / 50):
-        raise UnreadableVideo("truncated", f"{end:.1f} of {declared:.1f} seconds")
-    if not samples:
-        raise UnreadableVideo("too short", f"{end:.2f} seconds, less than half a frame at {fps:g} frames a second")
+    if truncated := _truncation(path, container, last[1]):
+        raise TruncatedVideo(truncated)
+    yield last
+
+
+def _truncation(path: Path, container: Any, end: float) -> str:
+    """Return how much of a file that breaks off is there; "" if it is whole, or nothing tells."""
+    declared = _declared(container) or (fragments_seconds(path) if format_name(container) == "mov" else 0.0)
+    if declared - end > max(0.5, declared / 50):
+        return f"{end:.1f} of {declared:.1f} seconds"
+    return broken_off(path, format_name(container))
 
 
 def _declared(container: Any) -> float | None:

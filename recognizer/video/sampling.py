@@ -21,12 +21,14 @@ class Sampling:
         clips: views in time; each has T frames spread over the whole video.
         crops: views in space: 1, the whole frame as preprocessed; or 3, along its longer side.
         preprocessing: see `Encoder.preprocess`.
+        allow_truncated: whether to read what is there of a file that breaks off.
     """
 
     frames: int = 16
     clips: int = 1
     crops: int = 1
     preprocessing: Preprocessing = "own"
+    allow_truncated: bool = False
 
     @property
     def views(self) -> int:

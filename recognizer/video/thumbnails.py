@@ -69,7 +69,7 @@ def strip(path: Path | None, *, frames: int = 5, height: int = 112) -> Strip:
     if path is None:
         return Strip(missing="The video file no longer exists.")
     try:
-        pixels = read_frames(path, frames).pixels  # [T, H, W, 3]
+        pixels = read_frames(path, frames, allow_truncated=True).pixels  # [T, H, W, 3]
     except UnreadableVideo as error:
         return Strip(missing=f"The video can no longer be read: {error}")
     pictures = [thumbnail(frame, height=height) for frame in pixels]
@@ -87,7 +87,7 @@ def shown_frames(path: Path, sampling: Sampling) -> tuple[ShownFrame, ...]:
     Raises:
         UnreadableVideo: with a reason.
     """
-    frames = read_frames(path, sampling.frames * sampling.clips)
+    frames = read_frames(path, sampling.frames * sampling.clips, allow_truncated=sampling.allow_truncated)
     pixels = cut_views(frames.pixels, sampling)[shown_view(sampling)]  # [T, H, W, 3]
     numbers = [frames.indices[index] for index in clip_indices(sampling.frames, sampling.clips)[0]]
     times = () if path.is_dir() else frame_times(path)

@@ -64,7 +64,7 @@ def test_the_examples_of_the_document_run(
     assert len(llm.history) == 6
     assert Path("match.png").stat().st_size > 10_000
     assert "<!doctype html>" in Path("run.html").read_text().lower()
-    assert names["localization"].counts == {"searched": 1, "unreadable": 0}
+    assert names["localization"].counts == {"searched": 1, "truncated": 0, "unreadable": 0}
 
 
 def test_it_evaluates_as_the_command_does(balls_of: Recognizer, recognize: Run, described: Path) -> None:

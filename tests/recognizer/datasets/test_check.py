@@ -62,7 +62,11 @@ def test_every_fault_of_own_videos_is_named(recognize: Run, shop: Path) -> None:
         ("not in a class folder", "stray.mp4", "its class is not known"),
         ("short", "put_down/brief.mp4", "3 of the 16 frames asked for"),
         ("AppleDouble file", "PickUp/._whole.mp4", "macOS wrote it beside a file; delete it"),
-        ("hidden file", "PickUp/.DS_Store", "no evaluation reads it"),
+        (
+            "file of the system",
+            "PickUp/.DS_Store",
+            "Windows or macOS wrote it to show the folder; no evaluation reads it",
+        ),
         ("not a video", "PickUp/notes.txt", "no evaluation reads it"),
     }
     assert [fault["harms"] for fault in report["faults"]] == [True] * 3 + [False] * 4
@@ -215,7 +219,7 @@ def test_wrong_use_is_refused(recognize: Run, shop: Path, tmp_path: Path) -> Non
         assert result.exit_code == 2
         assert "Give either --dataset NAME (and its --root), or files and folders" in result.stderr
     (tmp_path / "nothing").mkdir()
-    assert "No videos in" in recognize("check", tmp_path / "nothing").stderr
+    assert "holds neither videos nor the frames of one" in recognize("check", tmp_path / "nothing").stderr
 
 
 BROKEN = {
@@ -250,7 +254,7 @@ def test_every_fault_of_real_broken_files_is_named(recognize: Run, shared: Path,
         ("ucf101", "ucf101", 11213, 11, {}),
         ("hmdb51", "hmdb51", 4243, 3, {}),
         ("k600", "kinetics600", 5, 5, {}),
-        ("ucf101", "frames", 4, 4, {"hidden file": 4}),
+        ("ucf101", "frames", 4, 4, {"file of the system": 4}),
     ],
 )
 def test_real_folders_have_no_problems_but_missing_videos(

@@ -87,7 +87,7 @@ def test_a_folder_of_frames_is_the_video_of_its_name(ucf: Path) -> None:
     tree(ucf, f"{folder}/i_0001.jpg", f"{folder}/i_0002.jpg", f"{folder}/desktop.ini")
     video_list = find_videos(UCF, ucf)
     assert video_list.videos[0].path == ucf / folder
-    assert video_list.skipped == {"hidden file": 1}
+    assert video_list.skipped == {"file of the system": 1}
 
 
 def test_of_two_files_of_a_name_the_one_in_the_class_folder_counts(ucf: Path) -> None:
@@ -267,8 +267,9 @@ def test_class_folders_count_skipped_files(tmp_path: Path) -> None:
     assert [video.id for video in video_list.videos] == ["val/put down/1.avi", "val/put down/clip.7"]
     assert video_list.skipped == {
         "AppleDouble file": 1,
-        "hidden file": 1,
-        "not a video": 2,
+        "file of the system": 1,
+        "not a video (.jpg)": 1,
+        "not a video (.md)": 1,
         "in the training part": 1,
         "not in a class folder": 1,
     }
@@ -276,7 +277,7 @@ def test_class_folders_count_skipped_files(tmp_path: Path) -> None:
         ("README.md", "not a video"),
         ("stray.mp4", "not in a class folder"),
         ("train/put down/2.avi", "in the training part"),
-        ("val/.DS_Store", "hidden file"),
+        ("val/.DS_Store", "file of the system"),
         ("val/put down/._1.avi", "AppleDouble file"),
         ("val/put down/thumb.jpg", "not a video"),
     )
@@ -286,7 +287,7 @@ def test_images_beside_folders_or_videos_are_no_video(tmp_path: Path) -> None:
     tree(tmp_path, "PickUp/cover.jpg", "PickUp/1.avi", "put_down/cover.jpg", "put_down/v_1/f_1.jpg")
     video_list = find_videos(OWN, tmp_path)
     assert [video.id for video in video_list.videos] == ["PickUp/1.avi", "put_down/v_1"]
-    assert video_list.skipped == {"not a video": 2}
+    assert video_list.skipped == {"not a video (.jpg)": 2}
 
 
 def test_a_training_part_alone_is_used(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def test_a_run_counts_everything_and_keeps_every_prediction(
     assert result.exit_code == 0, result.output
     run = json.loads(result.stdout)
     assert run["counts"] == {
-        "listed": 7, "evaluated": 6, "missing": 0, "unreadable": 1, "beyond the limit": 0, "ignored files": 0,
+        "listed": 7, "evaluated": 6, "truncated": 0, "missing": 0, "unreadable": 1, "beyond the limit": 0,
+        "ignored files": 0,
     }  # fmt: skip
     assert run["left_out"] == [["red_ball/broken.mp4", "empty file"]]
     rows = run["results"]["rows"]
@@ -220,7 +221,14 @@ def test_predict_takes_a_folder_of_videos(recognize: Run, balls: Path, tmp_path:
         (videos / name).write_bytes(b"")
     result = recognize("predict", videos, balls / "red_ball" / "a", "--labels", labels, "-e", "fake", "--json")
     assert [Path(ranking["video"]).name for ranking in json.loads(result.stdout)["rankings"]] == ["b.mp4", "a.AVI", "a"]
-    nothing = recognize("predict", balls, "--labels", labels, "-e", "fake")
+    assert "2 files skipped: 1 AppleDouble file, 1 not a video (.txt)\n" in result.stderr
+    below = recognize(
+        "predict", balls, "--labels", labels, "-e", "fake", "--json"
+    )  # class folders of folders of frames
+    found = [str(Path(ranking["video"]).relative_to(balls)) for ranking in json.loads(below.stdout)["rankings"]]
+    assert found == ["blue_ball/a", "blue_ball/b", "green_ball/a", "green_ball/b", "red_ball/a", "red_ball/b",
+                     "red_ball/broken.mp4"]  # fmt: skip
+    nothing = recognize("predict", videos / "deep", "--labels", labels, "-e", "fake")
     assert nothing.exit_code == 1
     assert nothing.stderr.endswith("Error: None of the videos can be read\n")
     empty = tmp_path / "empty"

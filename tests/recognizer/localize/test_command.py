@@ -92,7 +92,7 @@ def test_segments_are_shown_by_video_and_measured(
     assert all(0.9 < score <= 1 for _, score, _ in rows)
     assert f"{tmp_path}/broken.mp4" in lines
     assert "unreadable: empty file" in lines
-    counts = "videos: 2 annotated, 1 searched, 1 unreadable, 1 missing, 1 not annotated"
+    counts = "videos: 2 annotated, 1 searched, 0 truncated, 1 unreadable, 1 missing, 1 not annotated"
     measured = "measured on: videos 1, annotated actions 3, classes 2 of 4; segments of the other classes do not count"
     assert any(line.startswith(counts) for line in lines)
     assert measured in lines
@@ -110,7 +110,14 @@ def test_json_holds_everything(
     assert result.exit_code == 0, result.output
     output = json.loads(result.stdout)
     assert output["dataset"] == "lights"
-    assert output["counts"] == {"annotated": 2, "searched": 1, "unreadable": 0, "missing": 1, "not annotated": 0}
+    assert output["counts"] == {
+        "annotated": 2,
+        "searched": 1,
+        "truncated": 0,
+        "unreadable": 0,
+        "missing": 1,
+        "not annotated": 0,
+    }
     settings = output["settings"]
     assert (settings["encoder"], settings["fps"], settings["smooth"], settings["descriptors"]) == ("fake", 5.0, 0.0, 20)
     assert settings["kinds"] == ["decomposition", "situation"]

@@ -20,11 +20,14 @@ import pytest
 
 from db.errors import UserError
 from db.vocabulary import BUILT_IN, load
+from encoders.testing import FakeEncoder, registered
 from recognizer.datasets.find import find_videos
 from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.prepare.archives import unpack, unpack_nested
 from recognizer.prepare.download import fetch
-from recognizer.video.frames import read_frames
+from recognizer.video.container import UnreadableVideo
+from recognizer.video.extracted import Extracted, refuse_other_frames
+from recognizer.video.frames import frame_indices, read_frames
 from tests.fixtures.commands import Run
 from tests.fixtures.file_server import FileServer
 from tests.fixtures.videos import make_video, shown
@@ -377,6 +380,56 @@ def test_extracted_frames_are_those_that_an_evaluation_reads(recognize: Run, sho
     assert shown(from_images) == shown(from_video) == [2, 7, 12, 17, 22, 27, 32, 37]
     assert np.abs(from_images.pixels.astype(int) - from_video.pixels).max() <= 3
     assert "0 written, 2 already existed" in recognize(*prepared).stderr
+
+
+@pytest.fixture
+def eight(recognize: Run, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders of 8 of 40 frames each, and one of all 5 frames of a short video."""
+    monkeypatch.setenv("RECOGNIZE_CHECKS", str(tmp_path / "checks"))
+    make_video(shop / "PickUp" / "short.mp4", 5)
+    (shop / "PickUp" / "broken.mp4").unlink()
+    into = shop.with_name("shop-frames")
+    assert recognize("prepare", "-d", shop, "--root", shop, "--frames", "8", "--run").exit_code == 0
+    return into
+
+
+def test_frames_made_for_another_number_are_refused(recognize: Run, eight: Path, fake_encoder: FakeEncoder) -> None:
+    """8 frames hold those that 8 need; 16 of them would be each one twice. A folder of all frames serves any number."""
+    with registered(fake_encoder, "fake"):
+        for frames, unreadable in ((8, 0), (16, 2), (4, 2)):
+            asked = ("embed", "-d", eight, "--root", eight, "-e", "fake", "--frames", frames, "--json")
+            report = json.loads(recognize(*asked).stdout)
+            assert (report["counts"]["unreadable"], report["counts"]["embedded"]) == (unreadable, 3 - unreadable)
+    assert dict(report["unreadable"])["put_down/a"] == (
+        "made for another number of frames: `recognize prepare` wrote 8 of 40, and 4 are wanted: evaluate with "
+        "--frames 8, or make it again with --frames 4 or --frames all"
+    )
+    checked = json.loads(recognize("check", eight, "--frames", 16, "--json").stdout)
+    kinds = [fault["kind"] for fault in checked["faults"] if fault["harms"]]
+    assert kinds == ["same content", *["made for another number of frames"] * 2]
+    assert json.loads(recognize("check", eight, "--frames", 8, "--json").stdout)["harmful"] == 1
+
+
+def test_frames_of_frames_are_used_where_they_are_right(recognize: Run, shop: Path) -> None:
+    """Of 24 evenly spread frames every third from the second is one of 8: the pixels say for which numbers it is so."""
+    assert recognize("prepare", "-d", shop, "--root", shop, "--frames", "24", "--run").exit_code == 0
+    folder = shop.with_name("shop-frames") / "put_down" / "a"
+    extracted = Extracted.of(folder)
+    assert extracted
+    right = {n for n in range(1, 49) if shown(read_frames(folder, n)) == frame_indices(40, n)}
+    assert {n for n in range(1, 49) if extracted.serves(n)} == right
+    assert {8, 24} <= right
+    assert not {12, 16} & right
+
+
+def test_folders_of_another_number_are_not_taken_for_done(recognize: Run, shop: Path, eight: Path) -> None:
+    again = recognize("prepare", "-d", shop, "--root", shop, "--frames", "16", "--run")
+    said = " ".join(again.stderr.split())
+    assert "0 written, 1 already existed, 0 missing, 2 failed" in said  # all frames of the short one exist
+    assert f"{eight / 'put_down' / 'a'} was made with --frames 8; delete it, or give another folder with --into" in said
+    (eight / "put_down" / "a" / "000003.jpg").unlink()
+    with pytest.raises(UnreadableVideo, match="images are missing: 7 of the 8"):
+        refuse_other_frames(eight / "put_down" / "a", 8)
 
 
 def test_all_frames_of_videos_and_the_lists_beside_them(recognize: Run, shop: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from recognizer.video.frames import UnreadableVideo, frame_indices, has_rising_times, read_frames
 from tests.fixtures.videos import CLIPS, STEP, make_images, make_video, needs_clips, shown
@@ -142,7 +143,7 @@ def test_the_reason_is_named_for_a_file_that_is_no_video(tmp_path: Path) -> None
 def test_a_truncated_avi_is_not_taken_for_a_short_one(tmp_path: Path) -> None:
     whole = make_video(tmp_path / "a.avi", 50).read_bytes()
     (tmp_path / "half.avi").write_bytes(whole[: len(whole) * 2 // 3])
-    with pytest.raises(UnreadableVideo, match=r"^truncated: \d\d of 50 frames$"):
+    with pytest.raises(UnreadableVideo, match=r"^truncated: \d\d of 50 frames; --allow-truncated "):
         read_frames(tmp_path / "half.avi", 4)
 
 
@@ -330,3 +331,16 @@ def test_a_mirrored_video_is_shown_mirrored(tmp_path: Path) -> None:
     path.write_bytes(before + header + after.replace(upright, mirrored, 1))
     pixels = read_frames(path, 1).pixels[0]
     assert pixels[:, :20].mean() < 40 < 200 < pixels[:, 44:].mean()
+
+
+def test_an_animated_webp_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    pictures = [Image.new("RGB", (20, 10), (0, 0, STEP * number)) for number in range(5)]
+    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=40)
+    with pytest.raises(UnreadableVideo, match=r"^animated WebP: FFmpeg cannot read it; make a GIF of it"):
+        read_frames(tmp_path / "a.webp", 4)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a.webp").rename(tmp_path / "folder" / "1.webp")
+    with pytest.raises(UnreadableVideo, match=r"^an animation among the frames: 1\.webp$"):
+        read_frames(tmp_path / "folder", 4)
+    pictures[0].save(tmp_path / "folder" / "1.webp")
+    assert read_frames(tmp_path / "folder", 4).total == 1
