@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -225,11 +226,11 @@ ONCE = {  # answered once, then rightly: another attempt helps
 def test_odd_replies_are_read_rightly_or_refused_and_none_ends_the_build(
     descgen: Run, server: ChatServer, database: Path, tmp_path: Path
 ) -> None:
-    names = [f"case {number:03d}" for number in range(len(ROWS))]
+    names = [f"case {first}{second}" for first in "abcde" for second in ascii_lowercase][: len(ROWS)]
     (tmp_path / "odd.txt").write_text("\n".join(names))
 
     def answer(asked: dict[str, Any]) -> Answer:
-        return ROWS[int(re.findall(r"case (\d+)", asked["messages"][-1]["content"])[-1])].answer
+        return ROWS[names.index(re.findall(r"case \w\w", asked["messages"][-1]["content"])[-1])].answer
 
     server.otherwise = answer
     command = ("build", "-d", str(tmp_path / "odd.txt"), "-k", "context", "--llm", "tiny", "--base-url", server.url)
@@ -258,7 +259,7 @@ def test_odd_replies_are_read_rightly_or_refused_and_none_ends_the_build(
 
 
 def _with_case(call: dict[str, Any]) -> dict[str, Any]:
-    return {**call, "messages": re.findall(r"case \d+", json.dumps(call["messages"]))[-1]}
+    return {**call, "messages": re.findall(r"case \w\w", json.dumps(call["messages"]))[-1]}
 
 
 @pytest.mark.parametrize("name", list(ONCE))
