@@ -21,6 +21,6 @@ def evaluate_videos(session: Session, selection: VideoSelection, options: Option
     settings = selection.restrict(options.settings)
     store = session.database.existing
     dataset, root = selection.open(store)
-    with session.encoder(options.encoder) as encoder:
+    with session.encoder(options.encoder, options.precision) as encoder:
         run = evaluate(store, dataset, root, encoder, settings=settings, bars=progress)
     session.show(with_texts(store, run), run_report(run))

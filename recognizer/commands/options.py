@@ -17,6 +17,7 @@ from db.commandline import Database, console, json_option, notes, print_json
 from db.errors import UsageError
 from db.records import Dataset
 from db.store import Store
+from encoders.protocol import Precision
 from recognizer.datasets.records import Split
 from recognizer.defaults import default_features
 from recognizer.evaluation.settings import STATUSES, Options, Settings
@@ -36,10 +37,14 @@ _LABELS = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OWN = f"{LISTED}, or your own."
 
 METHOD_HELP = "How texts and frames are compared: " + "; ".join(f"{m.name}: {m.about}" for m in METHODS.values()) + "."
-TEMPLATES_HELP = f"Templates around texts: the protocol's, {', '.join(TEMPLATES)}, or a file with one a line."
+TEMPLATES_HELP = (
+    f"Templates around texts: protocol (its own; around labels the encoder's, if it names any), {', '.join(TEMPLATES)}, "
+    "or a file with one a line."
+)
 CONDITION_HELP = "Put the label before each descriptor."
 POOLING_HELP = "How the frames of a video become one vector."
 _ENCODERS = "An openai-clip name or .pt archive; hf:<repo or folder> of any dual encoder; or objects (no download)."
+_PRECISION = "Of weights and arithmetic, for openai-clip and hf:; part of the key of stored embeddings."
 _PROTOCOLS = "; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + "."
 _STATUSES = "Use only accepted descriptors, or pending ones too; rejected ones are never used."
 _ROOT = "Folder of its videos. [data/<dataset>, or <dataset> in the folder RECOGNIZE_DATA]"
@@ -48,7 +53,10 @@ _LIMIT = "Use at most this many videos, evenly spread over the list."
 _LLM = "Descriptors of one LLM or imported file, by part of its name."
 _CLIPS = "Sets of frames per video, each over its whole length; their scores are averaged."
 _CROPS = "Views per frame: 1, or 3 squares along its longer side; their scores are averaged."
-_TEMPERATURE = "Softmax temperature: probabilities are softmax(100 * score / temperature); also used by method soft."
+_TEMPERATURE = (
+    "Softmax temperature: probabilities are softmax(scale * score / temperature), by the encoder's logit scale; also "
+    "used by method soft."
+)
 
 SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fills
     "dataset": click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help=_OWN),
@@ -59,6 +67,9 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "split": click.option("--split", type=click.Choice(get_args(Split)), help=_SPLIT),
     "limit": click.option("--limit", type=COUNT, help=_LIMIT),
     "encoder": click.option("--encoder", "-e", default="ViT-B/16", metavar="NAME", help=_ENCODERS),
+    "precision": click.option(
+        "--precision", type=click.Choice(get_args(Precision)), default="float32", help=_PRECISION
+    ),
     "protocol": click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="default", help=_PROTOCOLS),
     "kinds": click.option("--kind", "-k", "kinds", multiple=True, metavar="KIND", help="Descriptor kind. [all kinds]"),
     "llm": click.option("--llm", "-l", metavar="NAME", help=_LLM),
@@ -119,11 +130,11 @@ class Session:
     as_json: bool
 
     @contextmanager
-    def encoder(self, name: str) -> Iterator[CachingEncoder]:
+    def encoder(self, name: str, precision: Precision = "float32") -> Iterator[CachingEncoder]:
         """Open an encoder by name; its embeddings are cached in the feature store."""
         from recognizer.features.caching_encoder import open_caching_encoder
 
-        with open_caching_encoder(name, self.features) as encoder:
+        with open_caching_encoder(name, self.features, precision=precision) as encoder:
             yield encoder
 
     def show(self, value: Any, report: RenderableType) -> None:
@@ -142,13 +153,13 @@ def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 SAMPLING = ("frames", "clips", "crops")
-TEXTS = ("encoder", "protocol", "kinds", "llm", "status")
+TEXTS = ("encoder", "precision", "protocol", "kinds", "llm", "status")
 scoring_options = gathered(
     _options, "options", *TEXTS, *SAMPLING, "method", "pooling", "templates", "condition", "temperature"
 )
 text_options = gathered(_options, "options", *TEXTS)
-sampling_options = gathered(_options, "options", "encoder", "protocol", *SAMPLING)
-sweep_options = gathered(Settings, "base", "encoder", *SAMPLING, "temperature")
+sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
+sweep_options = gathered(Settings, "base", "encoder", "precision", *SAMPLING, "temperature")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def predict_videos(session: Session, videos: tuple[Path, ...], classes: Classes,
     from recognizer.evaluation.tables import ranking_report
 
     texts = classes.texts(session, options)
-    with session.encoder(options.encoder) as encoder:
+    with session.encoder(options.encoder, options.precision) as encoder:
         rankings = predict(texts, videos, encoder, top=top, bars=progress)
     report = {"settings": texts.for_programs(), "rankings": rankings}
     session.show(report, ranking_report(texts, rankings))

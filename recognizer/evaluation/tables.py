@@ -12,15 +12,18 @@ from rich.text import Text
 
 from db.commandline import table
 from db.records import Run
+from encoders.protocol import LOGIT_SCALE
 from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
 from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.scoring.metrics import MEASURES, Spread
+from recognizer.scoring.protocols import PROTOCOLS
 from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
+UNCALIBRATED = "probabilities are not calibrated: encoder objects has no trained logit scale, 100 is taken"
 _FEW = 100  # with fewer videos, a table warns that they are too few
 _ROWS = (LABEL_ONLY, WITH_DESCRIPTORS)
 _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
@@ -32,6 +35,7 @@ def run_report(run: Run) -> RenderableType:
     lines = [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{_sampling(settings)} · {settings['layout']}",
+        _label_templates(settings),
         *([" · ".join(choices)] if (choices := _changed_choices(settings)) else []),
         _descriptors(run),
         counts_line(run),
@@ -44,6 +48,17 @@ def run_report(run: Run) -> RenderableType:
     number = f"run {run.id} · " if run.id else ""
     title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
     return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run))
+
+
+def _label_templates(settings: Mapping[str, Any]) -> str:
+    """Return which templates were put around the labels, and whose they are."""
+    used = list(settings["label_templates"])
+    source = settings.get("templates", "protocol")
+    if source == "protocol":
+        default = list(PROTOCOLS[settings["protocol"]].label_templates)
+        source = f"protocol {settings['protocol']}" if used == default else f"encoder {settings['encoder']}"
+    shown = ", ".join(used[:4]) + (", ..." if len(used) > 4 else "")
+    return f"{len(used)} label template{'s' if len(used) > 1 else ''} (of {source}): {shown}"
 
 
 def counts_line(run: Run) -> str:
@@ -63,7 +78,7 @@ def _descriptors(run: Run) -> str:
 
 def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
     """Return the choices besides protocol and method that differ from their defaults."""
-    defaults = {"pooling": "avg", "templates": "protocol", "condition": False, "temperature": 1}
+    defaults = {"precision": "float32", "pooling": "avg", "templates": "protocol", "condition": False, "temperature": 1}
     values = {name: settings.get(name, default) for name, default in defaults.items()}
     changed = [name for name, default in defaults.items() if values[name] != default]
     return ["the label before each descriptor" if name == "condition" else f"{name} {values[name]}" for name in changed]
@@ -74,7 +89,9 @@ def _log_loss(run: Run) -> list[str]:
     if run.settings.get("temperature", 1) == 1:
         return []
     label_only, with_descriptors = (run.results["log_loss"][row] for row in _ROWS)
-    return [f"log loss: {label_only:.3f} by {LABEL_ONLY}, {with_descriptors:.3f} with descriptors"]
+    line = f"log loss: {label_only:.3f} by {LABEL_ONLY}, {with_descriptors:.3f} with descriptors"
+    scale = f", logit scale {run.settings.get('logit_scale', LOGIT_SCALE):.4g}"
+    return [line + scale + ("" if run.settings.get("calibrated", True) else ", not calibrated")]
 
 
 def _sampling(settings: Mapping[str, Any]) -> str:
@@ -187,7 +204,8 @@ def made_with(texts: ClassTexts) -> list[str]:
         *([] if settings.method == "mean" else [f"method {settings.method}"]),
         *_changed_choices(asdict(settings)),
     ]
-    return [" · ".join(parts), *([WEAK] if settings.encoder == "objects" else [])]
+    weak = [WEAK, *([UNCALIBRATED] if settings.temperature != 1 else [])]
+    return [" · ".join(parts), *(weak if settings.encoder == "objects" else [])]
 
 
 def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:
