@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from encoders import efficientnet, minilm
 from encoders.minilm import MiniLM
+from encoders.protocol import Logits
 from encoders.towers import Transform, encode_frames_in_batches, frame_transform, tear_transform, transform_frames
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Objects:
     revision = hashlib.sha256(f"{efficientnet.SHA256} {minilm.SHA256} {KEPT} 1".encode()).hexdigest()
     width = OBJECTS
     context_length = minilm.CONTEXT_LENGTH
+    logits = Logits(calibrated=False)  # nothing was trained on these cosines
 
     def __init__(self) -> None:
         """Check the files of the packages in offline.txt; each tower loads at its first use."""

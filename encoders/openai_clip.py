@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from db.errors import UserError
 from encoders.checks import check_encoder
+from encoders.protocol import Logits
 from encoders.towers import (
     Transform,
     best_device,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from encoders.protocol import Preprocessing
+    from encoders.protocol import Precision, Preprocessing
 
 # From clip.clip._transform; the same for all published models.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -37,12 +39,21 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 class OpenAIClip:
     """One model of the package `clip`; see the protocol `Encoder`."""
 
-    def __init__(self, model: Any, own_transform: Transform, *, id: str, revision: str) -> None:  # noqa: A002
+    def __init__(
+        self,
+        model: Any,
+        own_transform: Transform,
+        *,
+        id: str,  # noqa: A002
+        revision: str,
+        precision: Precision = "float32",
+    ) -> None:
         self.id = id
         self.revision = revision
+        self.logits = Logits(scale=float(model.logit_scale.detach().float().exp()), calibrated=True)
         self.width = int(model.text_projection.shape[1])
         self.context_length = int(model.context_length)
-        self._model = model
+        self._model = _in_precision(model, precision)
         self._clip = _import_clip()
         self._transforms: dict[Preprocessing, Transform] = {
             "own": own_transform,
@@ -51,7 +62,7 @@ class OpenAIClip:
         check_encoder(self)
 
     @classmethod
-    def published(cls, name: str) -> OpenAIClip:
+    def published(cls, name: str, *, precision: Precision = "float32") -> OpenAIClip:
         """Open a published model by name, such as `ViT-B/16`; downloads it the first time."""
         url: str = _import_clip().clip._MODELS[name]
         try:
@@ -62,11 +73,20 @@ class OpenAIClip:
                 f"{url} ({error}). With a copy of that file: --encoder /path/{url.split('/')[-1]}. "
                 "Without any download: --encoder objects (weaker)."
             ) from error
-        return cls(model, own_transform, id=name, revision=url.split("/")[-2])  # clip.load has checked this digest
+        revision = url.split("/")[-2]  # clip.load has checked this digest
+        return cls(model, own_transform, id=name, revision=revision, precision=precision)
 
     @classmethod
-    def from_file(cls, path: Path, *, id: str, revision: str) -> OpenAIClip:  # noqa: A002
+    def from_file(
+        cls,
+        path: Path,
+        *,
+        id: str,  # noqa: A002
+        revision: str,
+        precision: Precision = "float32",
+    ) -> OpenAIClip:
         """Open a TorchScript archive, the format of the published models; `revision` is its sha256."""
+        _refuse_gelu(path)
         try:
             model, own_transform = _load(str(path))
         except (EOFError, RuntimeError, KeyError, IndexError, pickle.UnpicklingError) as error:
@@ -77,7 +97,7 @@ class OpenAIClip:
             ) from error
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error}") from error
-        return cls(model, own_transform, id=id, revision=revision)
+        return cls(model, own_transform, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         return transform_frames(frames, self._transforms[preprocessing])
@@ -95,6 +115,33 @@ class OpenAIClip:
         tokens = self._clip.tokenize(texts, context_length=self.context_length, truncate=True)  # [K, L]
         embeddings: Tensor = self._model.encode_text(tokens.to(self._model.text_projection.device))
         return embeddings
+
+
+def _refuse_gelu(path: Path) -> None:
+    """Refuse an archive of a model with GELU: `clip` takes its weights alone and builds every model with QuickGELU."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        code = (archive.read(name) for name in archive.namelist() if "/code/" in name and name.endswith(".py"))
+        if any(b"torch.gelu(" in source for source in code):
+            raise UserError(
+                f"{path} was made of a model with GELU; the package `clip` would run its weights with QuickGELU and "
+                "give worse embeddings. Convert it to a transformers folder with hidden_act gelu: --encoder hf:FOLDER"
+            )
+
+
+def _in_precision(model: Any, precision: Precision) -> Any:
+    """Return a model of `clip` in a precision; `clip.load` leaves half precision on a GPU, where TEAR calls `.float()`.
+
+    The statistics of layer and batch norms stay in float32, as in `clip.model.convert_weights`.
+    """
+    import torch
+
+    model.to(getattr(torch, precision))
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm | torch.nn.BatchNorm2d):
+            module.float()
+    return model
 
 
 def _import_clip() -> ModuleType:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 
 Preprocessing = Literal["own", "tear"]
+Precision = Literal["float32", "bfloat16", "float16"]
+LOGIT_SCALE = 100.0  # of CLIP's published models and of TEAR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +22,38 @@ class Traits:
     """What is known of an encoder before its weights load. Your own encoder may have an attribute `traits`, or none.
 
     Attributes:
-        texts_key: what determines the embeddings of texts besides id and revision, as JSON values, such as how texts
-            are changed before they are tokenized; part of the key of stored embeddings.
-        label_templates: templates around labels under the default protocol; None: the protocol's.
+        precision: of the weights and of the arithmetic of both towers.
+        key: what determines all embeddings besides id and revision, such as the precision, as JSON values; part of the
+            key of stored embeddings.
+        texts_key: the same for texts alone, such as how texts are changed before they are tokenized.
+        label_templates: its default templates of labels, each with `{}`; without any, those of the protocol are used.
     """
 
+    precision: Precision = "float32"
+    key: Mapping[str, str] = field(default_factory=dict)
     texts_key: Mapping[str, str] = field(default_factory=dict)
-    label_templates: tuple[str, ...] | None = None
+    label_templates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logits:
+    """How cosines become the logits of a model. Your own encoder may have an attribute `logits`, or none.
+
+    Attributes:
+        scale: logits are scale * cosine + bias.
+        bias: of SigLIP; it is the same for all classes, so that probabilities over classes do not depend on it.
+        calibrated: whether the model was trained with this scale; if not, probabilities say little.
+    """
+
+    scale: float = LOGIT_SCALE
+    bias: float = 0.0
+    calibrated: bool = False
+
+
+def logits_of(encoder: TextEncoder) -> Logits:
+    """Return the logits of an encoder; the defaults if it names none."""
+    logits: Logits = getattr(encoder, "logits", Logits())
+    return logits
 
 
 def traits_of(encoder: TextEncoder) -> Traits:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from db.errors import UsageError
-from encoders.protocol import Encoder, Preprocessing, TextEncoder, Traits, traits_of
+from encoders.protocol import Encoder, Logits, Precision, Preprocessing, TextEncoder, Traits, logits_of, traits_of
 from encoders.weights import folder_digest, hub_commit, hub_file, sha256_of
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ OPENAI_CLIP = {
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")
 # How texts are changed before the tokenizer, by model type: see `lower_case` in encoders/transformers.py.
 _TEXT_CHANGES = {"siglip": {"texts": "lower case"}}
-# Its texts are compared in meaning with names of objects, and "a video of ..." draws each of them to cameras and
-# screens: on 107 held-out clips of UCF101, 2.8% top-1 with the protocol's templates and 12.1% without.
-_LABEL_TEMPLATES = {"objects": ("{}",)}
+# A template costs `objects` accuracy: MiniLM takes "a photo of" for a part of the meaning.
+_OBJECTS = Traits(label_templates=("{}",))
 _OWN: dict[str, Any] = {}  # by name; looked up before all others
 
 
@@ -53,37 +52,44 @@ def unregister(name: str) -> None:
     _OWN.pop(name, None)
 
 
-def find_encoder(name: str) -> Encoder:
+def label_templates(name: str) -> tuple[str, ...]:
+    """Return the default templates of labels of an encoder by name, without opening it; empty if it names none."""
+    if name in _OWN:
+        return traits_of(_OWN[name]).label_templates
+    return _OBJECTS.label_templates if name == "objects" else ()
+
+
+def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
     """Return an encoder whose weights load at its first use.
 
     Args:
         name: `objects`, one of `OPENAI_CLIP`, a `.pt` file, or `hf:` and a repository or a folder.
+        precision: of weights and arithmetic; `objects` and your own encoders have one of their own.
 
     Raises:
-        UsageError: the name is none of these.
+        UsageError: the name is none of these, or the precision is not possible.
         UserError: the revision of the weights cannot be determined (the repository is out of reach).
     """
     if name in _OWN:
         own: Encoder = _OWN[name]
-        return own
+        return _of_one_precision(own, precision)
     if name == "objects":
-        return _objects()
+        return _of_one_precision(_objects(), precision)
+    _check_precision(precision)
     if name in OPENAI_CLIP:
-        return LazyEncoder(lambda: _openai_clip().published(name), id=name, revision=OPENAI_CLIP[name])
+        return LazyEncoder(
+            lambda: _openai_clip().published(name, precision=precision),
+            id=name, revision=OPENAI_CLIP[name], traits=_openai_traits(precision),
+        )  # fmt: skip
     if name.startswith("hf:") and len(name) > len("hf:"):
-        return _transformers(name)
+        return _transformers(name, precision)
     if name.endswith(".pt") and Path(name).expanduser().is_file():
-        return _file(Path(name).expanduser())
+        return _file(Path(name).expanduser(), precision)
     raise UsageError(
         f"{f'There is no file {name}' if name.endswith('.pt') else f'Unknown encoder {name!r}'}. "
         f"Known: objects, {', '.join(OPENAI_CLIP)}, a .pt file of openai-clip, "
         "and hf:REPO or hf:FOLDER for any dual encoder of transformers, such as hf:google/siglip2-base-patch16-224"
     )
-
-
-def label_templates(name: str) -> tuple[str, ...] | None:
-    """Return an encoder's own default templates around labels; None: those of the protocol. No weights are needed."""
-    return traits_of(_OWN[name]).label_templates if name in _OWN else _LABEL_TEMPLATES.get(name)
 
 
 def open_encoder(name: str) -> Encoder:
@@ -135,6 +141,10 @@ class LazyEncoder:
             return self._loaded
 
     @property
+    def logits(self) -> Logits:
+        return logits_of(self.loaded())
+
+    @property
     def width(self) -> int:
         return self.loaded().width
 
@@ -158,7 +168,29 @@ class LazyEncoder:
 def _objects() -> LazyEncoder:
     from encoders.objects import Objects
 
-    return LazyEncoder(Objects, id=Objects.id, revision=Objects.revision)
+    return LazyEncoder(Objects, id=Objects.id, revision=Objects.revision, traits=_OBJECTS)
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in get_args(Precision):
+        raise UsageError(f"Unknown precision {precision!r}. Known: {', '.join(get_args(Precision))}")
+
+
+def _of_one_precision(encoder: Encoder, precision: Precision) -> Encoder:
+    """Return an encoder that computes in one precision; refuse another one.
+
+    The default, float32, opens your own encoder whatever its precision.
+    """
+    _check_precision(precision)
+    only = traits_of(encoder).precision
+    if precision not in ("float32", only):
+        raise UsageError(f"Encoder {encoder.id} computes in {only} only, not in {precision}")
+    return encoder
+
+
+def _openai_traits(precision: Precision) -> Traits:
+    # Always in the key: before there was a choice, the weights were in half precision on a GPU.
+    return Traits(precision=precision, key={"precision": precision})
 
 
 def _openai_clip() -> type[OpenAIClip]:
@@ -167,14 +199,17 @@ def _openai_clip() -> type[OpenAIClip]:
     return OpenAIClip
 
 
-def _file(path: Path) -> LazyEncoder:
+def _file(path: Path, precision: Precision) -> LazyEncoder:
     """Return the encoder of a file. The file of a published model gets the id of that model."""
     revision = sha256_of(path)
     id_ = next((name for name, digest in OPENAI_CLIP.items() if digest == revision), path.name)
-    return LazyEncoder(lambda: _openai_clip().from_file(path, id=id_, revision=revision), id=id_, revision=revision)
+    return LazyEncoder(
+        lambda: _openai_clip().from_file(path, id=id_, revision=revision, precision=precision),
+        id=id_, revision=revision, traits=_openai_traits(precision),
+    )  # fmt: skip
 
 
-def _transformers(name: str) -> LazyEncoder:
+def _transformers(name: str, precision: Precision) -> LazyEncoder:
     model = name.removeprefix("hf:")
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -184,12 +219,16 @@ def _transformers(name: str) -> LazyEncoder:
     else:
         id_, revision = name, hub_commit(model, hint="Without any download: --encoder objects (weaker).")
         config = hub_file(model, "config.json", revision)
-    traits = Traits(texts_key=_TEXT_CHANGES.get(_model_type(config), {}))
+    traits = Traits(
+        precision=precision,
+        key={} if precision == "float32" else {"precision": precision},
+        texts_key=_TEXT_CHANGES.get(_model_type(config), {}),
+    )
 
     def load() -> Encoder:
         from encoders.transformers import DualEncoder
 
-        return DualEncoder.load(model, id=id_, revision=revision)
+        return DualEncoder.load(model, id=id_, revision=revision, precision=precision)
 
     return LazyEncoder(load, id=id_, revision=revision, traits=traits)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,12 @@ from torch import Tensor
 
 from db.errors import UserError
 from encoders.checks import check_encoder
+from encoders.protocol import Logits
 from encoders.towers import best_device, encode_frames_in_batches, encode_in_batches, tear_transform, transform_frames
 from encoders.weights import first_line
 
 if TYPE_CHECKING:
-    from encoders.protocol import Preprocessing
+    from encoders.protocol import Precision, Preprocessing
 
 
 # How text towers were trained on batches of texts of different lengths. SigLIP's tower attends to padding and
@@ -34,7 +36,16 @@ _TOKENIZER_PACKAGES = ("sentencepiece", "protobuf")
 class DualEncoder:
     """A model of transformers with an image and a text tower; see the protocol `Encoder`."""
 
-    def __init__(self, model: Any, tokenizer: Any, image_processor: Any, *, id: str, revision: str) -> None:  # noqa: A002
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        image_processor: Any,
+        *,
+        id: str,  # noqa: A002
+        revision: str,
+        precision: Precision = "float32",
+    ) -> None:
         self.id = id
         self.revision = revision
         # A tokenizer without a limit says 1e30; a RoBERTa tower has two more positions than it can use.
@@ -43,7 +54,8 @@ class DualEncoder:
         # Texts that are padded in full must fill all positions: the tower pools the last one.
         limit = positions if self._text_input is _PADDED else int(tokenizer.model_max_length)
         self.context_length = min(positions, limit)
-        self._model = model
+        self.logits = _logits(model)
+        self._model = model.to(getattr(torch, precision))  # after the logits, which need all digits
         self._tokenizer = lower_case(tokenizer) if self._text_input is _PADDED else tokenizer
         self._image_processor = image_processor
         black = self._preprocess_own(np.zeros((1, 32, 32, 3), np.uint8))
@@ -53,7 +65,14 @@ class DualEncoder:
         check_encoder(self)
 
     @classmethod
-    def load(cls, model: str, *, id: str, revision: str) -> DualEncoder:  # noqa: A002
+    def load(
+        cls,
+        model: str,
+        *,
+        id: str,  # noqa: A002
+        revision: str,
+        precision: Precision = "float32",
+    ) -> DualEncoder:
         """Open a folder, or a repository of the hub at a commit; only files that are not in the cache are downloaded.
 
         Raises:
@@ -63,13 +82,15 @@ class DualEncoder:
 
         location = {"pretrained_model_name_or_path": model, "revision": revision}  # ignored for a folder
         with quiet_transformers(), _loading(id):
-            _check_towers(id, transformers.AutoConfig.from_pretrained(**location))
+            config = transformers.AutoConfig.from_pretrained(**location)
+            _check_towers(id, config)
+            _check_activation(id, config)
             _check_tokenizer_files(id, Path(model))
             tokenizer = transformers.AutoTokenizer.from_pretrained(**location)
             image_processor = transformers.AutoImageProcessor.from_pretrained(**location)
-            # Checkpoints in half precision would otherwise stay so, which is slow and coarse on a CPU.
-            towers = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32)
-        return cls(towers.eval().to(best_device()), tokenizer, image_processor, id=id, revision=revision)
+            # Without a dtype, checkpoints in half precision would stay so.
+            towers = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32).eval().to(best_device())
+        return cls(towers, tokenizer, image_processor, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         return (
@@ -79,7 +100,7 @@ class DualEncoder:
     def encode_frames(self, pixels: Tensor) -> Tensor:
 
         def encode(batch: Tensor) -> Tensor:
-            return _embeddings(self._model.get_image_features(pixel_values=batch))
+            return _embeddings(self._model.get_image_features(pixel_values=batch.to(self._model.dtype)))
 
         return encode_frames_in_batches(pixels, encode, device=self._model.device)
 
@@ -119,12 +140,29 @@ class DualEncoder:
                 f"{self.id} takes images of varying shape (NaFlex), recognize only squares. "
                 "Use a fixed resolution, such as hf:google/siglip2-base-patch16-224"
             )
+        trained = getattr(self._model.config.vision_config, "image_size", black.shape[-1])
+        if trained != black.shape[-1]:
+            raise UserError(
+                f"{self.id} has positions for images of {trained} x {trained}, but its preprocessor_config.json makes "
+                f"{black.shape[-1]} x {black.shape[-1]}: positions would have to be interpolated. Set its size and "
+                f"crop_size to {trained}"
+            )
         frame = self.encode_frames(black)
         with torch.no_grad():
             text = self._encode(["a"])
         if frame.shape != text.shape or text.ndim != 2:
             raise UserError(_not_dual(self.id, f"frame {tuple(frame.shape)}, text {tuple(text.shape)}"))
         return text.shape[1]
+
+
+def _logits(model: Any) -> Logits:
+    """Return scale and bias of a model: CLIP and SigLIP learn the log of the scale, ALIGN the temperature."""
+    if hasattr(model, "logit_scale"):
+        bias = float(model.logit_bias.detach()) if hasattr(model, "logit_bias") else 0.0
+        return Logits(scale=float(model.logit_scale.detach().exp()), bias=bias, calibrated=True)
+    if isinstance(temperature := getattr(model, "temperature", None), Tensor):
+        return Logits(scale=1 / float(temperature.detach()), calibrated=True)
+    return Logits()
 
 
 def lower_case(tokenizer: Any) -> Any:
@@ -196,6 +234,25 @@ def _check_tokenizer_files(name: str, folder: Path) -> None:
             f"{name} has no tokenizer: {folder} holds none of {', '.join(_TOKENIZER_FILES)}. Copy the tokenizer's "
             f"files from the repository of the model, or save them: AutoTokenizer.from_pretrained(...)."
             f"save_pretrained({str(folder)!r})"
+        )
+
+
+# Names in which OpenAI's weights are published or converted; their towers were trained with QuickGELU.
+_OPENAI_NAME = re.compile(r"openai[/_-]+clip-", re.IGNORECASE)
+
+
+def _check_activation(name: str, config: Any) -> None:
+    """Refuse OpenAI's weights under GELU: the scores look plausible and are several points worse.
+
+    The weights themselves do not show how they were trained, so this goes by the names of the model.
+    """
+    if config.model_type != "clip" or not _OPENAI_NAME.search(f"{name} {config._name_or_path}"):
+        return
+    used = {config.text_config.hidden_act, config.vision_config.hidden_act}
+    if used != {"quick_gelu"}:
+        raise UserError(
+            f"{name} is named as OpenAI's CLIP, which was trained with quick_gelu, but its config.json has hidden_act "
+            f"{', '.join(sorted(used))}. Set hidden_act to quick_gelu in text_config and vision_config, or rename it"
         )
 
 

@@ -35,6 +35,7 @@ from recognizer.report.page import write_page
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.selection import choose_descriptors
 
+_ENCODER = ("encoder", "precision")  # the settings that open it
 _encoder = lru_cache(maxsize=2)(find_encoder)  # keeps the weights loaded between calls
 
 
@@ -170,7 +171,7 @@ class Recognizer(Options):
         run, moved = self._stored(run), Path(root) if root else None
         with (
             self._open_store() as store,
-            self._open_encoder(run.settings["encoder"]) as encoder,
+            self._open_encoder(run) as encoder,
             self._bars(f"run {run.id}", "videos") as advance,
         ):
             return replay(store, run, encoder, root=moved, on_progress=advance)
@@ -195,7 +196,7 @@ class Recognizer(Options):
     def impact(self, run: Run | int, *, root: str | Path | None = None) -> RunImpact:
         """Measure what a run gains or loses without each of its descriptors, and store it for the review."""
         run, moved = self._stored(run), Path(root) if root else None
-        with self._open_store() as store, self._open_encoder(run.settings["encoder"]) as encoder:
+        with self._open_store() as store, self._open_encoder(run) as encoder:
             return measure_impact(store, run, encoder, root=moved, bars=self._bars)
 
     def descriptors(self) -> list[Descriptor]:
@@ -232,8 +233,10 @@ class Recognizer(Options):
         return self.run(run) if isinstance(run, int) else run
 
     @contextmanager
-    def _open_encoder(self, name: str | None = None) -> Iterator[CachingEncoder]:
-        encoder = _encoder(name or self.encoder)
+    def _open_encoder(self, run: Run | None = None) -> Iterator[CachingEncoder]:
+        """Open the encoder of a run, or else that of this recognizer."""
+        settings = {"precision": "float32", **run.settings} if run else {f: getattr(self, f) for f in _ENCODER}
+        encoder = _encoder(settings["encoder"], precision=settings["precision"])
         with FeatureStore.open(self.features or default_features()) as features:
             yield CachingEncoder(encoder, features, retry=self.retry)
 

@@ -22,7 +22,7 @@ def embed(session: Session, selection: VideoSelection, options: Options) -> None
     dataset, root = selection.open(session.database.existing_or_empty)
     video_list = find_videos(dataset, root, split=selection.split)
     title = f"{dataset.name}, {options.encoder}"
-    with session.encoder(options.encoder) as encoder, progress(title, "videos") as advance:
+    with session.encoder(options.encoder, options.precision) as encoder, progress(title, "videos") as advance:
         report = embed_dataset(
             dataset,
             video_list,

@@ -23,6 +23,6 @@ def evaluate_videos(session: Session, selection: VideoSelection, options: Option
     needs_texts = method_of(settings.method).uses_descriptors
     store = session.database.existing if needs_texts else session.database.store
     dataset, root = selection.open(store)
-    with session.encoder(options.encoder) as encoder:
+    with session.encoder(options.encoder, options.precision) as encoder:
         run = evaluate(store, dataset, root, encoder, settings=settings, bars=progress)
     session.show(with_texts(store, run), run_report(run))

@@ -54,7 +54,7 @@ def explain_classes(
     if output:
         check_output(output, len(clips))
     texts = classes.texts(session, options)
-    with session.encoder(options.encoder) as encoder:
+    with session.encoder(options.encoder, options.precision) as encoder:
         explanations = explain(texts, clips, encoder, top=top, class_names=names, bars=progress)
     explained = [explanation.for_programs() for explanation in explanations]
     report = {"settings": texts.for_programs(), "explanations": explained}

@@ -22,6 +22,6 @@ def impact(session: Session, number: int, root: Path | None, show: int) -> None:
 
     store = session.database.existing
     run = store.run(number)
-    with session.encoder(run.settings["encoder"]) as encoder:
+    with session.encoder(run.settings["encoder"], run.settings.get("precision", "float32")) as encoder:
         result = measure_impact(store, run, encoder, root=root, bars=progress)
     session.show(result, impact_report(result, show=show))

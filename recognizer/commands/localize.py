@@ -82,7 +82,7 @@ def localize_actions(
             picture = plot / f"{timeline.video.path.stem}.png"
             draw_timeline(timeline, texts.dataset, picture, scale=settings.scale, top=top)
 
-    with session.encoder(options.encoder) as encoder:
+    with session.encoder(options.encoder, options.precision) as encoder:
         localization = find_actions(
             texts, clips, encoder, fps=fps, settings=settings, annotations=annotated, on_video=draw, bars=progress
         )

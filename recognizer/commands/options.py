@@ -18,6 +18,7 @@ from db.descriptor_filter import LLM_HELP
 from db.errors import UsageError, UserError
 from db.records import Dataset
 from db.store import Store
+from encoders.protocol import Precision
 from recognizer.commands.write_texts import write_missing
 from recognizer.datasets.records import Split
 from recognizer.defaults import default_features
@@ -38,10 +39,14 @@ _LABELS = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OWN = f"{LISTED}, or your own."
 
 METHOD_HELP = "How texts and frames are compared: " + "; ".join(f"{m.name}: {m.about}" for m in METHODS.values()) + "."
-TEMPLATES_HELP = f"Templates around texts: the protocol's, {', '.join(TEMPLATES)}, or a file with one a line."
+TEMPLATES_HELP = (
+    "Templates around texts: protocol (its own; around labels the encoder's, if it names any), "
+    f"{', '.join(TEMPLATES)}, or a file with one a line."
+)
 CONDITION_HELP = "Put the label before each descriptor."
 POOLING_HELP = "How the frames of a video become one vector."
 _ENCODERS = "An openai-clip name or .pt archive; hf:<repo or folder> of any dual encoder; or objects (no download)."
+_PRECISION = "Of weights and arithmetic, for openai-clip and hf:; part of the key of stored embeddings."
 _PROTOCOLS = "; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + "."
 _STATUSES = "Use only accepted descriptors, or pending ones too; rejected ones are never used."
 _ROOT = "Folder of its videos. [FOLDER, or data/<dataset>, or <dataset> in the folder RECOGNIZE_DATA]"
@@ -53,7 +58,10 @@ _CLIPS = "Sets of frames per video, each over its whole length; their scores are
 _CROPS = "Views per frame: 1, or 3 squares along its longer side; their scores are averaged."
 _TRUNCATED = "Use what is there of videos that break off; without it they are left out as unreadable."
 _RETRY = "Read videos again that could not be read before."
-_TEMPERATURE = "Softmax temperature: probabilities are softmax(100 * score / temperature); also used by method soft."
+_TEMPERATURE = (
+    "Softmax temperature: probabilities are softmax(scale * score / temperature), by the encoder's logit scale; also "
+    "used by method soft."
+)
 
 SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fills
     "folder": click.argument("folder", required=False, type=EXISTING, metavar="[FOLDER]"),
@@ -67,6 +75,9 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "split": click.option("--split", type=click.Choice(get_args(Split)), help=_SPLIT),
     "limit": click.option("--limit", type=COUNT, help=_LIMIT),
     "encoder": click.option("--encoder", "-e", default="ViT-B/16", metavar="NAME", help=_ENCODERS),
+    "precision": click.option(
+        "--precision", type=click.Choice(get_args(Precision)), default="float32", help=_PRECISION
+    ),
     "protocol": click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="default", help=_PROTOCOLS),
     "kinds": click.option("--kind", "-k", "kinds", multiple=True, metavar="KIND", help="Descriptor kind. [all kinds]"),
     "llm": click.option("--llm", "-l", metavar="NAME", multiple=True, help=_LLM),
@@ -130,11 +141,11 @@ class Session:
     retry: bool = False  # whether to read videos again that are stored as unreadable
 
     @contextmanager
-    def encoder(self, name: str) -> Iterator[CachingEncoder]:
+    def encoder(self, name: str, precision: Precision = "float32") -> Iterator[CachingEncoder]:
         """Open an encoder by name; its embeddings are cached in the feature store."""
         from recognizer.features.caching_encoder import open_caching_encoder
 
-        with open_caching_encoder(name, self.features, retry=self.retry) as encoder:
+        with open_caching_encoder(name, self.features, precision=precision, retry=self.retry) as encoder:
             yield encoder
 
     def videos(self, paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -169,13 +180,13 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 SAMPLING = ("frames", "clips", "crops", "allow_truncated")
-TEXTS = ("encoder", "protocol", "kinds", "llm", "status")
+TEXTS = ("encoder", "precision", "protocol", "kinds", "llm", "status")
 scoring_options = gathered(
     _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "templates", "condition", "temperature"
 )
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
-sampling_options = gathered(_options, "options", "encoder", "protocol", *SAMPLING)
-sweep_options = gathered(Settings, "base", "encoder", *SAMPLING, "temperature")
+sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
+sweep_options = gathered(Settings, "base", "encoder", "precision", *SAMPLING, "temperature")
 
 
 @dataclass(frozen=True)

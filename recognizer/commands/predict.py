@@ -33,7 +33,7 @@ def predict_videos(session: Session, videos: tuple[Path, ...], classes: Classes,
 
     clips = session.videos(videos)
     texts = classes.texts(session, options)
-    with session.encoder(options.encoder) as encoder:
+    with session.encoder(options.encoder, options.precision) as encoder:
         rankings = predict(texts, clips, encoder, top=top, bars=progress)
     report = {"settings": texts.for_programs(), "rankings": rankings}
     session.show(report, ranking_report(texts, rankings))

@@ -80,7 +80,7 @@ def sweep_choices(
     settings = _grid(grid, lists).settings(selection.restrict(base))
     store = session.database.existing
     dataset, root = selection.open(store)
-    with session.encoder(base.encoder) as encoder:
+    with session.encoder(base.encoder, base.precision) as encoder:
         runs = sweep(store, dataset, root, encoder, settings=settings, store_runs=store_runs, bars=progress)
     session.show([row_of(run) for run in runs], sweep_report(runs))
     for write, path in ((write_csv, csv_file), (draw, picture)):

@@ -14,7 +14,7 @@ from typing import Any
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
-from encoders.protocol import Encoder
+from encoders.protocol import Encoder, logits_of, traits_of
 from recognizer.datasets.find import VideoList, find_videos
 from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.ranking import (
@@ -205,8 +205,13 @@ def text_settings(
     dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Encoder, protocol: Protocol, *, cut: Sequence[str]
 ) -> dict[str, Any]:
     """Return the settings of a run or localization about its texts, encoder and classes (by label index)."""
+    logits = logits_of(encoder)
     return {
         "encoder_revision": encoder.revision,
+        "encoder_texts": dict(traits_of(encoder).texts_key),
+        "logit_scale": logits.scale,
+        "logit_bias": logits.bias,
+        "calibrated": logits.calibrated,
         "label_templates": protocol.label_templates,
         "descriptor_templates": protocol.descriptor_templates,
         "preprocessing": protocol.preprocessing,

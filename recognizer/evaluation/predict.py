@@ -125,7 +125,7 @@ def score_videos(
     batch = VideoBatch.of(features.frames, pooling=settings.pooling)
     scored = video_scores(features, batch, ensemble, settings=settings)
     by_label = features.over_views(scores(batch, ensemble.label_only(), method="label"))
-    probabilities = log_probabilities(scored, temperature=settings.temperature).exp()
+    probabilities = log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature).exp()
     return ScoredVideos(texts, features, ensemble, batch, scored, probabilities, _ranks(scored), _ranks(by_label))
 
 

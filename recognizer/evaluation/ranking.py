@@ -70,7 +70,9 @@ def rank_true_classes(
 ) -> TrueRanks:
     """Score the texts of an ensemble and rank the true classes; arguments as in `video_scores`."""
     scored, labels = video_scores(features, batch, ensemble, settings=settings), labels_of(features)
-    loss = log_loss(log_probabilities(scored, temperature=settings.temperature), labels)
+    loss = log_loss(
+        log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature), labels
+    )
     return TrueRanks(scored, ranks(scored, labels), loss)
 
 

@@ -10,6 +10,7 @@ from db.errors import UserError
 from db.progress import Progress
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
+from encoders.protocol import LOGIT_SCALE
 from recognizer.datasets.find import Video, find_videos
 from recognizer.evaluation.ranking import video_scores
 from recognizer.evaluation.settings import Settings
@@ -75,7 +76,8 @@ def replay(
     batch = VideoBatch.of(features.frames, pooling=settings.pooling)
     swept_labels = settings.choice.kinds == () and settings.method != "label"
     texts = descriptors or (labels_again(dataset, protocol) if swept_labels else [])
-    ensemble = build_ensemble(dataset, texts, encoder, protocol)
+    scale = run.settings.get("logit_scale", LOGIT_SCALE)  # older versions took 100 for every encoder
+    ensemble = replace(build_ensemble(dataset, texts, encoder, protocol), logit_scale=scale)
     return Replay(run, dataset, settings, protocol, descriptors, features, batch, ensemble)
 
 
@@ -112,6 +114,8 @@ def _refuse_changes(
             f"Run {run.id} used other weights of {encoder.id} ({run.settings['encoder_revision'][:12]}, "
             f"not {encoder.revision[:12]}). {advice}"
         )
+    if dict(encoder.traits.texts_key) != run.settings.get("encoder_texts", {}):
+        raise UserError(f"Texts are put into {encoder.id} in another way since run {run.id}. {advice}")
 
 
 def _videos(run: Run, dataset: Dataset, settings: Settings, root: Path | None) -> list[Video]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from db.errors import UsageError
+from encoders.protocol import Precision
+from encoders.registry import label_templates
 from recognizer.datasets.records import Split
 from recognizer.scoring.methods import method_of
 from recognizer.scoring.pooling import Pooling
@@ -24,6 +26,7 @@ class ScoringSettings:
 
     Attributes:
         encoder: name of an openai-clip model or its `.pt` file, `hf:` and a repository or folder, or `objects`.
+        precision: of the encoder's weights and arithmetic: `float32`, `bfloat16` or `float16`.
         protocol: `default` or `tear`; see `recognizer.scoring.protocols`.
         method: scoring method, a name in `recognizer.scoring.methods.METHODS`.
         frames: frames per clip.
@@ -31,12 +34,14 @@ class ScoringSettings:
         crops: crops per frame, 1 or 3; their scores are averaged.
         allow_truncated: whether a video that breaks off counts by what is there of it; else it is unreadable.
         pooling: how frames become one vector: `avg` or `max`.
-        templates: templates around texts: `protocol` (its own), the name of a set, or a file.
+        templates: templates around texts: `protocol` (its own; of labels those of the encoder, if it names any), the
+            name of a set, or a file.
         condition: whether the label is put before each descriptor.
         temperature: softmax temperature of the probabilities, and of method `soft`.
     """
 
     encoder: str = "ViT-B/16"
+    precision: Precision = "float32"
     protocol: str = "default"
     method: str = "mean"
     frames: int = 16
@@ -55,7 +60,8 @@ class ScoringSettings:
 
     def wording(self) -> Protocol:
         """Return the protocol with the chosen templates and conditioning."""
-        return protocol_of(self.protocol, encoder=self.encoder, templates=self.templates, condition=self.condition)
+        own = label_templates(self.encoder)
+        return protocol_of(self.protocol, templates=self.templates, condition=self.condition, of_encoder=own)
 
     @property
     def sampling(self) -> Sampling:

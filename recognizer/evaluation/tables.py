@@ -12,6 +12,7 @@ from rich.text import Text
 
 from db.commandline import table
 from db.records import Run
+from encoders.protocol import LOGIT_SCALE
 from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
 from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
@@ -23,6 +24,7 @@ from recognizer.scoring.selection import classes_without
 from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
+UNCALIBRATED = "probabilities are not calibrated: encoder objects has no trained logit scale, 100 is taken"
 _FEW = 100  # with fewer videos, a table warns that they are too few
 _ROWS = (LABEL_ONLY, WITH_DESCRIPTORS)
 _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
@@ -34,8 +36,8 @@ def run_report(run: Run) -> RenderableType:
     lines = [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{_sampling(settings)} · {settings['layout']}",
+        _label_templates(settings),
         *([" · ".join(choices)] if (choices := _changed_choices(settings)) else []),
-        *own_templates(settings),
         _descriptors(run),
         *classes_scored_without(settings.get("classes_without", {})),
         counts_line(run),
@@ -55,6 +57,17 @@ def run_report(run: Run) -> RenderableType:
 def _truncated(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     parts: Mapping[str, str] = settings.get("truncated", {})  # older versions did not record it
     return parts.items()
+
+
+def _label_templates(settings: Mapping[str, Any]) -> str:
+    """Return which templates were put around the labels, and whose they are."""
+    used = list(settings["label_templates"])
+    source = settings.get("templates", "protocol")
+    if source == "protocol":
+        default = list(PROTOCOLS[settings["protocol"]].label_templates)
+        source = f"protocol {settings['protocol']}" if used == default else f"encoder {settings['encoder']}"
+    shown = ", ".join(used[:4]) + (", ..." if len(used) > 4 else "")
+    return f"{len(used)} label template{'s' if len(used) > 1 else ''} (of {source}): {shown}"
 
 
 def counts_line(run: Run) -> str:
@@ -78,18 +91,9 @@ def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
     return [f"partial: {parts}; a class without any descriptor is scored by its label alone"] if missing else []
 
 
-def own_templates(settings: Mapping[str, Any]) -> list[str]:
-    """Return a line if the encoder has label templates of its own and no others were chosen."""
-    templates = list(settings.get("label_templates", ()))
-    protocols = list(PROTOCOLS[settings["protocol"]].label_templates)
-    if settings.get("templates", "protocol") != "protocol" or templates in ([], protocols):
-        return []
-    return [f"label templates of the encoder's own: {', '.join(templates)}"]
-
-
 def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
     """Return the choices besides protocol and method that differ from their defaults."""
-    defaults = {"pooling": "avg", "templates": "protocol", "condition": False, "temperature": 1}
+    defaults = {"precision": "float32", "pooling": "avg", "templates": "protocol", "condition": False, "temperature": 1}
     values = {name: settings.get(name, default) for name, default in defaults.items()}
     changed = [name for name, default in defaults.items() if values[name] != default]
     words = [
@@ -103,7 +107,9 @@ def _log_loss(run: Run) -> list[str]:
     if run.settings.get("temperature", 1) == 1:
         return []
     label_only, with_descriptors = (run.results["log_loss"][row] for row in _ROWS)
-    return [f"log loss: {label_only:.3f} by {LABEL_ONLY}, {with_descriptors:.3f} with descriptors"]
+    line = f"log loss: {label_only:.3f} by {LABEL_ONLY}, {with_descriptors:.3f} with descriptors"
+    scale = f", logit scale {run.settings.get('logit_scale', LOGIT_SCALE):.4g}"
+    return [line + scale + ("" if run.settings.get("calibrated", True) else ", not calibrated")]
 
 
 def _sampling(settings: Mapping[str, Any]) -> str:
@@ -227,13 +233,8 @@ def made_with(texts: ClassTexts) -> list[str]:
         *_changed_choices(asdict(settings)),
     ]
     missing = classes_without(texts.dataset, descriptors)
-    wording = own_templates({**asdict(settings), "label_templates": settings.wording().label_templates})
-    return [
-        " · ".join(parts),
-        *wording,
-        *classes_scored_without(missing),
-        *([WEAK] if settings.encoder == "objects" else []),
-    ]
+    weak = [WEAK, *([UNCALIBRATED] if settings.temperature != 1 else [])] if settings.encoder == "objects" else []
+    return [" · ".join(parts), *classes_scored_without(missing), *weak]
 
 
 def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders.checks import check_frames, check_texts
-from encoders.protocol import Encoder, Preprocessing, traits_of
+from encoders.protocol import Encoder, Logits, Precision, Preprocessing, logits_of, traits_of
 from encoders.registry import find_encoder
 from recognizer.features.store import FeatureStore, NewRecord, Shelf, StoredRecords
 from recognizer.video.frames import DECODING
@@ -39,10 +39,11 @@ class CachingEncoder:
         self.preprocess = encoder.preprocess
         self._encoder = encoder
         self._store = store
-        self._texts = self._shelf(what="texts", **traits_of(encoder).texts_key)
+        self.traits = traits_of(encoder)
+        self._texts = self._shelf(what="texts", **self.traits.texts_key)
 
     def _shelf(self, **key: object) -> Shelf:
-        return Shelf(self._store, {"encoder": self.id, "revision": self.revision, **key})
+        return Shelf(self._store, {"encoder": self.id, "revision": self.revision, **self.traits.key, **key})
 
     def frames_shelf(self, sampling: Sampling) -> Shelf:
         """Return the shelf of the embeddings [W, T, D] of videos with one sampling.
@@ -66,6 +67,12 @@ class CachingEncoder:
     def context_length(self) -> int:
         row = self._texts.row()
         return int(row.facts["context_length"]) if row else self._encoder.context_length
+
+    @property
+    def logits(self) -> Logits:
+        """Scale and bias of the model; its weights load only if they are not stored with its texts."""
+        row = self._texts.row()
+        return Logits(**row.facts["logits"]) if row and "logits" in row.facts else logits_of(self._encoder)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, D] of texts; float32, memory-mapped if adjacent in this order in the file.
@@ -111,7 +118,8 @@ class CachingEncoder:
         vectors = encoded.numpy()
         counts = self._encoder.token_counts(texts)
         new = [NewRecord(_key(text), row, str(count)) for text, row, count in zip(texts, vectors, counts, strict=True)]
-        self._texts.add(new, shape=vectors.shape[1:], facts={"context_length": self._encoder.context_length})
+        facts = {"context_length": self._encoder.context_length, "logits": asdict(logits_of(self._encoder))}
+        self._texts.add(new, shape=vectors.shape[1:], facts=facts)
 
 
 def _key(text: str) -> str:
@@ -119,13 +127,15 @@ def _key(text: str) -> str:
 
 
 @contextmanager
-def open_caching_encoder(name: str, folder: Path, *, retry: bool = False) -> Iterator[CachingEncoder]:
+def open_caching_encoder(
+    name: str, folder: Path, *, precision: Precision = "float32", retry: bool = False
+) -> Iterator[CachingEncoder]:
     """Open an encoder by its `--encoder` name, cached in the feature store in a folder; see `CachingEncoder`.
 
     Raises:
-        UsageError: no encoder has that name.
+        UsageError: no encoder has that name, or not that precision.
         UserError: the store cannot be opened.
     """
-    encoder = find_encoder(name)
+    encoder = find_encoder(name, precision=precision)
     with FeatureStore.open(folder) as store:
         yield CachingEncoder(encoder, store, retry=retry)

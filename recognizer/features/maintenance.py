@@ -65,11 +65,12 @@ def summarize(store: FeatureStore) -> list[ShelfSummary]:
 def describe(row: ShelfRow) -> str:
     """Return what a shelf holds: `texts`, or the sampling and preprocessing of its videos."""
     key = row.key
+    precision = f", {key['precision']}" if "precision" in key else ""
     if key["what"] == "texts":
-        return "texts"
+        return f"texts{precision}"
     if key["what"] == "long":
-        return f"{key['fps']:g} frames a second, {key['preprocessing']}"
-    return f"{Sampling(key['frames'], key['clips'], key['crops'])}, {key['preprocessing']}"
+        return f"{key['fps']:g} frames a second, {key['preprocessing']}{precision}"
+    return f"{Sampling(key['frames'], key['clips'], key['crops'])}, {key['preprocessing']}{precision}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Any
 from db.errors import UserError
 from db.progress import Progress, ProgressBars, no_bars
 from db.records import Dataset, Descriptor
-from encoders.protocol import Encoder
+from encoders.protocol import Encoder, Precision
+from encoders.registry import label_templates
 from recognizer.datasets.given import videos_at
 from recognizer.evaluation.evaluate import package_versions, text_settings
 from recognizer.evaluation.predict import ClassTexts
@@ -23,7 +24,7 @@ from recognizer.localize.mean_ap import AnnotatedAction, DetectionMetrics, Segme
 from recognizer.localize.segments import Segmentation, find_segments
 from recognizer.localize.settings import LocalizeSettings
 from recognizer.localize.text_roles import Roles, build_roles
-from recognizer.scoring.protocols import protocol_of
+from recognizer.scoring.protocols import Protocol, protocol_of
 from recognizer.scoring.selection import descriptors_digest
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import LongVideo, declared_seconds
@@ -38,6 +39,11 @@ class Query:
     fps: float = 4.0  # embedded frames a second
     settings: LocalizeSettings = field(default_factory=LocalizeSettings)
     allow_truncated: bool = False  # see `embed_long_video`
+    precision: Precision = "float32"  # of the encoder
+
+    def wording(self) -> Protocol:
+        """Return the protocol with the encoder's templates, if it names any."""
+        return protocol_of(self.protocol, of_encoder=label_templates(self.encoder))
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def localize_videos(
         UsageError: unknown protocol, or there is only one class and the scale compares classes.
         UserError: annotations are given, and none of the readable videos is annotated.
     """
-    protocol = protocol_of(query.protocol, encoder=query.encoder)
+    protocol = query.wording()
     roles = {LABEL_ONLY: build_roles(dataset, [], encoder, protocol)}
     if descriptors:
         roles[WITH_DESCRIPTORS] = build_roles(dataset, descriptors, encoder, protocol)
@@ -138,7 +144,15 @@ def find_actions(
     bars: ProgressBars = no_bars,
 ) -> Localization:
     """Find the actions of a dataset in video files and folders of them; arguments as in `localize_videos`."""
-    query = Query(texts.settings.encoder, texts.settings.protocol, fps, settings, texts.settings.allow_truncated)
+    chosen = texts.settings
+    query = Query(
+        chosen.encoder,
+        chosen.protocol,
+        fps,
+        settings,
+        allow_truncated=chosen.allow_truncated,
+        precision=chosen.precision,
+    )
     with bars(f"{texts.dataset.name}, {query.encoder}", "seconds of video") as advance:
         return localize_videos(
             texts.dataset, videos_at(paths).paths, texts.descriptors, encoder,
@@ -204,11 +218,10 @@ def _results(videos: Sequence[VideoSegments], annotations: Annotations | None) -
 def _settings(
     query: Query, dataset: Dataset, encoder: Encoder, descriptors: Sequence[Descriptor], roles: Roles
 ) -> dict[str, Any]:
-    texts = text_settings(
-        dataset, descriptors, encoder, protocol_of(query.protocol, encoder=query.encoder), cut=roles.cut
-    )
+    texts = text_settings(dataset, descriptors, encoder, query.wording(), cut=roles.cut)
     return {
         "encoder": query.encoder,
+        "precision": query.precision,
         "protocol": query.protocol,
         "fps": query.fps,
         "allow_truncated": query.allow_truncated,

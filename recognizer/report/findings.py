@@ -210,7 +210,8 @@ def build_findings(
     """
     findings = _from_predictions(run, samples=samples)
     try:
-        with open_caching_encoder(run.settings["encoder"], features, retry=retry) as encoder:
+        precision = run.settings.get("precision", "float32")
+        with open_caching_encoder(run.settings["encoder"], features, precision=precision, retry=retry) as encoder:
             return _with_texts(findings, replay(store, run, encoder, root=root, on_progress=on_progress))
     except UserError as error:
         findings = replace(findings, gone=(f"Unknown which texts decided. {error}",))

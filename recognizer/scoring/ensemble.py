@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from db.records import Dataset, Descriptor
-from encoders.protocol import Encoder
+from encoders.protocol import LOGIT_SCALE, Encoder, logits_of
 from recognizer.scoring.protocols import Protocol
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Ensemble:
         position: int64 [C, K], of a descriptor within its kind; -1 likewise.
         ids: int64 [C, K], `Descriptor.id`; -1 likewise.
         cut: the texts that exceed the encoder's context and were cut.
+        logit_scale: of the encoder; see `Logits`.
     """
 
     texts: Tensor
@@ -40,6 +41,7 @@ class Ensemble:
     position: Tensor
     ids: Tensor
     cut: tuple[str, ...]
+    logit_scale: float = LOGIT_SCALE
 
     def select(self, index: Any) -> Ensemble:
         """Return the ensemble with every tensor [C, K, ...] indexed: by a list of classes, or by (classes, slots)."""
@@ -95,7 +97,8 @@ def build_ensembles(
     """Return an ensemble for each (descriptors, protocol); each distinct string of all of them is encoded once."""
     text_lists = [_texts(dataset, descriptors, protocol) for descriptors, protocol in choices]
     encoded = _encode(list(dict.fromkeys(text.strings for texts in text_lists for text in texts)), encoder)
-    return [_ensemble(len(dataset.actions), texts, *encoded) for texts in text_lists]
+    scale = logits_of(encoder).scale
+    return [replace(_ensemble(len(dataset.actions), texts, *encoded), logit_scale=scale) for texts in text_lists]
 
 
 def labels_again(dataset: Dataset, protocol: Protocol) -> list[Descriptor]:

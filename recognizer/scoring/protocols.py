@@ -10,7 +10,6 @@ from db.errors import UsageError, UserError
 from db.records import Action, Dataset
 from db.vocabulary import tear_name
 from encoders.protocol import Preprocessing
-from encoders.registry import label_templates
 
 # The templates in TEAR's arithmetic (arXiv 2408.16412), first published with ActionCLIP: constants of the method,
 # odd spaces included.
@@ -32,7 +31,9 @@ TEAR_TEMPLATES = (
     "The man is  {}",
     "The woman is  {}",
 )
+VIDEO_TEMPLATES = ("a video of {}", "a photo of {}", "footage of {}", "a scene of {}")
 TEMPLATES = {
+    "video4": VIDEO_TEMPLATES,
     "tear16": TEAR_TEMPLATES,
     "single": ("A video action of {}",),  # TEAR's default without its 16 templates
     "none": ("{}",),
@@ -50,9 +51,9 @@ class Protocol:
         label_templates: each label is the mean over these.
         descriptor_templates: each descriptor is the mean over these.
         preprocessing: of frames; see `Encoder.preprocess`.
+        templates_of_encoder: whether default templates that the encoder names replace `label_templates`.
         every_text: whether `--templates` also replaces `descriptor_templates`, grammatical or not.
         label_again: whether a sweep of labels alone adds each label as a descriptor, as in TEAR's `only_label`.
-        encoder_templates: whether an encoder's own label templates replace `label_templates`.
         separator: between label and descriptor, if conditioned.
         conditioned: whether the label stands before each descriptor.
     """
@@ -63,9 +64,9 @@ class Protocol:
     label_templates: tuple[str, ...]
     descriptor_templates: tuple[str, ...]
     preprocessing: Preprocessing
+    templates_of_encoder: bool
     every_text: bool
     label_again: bool
-    encoder_templates: bool
     separator: str
     conditioned: bool = False
 
@@ -81,12 +82,12 @@ PROTOCOLS = {
             name="default",
             about="readable phrases in four templates, descriptors as they are, the encoder's own preprocessing",
             label_text=lambda dataset, action: action.phrase,
-            label_templates=("a video of {}", "a photo of {}", "footage of {}", "a scene of {}"),
+            label_templates=VIDEO_TEMPLATES,
             descriptor_templates=("{}",),  # a sentence in a template is no longer grammatical
             preprocessing="own",
+            templates_of_encoder=True,
             every_text=False,
             label_again=False,
-            encoder_templates=True,
             separator=": ",
         ),
         Protocol(
@@ -96,19 +97,25 @@ PROTOCOLS = {
             label_templates=TEAR_TEMPLATES,
             descriptor_templates=TEAR_TEMPLATES,
             preprocessing="tear",
+            templates_of_encoder=False,
             every_text=True,
             label_again=True,
-            encoder_templates=False,
             separator=" ",
         ),
     )
 }
 
 
-def protocol_of(name: str, *, encoder: str = "", templates: str = "protocol", condition: bool = False) -> Protocol:
+def protocol_of(
+    name: str, *, templates: str = "protocol", condition: bool = False, of_encoder: tuple[str, ...] = ()
+) -> Protocol:
     """Return a protocol by name, with other templates or with its descriptors conditioned on the label.
 
-    The default protocol takes the label templates of the encoder of that name, if it has its own.
+    Args:
+        name: one of `PROTOCOLS`.
+        templates: `protocol`, a name in `TEMPLATES`, or a file.
+        condition: whether the label stands before each descriptor.
+        of_encoder: the label templates that the encoder names; for `protocol`, if the protocol leaves them to it.
 
     Raises:
         UsageError: unknown protocol or templates.
@@ -118,8 +125,9 @@ def protocol_of(name: str, *, encoder: str = "", templates: str = "protocol", co
         raise UsageError(f"Unknown protocol {name!r}. Known: {', '.join(PROTOCOLS)}")
     protocol = replace(PROTOCOLS[name], conditioned=condition)
     if templates == "protocol":
-        own = label_templates(encoder) if protocol.encoder_templates else None
-        return replace(protocol, label_templates=own) if own else protocol
+        return (
+            replace(protocol, label_templates=of_encoder) if of_encoder and protocol.templates_of_encoder else protocol
+        )
     chosen = templates_of(templates)
     around_descriptors = chosen if protocol.every_text else protocol.descriptor_templates
     return replace(protocol, label_templates=chosen, descriptor_templates=around_descriptors)

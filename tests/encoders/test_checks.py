@@ -143,11 +143,12 @@ def test_openai_clip_is_in_single_precision(tiny_clip_archive: Path) -> None:
 
 def test_an_encoder_has_its_own_label_templates() -> None:
     assert label_templates("objects") == ("{}",)
-    assert label_templates("ViT-B/16") is None
+    assert label_templates("ViT-B/16") == ()
     own = FakeEncoder()
     own.traits = Traits(label_templates=("clip: {}",))  # type: ignore[attr-defined]
     with registered(own, "mine"):
         assert label_templates("mine") == ("clip: {}",)
-        assert protocol_of("default", encoder="mine").label_templates == ("clip: {}",)
-        assert len(protocol_of("tear", encoder="mine").label_templates) == 16
-        assert protocol_of("default", encoder="mine", templates="none").label_templates == ("{}",)
+        own_templates = label_templates("mine")
+        assert protocol_of("default", of_encoder=own_templates).label_templates == ("clip: {}",)
+        assert len(protocol_of("tear", of_encoder=own_templates).label_templates) == 16
+        assert protocol_of("default", of_encoder=own_templates, templates="none").label_templates == ("{}",)

@@ -11,8 +11,9 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from db.errors import UsageError
+from encoders.protocol import LOGIT_SCALE
 from recognizer.scoring.ensemble import Ensemble
-from recognizer.scoring.methods.method import LOGIT_SCALE, Method
+from recognizer.scoring.methods.method import Method
 from recognizer.scoring.pooling import VideoBatch
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ def attribution(videos: VideoBatch, ensemble: Ensemble, *, method: str = "mean",
     return chosen.attribution(videos, used, temperature).masked_fill(~used.present, 0)
 
 
-def log_probabilities(scores: Tensor, *, temperature: float = 1.0) -> Tensor:
-    """Return the log of softmax(100 * score / temperature) over classes, [V, C]; the ranking is that of the scores."""
-    return (scores * (LOGIT_SCALE / temperature)).log_softmax(dim=-1)
+def log_probabilities(scores: Tensor, *, logit_scale: float = LOGIT_SCALE, temperature: float = 1.0) -> Tensor:
+    """Return the log of softmax(scale * score / temperature) over classes, [V, C]; the ranking is that of the scores.
+
+    A bias of the logits, as SigLIP has one, is the same for all classes and does not change the softmax.
+    """
+    return (scores * (logit_scale / temperature)).log_softmax(dim=-1)

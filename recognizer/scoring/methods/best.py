@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recognizer.scoring.ensemble import Ensemble
-from recognizer.scoring.methods.method import LOGIT_SCALE, Method
+from recognizer.scoring.methods.method import Method
 from recognizer.scoring.pooling import VideoBatch
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def _soft(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor:
     The softmax of its logits over classes is the softmax over all texts, averaged within each class. It tends to `max`
     as the temperature falls, and to `ensemble` as it rises.
     """
-    logits = _cosines(videos, ensemble) * (LOGIT_SCALE / temperature)  # [V, C, K]
-    return (logits.logsumexp(dim=2) - ensemble.text_counts().log().T) * (temperature / LOGIT_SCALE)
+    logits = _cosines(videos, ensemble) * (ensemble.logit_scale / temperature)  # [V, C, K]
+    return (logits.logsumexp(dim=2) - ensemble.text_counts().log().T) * (temperature / ensemble.logit_scale)
 
 
 def _soft_attribution(videos: VideoBatch, ensemble: Ensemble, temperature: float) -> Tensor:
     """Divide the score among the texts in proportion to their terms in the sum inside the logarithm."""
-    weights = (_cosines(videos, ensemble) * (LOGIT_SCALE / temperature)).softmax(dim=2)
+    weights = (_cosines(videos, ensemble) * (ensemble.logit_scale / temperature)).softmax(dim=2)
     return weights * _soft(videos, ensemble, temperature).unsqueeze(-1)
 
 

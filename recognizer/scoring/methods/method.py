@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-LOGIT_SCALE = 100.0  # of CLIP's published models and of TEAR: logits are 100 * cosine / temperature
-
-
 @dataclass(frozen=True)
 class Method:
     """One way to score videos against the texts of classes.

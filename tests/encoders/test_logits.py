@@ -1,0 +1,83 @@
+"""The scale and the bias of the logits are the model's own."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from encoders.protocol import Logits, logits_of
+from encoders.registry import label_templates, open_encoder
+from encoders.testing import FakeEncoder
+from recognizer.evaluation.settings import Settings
+from recognizer.features.caching_encoder import CachingEncoder
+from recognizer.features.store import FeatureStore
+from recognizer.scoring.methods import log_probabilities
+from recognizer.scoring.protocols import TEAR_TEMPLATES
+
+
+def test_clip_has_the_scale_of_its_weights(tiny_clip_archive: Path, tiny_hf_clip_folder: Path) -> None:
+    from transformers import AutoModel
+
+    assert logits_of(open_encoder(str(tiny_clip_archive))).scale == pytest.approx(1 / 0.07, rel=1e-3)  # at the start
+    model = AutoModel.from_pretrained(tiny_hf_clip_folder)
+    logits = logits_of(open_encoder(f"hf:{tiny_hf_clip_folder}"))
+    assert logits == Logits(scale=pytest.approx(math.exp(model.logit_scale.item())), calibrated=True)
+
+
+def test_siglip_has_the_scale_and_the_bias_of_its_weights(tiny_siglip2_folder: Path, tmp_path: Path) -> None:
+    from transformers import AutoModel
+
+    for file in tiny_siglip2_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    model = AutoModel.from_pretrained(tmp_path)
+    torch.nn.init.constant_(model.logit_scale, math.log(112.5))
+    torch.nn.init.constant_(model.logit_bias, -16.5)
+    model.save_pretrained(tmp_path)
+    encoder = open_encoder(f"hf:{tmp_path}")
+    assert logits_of(encoder) == Logits(scale=pytest.approx(112.5, rel=1e-4), bias=-16.5, calibrated=True)
+    # transformers' own logits of two texts and an image
+    pixels = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    texts = ["a dog", "a bike"]
+    from transformers import AutoTokenizer
+
+    from encoders.transformers import lower_case
+
+    ids = lower_case(AutoTokenizer.from_pretrained(tmp_path))(
+        texts, padding="max_length", max_length=16, return_tensors="pt"
+    )["input_ids"]
+    with torch.no_grad():
+        expected = model.eval()(input_ids=ids, pixel_values=pixels).logits_per_image
+    unit = torch.nn.functional.normalize
+    cosines = unit(encoder.encode_frames(pixels), dim=-1) @ unit(encoder.encode_texts(texts), dim=-1).T
+    logits = logits_of(encoder)
+    torch.testing.assert_close(cosines * logits.scale + logits.bias, expected, rtol=1e-3, atol=1e-3)
+    ours = log_probabilities(cosines, logit_scale=logits.scale)
+    torch.testing.assert_close(ours, expected.log_softmax(dim=-1), rtol=1e-3, atol=1e-3)
+
+
+def test_the_scale_is_stored_with_the_texts(tiny_hf_clip_folder: Path, tmp_path: Path) -> None:
+    from encoders.registry import find_encoder
+
+    name = f"hf:{tiny_hf_clip_folder}"
+    with FeatureStore.open(tmp_path) as store:
+        first = CachingEncoder(find_encoder(name), store)
+        first.encode_texts(["a dog", "a cat"])
+        again = find_encoder(name)
+        assert CachingEncoder(again, store).logits == logits_of(open_encoder(name))
+        assert again._loaded is None  # type: ignore[attr-defined] # its weights were not needed
+
+
+def test_an_own_encoder_without_a_scale_is_not_calibrated() -> None:
+    assert logits_of(FakeEncoder()) == Logits(scale=100.0, bias=0.0, calibrated=False)
+
+
+def test_objects_names_its_own_templates_and_a_users_choice_wins() -> None:
+    assert label_templates("objects") == ("{}",)
+    assert Settings(encoder="objects").wording().label_templates == ("{}",)
+    assert len(Settings(encoder="ViT-B/16").wording().label_templates) == 4
+    assert Settings(encoder="objects", templates="single").wording().label_templates == ("A video action of {}",)
+    assert len(Settings(encoder="objects", templates="video4").wording().label_templates) == 4
+    assert Settings(encoder="objects", protocol="tear").wording().label_templates == TEAR_TEMPLATES
