@@ -9,6 +9,7 @@ much of it is there follow in the note.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -56,21 +57,28 @@ def load_long_video(
             return LongVideo(path, stored.frames, fps, stored.truncated)
     if not encoder.retry:
         _refuse_remembered(shelf.entry(f"{key}:0"), allow_truncated=allow_truncated)
+    read = partial(
+        embed_long_video, path, encoder, fps=fps, preprocessing=preprocessing, allow_truncated=allow_truncated,
+        on_progress=on_progress,
+    )  # fmt: skip
+    video = _video_or_reason(read)
+    refuse_change(path, frames=1, before=source)
     file = KnownFile(path, source.stamp, key)
+    if isinstance(video, UnreadableVideo):
+        shelf.add([NewRecord(f"{key}:0", None, str(video))], shape=(_RECORD, encoder.width), files=[file])
+        raise video
+    _store(shelf, file, _Stored(video.frames, video.truncated))
+    return video
+
+
+def _video_or_reason(read: Callable[[], LongVideo]) -> LongVideo | UnreadableVideo:
+    """Return a video, or why its content cannot be read; raise InaccessibleVideo if the surroundings are the reason."""
     try:
-        video = embed_long_video(
-            path, encoder, fps=fps, preprocessing=preprocessing, allow_truncated=allow_truncated,
-            on_progress=on_progress,
-        )  # fmt: skip
+        return read()
     except InaccessibleVideo:
         raise
     except UnreadableVideo as reason:
-        refuse_change(path, frames=1, before=source)
-        shelf.add([NewRecord(f"{key}:0", None, str(reason))], shape=(_RECORD, encoder.width), files=[file])
-        raise
-    refuse_change(path, frames=1, before=source)
-    _store(shelf, file, _Stored(video.frames, video.truncated))
-    return video
+        return reason
 
 
 class _Stored(NamedTuple):
