@@ -22,8 +22,9 @@ from descriptor_gen.generate.calls import (
     plan,
 )
 from descriptor_gen.llms import LLM, Deferred, ParameterRefusedError, Reply, StoppedEarlyError, StopReason
+from descriptor_gen.llms.reply_json import InvalidReplyError
 from descriptor_gen.prompting.prompt import Prompt
-from descriptor_gen.prompting.reply import InvalidReplyError, ParsedReply, parse_reply
+from descriptor_gen.prompting.reply import ParsedReply, parse_reply
 
 _CLAIMED = 64  # calls that one builder claims at a time; another builder on the same database claims the next ones
 _THOUGHTS = 4096  # more tokens after a reply that was cut off because of its thoughts; after any other, twice as many
@@ -268,7 +269,7 @@ def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:
 def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str, ...]]:
     text = storable(reply.text)
     parsed, error = (None, storable(reply.error)) if reply.error else _read(call, text)
-    if parsed and reply.finish_reason == "length" and parsed.read_as != "json":
+    if reply.finish_reason == "length":
         parsed = None  # what is whole in a reply that was cut off may be a draft
     status: GenerationStatus = "error" if reply.error else "ok" if parsed else "invalid"
     if status == "invalid" and reply.finish_reason == "length":

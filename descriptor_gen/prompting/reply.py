@@ -8,57 +8,62 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from descriptor_gen.llms.reply_json import Location, UnreadableReplyError, read_json
+from descriptor_gen.llms.reply_json import read_json
+from descriptor_gen.llms.thoughts import holds_thoughts
 
-_NO_TEXT = ("Cc", "Cs")  # Unicode categories of control characters and lone surrogates
-_SHOWN = 300  # characters of a fault in a message
-_REPLACEMENT = "\ufffd"  # stands for what was no text
-
-
-class InvalidReplyError(ValueError):
-    """The reply does not fit the prompt's schema; the message says why."""
+_LONGEST_REASON = 300  # characters; a reason is shown, and sent to the model
 
 
 @dataclass(frozen=True)
 class ParsedReply:
-    """The descriptors of a reply, cleaned, in the order of the schema's fields; and where its JSON was."""
+    """What a reply says.
+
+    Attributes:
+        texts: the descriptors, cleaned, in the order of the schema's fields.
+        read_as: where the answer was in the reply, and what was done to it: `descriptor_gen.llms.reply_json.Reading`.
+    """
 
     texts: tuple[str, ...]
-    read_as: Location
+    read_as: str
 
 
 def parse_reply(reply: str, output_schema: Mapping[str, Any]) -> ParsedReply:
-    """Return the descriptors of a reply: those of its final answer, which `read_json` finds.
+    """Return what a reply says, by the rules of `descriptor_gen.llms.reply_json` and the schema.
 
     Raises:
-        InvalidReplyError: the reply holds no answer, or one that does not fit the schema.
+        InvalidReplyError: the reply is empty, not JSON, or does not fit the schema.
     """
     from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
 
     validator = Draft202012Validator(output_schema)
 
-    def problem(value: Any) -> str | None:
+    def misfit(document: Any) -> str | None:
         try:
-            error = next(iter(validator.iter_errors(cleaned(value))), None)
+            document = cleaned(document)
+            error = best_match(validator.iter_errors(document))
         except RecursionError:
-            return "not of the schema: nested too deeply"
-        return f"not of the schema, at {error.json_path}: {error.message[:_SHOWN]}" if error else None
+            return "too many brackets inside each other"
+        reason = f"not of the schema, at {error.json_path}: {error.message}" if error else _damage(document)
+        return _shortened(reason) if reason else None
 
-    try:
-        document, location = read_json(reply, problem)
-    except UnreadableReplyError as error:
-        raise InvalidReplyError(str(error)) from error
-    parsed = ParsedReply(tuple(texts(cleaned(document), output_schema)), location)
-    for text in parsed.texts:
-        _refuse_damaged(text)
-    return parsed
+    reading = read_json(reply, misfit)
+    return ParsedReply(tuple(texts(cleaned(reading.document), output_schema)), reading.read_as)
 
 
-def _refuse_damaged(text: str) -> None:
-    """Refuse a text with characters that are none: it is not what the model wanted to say."""
-    for character in text:
-        if character == _REPLACEMENT or unicodedata.category(character) in _NO_TEXT:
-            raise InvalidReplyError(f"a text holds the damaged character U+{ord(character):04X}: {text!a}")
+def _shortened(reason: str) -> str:
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ... (shortened)"
+
+
+def _damage(document: Any) -> str | None:
+    """Return what a text has that no descriptor has, whatever the schema allows; None if nothing."""
+    for text in texts(document, {}):
+        if holds_thoughts(text):
+            return "a text has a tag of thoughts or of a turn in it"
+        for character in text:
+            if character == "\N{REPLACEMENT CHARACTER}" or unicodedata.category(character) in ("Cc", "Cs"):
+                return f"a text has the damaged character U+{ord(character):04X}"
+    return None
 
 
 def cleaned(value: Any) -> Any:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from descriptor_gen.llms import FinishReason
-from descriptor_gen.llms.reply_json import is_json, outside_reasoning
+from descriptor_gen.llms.reply_json import is_json
+from descriptor_gen.llms.thoughts import holds_thoughts
 
 Source = Literal["content", "tool call", "reasoning"]
 
@@ -92,7 +93,8 @@ def read_completion(body: str) -> Completion:
         empty = choices == []
         problem = "it holds no reply (choices is empty)" if empty else "it has no choices"
         return failure(f"the server's answer is no chat completion: {problem}", body, status=502 if empty else None)
-    return _choice(document, choices[0])
+    first = next((choice for choice in choices if isinstance(choice, dict) and choice.get("index") == 0), choices[0])
+    return _choice(document, first)
 
 
 def _choice(document: Mapping[str, Any], choice: Mapping[str, Any]) -> Completion:
@@ -101,6 +103,8 @@ def _choice(document: Mapping[str, Any], choice: Mapping[str, Any]) -> Completio
     text, source = _text(message)
     refusal = _joined(message.get("refusal"))
     finish = "refusal" if refusal else _finish_reason(choice.get("finish_reason"))
+    if finish == "stop":  # of the provider behind a router
+        finish = _finish_reason(choice.get("native_finish_reason"))
     error = _ERRORS.get(finish)
     usage = document.get("usage")
     usage = usage if isinstance(usage, dict) else {}
@@ -125,23 +129,28 @@ def _thinks(message: Mapping[str, Any], usage: Mapping[str, Any], text: str, sou
     details = usage.get("completion_tokens_details")
     counted = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
     apart = source != "reasoning" and any(_joined(message.get(name)) for name in ("reasoning_content", "reasoning"))
-    return bool(counted) or apart or outside_reasoning(text) != text
+    return bool(counted) or apart or holds_thoughts(text)
 
 
 def _text(message: Mapping[str, Any]) -> tuple[str, Source]:
-    """Return the text of a message: its content, else the arguments of its only tool call, else whole JSON that stands
-    where the reasoning should."""
-    if text := _joined(message.get("content")):
+    """Return the text of a message: its content, or the arguments of its only tool call if the content holds no object;
+    else whole JSON that stands where the reasoning should."""
+    text, arguments = _joined(message.get("content")), _arguments(message.get("tool_calls"))
+    if arguments and "{" not in text:
+        return arguments, "tool call"
+    if text:
         return text, "content"
-    calls = message.get("tool_calls")
-    if isinstance(calls, list) and len(calls) == 1 and isinstance(calls[0], dict):
-        function = calls[0].get("function")
-        if isinstance(function, dict) and (text := _joined(function.get("arguments"))):
-            return text, "tool call"
     for name in ("reasoning_content", "reasoning"):
         if is_json(text := _joined(message.get(name)).strip()):
             return text, "reasoning"
     return "", "content"
+
+
+def _arguments(calls: Any) -> str:
+    """Return the arguments of the only tool call; empty if there is none, or several."""
+    call = calls[0] if isinstance(calls, list) and len(calls) == 1 else None
+    function = call.get("function") if isinstance(call, dict) else None
+    return _joined(function.get("arguments")) if isinstance(function, dict) else ""
 
 
 def _joined(content: Any) -> str:

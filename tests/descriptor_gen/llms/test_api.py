@@ -272,7 +272,7 @@ def test_a_server_that_ignores_the_format_is_asked_without(build: Build, server:
     server.otherwise = lambda body: Answer(text=f"Sure!\n```json\n{valid_text(body)}\n```\nAnything else?")
     assert build("--concurrency", 1)["generated"] == 12
     made = Counter((row["environment"]["response_format"], row["environment"]["read_as"]) for row in stored(database))
-    assert made == {("json_schema", "text"): 3, ("json_object", "text"): 3, ("none", "text"): 6}
+    assert made == {("json_schema", "fence"): 3, ("json_object", "fence"): 3, ("none", "fence"): 6}
 
 
 def test_one_bad_reply_does_not_change_the_format(build: Build, server: ChatServer, database: Path) -> None:

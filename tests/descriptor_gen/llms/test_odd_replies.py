@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import ascii_lowercase
@@ -15,11 +16,15 @@ from typing import Any
 
 import pytest
 
+from descriptor_gen.llms.api.completion import read_completion
+from descriptor_gen.llms.reply_json import InvalidReplyError
 from descriptor_gen.llms.testing import registered
-from descriptor_gen.prompting.reply import InvalidReplyError, parse_reply
+from descriptor_gen.prompting.prompt import load_prompts
+from descriptor_gen.prompting.reply import parse_reply
 from tests.fixtures.api import PRICED, open_tiny, stored
-from tests.fixtures.chat_server import Answer, ChatServer
+from tests.fixtures.chat_server import Answer, ChatServer, completion
 from tests.fixtures.commands import Run
+from tests.fixtures.odd_replies import ODD_REPLIES
 
 FINAL = '{"setting": "a wide green field", "objects": ["a ball", "a wooden bat"]}'
 DRAFT = '{"setting": "a draft place", "objects": ["draft one", "draft two"]}'
@@ -71,7 +76,7 @@ def stream(*deltas: str, end: str = "data: [DONE]\n\n", finish: str | None = Non
 
 TEXT = {"type": "text", "text": FINAL}
 REASONING = [
-    says("think", f"<think>maybe {DRAFT}</think>{FINAL}", read_as="text"),
+    says("think", f"<think>maybe {DRAFT}</think>{FINAL}", read_as="braces"),
     says("thinking", f"<thinking>maybe {DRAFT}</thinking>\n{FINAL}"),
     says("thought", f"<thought>{DRAFT}</thought>{FINAL}"),
     says("reasoning", f"<reasoning>\n{DRAFT}\n</reasoning>\n{FINAL}"),
@@ -81,47 +86,49 @@ REASONING = [
     says("kimi", f"◁think▷{DRAFT}◁/think▷{FINAL}"),
     says("tokens", f"<|begin_of_thought|>{DRAFT}<|end_of_thought|>{FINAL}"),
     says("no opening tag", f"maybe {DRAFT} no wait\n</think>\n\n{FINAL}"),
-    says("no closing tag", f"<think>maybe {DRAFT} hmm", "only reasoning, no answer after it"),
-    says("no closing tag, answer inside", f"<think>so it is {FINAL}", "only reasoning"),
-    says("thoughts alone", f"<think>{DRAFT}</think>", "only reasoning"),
+    says("no closing tag", f"<think>maybe {DRAFT} hmm", "ends within its thoughts"),
+    says("no closing tag, answer inside", f"<think>so it is {FINAL}", "ends within its thoughts"),
+    says("thoughts alone", f"<think>{DRAFT}</think>", "there is no JSON object in it"),
     says("thoughts in thoughts", f"<think>a <think>b</think> {DRAFT}</think>{FINAL}"),
-    says("thoughts last", f"{FINAL}<think>{DRAFT}</think>"),
+    says("thoughts last", f"{FINAL}<think>{DRAFT}</think>", "there is no JSON object in it"),
     says("thoughts twice", f"<think>{DRAFT}</think>Well. <think>{DRAFT}</think>{FINAL}"),
-    says("closed after the draft", f"{DRAFT}</think>", "only reasoning"),
+    says("closed after the draft", f"{DRAFT}</think>", "there is no JSON object in it"),
     says(
         "harmony",
         f"<|channel|>analysis<|message|>maybe {DRAFT}<|end|><|start|>assistant"
         f"<|channel|>final<|message|>{FINAL}<|return|>",
     ),
-    says("harmony without final", f"<|channel|>analysis<|message|>maybe {DRAFT}<|end|>", "only reasoning"),
+    says("harmony without final", f"<|channel|>analysis<|message|>maybe {DRAFT}<|end|>", "ends within its thoughts"),
     says("harmony, tokens removed", f"analysisWe need a place: {DRAFT}assistantfinal{FINAL}"),
-    says("harmony, tokens removed, no final", f"analysisWe need a place: {DRAFT}", "only reasoning"),
+    says("harmony, tokens removed, no final", f"analysisWe need a place: {DRAFT}", "ends within its thoughts"),
     says("draft, then final", f"First: {DRAFT}\nBetter:\n{FINAL}"),
     says("draft in a fence, then final", f"```json\n{DRAFT}\n```\nBetter:\n```json\n{FINAL}\n```"),
     says("draft, then final that breaks off", f"{DRAFT}\n{CUT}", "not JSON"),
     says("draft, then final of another form", f'{DRAFT}\n{{"setting": "a lawn"}}', "'objects' is a required property"),
     says("a list of two", f"[{DRAFT}, {FINAL}]", "is not of type 'object'"),
     says("broken draft, then final that breaks off", f"{BROKEN.replace('wide', 'draft')}\n{CUT}", "not JSON"),
-    says("broken draft and broken final", f"{BROKEN.replace('ball', 'draft')}\n{BROKEN}", read_as="repaired"),
+    says("broken draft and broken final", f"{BROKEN.replace('ball', 'draft')}\n{BROKEN}", read_as="braces, repaired"),
 ]
 FORMS = [
     says("json", FINAL, read_as="json"),
-    says("fence", f"Sure!\n```json\n{FINAL}\n```\nAnything else?", read_as="text"),
+    says("fence", f"Sure!\n```json\n{FINAL}\n```\nAnything else?", read_as="fence"),
     says("fence without a name", f"```\n{FINAL}\n```"),
     says("between words", f"Of {{this}} kind: {FINAL} [1]"),
     says("byte order mark", f"\ufeff{FINAL}"),
     says("spaces around", f"\n\n  {FINAL}  \n"),
-    says("in a string", json.dumps(FINAL), read_as="json"),
+    says("in a string", json.dumps(FINAL), read_as="json, unwrapped"),
     says("in a string twice", json.dumps(json.dumps(FINAL))),
     says("in a list of one", f"[{FINAL}]"),
     says("in one key", f'{{"answer": {FINAL}}}'),
     says("in one key, as a string", json.dumps({"result": FINAL})),
-    says("single quotes", BROKEN, read_as="repaired"),
+    says("single quotes", BROKEN, read_as="braces, repaired"),
     says(
-        "no quotes at keys", '{setting: "a wide green field", objects: ["a ball", "a wooden bat"]}', read_as="repaired"
+        "no quotes at keys",
+        '{setting: "a wide green field", objects: ["a ball", "a wooden bat"]}',
+        read_as="braces, repaired",
     ),
-    says("a comma at the end", FINAL.replace("]}", ",]}"), read_as="repaired"),
-    says("broken in a fence", f"```json\n{BROKEN}\n```", read_as="repaired"),
+    says("a comma at the end", FINAL.replace("]}", ",]}"), read_as="braces, repaired"),
+    says("broken in a fence", f"```json\n{BROKEN}\n```", read_as="fence, repaired"),
     says("breaks off, said to be whole", CUT, "not JSON"),
     says("breaks off in the list", FINAL[:-6], "not JSON"),
     says("a closing brace in a text that breaks off", '{"setting": "a field}", "objects": ["a ball', "not JSON"),
@@ -130,15 +137,15 @@ FORMS = [
     says("chatter", "1. a ball\n2. a bat", "not JSON"),
     says("a number", "42", "is not of type 'object'"),
     says("null", "null", "is not of type 'object'"),
-    says("NaN", FINAL.replace('"a ball"', "NaN"), "not JSON"),
-    says("a number of 10,000 digits", f'{{"setting": {"9" * 10_000}, "objects": []}}', "not JSON"),
+    says("NaN", FINAL.replace('"a ball"', "NaN"), "is not of type"),
+    says("a number of 10,000 digits", f'{{"setting": {"9" * 10_000}, "objects": []}}', "is not of type"),
     says("half a surrogate pair", FINAL.replace("field", "field \\ud83d"), "of the schema"),
     says("NUL", FINAL.replace("field", "field\\u0000"), "of the schema"),
     says("NUL around", f"\x00{FINAL}"),
     says("200,000 braces", "{" * 200_000, "not JSON"),
     says("200,000 braces and quotes", '{"a":' * 40_000, "not JSON"),
     says("200,000 brackets", "[" * 200_000, "not JSON"),
-    says("deep", '{"setting": ' + "[" * 900 + "]" * 900 + "}", "of the schema"),
+    says("deep", '{"setting": ' + "[" * 900 + "]" * 900 + "}", "too many brackets inside each other"),
 ]
 MESSAGES = [
     message("parts", content=[TEXT]),
@@ -322,3 +329,16 @@ def _steps(reply: str) -> int:
     finally:
         sys.settrace(before)
     return count
+
+
+@pytest.mark.parametrize("name", [name for name, odd in ODD_REPLIES.items() if odd.answers[-1].status == 200])
+def test_the_text_of_an_odd_reply_is_the_final_answer_or_none(name: str) -> None:
+    """A second table, by another hand: what is read of each body, without a server."""
+    odd, [prompt] = ODD_REPLIES[name], load_prompts(["context"])
+    answer, asked = odd.answers[-1], {"model": "m", "messages": [{}, {}, {"content": FINAL}]}
+    read = read_completion(answer.body if answer.body is not None else completion("x", answer, asked))
+    texts: tuple[str, ...] = ()
+    if not read.error and read.finish_reason != "length":
+        with suppress(InvalidReplyError):
+            texts = parse_reply(read.text, prompt.output_schema).texts
+    assert texts == odd.texts
