@@ -38,7 +38,7 @@ _OWN = f"{LISTED}, or your own."
 
 METHOD_HELP = "How texts and frames are compared: " + "; ".join(f"{m.name}: {m.about}" for m in METHODS.values()) + "."
 TEMPLATES_HELP = (
-    f"Templates around texts: protocol (its own; around labels the encoder's, if it names any), {', '.join(TEMPLATES)}, "
+    f"Templates around texts: protocol (its own, or the encoder's for labels), {', '.join(TEMPLATES)}, "
     "or a file with one a line."
 )
 CONDITION_HELP = "Put the label before each descriptor."
