@@ -40,8 +40,8 @@ _OWN = f"{LISTED}, or your own."
 
 METHOD_HELP = "How texts and frames are compared: " + "; ".join(f"{m.name}: {m.about}" for m in METHODS.values()) + "."
 TEMPLATES_HELP = (
-    "Templates around texts: protocol (its own; around labels the encoder's, if it names any), "
-    f"{', '.join(TEMPLATES)}, or a file with one a line."
+    f"Templates around texts: protocol (its own, or the encoder's for labels), {', '.join(TEMPLATES)}, "
+    "or a file with one a line."
 )
 CONDITION_HELP = "Put the label before each descriptor."
 POOLING_HELP = "How the frames of a video become one vector."

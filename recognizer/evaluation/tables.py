@@ -36,7 +36,7 @@ def run_report(run: Run) -> RenderableType:
     lines = [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{_sampling(settings)} · {settings['layout']}",
-        _label_templates(settings),
+        *_label_templates(settings),
         *([" · ".join(choices)] if (choices := _changed_choices(settings)) else []),
         _descriptors(run),
         *classes_scored_without(settings.get("classes_without", {})),
@@ -59,15 +59,15 @@ def _truncated(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     return parts.items()
 
 
-def _label_templates(settings: Mapping[str, Any]) -> str:
-    """Return which templates were put around the labels, and whose they are."""
-    used = list(settings["label_templates"])
+def _label_templates(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line: which templates were put around the labels, and whose they are."""
+    used = list(settings.get("label_templates", ()))
     source = settings.get("templates", "protocol")
     if source == "protocol":
         default = list(PROTOCOLS[settings["protocol"]].label_templates)
         source = f"protocol {settings['protocol']}" if used == default else f"encoder {settings['encoder']}"
     shown = ", ".join(used[:4]) + (", ..." if len(used) > 4 else "")
-    return f"{len(used)} label template{'s' if len(used) > 1 else ''} (of {source}): {shown}"
+    return [f"{len(used)} label template{'s' if len(used) > 1 else ''} (of {source}): {shown}"] if used else []
 
 
 def counts_line(run: Run) -> str:

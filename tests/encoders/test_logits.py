@@ -14,7 +14,9 @@ from encoders.testing import FakeEncoder
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.store import FeatureStore
-from recognizer.scoring.methods import log_probabilities
+from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.methods import log_probabilities, scores
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import TEAR_TEMPLATES
 
 
@@ -68,6 +70,20 @@ def test_the_scale_is_stored_with_the_texts(tiny_hf_clip_folder: Path, tmp_path:
         again = find_encoder(name)
         assert CachingEncoder(again, store).logits == logits_of(open_encoder(name))
         assert again._loaded is None  # type: ignore[attr-defined] # its weights were not needed
+
+
+def test_soft_uses_the_scale_of_the_encoder() -> None:
+    generator = torch.Generator().manual_seed(0)
+    texts = torch.nn.functional.normalize(torch.randn(2, 3, 8, generator=generator), dim=-1)
+    frames = torch.randn(1, 4, 8, generator=generator)
+    none = torch.full((2, 3), -1)
+    ensemble = Ensemble(texts, torch.ones(2, 3, dtype=torch.bool), (), none, none, none, (), logit_scale=20.0)
+    [scored] = scores(VideoBatch.of(frames), ensemble, method="soft", temperature=2.0)
+    video = frames[0].mean(dim=0)
+    for label in range(2):
+        cosines = [float(torch.cosine_similarity(video, text, dim=0)) for text in texts[label]]
+        expected = 2.0 / 20.0 * math.log(sum(math.exp(20.0 * cosine / 2.0) for cosine in cosines) / 3)
+        assert float(scored[label]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_an_own_encoder_without_a_scale_is_not_calibrated() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
+from encoders.protocol import Logits, Traits
 from encoders.testing import FakeEncoder
 from tests.fixtures.colours import COLOURS, ColourEncoder, balls, encoder
 from tests.fixtures.commands import Run
@@ -50,12 +51,14 @@ def test_a_run_is_shown_as_it_was_stored(descgen: Run, recognize: Run, llm: Fake
     assert shown == recognize("runs", "1").stdout
     lines = shown.splitlines()
     assert lines[1].startswith("protocol default · encoder fake · method mean · 16 frames · ")
-    assert lines[2] == "descriptors: 9 (context) by fake, 9 pending"
-    assert lines[3] == "videos: 7 listed, 6 evaluated, 1 unreadable"
-    assert lines[4] == "unreadable: red_ball/broken.mp4: empty file"
-    assert lines[5] == "6 videos are too few to compare anything: see the intervals"
-    assert "label only" in lines[8]
-    assert "100.0 [61.0, 100.0]" in lines[8]
+    templates = "a video of {}, a photo of {}, footage of {}, a scene of {}"
+    assert lines[2] == f"4 label templates (of protocol default): {templates}"
+    assert lines[3] == "descriptors: 9 (context) by fake, 9 pending"
+    assert lines[4] == "videos: 7 listed, 6 evaluated, 1 unreadable"
+    assert lines[5] == "unreadable: red_ball/broken.mp4: empty file"
+    assert lines[6] == "6 videos are too few to compare anything: see the intervals"
+    assert "label only" in lines[9]
+    assert "100.0 [61.0, 100.0]" in lines[9]
     assert [row["id"] for row in json.loads(recognize("runs", "--json").stdout)] == [1]
     assert "balls" in recognize("runs").stdout
 
@@ -71,8 +74,10 @@ def test_every_choice_of_a_method_is_in_the_run(
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert " · method align · " in lines[1]
-    assert lines[2] == "pooling max · templates mine.txt · the label before each descriptor · temperature 0.5"
+    assert lines[2] == "1 label template (of mine.txt): my clip of {}"
+    assert lines[3] == "pooling max · templates mine.txt · the label before each descriptor · temperature 0.5"
     assert "log loss: 0.000 by label only, 0.0" in result.stdout
+    assert "with descriptors, logit scale 100, not calibrated" in result.stdout  # the fake names no scale
     assert {"my clip of red ball", "red ball: someone begins it slowly", "red ball: a ball"} <= set(encoder.encoded)
     run = json.loads(recognize("runs", "1", "--json").stdout)
     assert {name: run["settings"][name] for name in ("method", "pooling", "condition", "temperature")} == {
@@ -80,6 +85,22 @@ def test_every_choice_of_a_method_is_in_the_run(
     }  # fmt: skip
     assert run["settings"]["label_templates"] == ["my clip of {}"]
     assert run["settings"]["descriptor_templates"] == ["{}"]
+
+
+def test_an_encoders_own_templates_and_scale_are_in_the_run(
+    descgen: Run, recognize: Run, llm: FakeLLM, balls: Path, encoder: FakeEncoder
+) -> None:
+    encoder.traits = Traits(label_templates=("see {}",))  # type: ignore[attr-defined]
+    encoder.logits = Logits(scale=20.0, bias=-3.0, calibrated=True)  # type: ignore[attr-defined]
+    descgen("build", "-d", balls, "-k", "context")
+    common = ("eval", "-d", "balls", "--root", balls, "-e", "fake", "--json")
+    own, four = (json.loads(recognize(*common, *chosen).stdout) for chosen in ((), ("--templates", "video4")))
+    assert own["settings"]["label_templates"] == ["see {}"]
+    assert (own["settings"]["logit_scale"], own["settings"]["logit_bias"]) == (20.0, -3.0)
+    assert own["settings"]["calibrated"] is True
+    assert len(four["settings"]["label_templates"]) == 4
+    assert {"see red ball", "a video of red ball"} <= set(encoder.encoded)
+    assert "1 label template (of encoder fake): see {}" in recognize("runs", "1").stdout
 
 
 def test_predict_by_another_method(descgen: Run, recognize: Run, llm: FakeLLM, balls: Path) -> None:
@@ -300,7 +321,7 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
     [
         (["-e", "ViT-B/17"], 2, "Unknown encoder 'ViT-B/17'. Known: objects, "),
         (["--method", "median"], 2, "Unknown method 'median'. Known: align, ensemble, ensemble-published, label, max"),
-        (["--templates", "tear15"], 2, "Unknown templates 'tear15'. Known: protocol, tear16, single, none"),
+        (["--templates", "tear15"], 2, "Unknown templates 'tear15'. Known: protocol, video4, tear16, single, none"),
         (["--temperature", "0"], 2, "'--temperature': 0.0 is not in the range x>0"),
         (["--pooling", "min"], 2, "'min' is not one of 'avg', 'max'"),
         (["--root", "nowhere"], 1, "nowhere does not exist"),
