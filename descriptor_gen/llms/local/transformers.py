@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from db.errors import UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import GREEDY, FinishReason, Message, Reply, Request, Sampling, fold_system
+from descriptor_gen.llms import GREEDY, FinishReason, Message, Reply, Request, Sampling
+from descriptor_gen.llms.local.chat import ChatTemplate
 from descriptor_gen.llms.local.gumbel import GumbelSampling
 
 
@@ -62,7 +63,9 @@ class TransformersLLM:
 
     @cached_property
     def _decoder(self) -> _Decoder:
-        decoder = _Decoder(*_load(self.identity, self._source), share_prefix=self._share_prefix)
+        model, tokenizer = _load(self.identity, self._source)
+        chat = ChatTemplate(tokenizer, name=self.identity.model)
+        decoder = _Decoder(model, tokenizer, chat, share_prefix=self._share_prefix)
         self.environment = decoder.environment | {"batch_size": self._batch_size}
         return decoder
 
@@ -70,10 +73,10 @@ class TransformersLLM:
 class _Decoder:
     """A loaded model: tokenizer, grammars, and the key-value cache of the prompt prefix that a batch shares."""
 
-    def __init__(self, model: Any, tokenizer: Any, *, share_prefix: bool) -> None:
+    def __init__(self, model: Any, tokenizer: Any, chat: ChatTemplate, *, share_prefix: bool) -> None:
         import xgrammar
 
-        self._model, self._tokenizer, self._share_prefix = model, tokenizer, share_prefix
+        self._model, self._tokenizer, self._chat, self._share_prefix = model, tokenizer, chat, share_prefix
         stop = model.generation_config.eos_token_id
         self._stop_ids: list[int] = list(stop) if isinstance(stop, list) else [stop or tokenizer.eos_token_id]
         info = xgrammar.TokenizerInfo.from_huggingface(
@@ -84,6 +87,7 @@ class _Decoder:
         self.environment = {
             "dtype": str(model.dtype).removeprefix("torch."),
             "device": str(model.device),
+            **({"system_message": "in the first question"} if chat.folds_system else {}),
             **{package: version(package) for package in ("torch", "transformers", "xgrammar")},
         }
 
@@ -162,22 +166,8 @@ class _Decoder:
         return {name: value.to(self._model.device) for name, value in inputs.items()}, cache
 
     def _tokens(self, messages: Sequence[Message], *, ask: bool) -> list[int]:
-        text = self._render(messages, ask=ask)
+        text = self._chat.text(messages, ask=ask)
         return cast(list[int], self._tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
-        """Return a conversation as the chat template writes it, without thoughts.
-
-        A template that takes no system message gets its text in the first user message.
-        """
-        from jinja2 import TemplateError
-
-        options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": ask, "enable_thinking": False}
-        try:
-            return str(self._tokenizer.apply_chat_template([dict(message) for message in messages], **options))
-        except TemplateError:
-            folded = [dict(message) for message in fold_system(messages)]
-            return str(self._tokenizer.apply_chat_template(folded, **options))
 
     def _shared(self, messages: Sequence[Message], rows: list[list[int]]) -> tuple[list[int], Any]:
         """Return the tokens of all messages before the last, and their key-value cache.
