@@ -11,7 +11,14 @@ from db.commandline import Database, console, json_option, print_json, progress
 from db.errors import UsageError, UserError
 from descriptor_gen import tables
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts, param_option
-from descriptor_gen.commands.options import action_option, dataset_option, kind_option, number_option, template_option
+from descriptor_gen.commands.options import (
+    action_option,
+    dataset_option,
+    kind_option,
+    language_option,
+    number_option,
+    template_option,
+)
 from descriptor_gen.generate.calls import BuildOptions
 from descriptor_gen.generate.rivals import find_rivals
 from descriptor_gen.llms import Sampling
@@ -45,7 +52,7 @@ _SAMPLES_TEMPERATURE = 0.8  # default for several samples
 @number_option("--samples", default=1, about="Independent replies for each class and kind.")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy decoding. [0; 0.8 with several samples]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed; ignored by greedy decoding.")
-@click.option("--language", default="", metavar="NAME", help="Language of the texts, such as German. [English]")
+@language_option
 @number_option("--max-tokens", about="Cut replies off after this many tokens. [as the template says]")
 @number_option("--attempts", default=3, about="Most calls for one valid reply.")
 @click.option("--refresh", is_flag=True, help="Ignore the cache; the old replies stay as history.")
@@ -85,6 +92,8 @@ def build(
     from descriptor_gen.generate.build import build_descriptors, estimate_build
     from descriptor_gen.llms.registry import LLMOptions, open_llm
 
+    if temperature is not None and "temperature" in parameters:
+        raise UsageError("--temperature and --param temperature=null contradict each other: leave one out")
     prompts = choose_prompts(kind_names, templates)
     dataset = database.store.resolve(dataset_name)
     names = tuple(action.name for action in tables.select(dataset, action_names).actions)

@@ -10,6 +10,7 @@ import click
 
 from db import vocabulary
 from db.descriptor_filter import LLM_HELP
+from descriptor_gen.prompting.language import language_name
 from descriptor_gen.prompting.prompt import kinds
 
 dataset_option = click.option(
@@ -44,6 +45,19 @@ action_option = click.option(
     "--action", "-a", "action_names", multiple=True, metavar="NAME", help="Class name or phrase. [all]"
 )
 writer_option = click.option("--llm", "-l", metavar="NAME", help=f"{LLM_HELP}. [any]")
+
+
+def _language(context: click.Context, option: click.Parameter, name: str) -> str:
+    return language_name(name)
+
+
+language_option = click.option(
+    "--language",
+    default="",
+    metavar="NAME",
+    callback=_language,
+    help="Language of the texts, such as German. [English]",
+)
 
 
 def number_option(*names: str, default: int | None = None, about: str) -> Callable[[Callable[..., Any]], Any]:

@@ -10,7 +10,7 @@ from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError, UserError
 from db.records import Action
 from descriptor_gen import tables
-from descriptor_gen.commands.options import template_option
+from descriptor_gen.commands.options import language_option, template_option
 from descriptor_gen.prompting.prompt import (
     check_built_in,
     check_file,
@@ -63,6 +63,7 @@ def show_template(kind: str, templates: tuple[Path, ...]) -> None:
     help="Take --action as a class of this dataset, by name or phrase.",
 )
 @click.option("--rival", "rivals", multiple=True, metavar="TEXT", help="An action to compare with; may be given again.")
+@language_option
 @template_option
 @json_option
 @click.pass_obj
@@ -72,6 +73,7 @@ def render(
     phrase: str,
     dataset_name: str | None,
     rivals: tuple[str, ...],
+    language: str,
     templates: tuple[Path, ...],
     as_json: bool,
 ) -> None:
@@ -83,7 +85,7 @@ def render(
         action, stored_as = dataset.actions[0], dataset.stored_as
     if prompt.compares and not rivals:
         raise UsageError(f"Kind {kind} compares the action with others: name them with --rival")
-    request = prompt.request(action, dataset=stored_as, rivals=rivals)
+    request = prompt.request(action, dataset=stored_as, rivals=rivals, language=language)
     print_json(request) if as_json else console.print(tables.messages(request), soft_wrap=True)
 
 

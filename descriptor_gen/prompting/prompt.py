@@ -16,6 +16,7 @@ from db.errors import UsageError, UserError
 from db.records import Action, Template
 from descriptor_gen.llms import Message, Request
 from descriptor_gen.prompting.jinja import block, environment, split, uses
+from descriptor_gen.prompting.language import MORE_TOKENS, instruction, schema_in
 from descriptor_gen.prompting.validate import faults
 
 BUILT_IN = "built in"
@@ -27,9 +28,6 @@ class Example(NamedTuple):
     action: str
     reply: Mapping[str, Any]
     rivals: tuple[str, ...] = ()
-
-
-_ANY_TEXT = r'^[^\x00-\x1f"\\]+$'  # of a text in any language; words are not counted, since some have no spaces
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ class Prompt:
         """Return the conversation that asks about an action; `rivals` are phrases, for prompts that compare.
 
         The examples are rendered by the same blocks, with the same dataset; their phrase is also their name. With a
-        language, the system message asks for it, and the schema's patterns allow the letters and digits of all.
+        language, the system message and the last question ask for it, and the schema's patterns allow the letters and
+        digits of all.
 
         Raises:
             UserError: the template cannot be rendered with this action.
@@ -76,9 +75,10 @@ class Prompt:
         if not language:
             return Request((*self._opening(dataset), question), self.output_schema, self.max_tokens)
         system, *examples = self._opening(dataset)
-        asked = f"{system['content']}\nWrite every text in {language}. The examples are in English; yours are not."
-        schema = _any_letters(self.output_schema)
-        return Request(({"role": "system", "content": asked}, *examples, question), schema, self.max_tokens)
+        last: Message = {"role": "user", "content": f"{question['content']}\nWrite in {language}."}
+        asked: Message = {"role": "system", "content": f"{system['content']}\n{instruction(language)}"}
+        limit = self.max_tokens * (1 if language == "English" else MORE_TOKENS)
+        return Request((asked, *examples, last), schema_in(language, self.output_schema), limit)
 
     def _opening(self, dataset: str) -> tuple[Message, ...]:
         """Return the system message and the examples: the beginning of every conversation about a dataset."""
@@ -100,13 +100,6 @@ class Prompt:
             return block(self.jinja, name, variables)
         except UserError as error:
             raise UserError(f"Template {self.kind} ({self.origin}), {error}") from error
-
-
-def _any_letters(schema: Any) -> Any:
-    """Return a JSON schema whose texts may have the characters of every language."""
-    if isinstance(schema, Mapping):
-        return {name: _ANY_TEXT if name == "pattern" else _any_letters(value) for name, value in schema.items()}
-    return schema
 
 
 @dataclass(frozen=True)
