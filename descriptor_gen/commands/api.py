@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,18 +70,36 @@ _OPTIONS = (
 )
 
 
+_WORD = re.compile(r"[A-Za-z][\w.:/-]*")  # a value that needs no quotes
+
+
 def _read_parameters(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """Return `name=value` pairs as a dictionary; a value that is not JSON is a text."""
+    """Return `name=value` pairs as a dictionary."""
     parameters: dict[str, Any] = {}
     for pair in values:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.strip():
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not name:
             raise UsageError(f"--param {pair}: write NAME=JSON, such as --param top_p=0.9")
-        try:
-            parameters[name.strip()] = json.loads(value)
-        except ValueError:
-            parameters[name.strip()] = value
+        if name in parameters:
+            raise UsageError(f"--param {name} is given twice")
+        parameters[name] = _read_value(pair, value)
     return parameters
+
+
+def _read_value(pair: str, value: str) -> Any:
+    """Return a value in JSON, or a single word as it is."""
+    try:
+        return json.loads(value, parse_constant=_refuse)
+    except ValueError:
+        if _WORD.fullmatch(value) and value not in ("NaN", "Infinity"):
+            return value
+        raise UsageError(
+            f"--param {pair}: the value is not JSON. A text of several words needs double quotes"
+        ) from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 param_option = click.option(

@@ -108,5 +108,5 @@ class ApiCall:
     def _reply(self, completion: Completion, *, cost: float | None = None) -> Reply:
         seconds = self._clock.now() - self._began
         return self._model.reply(
-            self._request, completion, self._form.mode, seconds=seconds, cost=cost, attempts=self._attempts
+            self._request, completion, self._form, seconds=seconds, cost=cost, attempts=self._attempts
         )

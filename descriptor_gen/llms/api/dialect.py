@@ -6,6 +6,7 @@ limit, system messages. None of that is part of a cache key: it changes the form
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,8 +17,10 @@ from descriptor_gen.llms import Request, fold_system
 _STRIKES = 3  # after this many replies without JSON, and none with, the server is taken to ignore the mode
 _REFUSING = (
     *("not supported", "unsupported", "not support", "unknown", "unrecognized", "unexpected", "not permitted"),
-    *("not allowed", "extra inputs", "instead", "deprecated", "invalid", "alternate", "must be user", "only"),
+    *("not allowed", "not enabled", "extra inputs", "instead", "deprecated", "invalid", "alternate", "only"),
 )
+_SYSTEM = re.compile(r"(system|developer).*(role|instruction|message|prompt)|role.*(system|developer)", re.DOTALL)
+_TEMPLATE = re.compile(r"roles must alternate|roles are supported|system role not supported|jinja")
 _FORMAT_WORDS = ("response_format", "json_schema", "json_object", "structured output", "guided_json", "grammar")
 _KEYWORDS = ("additionalProperties", "minItems", "maxItems", "pattern", "minLength", "maxLength")  # checked here anyway
 
@@ -37,6 +40,15 @@ class Form:
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     folds_system: bool = False
     without: frozenset[str] = frozenset()
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What is recorded of it with a reply; None: nothing."""
+        return {
+            "response_format": self.mode,
+            "schema_without": sorted(self.without) or None,
+            "system_message": "in the first question" if self.folds_system else None,
+        }
 
     def arguments(self, request: Request, *, reasoning_tokens: int = 0) -> dict[str, Any]:
         """Return the arguments of a chat completion call that this form decides."""
@@ -62,9 +74,13 @@ _MODES: Mapping[str, Callable[[Form, Request], dict[str, Any]]] = {
 
 
 def _without(schema: Any, keywords: frozenset[str]) -> Any:
-    if isinstance(schema, Mapping):
-        return {name: _without(value, keywords) for name, value in schema.items() if name not in keywords}
-    return schema
+    """Return a schema without some keywords; a property may have the name of one."""
+    if not isinstance(schema, Mapping):
+        return schema
+    kept = {name: _without(value, keywords) for name, value in schema.items() if name not in keywords}
+    if isinstance(properties := schema.get("properties"), Mapping):
+        kept["properties"] = {name: _without(inner, keywords) for name, inner in properties.items()}
+    return kept
 
 
 def is_refusal(reason: str) -> bool:
@@ -72,14 +88,22 @@ def is_refusal(reason: str) -> bool:
     return any(word in reason.lower() for word in _REFUSING)
 
 
-def about_format(words: str) -> bool:
-    """Return whether a server's words are about the response format."""
+def about_template(reason: str) -> bool:
+    """Return whether a server's words are about the roles that its chat template takes."""
+    return bool(_TEMPLATE.search(reason.lower()))
+
+
+def _about_format(words: str) -> bool:
     return any(word in words.lower() for word in _FORMAT_WORDS)
 
 
-def mode_of_body(body: Mapping[str, Any]) -> str:
-    """Return the mode of a call from its body."""
-    return str((body.get("response_format") or {}).get("type", "none"))
+def form_of_body(body: Mapping[str, Any]) -> Form:
+    """Return the form of a request from its body, as far as it shows there: not the keywords that were left out."""
+    return Form(
+        mode=str((body.get("response_format") or {}).get("type", "none")),
+        limit="max_completion_tokens" if "max_completion_tokens" in body else "max_tokens",
+        folds_system=all(message.get("role") != "system" for message in body.get("messages") or ()),
+    )
 
 
 class Dialect:
@@ -92,6 +116,7 @@ class Dialect:
     def __init__(self, form: Form = Form()) -> None:
         """Begin with a form."""
         self.form = form
+        self._refused = set[Form]()
         self._strikes = 0
         self._confirmed = False  # a reply came that was JSON
         self._guessed_from: str | None = None  # the mode before a refusal without a reason that names it
@@ -109,7 +134,9 @@ class Dialect:
         with self._lock:
             if sent != self.form:
                 return True
-            changed = next(_changes(sent, reason, param or ""), None) or self._next_mode(sent, reason, param or "")
+            self._refused.add(sent)
+            changes = (form for form in _changes(sent, reason, param or "") if form not in self._refused)
+            changed = next(changes, None) or self._next_mode(sent, reason, param or "")
             self.form = changed or self.form
             return changed is not None
 
@@ -118,7 +145,7 @@ class Dialect:
 
         A server that names no reason is asked in each mode; if all are refused, the mode was not the reason.
         """
-        if about_format(f"{param} {reason}"):
+        if _about_format(f"{param} {reason}"):
             return _step_down(sent)
         if self._confirmed or not self._guesses:
             return None
@@ -127,13 +154,6 @@ class Dialect:
             return changed
         self._guesses, self.form = False, replace(sent, mode=self._guessed_from)
         return None
-
-    def refused(self, mode: str) -> bool:
-        """Record that the server refused a mode; return whether another one can be tried."""
-        with self._lock:
-            if mode == self.form.mode:
-                self.form = _step_down(self.form) or self.form
-            return mode != self.form.mode
 
     def answered(self, mode: str, *, is_json: bool) -> None:
         """Record a reply; after several replies without JSON, the next mode is used."""
@@ -156,14 +176,12 @@ def _step_down(form: Form) -> Form | None:
 def _changes(form: Form, reason: str, param: str) -> Iterator[Form]:
     """Yield the forms that do without what a refusal names."""
     words = f"{param} {reason}".lower()
-    refusing = is_refusal(words)
-    if refusing and form.limit == "max_tokens" and (param == form.limit or form.limit in reason):
-        yield replace(form, limit="max_completion_tokens")
-    about_system = ("system" in words or "developer" in words) and any(
-        word in words for word in ("role", "instruction", "message", "prompt")
-    )
-    if refusing and not form.folds_system and (about_system or "roles must alternate" in words):
-        yield replace(form, folds_system=True)
+    if is_refusal(words):
+        if re.search(rf"\b{form.limit}\b", words):
+            new = form.limit == "max_tokens"
+            yield replace(form, limit="max_completion_tokens" if new else "max_tokens")
+        if not form.folds_system and (_SYSTEM.search(words) or about_template(words)):
+            yield replace(form, folds_system=True)
     named = {word for word in _KEYWORDS if word in reason or word in param} - form.without
     if named and form.mode == "json_schema":
         yield replace(form, without=form.without | named)

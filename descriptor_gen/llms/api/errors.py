@@ -9,13 +9,18 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from db.storable import storable
+from descriptor_gen.llms.api.dialect import about_template
 
 FaultKind = Literal["request", "fatal", "limit", "ambiguous", "transient", "call"]
 """The form of the request may be refused; every call would fail; rate limit; no answer, but the call may have been made
 and billed; a temporary fault; only this call fails."""
 
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
-_NO_MEMORY = ("out of memory", "not enough memory", "insufficient memory", "system memory", "failed to load model")
+_NO_MEMORY = (
+    *("out of memory", "not enough memory", "insufficient memory", "system memory", "unable to allocate"),
+    *("failed to load model", "error loading model", "insufficient system resources", "not enough resources"),
+)
+_NO_KEY = ("api key not valid", "invalid api key", "incorrect api key", "api_key_invalid")  # some say so with a 400
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 _NOT_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # by name, since the classes are of httpx or httpx2
 _SHOWN = 500  # characters of a reason in a message
@@ -33,9 +38,14 @@ def is_unsupported(error: Any) -> bool:
 
 def _fatal(error: Any, status: int | None) -> bool:
     no_credit = status == 429 and (error.code in _NO_CREDIT or error.type in _NO_CREDIT)
-    reason = reason_of(error).lower()
-    no_memory = status is not None and status >= 500 and any(words in reason for words in _NO_MEMORY)
-    return status in (401, 402, 403, 404) or no_credit or no_memory
+    reason = reason_of(error).lower() if status is not None and (status == 400 or status >= 500) else ""
+    hopeless = any(words in reason for words in (*_NO_MEMORY, *_NO_KEY))
+    return status in (401, 402, 403, 404) or no_credit or hopeless
+
+
+def _request(error: Any, status: int | None) -> bool:
+    """Return whether the form of the request may be refused; of a chat template, some servers say so with a 500."""
+    return status in (400, 422, 501) or (status == 500 and about_template(reason_of(error)))
 
 
 def _limit(error: Any, status: int | None) -> bool:
@@ -47,8 +57,8 @@ def _ambiguous(error: Any, status: int | None) -> bool:
 
 
 _KINDS: tuple[tuple[Callable[[Any, int | None], bool], FaultKind], ...] = (
-    (lambda error, status: status in (400, 422, 501), "request"),
     (_fatal, "fatal"),
+    (_request, "request"),
     (_limit, "limit"),
     (_ambiguous, "ambiguous"),
     (lambda error, status: status is None or status in (408, 409) or status >= 500, "transient"),
@@ -99,10 +109,30 @@ def reason_of(error: Any) -> str:
 def _words(body: Any) -> str:
     """Return the sentence in the body of an error: a text, or a list or object that holds one."""
     if isinstance(body, str):
-        return body
+        return _words_of_json(body)
     if isinstance(body, list):
         return "; ".join(filter(None, map(_words, body[:5])))
     if not isinstance(body, dict):
         return ""
     fields = (body.get(name) for name in ("error", "message", "msg", "detail", "error_msg", "reason"))
-    return next(filter(None, map(_words, fields)), json.dumps(body)[:_SHOWN] if body else "")
+    sentence = next(filter(None, map(_words, fields)), json.dumps(body)[:_SHOWN] if body else "")
+    return ": ".join(filter(None, (_place(body.get("loc")), sentence, _upstream(body.get("metadata")))))
+
+
+def _words_of_json(text: str) -> str:
+    """Return a text, or the sentence in it if it is an object in JSON, as proxies send it on."""
+    try:
+        inside = json.loads(text) if text.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        inside = None
+    return _words(inside) or text
+
+
+def _place(loc: Any) -> str:
+    """Return the name of the field that a validation error of FastAPI is about."""
+    return ".".join(str(part) for part in loc if part != "body") if isinstance(loc, list) else ""
+
+
+def _upstream(metadata: Any) -> str:
+    """Return what the provider behind a router (OpenRouter) said."""
+    return _words(metadata.get("raw")) if isinstance(metadata, dict) else ""

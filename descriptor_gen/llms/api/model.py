@@ -71,14 +71,15 @@ class ApiModel:
         for name in named:
             if name == "seed" or (name == "temperature" and not self.parameters[name]):
                 raise ParameterRefusedError(name)
-            option = "--temperature" if name == "temperature" else f"--param {name}"
+            own = "--temperature, or ask at the model's own: --param temperature=null"
+            option = own if name == "temperature" else f"--param {name}"
             raise UserError(f"{self.identity.provider} refused {self.identity.model}: {reason}. Leave out {option}")
 
     def reply(
         self,
         request: Request,
         completion: Completion,
-        mode: str,
+        form: Form,
         *,
         seconds: float,
         cost: float | None = None,
@@ -89,12 +90,12 @@ class ApiModel:
         A cost (USD) of None is computed from the tokens, if the prices are known. `environment` is recorded with the
         reply, except None values.
         """
-        if completion.source == "reasoning" and mode != "json_schema":
+        if completion.source == "reasoning" and form.mode != "json_schema":
             completion = replace(completion, text="", source="content")  # without a schema it is a thought
         if completion.finish_reason == "stop" and completion.text.strip():
-            self.dialect.answered(mode, is_json=is_json(completion.text))
+            self.dialect.answered(form.mode, is_json=is_json(completion.text))
         recorded = {
-            "response_format": mode,
+            **form.recorded,
             "thinks": completion.thinks or None,
             "read_from": None if completion.source == "content" else completion.source,
             **environment,

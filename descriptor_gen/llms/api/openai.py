@@ -149,9 +149,14 @@ def _parameters(
     """Return the decoding parameters of all calls."""
     if reserved := sorted(more.keys() & _RESERVED):
         raise UsageError(f"--param cannot set {', '.join(reserved)}: descgen sets it")
+    if own := [name for name in ("temperature", "seed") if more.get(name) is not None]:
+        raise UsageError(f"--param {own[0]} can only be null, to leave it out: write --{own[0]} {more[own[0]]}")
     thinks = bool(_REASONING.search(model))
-    if thinks and sampling.temperature:
-        raise UsageError(f"{model} supports no temperature: leave out --temperature, and --samples, which needs one")
+    if thinks and sampling.temperature and "temperature" not in more:
+        raise UsageError(
+            f"{model} supports no temperature: leave out --temperature and --samples, or ask at the model's own: "
+            "--param temperature=null"
+        )
     seed = {"seed": sampling.seed} if sampling.temperature else {}
     parameters = {} if thinks else {"temperature": sampling.temperature, **seed}
     room = _REASONING_TOKENS if thinks and reasoning_tokens is None else reasoning_tokens

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from db.errors import UserError
+from descriptor_gen.llms.api.dialect import Form
 from descriptor_gen.llms.api.errors import describe, fault_kind
 from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.batch.files import BatchCall, endpoint, read_call, read_lines
@@ -182,7 +183,7 @@ class BatchClient:
                 f"Batch {batch.id} is running, and its file was deleted from {self._url}, so its calls are unknown. "
                 "Wait until it ends or cancel it there, then run the same command"
             )
-        return {str(line.get("custom_id")): BatchCall(None, "unknown") for line in results}
+        return {str(line.get("custom_id")): BatchCall(None, Form("unknown")) for line in results}
 
     def _request(self, action: str, send: Callable[[], Result], retry: RetryPolicy | None = None) -> Result:
         import openai

@@ -9,7 +9,7 @@ from typing import Any
 
 from descriptor_gen.llms import Message, Request
 from descriptor_gen.llms.api.completion import Completion, read_completion
-from descriptor_gen.llms.api.dialect import mode_of_body
+from descriptor_gen.llms.api.dialect import Form, form_of_body
 from descriptor_gen.llms.options import BatchOptions
 
 _ENDPOINT = "/v1/chat/completions"
@@ -22,10 +22,10 @@ def endpoint(base_url: str) -> str:
 
 @dataclass(frozen=True)
 class BatchCall:
-    """One call of a batch: its response format mode, and its messages where they may differ from the request's."""
+    """One call of a batch: its form, and its messages where they may differ from the request's."""
 
     messages: tuple[Message, ...] | None
-    mode: str
+    form: Form
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _read_line(text: bytes) -> dict[str, Any] | None:
 def read_call(line: Mapping[str, Any]) -> BatchCall:
     """Read a line of an input file."""
     body = line.get("body") or {}
-    return BatchCall(tuple(body.get("messages") or ()), mode_of_body(body))
+    return BatchCall(tuple(body.get("messages") or ()), form_of_body(body))
 
 
 def read_result(line: Mapping[str, Any]) -> Completion | CallError:

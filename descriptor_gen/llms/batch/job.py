@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from db.errors import UserError
 from descriptor_gen.llms import Reply, Request, StoppedEarlyError
 from descriptor_gen.llms.api.completion import Completion, failure
-from descriptor_gen.llms.api.dialect import about_format
-from descriptor_gen.llms.api.errors import fault_kind
+from descriptor_gen.llms.api.errors import fault_kind, reason_of
 from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.api.rate_limit import AbandonedError
 from descriptor_gen.llms.batch.client import BatchClient, SubmittedBatch
@@ -39,6 +38,7 @@ class BatchJob:
         self._requests = {request.key: request for request in requests}
         self._queue: deque[list[Request]] = deque()  # one entry for each file
         self.submitted: list[SubmittedBatch] = []  # batches at the provider
+        self._reserved = set[str]()  # keys of the calls that the budget counts as in flight
         self._provider_is_full = False  # submit no more until a batch has ended
 
     @property
@@ -91,7 +91,7 @@ class BatchJob:
                 break
         for submission in self.submitted:
             for key in submission.calls:
-                self._model.budget.reserve(self._requests[key], runs_already=True)
+                self._reserve(self._requests[key], runs_already=True)
         return [request for key, request in self._requests.items() if key in missing]
 
     def _add(self, batch: Batch, calls: dict[str, BatchCall], event: str) -> None:
@@ -100,11 +100,22 @@ class BatchJob:
 
     def _plan(self, requests: Sequence[Request]) -> int:
         """Queue the calls that the budget allows; return the number of the others."""
-        fitting = [request for request in requests if self._model.budget.reserve(request)]
+        fitting = [request for request in requests if self._reserve(request)]
         self._enqueue(fitting)
         if left_out := len(requests) - len(fitting):
             self._notify(f"the budget allows {len(fitting)} of {len(requests)} calls, at their highest possible cost")
         return left_out
+
+    def _reserve(self, request: Request, *, runs_already: bool = False) -> bool:
+        fits = self._model.budget.reserve(request, runs_already=runs_already)
+        self._reserved |= {request.key} if fits else set()
+        return fits
+
+    def release(self) -> None:
+        """Let the budget no longer count the calls without a reply: a request that is refused costs nothing."""
+        for key in self._reserved:
+            self._model.budget.settle(self._requests[key], 0.0)
+        self._reserved.clear()
 
     def _enqueue(self, requests: Sequence[Request]) -> None:
         self._queue.extend(split(requests, lambda request: len(self._line(request)), self._options))
@@ -118,7 +129,7 @@ class BatchJob:
             if self._model.limiter.ended:
                 raise AbandonedError
             file = self._queue[0]
-            call = BatchCall(None, self._model.dialect.form.mode)
+            call = BatchCall(None, self._model.dialect.form)
             batch = self._client.submit(b"".join(map(self._line, file)), calls=len(file))
             self._queue.popleft()
             self._add(batch, {request.key: call for request in file}, "submitted")
@@ -151,28 +162,40 @@ class BatchJob:
     def _read_reply(
         self, submission: SubmittedBatch, line: Mapping[str, object], refused: list[Request]
     ) -> Reply | None:
-        """Return the reply of a result line; a call whose response format was refused is added to `refused` instead."""
+        """Return the reply of a result line; a call whose form was refused is added to `refused` instead."""
         key, result = str(line.get("custom_id")), read_result(line)
         if key not in submission.calls:
             return None
-        is_refused = isinstance(result, CallError) and fault_kind(result) == "request" and about_format(str(result))
-        if is_refused and self._model.dialect.refused(submission.calls[key].mode):
+        if isinstance(result, CallError) and self._can_change(result, submission.calls[key]):
             del submission.calls[key]
             refused.append(self._requests[key])
             return None
         return self._settle(submission, key, result)
+
+    def _can_change(self, error: CallError, call: BatchCall) -> bool:
+        """Return whether a call can be made in another form than the one that was refused.
+
+        Raises:
+            ParameterRefusedError, UserError: every call has a parameter that the server refuses.
+        """
+        if fault_kind(error) != "request":
+            return False
+        reason = reason_of(error)
+        self._model.refuse_parameter(reason, error.param)
+        return self._model.dialect.learn(reason, error.param, call.form)
 
     def _settle(self, submission: SubmittedBatch, key: str, result: Completion | CallError) -> Reply:
         call, request = submission.calls.pop(key), self._requests[key]
         reply = self._model.reply(
             request,
             failure(str(result)) if isinstance(result, CallError) else result,
-            call.mode,
+            call.form,
             seconds=submission.seconds_per_call,
             cost=0.0 if isinstance(result, CallError) else None,
             batch=submission.batch.id,
         )
         self._model.budget.settle(request, reply.environment.get("cost_usd"))
+        self._reserved.discard(key)
         return replace(reply, messages=call.messages)
 
     def _resubmit(self, failed: Sequence[SubmittedBatch]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from types import MappingProxyType
 
-from descriptor_gen.llms import Reply, Request, StoppedEarlyError
+from descriptor_gen.llms import ParameterRefusedError, Reply, Request, StoppedEarlyError
 from descriptor_gen.llms.api.openai import OpenAILLM
 from descriptor_gen.llms.api.rate_limit import AbandonedError
 from descriptor_gen.llms.batch.job import BatchJob
@@ -41,6 +41,10 @@ class OpenAIBatch(OpenAILLM):
             for replies in job.replies():
                 self.waiting = job.waiting
                 yield replies
+        except ParameterRefusedError as refusal:
+            job.release()
+            self._drop(refusal.name)
+            raise
         except AbandonedError:
             raise StoppedEarlyError("handed in" if job.submitted else "interrupt") from None
         finally:

@@ -203,6 +203,41 @@ def test_a_format_that_is_refused_is_left_out_of_the_next_batch(
     assert {row["environment"]["response_format"] for row in stored(database)} == {"json_object"}
 
 
+def test_a_system_message_that_is_refused_is_folded_in_the_next_batch(
+    build: Build, batches: BatchServer, database: Path
+) -> None:
+    refusal = Answer(400, error={"message": "System role not supported"})
+    text = '{"setting": "a wide green field", "objects": ["a ball", "a wooden bat"]}'
+    batches.otherwise = lambda body: refusal if body["messages"][0]["role"] == "system" else Answer(text=text)
+    assert counts(build("--limit", 6)) == (0, 6, 0, 0)
+    assert [len(keys) for keys in batches.submitted] == [6, 6]
+    assert {row["environment"]["system_message"] for row in stored(database)} == {"in the first question"}
+
+
+def test_a_temperature_that_is_refused_is_left_out_of_the_next_batch_and_its_keys(
+    build: Build, batches: BatchServer, database: Path
+) -> None:
+    """The refused calls no longer count against the budget, which has room for one batch alone."""
+    refusal = Answer(400, error={"message": "'temperature' does not support 0 with this model", "param": "temperature"})
+    batches.otherwise = lambda body: refusal if "temperature" in body else Answer()
+    report = build("--limit", 6, *PRICED, "--max-cost", 20)
+    assert (counts(report), report["not_sent"]) == ((0, 6, 0, 0), ["temperature"])
+    first, second = batches.submitted
+    assert (len(first), len(second), set(first) & set(second)) == (6, 6, set())
+    assert all("temperature" not in json.loads(row["parameters"]) for row in stored(database))
+    assert counts(build("--limit", 6, "--param", "temperature=null")) == (6, 0, 0, 0)
+    assert len(batches.submitted) == 2
+
+
+def test_one_call_that_is_refused_among_valid_ones_changes_nothing_for_the_others(
+    build: Build, batches: BatchServer
+) -> None:
+    refusal = Answer(400, error={"message": "blocked"})
+    batches.otherwise = lambda body: refusal if "brushing hair" in body["messages"][-1]["content"] else Answer()
+    assert counts(build("--limit", 6)) == (0, 5, 0, 1)
+    assert [len(keys) for keys in batches.submitted] == [6]
+
+
 def test_ctrl_c_leaves_and_the_same_command_picks_up(
     build: Build, batches: BatchServer, database: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
