@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db import vocabulary
-from db.records import Dataset, Descriptor, GeneratedTexts, Generation, HistoryEntry, LLMIdentity
+from db.records import Action, Dataset, Descriptor, GeneratedTexts, Generation, HistoryEntry, LLMIdentity
 from db.schema import (
     ActionRow,
     Base,
@@ -58,9 +59,29 @@ def row_id(session: Session, table: type[Base], record: DataclassInstance, *key:
     return row.id
 
 
-def stored_dataset(dataset: Dataset) -> Dataset:
-    """Return the dataset whose actions are stored for this one: itself, or the one it is a subset of."""
-    return dataset if dataset.stored_as == dataset.name else vocabulary.load(dataset.stored_as)
+def stored_dataset(dataset: Dataset) -> Dataset | None:
+    """Return the dataset whose actions are stored for this one: itself, or the built-in one it is a subset of.
+
+    None: it is a subset of a user's own dataset, which is stored already.
+    """
+    if dataset.stored_as == dataset.name:
+        return dataset
+    return vocabulary.load(dataset.stored_as) if dataset.stored_as in vocabulary.BUILT_IN else None
+
+
+def own_dataset(session: Session, name: str) -> Dataset | None:
+    """Return a built-in or stored dataset by its name; None if there is none, or no class is left of it."""
+    if name in vocabulary.BUILT_IN:
+        return vocabulary.load(name)
+    row = session.scalar(select(DatasetRow).where(DatasetRow.name == name))
+    if row is None:
+        return None
+    if row.parent_id is not None:
+        parent = own_dataset(session, session.scalars(select(DatasetRow.name).filter_by(id=row.parent_id)).one())
+        return vocabulary.subset(name, parent, row.classes or ()) if parent else None
+    query = select(ActionRow).where(ActionRow.dataset_id == row.id, ActionRow.label.is_not(None))
+    found = tuple(to_record(Action, action) for action in session.scalars(query.order_by(ActionRow.label)))
+    return Dataset(name, found, stored_as=name) if found else None
 
 
 def actions(session: Session, dataset: Dataset) -> dict[str, ActionRow]:
@@ -71,14 +92,17 @@ def actions(session: Session, dataset: Dataset) -> dict[str, ActionRow]:
 
 def register(session: Session, dataset: Dataset) -> None:
     """Store a dataset's actions: labels and phrases are updated, actions that are no longer listed lose their label."""
-    dataset = stored_dataset(dataset)
-    row = session.scalar(select(DatasetRow).where(DatasetRow.name == dataset.name)) or DatasetRow(name=dataset.name)
+    whole = stored_dataset(dataset)
+    if whole is None:
+        return
+    row = session.scalar(select(DatasetRow).where(DatasetRow.name == whole.name)) or DatasetRow(name=whole.name)
+    row.origin = str(Path(whole.path).resolve()) if whole.path else row.origin
     session.add(row)
     session.flush()
-    stored = actions(session, dataset)
-    for unlisted in stored.keys() - {action.name for action in dataset.actions}:
+    stored = actions(session, whole)
+    for unlisted in stored.keys() - {action.name for action in whole.actions}:
         stored[unlisted].label = None
-    for action in dataset.actions:
+    for action in whole.actions:
         if action.name in stored:
             stored[action.name].label, stored[action.name].phrase = action.label, action.phrase
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,13 +28,21 @@ class Action:
 class Dataset:
     """A vocabulary: its actions in label order.
 
-    `stored_as` names the dataset whose stored actions and descriptors this one shares: `kinetics600-zs1` is a subset
-    of `kinetics600`.
+    Attributes:
+        stored_as: the dataset whose stored actions and descriptors this one shares: `kinetics600-zs1` is a subset of
+            `kinetics600`.
+        path: the file or folder that it was read from, as the user gave it; empty for a known name.
     """
 
     name: str
     actions: tuple[Action, ...]
     stored_as: str
+    path: str = field(default="", compare=False)
+
+    @property
+    def argument(self) -> str:
+        """What a command takes for it after --dataset, quoted for a shell."""
+        return shlex.quote(self.path or self.name)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeDecorator
 
 from db.records import DecisionKind, DescriptorSource, DescriptorStatus, GenerationStatus
 
-HEAD = "0002"  # the newest revision in migrations/versions; a test compares them
+HEAD = "0003"  # the newest revision in migrations/versions; a test compares them
 
 
 def utc_now() -> datetime:
@@ -53,10 +53,13 @@ class Base(DeclarativeBase):
 
 
 class DatasetRow(Base):
-    """A vocabulary of actions."""
+    """A vocabulary of actions. A subset of another one has no actions of its own, only their names in `classes`."""
 
     __tablename__ = "dataset"
     name: Mapped[str] = mapped_column(String(200), unique=True)
+    origin: Mapped[str | None] = mapped_column(Text)  # the file or folder that it was read from
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("dataset.id"))
+    classes: Mapped[list[Any] | None]  # in label order
 
 
 class ActionRow(Base):

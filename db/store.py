@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,11 +11,12 @@ from sqlalchemy import delete, func, insert, select
 
 from db import queries, transfer, vocabulary
 from db.claims import Claims
+from db.dataset_changes import Update, refuse_changes
 from db.engine import Transactions, open_engine, sqlite_path
-from db.errors import UsageError, UserError
+from db.errors import UsageError, UserError, first_few
+from db.own_datasets import OwnDatasets
 from db.records import (
     STATUSES,
-    Action,
     Dataset,
     Descriptor,
     GeneratedTexts,
@@ -85,45 +87,91 @@ class Store(Transactions):
         """
         if vocabulary.canonical(name) in vocabulary.BUILT_IN:
             return vocabulary.load(name)
-        query = select(ActionRow).join(DatasetRow).where(DatasetRow.name == name, ActionRow.label.is_not(None))
         with self._read() as session:
-            rows = session.scalars(query.order_by(ActionRow.label)).all()
-        if not rows:
+            dataset = queries.own_dataset(session, name)
+        if dataset is None:
             known = ", ".join(dict.fromkeys([*vocabulary.BUILT_IN, *self.datasets()]))
             raise UsageError(
                 f"Unknown dataset {name!r}. Known: {known}. For your own classes give a file of labels (one a "
                 "line, or as docs/datasets.md shows), or a folder that holds one folder a class"
             )
-        return Dataset(name, tuple(queries.to_record(Action, row) for row in rows), stored_as=name)
+        return dataset
 
-    def resolve(self, name: str) -> Dataset:
+    def resolve(self, given: str, *, name: str | None = None, update: Update = "nothing") -> Dataset:
         """Return the dataset that `--dataset` names: built in, stored, or read from a file or folder.
 
-        A known name wins over a file or folder of that name; write `./name` or a suffix to mean the path.
+        A known name wins over a file or folder of that name; write `./name` or a suffix to mean the path. What is read
+        from a path has the name under which that path was stored, else that of the file or folder.
+
+        Args:
+            given: a name or a path.
+            name: another name for what is read from a path.
+            update: what the caller may change of a stored dataset of that name.
 
         Raises:
-            UsageError: the name is none of these.
+            UsageError: it is none of these; or the stored dataset of that name has other classes or phrases.
         """
-        if not name or self.knows(name) or not Path(name).exists():
-            return self.dataset(name)
-        return vocabulary.from_path(Path(name))
+        if not given or self.knows(given) or not Path(given).exists():
+            dataset = self.dataset(given)
+            if name not in (None, dataset.name):
+                raise UsageError(f"--name is for a file or folder of classes; {given} is a stored or built-in dataset")
+            return dataset
+        path = Path(given)
+        dataset = vocabulary.from_path(path, name=name or self._name_of(path))
+        return self._compared(dataset, update) or dataset
 
     def knows(self, name: str) -> bool:
         """Return whether a dataset of that name is built in or stored."""
         return vocabulary.canonical(name) in vocabulary.BUILT_IN or name in self.datasets()
+
+    def own_datasets(self) -> OwnDatasets:
+        """Return the changes of stored datasets: see `db.own_datasets`."""
+        return OwnDatasets(self._engine)
+
+    def _name_of(self, path: Path) -> str | None:
+        """Return the name under which a file or folder was stored."""
+        query = select(DatasetRow.name).where(DatasetRow.origin == str(path.resolve())).order_by(DatasetRow.name)
+        with self._read() as session:
+            names = list(session.scalars(query))
+        if len(names) > 1:
+            raise UsageError(f"{path} is stored under several names: {first_few(names)}. Give --dataset with one")
+        return names[0] if names else None
+
+    def _compared(self, dataset: Dataset, update: Update) -> Dataset | None:
+        """Return the stored dataset if a given one is the same, None if it is new or may change the stored one.
+
+        Raises:
+            UsageError: it differs in more than may be changed.
+        """
+        names = set(self.datasets())
+        if dataset.name not in names:
+            return None
+        stored = self.dataset(dataset.name)
+        refuse_changes(stored, dataset, update=update, names=names)
+        return replace(stored, path=dataset.path) if stored.actions == dataset.actions else None
 
     def datasets(self) -> list[str]:
         """Return the names of the stored datasets."""
         with self._read() as session:
             return list(session.scalars(select(DatasetRow.name).order_by(DatasetRow.name)))
 
-    def register(self, dataset: Dataset) -> tuple[Rephrased, ...]:
-        """Store a dataset's actions: labels and phrases are updated, actions no longer listed lose their label.
+    def register(self, dataset: Dataset, *, update: Update = "phrases") -> tuple[Rephrased, ...]:
+        """Store a dataset's actions: phrases are updated, and labels if `update` allows other classes.
+
+        Actions that are no longer listed lose their label.
 
         Returns:
             The actions whose phrase was changed. Their descriptors stay as they are.
+
+        Raises:
+            UsageError: the stored dataset differs in more than `update` says.
         """
-        dataset = queries.stored_dataset(dataset)
+        whole = queries.stored_dataset(dataset)
+        if whole is None:
+            return ()
+        dataset = whole
+        if dataset.name not in vocabulary.BUILT_IN:
+            self._compared(dataset, update)
         with self._read() as session:
             stored = {name: (row.label, row.phrase) for name, row in queries.actions(session, dataset).items()}
         actions = {action.name: (action.label, action.phrase) for action in dataset.actions}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +25,8 @@ _ALIASES = {"k400": "kinetics400", "k600": "kinetics600"} | {f"k600-zs{n}": f"ki
 _SMALL_WORDS = {"a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "of", "off", "on", "onto", "or", "out"}
 _SMALL_WORDS |= {"over", "the", "to", "up", "with", "without"}  # without a capital in titles: Walking the Dog
 _TEAR_SPELLING = {"HandstandPushups": "HandStandPushups"}  # as in the names of the class's files
+
+_LONGEST_NAME = 200  # characters that the database stores
 
 BUILT_IN: tuple[str, ...] = (*_TABLES, *_SUBSETS)
 
@@ -52,10 +56,14 @@ def _rows(name: str) -> Iterable[Action]:
 
 
 def _subset(name: str, parent: Dataset) -> Dataset:
+    return subset(name, parent, files("db.classes").joinpath(f"{name}.txt").read_text(encoding="utf-8").splitlines())
+
+
+def subset(name: str, parent: Dataset, classes: Sequence[str]) -> Dataset:
+    """Return the dataset of some classes of another one, by name, in their order; it shares that one's descriptors."""
     phrases = {action.name: action.phrase for action in parent.actions}
-    names = files("db.classes").joinpath(f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    actions = tuple(Action(label, name, phrases[name]) for label, name in enumerate(names))
-    return Dataset(name, actions, stored_as=parent.name)
+    actions = tuple(Action(label, each, phrases[each]) for label, each in enumerate(classes))
+    return Dataset(name, actions, stored_as=parent.stored_as)
 
 
 def canonical(name: str) -> str:
@@ -63,22 +71,40 @@ def canonical(name: str) -> str:
     return _ALIASES.get(name, name)
 
 
-def from_path(path: Path) -> Dataset:
-    """Return a user's own dataset, named after its file of labels (`db.label_files`) or its folder of class folders.
+def from_path(path: Path, *, name: str | None = None) -> Dataset:
+    """Return a user's own dataset, from a file of labels (`db.label_files`) or a folder of class folders.
+
+    Without `name` it is named after the file or folder.
 
     Raises:
         UserError: it has no labels, a label twice, or the name of a built-in dataset, or what it means is not plain.
     """
     resolved = path.resolve()
-    name = canonical(resolved.name if resolved.is_dir() else resolved.stem)
-    if not name:
-        raise UsageError(f"{path} has no name that a dataset could have")
-    if name in BUILT_IN:
+    own = name or canonical(resolved.name if resolved.is_dir() else resolved.stem)
+    if name is None and own in BUILT_IN:
+        given = shlex.quote(str(path))
         raise UsageError(
-            f"{path} has the name of the built-in dataset {name}. Use --dataset {name} for its official classes, "
-            "or rename the file for your own"
+            f"{path} has the name of the built-in dataset {own}. Use --dataset {own} for its official classes, "
+            f"or store yours under another name: descgen datasets add {given} --name my-{own}"
         )
-    return from_labels(name, _folder_labels(path) if path.is_dir() else read_labels(path))
+    labels = _folder_labels(path) if path.is_dir() else read_labels(path)
+    return replace(from_labels(checked_name(own), labels), path=str(path))
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a dataset of one's own.
+
+    Raises:
+        UsageError: it is that of a built-in dataset, could be taken for a path or an option, or cannot be stored.
+    """
+    if canonical(name) in BUILT_IN:
+        raise UsageError(f"{name} is a built-in dataset. Choose another name, such as my-{name}")
+    if not name.strip() or len(name) > _LONGEST_NAME or name[0] == "-" or not re.fullmatch(r"[^/\\\x00-\x1f]+", name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a dataset: 1 to {_LONGEST_NAME} characters, without / and \\, and not "
+            "- as the first one"
+        )
+    return name
 
 
 def from_labels(name: str, labels: Sequence[str | Label]) -> Dataset:

@@ -6,10 +6,11 @@ import click
 
 from db.commandline import Commands, Database, database_option
 from descriptor_gen.commands.build import build
+from descriptor_gen.commands.datasets import datasets
 from descriptor_gen.commands.exchange import export_descriptors, import_descriptors
 from descriptor_gen.commands.lint import lint_descriptors
 from descriptor_gen.commands.prompts import prompts
-from descriptor_gen.commands.read import datasets, history, list_actions, llms, show_descriptors, stats
+from descriptor_gen.commands.read import history, list_actions, llms, show_descriptors, stats
 from descriptor_gen.commands.review import REVIEW_COMMANDS
 from descriptor_gen.commands.review_server import review
 from descriptor_gen.commands.similarity import similar_classes

@@ -15,7 +15,6 @@ from rich.tree import Tree
 
 from db import vocabulary
 from db.commandline import table
-from db.engine import sqlite_path
 from db.errors import UsageError, first_few
 from db.records import (
     Agreement,
@@ -55,7 +54,7 @@ _AGREEMENT_COLUMNS = (
 
 def build_report(report: BuildReport) -> RenderableType:
     """Return the changed phrases and the problems of a build, if any, and a summary line."""
-    lines = _rephrased(report.dataset, report.rephrased)
+    lines = rephrased_lines(report.dataset, report.rephrased)
     lines += [f"{problem.action}, {problem.kind}: {problem.reason}" for problem in report.problems[:_MOST_PROBLEMS]]
     if (more := len(report.problems) - _MOST_PROBLEMS) > 0:
         lines.append(f"... and {more} more (all of them: --json)")
@@ -73,7 +72,7 @@ def build_report(report: BuildReport) -> RenderableType:
     return Text("\n".join(lines))
 
 
-def _rephrased(dataset: str, changes: Sequence[Rephrased]) -> list[str]:
+def rephrased_lines(dataset: str, changes: Sequence[Rephrased]) -> list[str]:
     """Return lines about changed phrases, and about the texts that were written for the old ones."""
     lines = [f"phrase of {change.action}: {change.before!r} -> {change.after!r}" for change in changes[:_MOST_CHANGES]]
     if (more := len(changes) - _MOST_CHANGES) > 0:
@@ -104,7 +103,7 @@ def import_report(report: ImportReport) -> RenderableType:
         lines.append(f"no texts for {len(report.without)} classes: {first_few(report.without)}")
     if lines:
         lines.append("all of them: --json")
-    lines += _rephrased(report.dataset, report.rephrased)
+    lines += rephrased_lines(report.dataset, report.rephrased)
     if report.left_out:
         lines.append(
             f"{report.left_out} left out: this database has other texts of the same LLM for these classes and kinds, "
@@ -230,26 +229,6 @@ def stats(counts: Mapping[str, Rows], agreement: Sequence[Agreement] = ()) -> Re
         table(*_CALL_COLUMNS, title="Calls made", rows=calls),
         *([Text(), _agreements(agreement)] if agreement else []),
     )
-
-
-def dataset_rows(url: str) -> Rows:
-    """Return the built-in datasets, and those of the database at `url`, if it exists."""
-    rows = [
-        {"name": name, "actions": len(vocabulary.load(name).actions), "built_in": True} for name in vocabulary.BUILT_IN
-    ]
-    path = sqlite_path(url)
-    if path is not None and not path.exists():
-        return rows
-    store = Store.open(url)
-    own = [name for name in store.datasets() if name not in vocabulary.BUILT_IN]
-    rows += [{"name": name, "actions": len(store.dataset(name).actions), "built_in": False} for name in own]
-    store.close()
-    return rows
-
-
-def dataset_table(rows: Rows) -> RenderableType:
-    body = [(row["name"], row["actions"], "built in" if row["built_in"] else "your own") for row in rows]
-    return table("dataset", ">classes", "from", rows=body)
 
 
 def llm_rows() -> Rows:

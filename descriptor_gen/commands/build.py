@@ -16,6 +16,7 @@ from descriptor_gen.commands.options import (
     dataset_option,
     kind_option,
     language_option,
+    name_option,
     number_option,
     template_option,
 )
@@ -30,6 +31,7 @@ _SAMPLES_TEMPERATURE = 0.8  # default for several samples
 
 @click.command()
 @dataset_option
+@name_option
 @click.option(
     "--llm",
     "-l",
@@ -68,6 +70,7 @@ def build(
     database: Database,
     /,
     dataset_name: str,
+    name: str | None,
     llm_name: str,
     kind_names: tuple[str, ...],
     templates: tuple[Path, ...],
@@ -95,7 +98,7 @@ def build(
     if temperature is not None and "temperature" in parameters:
         raise UsageError("--temperature and --param temperature=null contradict each other: leave one out")
     prompts = choose_prompts(kind_names, templates)
-    dataset = database.store.resolve(dataset_name)
+    dataset = database.store.resolve(dataset_name, name=name, update="phrases")
     names = tuple(action.name for action in tables.select(dataset, action_names).actions)
     rivals = find_rivals(database.store, dataset, prompts, against, count=rival_count)
     options = BuildOptions(actions=names, rivals=rivals, **build_options)

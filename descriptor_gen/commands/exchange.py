@@ -11,7 +11,7 @@ from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.errors import UsageError
 from db.records import STATUSES
 from descriptor_gen import tables
-from descriptor_gen.commands.options import dataset_option, writer_option
+from descriptor_gen.commands.options import dataset_option, name_option, writer_option
 
 _STATUSES = {status: (status,) for status in STATUSES} | {"any": STATUSES}
 _NOT_REJECTED = ("pending", "accepted")  # default of `tear`, which has no statuses: rejected texts would look accepted
@@ -21,12 +21,19 @@ _SUFFIXES = {".csv": "csv", ".json": "json"}
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @dataset_option
+@name_option
 @click.option("--kind", "-k", metavar="KIND", help="Kind of texts without a kind in the file. [guessed from its name]")
 @click.option("--strict", is_flag=True, help="Import nothing if a class name is unknown or an item is refused.")
 @json_option
 @click.pass_obj
 def import_descriptors(
-    database: Database, file: Path, dataset_name: str, kind: str | None, strict: bool, as_json: bool
+    database: Database,
+    file: Path,
+    dataset_name: str,
+    name: str | None,
+    kind: str | None,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Add the descriptors of FILE to those in the database; importing it twice adds nothing.
 
@@ -38,7 +45,7 @@ def import_descriptors(
 
     contents = read(file)
     try:
-        dataset = database.store.resolve(dataset_name)
+        dataset = database.store.resolve(dataset_name, name=name, update="phrases")
     except UsageError:  # the file may list the classes of a dataset that is not stored yet
         if contents.dataset is None or contents.dataset.name != dataset_name:
             raise

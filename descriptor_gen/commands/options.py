@@ -24,6 +24,9 @@ dataset_option = click.option(
 optional_dataset_option = click.option(
     "--dataset", "-d", "dataset_name", metavar="NAME|PATH", help="As in other commands; required unless ids are given."
 )
+name_option = click.option(
+    "--name", metavar="NEW", help="A name of its own for a file or folder of classes. [that of the file or folder]"
+)
 kind_option = click.option(
     "--kind",
     "-k",

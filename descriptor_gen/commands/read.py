@@ -1,4 +1,4 @@
-"""`descgen list`, `show`, `history`, `stats`, `datasets` and `llms`: read the database."""
+"""`descgen list`, `show`, `history`, `stats` and `llms`: read the database."""
 
 from __future__ import annotations
 
@@ -68,15 +68,6 @@ def stats(database: Database, as_json: bool) -> None:
     counts = {"descriptors": store.counts(), "calls": store.generation_counts()}
     agreement = store.reviews().agreement()
     print_json({**counts, "agreement": agreement}) if as_json else console.print(tables.stats(counts, agreement))
-
-
-@click.command()
-@json_option
-@click.pass_obj
-def datasets(database: Database, as_json: bool) -> None:
-    """List the datasets: built in, and your own."""
-    rows = tables.dataset_rows(database.url)
-    print_json(rows) if as_json else console.print(tables.dataset_table(rows))
 
 
 @click.command()

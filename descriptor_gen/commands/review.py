@@ -19,6 +19,7 @@ from descriptor_gen.commands.options import (
     action_option,
     dataset_option,
     kind_option,
+    name_option,
     optional_dataset_option,
     writer_option,
 )
@@ -150,15 +151,25 @@ def edit(database: Database, descriptor: str, text: str, reviewer: str, as_json:
 @click.command()
 @click.argument("text")
 @dataset_option
+@name_option
 @click.option("--action", "-a", required=True, metavar="NAME", help="Class name or phrase.")
 @click.option("--kind", "-k", required=True, metavar="KIND", help="Kind of descriptor: descgen prompts list.")
 @reviewer_option
 @json_option
 @click.pass_obj
-def add(database: Database, text: str, dataset_name: str, action: str, kind: str, reviewer: str, as_json: bool) -> None:
+def add(
+    database: Database,
+    text: str,
+    dataset_name: str,
+    name: str | None,
+    action: str,
+    kind: str,
+    reviewer: str,
+    as_json: bool,
+) -> None:
     """Add TEXT, accepted, to the descriptors of a class."""
     store = database.store
-    dataset = store.resolve(dataset_name)
+    dataset = store.resolve(dataset_name, name=name)
     [selected] = tables.select(dataset, [action]).actions
     tables.select_kinds(store, [kind])
     _show(store.reviews().add(dataset, selected.name, kind, text, reviewer=reviewer), as_json=as_json)

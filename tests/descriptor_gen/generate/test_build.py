@@ -172,6 +172,8 @@ def test_own_labels_from_a_file_and_from_folders(descgen: Run, llm: FakeLLM, tmp
         (tmp_path / "sides" / name).mkdir(parents=True)
     assert report(descgen("build", "-d", tmp_path / "sides", "-k", "context", "--json"))["generated"] == 2
     labels.write_text("washing up\nChopOnions\n")  # a label that went takes its descriptors out of use
+    assert "1 gone (peel_potatoes)" in descgen("build", "-d", labels, "-k", "context").stderr
+    assert descgen("datasets", "add", labels, "--replace").exit_code == 0
     assert report(descgen("build", "-d", labels, "-k", "context", "--json"))["cached"] == 2
     rows = json.loads(descgen("list", "-d", "kitchen", "--json").stdout)
     assert [row["name"] for row in rows] == ["washing up", "ChopOnions"]
