@@ -71,7 +71,7 @@ def filter_descriptors(dataset: Dataset, stored: Sequence[Text], descriptor_filt
         return matching
     names = [action.name for action in dataset.actions]
     subject = dataset.name + (f" ({', '.join(names)})" if len(names) <= 3 else "")
-    command = f"descgen build --dataset {dataset.name}"
+    command = f"descgen build --dataset {dataset.argument}"
     if not stored:
         raise UserError(f"No descriptors of {subject} in this database. Write them with: {command}")
     counts = Counter((text.kind, text.status, text.writer) for text in stored)

@@ -40,7 +40,7 @@ def rows_by_id(session: Session, ids: Sequence[int]) -> list[DescriptorRow]:
         rows.update((row.id, row) for row in session.scalars(select(DescriptorRow).where(DescriptorRow.id.in_(chunk))))
     if unknown := [row_id for row_id in ids if row_id not in rows]:
         listed = ", ".join(map(str, unknown[:_MAX_LISTED])) + (" ..." if len(unknown) > _MAX_LISTED else "")
-        raise UsageError(f"No descriptor {listed}. The ids are shown by: descgen show --ids")
+        raise UsageError(f"No descriptor {listed}. The ids are shown by: descgen show --dataset NAME --ids")
     return [rows[row_id] for row_id in ids]
 
 

@@ -99,7 +99,7 @@ def events_to_undo(session: Session, reviewer: str, decision: int | None) -> lis
     rows = session.scalars(query).all()
     if not rows or rows[0].what == "undo":
         reason = "is an undo; decide again instead" if rows else "does not exist"
-        raise UsageError(f"Decision {decision} {reason}. The decisions about a class: descgen history")
+        raise UsageError(f"Decision {decision} {reason}. Decisions are listed by: descgen history --dataset NAME")
     return [_event(row) for row in rows]
 
 

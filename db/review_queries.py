@@ -55,7 +55,7 @@ class ReviewQueries(Transactions):
         with self._read() as session:
             entries = queries.history(session, queries.calls().where(GenerationRow.id == generation))
         if not entries:
-            raise UsageError(f"No call {generation}. The calls about a class: descgen history")
+            raise UsageError(f"No call {generation}. Calls are listed by: descgen history --dataset NAME")
         return entries[0]
 
     def writers(self, dataset: Dataset, kind: str) -> list[Writer]:

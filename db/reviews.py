@@ -167,7 +167,7 @@ def _normalised(text: str) -> str:
 def _action(session: Session, dataset: Dataset, name: str) -> ActionRow:
     """Return the row of an action; stores the dataset first if necessary."""
     if name not in {action.name for action in dataset.actions}:
-        raise UsageError(f"{dataset.name} has no action {name}. Its names: descgen list --dataset {dataset.name}")
+        raise UsageError(f"{dataset.name} has no action {name}. Its names: descgen list --dataset {dataset.argument}")
     if name not in queries.actions(session, dataset):
         queries.register(session, dataset)
     return queries.actions(session, dataset)[name]

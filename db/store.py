@@ -117,7 +117,7 @@ class Store(Transactions):
                 raise UsageError(f"--name is for a file or folder of classes; {given} is a stored or built-in dataset")
             return dataset
         path = Path(given)
-        dataset = vocabulary.from_path(path, name=name or self._name_of(path))
+        dataset = vocabulary.from_path(path, name=name) if name else self._read_path(path)
         return self._compared(dataset, update) or dataset
 
     def knows(self, name: str) -> bool:
@@ -128,14 +128,19 @@ class Store(Transactions):
         """Return the changes of stored datasets: see `db.own_datasets`."""
         return OwnDatasets(self._engine)
 
-    def _name_of(self, path: Path) -> str | None:
-        """Return the name under which a file or folder was stored."""
+    def _read_path(self, path: Path) -> Dataset:
+        """Read a file or folder under the name that it was stored as; of several, the one with the same classes."""
         query = select(DatasetRow.name).where(DatasetRow.origin == str(path.resolve())).order_by(DatasetRow.name)
         with self._read() as session:
             names = list(session.scalars(query))
-        if len(names) > 1:
+        dataset = vocabulary.from_path(path, name=names[0] if names else None)
+        if len(names) < 2:
+            return dataset
+        classes = [action.name for action in dataset.actions]
+        same = [name for name in names if [action.name for action in self.dataset(name).actions] == classes]
+        if len(same) != 1:
             raise UsageError(f"{path} is stored under several names: {first_few(names)}. Give --dataset with one")
-        return names[0] if names else None
+        return replace(dataset, name=same[0], stored_as=same[0])
 
     def _compared(self, dataset: Dataset, update: Update) -> Dataset | None:
         """Return the stored dataset if a given one is the same, None if it is new or may change the stored one.

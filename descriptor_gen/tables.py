@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -80,7 +81,7 @@ def rephrased_lines(dataset: str, changes: Sequence[Rephrased]) -> list[str]:
     if texts := sum(len(change.texts) for change in changes):
         lines.append(
             f"texts in use that were written for the old phrases: {texts}. See them, and reject what no longer fits: "
-            f"descgen show --dataset {dataset} --ids"
+            f"descgen show --dataset {shlex.quote(dataset)} --ids"
         )
     return lines
 

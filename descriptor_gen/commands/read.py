@@ -100,9 +100,11 @@ def history(
         print_json({"decisions": events}) if as_json else console.print(tables.decisions(descriptor, events))
         return
     if dataset_name is None:
-        raise UsageError("Give the id of a descriptor (descgen show --ids), or --dataset")
+        raise UsageError("Give the id of a descriptor (descgen show --dataset NAME --ids), or --dataset")
     dataset, kinds = tables.select(store.resolve(dataset_name), action_names), tables.select_kinds(store, kind_names)
     entries, events = store.history(dataset, kinds=kinds), store.reviews().events(dataset, kinds=kinds)
     if not entries and not events:
-        raise UserError(f"No calls about {dataset.name} yet. Make them with: descgen build --dataset {dataset_name}")
+        raise UserError(
+            f"No calls about {dataset.name} yet. Make them with: descgen build --dataset {dataset.argument}"
+        )
     print_json({"calls": entries, "decisions": events}) if as_json else console.print(tables.history(entries, events))

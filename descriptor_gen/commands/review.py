@@ -89,7 +89,9 @@ def _refuse_ambiguous(ids: Sequence[str], dataset_name: str | None, filters: Map
     if ids and any(filters.values()):
         raise UsageError("Give ids, or filters and --all, not both")
     if not ids and dataset_name is None:
-        raise UsageError("Give ids of descriptors (descgen show --ids), or --dataset with filters or --all")
+        raise UsageError(
+            "Give ids of descriptors (descgen show --dataset NAME --ids), or --dataset with filters or --all"
+        )
     if not ids and not any(filters.values()):
         raise UsageError(
             f"All descriptors of {dataset_name}? Confirm with --all, or filter with --action, --kind, --llm, --status"

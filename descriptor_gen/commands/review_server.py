@@ -74,7 +74,7 @@ def review(
     session = ReviewSession(store, dataset, reviewer=reviewer, open_llm=open_with_seed)
     if not session.snapshot().by_action:
         raise UserError(
-            f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.name}"
+            f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
         )
     try:
         if tui:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -113,5 +114,5 @@ The column `generation` holds, once for each LLM call, everything recorded about
 |---|---|---|
 {rows}
 
-Read it back with `descgen import <this folder> --dataset {dataset.name}`.
+Read it back with `descgen import <this folder> --dataset {shlex.quote(dataset.name)}`.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ def prepare_dataset(
     if as_json:
         print_json(results)
     else:
-        click.echo(f"{dataset.name} is in {root}. Now: recognize check --dataset {dataset.name} --root {root}")
+        command = f"recognize check --dataset {dataset.argument} --root {shlex.quote(str(root))}"
+        click.echo(f"{dataset.name} is in {root}. Now: {command}")
 
 
 def _run(step: Step) -> str:

@@ -24,7 +24,8 @@ def find_videos(dataset: Dataset, root: Path, *, split: Split | Literal["listed"
     Args:
         dataset: gives the labels.
         root: a folder in one of the dataset's layouts, or a CSV file with the columns path and label.
-        split: official test split of UCF101 and HMDB51; None is split 1, or every video if there are no lists;
+        split: test split of UCF101 and HMDB51, or of a CSV file with a column split; None is split 1 of the official
+            lists, else every video;
             "listed" is every split that has a list, or every video if there are no lists.
 
     Raises:
@@ -36,8 +37,8 @@ def find_videos(dataset: Dataset, root: Path, *, split: Split | Literal["listed"
         for layout in LAYOUTS
         if fnmatchcase(dataset.stored_as, layout.datasets) and (layout.has_splits or number is None)
     ]
-    if root.is_file() and root.suffix.lower() == ".csv" and number is None:
-        return read_manifest(dataset, root)
+    if root.is_file() and root.suffix.lower() == ".csv":
+        return read_manifest(dataset, root, split=number)
     if not root.is_dir() or not layouts:
         raise UserError(_no_folder(dataset, root, number))
     search = Search(dataset, class_finder(dataset), scan(root, LIST_NAMES), split)
@@ -54,7 +55,7 @@ def _no_folder(dataset: Dataset, root: Path, split: Split | None) -> str:
         official = " and ".join(layout.datasets for layout in LAYOUTS if layout.has_splits)
         return (
             f"No test split {split!r} of {dataset.name} in {root}: only folders of {official} with their official "
-            "lists have test splits. Leave out --split."
+            "lists, and .csv files with a column split, have test splits. Leave out --split."
         )
     return f"{root} is neither a folder nor a .csv file with the columns path and label."
 

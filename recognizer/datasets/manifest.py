@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from db.errors import UserError, first_few
 from db.records import Dataset
 from db.vocabulary import class_finder
-from recognizer.datasets.records import Video, VideoList, printable
+from recognizer.datasets.records import TRAINING, Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason
 
+_NUMBERS = ("1", "2", "3")
 
-def read_manifest(dataset: Dataset, path: Path) -> VideoList:
-    """Read a CSV file with the columns path (relative to the file's folder) and label, and optionally dataset.
+
+def read_manifest(dataset: Dataset, path: Path, *, split: str | None = None) -> VideoList:
+    """Read a CSV file with the columns path (relative to the file's folder) and label; if it likes dataset and split.
+
+    Args:
+        dataset: gives the labels; rows of another one are skipped.
+        path: of the CSV file.
+        split: `1`, `2` or `3`: the rows of that split; `all`: those of all three; None: every row, but those of the
+            training part if there are others.
 
     Raises:
-        UserError: a column is missing, there are no rows, or a label is not a class of the dataset.
+        UserError: a column is missing, there are no rows, a label is not a class of the dataset, a video has two
+            labels, or no row is of the split.
     """
     rows = read_table(path)
     if not rows or not {"path", "label"} <= rows[0].keys():
@@ -30,14 +40,46 @@ def read_manifest(dataset: Dataset, path: Path) -> VideoList:
     if unknown and dataset.stored_as == dataset.name:
         shown = first_few(list(map(repr, unknown)))
         raise UserError(f"{path}: {len(unknown)} labels are not classes of {dataset.name}: {shown}. Correct them.")
-    skipped, videos = Counter({SkipReason.OTHER_DATASET: len(rows) - len(own)}), dict[str, Video]()
-    for row in own:
+    chosen = _of_split(own, path, split) if split else _without_training(own)
+    reason = SkipReason.NOT_IN_SPLIT if split else SkipReason.IN_TRAINING
+    skipped = Counter({SkipReason.OTHER_DATASET: len(rows) - len(own), reason: len(own) - len(chosen)})
+    videos = dict[str, Video]()
+    for row in chosen:
         if action := find_class(row["label"]):
-            file = path.parent / row["path"]
-            videos[row["path"]] = Video(printable(row["path"]), action.label, file if file.exists() else None, ())
+            video = _video(row, path, action.label, in_splits=split is not None)
+            before = videos.get(row["path"], video)
+            if before.label != video.label:
+                two = " and ".join(dataset.actions[label].name for label in (before.label, video.label))
+                raise UserError(f"{path}: {row['path']} has two labels, {two}. Keep one of them.")
+            videos[row["path"]] = replace(video, splits=tuple(sorted({*before.splits, *video.splits})))
         else:
             skipped[SkipReason.NOT_IN_DATASET] += 1
-    return VideoList.build(f"manifest {path.name}", videos.values(), (), skipped_rows=skipped, labels_by="manifest")
+    layout = f"manifest {path.name}" + (f", split {split}" if split else "")
+    return VideoList.build(layout, videos.values(), (), skipped_rows=+skipped, labels_by="manifest")
+
+
+def _of_split(rows: list[dict[str, str]], path: Path, split: str) -> list[dict[str, str]]:
+    """Return the rows of a split.
+
+    Raises:
+        UserError: there are none; the message gives the values of the column.
+    """
+    numbers = _NUMBERS if split == "all" else (split,)
+    if chosen := [row for row in rows if row.get("split") in numbers]:
+        return chosen
+    values = sorted({row["split"] for row in rows if row.get("split")})
+    found = f"it holds {first_few(values)}" if values else "there is no such column, or it is empty"
+    raise UserError(f"{path} has no row with {' or '.join(numbers)} in the column split: {found}. Leave out --split.")
+
+
+def _without_training(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [row for row in rows if row.get("split", "").lower() not in TRAINING] or rows
+
+
+def _video(row: dict[str, str], path: Path, label: int, *, in_splits: bool) -> Video:
+    file = path.parent / row["path"]
+    splits = (int(row["split"]),) if in_splits else ()
+    return Video(printable(row["path"]), label, file if file.exists() else None, splits)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -43,7 +45,7 @@ def _header(localization: Localization) -> list[str]:
     if settings["encoder"] == "objects":
         lines.append(WEAK)
     if settings["descriptors"] and SITUATION not in settings["kinds"]:
-        command = f"descgen build --dataset {dataset} --kind {SITUATION}"
+        command = f"descgen build --dataset {shlex.quote(dataset)} --kind {SITUATION}"
         lines.append(f"no texts on the situation before and after ({command}): starts and ends go by the action alone")
     if settings["situation_texts_left_out"]:
         lines.append(f"{settings['situation_texts_left_out']} situation texts are neither the first nor the second")

@@ -159,3 +159,13 @@ def test_built_in_datasets_are_not_renamed_or_removed(store: Store) -> None:
     for change in (store.own_datasets().remove, lambda name: store.own_datasets().rename(name, "x")):
         with pytest.raises(UsageError, match="is built in"):
             change("ucf101")
+
+
+def test_a_file_stored_twice_is_the_one_with_its_classes(store: Store, labels: Path) -> None:
+    store.register(store.resolve(str(labels)))
+    labels.write_text("c\nd\n")
+    store.register(store.resolve(str(labels), name="second"))
+    assert store.resolve(str(labels)).name == "second"
+    labels.write_text("e\n")
+    with pytest.raises(UsageError, match="several names: labels, second"):
+        store.resolve(str(labels))

@@ -183,7 +183,7 @@ def test_an_export_after_review_holds_what_was_accepted_and_edited(built: Run) -
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["accept"], 2, "Give ids of descriptors (descgen show --ids), or --dataset with filters or --all"),
+        (["accept"], 2, "Give ids of descriptors (descgen show --dataset NAME --ids), or --dataset with"),
         (["reject", "-d", "hmdb51"], 2, "All descriptors of hmdb51? Confirm with --all, or filter with --action"),
         (["accept", "1", "--all"], 2, "Give ids, or filters and --all, not both"),
         (["accept", "1", "-k", "context"], 2, "Give ids, or filters and --all, not both"),
@@ -203,7 +203,7 @@ def test_an_export_after_review_holds_what_was_accepted_and_edited(built: Run) -
         (["undo"], 1, "anna has no decision to undo"),
         (["undo", "--decision", "7"], 2, "Decision 7 does not exist"),
         (["accept", "1", "--reviewer", " "], 2, "A reviewer has a name"),
-        (["history"], 2, "Give the id of a descriptor (descgen show --ids), or --dataset"),
+        (["history"], 2, "Give the id of a descriptor (descgen show --dataset NAME --ids), or --dataset"),
         (["show", "-d", "hmdb51", "--status", "rejected"], 1, "No rejected descriptors of hmdb51. Stored: 6"),
     ],
 )  # fmt: skip

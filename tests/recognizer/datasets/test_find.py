@@ -320,6 +320,28 @@ def test_a_link_back_to_a_folder_above_ends(tmp_path: Path) -> None:
     assert len(find_videos(OWN, tmp_path).videos) == 1
 
 
+def test_splits_of_a_manifest(tmp_path: Path) -> None:
+    tree(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    listed = tmp_path / "list.csv"
+    write(listed, "path,label,split\n1.mp4,PickUp,1\n2.mp4,put_down,2\n1.mp4,PickUp,2\n3.mp4,put_down,train\n")
+    videos: dict[Split | None, dict[str, tuple[int, ...]]] = {
+        "1": {"1.mp4": (1,)},
+        "2": {"1.mp4": (2,), "2.mp4": (2,)},
+        "all": {"1.mp4": (1, 2), "2.mp4": (2,)},
+        None: {"1.mp4": (), "2.mp4": ()},
+    }
+    for split, expected in videos.items():
+        found = find_videos(OWN, listed, split=split)
+        assert {video.id: video.splits for video in found.videos} == expected
+    assert find_videos(OWN, listed, split="1").skipped == {"not in the test split": 3}
+    assert find_videos(OWN, listed).skipped == {"in the training part": 1}
+    with pytest.raises(UserError, match=r"no row with 3 in the column split: it holds 1, 2, train"):
+        find_videos(OWN, listed, split="3")
+    listed.write_text("path,label\n1.mp4,PickUp\n1.mp4,put_down\n")
+    with pytest.raises(UserError, match=r"1\.mp4 has two labels, PickUp and put_down"):
+        find_videos(OWN, listed)
+
+
 def test_manifest(tmp_path: Path) -> None:
     tree(tmp_path, "v/a.mp4", "v/frames/1.jpg")
     rows = "\ufeffpath,label,dataset\nv/a.mp4,put down,shop\nv/frames,PickUp,\nv/b.mp4,PickUp,shop\nv/c.mp4,yoga,gym\n"
