@@ -267,9 +267,8 @@ class Classes:
             store = write_missing(session.database, self.labels, options)
             texts = ClassTexts.choose(store, store.resolve(name), options.settings)
         if not texts.descriptors:
-            notes.print(
-                f"By labels alone: no descriptors for {texts.dataset.name} yet (descgen build --dataset {name})"
-            )
+            build = f"descgen build --dataset {texts.dataset.argument}"
+            notes.print(f"By labels alone: no descriptors for {texts.dataset.name} yet ({build})")
         return texts
 
 

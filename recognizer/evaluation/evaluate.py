@@ -64,6 +64,7 @@ def evaluate(
     """
     settings = replace(settings.with_texts_used(), root=str(root.resolve()))
     descriptors = choose_descriptors(store, dataset, settings.choice)
+    store.register(dataset)  # labels alone need no build, but a run needs its classes
     video_list = find_videos(dataset, root, split=settings.split)
     start = time.perf_counter()
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())

@@ -86,7 +86,7 @@ def _refuse_mixtures(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Non
     raise UserError(
         f"{subject} are from several sources: {', '.join(sorted(names))}. Choose one with --llm NAME; give --llm "
         "again for each more to use them together; or take one out of use: "
-        f"descgen reject --dataset {dataset.name} --llm NAME --status any"
+        f"descgen reject --dataset {dataset.argument} --llm NAME --status any"
     )
 
 
@@ -126,8 +126,8 @@ def _next(dataset: Dataset, choice: DescriptorChoice, kinds: Sequence[str]) -> s
     """Return the command that gives a choice its descriptors."""
     of_kind = "".join(f" --kind {kind}" for kind in kinds)
     if choice.statuses == ("accepted",):
-        return f"Accept them with: descgen accept --dataset {dataset.name}{of_kind or ' --all'}"
-    return f"Write them with: descgen build --dataset {dataset.name}{of_kind}"
+        return f"Accept them with: descgen accept --dataset {dataset.argument}{of_kind or ' --all'}"
+    return f"Write them with: descgen build --dataset {dataset.argument}{of_kind}"
 
 
 def descriptors_digest(descriptors: Sequence[Descriptor]) -> str:
