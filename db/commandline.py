@@ -76,6 +76,13 @@ class Database:
         path = sqlite_path(self.url)
         return self.store if path is None or path.exists() else self._open("sqlite://", create=True)
 
+    def reading(self, *, as_json: bool) -> Store:
+        """The store for a command that reads; without a database, --json reads an empty one, which a note says."""
+        path = sqlite_path(self.url)
+        if as_json and path and not path.exists():
+            notes.print(f"No database at {path}: nothing is stored yet")
+        return self.existing_or_empty if as_json else self.existing
+
     def _open(self, url: str, *, create: bool) -> Store:
         return self._stores.enter_context(closing(Store.open(url, create=create)))
 

@@ -338,6 +338,16 @@ class Store(Transactions):
                 raise UsageError(f"No run {run_id}. The runs are listed by: recognize runs")
             return _run(row, [_prediction(item) for item in session.scalars(query)])
 
+    def videos_of_runs(self, runs: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
+        """Return, by run, the evaluated videos with their true labels."""
+        videos: dict[int, list[tuple[str, int]]] = {run: [] for run in runs}
+        query = select(PredictionRow.run_id, PredictionRow.video, PredictionRow.label)
+        with self._read() as session:
+            for chunk in queries.chunks(list(runs)):
+                for run, video, label in session.execute(query.where(PredictionRow.run_id.in_(chunk))):
+                    videos[run].append((video, label))
+        return videos
+
     def save_impacts(self, impacts: Mapping[int, Impact]) -> None:
         """Store impacts by descriptor id; they replace all stored impacts of the same runs."""
         rows = [

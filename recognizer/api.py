@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from db import commandline, vocabulary
+from db.outputs import PAGES, check_file
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
@@ -19,6 +20,7 @@ from recognizer.defaults import default_database, default_features
 from recognizer.evaluation.compare import Comparison, compare
 from recognizer.evaluation.evaluate import evaluate
 from recognizer.evaluation.impact import RunImpact, measure_impact
+from recognizer.evaluation.leaderboard import Leaderboard, Measure, leaderboard
 from recognizer.evaluation.predict import ClassTexts, Ranking, predict
 from recognizer.evaluation.replay import Replay, replay
 from recognizer.evaluation.settings import Options, Settings
@@ -163,6 +165,16 @@ class Recognizer(Options):
         """Compare two runs on the videos of both; without `second`, a run's labels alone with its descriptors."""
         return compare(self._stored(first), None if second is None else self._stored(second))
 
+    def leaderboard(self, *runs: Run | int, datasets: Sequence[str] = (), measure: Measure = "top1") -> Leaderboard:
+        """Return stored runs of all datasets, or these runs or datasets, as one table.
+
+        Runs that cannot be compared are in different columns. `recognizer.evaluation.leaderboard_formats.write` writes
+        it to a file.
+        """
+        numbers = [run if isinstance(run, int) else run.id or 0 for run in runs]
+        with self._open_store() as store:
+            return leaderboard(store, runs=numbers, datasets=datasets, measure=measure)
+
     def replay(self, run: Run | int, *, root: str | Path | None = None) -> Replay:
         """Return a stored run with its features, text vectors and scores as tensors.
 
@@ -185,6 +197,7 @@ class Recognizer(Options):
         """
         run, moved = self._stored(run), Path(root) if root else None
         path = Path(file or f"run-{run.id}.html")
+        check_file(path, PAGES)
         folder = self.features or default_features()
         with self._open_store() as store, self._bars(f"run {run.id}", "videos") as advance:
             findings = build_findings(

@@ -12,6 +12,7 @@ from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.explain import explain_classes
 from recognizer.commands.features import features
 from recognizer.commands.impact import impact
+from recognizer.commands.leaderboard import show_leaderboard
 from recognizer.commands.localize import localize_actions
 from recognizer.commands.predict import predict_videos
 from recognizer.commands.prepare import prepare_dataset
@@ -37,6 +38,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize explain my.mp4 --dataset hmdb51          what each text adds, frame by frame
     recognize sweep --dataset hmdb51 --grid tear       evaluate many combinations of choices, best first
     recognize compare 3 7                              which run is better, and on which classes
+    recognize leaderboard                              encoders and texts by datasets, from the stored runs
     recognize impact 3                                 the effect of each descriptor
     recognize embed --dataset ucf101 --root UCF101/    embed its videos once, for all commands
     recognize features list                            the stored embeddings
@@ -58,6 +60,7 @@ _COMMANDS = (
     localize_actions,
     sweep_choices,
     compare_runs,
+    show_leaderboard,
     impact,
     runs,
     report_run,

@@ -12,6 +12,7 @@ import click
 
 from db.commandline import progress
 from db.errors import UsageError, UserError
+from db.outputs import check_file
 from recognizer.commands.options import (
     COUNT,
     EXISTING,
@@ -59,7 +60,6 @@ def localize_actions(
     options: Options,
 ) -> None:
     """Find when in long videos the actions of a dataset happen; with annotations, compute mAP."""
-    from recognizer.evaluation.outputs import check_file
     from recognizer.localize.annotations import read_annotations
     from recognizer.localize.export import as_activitynet
     from recognizer.localize.export import as_json as for_programs
@@ -71,7 +71,7 @@ def localize_actions(
     settings = with_values(LocalizeSettings(), values)
     clips = session.videos(videos)
     _refuse_same_names(clips)
-    check_file(predictions)
+    check_file(predictions, (".json",))
     if plot:
         plot.mkdir(parents=True, exist_ok=True)
     texts = Classes(dataset).texts(session, options)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from db.commandline import console, notes, print_json, progress
+from db.outputs import PAGES, check_file
 from recognizer.commands.options import FILE, Session, moved_option, reading_options
 
 
@@ -19,13 +20,12 @@ from recognizer.commands.options import FILE, Session, moved_option, reading_opt
 @reading_options
 def report_run(session: Session, number: int, output: Path | None, root: Path | None, samples: int) -> None:
     """Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them."""
-    from recognizer.evaluation.outputs import check_file
     from recognizer.report.findings import build_findings
     from recognizer.report.page import write_page
 
     file = output or Path(f"run-{number}.html")
     if not session.as_json:
-        check_file(file)
+        check_file(file, PAGES)
     store = session.database.existing
     run = store.run(number)
     with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:

@@ -11,6 +11,7 @@ import click
 
 from db.commandline import notes, progress
 from db.descriptor_filter import LLM_HELP
+from db.outputs import CSV, PICTURES, check_file
 from recognizer.commands.options import (
     CONDITION_HELP,
     FILE,
@@ -71,12 +72,11 @@ def sweep_choices(
     **lists: Any,
 ) -> None:
     """Evaluate every combination of lists of choices; videos are embedded once. Repeat an option to make a list."""
-    from recognizer.evaluation.outputs import check_file, check_picture
     from recognizer.evaluation.sweep import sweep
     from recognizer.evaluation.sweep_table import draw, row_of, sweep_report, write_csv
 
-    check_file(csv_file)
-    check_picture(picture)
+    check_file(csv_file, CSV)
+    check_file(picture, PICTURES)
     settings = _grid(grid, lists).settings(selection.restrict(base))
     store = session.database.existing
     dataset, root = selection.open(store)

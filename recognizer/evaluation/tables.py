@@ -25,7 +25,7 @@ from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 UNCALIBRATED = "probabilities are not calibrated: encoder objects has no trained logit scale, 100 is taken"
-_FEW = 100  # with fewer videos, a table warns that they are too few
+FEW = 100  # with fewer videos, a table warns that they are too few
 _ROWS = (LABEL_ONLY, WITH_DESCRIPTORS)
 _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
 
@@ -37,7 +37,7 @@ def run_report(run: Run) -> RenderableType:
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{_sampling(settings)} · {settings['layout']}",
         *_label_templates(settings),
-        *([" · ".join(choices)] if (choices := _changed_choices(settings)) else []),
+        *([" · ".join(choices)] if (choices := changed_choices(settings)) else []),
         _descriptors(run),
         *classes_scored_without(settings.get("classes_without", {})),
         counts_line(run),
@@ -91,7 +91,7 @@ def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
     return [f"partial: {parts}; a class without any descriptor is scored by its label alone"] if missing else []
 
 
-def _changed_choices(settings: Mapping[str, Any]) -> list[str]:
+def changed_choices(settings: Mapping[str, Any]) -> list[str]:
     """Return the choices besides protocol and method that differ from their defaults."""
     defaults = {"precision": "float32", "pooling": "avg", "templates": "protocol", "condition": False, "temperature": 1}
     values = {name: settings.get(name, default) for name, default in defaults.items()}
@@ -131,7 +131,7 @@ def cautions(run: Run) -> list[str]:
         return [splits, *cautions(replace(run, results={}))]
     few = f"{run.counts['evaluated']} videos are too few to compare anything: see the intervals"
     weak = [WEAK] if run.settings["encoder"] == "objects" else []
-    return [*weak, few] if run.counts["evaluated"] < _FEW else weak
+    return [*weak, few] if run.counts["evaluated"] < FEW else weak
 
 
 def _accuracies(run: Run) -> RenderableType:
@@ -230,7 +230,7 @@ def made_with(texts: ClassTexts) -> list[str]:
         str(settings.sampling),
         "score: cosine",
         *([] if settings.method == "mean" else [f"method {settings.method}"]),
-        *_changed_choices(asdict(settings)),
+        *changed_choices(asdict(settings)),
     ]
     missing = classes_without(texts.dataset, descriptors)
     weak = [WEAK, *([UNCALIBRATED] if settings.temperature != 1 else [])] if settings.encoder == "objects" else []

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.errors import UsageError
-from recognizer.evaluation.outputs import PICTURES, check_file
+from db.outputs import PAGES, PICTURES, check_file
 from recognizer.evaluation.predict import ClassTexts
 from recognizer.explain.explain import Explanation
 from recognizer.explain.page import explanation_page
 from recognizer.explain.picture import draw_explanation
 from recognizer.explain.wording import lines_above
 from recognizer.video.file_types import VIDEO_SUFFIXES
-
-PAGES = (".html", ".htm")
 
 
 def check_output(output: Path, videos: int) -> None:
@@ -29,7 +27,7 @@ def check_output(output: Path, videos: int) -> None:
     if suffix not in (*PICTURES, *PAGES):
         known = ", ".join((*PICTURES, PAGES[0]))
         raise UsageError(f"--output is a file that ends in one of {known}, or a folder, not {output.name}")
-    check_file(output)
+    check_file(output, (*PICTURES, *PAGES))
     if suffix in PICTURES and videos > 1:
         raise UsageError(
             f"{output.name} would hold one of {videos} videos. One page for all: --output {output.stem}.html; "
