@@ -54,6 +54,20 @@ def import_descriptors(
     print_json(report) if as_json else console.print(tables.import_report(report), soft_wrap=True)
 
 
+def _layout_of(output: Path | None) -> str:
+    """Return the format that the suffix of a file means; JSON without one.
+
+    Raises:
+        UsageError: the suffix is unknown.
+    """
+    suffix = output.suffix.lower() if output else ""
+    if suffix and suffix not in _SUFFIXES:
+        raise UsageError(
+            f"{output} ends in {suffix}. Known: {', '.join(_SUFFIXES)}; for Parquet: --format parquet --output FOLDER"
+        )
+    return _SUFFIXES.get(suffix, "json")
+
+
 @click.command("export")
 @dataset_option
 @click.option("--kind", "-k", "kind_names", multiple=True, metavar="KIND", help="May be given again. [all]")
@@ -82,7 +96,7 @@ def export_descriptors(
     """
     from descriptor_gen.exchange.exporting import TEXTS, write
 
-    layout = layout or _SUFFIXES.get(output.suffix.lower() if output else "", "json")
+    layout = layout or _layout_of(output)
     if output is None and layout not in TEXTS:
         raise UsageError("--format parquet writes a folder. Name it with --output FOLDER")
     store = database.existing

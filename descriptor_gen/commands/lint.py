@@ -69,10 +69,11 @@ def lint_descriptors(
 
     The exit code is 1 when there are errors (with --strict also for warnings), else 0.
     """
-    store = database.existing
+    store = database.reading(as_json=as_json)
     dataset = store.resolve(dataset_name)
     descriptor_filter = DescriptorFilter(_STATUSES[status], tables.select_kinds(store, kind_names), llm)
-    descriptors = filter_descriptors(dataset, store.descriptors(dataset, statuses=STATUSES), descriptor_filter)
+    stored = store.descriptors(dataset, statuses=STATUSES)
+    descriptors = filter_descriptors(dataset, stored, descriptor_filter) if stored or not as_json else []
     limits = Limits(context_length, shared, template_items())
     report = lint_report(dataset, descriptors, limits, rules, encoder)
     if as_json:

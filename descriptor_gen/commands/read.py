@@ -45,7 +45,7 @@ def show_descriptors(
     as_json: bool,
 ) -> None:
     """Show the descriptors of classes, which LLM wrote them, and what people edited."""
-    store = database.existing
+    store = database.reading(as_json=as_json)
     dataset = tables.select(store.resolve(dataset_name), action_names)
     kinds = tables.select_kinds(store, kind_names)
     statuses = (status,) if status in STATUSES else STATUSES if status else ("pending", "accepted")
@@ -53,9 +53,11 @@ def show_descriptors(
         entries = [entry for entry in store.history(dataset, kinds=kinds) if entry.in_use]
         print_json(entries) if as_json else console.print(tables.raw_replies(entries), soft_wrap=True)
         return
-    descriptors = filter_descriptors(
-        dataset, store.descriptors(dataset, statuses=STATUSES), DescriptorFilter(statuses, kinds)
-    )
+    stored = store.descriptors(dataset, statuses=STATUSES)
+    if as_json and not stored:
+        print_json([])
+        return
+    descriptors = filter_descriptors(dataset, stored, DescriptorFilter(statuses, kinds))
     print_json(descriptors) if as_json else console.print(tables.descriptor_tree(dataset, descriptors, ids=ids))
 
 
@@ -64,7 +66,7 @@ def show_descriptors(
 @click.pass_obj
 def stats(database: Database, as_json: bool) -> None:
     """Count descriptors, calls, tokens and time by LLM, and show how far reviewers agree."""
-    store = database.existing
+    store = database.reading(as_json=as_json)
     counts = {"descriptors": store.counts(), "calls": store.generation_counts()}
     agreement = store.reviews().agreement()
     print_json({**counts, "agreement": agreement}) if as_json else console.print(tables.stats(counts, agreement))
@@ -94,7 +96,7 @@ def history(
     as_json: bool,
 ) -> None:
     """Show all calls and decisions about classes, or the decisions on the descriptor ID."""
-    store = database.existing
+    store = database.reading(as_json=as_json)
     if descriptor is not None:
         events = store.reviews().history(descriptor)
         print_json({"decisions": events}) if as_json else console.print(tables.decisions(descriptor, events))
@@ -103,7 +105,7 @@ def history(
         raise UsageError("Give the id of a descriptor (descgen show --dataset NAME --ids), or --dataset")
     dataset, kinds = tables.select(store.resolve(dataset_name), action_names), tables.select_kinds(store, kind_names)
     entries, events = store.history(dataset, kinds=kinds), store.reviews().events(dataset, kinds=kinds)
-    if not entries and not events:
+    if not entries and not events and not as_json:
         raise UserError(
             f"No calls about {dataset.name} yet. Make them with: descgen build --dataset {dataset.argument}"
         )

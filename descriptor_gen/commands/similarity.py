@@ -10,6 +10,7 @@ from rich.text import Text
 
 from db.commandline import Database, console, json_option, notes, print_json, table
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
+from db.outputs import CSV, PICTURES, check_file
 from descriptor_gen.commands.options import dataset_option, kind_option, number_option, writer_option
 from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
 from encoders.registry import open_text_encoder
@@ -48,6 +49,8 @@ def similar_classes(
     """Show which classes are alike to a text encoder, by their labels and by their descriptors."""
     from descriptor_gen.lint.similarity_picture import draw, write_csv
 
+    check_file(csv_file, CSV)
+    check_file(plot, PICTURES)
     store = database.existing_or_empty
     dataset = store.resolve(dataset_name)
     descriptors = [] if label_only else store.descriptors(dataset)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.errors import UsageError
 from descriptor_gen.lint.similarity import Pair, Similarity
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 
 _MOST_NAMES = 120  # with more classes, the axes have no names
-_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def write_csv(classes: Similarity, file: Path) -> None:
@@ -29,16 +27,10 @@ def write_csv(classes: Similarity, file: Path) -> None:
 
 
 def draw(classes: Similarity, pairs: Sequence[Pair], file: Path) -> None:
-    """Draw the matrix with similar classes beside each other, and a list of the pairs.
-
-    Raises:
-        UsageError: the file has no suffix of a picture.
-    """
+    """Draw the matrix with similar classes beside each other, and a list of the pairs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if file.suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"{file.name} is no picture. Known: {', '.join(_SUFFIXES)}")
     figure = Figure(figsize=(17, 12), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     matrix, listed = figure.subplots(1, 2, width_ratios=(3.4, 1))

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from db.commandline import progress
-from recognizer.commands.options import Session, VideoSelection, dataset_options, reading_options, scoring_options
+from db.commandline import notes, progress
+from recognizer.commands.options import (
+    Session,
+    VideoSelection,
+    dataset_options,
+    reading_options,
+    scoring_options,
+    tables_option,
+)
 from recognizer.evaluation.settings import Options
 from recognizer.scoring.methods import method_of
 
@@ -13,11 +22,13 @@ from recognizer.scoring.methods import method_of
 @click.command("eval")
 @dataset_options
 @scoring_options
+@tables_option
 @reading_options
-def evaluate_videos(session: Session, selection: VideoSelection, options: Options) -> None:
+def evaluate_videos(session: Session, selection: VideoSelection, options: Options, tables: Path | None) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
     from recognizer.evaluation.evaluate import evaluate, with_texts
     from recognizer.evaluation.tables import run_report
+    from recognizer.report.csv_files import write_run
 
     settings = selection.restrict(options.settings)
     needs_texts = method_of(settings.method).uses_descriptors
@@ -26,3 +37,5 @@ def evaluate_videos(session: Session, selection: VideoSelection, options: Option
     with session.encoder(options.encoder, options.precision) as encoder:
         run = evaluate(store, dataset, root, encoder, settings=settings, bars=progress)
     session.show(with_texts(store, run), run_report(run))
+    for file in write_run(run, tables) if tables else ():
+        notes.print(f"Written: {file}")

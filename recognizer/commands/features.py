@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from db.commandline import progress
+from db.commandline import notes, print_json, progress
 from db.errors import UserError
 from recognizer.commands.options import Session, session_options
 
@@ -12,6 +12,17 @@ from recognizer.commands.options import Session, session_options
 @click.group()
 def features() -> None:
     """List, verify and prune the stored embeddings."""
+
+
+def _is_empty(session: Session) -> bool:
+    """Return whether --json asks about a store that does not exist; it is then printed as empty."""
+    from recognizer.features.store import INDEX
+
+    if not session.as_json or (session.features / INDEX).exists():
+        return False
+    notes.print(f"No embeddings in {session.features}: nothing is stored yet")
+    print_json([])
+    return True
 
 
 @features.command("list")
@@ -22,6 +33,8 @@ def list_features(session: Session) -> None:
     from recognizer.features.store import FeatureStore
     from recognizer.features.table import summary_table
 
+    if _is_empty(session):
+        return
     with FeatureStore.open(session.features, create=False) as store:
         shelves = summarize(store)
     session.show(shelves, summary_table(shelves, session.features))
@@ -35,6 +48,8 @@ def verify_features(session: Session) -> None:
     from recognizer.features.store import FeatureStore
     from recognizer.features.table import verify_report
 
+    if _is_empty(session):
+        return
     with FeatureStore.open(session.features, create=False) as store, progress("verify", "files") as advance:
         checks = verify(store, on_progress=advance)
     session.show(checks, verify_report(checks, session.features))
@@ -64,6 +79,8 @@ def prune_features(
     from recognizer.features.store import FeatureStore
     from recognizer.features.table import prune_table, size
 
+    if _is_empty(session):
+        return
     with FeatureStore.open(session.features, create=False) as store:
         plans = plan_prune(store, PruneFilter(encoder, unused, gone, damaged))
         session.show(plans, prune_table(plans) if plans else "Nothing to delete")

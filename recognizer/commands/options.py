@@ -99,6 +99,13 @@ videos_argument = click.argument("videos", nargs=-1, required=True, type=EXISTIN
 moved_option = click.option(
     "--root", type=EXISTING, metavar="FOLDER", help="Folder of the run's videos, if they were moved. [as recorded]"
 )
+tables_option = click.option(
+    "--csv",
+    "tables",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Write predictions.csv, classes.csv and confusion.csv to this folder.",
+)
 features_option = click.option(
     "--features",
     envvar="RECOGNIZE_FEATURES",

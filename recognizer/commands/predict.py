@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
-from db.commandline import progress
+from db.commandline import notes, progress
 from db.errors import UserError
+from db.outputs import CSV, check_file
 from recognizer.commands.options import (
     COUNT,
+    FILE,
     Classes,
     Session,
     classes_options,
@@ -24,18 +26,26 @@ from recognizer.evaluation.settings import Options
 @videos_argument
 @classes_options
 @click.option("--top", type=COUNT, default=5, help="Classes to show per video.")
+@click.option("--csv", "csv_file", type=FILE, help="Write the rankings to a CSV file.")
 @scoring_options
 @reading_options
-def predict_videos(session: Session, videos: tuple[Path, ...], classes: Classes, top: int, options: Options) -> None:
+def predict_videos(
+    session: Session, videos: tuple[Path, ...], classes: Classes, top: int, csv_file: Path | None, options: Options
+) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
+    from recognizer.evaluation.csv_files import write_rankings
     from recognizer.evaluation.predict import predict
     from recognizer.evaluation.tables import ranking_report
 
+    check_file(csv_file, CSV)
     clips = session.videos(videos)
     texts = classes.texts(session, options)
     with session.encoder(options.encoder, options.precision) as encoder:
         rankings = predict(texts, clips, encoder, top=top, bars=progress)
     report = {"settings": texts.for_programs(), "rankings": rankings}
     session.show(report, ranking_report(texts, rankings))
+    if csv_file:
+        write_rankings(csv_file, texts, rankings)
+        notes.print(f"Written: {csv_file}")
     if all(ranking.unreadable for ranking in rankings):
         raise UserError("None of the videos can be read")

@@ -9,17 +9,21 @@ import click
 
 from db.commandline import console, notes, print_json, progress
 from db.outputs import PAGES, check_file
-from recognizer.commands.options import FILE, Session, moved_option, reading_options
+from recognizer.commands.options import FILE, Session, moved_option, reading_options, tables_option
 
 
 @click.command("report")
 @click.argument("number", type=int, metavar="RUN")
 @click.option("--output", "-o", type=FILE, help="Page to write; an existing file is replaced. [run-<RUN>.html]")
+@tables_option
 @moved_option
 @click.option("--samples", type=click.IntRange(min=0), default=3, help="Videos to show of each of four sorts.")
 @reading_options
-def report_run(session: Session, number: int, output: Path | None, root: Path | None, samples: int) -> None:
+def report_run(
+    session: Session, number: int, output: Path | None, tables: Path | None, root: Path | None, samples: int
+) -> None:
     """Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them."""
+    from recognizer.report.csv_files import write_run
     from recognizer.report.findings import build_findings
     from recognizer.report.page import write_page
 
@@ -28,6 +32,8 @@ def report_run(session: Session, number: int, output: Path | None, root: Path | 
         check_file(file, PAGES)
     store = session.database.existing
     run = store.run(number)
+    for path in write_run(run, tables) if tables else ():
+        notes.print(f"Written: {path}")
     with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:
         findings = build_findings(
             store, run, features=session.features, root=root, samples=samples, retry=session.retry, on_progress=advance

@@ -28,7 +28,7 @@ def runs(
     from recognizer.evaluation.means import means_of
     from recognizer.evaluation.tables import mean_report, run_report, run_table
 
-    store = database.existing
+    store = database.reading(as_json=as_json)
     chosen = [store.run(number) for number in dict.fromkeys(numbers)]
     if form:
         if not chosen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from db.commandline import table
 from db.records import Run
+from recognizer.evaluation.csv_files import write_rows
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.tables import cautions, counts_line, interval, over_groups, signed_interval
 
@@ -108,10 +108,7 @@ def _cut(runs: Sequence[Run]) -> list[str]:
 def write_csv(runs: Sequence[Run], path: Path) -> None:
     """Write the rows of `row_of`, with a header."""
     rows = [row_of(run) for run in runs]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(path, list(rows[0]), rows)
 
 
 def draw(runs: Sequence[Run], path: Path) -> None:

@@ -127,7 +127,7 @@ def test_runs_are_stored_when_asked_for(recognize: Run, described: Path, store: 
         (["--templates", "tear15"], 2, "Unknown templates 'tear15'"),
         (["--kinds", "context+contxt"], 1, "of kind contxt for balls (known kinds: "),
         (["--llm", "qwen"], 1, "No descriptors by qwen. There are some by: "),
-        (["--plot", "a.jpeg2"], 2, "A picture is one of .png, .svg, .pdf, not a.jpeg2"),
+        (["--plot", "a.jpeg2"], 2, "a.jpeg2 ends in .jpeg2. Known: .png, .svg, .pdf"),
         (["--csv", "nowhere/a.csv"], 2, "There is no folder nowhere to write a.csv to"),
         (["--condition", "maybe"], 2, "'maybe' is not one of 'yes', 'no'"),
     ],

@@ -1,0 +1,34 @@
+"""CSV files for other programs: rows of one kind under a header."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recognizer.evaluation.predict import ClassTexts, Ranking
+
+_RANKED = ("rank", "class", "phrase", "score", "probability", "label_only_rank")
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows under a header; a value that a row lacks is empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_rankings(path: Path, texts: ClassTexts, rankings: Sequence[Ranking]) -> None:
+    """Write a row for each class of each ranking; a video that cannot be read has one row with the reason."""
+    made_with = {**texts.for_programs(), "descriptors": len(texts.descriptors)}
+    rows = [{"video": ranking.video, **made_with, **found} for ranking in rankings for found in _found(ranking)]
+    write_rows(path, ("video", *_RANKED, "unreadable", *made_with), rows)
+
+
+def _found(ranking: Ranking) -> list[dict[str, Any]]:
+    if ranking.unreadable:
+        return [{"unreadable": ranking.unreadable}]
+    values = ((c.rank, c.name, c.phrase, c.score, c.probability, c.label_only_rank) for c in ranking.candidates)
+    return [dict(zip(_RANKED, value, strict=True)) for value in values]
