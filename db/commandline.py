@@ -21,6 +21,7 @@ from rich.table import Table
 
 from db.engine import sqlite_path
 from db.errors import UsageError, UserError
+from db.profile_defaults import default_map
 from db.progress import Progress
 from db.store import Store
 
@@ -38,8 +39,23 @@ class _WrongUse(click.ClickException):
     exit_code = 2
 
 
+def _shown(error: UserError) -> click.ClickException:
+    return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(str(error))
+
+
 class Commands(click.Group):
     """A group that shows our own errors as one message: exit code 2 for wrong use, 1 for failure."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the options; those that are not given take the values of the profile, but not to complete a word."""
+        if parent is None and not extra.get("resilient_parsing"):
+            try:
+                extra.setdefault("default_map", default_map(self, lambda line: notes.print(line, soft_wrap=True)))
+            except UserError as error:
+                raise _shown(error) from error
+        return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; show errors that a user can fix without a traceback."""
@@ -50,7 +66,7 @@ class Commands(click.Group):
                 raise  # click exits quietly if the reader of our output is gone
             raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except UserError as error:
-            raise (_WrongUse if isinstance(error, UsageError) else click.ClickException)(str(error)) from error
+            raise _shown(error) from error
 
 
 class Database:

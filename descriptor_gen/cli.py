@@ -6,6 +6,7 @@ import click
 
 from db.commandline import Commands, Database, database_option
 from descriptor_gen.commands.build import build
+from descriptor_gen.commands.config import config
 from descriptor_gen.commands.datasets import datasets
 from descriptor_gen.commands.exchange import export_descriptors, import_descriptors
 from descriptor_gen.commands.lint import lint_descriptors
@@ -29,6 +30,7 @@ def descgen(context: click.Context, url: str) -> None:
     descgen show --dataset hmdb51 --action wave    show the texts of a class
     descgen lint --dataset hmdb51                  find faults in them
     descgen accept --dataset hmdb51 --action wave  record a reviewer's decision
+    descgen config set llm llama                   the LLM when --llm is not given
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
@@ -49,6 +51,7 @@ _COMMANDS = (
     prompts,
     datasets,
     llms,
+    config,
 )
 for command in _COMMANDS:
     descgen.add_command(command)

@@ -80,6 +80,12 @@ def _own_features(features: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECOGNIZE_FEATURES", str(features))
 
 
+@pytest.fixture(autouse=True)
+def _no_profile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's profile out of every test, and of the commands that it runs."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+
+
 @pytest.fixture
 def descgen(database: Path) -> Run:
     """Run `descgen` on this test's database."""

@@ -38,9 +38,10 @@ def test_a_documented_command_parses(line: str, tmp_path: Path, monkeypatch: pyt
             Path(name).mkdir(exist_ok=True)
     command: click.Command = PROGRAMS[program]
     while isinstance(command, click.Group):
-        if command.invoke_without_command and not set(arguments) & command.commands.keys():
+        named = [index for index, argument in enumerate(arguments) if argument in command.commands]
+        if not named and command.invoke_without_command:
             break
-        place = next(index for index, argument in enumerate(arguments) if argument in command.commands)
+        place = named[0]
         name, *arguments = arguments[place:]
         command = command.commands[name]
     command.make_context(name, arguments)

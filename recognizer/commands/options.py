@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from click.core import ParameterSource
 from rich.console import RenderableType
 
 from db import vocabulary
@@ -220,6 +221,8 @@ class VideoSelection:
             raise UsageError("Which videos? Give a folder that holds one folder a class, or --dataset NAME with --root")
         dataset = store.resolve(name)
         own = Path(name) if Path(name).is_dir() and not store.knows(name) else None
+        if own and self.root and _is_from_profile("root"):
+            raise UsageError(f"Which videos? Give {own} as FOLDER, or --root {self.root}, which the profile has")
         return dataset, root_of(dataset, self.root or self.folder or own, self.data)
 
     def restrict(self, settings: Settings) -> Settings:
@@ -228,6 +231,10 @@ class VideoSelection:
 
 
 dataset_options = gathered(VideoSelection, "selection", "folder", "dataset", "root", "data", "split", "limit")
+
+
+def _is_from_profile(parameter: str) -> bool:
+    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.DEFAULT_MAP
 
 
 def root_of(dataset: Dataset, root: Path | None, data: Path | None) -> Path:
