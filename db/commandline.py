@@ -96,7 +96,7 @@ class Database:
         """The store for a command that reads; without a database, --json reads an empty one, which a note says."""
         path = sqlite_path(self.url)
         if as_json and path and not path.exists():
-            notes.print(f"No database at {path}: nothing is stored yet")
+            notes.print(f"No database at {path}: nothing is stored yet", soft_wrap=True)
         return self.existing_or_empty if as_json else self.existing
 
     def _open(self, url: str, *, create: bool) -> Store:

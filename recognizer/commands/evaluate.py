@@ -38,4 +38,4 @@ def evaluate_videos(session: Session, selection: VideoSelection, options: Option
         run = evaluate(store, dataset, root, encoder, settings=settings, bars=progress)
     session.show(with_texts(store, run), run_report(run))
     for file in write_run(run, tables) if tables else ():
-        notes.print(f"Written: {file}")
+        notes.print(f"Written: {file}", soft_wrap=True)

@@ -20,7 +20,7 @@ def _is_empty(session: Session) -> bool:
 
     if not session.as_json or (session.features / INDEX).exists():
         return False
-    notes.print(f"No embeddings in {session.features}: nothing is stored yet")
+    notes.print(f"No embeddings in {session.features}: nothing is stored yet", soft_wrap=True)
     print_json([])
     return True
 

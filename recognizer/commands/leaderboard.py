@@ -53,7 +53,7 @@ def show_leaderboard(
         raise UserError("No runs yet. Make one with: recognize eval --dataset hmdb51 --root FOLDER --encoder objects")
     if output:
         write(board, output, layout)
-        notes.print(f"Written: {output}, {len(board.entries)} numbers")
+        notes.print(f"Written: {output}, {len(board.entries)} numbers", soft_wrap=True)
     elif layout and layout != "table":
         click.echo(FORMATS[layout](board), nl=False)
     else:

@@ -46,6 +46,6 @@ def predict_videos(
     session.show(report, ranking_report(texts, rankings))
     if csv_file:
         write_rankings(csv_file, texts, rankings)
-        notes.print(f"Written: {csv_file}")
+        notes.print(f"Written: {csv_file}", soft_wrap=True)
     if all(ranking.unreadable for ranking in rankings):
         raise UserError("None of the videos can be read")

@@ -33,7 +33,7 @@ def report_run(
     store = session.database.existing
     run = store.run(number)
     for path in write_run(run, tables) if tables else ():
-        notes.print(f"Written: {path}")
+        notes.print(f"Written: {path}", soft_wrap=True)
     with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:
         findings = build_findings(
             store, run, features=session.features, root=root, samples=samples, retry=session.retry, on_progress=advance
