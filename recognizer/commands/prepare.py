@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from db.commandline import Database, json_option, notes, print_json, progress
-from db.errors import UserError
+from db.errors import UsageError, UserError
 from recognizer.commands.options import COUNT, LISTED, PATH
 
 if TYPE_CHECKING:
+    from recognizer.prepare.plan import Plan
     from recognizer.prepare.steps import Step
 
 
@@ -27,7 +28,13 @@ def _frame_count(value: str) -> int:
 @click.option(
     "--dataset", "-d", "name", required=True, metavar="NAME|PATH", help=f"{LISTED}; for --frames also your own."
 )
-@click.option("--root", type=PATH, metavar="FOLDER", help="Folder for the dataset. [data/<dataset>]")
+@click.option(
+    "--root",
+    type=PATH,
+    metavar="FOLDER",
+    help="Folder for the dataset; what lies there is used as it is. [data/<dataset>]",
+)
+@click.option("--videos", type=PATH, metavar="FOLDER", help="For --frames: where the videos lie; nothing is fetched.")
 @click.option("--run", is_flag=True, help="Do the steps instead of printing them; run it again to resume.")
 @click.option("--mirror", metavar="URL", help="Base URL to download all files from, by their names.")
 @click.option("--frames", type=_frame_count, metavar="N|all", help="Also write frames of the test videos as JPEG.")
@@ -39,6 +46,7 @@ def prepare_dataset(
     database: Database,
     name: str,
     root: Path | None,
+    videos: Path | None,
     run: bool,
     mirror: str | None,
     frames: int | None,
@@ -47,25 +55,36 @@ def prepare_dataset(
     as_json: bool,
 ) -> None:
     """Print the official steps to get a dataset, or do them: download, check, unpack, extract frames."""
-    from recognizer.prepare.steps import ExtractFrames, missing_tool_of, script, steps
+    from recognizer.prepare.plan import plan, root_for
+    from recognizer.prepare.steps import ExtractFrames
 
+    if videos and (root or mirror or frames is None):
+        raise UsageError("--videos says where the videos lie whose frames are written: it goes with --frames alone")
     dataset = database.existing_or_empty.resolve(name)
-    root = root or Path("data") / dataset.stored_as
+    root = videos or root or root_for(dataset)
     into = into or root.resolve().with_name(f"{root.resolve().name}-frames")
-    last = None if frames is None else ExtractFrames(dataset, root, count=frames or None, into=into, jobs=jobs)
-    planned = steps(dataset, root, mirror=mirror, frames=last)
-    if not run:
-        shown = [{"about": step.about, "commands": step.commands(), "done": step.done} for step in planned]
-        print_json(shown) if as_json else click.echo(script(dataset, root, planned))
-        return
-    if missing := missing_tool_of(planned):  # before gigabytes are downloaded
+    last = None
+    if frames is not None:
+        last = ExtractFrames(dataset, root, count=frames or None, into=into, jobs=jobs, typed=name)
+    planned = plan(dataset, root, typed=name, mirror=mirror, frames=last, fetch=videos is None)
+    _run_all(planned, as_json) if run else _print(planned, as_json)
+
+
+def _print(planned: Plan, as_json: bool) -> None:
+    steps = [{"about": step.about, "commands": step.commands(), "done": step.done} for step in planned.steps]
+    print_json(steps) if as_json else click.echo(planned.script())
+
+
+def _run_all(planned: Plan, as_json: bool) -> None:
+    if missing := planned.missing_tool:  # before gigabytes are downloaded
         raise UserError(missing)
-    results = [{"about": step.about, "said": _run(step)} for step in planned]
+    if planned.here:
+        notes.print(planned.about_files, soft_wrap=True)
+    results = [{"about": step.about, "said": _run(step)} for step in planned.steps]
     if as_json:
         print_json(results)
     else:
-        command = f"recognize check --dataset {dataset.argument} --root {shlex.quote(str(root))}"
-        click.echo(f"{dataset.name} is in {root}. Now: {command}")
+        click.echo(f"{planned.typed} is in {planned.root}. Now: {planned.next_command}")
 
 
 def _run(step: Step) -> str:

@@ -62,7 +62,12 @@ HMDB51 = OfficialDataset(
     page="https://serre.lab.brown.edu/hmdb51.html",
     about="6 849 clips of 51 classes, an archive of archives; 2.1 GB, and as much again when unpacked; CC BY 4.0",
     files=(
-        Download("archives/test_train_splits.rar", _addresses("test_train_splits", _LISTS_SHA256), unpack="archive"),
+        Download(
+            "archives/test_train_splits.rar",
+            _addresses("test_train_splits", _LISTS_SHA256),
+            unpack="archive",
+            brings="lists",
+        ),
         Download(
             "archives/hmdb51_org.rar",
             _addresses("hmdb51_org", _VIDEOS_SHA256),

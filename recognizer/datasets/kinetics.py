@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from db.errors import UserError
+from recognizer.datasets.class_folders import CLASS_FOLDERS
 from recognizer.datasets.manifest import read_table
 from recognizer.datasets.records import (
     TRAINING,
@@ -20,6 +22,7 @@ from recognizer.datasets.records import (
     printable,
 )
 from recognizer.datasets.scan import SkipReason, VideoEntry
+from recognizer.video.file_types import stem as video_stem
 
 _COLUMNS = {"label", "youtube_id", "time_start", "time_end"}
 
@@ -34,6 +37,39 @@ class _Row(NamedTuple):
 
 
 def _find(search: Search) -> VideoList | None:
+    """Read a list, or class folders if there are replacements of corrupted videos beside them; they are used."""
+    replacements = {entry.stem: entry for entry in search.tree.videos if _replaces(entry)}
+    rest = tuple(entry for entry in search.tree.videos if not _replaces(entry))
+    found = replace(search, tree=replace(search.tree, videos=rest)) if replacements else search
+    video_list = _by_list(found)
+    if not replacements:
+        return video_list
+    video_list = video_list or CLASS_FOLDERS.find(found)
+    return _with_replacements(video_list, search, replacements) if video_list else None
+
+
+def _replaces(entry: VideoEntry) -> bool:
+    """Whether a file is in the folder that holds new copies of about 1400 corrupted videos, without classes."""
+    return any(part.lower().startswith("replacement") for part in entry.folder.split("/"))
+
+
+def _with_replacements(video_list: VideoList, search: Search, replacements: Mapping[str, VideoEntry]) -> VideoList:
+    """Return the list with each replaced video read from its replacement; the others are counted."""
+    videos, skipped, used = list[Video](), list(video_list.skipped_files), set[str]()
+    for video in video_list.videos:
+        names = (video.id.rpartition("/")[2], video.path.name if video.path else "")
+        stem = next((stem for stem in map(video_stem, names) if stem in replacements), None)
+        if stem:
+            used.add(stem)
+            skipped += [(_below(video.path, search.tree.root), SkipReason.REPLACED)] if video.path else []
+            video = replace(video, path=search.tree.path(replacements[stem]))
+        videos.append(video)
+    skipped += [(replacements[stem].id, SkipReason.REPLACES_NOTHING) for stem in replacements.keys() - used]
+    rows, labels_by = video_list.skipped_rows, video_list.labels_by
+    return VideoList.build(video_list.layout, videos, skipped, skipped_rows=rows, labels_by=labels_by)
+
+
+def _by_list(search: Search) -> VideoList | None:
     """Join every list with the files; return the one with the most videos on disk, None if none has any."""
     by_stem = defaultdict[str, list[VideoEntry]](list)  # case counts: YouTube ids are case-sensitive
     for entry in search.tree.videos:
@@ -80,8 +116,12 @@ def _join(search: Search, path: Path, rows: Iterable[_Row], by_stem: Mapping[str
     for stem, entries in by_stem.items():
         reason = SkipReason.SAME_NAME if stem in used else SkipReason.NOT_IN_LIST
         skipped += [(entry.id, reason) for entry in entries[stem in used :]]
-    layout = f"Kinetics list {path.relative_to(search.tree.root).as_posix()}"
+    layout = f"Kinetics list {_below(path, search.tree.root)}"
     return VideoList.build(layout, videos.values(), skipped, skipped_rows=skipped_rows)
+
+
+def _below(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
 
 
 _LAYOUT = Layout(
@@ -97,7 +137,7 @@ def _kinetics(classes: int, *, about: str, mteb: str) -> OfficialDataset:
     """Return the record of Kinetics-`classes`; only its validation part is downloaded."""
     server, archives = f"https://s3.amazonaws.com/kinetics/{classes}", f"k{classes}_val_path.txt"
     files = (
-        Download("annotations/val.csv", {f"{server}/annotations/val.csv": None}),
+        Download("annotations/val.csv", {f"{server}/annotations/val.csv": None}, brings="lists"),
         Download(f"archives/{archives}", {f"{server}/val/{archives}": None}, unpack="list of archives", into="val"),
     )
     return OfficialDataset(

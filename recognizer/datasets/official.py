@@ -5,18 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from db.records import Dataset
 from recognizer.datasets.class_folders import CLASS_FOLDERS
 from recognizer.datasets.hmdb51 import HMDB51
 from recognizer.datasets.kinetics import KINETICS400, KINETICS600
+from recognizer.datasets.records import OfficialDataset
+from recognizer.datasets.thumos14 import THUMOS14
 from recognizer.datasets.ucf101 import UCF101
 from recognizer.video.file_types import stem
 
-OFFICIAL_DATASETS = {official.name: official for official in (UCF101, HMDB51, KINETICS400, KINETICS600)}
+OFFICIAL_DATASETS = {official.name: official for official in (UCF101, HMDB51, KINETICS400, KINETICS600, THUMOS14)}
 LAYOUTS = (
-    *dict.fromkeys(official.layout for official in OFFICIAL_DATASETS.values()),
+    *dict.fromkeys(official.layout for official in OFFICIAL_DATASETS.values() if not official.long_videos),
     CLASS_FOLDERS,
 )  # tried in this order
 LIST_NAMES = re.compile("|".join(layout.lists for layout in LAYOUTS if layout.lists))
+
+
+def official_of(dataset: Dataset) -> OfficialDataset | None:
+    """Return the official dataset that holds the videos of a dataset: its own, or the one it is a part of."""
+    return OFFICIAL_DATASETS.get(dataset.name) or OFFICIAL_DATASETS.get(dataset.stored_as)
 
 
 def clip_groups(videos: Iterable[str]) -> list[str]:

@@ -106,8 +106,9 @@ class Download:
     to: str
     addresses: Addresses
     size: int | None = None  # bytes
-    unpack: Literal["archive", "archive of archives", "list of archives"] | None = None
+    unpack: Literal["archive", "archive of archives", "list of archives", "archive with a password"] | None = None
     into: str = "."
+    brings: Literal["lists", "videos"] = "videos"
 
 
 @dataclass(frozen=True)
@@ -131,5 +132,6 @@ class OfficialDataset:
     about: str
     files: tuple[Download, ...]  # those that an evaluation needs
     mteb: MtebTask | str  # its task in MTEB, or the reason why it has none
+    long_videos: bool = False  # with annotated actions: `recognize localize` reads it, no evaluation of clips
     classes_by_file_name: Callable[[str, Dataset], set[int]] = lambda stem, dataset: set()  # stem -> labels
     source_by_file_name: Callable[[str], str | None] = lambda stem: None  # what a clip was cut from, if known

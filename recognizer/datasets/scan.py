@@ -32,6 +32,8 @@ class SkipReason(StrEnum):
     IN_TRAINING = "in the training part"
     SAME_NAME = "another file of the same name"
     OTHER_DATASET = "of another dataset"
+    REPLACED = "replaced by the file of that name in a folder `replacement`"
+    REPLACES_NOTHING = "replacement of a video that is not evaluated"
 
 
 def skipped_by_kind(files: Iterable[tuple[str, SkipReason]]) -> dict[str, int]:

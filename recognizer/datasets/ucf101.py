@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from db.records import Dataset
 from db.vocabulary import class_finder
@@ -35,8 +36,8 @@ def _source(stem: str) -> str | None:
     return f"{match[1]}_{match[2]}" if match else None
 
 
-def _archive(name: str, size: int, sha256: str) -> Download:
-    return Download(f"archives/{name}", {f"{_SERVER}/UCF101/{name}": sha256}, size, "archive")
+def _archive(name: str, size: int, sha256: str, brings: Literal["lists", "videos"]) -> Download:
+    return Download(f"archives/{name}", {f"{_SERVER}/UCF101/{name}": sha256}, size, "archive", brings=brings)
 
 
 # Sizes are from the server's answers, sha256 digests from pytorch/vision's dataset loaders; written down 2026-11.
@@ -56,8 +57,8 @@ UCF101 = OfficialDataset(
     page=f"{_SERVER}/UCF101.php",
     about="13 320 clips of 101 classes; 6.9 GB, and as much again when unpacked",
     files=(
-        _archive("UCF101TrainTestSplits-RecognitionTask.zip", 113943, _LISTS_SHA256),
-        _archive("UCF101.rar", 6932971618, _VIDEOS_SHA256),
+        _archive("UCF101TrainTestSplits-RecognitionTask.zip", 113943, _LISTS_SHA256, "lists"),
+        _archive("UCF101.rar", 6932971618, _VIDEOS_SHA256, "videos"),
     ),
     mteb="UCF101ZeroShot takes single frames, UCF101VideoZeroShotClassification the 51 classes with sound",
     classes_by_file_name=_classes_by_file_name,

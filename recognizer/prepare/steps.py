@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from db.errors import UsageError, UserError
+from db.errors import UserError
 from db.progress import Progress
 from db.records import Dataset
-from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.datasets.records import Download
-from recognizer.prepare.archives import missing_tool, unpack, unpack_command, unpack_nested
+from recognizer.prepare.archives import unpack, unpack_command, unpack_nested
 from recognizer.prepare.download import common_digest, fetch
 from recognizer.prepare.extract_frames import extract
 
 _CURL = "curl --fail --location --continue-at -"
+_ADDRESS = "%:/?#[]@!$&'()*+,;=~"  # characters of an address that stay as they are
 
 
 class Step(ABC):
@@ -108,10 +107,10 @@ class UnpackListed(Unpack):
     def commands(self) -> list[str]:
         folder = self.archive.parent / self.into.name
         to, into, urls = (shlex.quote(str(path)) for path in (folder, self.into, self.archive))
-        mirrored = shlex.quote(f"s|.*/|{_below(self.mirror or '', '')}|" if self.mirror else "")
+        url = f'{shlex.quote(_below(self.mirror, ""))}"${{url##*/}}"' if self.mirror else '"$url"'
         return [
             _mkdir(folder, self.into),
-            f"sed {mirrored} {urls} | xargs -n 1 {_CURL} --remote-name --output-dir {to}",
+            f'while read -r url || [ -n "$url" ]; do {_CURL} --remote-name --output-dir {to} {url}; done < {urls}',
             f'for archive in {to}/*.tar.gz; do tar -xzf "$archive" -C {into}; done',
         ]
 
@@ -128,17 +127,33 @@ class UnpackListed(Unpack):
             on_progress(done, len(urls))
 
 
+class UnpackWithPassword(Unpack):
+    """Unpack an archive whose password only the page of its dataset gives: this is left to the user."""
+
+    title = "unpack {}, with the password from the page of the dataset"
+
+    def run(self, on_progress: Progress) -> None:
+        commands = "\n".join(f"  {command}" for command in self.commands())
+        raise UserError(
+            f"{self.archive} is fetched, and asks for the password that the page of the dataset gives. Run:\n{commands}"
+        )
+
+
 class ExtractFrames(Step):
     """Write frames of the test videos as images: `count` of each, evenly spread; None means all."""
 
     unit = "videos"
 
-    def __init__(self, dataset: Dataset, root: Path, *, count: int | None, into: Path, jobs: int = 4) -> None:
+    def __init__(
+        self, dataset: Dataset, root: Path, *, count: int | None, into: Path, jobs: int = 4, typed: str | None = None
+    ) -> None:
+        """`typed`: the dataset as the user typed it, for the command that is printed."""
         self.dataset, self.root, self.count, self.into, self.jobs = dataset, root, count, into, jobs
+        self.typed = typed or dataset.name
         self.about = f"write {f'{count} frames' if count else 'every frame'} of each test video"
 
     def commands(self) -> list[str]:
-        options = ["--dataset", self.dataset.name, "--root", str(self.root), "--frames", str(self.count or "all")]
+        options = ["--dataset", self.typed, "--videos", str(self.root), "--frames", str(self.count or "all")]
         return [shlex.join(["recognize", "prepare", *options, "--into", str(self.into), "--run"])]
 
     def run(self, on_progress: Progress) -> str:
@@ -148,51 +163,22 @@ class ExtractFrames(Step):
         return "\n".join([f"frames of {self.dataset.name} in {self.into}: {counts}, {len(failed)} failed", *failed])
 
 
-_UNPACK = {"archive": Unpack, "archive of archives": UnpackNested, "list of archives": UnpackListed}
+_UNPACK = {
+    "archive": Unpack,
+    "archive of archives": UnpackNested,
+    "list of archives": UnpackListed,
+    "archive with a password": UnpackWithPassword,
+}
 
 
-def steps(dataset: Dataset, root: Path, *, mirror: str | None = None, frames: Step | None = None) -> list[Step]:
-    """Return all steps in order, including those that are done.
-
-    Args:
-        dataset: what to prepare.
-        root: the folder of the dataset; it need not exist.
-        mirror: base URL to fetch every file from by its name, instead of the official addresses.
-        frames: a last step that extracts frames, if any.
-
-    Raises:
-        UsageError: the download addresses of the dataset are unknown, and no frames are to be extracted.
-    """
-    official, planned = OFFICIAL_DATASETS.get(dataset.stored_as), list[Step]()
-    if not official and not frames:
-        raise UsageError(
-            f"No download is known for {dataset.name}, only for {', '.join(OFFICIAL_DATASETS)}. "
-            "To extract frames of your own videos: --frames 16"
-        )
-    for file in official.files if official else ():
-        planned.append(Fetch(file, root, mirror))
-        planned += [_UNPACK[file.unpack](file, root, mirror)] if file.unpack else []
-    return [*planned, frames] if frames else planned
-
-
-def missing_tool_of(planned: Iterable[Step]) -> str | None:
-    """Return a hint what to install if an unfinished step needs a tool that is not installed, else None."""
-    return missing_tool() if any(step.needs_rar and not step.done for step in planned) else None
-
-
-def script(dataset: Dataset, root: Path, planned: Sequence[Step]) -> str:
-    """Return steps as a shell script with comments."""
-    official, tool = OFFICIAL_DATASETS.get(dataset.stored_as), missing_tool_of(planned)
-    lines = [f"# {official.title}: {official.page}", f"# {official.about}"] if official else []
-    lines += [f"# {tool}"] if tool else []
-    for step in planned:
-        lines += [f"# {step.about}{' (done)' if step.done else ''}", *step.commands()]
-    check = shlex.join(["recognize", "check", "--dataset", dataset.name, "--root", str(root)])
-    return "\n".join([*lines, "# then", check])
+def steps_of(file: Download, root: Path, mirror: str | None) -> list[Step]:
+    """Return the steps that fetch a file and unpack it."""
+    return [Fetch(file, root, mirror), *([_UNPACK[file.unpack](file, root, mirror)] if file.unpack else [])]
 
 
 def _below(url: str, name: str) -> str:
-    return f"{url.rstrip('/')}/{name.rpartition('/')[2]}"
+    """Return the address of a file below a base URL, in which spaces and the like are encoded."""
+    return f"{quote(url, safe=_ADDRESS).rstrip('/')}/{name.rpartition('/')[2]}"
 
 
 def _mark(archive: Path) -> Path:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 import stat
-import struct
 import subprocess
 import sys
-import tarfile
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -28,45 +23,12 @@ from recognizer.prepare.download import fetch
 from recognizer.video.container import UnreadableVideo
 from recognizer.video.extracted import Extracted, refuse_other_frames
 from recognizer.video.frames import frame_indices, read_frames
+from tests.fixtures.archives import rar_of, tar_of, zip_of
 from tests.fixtures.commands import Run
 from tests.fixtures.file_server import FileServer
 from tests.fixtures.videos import make_video, shown
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte
-
-
-def tar_of(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return out.getvalue()
-
-
-def zip_of(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
-def rar_of(files: dict[str, bytes]) -> bytes:
-    """Return a rar archive (version 4) whose files are stored and not compressed."""
-
-    def block(kind: int, flags: int, body: bytes, data: bytes = b"") -> bytes:
-        head = struct.pack("<BHH", kind, flags, 7 + len(body)) + body
-        return struct.pack("<H", zlib.crc32(head) & 0xFFFF) + head + data
-
-    blocks = [b"Rar!\x1a\x07\x00", block(0x73, 0, bytes(6))]
-    for path, content in files.items():
-        name = path.replace("/", "\\")  # the separator of the format
-        sizes, checked = (len(content), len(content)), zlib.crc32(content)
-        numbers = struct.pack("<IIBIIBBHI", *sizes, 3, checked, 0x5A210000, 20, 0x30, len(name), 0o100644)
-        blocks.append(block(0x74, 0x8000, numbers + name.encode(), content))
-    return b"".join([*blocks, block(0x7B, 0x4000, b"")])
 
 
 def tool(folder: Path, name: str, *, works: bool = True) -> None:
@@ -87,7 +49,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_published_dataset_is_built_in_and_has_addresses() -> None:
-    assert set(OFFICIAL_DATASETS) == {load(name).stored_as for name in BUILT_IN}
+    assert set(OFFICIAL_DATASETS) == {load(name).stored_as for name in BUILT_IN} | {"thumos14"}
     for official in OFFICIAL_DATASETS.values():
         assert official.page.startswith("https://")
         for file in official.files:
@@ -141,7 +103,7 @@ def test_kinetics_from_nothing_to_its_layout(recognize: Run, tmp_path: Path, fil
         ("bbbbbbbbbbb_000005_000015", 208, True),
         ("ccccccccccc_000000_000010", 399, False),
     ]
-    assert "Now: recognize check --dataset kinetics400" in result.stdout
+    assert "Now: recognize check --dataset k400 --root" in result.stdout
     asked = file_server.names()
     assert asked == ["val.csv", "k400_val_path.txt", "part_0.tar.gz", "part_1.tar.gz"]
     again = json.loads(recognize(*prepared, "--json").stdout)
