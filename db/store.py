@@ -269,6 +269,12 @@ class Store(Transactions):
             entries = [entry for entry in queries.history(session, query) if entry.action in label]
         return sorted(entries, key=lambda entry: label[entry.action])
 
+    def templates(self) -> list[Template]:
+        """Return every prompt template that wrote a reply, of all kinds, oldest first."""
+        with self._read() as session:
+            rows = session.scalars(select(TemplateRow).order_by(TemplateRow.id)).all()
+            return [queries.to_record(Template, row) for row in rows]
+
     def kinds(self) -> list[str]:
         """Return the kinds of the descriptors in use, of any dataset."""
         query = queries.descriptor_query().with_only_columns(DescriptorRow.kind).distinct()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from db.commandline import Database, console, json_option, print_json, progress
+from db.commandline import Database, console, json_option, notes, print_json, progress
 from db.errors import UsageError, UserError
 from descriptor_gen import tables
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts, param_option
@@ -18,13 +18,14 @@ from descriptor_gen.commands.options import (
     language_option,
     name_option,
     number_option,
+    stored_templates,
     template_option,
 )
 from descriptor_gen.generate.calls import BuildOptions
 from descriptor_gen.generate.rivals import find_rivals
 from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
-from descriptor_gen.prompting.prompt import choose_prompts
+from descriptor_gen.prompting.prompt import choose_prompts, origin_notes
 
 _SAMPLES_TEMPERATURE = 0.8  # default for several samples
 
@@ -93,11 +94,11 @@ def build(
     Replies are stored batch by batch: you can stop at any time, and run it again to continue.
     """
     from descriptor_gen.generate.build import build_descriptors, estimate_build
-    from descriptor_gen.llms.registry import LLMOptions, open_llm
+    from descriptor_gen.llms.registry import LLMOptions, open_llm, toy_note
 
     if temperature is not None and "temperature" in parameters:
         raise UsageError("--temperature and --param temperature=null contradict each other: leave one out")
-    prompts = choose_prompts(kind_names, templates)
+    prompts = choose_prompts(kind_names, templates, stored_templates(database))
     dataset = database.store.resolve(dataset_name, name=name, update="phrases")
     names = tuple(action.name for action in tables.select(dataset, action_names).actions)
     rivals = find_rivals(database.store, dataset, prompts, against, count=rival_count)
@@ -105,6 +106,8 @@ def build(
     sampling = _sampling(temperature, seed, options.samples)
     llm_options = LLMOptions(batch_size, base_url, sampling, api, parameters, reasoning_tokens)
     llm = open_llm(llm_name, llm_options)
+    for note in filter(None, (*origin_notes(prompts), toy_note(llm_name))):
+        notes.print(note, soft_wrap=True)
     if dry_run:
         estimate = estimate_build(database.store, dataset, llm=llm, prompts=prompts, options=options)
         print_json(estimate) if as_json else console.print(tables.estimate(estimate), soft_wrap=True)

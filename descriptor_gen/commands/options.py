@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 from db import vocabulary
+from db.commandline import Database
 from db.descriptor_filter import LLM_HELP
+from db.engine import sqlite_path
+from db.records import Template
 from descriptor_gen.prompting.language import language_name
 from descriptor_gen.prompting.prompt import kinds
 
@@ -61,6 +64,12 @@ language_option = click.option(
     callback=_language,
     help="Language of the texts, such as German. [English]",
 )
+
+
+def stored_templates(database: Database) -> list[Template]:
+    """Return the prompt templates of the database; none if there is no database yet."""
+    path = sqlite_path(database.url)
+    return [] if path and not path.exists() else database.existing.templates()
 
 
 def number_option(*names: str, default: int | None = None, about: str) -> Callable[[Callable[..., Any]], Any]:

@@ -10,13 +10,14 @@ from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError, UserError
 from db.records import Action
 from descriptor_gen import tables
-from descriptor_gen.commands.options import language_option, template_option
+from descriptor_gen.commands.options import language_option, stored_templates, template_option
 from descriptor_gen.prompting.prompt import (
     check_built_in,
     check_file,
     kinds,
     load_prompts,
     read_prompts,
+    stored_kinds,
     template_files,
 )
 
@@ -36,19 +37,22 @@ def prompts() -> None:
 @prompts.command("list")
 @template_option
 @json_option
-def list_prompts(templates: tuple[Path, ...], as_json: bool) -> None:
-    """List the descriptor kinds with their templates."""
-    own = read_prompts(templates)
-    rows = tables.prompt_rows(load_prompts(sorted({*kinds(), *(prompt.kind for prompt in own)}), own=own))
+@click.pass_obj
+def list_prompts(database: Database, templates: tuple[Path, ...], as_json: bool) -> None:
+    """List the descriptor kinds with their templates: built in, of files, and those of earlier builds."""
+    own, stored = read_prompts(templates), stored_templates(database)
+    names = sorted({*kinds(), *(prompt.kind for prompt in own), *stored_kinds(stored)})
+    rows = tables.prompt_rows(load_prompts(names, own=own, stored=stored))
     print_json(rows) if as_json else console.print(tables.prompt_table(rows))
 
 
 @prompts.command("show")
 @click.argument("kind")
 @template_option
-def show_template(kind: str, templates: tuple[Path, ...]) -> None:
+@click.pass_obj
+def show_template(database: Database, kind: str, templates: tuple[Path, ...]) -> None:
     """Print the template of a kind."""
-    [prompt] = load_prompts([kind], own=read_prompts(templates))
+    [prompt] = load_prompts([kind], own=read_prompts(templates), stored=stored_templates(database))
     click.echo(prompt.template.source, nl=False)
 
 
@@ -78,7 +82,7 @@ def render(
     as_json: bool,
 ) -> None:
     """Show the messages that would be sent to an LLM about an action."""
-    [prompt] = load_prompts([kind], own=read_prompts(templates))
+    [prompt] = load_prompts([kind], own=read_prompts(templates), stored=stored_templates(database))
     action, stored_as = Action(0, phrase, phrase), ""
     if dataset_name:
         dataset = tables.select(database.existing_or_empty.resolve(dataset_name), [phrase])

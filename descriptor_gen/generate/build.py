@@ -21,7 +21,7 @@ from descriptor_gen.generate.calls import (
     parameters,
     plan,
 )
-from descriptor_gen.llms import LLM, Deferred, ParameterRefusedError, Reply, StoppedEarlyError, StopReason
+from descriptor_gen.llms import LLM, Checked, Deferred, ParameterRefusedError, Reply, StoppedEarlyError, StopReason
 from descriptor_gen.llms.reply_json import InvalidReplyError
 from descriptor_gen.prompting.prompt import Prompt
 from descriptor_gen.prompting.reply import ParsedReply, parse_reply
@@ -173,6 +173,8 @@ class _Job:
     def run(self, calls: Sequence[Call]) -> Iterator[None]:
         """Do the calls; yield after each commit."""
         missing = list(calls) if self.options.refresh else self._reuse(calls)
+        if missing and isinstance(self.llm, Checked):
+            self.llm.check()
         yield
         if not missing:
             return

@@ -132,6 +132,15 @@ class Priced(Protocol):
 
 
 @runtime_checkable
+class Checked(Protocol):
+    """An LLM that can say before the first call that every call would fail, such as without an API key."""
+
+    def check(self) -> None:
+        """Raise a UserError if no call can be made; no call is made."""
+        ...
+
+
+@runtime_checkable
 class Stoppable(Protocol):
     """An LLM whose calls are short and cost money, so that a stop waits for those in flight."""
 

@@ -26,6 +26,7 @@ class KnownLLM:
 
     Attributes:
         package: the installed package that holds the weights, if one does.
+        toy: whether its texts show how the program works, and are not for use.
         price_in: USD per million tokens, like the other prices.
     """
 
@@ -35,6 +36,7 @@ class KnownLLM:
     revision: str
     about: str
     package: str = ""
+    toy: bool = False
     repetition_penalty: float = 1.0
     price_in: float | None = None
     price_out: float | None = None
@@ -80,6 +82,18 @@ class LLMOptions:
     api: ApiOptions = field(default_factory=ApiOptions)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     reasoning_tokens: int | None = None
+
+
+def toy_note(name: str) -> str:
+    """Return a warning if an LLM is too small for texts that are used; "" if not."""
+    entry = None if name in _OWN else known_llms().get(name)
+    if entry is None or not entry.toy:
+        return ""
+    others = [f"--llm {other.name}" for other in known_llms().values() if not other.toy]
+    return (
+        f"{name} is a toy: it is there to try everything without a download; for texts to use take "
+        f"{', '.join(others[:-1])} or {others[-1]} (descgen llms)"
+    )
 
 
 OwnLLM = LLM | Callable[[LLMOptions], LLM]

@@ -115,21 +115,47 @@ def kinds() -> list[str]:
     return sorted(file.name.removesuffix(".j2") for file in files("prompts").iterdir() if file.name.endswith(".j2"))
 
 
-def load_prompts(names: Sequence[str], *, own: Sequence[Prompt] = ()) -> list[Prompt]:
-    """Return the prompts of descriptor kinds; a prompt in `own` replaces the built-in one of its kind.
+def load_prompts(names: Sequence[str], *, own: Sequence[Prompt] = (), stored: Sequence[Template] = ()) -> list[Prompt]:
+    """Return the prompts of descriptor kinds.
+
+    Args:
+        names: the kinds.
+        own: prompts from files; each replaces any other one of its kind.
+        stored: templates of the database, oldest first: the newest of a kind that is not built in is that kind.
 
     Raises:
         UsageError: a kind is unknown.
-        UserError: the package `prompts` belongs to another project.
+        UserError: a stored template has faults, or the package `prompts` belongs to another project.
     """
     if not kinds():
         raise UserError(f"The package prompts in {files('prompts')} belongs to another project: it holds no templates")
-    by_kind = {prompt.kind: prompt for prompt in own}
-    known = sorted({*kinds(), *by_kind})
+    by_kind, kept = {prompt.kind: prompt for prompt in own}, stored_kinds(stored)
+    known = sorted({*kinds(), *by_kind, *kept})
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known: {', '.join(known)}")
-    return [by_kind.get(name) or _prompt(_built_in(name), BUILT_IN) for name in dict.fromkeys(names)]
+    return [by_kind.get(name) or _kept_or_built_in(name, kept) for name in dict.fromkeys(names)]
+
+
+def stored_kinds(stored: Sequence[Template]) -> dict[str, list[Template]]:
+    """Return the templates of each kind that is not built in, oldest first."""
+    built_in, kept = kinds(), dict[str, list[Template]]()
+    for template in stored:
+        if template.kind not in built_in:
+            kept.setdefault(template.kind, []).append(template)
+    return kept
+
+
+def _kept_or_built_in(kind: str, kept: Mapping[str, Sequence[Template]]) -> Prompt:
+    if kind not in kept:
+        return _prompt(_built_in(kind), BUILT_IN)
+    *older, template = kept[kind]
+    if found := faults(template.source):
+        raise UserError(
+            f"The template of {kind} in the database cannot be used by this version: {'; '.join(found)}. "
+            "Give a corrected file with --template"
+        )
+    return _prompt(template.source, f"the database, the newest of {len(older) + 1}" if older else "the database")
 
 
 def _built_in(kind: str) -> str:
@@ -155,8 +181,10 @@ def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
     return prompts
 
 
-def choose_prompts(names: Sequence[str], templates: Sequence[Path]) -> list[Prompt]:
+def choose_prompts(names: Sequence[str], templates: Sequence[Path], stored: Sequence[Template] = ()) -> list[Prompt]:
     """Return the prompts of a build: of the named kinds, else of the given templates, else all built-in ones.
+
+    A kind may also be named by its template in the database: see `load_prompts`.
 
     Prompts that compare must be named: their questions depend on the other classes.
 
@@ -166,8 +194,21 @@ def choose_prompts(names: Sequence[str], templates: Sequence[Path]) -> list[Prom
     """
     own = read_prompts(templates)
     if names or own:
-        return load_prompts(names or [prompt.kind for prompt in own], own=own)
+        return load_prompts(names or [prompt.kind for prompt in own], own=own, stored=stored)
     return [prompt for prompt in load_prompts(kinds()) if not prompt.compares]
+
+
+def origin_notes(prompts: Sequence[Prompt]) -> list[str]:
+    """Return what a user should know about where prompts come from: a built-in kind replaced, one of several."""
+    notes = []
+    for prompt in prompts:
+        if prompt.kind in kinds() and prompt.origin != BUILT_IN:
+            notes.append(f"{prompt.kind}: {prompt.origin} replaces the built-in template of that kind")
+        elif prompt.origin.startswith("the database, "):
+            notes.append(
+                f"{prompt.kind}: template {prompt.template.sha256[:12]} of {prompt.origin}; others: --template"
+            )
+    return notes
 
 
 def template_files(paths: Sequence[Path]) -> list[Path]:

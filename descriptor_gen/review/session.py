@@ -185,11 +185,11 @@ class ReviewSession:
         """Start to write new texts of a class and kind; the old ones stay as history.
 
         Raises:
-            UserError: the session has no LLM, or the kind no built-in template.
+            UserError: the session has no LLM, or the kind no template.
         """
         if self.jobs is None:
             raise UserError("This server was started without an LLM. Start it with: descgen review --llm NAME")
-        [prompt] = load_prompts([kind])
+        [prompt] = load_prompts([kind], stored=self._store.templates())
         if prompt.compares:
             raise UserError(f"{kind} compares classes. Regenerate it with: descgen build --kind {kind} --refresh")
         return self.jobs.start(action, prompt)

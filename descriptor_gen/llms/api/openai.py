@@ -71,6 +71,10 @@ class OpenAILLM:
     def _prices(self, options: ApiOptions) -> Prices | None:
         return options.prices
 
+    def check(self) -> None:
+        """Raise a UserError if there is no API key."""
+        self._model  # noqa: B018 - its client needs the key
+
     def stop(self) -> None:
         """Make no more calls; those in flight are awaited."""
         self._stopped = True

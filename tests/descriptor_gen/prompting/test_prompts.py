@@ -352,3 +352,64 @@ def test_prompts_need_no_model(tmp_path: Path, arguments: list[str]) -> None:
     code = LIGHT.format(module="descriptor_gen.cli", name="descgen", arguments=words)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_kind_that_was_built_once_stays_known(
+    descgen: Run, llm: FakeLLM, colours: Path, store: Store, tmp_path: Path
+) -> None:
+    llm.enqueue(REPLY, REPLY)
+    descgen("build", "-d", "hmdb51", "--template", colours, "--limit", "1")
+    colours.unlink()
+    [row] = [row for row in json.loads(descgen("prompts", "list", "--json").stdout) if row["kind"] == "colours"]
+    assert (row["from"], row["sha256"]) == ("the database", hashlib.sha256(COLOURS.encode()).hexdigest())
+    assert descgen("prompts", "show", "colours").stdout == COLOURS
+    assert descgen("prompts", "render", "colours", "-a", "yo-yo").stdout.endswith("Action: yo-yo\n")
+    built = descgen("build", "-d", "hmdb51", "-k", "colours", "--limit", "2")
+    assert built.stdout.startswith("hmdb51: 1 cached, 1 generated")
+    assert "colours" not in built.stderr
+    unknown = descgen("build", "-d", "hmdb51", "-k", "colour")
+    assert "Unknown kind 'colour'. Known: colours, context, contrast" in unknown.stderr
+
+
+def test_of_several_templates_of_a_kind_the_newest_is_taken_and_told(
+    descgen: Run, llm: FakeLLM, colours: Path, store: Store
+) -> None:
+    edited = COLOURS.replace("You name colours.", "You name two colours.")
+    for source in (COLOURS, edited):
+        colours.write_text(source)
+        llm.enqueue(REPLY)
+        descgen("build", "-d", "hmdb51", "--template", colours, "--limit", "1")
+    llm.enqueue(REPLY)
+    built = descgen("build", "-d", "hmdb51", "-k", "colours", "--limit", "2")
+    assert built.stdout.startswith("hmdb51: 1 cached, 1 generated")
+    assert llm.history[-1].messages[0]["content"] == "You name two colours."
+    digest = hashlib.sha256(edited.encode()).hexdigest()[:12]
+    assert f"colours: template {digest} of the database, the newest of 2; others: --template" in built.stderr
+    assert descgen("prompts", "show", "colours").stdout == edited
+
+
+def test_a_built_in_kind_is_replaced_by_a_file_alone_and_never_silently(
+    descgen: Run, llm: FakeLLM, tmp_path: Path, store: Store
+) -> None:
+    file = tmp_path / "mine.j2"
+    file.write_text(COLOURS.replace("kind: colours", "kind: context"))
+    llm.enqueue(REPLY)
+    replaced = descgen("build", "-d", "hmdb51", "--template", file, "--limit", "1")
+    assert f"context: {file} replaces the built-in template of that kind" in replaced.stderr
+    built = descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "1")
+    assert built.exit_code == 0, built.output
+    assert "replaces" not in built.stderr
+    assert llm.history[-1].messages[0]["content"] != "You name colours."
+    [row] = [row for row in json.loads(descgen("prompts", "list", "--json").stdout) if row["kind"] == "context"]
+    assert row["from"] == "built in"
+
+
+def test_a_stored_template_that_this_version_refuses_is_told(descgen: Run, store: Store) -> None:
+    from db.records import GeneratedTexts, LLMIdentity, Template
+
+    template = Template("colours", 1, "0" * 64, "no front matter")
+    store.register(store.dataset("hmdb51"))
+    store.save(store.dataset("hmdb51"), LLMIdentity("p", "m", ""), template, list[GeneratedTexts]())
+    refused = descgen("prompts", "show", "colours")
+    assert refused.exit_code == 1
+    assert "The template of colours in the database cannot be used by this version: a template begins" in refused.stderr
