@@ -118,10 +118,10 @@ def test_a_local_llm_is_not_given_a_price(descgen: Run) -> None:
 
 def test_a_root_is_not_used_for_a_folder_that_is_named(recognize: Run, balls: Path) -> None:
     profile_path(user=False).write_text('root = "elsewhere"\n')
-    assert recognize("eval", balls, "-e", "fake", "--method", "label").exit_code == 0
-    assert recognize("eval", "-d", balls, "-e", "fake", "--method", "label").exit_code == 0
     unclear = recognize("eval", "-d", "balls", "-e", "fake", "--method", "label")
     assert (unclear.exit_code, "Give balls as FOLDER, or --root elsewhere" in unclear.stderr) == (2, True)
+    assert recognize("eval", balls, "-e", "fake", "--method", "label").exit_code == 0
+    assert recognize("eval", "-d", balls, "-e", "fake", "--method", "label").exit_code == 0
     checked = recognize("check", balls / "red_ball" / "a")
     assert "Give either" not in checked.stderr
     assert "From descgen.toml" not in checked.stderr

@@ -54,7 +54,7 @@ def test_the_examples_of_the_document_run(
     balls.rename("videos")
     names: dict[str, Any] = {}
     blocks = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 11
+    assert len(blocks) == 12
     for block in blocks:
         exec(block, names)  # noqa: S102 - our own document
     assert names["run"].counts["evaluated"] == 9
