@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -219,23 +219,53 @@ class Store(Transactions):
                 ids.setdefault(action, set()).add(generation_id)
         return ids
 
-    def save(self, dataset: Dataset, llm: LLMIdentity, template: Template, written: Sequence[GeneratedTexts]) -> None:
+    def save(
+        self,
+        dataset: Dataset,
+        llm: LLMIdentity,
+        template: Template,
+        written: Sequence[GeneratedTexts],
+        *,
+        known: Collection[int] | None = None,
+    ) -> set[str]:
         """Store one batch in one transaction: new generations, and the descriptors that are now in use.
 
         A generation that is not `ok` is stored with its raw reply, without descriptors. Descriptors of other
         generations of the same action, kind, model and sample are superseded, not deleted.
+
+        Args:
+            known: ids of the `ok` generations that a new one of the same cache key replaces. If the newest is another
+                one, another builder stored it meanwhile: it stays in use, and the new one is stored as `late`.
+                None: any.
+
+        Returns:
+            The cache keys of those that came too late.
+
+        Raises:
+            UserError: the dataset has been removed meanwhile.
         """
         with self._write() as session:
             actions = queries.actions(session, dataset)
+            if gone := sorted({item.action for item in written} - actions.keys()):
+                raise UserError(
+                    f"{dataset.name} is no longer whole in the database {self._engine.url.database}: {first_few(gone)} "
+                    "is missing. It has been changed or replaced meanwhile. Run the same command again"
+                )
             llm_id = queries.row_id(session, LLMRow, llm)
             template_id = queries.row_id(session, TemplateRow, template, "sha256")
+            late = queries.late(session, [item.generation for item in written], known)
             for item in written:
+                is_late = item.generation.cache_key in late
+                if is_late and item.generation.id:
+                    continue
+                generation = replace(item.generation, status="late") if is_late else item.generation
                 action_id = actions[item.action].id
-                generation_id = item.generation.id or queries.add_generation(
-                    session, item.generation, action_id, llm_id, template_id
+                generation_id = generation.id or queries.add_generation(
+                    session, generation, action_id, llm_id, template_id
                 )
-                if item.generation.status == "ok":
+                if generation.status == "ok":
                     queries.put_in_use(session, item, action_id, template.kind, generation_id, llm.model)
+        return late
 
     def descriptors(
         self,

@@ -150,6 +150,18 @@ class Stoppable(Protocol):
 
 
 @runtime_checkable
+class Guarded(Protocol):
+    """An LLM that asks right before each call, attempts after a failure included, whether it may still be made.
+
+    Attributes:
+        still_mine: returns those of the requests that no other builder has taken over; the others get no reply.
+            Called from any thread.
+    """
+
+    still_mine: Callable[[Sequence[Request]], Sequence[Request]]
+
+
+@runtime_checkable
 class Deferred(Protocol):
     """An LLM that submits calls and fetches the replies later, including replies to calls of an earlier run.
 

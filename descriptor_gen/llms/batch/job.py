@@ -128,11 +128,22 @@ class BatchJob:
         while self._queue and not self._provider_is_full:
             if self._model.limiter.ended:
                 raise AbandonedError
-            file = self._queue[0]
+            file = self._still_mine(self._queue[0])
+            if not file:
+                self._queue.popleft()
+                continue
             call = BatchCall(None, self._model.dialect.form)
             batch = self._client.submit(b"".join(map(self._line, file)), calls=len(file))
             self._queue.popleft()
             self._add(batch, {request.key: call for request in file}, "submitted")
+
+    def _still_mine(self, file: list[Request]) -> list[Request]:
+        """Return the calls of a file that no other builder has taken over; the budget forgets the others."""
+        mine = list(self._model.still_mine(file))
+        for key in {request.key for request in file} - {request.key for request in mine}:
+            self._model.budget.settle(self._requests[key], 0.0)
+            self._reserved.discard(key)
+        return mine
 
     def _update(self) -> list[SubmittedBatch]:
         """Ask for the state of each batch; return those that have ended."""
