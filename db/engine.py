@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
+from db.backup import copy_database, is_whole
 from db.errors import UsageError, UserError
 from db.schema import HEAD
 
@@ -23,6 +25,7 @@ _SQLITE_SETTINGS = (
     "PRAGMA foreign_keys=ON",
 )
 _WAL_TIMEOUT = 30.0  # seconds; the switch to WAL ignores busy_timeout
+_REVISION = re.compile(r"[0-9]{4}")
 _LOCK = 0x64657363  # key of our advisory lock on PostgreSQL
 _BAD_URL = (
     "--db {url}: {error}. Give a file such as descriptors.db, or an SQLAlchemy URL such as "
@@ -69,6 +72,32 @@ def sqlite_path(url: str) -> Path | None:
     """Return the file of a SQLite database, None for other databases."""
     parsed = parse_url(url)
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def refuse_missing(path: Path) -> None:
+    """Raise a UserError if there is no SQLite file at a path."""
+    if not path.exists():
+        raise UserError(
+            f"No database at {path}. Create one with: descgen build --dataset hmdb51, or give yours with --db"
+        )
+
+
+def back_up(url: str, target: Path) -> None:
+    """Copy the SQLite file that `--db` names to a new file.
+
+    Raises:
+        UsageError: the database is no file, or the target exists or has no folder.
+        UserError: there is no database, or it is damaged.
+    """
+    source = sqlite_path(url)
+    if source is None:
+        raise UsageError("descgen backup copies SQLite files. For PostgreSQL use its own: pg_dump --format custom")
+    refuse_missing(source)
+    if target.exists():
+        raise UsageError(f"{target} exists. Give a new name: descgen backup FILE")
+    if not target.parent.is_dir():
+        raise UsageError(f"There is no folder {target.parent} to write {target.name} to")
+    copy_database(source, target)
 
 
 class Transactions:
@@ -194,6 +223,11 @@ def _check(connection: Connection, revision: str | None) -> None:
     tables = inspect(connection).get_table_names() if revision is None else ()
     if tables:
         raise UserError(f"{name} belongs to another program (tables: {', '.join(tables[:5])}). Give another --db")
+    if revision is not None and not (_REVISION.fullmatch(revision) and int(revision)):
+        raise UserError(
+            f"{name} has no revision of this program's schema (it says {revision[:40]!r}): it belongs to another "
+            "program or is damaged. Give another --db, or a backup of it"
+        )
     if revision is not None and revision > HEAD:
         raise UserError(
             f"{name} has revision {revision}, newer than this program's {HEAD}. "
@@ -202,13 +236,11 @@ def _check(connection: Connection, revision: str | None) -> None:
 
 
 def _back_up(engine: Engine, revision: str | None) -> None:
-    """Copy a SQLite file; an earlier copy of the same revision is kept."""
+    """Copy a SQLite file; an earlier copy of the same revision is kept if it is whole."""
     file = Path(engine.url.database or "")
     copy = Path(f"{file}.{revision}.bak")
-    if engine.dialect.name != "sqlite" or revision is None or copy.exists():
-        return
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    if engine.dialect.name == "sqlite" and revision is not None and not is_whole(copy, revision=revision):
+        copy_database(file, copy)
 
 
 def _upgrade(connection: Connection) -> None:

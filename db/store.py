@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select
 from db import queries, transfer, vocabulary
 from db.claims import Claims
 from db.dataset_changes import Update, refuse_changes
-from db.engine import Transactions, open_engine, sqlite_path
+from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
 from db.errors import UsageError, UserError, first_few
 from db.own_datasets import OwnDatasets
 from db.records import (
@@ -57,10 +57,8 @@ class Store(Transactions):
             UserError: it cannot be opened, or is missing and `create` is false.
         """
         path = sqlite_path(url) if not create else None
-        if path and not path.exists():
-            raise UserError(
-                f"No database at {path}. Create one with: descgen build --dataset hmdb51, or give yours with --db"
-            )
+        if path:
+            refuse_missing(path)
         return cls(open_engine(url))
 
     def close(self) -> None:
