@@ -13,9 +13,11 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
 
 from db.backup import copy_database, is_whole
 from db.errors import UsageError, UserError
+from db.read_only import is_read_only, read_into_memory
 from db.schema import HEAD
 
 _SQLITE_SETTINGS = (
@@ -41,9 +43,13 @@ def open_engine(url: str) -> Engine:
 
     Raises:
         UsageError: the URL is invalid.
-        UserError: the database cannot be reached, belongs to another program, or is newer than this program.
+        UserError: the database cannot be reached, is damaged, belongs to another program, or is newer than
+            this program.
     """
     parsed = parse_url(url)
+    path = sqlite_path(url)
+    if path and is_read_only(path):
+        return _open_read_only(parsed, path)
     try:
         # A suspended laptop loses its connections to a server; pre-ping replaces them.
         engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
@@ -54,6 +60,17 @@ def open_engine(url: str) -> Engine:
     with _user_errors(parsed):
         _migrate(engine)
     return engine
+
+
+def _open_read_only(url: URL, path: Path) -> Engine:
+    """Return an engine on a copy in memory, migrated if it has an older schema, that refuses every change."""
+    with _user_errors(url):
+        memory = read_into_memory(path)
+        engine = create_engine(url, poolclass=StaticPool, creator=lambda: memory)
+        _configure_sqlite(engine)
+        _migrate(engine, back_up=False)
+    memory.execute("PRAGMA query_only=ON")
+    return engine.execution_options(read_only=True)
 
 
 def parse_url(url: str) -> URL:
@@ -109,6 +126,11 @@ class Transactions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be stored, because the file or its folder cannot be written."""
+        return bool(self._engine.get_execution_options().get("read_only"))
+
     @contextmanager
     def _read(self) -> Iterator[Session]:
         """Open a read transaction."""
@@ -118,6 +140,11 @@ class Transactions:
     @contextmanager
     def _write(self) -> Iterator[Session]:
         """Open a write transaction; waits for the write lock."""
+        if self.read_only:
+            raise UserError(
+                f"{_display(self._engine.url)} (or its folder) cannot be written: nothing can be stored in it. "
+                "Give another --db, or a copy of it: descgen backup FILE"
+            )
         with _user_errors(self._engine.url), Session(_write_engine(self._engine)) as session, session.begin():
             _lock(session.connection())
             yield session
@@ -143,16 +170,43 @@ def _user_errors(url: URL) -> Iterator[None]:
 def _configure_sqlite(engine: Engine) -> None:
     """Apply the settings, and begin transactions ourselves: the driver begins them too late to hold a write lock."""
 
+    opened: list[tuple[int, int]] = []  # the file that the first connection opened
+
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: Any) -> None:
+        _refuse_replaced(engine.url, opened)
         connection.isolation_level = None
         for setting in _SQLITE_SETTINGS:
             _execute_when_unlocked(connection, setting)
+        opened[:] = opened or _identity(engine.url)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        _refuse_replaced(engine.url, opened)
         mode = connection.get_execution_options().get("begin", "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _identity(url: URL) -> list[tuple[int, int]]:
+    """Return device and inode of a SQLite file; empty for a database in memory, and for a file that is gone."""
+    if not url.database:
+        return []
+    try:
+        state = Path(url.database).stat()
+    except OSError:
+        return []
+    return [(state.st_dev, state.st_ino)]
+
+
+def _refuse_replaced(url: URL, opened: list[tuple[int, int]]) -> None:
+    """Refuse to go on in a file that no longer has its name: what is written to it would be lost."""
+    now = _identity(url)
+    if opened and now != opened:
+        what = "replaced by another file" if now else "deleted"
+        raise UserError(
+            f"{_display(url)} was {what} while it was in use, so this command ended: what it stored went with the old "
+            "file. Put that file back, or run the same command again"
+        )
 
 
 def _execute_when_unlocked(connection: sqlite3.Connection, setting: str) -> None:
@@ -186,8 +240,8 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _migrate(engine: Engine) -> None:
-    """Bring a database to the newest revision."""
+def _migrate(engine: Engine, *, back_up: bool = True) -> None:
+    """Bring a database to the newest revision, with a backup of a SQLite file before it."""
     with engine.connect() as connection:
         if _revision(connection) == HEAD:
             return
@@ -196,7 +250,8 @@ def _migrate(engine: Engine) -> None:
         revision = _revision(connection)  # again: another process may have migrated it meanwhile
         if revision != HEAD:
             _check(connection, revision)
-            _back_up(engine, revision)
+            if back_up:
+                _back_up(engine, revision)
             _upgrade(connection)
 
 

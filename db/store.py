@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,8 @@ from db.schema import (
     TemplateRow,
 )
 
+_ROOM = 16 * 2**20  # bytes; the write-ahead log grows to 4 MiB before it is written back, which needs as much again
+
 
 class Store(Transactions):
     """The database of descgen and recognize."""
@@ -64,6 +67,17 @@ class Store(Transactions):
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def refuse_full_disk(self) -> None:
+        """Raise a UserError if the disk of a SQLite file has too little room for the replies that are on their way."""
+        file = self._engine.url.database
+        path = Path(file) if file and self._engine.dialect.name == "sqlite" else None
+        free = shutil.disk_usage(path.resolve().parent).free if path else _ROOM
+        if free < _ROOM:
+            raise UserError(
+                f"The disk of {path} has {free / 2**20:.1f} MiB left; {_ROOM / 2**20:.0f} are needed to store replies: "
+                "stopped before the next call. Make room, and run the same command to continue"
+            )
 
     def claims(self) -> Claims:
         """Return a context manager for the claims of one builder: see `db.claims`."""

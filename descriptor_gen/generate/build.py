@@ -313,6 +313,7 @@ class _Guard:
         if not requests:
             return ()
         keys = [request.key for request in requests]
+        self._store.refuse_full_disk()  # before the call: a reply that cannot be stored would be paid for again
         with self._lock:
             held = self._claims.renew(keys)
             stored = {key for key, hit in self._store.generations(keys).items() if hit.id not in self._replaced}
