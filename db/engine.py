@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
@@ -162,9 +162,15 @@ def _user_errors(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise UserError(f"The database {_display(url)} says: {error.orig}") from error
+        raise UserError(f"The database {_display(url)} says: {' '.join(str(error.orig).split())}") from error
     except OverflowError as error:
         raise UserError(f"The database {_display(url)} cannot hold that number: {error}") from error
+    except (ValueError, SQLAlchemyError) as error:  # JSON, a time or a text that is none, or a table that is missing
+        reason = " ".join(f"{error}".split())[:200]
+        raise UserError(
+            f"The database {_display(url)} is damaged ({type(error).__name__}: {reason}). Take a backup of it: "
+            "descgen --db BACKUP stats"
+        ) from error
 
 
 def _configure_sqlite(engine: Engine) -> None:
