@@ -60,6 +60,7 @@ class BuildReport:
         cost: of all replies, in USD by their token counts; None if a price is unknown.
         stopped: why calls were not made; None if all were made.
         left: number of calls that were not made.
+        least_budget: in USD, the smallest budget that allows one of those that the budget stopped; else 0.
         not_sent: parameters that the server refused: they are not in the cache keys either.
         rephrased: classes whose phrase was changed, with the texts of the old phrase that are still in use.
     """
@@ -79,6 +80,7 @@ class BuildReport:
     cost: float | None = None
     stopped: StopReason | None = None
     left: int = 0
+    least_budget: float = 0.0
     not_sent: tuple[str, ...] = ()
     rephrased: tuple[Rephrased, ...] = ()
 
@@ -114,7 +116,7 @@ def build_descriptors(
     start = time.perf_counter()
     rephrased = store.register(dataset)
     calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
-    stopped: StopReason | None = None
+    stopped: StoppedEarlyError | None = None
     not_sent: list[str] = []
     while True:
         try:
@@ -122,7 +124,7 @@ def build_descriptors(
                 waiting = llm.waiting if isinstance(llm, Deferred) else 0
                 on_progress(min(job.done + waiting, len(calls)), len(calls))
         except StoppedEarlyError as stop:
-            stopped = stop.reason
+            stopped = stop
         except ParameterRefusedError as refusal:
             not_sent.append(refusal.name)
             calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
@@ -149,8 +151,9 @@ def build_descriptors(
         seconds=time.perf_counter() - start,
         problems=tuple(problems),
         cost=job.cost,
-        stopped=stopped,
+        stopped=stopped.reason if stopped else None,
         left=len(calls) - job.done if stopped else 0,
+        least_budget=stopped.least_budget if stopped else 0.0,
         not_sent=tuple(not_sent),
         rephrased=_still_in_use(store, dataset, rephrased),
     )

@@ -76,11 +76,16 @@ class Reply:
 
 
 class StoppedEarlyError(Exception):
-    """Some calls were not made. All replies were yielded before."""
+    """Some calls were not made. All replies were yielded before.
 
-    def __init__(self, reason: StopReason) -> None:
+    Attributes:
+        least_budget: in USD, the smallest that allows one of the calls left; 0 unless the budget stopped them.
+    """
+
+    def __init__(self, reason: StopReason, *, least_budget: float = 0.0) -> None:
         super().__init__(reason)
         self.reason: StopReason = reason
+        self.least_budget = least_budget
 
 
 def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:

@@ -101,7 +101,8 @@ class OpenAILLM:
             if not isinstance(error, AbandonedError):
                 raise error
         if waiting or errors:
-            raise StoppedEarlyError("interrupt" if self._stopped else "budget")
+            least = 0.0 if self._stopped else self._budget.least(waiting)
+            raise StoppedEarlyError("interrupt" if self._stopped else "budget", least_budget=least)
 
     def _start_calls(self, calls: CallsInFlight[Request, Reply], waiting: deque[Request]) -> int:
         """Start as many calls as are allowed now; return how many are in flight."""
