@@ -165,7 +165,7 @@ def _user_errors(url: URL) -> Iterator[None]:
         raise UserError(f"The database {_display(url)} says: {' '.join(str(error.orig).split())}") from error
     except OverflowError as error:
         raise UserError(f"The database {_display(url)} cannot hold that number: {error}") from error
-    except (ValueError, SQLAlchemyError) as error:  # JSON, a time or a text that is none, or a table that is missing
+    except (ValueError, LookupError, SQLAlchemyError) as error:  # JSON, a time or a row that is not what it should be
         reason = " ".join(f"{error}".split())[:200]
         raise UserError(
             f"The database {_display(url)} is damaged ({type(error).__name__}: {reason}). Take a backup of it: "
