@@ -1,23 +1,25 @@
-"""Claims: each builder reserves the calls that it is about to make, so that no call is paid for twice."""
+"""Claims: each builder reserves the calls that it is about to make, so that no call is paid for twice.
+
+A builder that stands still for longer than a claim lasts (a laptop asleep, Ctrl-Z) loses its claims to others. So it
+asks for them again right before each call: see `Claims.renew`.
+"""
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
-from uuid import uuid4
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from db import queries
 from db.engine import Transactions
 from db.errors import UserError
+from db.owner import Owner
 from db.schema import ClaimRow, utc_now
 
 _HEARTBEAT_SECONDS = 20.0
@@ -30,7 +32,7 @@ class Claims(Transactions):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._owner = f"{socket.gethostname()} {os.getpid()} {uuid4().hex}"
+        self._owner = str(Owner.new())
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
@@ -60,11 +62,21 @@ class Claims(Transactions):
         free = [key for key in keys if key not in taken][:at_most]
         if not free:
             return set()
-        values = [{"cache_key": key, "owner": self._owner, "expires_at": utc_now() + _LIFETIME} for key in free]
+        values = [{"cache_key": key, "owner": self._owner, "expires_at": _end(session)} for key in free]
         insert = _INSERT[session.get_bind().dialect.name](ClaimRow).values(values)
         session.execute(insert.on_conflict_do_nothing(index_elements=["cache_key"]))
         mine = select(ClaimRow.cache_key).where(ClaimRow.cache_key.in_(free), ClaimRow.owner == self._owner)
         return set(session.scalars(mine))
+
+    def renew(self, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys that this builder still holds; from now on they last as long as new claims."""
+        held: set[str] = set()
+        with self._write() as session:
+            for chunk in queries.chunks(keys):
+                mine = (ClaimRow.owner == self._owner) & ClaimRow.cache_key.in_(chunk)
+                session.execute(update(ClaimRow).where(mine).values(expires_at=_end(session)))
+                held |= set(session.scalars(select(ClaimRow.cache_key).where(mine)))
+        return held
 
     def release(self, keys: Iterable[str]) -> None:
         """Release claims whose replies are stored or have failed."""
@@ -77,26 +89,25 @@ class Claims(Transactions):
             # The server may be unreachable for a while; whichever thread needs it first reports the error.
             with suppress(UserError), self._write() as session:
                 renewed = update(ClaimRow).where(ClaimRow.owner == self._owner)
-                session.execute(renewed.values(expires_at=utc_now() + _LIFETIME))
+                session.execute(renewed.values(expires_at=_end(session)))
+
+
+def _now(session: Session) -> datetime:
+    """Return the time by the server's clock, which all builders share; for a file, by this machine's."""
+    if session.get_bind().dialect.name == "postgresql":
+        now: datetime = session.scalars(select(func.clock_timestamp())).one()
+        return now
+    return utc_now()
+
+
+def _end(session: Session) -> datetime:
+    return _now(session) + _LIFETIME
 
 
 def _delete_dead(session: Session) -> None:
-    """Delete the claims of builders whose heartbeat stopped, or whose process on this machine has ended."""
-    session.execute(delete(ClaimRow).where(ClaimRow.expires_at < utc_now()))
+    """Delete the claims of builders whose heartbeat stopped, or whose process is known to have ended."""
+    session.execute(delete(ClaimRow).where(ClaimRow.expires_at < _now(session)))
     owners = session.scalars(select(ClaimRow.owner).distinct()).all()
-    dead = [owner for owner in owners if _is_dead(owner)]
+    dead = [owner for owner in owners if (parsed := Owner.parse(owner)) and parsed.has_ended()]
     if dead:
         session.execute(delete(ClaimRow).where(ClaimRow.owner.in_(dead)))
-
-
-def _is_dead(owner: str) -> bool:
-    host, process, _ = owner.rsplit(" ", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False  # alive, owned by another user
-    return False

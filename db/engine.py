@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
 
+from db.backup import copy_database, is_whole
 from db.errors import UsageError, UserError
+from db.read_only import is_read_only, read_into_memory
 from db.schema import HEAD
 
 _SQLITE_SETTINGS = (
@@ -23,6 +27,7 @@ _SQLITE_SETTINGS = (
     "PRAGMA foreign_keys=ON",
 )
 _WAL_TIMEOUT = 30.0  # seconds; the switch to WAL ignores busy_timeout
+_REVISION = re.compile(r"[0-9]{4}")
 _LOCK = 0x64657363  # key of our advisory lock on PostgreSQL
 _BAD_URL = (
     "--db {url}: {error}. Give a file such as descriptors.db, or an SQLAlchemy URL such as "
@@ -38,9 +43,13 @@ def open_engine(url: str) -> Engine:
 
     Raises:
         UsageError: the URL is invalid.
-        UserError: the database cannot be reached, belongs to another program, or is newer than this program.
+        UserError: the database cannot be reached, is damaged, belongs to another program, or is newer than
+            this program.
     """
     parsed = parse_url(url)
+    path = sqlite_path(url)
+    if path and is_read_only(path):
+        return _open_read_only(parsed, path)
     try:
         # A suspended laptop loses its connections to a server; pre-ping replaces them.
         engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
@@ -51,6 +60,17 @@ def open_engine(url: str) -> Engine:
     with _user_errors(parsed):
         _migrate(engine)
     return engine
+
+
+def _open_read_only(url: URL, path: Path) -> Engine:
+    """Return an engine on a copy in memory, migrated if it has an older schema, that refuses every change."""
+    with _user_errors(url):
+        memory = read_into_memory(path)
+        engine = create_engine(url, poolclass=StaticPool, creator=lambda: memory)
+        _configure_sqlite(engine)
+        _migrate(engine, back_up=False)
+    memory.execute("PRAGMA query_only=ON")
+    return engine.execution_options(read_only=True)
 
 
 def parse_url(url: str) -> URL:
@@ -71,6 +91,32 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
+def refuse_missing(path: Path) -> None:
+    """Raise a UserError if there is no SQLite file at a path."""
+    if not path.exists():
+        raise UserError(
+            f"No database at {path}. Create one with: descgen build --dataset hmdb51, or give yours with --db"
+        )
+
+
+def back_up(url: str, target: Path) -> None:
+    """Copy the SQLite file that `--db` names to a new file.
+
+    Raises:
+        UsageError: the database is no file, or the target exists or has no folder.
+        UserError: there is no database, or it is damaged.
+    """
+    source = sqlite_path(url)
+    if source is None:
+        raise UsageError("descgen backup copies SQLite files. For PostgreSQL use its own: pg_dump --format custom")
+    refuse_missing(source)
+    if target.exists():
+        raise UsageError(f"{target} exists. Give a new name: descgen backup FILE")
+    if not target.parent.is_dir():
+        raise UsageError(f"There is no folder {target.parent} to write {target.name} to")
+    copy_database(source, target)
+
+
 class Transactions:
     """Base of the classes that use the database. Each of their methods is one short transaction.
 
@@ -79,6 +125,11 @@ class Transactions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be stored, because the file or its folder cannot be written."""
+        return bool(self._engine.get_execution_options().get("read_only"))
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
@@ -89,6 +140,11 @@ class Transactions:
     @contextmanager
     def _write(self) -> Iterator[Session]:
         """Open a write transaction; waits for the write lock."""
+        if self.read_only:
+            raise UserError(
+                f"{_display(self._engine.url)} (or its folder) cannot be written: nothing can be stored in it. "
+                "Give another --db, or a copy of it: descgen backup FILE"
+            )
         with _user_errors(self._engine.url), Session(_write_engine(self._engine)) as session, session.begin():
             _lock(session.connection())
             yield session
@@ -106,24 +162,57 @@ def _user_errors(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise UserError(f"The database {_display(url)} says: {error.orig}") from error
+        raise UserError(f"The database {_display(url)} says: {' '.join(str(error.orig).split())}") from error
     except OverflowError as error:
         raise UserError(f"The database {_display(url)} cannot hold that number: {error}") from error
+    except (ValueError, LookupError, SQLAlchemyError) as error:  # JSON, a time or a row that is not what it should be
+        reason = " ".join(f"{error}".split())[:200]
+        raise UserError(
+            f"The database {_display(url)} is damaged ({type(error).__name__}: {reason}). Take a backup of it: "
+            "descgen --db BACKUP stats"
+        ) from error
 
 
 def _configure_sqlite(engine: Engine) -> None:
     """Apply the settings, and begin transactions ourselves: the driver begins them too late to hold a write lock."""
 
+    opened: list[tuple[int, int]] = []  # the file that the first connection opened
+
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: Any) -> None:
+        _refuse_replaced(engine.url, opened)
         connection.isolation_level = None
         for setting in _SQLITE_SETTINGS:
             _execute_when_unlocked(connection, setting)
+        opened[:] = opened or _identity(engine.url)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        _refuse_replaced(engine.url, opened)
         mode = connection.get_execution_options().get("begin", "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _identity(url: URL) -> list[tuple[int, int]]:
+    """Return device and inode of a SQLite file; empty for a database in memory, and for a file that is gone."""
+    if not url.database:
+        return []
+    try:
+        state = Path(url.database).stat()
+    except OSError:
+        return []
+    return [(state.st_dev, state.st_ino)]
+
+
+def _refuse_replaced(url: URL, opened: list[tuple[int, int]]) -> None:
+    """Refuse to go on in a file that no longer has its name: what is written to it would be lost."""
+    now = _identity(url)
+    if opened and now != opened:
+        what = "replaced by another file" if now else "deleted"
+        raise UserError(
+            f"{_display(url)} was {what} while it was in use, so this command ended: what it stored went with the old "
+            "file. Put that file back, or run the same command again"
+        )
 
 
 def _execute_when_unlocked(connection: sqlite3.Connection, setting: str) -> None:
@@ -157,8 +246,8 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _migrate(engine: Engine) -> None:
-    """Bring a database to the newest revision."""
+def _migrate(engine: Engine, *, back_up: bool = True) -> None:
+    """Bring a database to the newest revision, with a backup of a SQLite file before it."""
     with engine.connect() as connection:
         if _revision(connection) == HEAD:
             return
@@ -167,7 +256,8 @@ def _migrate(engine: Engine) -> None:
         revision = _revision(connection)  # again: another process may have migrated it meanwhile
         if revision != HEAD:
             _check(connection, revision)
-            _back_up(engine, revision)
+            if back_up:
+                _back_up(engine, revision)
             _upgrade(connection)
 
 
@@ -194,6 +284,11 @@ def _check(connection: Connection, revision: str | None) -> None:
     tables = inspect(connection).get_table_names() if revision is None else ()
     if tables:
         raise UserError(f"{name} belongs to another program (tables: {', '.join(tables[:5])}). Give another --db")
+    if revision is not None and not (_REVISION.fullmatch(revision) and int(revision)):
+        raise UserError(
+            f"{name} has no revision of this program's schema (it says {revision[:40]!r}): it belongs to another "
+            "program or is damaged. Give another --db, or a backup of it"
+        )
     if revision is not None and revision > HEAD:
         raise UserError(
             f"{name} has revision {revision}, newer than this program's {HEAD}. "
@@ -202,13 +297,11 @@ def _check(connection: Connection, revision: str | None) -> None:
 
 
 def _back_up(engine: Engine, revision: str | None) -> None:
-    """Copy a SQLite file; an earlier copy of the same revision is kept."""
+    """Copy a SQLite file; an earlier copy of the same revision is kept if it is whole."""
     file = Path(engine.url.database or "")
     copy = Path(f"{file}.{revision}.bak")
-    if engine.dialect.name != "sqlite" or revision is None or copy.exists():
-        return
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    if engine.dialect.name == "sqlite" and revision is not None and not is_whole(copy, revision=revision):
+        copy_database(file, copy)
 
 
 def _upgrade(connection: Connection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -118,6 +118,21 @@ def add_generation(session: Session, item: Generation, action_id: int, llm_id: i
     session.add(row)
     session.flush()
     return row.id
+
+
+def late(session: Session, items: Sequence[Generation], known: Collection[int] | None) -> set[str]:
+    """Return the keys of the `ok` items that come after the reply of another builder.
+
+    That is a newest `ok` generation which is not among the ids `known`, or not the item itself if it is stored.
+    """
+    keys = [item.cache_key for item in items if item.status == "ok"]
+    newest: dict[str, int] = {}
+    for chunk in chunks(keys):
+        query = select(GenerationRow.cache_key, func.max(GenerationRow.id)).where(GenerationRow.cache_key.in_(chunk))
+        rows = session.execute(query.where(GenerationRow.status == "ok").group_by(GenerationRow.cache_key))
+        newest |= {key: generation_id for key, generation_id in rows}  # noqa: C416 - rows, not pairs
+    expected = {item.cache_key: {item.id} if item.id else known for item in items}
+    return {key for key, newest_id in newest.items() if (ids := expected[key]) is not None and newest_id not in ids}
 
 
 def put_in_use(

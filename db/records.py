@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 DescriptorStatus = Literal["pending", "accepted", "rejected"]
 DescriptorSource = Literal["llm", "import", "human"]
 STATUSES: tuple[DescriptorStatus, ...] = get_args(DescriptorStatus)
-GenerationStatus = Literal["ok", "invalid", "error"]
+GenerationStatus = Literal["ok", "invalid", "error", "late"]
+"""`late`: valid, but another builder had stored a reply to the same call first; it never comes in use."""
 DecisionKind = Literal["accept", "reject", "restore", "edit", "add", "reorder", "undo"]
 
 

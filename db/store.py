@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,7 @@ from sqlalchemy import delete, func, insert, select
 from db import queries, transfer, vocabulary
 from db.claims import Claims
 from db.dataset_changes import Update, refuse_changes
-from db.engine import Transactions, open_engine, sqlite_path
+from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
 from db.errors import UsageError, UserError, first_few
 from db.own_datasets import OwnDatasets
 from db.records import (
@@ -45,6 +46,8 @@ from db.schema import (
     TemplateRow,
 )
 
+_ROOM = 16 * 2**20  # bytes; the write-ahead log grows to 4 MiB before it is written back, which needs as much again
+
 
 class Store(Transactions):
     """The database of descgen and recognize."""
@@ -57,15 +60,24 @@ class Store(Transactions):
             UserError: it cannot be opened, or is missing and `create` is false.
         """
         path = sqlite_path(url) if not create else None
-        if path and not path.exists():
-            raise UserError(
-                f"No database at {path}. Create one with: descgen build --dataset hmdb51, or give yours with --db"
-            )
+        if path:
+            refuse_missing(path)
         return cls(open_engine(url))
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def refuse_full_disk(self) -> None:
+        """Raise a UserError if the disk of a SQLite file has too little room for the replies that are on their way."""
+        file = self._engine.url.database
+        path = Path(file) if file and self._engine.dialect.name == "sqlite" else None
+        free = shutil.disk_usage(path.resolve().parent).free if path else _ROOM
+        if free < _ROOM:
+            raise UserError(
+                f"The disk of {path} has {free / 2**20:.1f} MiB left; {_ROOM / 2**20:.0f} are needed to store replies: "
+                "stopped before the next call. Make room, and run the same command to continue"
+            )
 
     def claims(self) -> Claims:
         """Return a context manager for the claims of one builder: see `db.claims`."""
@@ -219,23 +231,53 @@ class Store(Transactions):
                 ids.setdefault(action, set()).add(generation_id)
         return ids
 
-    def save(self, dataset: Dataset, llm: LLMIdentity, template: Template, written: Sequence[GeneratedTexts]) -> None:
+    def save(
+        self,
+        dataset: Dataset,
+        llm: LLMIdentity,
+        template: Template,
+        written: Sequence[GeneratedTexts],
+        *,
+        known: Collection[int] | None = None,
+    ) -> set[str]:
         """Store one batch in one transaction: new generations, and the descriptors that are now in use.
 
         A generation that is not `ok` is stored with its raw reply, without descriptors. Descriptors of other
         generations of the same action, kind, model and sample are superseded, not deleted.
+
+        Args:
+            known: ids of the `ok` generations that a new one of the same cache key replaces. If the newest is another
+                one, another builder stored it meanwhile: it stays in use, and the new one is stored as `late`.
+                None: any.
+
+        Returns:
+            The cache keys of those that came too late.
+
+        Raises:
+            UserError: the dataset has been removed meanwhile.
         """
         with self._write() as session:
             actions = queries.actions(session, dataset)
+            if gone := sorted({item.action for item in written} - actions.keys()):
+                raise UserError(
+                    f"{dataset.name} is no longer whole in the database {self._engine.url.database}: {first_few(gone)} "
+                    "is missing. It has been changed or replaced meanwhile. Run the same command again"
+                )
             llm_id = queries.row_id(session, LLMRow, llm)
             template_id = queries.row_id(session, TemplateRow, template, "sha256")
+            late = queries.late(session, [item.generation for item in written], known)
             for item in written:
+                is_late = item.generation.cache_key in late
+                if is_late and item.generation.id:
+                    continue
+                generation = replace(item.generation, status="late") if is_late else item.generation
                 action_id = actions[item.action].id
-                generation_id = item.generation.id or queries.add_generation(
-                    session, item.generation, action_id, llm_id, template_id
+                generation_id = generation.id or queries.add_generation(
+                    session, generation, action_id, llm_id, template_id
                 )
-                if item.generation.status == "ok":
+                if generation.status == "ok":
                     queries.put_in_use(session, item, action_id, template.kind, generation_id, llm.model)
+        return late
 
     def descriptors(
         self,

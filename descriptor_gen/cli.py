@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from db.commandline import Commands, Database, database_option
+from descriptor_gen.commands.backup import backup
 from descriptor_gen.commands.build import build
 from descriptor_gen.commands.config import config
 from descriptor_gen.commands.datasets import datasets
@@ -50,6 +51,7 @@ _COMMANDS = (
     export_descriptors,
     prompts,
     datasets,
+    backup,
     llms,
     config,
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from types import FrameType
 from typing import Any
@@ -21,6 +23,7 @@ from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.llms import LLM, Deferred, Stoppable
 from descriptor_gen.llms.options import ApiOptions, Prices
 
+_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _INTERRUPTED = 128 + signal.SIGINT
 _SECOND_CTRL_C = "Press Ctrl-C again to stop at once.\n"
 _WAITS = f"\nNo new calls; waiting for those in flight, which are paid for. {_SECOND_CTRL_C}".encode()
@@ -144,30 +147,57 @@ def _check_batch(api: ApiOptions) -> None:
 
 @contextmanager
 def interrupts(llm: LLM) -> Iterator[None]:
-    """Handle Ctrl-C during the block: the first one stops a `Stoppable` LLM, the second one ends the command.
+    """Handle Ctrl-C, SIGTERM and SIGHUP (a closed terminal) during the block.
 
-    For any other LLM, the first one ends it. An LLM that submits batches prints their progress.
+    The first one stops a `Stoppable` LLM, the second one ends the command. For any other LLM, the first one ends it.
+    An LLM that submits batches prints their progress.
     """
     note = _BATCHES_CONTINUE if isinstance(llm, Deferred) else _WAITS
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.write(2, note)  # not print: the signal may have come in the middle of one, and print is not reentrant
+        for each in before:
+            signal.signal(each, signal.default_int_handler)  # raises KeyboardInterrupt
+        _say(note)
         if isinstance(llm, Stoppable):
             llm.stop()
 
     if isinstance(llm, Deferred):
         llm.notify = lambda line: notes.print(line, soft_wrap=True)
-    before = signal.getsignal(signal.SIGINT)
-    if isinstance(llm, Stoppable):
-        signal.signal(signal.SIGINT, stop)
+    first = stop if isinstance(llm, Stoppable) else _end
+    # nohup ignores SIGHUP, and that stays so
+    before = {each: signal.getsignal(each) for each in _STOPS if signal.getsignal(each) is not signal.SIG_IGN}
+    for each in before:
+        signal.signal(each, first)
     try:
         yield
     except KeyboardInterrupt as interrupt:
         click.echo("Stopped. What was committed stays; run the same command to continue", err=True)
         raise click.exceptions.Exit(_INTERRUPTED) from interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Handle a signal that ends the command."""
+    _say(b"\n")
+    raise KeyboardInterrupt
+
+
+def _say(note: bytes) -> None:
+    """Write to standard error; what is printed to a terminal that is gone must not end the command."""
+    for stream in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    with suppress(OSError):
+        os.write(2, note)  # not print: the signal may have come in the middle of one, and print is not reentrant
+
+
+def _round_up(usd: float) -> str:
+    """Return an amount with two significant digits, never below it."""
+    digits = 1 - math.floor(math.log10(usd))
+    return f"{math.ceil(usd * 10**digits) / 10**digits:.{max(digits, 0)}f}"
 
 
 def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
@@ -177,6 +207,11 @@ def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
         UserError: the budget stopped it.
         click.exceptions.Exit: Ctrl-C did.
     """
+    if report.stopped == "budget" and report.least_budget > (api.max_cost or 0):
+        raise UserError(
+            f"The budget of {api.max_cost:g} USD is too small for any of the {report.left} calls left. The smallest "
+            f"that is enough for one: --max-cost {_round_up(report.least_budget)}"
+        )
     if report.stopped == "budget":
         raise UserError(
             f"The budget of {api.max_cost:g} USD stopped the build with {report.left} calls left. "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from db.claims import Claims
@@ -21,7 +22,17 @@ from descriptor_gen.generate.calls import (
     parameters,
     plan,
 )
-from descriptor_gen.llms import LLM, Checked, Deferred, ParameterRefusedError, Reply, StoppedEarlyError, StopReason
+from descriptor_gen.llms import (
+    LLM,
+    Checked,
+    Deferred,
+    Guarded,
+    ParameterRefusedError,
+    Reply,
+    Request,
+    StoppedEarlyError,
+    StopReason,
+)
 from descriptor_gen.llms.reply_json import InvalidReplyError
 from descriptor_gen.prompting.prompt import Prompt
 from descriptor_gen.prompting.reply import ParsedReply, parse_reply
@@ -49,6 +60,7 @@ class BuildReport:
         cost: of all replies, in USD by their token counts; None if a price is unknown.
         stopped: why calls were not made; None if all were made.
         left: number of calls that were not made.
+        least_budget: in USD, the smallest budget that allows one of those that the budget stopped; else 0.
         not_sent: parameters that the server refused: they are not in the cache keys either.
         rephrased: classes whose phrase was changed, with the texts of the old phrase that are still in use.
     """
@@ -68,6 +80,7 @@ class BuildReport:
     cost: float | None = None
     stopped: StopReason | None = None
     left: int = 0
+    least_budget: float = 0.0
     not_sent: tuple[str, ...] = ()
     rephrased: tuple[Rephrased, ...] = ()
 
@@ -103,7 +116,7 @@ def build_descriptors(
     start = time.perf_counter()
     rephrased = store.register(dataset)
     calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
-    stopped: StopReason | None = None
+    stopped: StoppedEarlyError | None = None
     not_sent: list[str] = []
     while True:
         try:
@@ -111,7 +124,7 @@ def build_descriptors(
                 waiting = llm.waiting if isinstance(llm, Deferred) else 0
                 on_progress(min(job.done + waiting, len(calls)), len(calls))
         except StoppedEarlyError as stop:
-            stopped = stop.reason
+            stopped = stop
         except ParameterRefusedError as refusal:
             not_sent.append(refusal.name)
             calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
@@ -138,8 +151,9 @@ def build_descriptors(
         seconds=time.perf_counter() - start,
         problems=tuple(problems),
         cost=job.cost,
-        stopped=stopped,
+        stopped=stopped.reason if stopped else None,
         left=len(calls) - job.done if stopped else 0,
+        least_budget=stopped.least_budget if stopped else 0.0,
         not_sent=tuple(not_sent),
         rephrased=_still_in_use(store, dataset, rephrased),
     )
@@ -153,7 +167,12 @@ def _still_in_use(store: Store, dataset: Dataset, rephrased: Sequence[Rephrased]
 
 @dataclass
 class _Job:
-    """One build at work, with its sums over all attempts; `last_generations`: by key, each call with its last one."""
+    """One build at work, with its sums over all attempts.
+
+    Attributes:
+        last_generations: by key, each call with its last one.
+        replaced: ids of cached replies that do not count: no longer valid, or older than a build with `refresh`.
+    """
 
     store: Store
     dataset: Dataset
@@ -165,6 +184,7 @@ class _Job:
     tokens_out: int = 0
     cost: float | None = 0.0
     last_generations: dict[str, tuple[Call, Generation]] = field(default_factory=dict)
+    replaced: set[int] = field(default_factory=set)
 
     @property
     def done(self) -> int:
@@ -172,20 +192,32 @@ class _Job:
 
     def run(self, calls: Sequence[Call]) -> Iterator[None]:
         """Do the calls; yield after each commit."""
-        missing = list(calls) if self.options.refresh else self._reuse(calls)
+        if self.options.refresh:
+            self.replaced |= {hit.id for hit in self.store.generations(call.key for call in calls).values() if hit.id}
+        missing = self._reuse(calls)
         if missing and isinstance(self.llm, Checked):
             self.llm.check()
         yield
         if not missing:
             return
         with self.store.claims() as claims:
+            guard = _Guard(self.store, claims, self.replaced)
             while missing:
                 mine, missing = self._take(claims, missing)
-                yield from self._generate(mine)
+                yield from self._generate(mine, guard)
                 claims.release(call.key for call in mine)
                 if missing and not mine:
                     time.sleep(_POLL_SECONDS)  # another builder is making the missing calls
+                missing += self._without(mine, guard.taken_over)
                 yield
+
+    def _without(self, calls: Sequence[Call], taken_over: set[str]) -> list[Call]:
+        """Return the calls that another builder took over: its reply is awaited, or they are claimed again."""
+        again = [call for call in calls if call.key in taken_over]
+        for call in again:
+            self.last_generations.pop(call.key, None)
+        taken_over.clear()
+        return again
 
     def _take(self, claims: Claims, missing: Sequence[Call]) -> tuple[list[Call], list[Call]]:
         """Return the calls claimed by this builder, and the other missing ones.
@@ -195,7 +227,7 @@ class _Job:
         """
         at_most = self.llm.calls_at_a_time if isinstance(self.llm, Deferred) else _CLAIMED
         granted = claims.take([call.key for call in missing], at_most=at_most)
-        uncached = list(missing) if self.options.refresh else self._reuse(missing)
+        uncached = self._reuse(missing)
         mine = [call for call in uncached if call.key in granted]
         claims.release(granted - {call.key for call in mine})
         return mine, [call for call in uncached if call.key not in granted]
@@ -205,7 +237,8 @@ class _Job:
 
         A reply that is no longer valid by the rules of this version counts as missing.
         """
-        hits = self.store.generations(call.key for call in calls)
+        found = self.store.generations(call.key for call in calls)
+        hits = {key: hit for key, hit in found.items() if hit.id not in self.replaced}
         invalid = set()
         for prompt, prompt_calls in _by_prompt([call for call in calls if call.key in hits]):
             in_use = self.store.generations_in_use(self.dataset, prompt.kind)
@@ -220,18 +253,19 @@ class _Job:
                     invalid.add(call.key)
             if written:
                 self.store.save(self.dataset, self.llm.identity, prompt.template, written)
+        self.replaced |= {generation_id for key in invalid if (generation_id := hits[key].id)}
         valid = hits.keys() - invalid
         self.cached += len(valid)
         return [call for call in calls if call.key not in valid]
 
-    def _generate(self, calls: Sequence[Call]) -> Iterator[None]:
+    def _generate(self, calls: Sequence[Call], guard: _Guard) -> Iterator[None]:
         """Make calls until each has a valid reply or no attempt is left; commit and yield group by group."""
         for attempt in range(1, self.options.attempts + 1):
             invalid: list[Call] = []
             by_request = {id(call.request): call for call in calls}
             if isinstance(self.llm, Deferred):
                 self.llm.exclude_stored(self.store.batches())
-            for replies in self.llm.generate([call.request for call in calls]) if calls else ():
+            for replies in _replies(self.llm, [call.request for call in calls], guard) if calls else ():
                 invalid += self._commit([(by_request[id(reply.request)], reply) for reply in replies])
                 yield
             calls = invalid if attempt < self.options.attempts else []
@@ -239,26 +273,75 @@ class _Job:
     def _commit(self, outcomes: Sequence[tuple[Call, Reply]]) -> list[Call]:
         """Store a group of replies; return the next attempts at the invalid ones."""
         checked = {call.key: _checked(self.llm, call, reply) for call, reply in outcomes}
+        late: set[str] = set()
         for prompt, prompt_calls in _by_prompt([call for call, _ in outcomes]):
             written = [GeneratedTexts(call.action.name, *checked[call.key]) for call in prompt_calls]
-            self.store.save(self.dataset, self.llm.identity, prompt.template, written)
+            late |= self.store.save(self.dataset, self.llm.identity, prompt.template, written, known=self.replaced)
         retries = []
         for call, reply in outcomes:
             generation, _ = checked[call.key]
-            self._add(call, generation)
+            self._add(call, generation, is_late=call.key in late)
             if generation.status == "invalid":
                 cut = reply.finish_reason == "length" and self.options.max_tokens is None
                 room = (_THOUGHTS if reply.environment.get("thinks") else call.request.max_tokens) if cut else 0
                 retries.append(next_attempt(call, generation.reply, generation.error or "", more_tokens=room))
         return retries
 
-    def _add(self, call: Call, generation: Generation) -> None:
+    def _add(self, call: Call, generation: Generation, *, is_late: bool) -> None:
         self.retries += call.key in self.last_generations
         self.tokens_in += generation.tokens_in or 0
         self.tokens_out += generation.tokens_out or 0
         cost = generation.environment.get("cost_usd")
         self.cost = None if cost is None or self.cost is None else self.cost + cost
-        self.last_generations[call.key] = (call, generation)
+        if is_late:  # the reply of another builder is in use
+            self.cached += 1
+            self.last_generations.pop(call.key, None)
+        else:
+            self.last_generations[call.key] = (call, generation)
+
+
+class _Guard:
+    """Decides right before each call whether it is still this builder's to make.
+
+    It is not if the claim was lost while this program stood still, or if a reply was stored meanwhile.
+    """
+
+    def __init__(self, store: Store, claims: Claims, replaced: Collection[int]) -> None:
+        self.taken_over: set[str] = set()
+        self._store, self._claims, self._replaced = store, claims, replaced
+        self._lock = threading.Lock()  # an API model asks from the thread of each call
+
+    def still_mine(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Return the requests whose calls are still to be made; the keys of the others go to `taken_over`."""
+        if not requests:
+            return ()
+        keys = [request.key for request in requests]
+        self._store.refuse_full_disk()  # before the call: a reply that cannot be stored would be paid for again
+        with self._lock:
+            held = self._claims.renew(keys)
+            stored = {key for key, hit in self._store.generations(keys).items() if hit.id not in self._replaced}
+            self.taken_over |= set(keys) - (held - stored)
+        return [request for request in requests if request.key in held - stored]
+
+
+def _replies(llm: LLM, requests: Sequence[Request], guard: _Guard) -> Iterator[Sequence[Reply]]:
+    """Yield the replies of an LLM group by group, to requests that the guard allows right before they are made."""
+    if isinstance(llm, Guarded):
+        llm.still_mine = guard.still_mine
+        yield from llm.generate(requests)
+        return
+    waiting = list(guard.still_mine(requests))
+    while waiting:
+        for replies in llm.generate(waiting):
+            answered = {id(reply.request) for reply in replies}
+            waiting = [request for request in waiting if id(request) not in answered]
+            yield replies
+            allowed = guard.still_mine(waiting)
+            if len(allowed) < len(waiting):
+                waiting = list(allowed)
+                break  # ask again, without those that another builder took over
+        else:
+            return
 
 
 def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:

@@ -76,11 +76,16 @@ class Reply:
 
 
 class StoppedEarlyError(Exception):
-    """Some calls were not made. All replies were yielded before."""
+    """Some calls were not made. All replies were yielded before.
 
-    def __init__(self, reason: StopReason) -> None:
+    Attributes:
+        least_budget: in USD, the smallest that allows one of the calls left; 0 unless the budget stopped them.
+    """
+
+    def __init__(self, reason: StopReason, *, least_budget: float = 0.0) -> None:
         super().__init__(reason)
         self.reason: StopReason = reason
+        self.least_budget = least_budget
 
 
 def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
@@ -147,6 +152,18 @@ class Stoppable(Protocol):
     def stop(self) -> None:
         """Make no more calls. Safe to call from a signal handler."""
         ...
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """An LLM that asks right before each call, attempts after a failure included, whether it may still be made.
+
+    Attributes:
+        still_mine: returns those of the requests that no other builder has taken over; the others get no reply.
+            Called from any thread.
+    """
+
+    still_mine: Callable[[Sequence[Request]], Sequence[Request]]
 
 
 @runtime_checkable

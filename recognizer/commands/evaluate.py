@@ -37,5 +37,7 @@ def evaluate_videos(session: Session, selection: VideoSelection, options: Option
     with session.encoder(options.encoder, options.precision) as encoder:
         run = evaluate(store, dataset, root, encoder, settings=settings, bars=progress)
     session.show(with_texts(store, run), run_report(run))
+    if run.id is None:
+        notes.print(f"Not stored: {session.database.url} (or its folder) cannot be written", soft_wrap=True)
     for file in write_run(run, tables) if tables else ():
         notes.print(f"Written: {file}", soft_wrap=True)

@@ -52,7 +52,7 @@ def evaluate(
     """Classify the videos of a dataset with its labels alone and with its descriptors; store and return the run.
 
     Args:
-        store: has the descriptors; the run is saved to it.
+        store: has the descriptors; the run is saved to it, unless it is read-only: then the run has no id.
         dataset: C classes.
         root: folder of the videos, or a CSV file with the columns path and label; recorded in the settings.
         encoder: opened by `settings.encoder`.
@@ -64,7 +64,8 @@ def evaluate(
     """
     settings = replace(settings.with_texts_used(), root=str(root.resolve()))
     descriptors = choose_descriptors(store, dataset, settings.choice)
-    store.register(dataset)  # labels alone need no build, but a run needs its classes
+    if not store.read_only:
+        store.register(dataset)  # labels alone need no build, but a run needs its classes
     video_list = find_videos(dataset, root, split=settings.split)
     start = time.perf_counter()
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
@@ -72,7 +73,8 @@ def evaluate(
         embedded = embed_listed(dataset, video_list, encoder, settings=settings, on_progress=advance)
     batch = VideoBatch.of(embedded.features.frames, pooling=settings.pooling)
     run = make_run(embedded, batch, ensemble, descriptors, settings=settings)
-    return store.run(store.save_run(replace(run, seconds=time.perf_counter() - start)))
+    run = replace(run, seconds=time.perf_counter() - start)
+    return run if store.read_only else store.run(store.save_run(run))
 
 
 def make_run(

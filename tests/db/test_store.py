@@ -65,10 +65,11 @@ def test_an_older_schema_is_backed_up_before_it_is_migrated(database: Path) -> N
 
 def test_an_earlier_backup_of_the_same_schema_is_kept(database: Path) -> None:
     backup = Path(f"{database}.0001.bak")
-    backup.write_text("earlier")
+    upgrade(f"sqlite:///{backup}", "0001", "INSERT INTO dataset (name) VALUES ('earlier')")
+    before = backup.read_bytes()
     upgrade(f"sqlite:///{database}", "0001")
     Store.open(str(database)).close()
-    assert backup.read_text() == "earlier"
+    assert backup.read_bytes() == before
 
 
 OLD_ROWS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterable
 
 from descriptor_gen.llms import Request
 from descriptor_gen.llms.options import Prices
@@ -42,6 +43,10 @@ class Budget:
         if self.prices is None:
             return 0.0
         return self.prices.cost(most_tokens_in(request), request.max_tokens + self._reasoning_tokens)
+
+    def least(self, requests: Iterable[Request]) -> float:
+        """Return the most that the cheapest of some calls can cost, in USD; 0 without any."""
+        return min(map(self._most_cost, requests), default=0.0)
 
     def reserve(self, request: Request, *, runs_already: bool = False) -> bool:
         """Count a call as in flight and return True; return False if the calls in flight could exceed the limit.

@@ -10,7 +10,7 @@ from descriptor_gen.llms.api.budget import likely_tokens
 from descriptor_gen.llms.api.completion import AnswerError, Completion, failure, read_completion
 from descriptor_gen.llms.api.errors import describe, fault_kind, is_unsupported, reason_of, retry_after
 from descriptor_gen.llms.api.model import ApiModel
-from descriptor_gen.llms.api.rate_limit import AbandonedError
+from descriptor_gen.llms.api.rate_limit import AbandonedError, TakenOverError
 
 
 class ApiCall:
@@ -30,6 +30,7 @@ class ApiCall:
 
         Raises:
             AbandonedError: the run ended first.
+            TakenOverError: another builder makes this call.
             UserError: every call would fail.
         """
         import openai
@@ -37,6 +38,8 @@ class ApiCall:
         model, expected = self._model, likely_tokens(self._request)
         while True:
             model.limiter.wait(expected)
+            if not model.still_mine([self._request]):
+                raise TakenOverError
             self._attempts, self._form, self._began = self._attempts + 1, model.dialect.form, self._clock.now()
             try:
                 completion = self._send()

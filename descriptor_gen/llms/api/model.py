@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ class ApiModel:
         client: of the package openai, with its own retries off.
         parameters: decoding parameters; `reasoning_tokens` are added to a reply's limit and not sent.
         server_answers: whether the server has answered at all, errors included.
+        still_mine: see `descriptor_gen.llms.Guarded`.
         answered_at: time of the last successful answer, by the clock; None: never.
     """
 
@@ -37,6 +38,7 @@ class ApiModel:
     limiter: RateLimiter
     budget: Budget
     dialect: Dialect = field(default_factory=Dialect)
+    still_mine: Callable[[Sequence[Request]], Sequence[Request]] = tuple
     server_answers: bool = False
     answered_at: float | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from descriptor_gen.llms.api.call import ApiCall
 from descriptor_gen.llms.api.clock import CallsInFlight
 from descriptor_gen.llms.api.dialect import Dialect, Form
 from descriptor_gen.llms.api.model import ApiModel
-from descriptor_gen.llms.api.rate_limit import AbandonedError, RateLimiter
+from descriptor_gen.llms.api.rate_limit import AbandonedError, RateLimiter, TakenOverError
 from descriptor_gen.llms.options import ApiOptions, Prices
 
 # Reasoning models refuse a temperature, and their reasoning counts as output tokens.
@@ -57,6 +57,7 @@ class OpenAILLM:
         self.parameters = _parameters(model, sampling, parameters or {}, reasoning_tokens)
         self.environment: Mapping[str, Any] = {}
         self.prices = self._prices(options)
+        self.still_mine: Callable[[Sequence[Request]], Sequence[Request]] = tuple
         if options.max_cost is not None and self.prices is None:
             raise UsageError(
                 f"--max-cost needs the prices of openai:{model}. Give them in USD per million tokens, from the "
@@ -82,7 +83,7 @@ class OpenAILLM:
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
         """Make several calls at a time; yield the replies in groups as they arrive."""
-        model = self._model
+        model = self._guarded_model()
         self.environment = {"openai": version("openai"), "concurrency": self._options.concurrency}
         calls = CallsInFlight[Request, Reply](lambda request: ApiCall(model, request).reply(), self._options.clock)
         waiting, errors = deque(requests), list[BaseException]()
@@ -100,7 +101,8 @@ class OpenAILLM:
             if not isinstance(error, AbandonedError):
                 raise error
         if waiting or errors:
-            raise StoppedEarlyError("interrupt" if self._stopped else "budget")
+            least = 0.0 if self._stopped else self._budget.least(waiting)
+            raise StoppedEarlyError("interrupt" if self._stopped else "budget", least_budget=least)
 
     def _start_calls(self, calls: CallsInFlight[Request, Reply], waiting: deque[Request]) -> int:
         """Start as many calls as are allowed now; return how many are in flight."""
@@ -115,6 +117,8 @@ class OpenAILLM:
             self._budget.settle(request, result.environment.get("cost_usd"))
             return result
         self._budget.settle(request, 0.0)
+        if isinstance(result, TakenOverError):
+            return None
         errors.append(result)
         if not isinstance(result, AbandonedError):
             self._limiter.end()
@@ -125,6 +129,10 @@ class OpenAILLM:
         self.parameters = {key: value for key, value in self.parameters.items() if key != name}
         self._limiter = RateLimiter(self._options)  # the old one has ended
         self._model = replace(self._model, parameters=self.parameters, limiter=self._limiter)
+
+    def _guarded_model(self) -> ApiModel:
+        self._model.still_mine = self.still_mine
+        return self._model
 
     @cached_property
     def _model(self) -> ApiModel:

@@ -13,6 +13,10 @@ class AbandonedError(Exception):
     """The run ended before this call or its next attempt was made."""
 
 
+class TakenOverError(Exception):
+    """Another builder has made this call meanwhile, or is making it."""
+
+
 class LeakyBucket:
     """Spreads an amount per minute evenly, without bursts: no minute holds more than the amount."""
 

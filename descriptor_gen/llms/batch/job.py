@@ -69,7 +69,7 @@ class BatchJob:
                 self._model.limiter.sleep(self._options.pause(polls))
             polls = 0 if ended else polls + 1
         if left_out:
-            raise StoppedEarlyError("budget")
+            raise StoppedEarlyError("budget", least_budget=self._model.budget.least(left_out))
 
     def _pick_up(self) -> list[Request]:
         """Find the calls that an earlier run submitted; return the others.
@@ -98,13 +98,14 @@ class BatchJob:
         self.submitted.append(SubmittedBatch(batch, calls))
         self._notify(f"batch {batch.id}: {len(calls)} calls {event}, {batch.status}")
 
-    def _plan(self, requests: Sequence[Request]) -> int:
-        """Queue the calls that the budget allows; return the number of the others."""
-        fitting = [request for request in requests if self._reserve(request)]
+    def _plan(self, requests: Sequence[Request]) -> list[Request]:
+        """Queue the calls that the budget allows; return the others."""
+        reserved = [(request, self._reserve(request)) for request in requests]
+        fitting = [request for request, fits in reserved if fits]
         self._enqueue(fitting)
-        if left_out := len(requests) - len(fitting):
+        if len(fitting) < len(requests):
             self._notify(f"the budget allows {len(fitting)} of {len(requests)} calls, at their highest possible cost")
-        return left_out
+        return [request for request, fits in reserved if not fits]
 
     def _reserve(self, request: Request, *, runs_already: bool = False) -> bool:
         fits = self._model.budget.reserve(request, runs_already=runs_already)
@@ -128,11 +129,22 @@ class BatchJob:
         while self._queue and not self._provider_is_full:
             if self._model.limiter.ended:
                 raise AbandonedError
-            file = self._queue[0]
+            file = self._still_mine(self._queue[0])
+            if not file:
+                self._queue.popleft()
+                continue
             call = BatchCall(None, self._model.dialect.form)
             batch = self._client.submit(b"".join(map(self._line, file)), calls=len(file))
             self._queue.popleft()
             self._add(batch, {request.key: call for request in file}, "submitted")
+
+    def _still_mine(self, file: list[Request]) -> list[Request]:
+        """Return the calls of a file that no other builder has taken over; the budget forgets the others."""
+        mine = list(self._model.still_mine(file))
+        for key in {request.key for request in file} - {request.key for request in mine}:
+            self._model.budget.settle(self._requests[key], 0.0)
+            self._reserved.discard(key)
+        return mine
 
     def _update(self) -> list[SubmittedBatch]:
         """Ask for the state of each batch; return those that have ended."""

@@ -36,7 +36,7 @@ class OpenAIBatch(OpenAILLM):
     def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
         """Yield the replies of each batch when it has ended, and an empty group on progress."""
         self.environment = {"openai": version("openai"), "api": "batch"}
-        job = BatchJob(self._model, requests, stored=self._stored, notify=self.notify)
+        job = BatchJob(self._guarded_model(), requests, stored=self._stored, notify=self.notify)
         try:
             for replies in job.replies():
                 self.waiting = job.waiting

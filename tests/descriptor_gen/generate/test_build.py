@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -272,9 +271,11 @@ def test_two_builders_on_one_database_share_the_calls(database: Path) -> None:
 
 
 def test_the_claims_of_a_dead_builder_hold_nobody_up(descgen: Run, llm: FakeLLM, store: Store) -> None:
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    dead = subprocess.run(
+        [sys.executable, "-c", "from db.owner import Owner; print(Owner.new())"], capture_output=True, text=True
+    )
     with store.claims() as claims:
-        claims._owner = f"{socket.gethostname()} {dead.stdout.strip()} x"
+        claims._owner = dead.stdout.strip()
         from descriptor_gen.generate.calls import BuildOptions, plan
         from descriptor_gen.prompting.prompt import load_prompts
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -226,6 +227,15 @@ def test_a_budget_stops_before_it_is_passed_and_keeps_what_is_paid(
     assert build()["cached"] == 12 - report["left"]
 
 
+def test_a_budget_too_small_for_one_call_names_the_smallest_that_is_enough(build: Build, server: ChatServer) -> None:
+    report = build("--max-cost", "0.000001", "--price-in", 1000, "--price-out", 1000)
+    assert (report["exit_code"], report["generated"], len(server.bodies)) == (1, 0, 0)
+    enough = report["stderr"].strip().rpartition("--max-cost ")[2]
+    below = str(float(enough) * 0.9)
+    assert build("--max-cost", below, "--price-in", 1000, "--price-out", 1000)["generated"] == 0
+    assert build("--max-cost", enough, "--price-in", 1000, "--price-out", 1000)["generated"] >= 1
+
+
 def test_answers_that_were_lost_count_against_the_budget(build: Build, server: ChatServer) -> None:
     server.otherwise = lambda body: Answer(cut=True)
     report = build("--max-cost", 10, *PRICED)
@@ -347,13 +357,14 @@ def hold_after(server: ChatServer, calls: int) -> threading.Event:
     return gate
 
 
-def test_ctrl_c_waits_for_paid_calls(server: ChatServer, database: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_waits_for_paid_calls(server: ChatServer, database: Path, number: signal.Signals) -> None:
     gate = hold_after(server, 4)
     with process(server, database) as running:
         assert running.stdout
         assert running.stderr
         until(lambda: len(server.paid) == 4 and server.in_flight == 4)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         lines = iter(running.stderr.readline, "")
         assert any("waiting for those in flight" in line for line in lines)
         gate.set()
@@ -363,6 +374,22 @@ def test_ctrl_c_waits_for_paid_calls(server: ChatServer, database: Path) -> None
     assert len(server.paid) == len(server.bodies) == 8
     assert ids(database) == Counter(server.paid)
     assert "stopped by Ctrl-C: 43 calls left" in out
+
+
+def test_a_closed_terminal_waits_for_paid_calls(server: ChatServer, database: Path) -> None:
+    """The terminal is gone, so that nothing can be printed; what is in flight is stored all the same."""
+    gate = hold_after(server, 4)
+    process_id, terminal = pty.fork()
+    if process_id == 0:
+        code = "from descriptor_gen.cli import descgen; descgen()"
+        arguments = ["--db", str(database), *BUILD, "--base-url", server.url, "--concurrency", "4"]
+        os.execv(sys.executable, [sys.executable, "-c", code, *arguments])  # noqa: S606
+    until(lambda: len(server.paid) == 4 and server.in_flight == 4)
+    os.close(terminal)  # the kernel sends SIGHUP
+    threading.Timer(1.0, gate.set).start()
+    os.waitpid(process_id, 0)
+    assert len(server.paid) == len(server.bodies) == 8
+    assert ids(database) == Counter(server.paid)
 
 
 def test_a_second_ctrl_c_ends_at_once(descgen: Run, server: ChatServer, database: Path) -> None:

@@ -1,0 +1,88 @@
+"""Claims of builders that were suspended, cloned, or killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from db.owner import Owner
+from db.store import Store
+
+KEYS = [f"{number:064x}" for number in range(3)]
+
+
+@pytest.fixture
+def shared_store(any_database: str) -> Iterator[Store]:
+    store = Store.open(any_database)
+    yield store
+    store.close()
+
+
+def expire(url: str, at: datetime) -> None:
+    """Set the end of every claim, as if its builder had stood still."""
+    with create_engine(url).begin() as connection:
+        connection.execute(text("UPDATE claim SET expires_at = :at"), {"at": str(at)})
+
+
+def test_a_claim_that_lapsed_and_was_taken_is_no_longer_held(shared_store: Store, any_database: str) -> None:
+    with shared_store.claims() as suspended, shared_store.claims() as other:
+        suspended.take(KEYS, at_most=3)
+        expire(any_database, datetime.now(UTC) - timedelta(seconds=1))
+        assert other.take(KEYS[:2], at_most=2) == set(KEYS[:2])
+        assert suspended.renew(KEYS) == set()  # the third had lapsed too
+        assert other.renew(KEYS) == set(KEYS[:2])
+
+
+def test_a_claim_that_lapsed_and_that_nobody_took_is_held_again(shared_store: Store, any_database: str) -> None:
+    with shared_store.claims() as suspended, shared_store.claims() as other:
+        suspended.take(KEYS, at_most=3)
+        expire(any_database, datetime.now(UTC) - timedelta(seconds=1))
+        assert suspended.renew(KEYS[:1]) == set(KEYS[:1])
+        assert other.take(KEYS, at_most=3) == set(KEYS[1:])
+
+
+def test_the_servers_clock_decides(shared_store: Store, any_database: str) -> None:
+    """A machine whose clock is wrong: its time is not asked for, neither to set nor to compare the end of a claim."""
+    if "postgresql" not in any_database:
+        pytest.skip("a file has no clock of its own")
+    script = (
+        "import sys\nfrom datetime import UTC, datetime, timedelta\nimport db.schema\n"
+        "import db.claims\ndb.claims.utc_now = lambda: datetime.now(UTC) + timedelta(seconds=100)\n"
+        "from db.store import Store\n"
+        "with Store.open(sys.argv[1]).claims() as claims: print(len(claims.take(sys.argv[2:], at_most=3)))"
+    )
+    with shared_store.claims() as claims:
+        claims.take(KEYS[:2], at_most=2)
+        fast = subprocess.run([sys.executable, "-c", script, any_database, *KEYS], capture_output=True, text=True)
+    assert fast.stdout.strip() == "1", fast.stderr
+
+
+def test_an_owner_is_told_apart_by_boot_namespace_and_start() -> None:
+    mine = Owner.new()
+    assert Owner.parse(str(mine)) == mine
+    assert not mine.has_ended()
+    other = subprocess.Popen([sys.executable, "-c", ""])
+    other.wait()
+    ended = replace(mine, process=other.pid)
+    assert ended.has_ended()
+    assert replace(mine, start="1").has_ended()  # the number is in use again
+    for elsewhere in ("another-boot/pid:[1]", mine.place.replace("pid:[", "pid:[9"), "-"):
+        assert not replace(ended, place=elsewhere).has_ended()
+    assert Owner.parse(f"host {os.getpid()} x") is None  # of an earlier version: it ends by its time alone
+
+
+def test_a_process_that_waits_to_be_collected_has_ended() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "from db.owner import Owner; print(Owner.new())"], stdout=-1)
+    assert child.stdout
+    owner = Owner.parse(child.stdout.read().decode().strip())
+    assert owner
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert owner.has_ended()
+    child.wait()
