@@ -26,8 +26,9 @@ _WAL_TIMEOUT = 30.0  # seconds; the switch to WAL ignores busy_timeout
 _LOCK = 0x64657363  # key of our advisory lock on PostgreSQL
 _BAD_URL = (
     "--db {url}: {error}. Give a file such as descriptors.db, or an SQLAlchemy URL such as "
-    "postgresql+psycopg://user@host/name (needs: pip install 'psycopg[binary]')"
+    "postgresql+psycopg://user@host/name"
 )
+_NO_PSYCOPG = "--db {url} needs the package psycopg. Run: pip install 'descgen-recognize[postgresql]'"
 
 
 def open_engine(url: str) -> Engine:
@@ -38,19 +39,55 @@ def open_engine(url: str) -> Engine:
 
     Raises:
         UsageError: the URL is invalid.
-        UserError: the database cannot be reached, belongs to another program, or is newer than this program.
+        UserError: the database cannot be reached, belongs to another program, or is newer than this program; or its
+            driver is not installed.
     """
     parsed = parse_url(url)
-    try:
-        # A suspended laptop loses its connections to a server; pre-ping replaces them.
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise UsageError(_BAD_URL.format(url=_display(parsed), error=error)) from error
+    engine = _engine(parsed)
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine)
     with _user_errors(parsed):
         _migrate(engine)
     return engine
+
+
+@contextmanager
+def connect_reading(url: str) -> Iterator[tuple[Connection, str | None]]:
+    """Connect to a database as it is, and yield its revision too: nothing is created, migrated or changed.
+
+    Raises:
+        UsageError, UserError: as `open_engine`.
+    """
+    parsed = parse_url(url)
+    engine = _engine(_unchanged(parsed))
+    try:
+        with _user_errors(parsed), engine.connect() as connection:
+            revision = _revision(connection)
+            _check(connection, revision, display(parsed))
+            yield connection, revision
+    finally:
+        engine.dispose()
+
+
+def _unchanged(url: URL) -> URL:
+    """Return the URL that opens a SQLite file without writing, not even beside it; other URLs as they are."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return url
+    in_use = Path(f"{url.database}-wal").exists()  # else SQLite would make such a file, unless nothing may change
+    query = {"uri": "true", **({"mode": "ro"} if in_use else {"immutable": "1"})}
+    return url.set(database=Path(url.database).absolute().as_uri(), query=query)
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        # A suspended laptop loses its connections to a server; pre-ping replaces them.
+        return create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise UsageError(_BAD_URL.format(url=display(url), error=error)) from error
+        raise UserError(_NO_PSYCOPG.format(url=display(url))) from error
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise UsageError(_BAD_URL.format(url=display(url), error=error)) from error
 
 
 def parse_url(url: str) -> URL:
@@ -94,7 +131,7 @@ class Transactions:
             yield session
 
 
-def _display(url: URL) -> str:
+def display(url: URL) -> str:
     """Return a URL for messages: the path of a SQLite file; other URLs without their password."""
     sqlite = url.get_backend_name() == "sqlite"
     return url.database or "a database in memory" if sqlite else url.render_as_string(hide_password=True)
@@ -106,9 +143,9 @@ def _user_errors(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise UserError(f"The database {_display(url)} says: {error.orig}") from error
+        raise UserError(f"The database {display(url)} says: {error.orig}") from error
     except OverflowError as error:
-        raise UserError(f"The database {_display(url)} cannot hold that number: {error}") from error
+        raise UserError(f"The database {display(url)} cannot hold that number: {error}") from error
 
 
 def _configure_sqlite(engine: Engine) -> None:
@@ -166,7 +203,7 @@ def _migrate(engine: Engine) -> None:
         _lock(connection)
         revision = _revision(connection)  # again: another process may have migrated it meanwhile
         if revision != HEAD:
-            _check(connection, revision)
+            _check(connection, revision, display(engine.url))
             _back_up(engine, revision)
             _upgrade(connection)
 
@@ -188,9 +225,8 @@ def _no_foreign_keys(connection: Connection) -> Iterator[None]:
         raw.execute("PRAGMA foreign_keys=ON")
 
 
-def _check(connection: Connection, revision: str | None) -> None:
-    """Refuse the database of another program or of a newer version."""
-    name = _display(connection.engine.url)
+def _check(connection: Connection, revision: str | None, name: str) -> None:
+    """Refuse the database of another program or of a newer version; `name` is for the messages."""
     tables = inspect(connection).get_table_names() if revision is None else ()
     if tables:
         raise UserError(f"{name} belongs to another program (tables: {', '.join(tables[:5])}). Give another --db")
