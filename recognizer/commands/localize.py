@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from recognizer.localize.localize import Timeline
 
 _ANNOTATIONS = "Annotations to evaluate against: ActivityNet's JSON file, or THUMOS14's folder of <Class>_test.txt."
-_SET = "Change a setting, such as smooth=2 or nms=soft: docs/localize.md."
+_SET = "Change a setting, such as smooth=2 or nms=soft; an unknown name is answered with all of them."
 
 
 @click.command("localize")

@@ -220,6 +220,10 @@ def test_weights_in_the_caches_are_found_by_what_they_are(recognize: Run, empty_
 def test_every_package_that_is_installed_is_looked_for() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     assert {name_of(line) for line in project["dependencies"]} == {p.distribution for p in PACKAGES if not p.extra}
+    extras = {(extra, name_of(line)) for extra, lines in project["optional-dependencies"].items() for line in lines}
+    assert {(p.extra, p.distribution) for p in PACKAGES if p.extra} == {
+        (extra, name) for extra, name in extras if extra not in {"dev", "offline"}
+    }
 
 
 def name_of(requirement: str) -> str:
