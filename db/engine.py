@@ -31,8 +31,9 @@ _REVISION = re.compile(r"[0-9]{4}")
 _LOCK = 0x64657363  # key of our advisory lock on PostgreSQL
 _BAD_URL = (
     "--db {url}: {error}. Give a file such as descriptors.db, or an SQLAlchemy URL such as "
-    "postgresql+psycopg://user@host/name (needs: pip install 'psycopg[binary]')"
+    "postgresql+psycopg://user@host/name"
 )
+_NO_PSYCOPG = "--db {url} needs the package psycopg. Run: pip install 'descgen-recognize[postgresql]'"
 
 
 def open_engine(url: str) -> Engine:
@@ -43,18 +44,14 @@ def open_engine(url: str) -> Engine:
 
     Raises:
         UsageError: the URL is invalid.
-        UserError: the database cannot be reached, is damaged, belongs to another program, or is newer than
-            this program.
+        UserError: the database cannot be reached, is damaged, belongs to another program, or is newer than this
+            program; or its driver is not installed.
     """
     parsed = parse_url(url)
     path = sqlite_path(url)
     if path and is_read_only(path):
         return _open_read_only(parsed, path)
-    try:
-        # A suspended laptop loses its connections to a server; pre-ping replaces them.
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise UsageError(_BAD_URL.format(url=_display(parsed), error=error)) from error
+    engine = _engine(parsed)
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine)
     with _user_errors(parsed):
@@ -71,6 +68,45 @@ def _open_read_only(url: URL, path: Path) -> Engine:
         _migrate(engine, back_up=False)
     memory.execute("PRAGMA query_only=ON")
     return engine.execution_options(read_only=True)
+
+
+@contextmanager
+def connect_reading(url: str) -> Iterator[tuple[Connection, str | None]]:
+    """Connect to a database as it is, and yield its revision too: nothing is created, migrated or changed.
+
+    Raises:
+        UsageError, UserError: as `open_engine`.
+    """
+    parsed = parse_url(url)
+    engine = _engine(_unchanged(parsed))
+    try:
+        with _user_errors(parsed), engine.connect() as connection:
+            revision = _revision(connection)
+            _check(connection, revision, display(parsed))
+            yield connection, revision
+    finally:
+        engine.dispose()
+
+
+def _unchanged(url: URL) -> URL:
+    """Return the URL that opens a SQLite file without writing, not even beside it; other URLs as they are."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return url
+    in_use = Path(f"{url.database}-wal").exists()  # else SQLite would make such a file, unless nothing may change
+    query = {"uri": "true", **({"mode": "ro"} if in_use else {"immutable": "1"})}
+    return url.set(database=Path(url.database).absolute().as_uri(), query=query)
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        # A suspended laptop loses its connections to a server; pre-ping replaces them.
+        return create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise UsageError(_BAD_URL.format(url=display(url), error=error)) from error
+        raise UserError(_NO_PSYCOPG.format(url=display(url))) from error
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise UsageError(_BAD_URL.format(url=display(url), error=error)) from error
 
 
 def parse_url(url: str) -> URL:
@@ -142,7 +178,7 @@ class Transactions:
         """Open a write transaction; waits for the write lock."""
         if self.read_only:
             raise UserError(
-                f"{_display(self._engine.url)} (or its folder) cannot be written: nothing can be stored in it. "
+                f"{display(self._engine.url)} (or its folder) cannot be written: nothing can be stored in it. "
                 "Give another --db, or a copy of it: descgen backup FILE"
             )
         with _user_errors(self._engine.url), Session(_write_engine(self._engine)) as session, session.begin():
@@ -150,7 +186,7 @@ class Transactions:
             yield session
 
 
-def _display(url: URL) -> str:
+def display(url: URL) -> str:
     """Return a URL for messages: the path of a SQLite file; other URLs without their password."""
     sqlite = url.get_backend_name() == "sqlite"
     return url.database or "a database in memory" if sqlite else url.render_as_string(hide_password=True)
@@ -162,13 +198,13 @@ def _user_errors(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise UserError(f"The database {_display(url)} says: {' '.join(str(error.orig).split())}") from error
+        raise UserError(f"The database {display(url)} says: {' '.join(str(error.orig).split())}") from error
     except OverflowError as error:
-        raise UserError(f"The database {_display(url)} cannot hold that number: {error}") from error
+        raise UserError(f"The database {display(url)} cannot hold that number: {error}") from error
     except (ValueError, LookupError, SQLAlchemyError) as error:  # JSON, a time or a row that is not what it should be
         reason = " ".join(f"{error}".split())[:200]
         raise UserError(
-            f"The database {_display(url)} is damaged ({type(error).__name__}: {reason}). Take a backup of it: "
+            f"The database {display(url)} is damaged ({type(error).__name__}: {reason}). Take a backup of it: "
             "descgen --db BACKUP stats"
         ) from error
 
@@ -210,7 +246,7 @@ def _refuse_replaced(url: URL, opened: list[tuple[int, int]]) -> None:
     if opened and now != opened:
         what = "replaced by another file" if now else "deleted"
         raise UserError(
-            f"{_display(url)} was {what} while it was in use, so this command ended: what it stored went with the old "
+            f"{display(url)} was {what} while it was in use, so this command ended: what it stored went with the old "
             "file. Put that file back, or run the same command again"
         )
 
@@ -255,7 +291,7 @@ def _migrate(engine: Engine, *, back_up: bool = True) -> None:
         _lock(connection)
         revision = _revision(connection)  # again: another process may have migrated it meanwhile
         if revision != HEAD:
-            _check(connection, revision)
+            _check(connection, revision, display(engine.url))
             if back_up:
                 _back_up(engine, revision)
             _upgrade(connection)
@@ -278,9 +314,8 @@ def _no_foreign_keys(connection: Connection) -> Iterator[None]:
         raw.execute("PRAGMA foreign_keys=ON")
 
 
-def _check(connection: Connection, revision: str | None) -> None:
-    """Refuse the database of another program or of a newer version."""
-    name = _display(connection.engine.url)
+def _check(connection: Connection, revision: str | None, name: str) -> None:
+    """Refuse the database of another program or of a newer version; `name` is for the messages."""
     tables = inspect(connection).get_table_names() if revision is None else ()
     if tables:
         raise UserError(f"{name} belongs to another program (tables: {', '.join(tables[:5])}). Give another --db")

@@ -20,8 +20,7 @@ from db.numbering import NumberingError, without_numbers
 
 FORMS = (
     "Forms that are read: one label a line; numbered lines from 0 or 1; label, tab, phrase; CSV or TSV with a header "
-    "(name, or label; if you like id and phrase); JSON: a list, index -> label, label -> index, label -> phrase. "
-    "Examples are in docs/datasets.md"
+    "(name, or label; if you like id and phrase); JSON: a list, index -> label, label -> index, label -> phrase"
 )
 _LONGEST_NAME = 200  # characters that the database stores
 # What a line of a label is not, and what it looks like.

@@ -105,7 +105,7 @@ class Store(Transactions):
             known = ", ".join(dict.fromkeys([*vocabulary.BUILT_IN, *self.datasets()]))
             raise UsageError(
                 f"Unknown dataset {name!r}. Known: {known}. For your own classes give a file of labels (one a "
-                "line, or as docs/datasets.md shows), or a folder that holds one folder a class"
+                "line, or CSV, TSV or JSON), or a folder that holds one folder a class"
             )
         return dataset
 

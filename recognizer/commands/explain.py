@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from db.commandline import notes, progress
-from db.errors import UserError
 from recognizer.commands.options import (
     COUNT,
     PATH,
@@ -45,6 +44,7 @@ def explain_classes(
     options: Options,
 ) -> None:
     """Show what each text adds to the score of the best classes of videos, and which frames it fits."""
+    from recognizer.datasets.given import refuse_unreadable
     from recognizer.explain.explain import explain
     from recognizer.explain.output import check_output, write_explanations
     from recognizer.explain.table import explanation_report
@@ -59,8 +59,7 @@ def explain_classes(
     explained = [explanation.for_programs() for explanation in explanations]
     report = {"settings": texts.for_programs(), "explanations": explained}
     session.show(report, explanation_report(explanations, made_with=lines_above(texts)))
-    if all(explanation.unreadable for explanation in explanations):
-        raise UserError("None of the videos can be read")
+    refuse_unreadable([(explanation.video, explanation.unreadable) for explanation in explanations])
     if output:
         for path in write_explanations(texts, explanations, output):
             notes.print(f"Written: {path}")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from db.commandline import progress
-from db.errors import UsageError, UserError
 from db.outputs import check_file
 from recognizer.commands.options import (
     COUNT,
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
     from recognizer.localize.localize import Timeline
 
 _ANNOTATIONS = "Annotations to evaluate against: ActivityNet's JSON file, or THUMOS14's folder of <Class>_test.txt."
-_SET = "Change a setting, such as smooth=2 or nms=soft: docs/localize.md."
+_SET = "Change a setting, such as smooth=2 or nms=soft; an unknown name is answered with all of them."
 
 
 @click.command("localize")
@@ -60,6 +57,7 @@ def localize_actions(
     options: Options,
 ) -> None:
     """Find when in long videos the actions of a dataset happen; with annotations, compute mAP."""
+    from recognizer.datasets.given import refuse_same_names, refuse_unreadable
     from recognizer.localize.annotations import read_annotations
     from recognizer.localize.export import as_activitynet
     from recognizer.localize.export import as_json as for_programs
@@ -70,7 +68,7 @@ def localize_actions(
 
     settings = with_values(LocalizeSettings(), values)
     clips = session.videos(videos)
-    _refuse_same_names(clips)
+    refuse_same_names(clips)
     check_file(predictions, (".json",))
     if plot:
         plot.mkdir(parents=True, exist_ok=True)
@@ -89,12 +87,4 @@ def localize_actions(
     if predictions:
         predictions.write_text(json.dumps(as_activitynet(localization)), encoding="utf-8")
     session.show(for_programs(localization), localization_report(localization, top=top, annotations=annotated))
-    if not localization.counts["searched"]:
-        raise UserError("None of the videos can be read")
-
-
-def _refuse_same_names(clips: Sequence[Path]) -> None:
-    """Refuse videos with the same file name: it identifies pictures, predictions and annotations."""
-    repeated = [name for name, count in Counter(clip.stem for clip in clips).items() if count > 1]
-    if repeated:
-        raise UsageError(f"Several videos are named {', '.join(repeated)}; names must differ. Give each alone")
+    refuse_unreadable([(video.video, video.unreadable) for video in localization.videos])

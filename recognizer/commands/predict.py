@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from db.commandline import notes, progress
-from db.errors import UserError
 from db.outputs import CSV, check_file
 from recognizer.commands.options import (
     COUNT,
@@ -33,6 +32,7 @@ def predict_videos(
     session: Session, videos: tuple[Path, ...], classes: Classes, top: int, csv_file: Path | None, options: Options
 ) -> None:
     """Rank the classes for videos: files, folders of videos, or folders of frames."""
+    from recognizer.datasets.given import refuse_unreadable
     from recognizer.evaluation.csv_files import write_rankings
     from recognizer.evaluation.predict import predict
     from recognizer.evaluation.tables import ranking_report
@@ -47,5 +47,4 @@ def predict_videos(
     if csv_file:
         write_rankings(csv_file, texts, rankings)
         notes.print(f"Written: {csv_file}", soft_wrap=True)
-    if all(ranking.unreadable for ranking in rankings):
-        raise UserError("None of the videos can be read")
+    refuse_unreadable([(ranking.video, ranking.unreadable) for ranking in rankings])

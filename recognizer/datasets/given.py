@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from db.errors import UserError
+from db.errors import UsageError, UserError, first_few
 from recognizer.datasets.official import LIST_NAMES
 from recognizer.datasets.scan import SkipReason, in_words, scan, skipped_by_kind
 from recognizer.video.file_types import is_image
@@ -51,3 +52,28 @@ def videos_at(paths: Sequence[Path]) -> GivenVideos:
         found += videos
         skipped += [(str(path / name), reason) for name, reason in tree.skipped]
     return GivenVideos(tuple(found), tuple(skipped))
+
+
+def refuse_unreadable(reasons: Sequence[tuple[str, str | None]]) -> None:
+    """Refuse a result without any video.
+
+    Args:
+        reasons: each video, and why it could not be read; None if it was read.
+
+    Raises:
+        UserError: none was read; the message names the first ones with their reasons.
+    """
+    if all(reason is not None for _, reason in reasons):
+        each = first_few([f"{video}: {reason}" for video, reason in reasons])
+        raise UserError(f"None of the videos can be read ({each})")
+
+
+def refuse_same_names(videos: Sequence[Path]) -> None:
+    """Refuse videos with the same file name, where it identifies pictures, predictions and annotations.
+
+    Raises:
+        UsageError: some have the same name.
+    """
+    repeated = [name for name, count in Counter(video.stem for video in videos).items() if count > 1]
+    if repeated:
+        raise UsageError(f"Several videos are named {', '.join(repeated)}; names must differ. Give each alone")

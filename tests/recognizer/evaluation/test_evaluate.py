@@ -251,7 +251,7 @@ def test_predict_takes_a_folder_of_videos(recognize: Run, balls: Path, tmp_path:
                      "red_ball/broken.mp4"]  # fmt: skip
     nothing = recognize("predict", videos / "deep", "--labels", labels, "-e", "fake")
     assert nothing.exit_code == 1
-    assert nothing.stderr.endswith("Error: None of the videos can be read\n")
+    assert "Error: None of the videos can be read (" in nothing.stderr
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "holds neither videos nor" in recognize("predict", empty, "--labels", labels, "-e", "fake").stderr
