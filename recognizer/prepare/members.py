@@ -79,7 +79,7 @@ def unpack_tar(archive: Path, root: Path) -> None:
     """
     with _opened(archive) as file:
         stream = _Bounded(file, archive)
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as opened:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as opened:  # type: ignore[call-overload]
             for member in opened:
                 _unpack_member(opened, member, root)
         while stream.read(_CHUNK):  # the check sum of gzip and xz stands after the last file
@@ -92,7 +92,7 @@ def _unpack_member(opened: tarfile.TarFile, member: tarfile.TarInfo, root: Path)
         target.mkdir(parents=True, exist_ok=True)
         return
     _refuse_kind(member.name, 0 if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else stat.S_IFLNK)
-    source = None if member.sparse else opened.extractfile(member)  # type: ignore[attr-defined]
+    source = None if member.sparse else opened.extractfile(member)
     if source is None:
         raise RefusedArchiveError(f"it holds {member.name[:200]!r}, which is no plain file")
     _write(source, target, member.size)
