@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from db.addresses import hide, secrets_in
 from db.engine import sqlite_path
 from db.errors import UsageError, UserError
 from db.profile_defaults import default_map
@@ -39,8 +40,8 @@ class _WrongUse(click.ClickException):
     exit_code = 2
 
 
-def _shown(error: UserError) -> click.ClickException:
-    return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(str(error))
+def _shown(error: UserError, secrets: Sequence[str] = ()) -> click.ClickException:
+    return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(hide(str(error), secrets))
 
 
 class Commands(click.Group):
@@ -66,7 +67,8 @@ class Commands(click.Group):
                 raise  # click exits quietly if the reader of our output is gone
             raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except UserError as error:
-            raise _shown(error) from error
+            database = ctx.find_root().params.get("url")
+            raise _shown(error, secrets_in(database) if isinstance(database, str) else ()) from error
 
 
 class Database:

@@ -11,6 +11,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from db.addresses import hide, public_address, secrets_in
 from db.errors import UserError
 from db.progress import Progress
 from encoders.weights import sha256_of
@@ -56,7 +57,7 @@ def fetch(
         try:
             _fetch(url, part, size, on_progress)
         except _AddressFailed as reason:
-            reasons.append(f"  {url}: {reason}\n")
+            reasons.append(f"  {public_address(url)}: {hide(str(reason), secrets_in(url))}\n")
             continue
         _verify(part, path, size, sha256)
         part.replace(path)
