@@ -6,12 +6,12 @@ import errno
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich import progress as progress_bars
@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from db.addresses import hide, secrets_in
 from db.engine import sqlite_path
 from db.errors import UsageError, UserError
 from db.profile_defaults import default_map
@@ -27,6 +28,7 @@ from db.store import Store
 
 _PIPE_WIDTH = 120
 _SECONDS_BETWEEN_LINES = 5.0
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _plain = partial(Console, highlight=False, markup=False, emoji=False)  # labels and texts may hold [brackets]
 console = _plain(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
@@ -39,8 +41,8 @@ class _WrongUse(click.ClickException):
     exit_code = 2
 
 
-def _shown(error: UserError) -> click.ClickException:
-    return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(str(error))
+def _shown(error: UserError, secrets: Sequence[str] = ()) -> click.ClickException:
+    return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(hide(str(error), secrets))
 
 
 class Commands(click.Group):
@@ -66,7 +68,8 @@ class Commands(click.Group):
                 raise  # click exits quietly if the reader of our output is gone
             raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except UserError as error:
-            raise _shown(error) from error
+            database = ctx.find_root().params.get("url")
+            raise _shown(error, secrets_in(database) if isinstance(database, str) else ()) from error
 
 
 class Database:
@@ -105,6 +108,17 @@ class Database:
     def close(self) -> None:
         """Close what was opened."""
         self._stores.close()
+
+
+def trust_option(trusting: Callable[[], AbstractContextManager[None]]) -> Callable[[_Command], _Command]:
+    """Return the option `--trust-file`, which has no value: the command runs inside `trusting()`."""
+
+    def trust(ctx: click.Context, _parameter: click.Parameter, chosen: bool) -> None:
+        if chosen:
+            ctx.with_resource(trusting())
+
+    about = "Run the code in a .pt file that OpenAI did not publish; it can do anything that you can."
+    return click.option("--trust-file", is_flag=True, expose_value=False, callback=trust, help=about)
 
 
 def database_option(command: Any) -> Any:

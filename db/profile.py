@@ -13,10 +13,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from platformdirs import user_config_path
 
+from db.addresses import hide, secrets_in
 from db.errors import UsageError, UserError
 
 FILE = "descgen.toml"
@@ -132,9 +132,8 @@ def origins() -> list[Origin]:
 
 
 def _hidden(value: str) -> str:
-    """Return a value without the password that its address may have."""
-    password = urlsplit(value).password
-    return value.replace(f":{password}@", ":***@") if password else value
+    """Return a value without the secrets that its address may have."""
+    return hide(value, secrets_in(value))
 
 
 def _read(path: Path) -> dict[str, Value]:
@@ -157,7 +156,7 @@ def check(name: str, value: object, *, where: str = "") -> None:
         UsageError: the name is unknown, the value is of the wrong type, or it is a secret.
     """
     text = str(value)
-    if _SECRET_NAME.search(name) or _SECRET_VALUE.match(text) or ("://" in text and urlsplit(text).password):
+    if _SECRET_NAME.search(name) or _SECRET_VALUE.match(text) or secrets_in(text):
         raise UsageError(
             f"{where}{name} would hold a secret, which is not kept in a profile: others may read it. "
             "Set it as an environment variable, such as OPENAI_API_KEY or DESCGEN_DB"

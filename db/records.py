@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from db.addresses import public_provider
+
 DescriptorStatus = Literal["pending", "accepted", "rejected"]
 DescriptorSource = Literal["llm", "import", "human"]
 STATUSES: tuple[DescriptorStatus, ...] = get_args(DescriptorStatus)
@@ -58,11 +60,18 @@ class Rephrased:
 
 @dataclass(frozen=True)
 class LLMIdentity:
-    """A model; `revision` is a commit, a digest, or empty if the provider gives none."""
+    """A model; `revision` is a commit, a digest, or empty if the provider gives none.
+
+    A provider that is a server loses the user, password and query of its address, wherever it comes from: a file, an
+    older database.
+    """
 
     provider: str
     model: str
     revision: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "provider", public_provider(self.provider))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, Self
 from sqlalchemy import delete, func, insert, select
 
 from db import queries, transfer, vocabulary
+from db.addresses import hide, public_provider, secrets_in
 from db.claims import Claims
 from db.dataset_changes import Update, refuse_changes
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
@@ -59,6 +60,13 @@ class Store(Transactions):
         Raises:
             UserError: it cannot be opened, or is missing and `create` is false.
         """
+        try:
+            return cls._open(url, create=create)
+        except UserError as error:
+            raise type(error)(hide(str(error), secrets_in(url))) from None  # the cause may show the password
+
+    @classmethod
+    def _open(cls, url: str, *, create: bool) -> Self:
         path = sqlite_path(url) if not create else None
         if path:
             refuse_missing(path)
@@ -350,7 +358,8 @@ class Store(Transactions):
         sums = (func.coalesce(func.sum(column), 0) for column in summed)
         query = select(*columns, func.count(GenerationRow.id), *sums).join(LLMRow, LLMRow.id == GenerationRow.llm_id)
         query = query.group_by(*columns).order_by(*columns)
-        return self._rows(query, "provider", "model", "status", "calls", "tokens_in", "tokens_out", "seconds")
+        rows = self._rows(query, "provider", "model", "status", "calls", "tokens_in", "tokens_out", "seconds")
+        return [{**row, "provider": public_provider(row["provider"])} for row in rows]
 
     def _rows(self, query: Any, *names: str) -> list[dict[str, Any]]:
         with self._read() as session:

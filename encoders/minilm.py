@@ -36,8 +36,10 @@ class MiniLM:
         from transformers import AutoModel, AutoTokenizer
 
         with quiet_transformers():
-            model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval().to(best_device())
-            return cls(model, AutoTokenizer.from_pretrained(folder))
+            model = (
+                AutoModel.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False).eval().to(best_device())
+            )
+            return cls(model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, 384] of texts, unit norm; float32 on the CPU."""

@@ -84,16 +84,30 @@ class OpenAIClip:
         id: str,  # noqa: A002
         revision: str,
         precision: Precision = "float32",
+        trusted: bool = False,
     ) -> OpenAIClip:
-        """Open a TorchScript archive, the format of the published models; `revision` is its sha256."""
-        _refuse_gelu(path)
+        """Open a TorchScript archive, the format of the published models.
+
+        Args:
+            path: the file.
+            id: its name.
+            revision: its sha256.
+            precision: of weights and arithmetic.
+            trusted: whether its code may run: an archive can do anything while it loads.
+
+        Raises:
+            UserError: it is no such archive, or is not trusted.
+        """
         try:
+            _refuse_code(path, trusted=trusted)
+            _refuse_gelu(path)
             model, own_transform = _load(str(path))
-        except (EOFError, RuntimeError, KeyError, IndexError, pickle.UnpicklingError) as error:
+        except (EOFError, RuntimeError, KeyError, IndexError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{path} is not a TorchScript archive of a CLIP model, the one format that the package `clip` reads. "
-                "If it is a state dict, save the model with torch.jit.trace(...).save(path), or convert it to a "
-                "transformers folder and use --encoder hf:FOLDER; if it is a broken download, fetch it again."
+                "If it is a state dict, convert it to a transformers folder (with the activation that it was trained "
+                "with, which a state dict does not say) and use --encoder hf:FOLDER; if it is a broken download, fetch "
+                "it again."
             ) from error
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error}") from error
@@ -115,6 +129,26 @@ class OpenAIClip:
         tokens = self._clip.tokenize(texts, context_length=self.context_length, truncate=True)  # [K, L]
         embeddings: Tensor = self._model.encode_text(tokens.to(self._model.text_projection.device))
         return embeddings
+
+
+def _refuse_code(path: Path, *, trusted: bool) -> None:
+    """Refuse a file that torch would run code of, unless it is trusted; nothing of it is opened by torch before.
+
+    Raises:
+        EOFError: it is no TorchScript archive.
+        UserError: it is one, and not trusted.
+    """
+    if trusted:
+        return
+    if not zipfile.is_zipfile(path):
+        raise EOFError
+    with zipfile.ZipFile(path) as archive:
+        if not any("/code/" in name or name.endswith("constants.pkl") for name in archive.namelist()):
+            raise EOFError
+    raise UserError(
+        f"{path} is a TorchScript archive and none of those that OpenAI published: it can run any code while it loads. "
+        "If you know who made it, add --trust-file. A transformers folder needs no trust: --encoder hf:FOLDER"
+    )
 
 
 def _refuse_gelu(path: Path) -> None:

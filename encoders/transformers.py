@@ -80,7 +80,8 @@ class DualEncoder:
         """
         import transformers
 
-        location = {"pretrained_model_name_or_path": model, "revision": revision}  # ignored for a folder
+        # The revision is ignored for a folder. Code in a repository never runs, and nobody is asked whether it may.
+        location = {"pretrained_model_name_or_path": model, "revision": revision, "trust_remote_code": False}
         with quiet_transformers(), _loading(id):
             config = transformers.AutoConfig.from_pretrained(**location)
             _check_towers(id, config)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from db.commandline import Database, console, json_option, notes, print_json, progress
+from db.commandline import Database, console, json_option, notes, print_json, progress, trust_option
 from db.errors import UsageError, UserError
 from descriptor_gen import tables
 from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts, param_option
@@ -26,6 +26,7 @@ from descriptor_gen.generate.rivals import find_rivals
 from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
 from descriptor_gen.prompting.prompt import choose_prompts, origin_notes
+from encoders.registry import trusting_files
 
 _SAMPLES_TEMPERATURE = 0.8  # default for several samples
 
@@ -65,6 +66,7 @@ _SAMPLES_TEMPERATURE = 0.8  # default for several samples
 @param_option
 @number_option("--reasoning-tokens", about="Room for the thoughts of an API model, besides its reply.")
 @api_options
+@trust_option(trusting_files)
 @json_option
 @click.pass_obj
 def build(

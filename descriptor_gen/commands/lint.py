@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from db.commandline import Database, console, json_option, print_json
+from db.commandline import Database, console, json_option, print_json, trust_option
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.errors import UserError
 from db.records import STATUSES
@@ -12,6 +12,7 @@ from descriptor_gen import tables
 from descriptor_gen.commands.options import dataset_option, kind_option, writer_option
 from descriptor_gen.lint.rules import RULES, Limits, lint_report, template_items
 from descriptor_gen.lint.table import listing, summary
+from encoders.registry import trusting_files
 
 _STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
@@ -49,6 +50,7 @@ _STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
     help="Also check the meaning (rule sense) with this text encoder: minilm (bundled), ViT-B/16, hf:... [off]",
 )
 @click.option("--verbose", "-v", is_flag=True, help="List every finding, by class and kind.")
+@trust_option(trusting_files)
 @json_option
 @click.pass_obj
 def lint_descriptors(

@@ -8,12 +8,12 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from db.commandline import Database, console, json_option, notes, print_json, table
+from db.commandline import Database, console, json_option, notes, print_json, table, trust_option
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.outputs import CSV, PICTURES, check_file
 from descriptor_gen.commands.options import dataset_option, kind_option, number_option, writer_option
 from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
-from encoders.registry import open_text_encoder
+from encoders.registry import open_text_encoder, trusting_files
 
 
 @click.command("similarity")
@@ -32,6 +32,7 @@ from encoders.registry import open_text_encoder
 @number_option("--top", default=20, about="Pairs to show.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the matrix: .png, .svg or .pdf.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the matrix.")
+@trust_option(trusting_files)
 @json_option
 @click.pass_obj
 def similar_classes(

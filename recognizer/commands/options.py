@@ -14,12 +14,13 @@ from click.core import ParameterSource
 from rich.console import RenderableType
 
 from db import vocabulary
-from db.commandline import Database, console, json_option, notes, print_json
+from db.commandline import Database, console, json_option, notes, print_json, trust_option
 from db.descriptor_filter import LLM_HELP
 from db.errors import UsageError, UserError
 from db.records import Dataset
 from db.store import Store
 from encoders.protocol import Precision
+from encoders.registry import trusting_files
 from recognizer.commands.write_texts import write_missing
 from recognizer.datasets.records import Split
 from recognizer.defaults import default_features
@@ -75,7 +76,9 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "data": click.option("--data", envvar="RECOGNIZE_DATA", type=PATH, hidden=True),
     "split": click.option("--split", type=click.Choice(get_args(Split)), help=_SPLIT),
     "limit": click.option("--limit", type=COUNT, help=_LIMIT),
-    "encoder": click.option("--encoder", "-e", default="ViT-B/16", metavar="NAME", help=_ENCODERS),
+    "encoder": lambda command: click.option("--encoder", "-e", default="ViT-B/16", metavar="NAME", help=_ENCODERS)(
+        trust_option(trusting_files)(command)
+    ),
     "precision": click.option(
         "--precision", type=click.Choice(get_args(Precision)), default="float32", help=_PRECISION
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -28,7 +29,8 @@ def write_missing(database: Database, labels: Path, options: Options) -> Store:
         arguments = ["build", "--dataset", str(labels), "--llm", llm, *kinds]
         command = f"descgen {shlex.join(arguments)}"
         notes.print(f"Writing the missing descriptors: {command}", soft_wrap=True)
-        program = [sys.executable, "-m", "descriptor_gen", "--db", database.url, *arguments]
-        if subprocess.run(program, stdout=_STANDARD_ERROR, check=False).returncode:  # noqa: S603 - our own program
+        program = [sys.executable, "-m", "descriptor_gen", *arguments]
+        environment = {**os.environ, "DESCGEN_DB": database.url}  # arguments are seen by every user of the machine
+        if subprocess.run(program, stdout=_STANDARD_ERROR, env=environment, check=False).returncode:  # noqa: S603 - our own program
             raise UserError(f"The descriptors could not be written. The command was: {command}")
     return database.existing

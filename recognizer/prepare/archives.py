@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import stat
 import subprocess
-import tarfile
 import tempfile
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from db.errors import UserError
 from db.progress import Progress
+from recognizer.prepare.members import UNREADABLE, RefusedArchiveError, target_below, unpack_tar, unpack_zip
 
 
 class _Tool(NamedTuple):
@@ -37,20 +38,23 @@ def unpack(archive: Path, into: Path) -> None:
     """Unpack an archive into a folder; existing files are replaced.
 
     Raises:
-        UserError: it is damaged, or a rar archive and no tool can unpack it.
+        UserError: it is damaged, holds links, devices, names outside the folder or far more than its size, or is a rar
+            archive that no tool can unpack. The message is one line, but for rar tools.
     """
     into.mkdir(parents=True, exist_ok=True)
     try:
-        if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as opened:
-                opened.extractall(into)  # noqa: S202 - it drops `..` and leading slashes from names
-        elif archive.suffix == ".rar":
-            _unpack_rar(archive, into)
-        else:
-            with tarfile.open(archive) as opened_tar:
-                opened_tar.extractall(into, filter="data")  # refuses paths outside the folder
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise UserError(f"{archive} cannot be unpacked: {error}. Delete it and run this again") from error
+        _UNPACK.get(archive.suffix, unpack_tar)(archive, into)
+    except RefusedArchiveError as error:
+        raise UserError(f"{archive} was refused: {error}. Delete it, and take it from its official address") from error
+    except UNREADABLE as error:
+        raise UserError(f"{archive} cannot be unpacked: {_line(error)}. Delete it and run this again") from error
+    except OSError as error:
+        again = "Run this again" if error.errno else "Delete it and run this again"  # bz2 gives no number
+        raise UserError(f"{archive} cannot be unpacked: {error.strerror or _line(error)}. {again}") from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def unpack_command(archive: Path, into: Path) -> str:
@@ -97,10 +101,34 @@ def _unpack_rar(archive: Path, into: Path) -> None:
         raise UserError(f"{archive} cannot be unpacked: {missing}")
     errors = []
     for tool in _installed():
-        command = tool.command(archive, into)
-        result = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)  # noqa: S603 - tools of the table, our own paths
-        if result.returncode == 0:
-            return
+        with tempfile.TemporaryDirectory(dir=into, prefix=".unpacking.") as folder:
+            command = tool.command(archive, Path(folder))
+            result = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)  # noqa: S603 - tools of the table, our own paths
+            if result.returncode == 0:
+                _take_over(Path(folder), into)
+                return
         reason = (result.stderr or result.stdout).strip() or result.returncode
         errors.append(f"  {shlex.join(command)}: {reason}")
     raise UserError(f"{archive} cannot be unpacked:\n" + "\n".join(errors))
+
+
+def _take_over(folder: Path, into: Path) -> None:
+    """Move what a tool has unpacked, all or nothing: a link or a device among it refuses the archive."""
+    moves = [(path, target_below(into, path.relative_to(folder).as_posix())) for path in _plain_files(folder)]
+    for path, target in moves:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+
+
+def _plain_files(folder: Path) -> Iterator[Path]:
+    for inside, folders, names in os.walk(folder):
+        for path in (Path(inside, name) for name in (*folders, *names)):
+            found = path.lstat()
+            if not stat.S_ISDIR(found.st_mode) and (not stat.S_ISREG(found.st_mode) or found.st_nlink > 1):
+                name = path.relative_to(folder).as_posix()
+                raise RefusedArchiveError(f"it holds {name[:200]!r}, a link or a device, which no dataset needs")
+            if stat.S_ISREG(found.st_mode):
+                yield path
+
+
+_UNPACK: dict[str, Callable[[Path, Path], None]] = {".zip": unpack_zip, ".rar": _unpack_rar}

@@ -11,6 +11,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from db.addresses import hide, public_address, secrets_in
 from db.errors import UserError
 from db.progress import Progress
 from encoders.weights import sha256_of
@@ -34,7 +35,8 @@ def fetch(
 ) -> None:
     """Fetch a file from the first address that serves all of it; an existing file is only checked.
 
-    An incomplete download is kept beside it, one for each address, and resumed.
+    A file of another size is given up as soon as that shows, and leaves nothing behind. An incomplete download is kept
+    beside it, one for each address, and resumed.
 
     Args:
         addresses: its URLs, each with the sha256 of the file there.
@@ -53,9 +55,9 @@ def fetch(
     for url, sha256 in addresses.items():
         part = path.with_name(f"{path.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
         try:
-            _fetch(url, part, on_progress)
+            _fetch(url, part, size, on_progress)
         except _AddressFailed as reason:
-            reasons.append(f"  {url}: {reason}\n")
+            reasons.append(f"  {public_address(url)}: {hide(str(reason), secrets_in(url))}\n")
             continue
         _verify(part, path, size, sha256)
         part.replace(path)
@@ -83,14 +85,14 @@ def _verify(file: Path, path: Path, size: int | None, sha256: str | None) -> Non
         )
 
 
-def _fetch(url: str, part: Path, on_progress: Progress) -> None:
+def _fetch(url: str, part: Path, size: int | None, on_progress: Progress) -> None:
     """Fetch a whole file; reconnect as long as every connection brings some of it."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise _AddressFailed("the address is not http or https")
     while True:
         before, cause = _size(part), None
         try:
-            if _resume(url, part, on_progress):
+            if _resume(url, part, size, on_progress):
                 return
             reason = f"it ends after {_size(part)} bytes"
         except HTTPError as error:
@@ -105,7 +107,7 @@ def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
 
 
-def _resume(url: str, part: Path, on_progress: Progress) -> bool:
+def _resume(url: str, part: Path, size: int | None, on_progress: Progress) -> bool:
     """Fetch the rest of a file over one connection; return whether it is complete."""
     done = _size(part)
     headers = {"User-Agent": "recognize", "Accept-Encoding": "identity"}
@@ -118,24 +120,38 @@ def _resume(url: str, part: Path, on_progress: Progress) -> bool:
         if done == _total(error.headers.get("Content-Range")):  # there is no more: it is complete
             return True
         part.unlink()  # the file on the server has changed
-        return _resume(url, part, on_progress)
+        return _resume(url, part, size, on_progress)
     with response:
         if response.headers.get_content_type() == "text/html":
             raise _AddressFailed("the server answers with a web page")
-        if response.status == 206:
-            return _append(response, part, done, _total(response.headers.get("Content-Range")), on_progress)
+        resumed = response.status == 206
         length = response.headers.get("Content-Length")
-        return _append(response, part, 0, int(length) if length else None, on_progress)
+        total = _total(response.headers.get("Content-Range")) if resumed else _number(length)
+        if size is not None and total is not None and total != size:
+            raise _AddressFailed(f"the file there has {total} bytes; {_name(part)} is known to have {size}")
+        return _append(response, part, done if resumed else 0, total, size, on_progress)
 
 
-def _append(response: Any, part: Path, done: int, total: int | None, on_progress: Progress) -> bool:
+def _append(response: Any, part: Path, done: int, total: int | None, size: int | None, on_progress: Progress) -> bool:
     """Write the response after the first `done` bytes; return whether the file now has `total` bytes."""
+    most = size if total is None else total
     with part.open("r+b" if done else "wb") as file:
         file.seek(done)
-        while chunk := response.read1(_CHUNK):
+        while (most is None or done <= most) and (chunk := response.read1(_CHUNK)):
             done += file.write(chunk)
             on_progress(done // _MEGABYTE, (total or done) // _MEGABYTE)
+    if most is not None and done > most:
+        part.unlink()
+        raise _AddressFailed(f"it sends more than {most} bytes, which {_name(part)} has")
     return total is None or done == total
+
+
+def _number(length: str | None) -> int | None:
+    return int(length) if length and length.isdecimal() and len(length) < 20 else None
+
+
+def _name(part: Path) -> str:
+    return part.name.rsplit(".", 2)[0]
 
 
 def _total(content_range: str | None) -> int | None:

@@ -14,6 +14,8 @@ from db.errors import UserError
 from encoders.registry import open_encoder
 from tests.fixtures.encoders import SIZE, WIDTH, tiny_clip
 
+pytestmark = pytest.mark.usefixtures("trusted_files")
+
 
 def copy(source: Path, folder: Path, file: str, change: Any) -> str:
     """Copy a model's folder with one JSON file changed; return its `--encoder` name."""

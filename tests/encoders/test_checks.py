@@ -23,6 +23,8 @@ from recognizer.features.store import FeatureStore
 from recognizer.scoring.protocols import protocol_of
 from tests.fixtures.encoders import copy_model, tiny_clip, word_tokenizer
 
+pytestmark = pytest.mark.usefixtures("trusted_files")
+
 
 def refusal(name: str) -> str:
     with pytest.raises(UserError) as caught:

@@ -24,8 +24,10 @@ from torch.nn.functional import normalize
 from db.errors import UsageError, UserError
 from descriptor_gen.llms.registry import open_llm
 from encoders.protocol import Encoder
-from encoders.registry import OPENAI_CLIP, find_encoder, open_encoder
+from encoders.registry import OPENAI_CLIP, find_encoder, open_encoder, trusting_files
 from tests.fixtures.encoders import SIZE, WIDTH, tiny_clip, word_tokenizer
+
+pytestmark = pytest.mark.usefixtures("trusted_files")
 
 TEXTS = ["riding a bike", "a photo of a dog"]
 LONG = "a dog riding a bike " * 40
@@ -87,7 +89,8 @@ def test_incomplete_names_are_unknown(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def openai(tiny_clip_archive: Path) -> Encoder:
-    return open_encoder(str(tiny_clip_archive))
+    with trusting_files():
+        return open_encoder(str(tiny_clip_archive))
 
 
 def test_openai_clip_says_what_it_is(openai: Encoder, tiny_clip_archive: Path) -> None:

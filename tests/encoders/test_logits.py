@@ -19,6 +19,8 @@ from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import TEAR_TEMPLATES
 
+pytestmark = pytest.mark.usefixtures("trusted_files")
+
 
 def test_clip_has_the_scale_of_its_weights(tiny_clip_archive: Path, tiny_hf_clip_folder: Path) -> None:
     from transformers import AutoModel

@@ -19,6 +19,8 @@ from recognizer.features.store import FeatureStore
 from recognizer.video.sampling import Sampling
 from tests.fixtures.encoders import tiny_clip
 
+pytestmark = pytest.mark.usefixtures("trusted_files")
+
 TEXTS = ["riding a bike", "a photo of a dog"]
 
 

@@ -19,6 +19,7 @@ from descriptor_gen.llms.api.clock import CallsInFlight
 from descriptor_gen.llms.api.dialect import Dialect, Form
 from descriptor_gen.llms.api.model import ApiModel
 from descriptor_gen.llms.api.rate_limit import AbandonedError, RateLimiter, TakenOverError
+from descriptor_gen.llms.api.server import Server, open_client
 from descriptor_gen.llms.options import ApiOptions, Prices
 
 # Reasoning models refuse a temperature, and their reasoning counts as output tokens.
@@ -48,12 +49,15 @@ class OpenAILLM:
     ) -> None:
         """Name the model and the server (None: OpenAI itself). No call is made yet.
 
+        User, password and query of the server's address are sent with each call, and are no part of the identity.
+
         Args:
             parameters: further ones of the request, sent as they are and part of the cache keys; None leaves one out.
             reasoning_tokens: room for thoughts in addition to a reply's limit; None: some for models known to think.
         """
         options = options or ApiOptions()
-        self.identity = LLMIdentity(f"openai@{base_url}" if base_url else "openai", model, "")
+        self._server = server = Server.of(base_url)
+        self.identity = LLMIdentity(f"openai@{server.address}" if server.address else "openai", model, "")
         self.parameters = _parameters(model, sampling, parameters or {}, reasoning_tokens)
         self.environment: Mapping[str, Any] = {}
         self.prices = self._prices(options)
@@ -63,7 +67,7 @@ class OpenAILLM:
                 f"--max-cost needs the prices of openai:{model}. Give them in USD per million tokens, from the "
                 "provider's page: --price-in and --price-out"
             )
-        self._base_url, self._options = base_url, options
+        self._options = options
         self._limiter = RateLimiter(options)
         reasoning_tokens = self.parameters.get("reasoning_tokens", 0)
         self._budget = Budget(options.max_cost, self.prices, reasoning_tokens=reasoning_tokens)
@@ -137,7 +141,7 @@ class OpenAILLM:
     @cached_property
     def _model(self) -> ApiModel:
         # Other servers know only the old name of the limit; reasoning models accept only the new one.
-        new_name = self._base_url is None or "reasoning_tokens" in self.parameters
+        new_name = self._server.address is None or "reasoning_tokens" in self.parameters
         dialect = Dialect(Form(limit="max_completion_tokens" if new_name else "max_tokens"))
         options, limiter, budget = self._options, self._limiter, self._budget
         return ApiModel(self._client(), self.identity, self.parameters, options, limiter, budget, dialect)
@@ -147,7 +151,7 @@ class OpenAILLM:
 
         timeout = openai.Timeout(self._options.timeout_seconds, connect=self._options.connect_seconds)
         try:
-            return openai.OpenAI(base_url=self._base_url, max_retries=0, timeout=timeout)
+            return open_client(self._server, timeout=timeout)
         except openai.OpenAIError as error:
             raise UserError(
                 f"Cannot call {self.identity.model}: no API key. Set OPENAI_API_KEY (any value for a local server with "

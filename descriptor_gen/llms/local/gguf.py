@@ -53,8 +53,8 @@ def _write(file: Path, folder: Path, dtype: Any) -> None:
     source = {"gguf_file": file.name, "local_files_only": True}
     try:
         with redirect_stderr(StringIO()):  # hides a progress bar that has no switch
-            model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=dtype, **source)
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
+            model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=dtype, trust_remote_code=False, **source)
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, trust_remote_code=False, **source)
     except Exception as error:  # a broken file can fail anywhere in the reader: struct.error, KeyError, MemoryError
         raise UserError(f"transformers cannot read {file}: {error}") from error
     tokenizer.save_pretrained(folder)

@@ -214,6 +214,7 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     if source is not None and source.suffix == ".gguf":
         source = unpacked(source, identity.revision, dtype)
     location: dict[str, Any] = {"revision": identity.revision} if source is None else {"local_files_only": True}
+    location["trust_remote_code"] = False  # code in a repository never runs, and nobody is asked whether it may
     name = str(source or identity.model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", **location)

@@ -17,6 +17,8 @@ from encoders.testing import FakeEncoder
 from tests.fixtures.colours import COLOURS, ColourEncoder, balls, encoder
 from tests.fixtures.commands import Run
 
+pytestmark = pytest.mark.usefixtures("trusted_files")
+
 __all__ = ["balls", "encoder"]  # fixtures
 
 

@@ -358,7 +358,18 @@ def test_a_second_run_loads_no_weights(
     descgen: Run, recognize: Run, llm: FakeLLM, clips: Path, database: Path, tiny_clip_archive: Path
 ) -> None:
     descgen("build", "-d", clips, "-k", "context")
-    arguments = ["--db", str(database), "eval", "-d", "clips", "--root", str(clips), "-e", str(tiny_clip_archive)]
+    arguments = [
+        "--db",
+        str(database),
+        "eval",
+        "-d",
+        "clips",
+        "--root",
+        str(clips),
+        "-e",
+        str(tiny_clip_archive),
+        "--trust-file",
+    ]
     assert recognize(*arguments[2:]).exit_code == 0
     code = (
         f"import sys; from recognizer.cli import recognize; recognize({arguments!r}, standalone_mode=False); "
@@ -433,6 +444,8 @@ os.fsync = fsync
 sqlite3.connect = partial(sqlite3.connect, factory=Connection)
 
 from recognizer.cli import recognize
+
+pytestmark = pytest.mark.usefixtures("trusted_files")
 with registered(Encoder(), "fake"):
     recognize(sys.argv[3:])
 """

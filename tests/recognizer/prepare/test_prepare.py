@@ -220,8 +220,9 @@ def test_a_file_of_another_size_or_digest_is_refused(
     tool(tools, "unrar")
     file_server.files[name] = b"x" * 100
     short = recognize(*prepared)
-    assert "has 100 bytes" in short.stderr
+    assert "the file there has 100 bytes" in short.stderr
     assert "is known to have 113943" in short.stderr
+    assert not list((root / "archives").iterdir())
     (root / "archives" / name).write_bytes(b"x" * 113943)  # put there by hand
     damaged = recognize(*prepared)
     assert (short.exit_code, damaged.exit_code) == (1, 1)
@@ -307,10 +308,9 @@ def test_real_tools_unpack_real_rar_archives(tmp_path: Path, tools: Path, name: 
 
 
 def test_the_zip_of_ucf101_is_unpacked(tmp_path: Path) -> None:
-    (tmp_path / "splits.zip").write_bytes(zip_of({"ucfTrainTestlist/testlist01.txt": b"x", "../out.txt": b"x"}))
+    (tmp_path / "splits.zip").write_bytes(zip_of({"ucfTrainTestlist/testlist01.txt": b"x"}))
     unpack(tmp_path / "splits.zip", tmp_path / "root")
-    assert (tmp_path / "root" / "ucfTrainTestlist" / "testlist01.txt").exists()
-    assert not (tmp_path / "out.txt").exists()
+    assert (tmp_path / "root" / "ucfTrainTestlist" / "testlist01.txt").read_bytes() == b"x"
     (tmp_path / "bad.zip").write_bytes(b"PK nothing")
     with pytest.raises(UserError, match=r"bad\.zip cannot be unpacked"):
         unpack(tmp_path / "bad.zip", tmp_path / "root")

@@ -1,0 +1,185 @@
+"""Keys and passwords planted in every place where a user may put one: afterwards they stand nowhere, in no encoding."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from db.addresses import hide, public_address, secrets_in
+from db.errors import UserError
+from db.store import Store
+from descriptor_gen.llms.testing import registered
+from tests.fixtures.api import open_tiny
+from tests.fixtures.chat_server import Answer, ChatServer
+from tests.fixtures.commands import Run
+
+KEY, USER, PASSWORD, PARAMETER = (
+    "sk-planted-key-0123456789",
+    "planted-user-7",
+    'planted "p@ss/word?',
+    "planted+param/8==",
+)
+QUOTED = f"{quote(USER)}:{quote(PASSWORD, safe='')}"
+PLANTED = [KEY, USER, PASSWORD, PARAMETER, "planted"]
+EVERY_FORM = [
+    *PLANTED,
+    *(quote(text, safe="") for text in PLANTED),
+    *(json.dumps(text)[1:-1] for text in PLANTED),
+    base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(),
+]
+
+
+def traces(*written: str | bytes | Path) -> list[str]:
+    """Return the planted texts that stand in outputs, or in any file of folders."""
+    found = []
+    for where in written:
+        contents = [path.read_bytes() for path in where.rglob("*") if path.is_file()] if isinstance(where, Path) else []
+        contents += [where.encode() if isinstance(where, str) else where] if not isinstance(where, Path) else []
+        found += [form for content in contents for form in EVERY_FORM if form.encode() in content]
+    return found
+
+
+@pytest.fixture
+def planted(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of the server with user, password and parameter, and a key in the environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with registered(open_tiny(clock=server.clock), "tiny"):
+        yield server.url.replace("http://", f"http://{QUOTED}@") + f"?api_key={quote(PARAMETER, safe='')}#planted"
+
+
+def build(descgen: Run, address: str, *options: object) -> str:
+    command = ("build", "-d", "hmdb51", "-k", "context", "--llm", "tiny", "--limit", 3, "--concurrency", 1)
+    result = descgen(*command, "--base-url", address, *options)
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return str(result.output + result.stderr)
+
+
+ECHO = f"the key {KEY} of {USER} with {PASSWORD!s} and {PARAMETER} is wrong"
+ECHOES = {
+    "unknown key": Answer(401, error={"message": ECHO, "code": "invalid_api_key"}),
+    "refused request": Answer(400, error={"message": ECHO, "param": ECHO}),
+    "a text": Answer(404, body=ECHO),
+    "a web page": Answer(502, body=f"<html>{QUOTED} {ECHO}</html>", headers={"Content-Type": "text/html"}),
+    "too many": Answer(429, error={"message": ECHO}, headers={"Retry-After": "100000"}),
+    "an error sent as a success": Answer(200, body=json.dumps({"error": {"message": ECHO, "code": 401}})),
+    "no completion": Answer(200, body=json.dumps({"detail": ECHO})),
+    "no JSON": Answer(200, body=ECHO),
+    "in a reply": Answer(200, text=ECHO),
+    "in a refusal": Answer(200, text="", message={"refusal": ECHO}, finish_reason="refusal"),
+    "in a header": Answer(500, headers={"X-Request": f"Bearer {KEY}", "Retry-After": "100000"}),
+}
+
+
+@pytest.mark.parametrize("answer", ECHOES.values(), ids=list(ECHOES))
+def test_a_server_that_repeats_them_is_not_repeated(
+    descgen: Run, server: ChatServer, planted: str, answer: Answer, database: Path
+) -> None:
+    server.otherwise = lambda body: answer
+    said = [build(descgen, planted), build(descgen, planted, "--json")]
+    assert traces(*said, database.parent) == []
+    assert any(said)
+
+
+def test_a_build_uses_them_and_leaves_no_trace(
+    descgen: Run, recognize: Run, server: ChatServer, planted: str, tmp_path: Path
+) -> None:
+    said = [build(descgen, planted)]
+    assert len(server.bodies) == 3
+    for form in ("json", "csv", "tear"):
+        assert descgen("export", "-d", "hmdb51", "--format", form, "--output", tmp_path / f"x.{form}").exit_code == 0
+    for command in (("stats",), ("stats", "--json"), ("show", "-d", "hmdb51"), ("config",), ("llms",)):
+        result = descgen(*command)
+        said.append(result.output + result.stderr)
+    assert traces(*said, tmp_path) == []
+    assert f"openai@{server.url}" in (tmp_path / "x.json").read_text()
+
+
+def test_another_key_or_password_is_the_same_llm(
+    descgen: Run, server: ChatServer, planted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(descgen, planted)
+    monkeypatch.setenv("OPENAI_API_KEY", "another")
+    build(descgen, planted.replace(USER, "somebody"))
+    assert '"cached": 3' in build(descgen, server.url, "--json")
+    assert len(server.bodies) == 3
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"http://{QUOTED}@127.0.0.1:9/v1",
+        f"http://{QUOTED}@127.0.0.1:{USER}/v1",
+        f"http://{QUOTED}@no.such.host.invalid/v1?api_key={PARAMETER}",
+        f"http://{USER}:{PASSWORD}@127.0.0.1:9/v1",
+        f"http://{USER}:pl/anted/planted@127.0.0.1:9/v1",
+        f"ftp://{QUOTED}@127.0.0.1/v1",
+        f"{QUOTED}@127.0.0.1:9",
+        f"http://[{QUOTED}@::/v1",
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--batch-api",)])
+def test_an_address_without_a_server_is_told_without_them(
+    descgen: Run, planted: str, address: str, more: tuple[str, ...], database: Path
+) -> None:
+    said = build(descgen, address, *more)
+    assert traces(said, database.parent) == []
+    assert "Error" in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"postgresql+psycopg://alice:{quote(PASSWORD, safe='')}@127.0.0.1:9/x",
+        f"postgresql+psycopg://alice:{PASSWORD}@127.0.0.1:9/x",
+        f"postgresql+psycopg://alice:{PASSWORD}@127.0.0.1:badport/x",
+        f"postgresql+psycopg://alice@127.0.0.1:9/x?password={quote(PASSWORD, safe='')}",
+        f"postgresql+psycopg://alice@127.0.0.1:9/x?sslpassword={PARAMETER}&planted",
+        f"nosuch://alice:{KEY}@127.0.0.1/x",
+        f"mysql+nosuch://alice:{KEY}@127.0.0.1/x",
+        f"://alice:{KEY}@127.0.0.1/x",
+    ],
+)
+@pytest.mark.parametrize("program", ["descgen", "recognize"])
+def test_the_password_of_a_database_is_not_repeated(address: str, program: str) -> None:
+    from click.testing import CliRunner
+
+    from descriptor_gen.cli import descgen
+    from recognizer.cli import recognize
+
+    command = {"descgen": (descgen, "stats"), "recognize": (recognize, "runs")}[program]
+    result = CliRunner().invoke(command[0], ["--db", address, command[1]])
+    assert result.exit_code in (1, 2), result.output
+    hidden = [form for form in traces(result.output, result.stderr) if form != "planted"]
+    assert hidden == []
+    with pytest.raises(UserError) as error:
+        Store.open(address)
+    assert [form for form in traces(str(error.value)) if form != "planted"] == []
+
+
+def test_a_profile_takes_none_and_shows_none(
+    descgen: Run, planted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    descgen("config", "set", "llm", "openai:x")
+    for name, value in (("base-url", planted), ("base-url", f"http://h/v1?api_key={KEY}"), ("db", f"x://u:{KEY}@h/x")):
+        result = descgen("config", "set", name, value)
+        assert "would hold a secret" in result.stderr
+        assert traces(result.output, result.stderr) == []
+    monkeypatch.setenv("OPENAI_BASE_URL", planted)
+    shown = descgen("config", "--json")
+    assert traces(shown.output) == []
+    assert descgen("config", "set", "db", "postgresql+psycopg://alice@host/x?sslmode=require").exit_code == 0
+
+
+def test_addresses_without_secrets_stay_as_they_are() -> None:
+    for address in ("http://localhost:8000/v1", "https://api.x.ai/v1/", "descriptors.db", "sqlite:///a/b.db", "openai"):
+        assert public_address(address) == address
+        assert secrets_in(address) == ()
+        assert hide(address, secrets_in(address)) == address
+    assert hide("no model ollama here", secrets_in("http://ollama@localhost/v1")) == "no model ollama here"
