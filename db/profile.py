@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_config_path
 
 from db.errors import UsageError, UserError
+from db.suggestions import without_password
 
 FILE = "descgen.toml"
 Value = str | float
@@ -126,15 +127,9 @@ def origins() -> list[Origin]:
     for setting in SETTINGS.values():
         variable = os.environ.get(setting.environment or "")
         value, path = chosen.get(setting.name, (None, None))
-        row = (_hidden(variable), setting.environment) if variable else (value, str(path) if path else None)
+        row = (without_password(variable), setting.environment) if variable else (value, str(path) if path else None)
         rows.append(Origin(setting.name, *row, setting.about))
     return rows
-
-
-def _hidden(value: str) -> str:
-    """Return a value without the password that its address may have."""
-    password = urlsplit(value).password
-    return value.replace(f":{password}@", ":***@") if password else value
 
 
 def _read(path: Path) -> dict[str, Value]:

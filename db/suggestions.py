@@ -1,0 +1,60 @@
+"""Commands that messages suggest: the database that was typed is repeated in each of them.
+
+Messages name a command after a colon, a semicolon, "then" or an opening bracket; elsewhere its name is prose.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+from click.core import ParameterSource
+from rich.console import Console, Group
+from rich.text import Text
+
+_SUGGESTED = re.compile(r"(^|[:;,]\s|\(|\bthen\s)(descgen|recognize)(?= [a-z])")
+
+
+def with_database(message: str) -> str:
+    """Return a message whose suggested commands have the `--db` that was typed, without its password."""
+    context = click.get_current_context(silent=True)
+    root = context.find_root() if context else None
+    if root is None or root.get_parameter_source("url") is not ParameterSource.COMMANDLINE:
+        return message
+    option = f" --db {shlex.quote(without_password(root.params['url']))}"
+    return _SUGGESTED.sub(lambda found: found[0] + option, message)
+
+
+def without_password(value: str) -> str:
+    """Return a value without the password that its address may have."""
+    password = urlsplit(value).password
+    return value.replace(f":{password}@", ":***@") if password else value
+
+
+class SuggestingConsole(Console):
+    """A console whose texts repeat the database that was typed."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts, and groups that hold some; tables stay as they are."""
+        super().print(*map(_repeated, objects), **options)
+
+
+def _repeated(value: Any) -> Any:
+    if isinstance(value, str):
+        return with_database(value)
+    if isinstance(value, Group):
+        return Group(*map(_repeated, value.renderables), fit=value.fit)
+    return _repeated_text(value) if isinstance(value, Text) else value
+
+
+def _repeated_text(text: Text) -> Text:
+    """Return a text with the option; one with several styles stays as it is, since they are kept by position."""
+    plain = with_database(text.plain)
+    if plain == text.plain or text.spans:
+        return text
+    changed = text.copy()
+    changed.plain = plain
+    return changed
