@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from descriptor_gen.cli import descgen as descgen_program
 from descriptor_gen.llms.testing import FakeLLM
 from recognizer.cli import recognize as recognize_program
-from tests.fixtures.colours import COLOURS, encoder
+from tests.fixtures.colours import encoder
 from tests.fixtures.commands import Run
 from tests.fixtures.videos import make_images
 
@@ -140,6 +140,7 @@ def clips(labels: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("cut", "pour"):
         (folder / name).mkdir(parents=True)
         make_images(folder / name / "take", ["frame_1.png", "frame_2.png"], size=(30, 20))
+    Path("descgen.toml").write_text('encoder = "fake"\nllm = "fake"\nroot = "my videos/clips"\n')
     return Path("my videos/clips")
 
 
@@ -195,8 +196,6 @@ VIDEO = f"{CLIPS}/cut/take"
         (changed, ["impact", "1"], 1),
         (nothing_stored, ["predict", VIDEO, "-d", CLIPS, "-e", "fake"], 1),
         (nothing_stored, ["eval", CLIPS, "-e", "fake"], 1),
-        (nothing_stored, ["runs"], 1),
-        (nothing_stored, ["leaderboard"], 1),
     ],
 )
 def test_a_suggested_command_of_recognize_works(
@@ -214,3 +213,58 @@ def test_a_suggested_command_of_recognize_works(
     monkeypatch.setenv("DESCGEN_DB", str(database))
     said = recognize(*arguments)
     every_command_works(said.output, count)
+
+
+def test_the_database_that_was_typed_is_repeated(
+    descgen: Run, llm: FakeLLM, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(labels.parent.parent)
+    typed = ["--db", "my videos/a b.db"]
+    build = ["build", "-d", "my videos/kitchen labels.txt", "-k", "context"]
+    assert run(["descgen", *typed, *build]).exit_code == 0
+    for program, arguments in (
+        ("descgen", ["show", "-d", "my videos/kitchen labels.txt", "-k", "description"]),
+        ("descgen", ["datasets", "remove", "kitchen labels"]),
+        ("recognize", ["runs", "7"]),
+        ("recognize", ["eval", "-d", "kitchen labels", "--root", "my videos", "-k", "description"]),
+    ):
+        commands = commands_in(run([program, *typed, *arguments]).stderr)
+        assert commands, arguments
+        assert all(command[1:3] == typed for command in commands), commands
+    assert not Path("descriptors.db").exists()
+
+
+def test_a_password_is_not_repeated() -> None:
+    refused = run(["descgen", "--db", "nothing://me:secret@localhost/x", "show", "-d", "hmdb51"])
+    assert refused.exit_code
+    assert "secret" not in refused.output
+
+
+def suggested_in_sources() -> Iterator[tuple[str, list[str]]]:
+    """Yield each command with an option that a text of the sources suggests, values of its own left as X."""
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                text = "".join(part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+                text = node.value
+            else:
+                continue
+            for found in re.findall(r"(?<![\w`])((?:descgen|recognize) [a-z][\w -]* --[^`\n]*)", text):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", re.split(r"[\s;,()]+", found)
+
+
+def test_every_suggestion_in_the_sources_names_a_command_and_its_options() -> None:
+    checked = 0
+    for place, (program, *words) in suggested_in_sources():
+        command: click.Command = PROGRAMS[program]
+        while isinstance(command, click.Group) and words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        assert not isinstance(command, click.Group) or words[0].startswith("--"), (place, program, words)
+        known = {name for option in command.params for name in option.opts} | {"--help"}
+        options = [word for word in words if re.fullmatch(r"--[a-z-]+", word)]
+        assert options[0] in known, (place, options, known)
+        checked += 1
+    assert checked > 30
