@@ -18,13 +18,20 @@ from rich.text import Text
 _SUGGESTED = re.compile(r"(^|[:;,]\s|\(|\bthen\s)(descgen|recognize)(?= [a-z])")
 
 
-def with_database(message: str) -> str:
-    """Return a message whose suggested commands have the `--db` that was typed, without its password."""
+def typed_database() -> str | None:
+    """Return the `--db` that was typed; None if the environment, a profile or the default chose the database."""
     context = click.get_current_context(silent=True)
     root = context.find_root() if context else None
-    if root is None or root.get_parameter_source("url") is not ParameterSource.COMMANDLINE:
+    typed = root is not None and root.get_parameter_source("url") is ParameterSource.COMMANDLINE
+    return root.params["url"] if root and typed else None
+
+
+def with_database(message: str) -> str:
+    """Return a message whose suggested commands have the `--db` that was typed, without its password."""
+    url = typed_database()
+    if url is None:
         return message
-    option = f" --db {shlex.quote(without_password(root.params['url']))}"
+    option = f" --db {shlex.quote(without_password(url))}"
     return _SUGGESTED.sub(lambda found: found[0] + option, message)
 
 

@@ -89,6 +89,7 @@ def nothing(descgen: Run, labels: Path) -> None:
         (other_classes, ["build", "-d", "{labels}", "-k", "context"], 2),
         (other_phrase, ["list", "-d", "{labels}"], 1),
         (with_a_subset, ["datasets", "remove", "kitchen labels", "--yes"], 1),
+        (with_a_subset, ["datasets", "remove", "kitchen labels"], 1),
         (with_a_subset, ["datasets", "add", "{labels}", "--name", "x", "--classes", "fry"], 1),
     ],
 )

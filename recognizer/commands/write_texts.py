@@ -10,6 +10,7 @@ from pathlib import Path
 from db.commandline import Database, notes
 from db.errors import UserError
 from db.store import Store
+from db.suggestions import typed_database
 from recognizer.evaluation.settings import Options
 
 _STANDARD_ERROR = 2  # as a file descriptor: standard output is for the command's own result
@@ -24,11 +25,12 @@ def write_missing(database: Database, labels: Path, options: Options) -> Store:
         UserError: it failed; its own message says why.
     """
     kinds = [part for kind in options.kinds or () for part in ("--kind", kind)]
+    typed = ["--db", url] if (url := typed_database()) else []  # without it, descgen finds the same database
     for llm in [options.llm] if isinstance(options.llm, str) else options.llm or ():
         arguments = ["build", "--dataset", str(labels), "--llm", llm, *kinds]
         command = f"descgen {shlex.join(arguments)}"
         notes.print(f"Writing the missing descriptors: {command}", soft_wrap=True)
-        program = [sys.executable, "-m", "descriptor_gen", "--db", database.url, *arguments]
+        program = [sys.executable, "-m", "descriptor_gen", *typed, *arguments]
         if subprocess.run(program, stdout=_STANDARD_ERROR, check=False).returncode:  # noqa: S603 - our own program
             raise UserError(f"The descriptors could not be written. The command was: {command}")
     return database.existing
