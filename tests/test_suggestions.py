@@ -39,7 +39,9 @@ def commands_in(message: str) -> list[list[str]]:
 
 
 def run(command: list[str]) -> Result:
-    """Run a command as it is written."""
+    """Run a command as it is written; of `review`, which serves until it is stopped, only read the options."""
+    if command[1] == "review":
+        command = [*command, "--help"]
     return CliRunner().invoke(PROGRAMS[command[0]], command[1:])
 
 
@@ -253,7 +255,7 @@ def suggested_in_sources() -> Iterator[tuple[str, list[str]]]:
                 text = node.value
             else:
                 continue
-            for found in re.findall(r"(?<![\w`])((?:descgen|recognize) [a-z][\w -]* --[^`\n]*)", text):
+            for found in re.findall(r"(?<![\w`])((?:descgen|recognize)(?: [\w-]+)+? --[^`\n]*)", text):
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", re.split(r"[\s;,()]+", found)
 
 
