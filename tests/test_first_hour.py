@@ -31,8 +31,8 @@ def test_the_first_hour_prints_what_the_page_shows(folder: Path, monkeypatch: py
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("DESCGEN_DB", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(PAGE.parents[1]))
-    for variable in ("RECOGNIZE_FEATURES", "RECOGNIZE_CHECKS"):
-        monkeypatch.setenv(variable, str(folder / variable[10:].lower()))
+    for name in ("features", "checks"):
+        monkeypatch.setenv(f"RECOGNIZE_{name.upper()}", str(folder / name))
     monkeypatch.chdir(folder)
     steps = list(transcript.steps(PAGE.read_text()))
     assert len(steps) > 60
