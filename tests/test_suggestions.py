@@ -160,7 +160,7 @@ def labels_evaluated(descgen: Run, recognize: Run) -> None:
 def two_writers(descgen: Run, recognize: Run) -> None:
     evaluated(descgen, recognize)
     Path("other.json").write_text('{"cut": ["a knife"], "pour": ["a jug"]}')
-    assert descgen("import", "other.json", "-d", "my videos/clips", "-k", "context", "--llm", "other").exit_code == 0
+    assert descgen("import", "other.json", "-d", "my videos/clips", "-k", "context").exit_code == 0
 
 
 def one_class_written(descgen: Run, recognize: Run) -> None:
@@ -191,11 +191,10 @@ VIDEO = f"{CLIPS}/cut/take"
         (evaluated, ["runs", "9"], 1),
         (evaluated, ["report", "9"], 1),
         (evaluated, ["impact", "1"], 1),
-        (evaluated, ["localize", VIDEO, "-d", CLIPS, "-e", "fake"], 0),
+        (evaluated, ["localize", VIDEO, "-d", CLIPS, "-e", "fake"], 1),
         (labels_evaluated, ["predict", VIDEO, "-d", CLIPS, "-e", "fake"], 1),
         (two_writers, ["eval", CLIPS, "-e", "fake"], 1),
         (one_class_written, ["eval", CLIPS, "-e", "fake"], 1),
-        (changed, ["explain", "1"], 0),
         (changed, ["impact", "1"], 1),
         (nothing_stored, ["predict", VIDEO, "-d", CLIPS, "-e", "fake"], 1),
         (nothing_stored, ["eval", CLIPS, "-e", "fake"], 1),
