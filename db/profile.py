@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from platformdirs import user_config_path
 
 from db.errors import UsageError, UserError
-from db.suggestions import without_password
 
 FILE = "descgen.toml"
 Value = str | float
@@ -130,6 +129,12 @@ def origins() -> list[Origin]:
         row = (without_password(variable), setting.environment) if variable else (value, str(path) if path else None)
         rows.append(Origin(setting.name, *row, setting.about))
     return rows
+
+
+def without_password(value: str) -> str:
+    """Return a value without the password that its address may have."""
+    password = urlsplit(value).password
+    return value.replace(f":{password}@", ":***@") if password else value
 
 
 def _read(path: Path) -> dict[str, Value]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import shlex
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
 from rich.console import Console, Group
 from rich.text import Text
+
+from db.profile import without_password
 
 _SUGGESTED = re.compile(r"(^|[:;,]\s|\(|\bthen\s)(descgen|recognize)(?= [a-z])")
 
@@ -33,12 +34,6 @@ def with_database(message: str) -> str:
         return message
     option = f" --db {shlex.quote(without_password(url))}"
     return _SUGGESTED.sub(lambda found: found[0] + option, message)
-
-
-def without_password(value: str) -> str:
-    """Return a value without the password that its address may have."""
-    password = urlsplit(value).password
-    return value.replace(f":{password}@", ":***@") if password else value
 
 
 class SuggestingConsole(Console):
