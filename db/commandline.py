@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import click
 from rich import progress as progress_bars
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -25,12 +24,13 @@ from db.errors import UsageError, UserError
 from db.profile_defaults import default_map
 from db.progress import Progress
 from db.store import Store
+from db.suggestions import SuggestingConsole, with_database
 
 _PIPE_WIDTH = 120
 _SECONDS_BETWEEN_LINES = 5.0
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_plain = partial(Console, highlight=False, markup=False, emoji=False)  # labels and texts may hold [brackets]
+_plain = partial(SuggestingConsole, highlight=False, markup=False, emoji=False)  # labels and texts may hold [brackets]
 console = _plain(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 notes = _plain(width=None if sys.stderr.isatty() else _PIPE_WIDTH, stderr=True)
 
@@ -42,7 +42,9 @@ class _WrongUse(click.ClickException):
 
 
 def _shown(error: UserError, secrets: Sequence[str] = ()) -> click.ClickException:
-    return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(hide(str(error), secrets))
+    return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(
+        with_database(hide(str(error), secrets))
+    )
 
 
 class Commands(click.Group):

@@ -85,7 +85,7 @@ def _seen(document: Any) -> str:
     if isinstance(document, list):
         return f"is a JSON list of {' and '.join(kinds)}, not of labels"
     if kinds == ["lists"] or "descgen" in document:
-        return "looks like descriptors, not labels: read them with descgen import"
+        return "looks like descriptors, not labels: read them with: descgen import FILE"
     numbers = sum(map(is_number, document))
     keys = "numbers" if numbers == len(document) else "numbers and others" if numbers else "texts"
     whole = [value for value in values if is_number(str(value))]

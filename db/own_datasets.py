@@ -74,6 +74,15 @@ class OwnDatasets(Transactions):
         with self._read() as session:
             return _contents(session, _row(session, name))
 
+    def removable(self, name: str) -> DatasetContents:
+        """Return what would go with a dataset.
+
+        Raises:
+            UsageError: it is built in or not stored, or other datasets are subsets of it.
+        """
+        with self._read() as session:
+            return _removable(session, _own(session, name))
+
     def rename(self, old: str, new: str) -> DatasetContents:
         """Give a dataset another name, also in its runs.
 
@@ -99,12 +108,7 @@ class OwnDatasets(Transactions):
         """
         with self._write() as session:
             row = _own(session, name)
-            contents = _contents(session, row)
-            if contents.subsets:
-                raise UsageError(
-                    f"Subsets of {name} share its texts: {first_few(contents.subsets)}. Remove them first, such as: "
-                    f"descgen datasets remove {shlex.quote(contents.subsets[0])} --yes"
-                )
+            contents = _removable(session, row)
             _keep_shared_calls(session, row.id)
             _delete_all(session, row)
             return contents
@@ -121,6 +125,16 @@ def _own(session: Session, name: str) -> DatasetRow:
     if vocabulary.canonical(name) in vocabulary.BUILT_IN:
         raise UsageError(f"{name} is built in: it cannot be renamed or removed. Your own datasets: descgen datasets")
     return _row(session, name)
+
+
+def _removable(session: Session, row: DatasetRow) -> DatasetContents:
+    contents = _contents(session, row)
+    if contents.subsets:
+        raise UsageError(
+            f"Subsets of {row.name} share its texts: {first_few(contents.subsets)}. Remove them first, such as: "
+            f"descgen datasets remove {shlex.quote(contents.subsets[0])} --yes"
+        )
+    return contents
 
 
 def _actions(dataset_id: int) -> Any:

@@ -126,12 +126,12 @@ def origins() -> list[Origin]:
     for setting in SETTINGS.values():
         variable = os.environ.get(setting.environment or "")
         value, path = chosen.get(setting.name, (None, None))
-        row = (_hidden(variable), setting.environment) if variable else (value, str(path) if path else None)
+        row = (without_secrets(variable), setting.environment) if variable else (value, str(path) if path else None)
         rows.append(Origin(setting.name, *row, setting.about))
     return rows
 
 
-def _hidden(value: str) -> str:
+def without_secrets(value: str) -> str:
     """Return a value without the secrets that its address may have."""
     return hide(value, secrets_in(value))
 

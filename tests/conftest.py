@@ -91,7 +91,7 @@ def descgen(database: Path) -> Run:
     """Run `descgen` on this test's database."""
     from descriptor_gen.cli import descgen as command
 
-    return lambda *arguments: CliRunner().invoke(command, ["--db", str(database), *map(str, arguments)])
+    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": str(database)})
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def recognize(database: Path) -> Run:
     """Run `recognize` on this test's database."""
     from recognizer.cli import recognize as command
 
-    return lambda *arguments: CliRunner().invoke(command, ["--db", str(database), *map(str, arguments)])
+    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": str(database)})
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,11 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def commands(document: Path) -> list[str]:
-    blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.removeprefix("$ ") for line in lines if line.removeprefix("$ ").split(" ")[0] in PROGRAMS]
+    """Return the lines of shell blocks that begin with a program; in blocks with output, those after `$`."""
+    blocks = re.findall(r"^```(sh|console)\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [(kind, line) for kind, block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    typed = [line.removeprefix("$ ") for kind, line in lines if kind == "sh" or line.startswith("$ ")]
+    return [line for line in typed if line.split(" ")[0] in PROGRAMS]
 
 
 @pytest.mark.parametrize("line", [pytest.param(line, id=line) for document in DOCUMENTS for line in commands(document)])

@@ -203,7 +203,7 @@ def remove_dataset(database: Database, name: str, yes: bool) -> None:
     if yes:
         console.print(Text(f"Removed {name}: {_going(own.remove(name))}"), soft_wrap=True)
         return
-    contents, quoted = own.contents(name), shlex.quote(name)
+    contents, quoted = own.removable(name), shlex.quote(name)
     runs = f"; recognize runs {' '.join(map(str, contents.runs))} --json" if contents.runs else ""
     export = f"To keep a copy: descgen export --dataset {quoted} -o FILE.json{runs}. " if contents.texts or runs else ""
     raise UsageError(

@@ -51,4 +51,5 @@ def _line(finding: Finding) -> str:
 
 
 def _totals(report: LintReport) -> Text:
-    return Text(f"{report.dataset}: {report.texts} texts, {report.errors} errors, {report.warnings} warnings")
+    counts = ((report.texts, "text"), (report.errors, "error"), (report.warnings, "warning"))
+    return Text(f"{report.dataset}: {', '.join(f'{n} {noun}' if n == 1 else f'{n} {noun}s' for n, noun in counts)}")

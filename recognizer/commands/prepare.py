@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import Database, json_option, notes, print_json, progress
+from db.commandline import Database, console, json_option, notes, print_json, progress
 from db.errors import UsageError, UserError
 from recognizer.commands.options import COUNT, LISTED, PATH
 
@@ -83,7 +83,7 @@ def _run_all(planned: Plan, as_json: bool) -> None:
     if as_json:
         print_json(results)
     else:
-        click.echo(f"{planned.typed} is in {planned.root}. Now: {planned.next_command}")
+        console.print(f"{planned.typed} is in {planned.root}. Now: {planned.next_command}", soft_wrap=True)
 
 
 def _run(step: Step) -> str:

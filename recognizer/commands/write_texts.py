@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from db.addresses import secrets_in
 from db.commandline import Database, notes
 from db.errors import UserError
 from db.store import Store
+from db.suggestions import typed_database
 from recognizer.evaluation.settings import Options
 
 _STANDARD_ERROR = 2  # as a file descriptor: standard output is for the command's own result
@@ -25,12 +27,14 @@ def write_missing(database: Database, labels: Path, options: Options) -> Store:
         UserError: it failed; its own message says why.
     """
     kinds = [part for kind in options.kinds or () for part in ("--kind", kind)]
+    url = typed_database()  # repeated, so that messages of descgen repeat it too
+    typed = ["--db", url] if url and not secrets_in(url) else []  # every user of the machine sees arguments
     for llm in [options.llm] if isinstance(options.llm, str) else options.llm or ():
         arguments = ["build", "--dataset", str(labels), "--llm", llm, *kinds]
         command = f"descgen {shlex.join(arguments)}"
         notes.print(f"Writing the missing descriptors: {command}", soft_wrap=True)
-        program = [sys.executable, "-m", "descriptor_gen", *arguments]
-        environment = {**os.environ, "DESCGEN_DB": database.url}  # arguments are seen by every user of the machine
+        program = [sys.executable, "-m", "descriptor_gen", *typed, *arguments]
+        environment = {**os.environ, "DESCGEN_DB": database.url}
         if subprocess.run(program, stdout=_STANDARD_ERROR, env=environment, check=False).returncode:  # noqa: S603 - our own program
             raise UserError(f"The descriptors could not be written. The command was: {command}")
     return database.existing

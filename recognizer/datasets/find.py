@@ -24,9 +24,9 @@ def find_videos(dataset: Dataset, root: Path, *, split: Split | Literal["listed"
     Args:
         dataset: gives the labels.
         root: a folder in one of the dataset's layouts, or a CSV file with the columns path and label.
-        split: test split of UCF101 and HMDB51, or of a CSV file with a column split; None is split 1 of the official
-            lists, else every video;
-            "listed" is every split that has a list, or every video if there are no lists.
+        split: test split of UCF101 and HMDB51, or of a CSV file with a column split, which may also have a part `val`
+            or `test`; None is split 1 of the official lists, else every video; "listed" is every split that has a
+            list, or every video if there are no lists.
 
     Raises:
         UserError: no layout fits, or a name in the lists or folders is not a class of the dataset.
@@ -35,7 +35,8 @@ def find_videos(dataset: Dataset, root: Path, *, split: Split | Literal["listed"
     layouts = [
         layout
         for layout in LAYOUTS
-        if fnmatchcase(dataset.stored_as, layout.datasets) and (layout.has_splits or number is None)
+        if fnmatchcase(dataset.stored_as, layout.datasets)
+        and ((layout.has_splits and number not in ("val", "test")) or number is None)
     ]
     if root.is_file() and root.suffix.lower() == ".csv":
         return read_manifest(dataset, root, split=number)

@@ -13,7 +13,11 @@ from db.vocabulary import class_finder
 from recognizer.datasets.records import TRAINING, Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason
 
-_NUMBERS = ("1", "2", "3")
+_PARTS = {  # --split -> what the column split may say for it, in either case
+    "all": frozenset(("1", "2", "3")),
+    "val": frozenset(("val", "valid", "validation", "dev")),
+    "test": frozenset(("test", "testing")),
+}
 
 
 def read_manifest(dataset: Dataset, path: Path, *, split: str | None = None) -> VideoList:
@@ -22,12 +26,12 @@ def read_manifest(dataset: Dataset, path: Path, *, split: str | None = None) -> 
     Args:
         dataset: gives the labels; rows of another one are skipped.
         path: of the CSV file.
-        split: `1`, `2` or `3`: the rows of that split; `all`: those of all three; None: every row, but those of the
-            training part if there are others.
+        split: `1`, `2` or `3`: the rows of that split; `all`: those of all three; `val` or `test`: those of that part;
+            None: every row, but those of the training part if there are others.
 
     Raises:
-        UserError: a column is missing, there are no rows, a label is not a class of the dataset, a video has two
-            labels, or no row is of the split.
+        UserError: a column is missing, there are no rows or none of the dataset, a label is not a class of it, a video
+            has two labels, or no row is of the split.
     """
     rows = read_table(path)
     if not rows or not {"path", "label"} <= rows[0].keys():
@@ -35,6 +39,8 @@ def read_manifest(dataset: Dataset, path: Path, *, split: str | None = None) -> 
         raise UserError(f"{path} needs the columns path and label and at least one row; it has: {columns}.")
     names = {dataset.name, dataset.stored_as, ""}
     own = [row for row in rows if row.get("dataset", "") in names]
+    if not own:
+        raise UserError(_of_others(dataset, path, rows))
     find_class = class_finder(dataset)
     unknown = sorted({row["label"] for row in own if not find_class(row["label"])})
     if unknown and dataset.stored_as == dataset.name:
@@ -46,12 +52,14 @@ def read_manifest(dataset: Dataset, path: Path, *, split: str | None = None) -> 
     videos = dict[str, Video]()
     for row in chosen:
         if action := find_class(row["label"]):
-            video = _video(row, path, action.label, in_splits=split is not None)
+            video = _video(row, path, action.label)
             before = videos.get(row["path"], video)
             if before.label != video.label:
                 two = " and ".join(dataset.actions[label].name for label in (before.label, video.label))
                 raise UserError(f"{path}: {row['path']} has two labels, {two}. Keep one of them.")
-            videos[row["path"]] = replace(video, splits=tuple(sorted({*before.splits, *video.splits})))
+            if row.get("split", "") in _PARTS["all"] and split:
+                video = replace(video, splits=tuple(sorted({*before.splits, int(row["split"])})))
+            videos[row["path"]] = video
         else:
             skipped[SkipReason.NOT_IN_DATASET] += 1
     layout = f"manifest {path.name}" + (f", split {split}" if split else "")
@@ -64,22 +72,30 @@ def _of_split(rows: list[dict[str, str]], path: Path, split: str) -> list[dict[s
     Raises:
         UserError: there are none; the message gives the values of the column.
     """
-    numbers = _NUMBERS if split == "all" else (split,)
-    if chosen := [row for row in rows if row.get("split") in numbers]:
+    part = _PARTS.get(split, {split})
+    if chosen := [row for row in rows if row.get("split", "").lower() in part]:
         return chosen
     values = sorted({row["split"] for row in rows if row.get("split")})
     found = f"it holds {first_few(values)}" if values else "there is no such column, or it is empty"
-    raise UserError(f"{path} has no row with {' or '.join(numbers)} in the column split: {found}. Leave out --split.")
+    names = " or ".join(sorted(part))
+    raise UserError(f"{path} has no row with {names} in the column split: {found}. Choose another, or no --split.")
+
+
+def _of_others(dataset: Dataset, path: Path, rows: list[dict[str, str]]) -> str:
+    others = sorted({row["dataset"] for row in rows})
+    return (
+        f"{path} has no row of {dataset.name}: its column dataset holds {first_few(others)}. If {dataset.name} was "
+        "renamed, write the new name there, or leave the column out."
+    )
 
 
 def _without_training(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [row for row in rows if row.get("split", "").lower() not in TRAINING] or rows
 
 
-def _video(row: dict[str, str], path: Path, label: int, *, in_splits: bool) -> Video:
+def _video(row: dict[str, str], path: Path, label: int) -> Video:
     file = path.parent / row["path"]
-    splits = (int(row["split"]),) if in_splits else ()
-    return Video(printable(row["path"]), label, file if file.exists() else None, splits)
+    return Video(printable(row["path"]), label, file if file.exists() else None, splits=())
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from typing import Literal, Self
 from db.records import Action, Dataset
 from recognizer.datasets.scan import SkipReason, Tree, skipped_by_kind
 
-Split = Literal["1", "2", "3", "all"]
+Split = Literal["1", "2", "3", "all", "val", "test"]  # the last two only in manifests
 LabelsBy = Literal["lists", "manifest", "folders"]
 
 TRAINING = frozenset(("train", "training"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,7 +103,7 @@ def _protocol(run: Run, settings: Settings) -> Protocol:
 def _refuse_changes(
     run: Run, dataset: Dataset, protocol: Protocol, descriptors: tuple[Descriptor, ...], encoder: CachingEncoder
 ) -> None:
-    advice = f"Evaluate again: recognize eval --dataset {run.dataset}"
+    advice = f"Evaluate again: recognize eval --dataset {shlex.quote(run.dataset)}"
     if [[action.name, protocol.label_text(dataset, action)] for action in dataset.actions] != run.settings["classes"]:
         raise UserError(f"The classes of {run.dataset} changed since run {run.id}. {advice}")
     if descriptors_digest(descriptors) != run.descriptors_sha256:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -335,7 +336,7 @@ def impact_report(result: RunImpact, *, show: int) -> RenderableType:
         Text("\n".join(lines)),
         *_impact_table("better without", better[:show]),
         *_impact_table("worse without", worse[:show]),
-        Text(f"\nReview them in this order: descgen review --dataset {result.dataset}"),
+        Text(f"\nReview them in this order: descgen review --dataset {shlex.quote(result.dataset)}"),
     )
 
 

@@ -71,6 +71,7 @@ def test_options_come_before_variables_before_the_folder_before_the_user(
         result = CliRunner().invoke(descgen_program, [*options, "stats"])
         return result.output.split("No database at ")[1].split(".")[0]
 
+    asked = ["config", "--json"]
     assert used() == "descriptors"
     descgen("config", "set", "--user", "db", "of-user.db")
     assert used() == "of-user"
@@ -79,10 +80,10 @@ def test_options_come_before_variables_before_the_folder_before_the_user(
     monkeypatch.setenv("DESCGEN_DB", "of-variable.db")
     assert used() == "of-variable"
     assert used("--db", "of-option.db") == "of-option"
-    values = {row["name"]: row for row in json.loads(descgen("config", "--json").stdout)}
+    values = {row["name"]: row for row in json.loads(CliRunner().invoke(descgen_program, asked).stdout)}
     assert (values["db"]["value"], values["db"]["origin"]) == ("of-variable.db", "DESCGEN_DB")
     monkeypatch.delenv("DESCGEN_DB")
-    values = {row["name"]: row for row in json.loads(descgen("config", "--json").stdout)}
+    values = {row["name"]: row for row in json.loads(CliRunner().invoke(descgen_program, asked).stdout)}
     assert (values["db"]["value"], values["db"]["origin"]) == ("of-folder.db", "descgen.toml")
     assert (values["llm"]["value"], values["llm"]["origin"]) == (None, None)
     descgen("config", "unset", "db")
@@ -200,9 +201,9 @@ def test_a_form_that_only_a_person_can_edit_stays_as_it_is(descgen: Run) -> None
 
 
 @pytest.mark.usefixtures("own_database")
-def test_the_password_of_a_variable_is_not_shown(descgen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_of_a_variable_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESCGEN_DB", "postgresql://me:word@host/actions")
-    shown = descgen("config").output
+    shown = CliRunner().invoke(descgen_program, ["config"]).output
     assert "word" not in shown
     assert "me:***@host" in shown
 

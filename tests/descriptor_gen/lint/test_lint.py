@@ -183,7 +183,7 @@ def test_the_command_counts_by_rule_and_fails_for_errors(descgen: Run, llm: Fake
         "missing  warning      49       49  catch, decomposition: no text, 2 of 51 classes have some",
         "glued    warning       1        1  cartwheel, decomposition: two words without a space: theirhands; ...",
         "",
-        "hmdb51: 6 texts, 1 errors, 50 warnings",
+        "hmdb51: 6 texts, 1 error, 50 warnings",
     ]
     assert result.stderr == "Error: 1 errors in the descriptors of hmdb51. List them with --verbose or --json\n"
 
@@ -195,7 +195,7 @@ def test_the_command_lists_by_class_and_kind(descgen: Run, llm: FakeLLM) -> None
         "  error repeat #3 #2: someone now moves on (repeated in one reply)\n"
         "cartwheel, decomposition\n"
         "  warning glued #6: theirhands leave the floor (two words without a space: theirhands)\n"
-        "hmdb51: 6 texts, 1 errors, 1 warnings\n"
+        "hmdb51: 6 texts, 1 error, 1 warning\n"
     )
 
 

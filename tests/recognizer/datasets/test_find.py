@@ -342,6 +342,29 @@ def test_splits_of_a_manifest(tmp_path: Path) -> None:
         find_videos(OWN, listed)
 
 
+def test_parts_of_a_manifest_by_name(tmp_path: Path) -> None:
+    tree(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    listed = tmp_path / "list.csv"
+    write(listed, "path,label,split\n1.mp4,PickUp,Validation\n2.mp4,put_down,test\n3.mp4,put_down,train\n")
+    parts: tuple[tuple[Split, str], ...] = (("val", "1.mp4"), ("test", "2.mp4"))
+    for split, expected in parts:
+        found = find_videos(OWN, listed, split=split)
+        assert [(video.id, video.splits) for video in found.videos] == [(expected, ())]
+        assert found.layout == f"manifest list.csv, split {split}"
+    with pytest.raises(UserError, match=r"no row with 1 or 2 or 3 in the column split: it holds Validation, test, tra"):
+        find_videos(OWN, listed, split="all")
+    with pytest.raises(UserError, match=r"No test split 'val' of ucf101"):
+        find_videos(UCF, tmp_path, split="val")
+
+
+def test_a_manifest_of_another_dataset_is_refused(tmp_path: Path) -> None:
+    """Such as that of a dataset's old name."""
+    tree(tmp_path, "1.mp4")
+    write(tmp_path / "list.csv", "path,label,dataset\n1.mp4,PickUp,old name\n")
+    with pytest.raises(UserError, match=r"no row of shop: its column dataset holds old name. If shop was renamed"):
+        find_videos(OWN, tmp_path / "list.csv")
+
+
 def test_manifest(tmp_path: Path) -> None:
     tree(tmp_path, "v/a.mp4", "v/frames/1.jpg")
     rows = "\ufeffpath,label,dataset\nv/a.mp4,put down,shop\nv/frames,PickUp,\nv/b.mp4,PickUp,shop\nv/c.mp4,yoga,gym\n"

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.colours import COLOURS, balls, described, encoder
 from tests.fixtures.commands import Run
 
+TABLES = Path(__file__).parents[3] / "docs" / "tables.md"
 __all__ = ["balls", "described", "encoder"]  # fixtures
 
 
@@ -90,3 +96,38 @@ def test_predict_writes_a_row_for_each_class_of_each_video(recognize: Run, descr
     assert {row["video"] for row in ranked} == {str(videos[0])}
     assert (unreadable["video"], unreadable["rank"], unreadable["unreadable"]) == (str(videos[1]), "", "empty file")
     assert {(row["encoder"], row["protocol"], row["method"]) for row in ranked} == {("fake", "default", "mean")}
+
+
+def documented(start: str) -> str:
+    """Return the block of Python in docs/tables.md that begins like this."""
+    blocks = re.findall(r"^```python\n(.*?)^```", TABLES.read_text(), re.MULTILINE | re.DOTALL)
+    return next(block for block in blocks if block.startswith(start))
+
+
+def test_the_lines_for_pandas_read_the_confusion(
+    recognize: Run, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    assert recognize("eval", "-d", "balls", "--root", described, "-e", "fake", "--csv", "tables").exit_code == 0
+    names: dict[str, Any] = {}
+    exec(documented("import pandas"), names)  # noqa: S102 - our own document
+    assert isinstance(names["matrix"], pandas.DataFrame)
+    for cell in rows(tmp_path / "tables/confusion.csv"):
+        assert names["matrix"].loc[cell["true"], cell["predicted"]] == int(cell["videos"])
+    assert names["matrix"].to_numpy().sum() == sum(
+        not row["left_out"] for row in rows(tmp_path / "tables/predictions.csv")
+    )
+
+
+def test_the_lines_for_fiftyone_find_the_columns(
+    recognize: Run, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    videos = [described / "red_ball" / take for take in ("a", "b")]
+    asked = ("predict", *videos, "-d", "balls", "-e", "fake", "-k", "context", "--csv", "my.csv")
+    assert recognize(*asked).exit_code == 0
+    fiftyone = SimpleNamespace(Sample=dict, Classification=dict)  # with the parameters that FiftyOne documents
+    names: dict[str, Any] = {"csv": csv, "fo": fiftyone}
+    exec(documented("best = "), names)  # noqa: S102 - our own document
+    assert names["samples"] == [{"filepath": str(video), "action": {"label": "red_ball"}} for video in videos]
