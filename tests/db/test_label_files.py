@@ -145,7 +145,7 @@ def test_labels_with_numbers_commas_and_brackets_of_their_own_stay(tmp_path: Pat
         ("mixed.json", '{"0": "walk", "run": "1"}', "names are numbers and others .* texts [(]some of them are"),
         ("gap.json", '{"0": "walk", "2": "run"}', "the numbers 0, 2, which do not count"),
         ("nested.json", '{"database": {"v": {}}}', "names are texts and whose values are objects"),
-        ("descriptors.json", '{"walk": ["legs"], "run": ["legs"]}', "descriptors, not labels: read them with descgen"),
+        ("descriptors.json", '{"walk": ["legs"], "run": ["legs"]}', "read them with: descgen import FILE"),
         ("diving.json", '[["Back", "15som"], ["Back", "25som"]]', "is a JSON list of lists, not of labels"),
         ("number.json", "3", "neither a list nor an object"),
         ("null.json", '["walk", null]', "is a JSON list of null and texts"),
