@@ -444,8 +444,6 @@ os.fsync = fsync
 sqlite3.connect = partial(sqlite3.connect, factory=Connection)
 
 from recognizer.cli import recognize
-
-pytestmark = pytest.mark.usefixtures("trusted_files")
 with registered(Encoder(), "fake"):
     recognize(sys.argv[3:])
 """

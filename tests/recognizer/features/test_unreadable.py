@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from db.errors import UserError
 from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import FakeEncoder, registered
 from recognizer import Recognizer
@@ -148,7 +149,8 @@ def test_retry_reads_a_video_again(recognize: Run, clips: Path, tmp_path: Path, 
 
 def test_python_has_both(clips: Path, database: Path) -> None:
     part, asked = clips / "jump" / "part.avi", Recognizer(clips, encoder="fake", db=str(database), progress=False)
-    assert asked.predict(part)[0].unreadable
+    with pytest.raises(UserError, match="truncated: 26 of 50 frames"):
+        asked.predict(part)
     [ranking] = Recognizer(
         clips, encoder="fake", db=str(database), progress=False, allow_truncated=True, retry=True
     ).predict(part)
