@@ -204,8 +204,8 @@ def _user_errors(url: URL) -> Iterator[None]:
     except (ValueError, LookupError, SQLAlchemyError) as error:  # JSON, a time or a row that is not what it should be
         reason = " ".join(f"{error}".split())[:200]
         raise UserError(
-            f"The database {display(url)} is damaged ({type(error).__name__}: {reason}). Take a backup of it: "
-            "descgen --db BACKUP stats"
+            f"The database {display(url)} holds what cannot be read ({type(error).__name__}: {reason}). It is damaged, "
+            "or this is a fault of the program: see whether a backup can be read, with: descgen --db BACKUP stats"
         ) from error
 
 
