@@ -30,6 +30,7 @@ from db.records import (
     State,
 )
 from db.store import Store
+from descriptor_gen.generate.batch_file import WrittenBatch
 from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.generate.calls import Estimate
 from descriptor_gen.llms import Request
@@ -43,7 +44,12 @@ Rows = list[dict[str, Any]]
 _MOST_PROBLEMS = 10
 _MOST_CHANGES = 10  # of a decision, listed one by one
 _DIGITS = 12  # of a sha256
-_STOPPED_BY = {"budget": "the budget", "interrupt": "Ctrl-C", "handed in": "Ctrl-C"}
+_STOPPED_BY = {
+    "budget": "the budget",
+    "interrupt": "Ctrl-C",
+    "handed in": "Ctrl-C",
+    "unanswered": "the end of the batch files",
+}
 _DESCRIPTOR_COLUMNS = ("dataset", "kind", "llm", "source", "status", ">actions", ">descriptors")
 _CALL_COLUMNS = ("provider", "model", "outcome", ">calls", ">tokens in", ">tokens out", ">seconds")
 _HISTORY_COLUMNS = ("action", "kind", "UTC", "llm", "template", ">sample", ">attempt", "outcome", "reply")
@@ -92,6 +98,18 @@ def estimate(estimated: Estimate) -> RenderableType:
     return Text(
         f"{estimated.dataset}, {estimated.llm}: {estimated.cached} cached, {estimated.calls} calls to make, "
         f"about {estimated.tokens_in} tokens in and {estimated.tokens_out} out{cost} (estimated; nothing was called)"
+    )
+
+
+def written_batch(written: WrittenBatch) -> RenderableType:
+    """Return what a file of calls holds, and what to do with it."""
+    if written.file is None:
+        return Text(f"{written.estimate.dataset}: every reply is cached; no file was written")
+    name, calls, model = shlex.quote(written.file), written.estimate.calls, shlex.quote(written.estimate.llm)
+    return Text(
+        f"{written.file}: {calls} calls, {written.bytes:,} bytes. Have them answered, for example by\n"
+        f"  vllm run-batch -i {name} -o answers.jsonl --model {model}\n"
+        "then run the same command with --read-batch answers.jsonl instead of --write-batch"
     )
 
 

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -32,6 +33,10 @@ _NEXT = {
     "interrupt": "Run the same command to continue",
     "handed in": "Their batches continue at the provider, and are paid for. Run the same command to pick them up",
 }
+_UNANSWERED = (
+    "{left} calls have no answer in these files. For a file of them alone: the same command with --write-batch instead "
+    "of --read-batch"
+)
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 _NOT_BATCH = ("concurrency", "requests_per_minute", "tokens_per_minute")  # options that the Batch API does not have
 
@@ -133,6 +138,31 @@ def api_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_api
 
 
+def batch_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --write-batch and --read-batch to a command that makes calls."""
+
+    @wraps(command)
+    def with_files(*arguments: Any, **options: Any) -> Any:
+        given = [name for name in ("write_batch", "read_batch", "dry_run") if options[name]]
+        if len(given) > 1 or (given[:1] not in ([], ["dry_run"]) and options["batch"]):
+            raise UsageError(
+                "--write-batch, --read-batch, --batch-api and --dry-run are four different things: give one"
+            )
+        return command(*arguments, **options)
+
+    path = click.Path(path_type=Path, dir_okay=False)
+    with_files = click.option(
+        "--read-batch",
+        type=path,
+        multiple=True,
+        metavar="FILE",
+        help="Store the answers that another program wrote, such as vLLM's run-batch. May be given several times.",
+    )(with_files)
+    return click.option(
+        "--write-batch", type=path, metavar="FILE", help="Write the missing calls for such a program; make none."
+    )(with_files)
+
+
 def _check_batch(api: ApiOptions) -> None:
     if not api.batch:
         if api.batch_discount is not None:
@@ -204,7 +234,7 @@ def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
     """End the command if calls are left; the message says what to do next.
 
     Raises:
-        UserError: the budget stopped it.
+        UserError: the budget stopped it, or the files of a batch do not answer all calls.
         click.exceptions.Exit: Ctrl-C did.
     """
     if report.stopped == "budget" and report.least_budget > (api.max_cost or 0):
@@ -217,6 +247,8 @@ def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
             f"The budget of {api.max_cost:g} USD stopped the build with {report.left} calls left. "
             "Run the same command to continue: --max-cost applies to each run"
         )
+    if report.stopped == "unanswered":
+        raise UserError(_UNANSWERED.format(left=report.left))
     if report.stopped:
         click.echo(f"Stopped with {report.left} calls left. {_NEXT[report.stopped]}", err=True)
         raise click.exceptions.Exit(_INTERRUPTED)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from db.commandline import Database, console, json_option, notes, print_json, progress, trust_option
 from db.errors import UsageError, UserError
 from descriptor_gen import tables
-from descriptor_gen.commands.api import api_options, end_if_stopped, interrupts, param_option
+from descriptor_gen.commands.api import api_options, batch_file_options, end_if_stopped, interrupts, param_option
 from descriptor_gen.commands.options import (
     action_option,
     dataset_option,
@@ -29,6 +30,10 @@ from descriptor_gen.prompting.prompt import choose_prompts, origin_notes
 from encoders.registry import trusting_files
 
 _SAMPLES_TEMPERATURE = 0.8  # default for several samples
+_TO_RETRY = {
+    False: "Run the same command to retry them",
+    True: "To retry them: the same command with --write-batch instead of --read-batch, or without both",
+}
 
 
 @click.command()
@@ -61,6 +66,7 @@ _SAMPLES_TEMPERATURE = 0.8  # default for several samples
 @number_option("--attempts", default=3, about="Most calls for one valid reply.")
 @click.option("--refresh", is_flag=True, help="Ignore the cache; the old replies stay as history.")
 @click.option("--dry-run", is_flag=True, help="Show the calls and their estimated cost; make none.")
+@batch_file_options
 @number_option("--batch-size", default=16, about="Conversations that a local model decodes together.")
 @click.option("--base-url", envvar="OPENAI_BASE_URL", show_envvar=True, help="Address of an OpenAI-compatible server.")
 @param_option
@@ -87,6 +93,8 @@ def build(
     api: ApiOptions,
     parameters: dict[str, Any],
     reasoning_tokens: int | None,
+    write_batch: Path | None,
+    read_batch: tuple[Path, ...],
     dry_run: bool,
     as_json: bool,
     **build_options: Any,
@@ -95,6 +103,7 @@ def build(
 
     Replies are stored batch by batch: you can stop at any time, and run it again to continue.
     """
+    from descriptor_gen.generate import batch_file
     from descriptor_gen.generate.build import build_descriptors, estimate_build
     from descriptor_gen.llms.registry import LLMOptions, open_llm, toy_note
 
@@ -105,6 +114,8 @@ def build(
     names = tuple(action.name for action in tables.select(dataset, action_names).actions)
     rivals = find_rivals(database.store, dataset, prompts, against, count=rival_count)
     options = BuildOptions(actions=names, rivals=rivals, **build_options)
+    if write_batch or read_batch:
+        api, options = replace(api, batch_files=read_batch), replace(options, attempts=1)
     sampling = _sampling(temperature, seed, options.samples)
     llm_options = LLMOptions(batch_size, base_url, sampling, api, parameters, reasoning_tokens)
     llm = open_llm(llm_name, llm_options)
@@ -114,6 +125,12 @@ def build(
         estimate = estimate_build(database.store, dataset, llm=llm, prompts=prompts, options=options)
         print_json(estimate) if as_json else console.print(tables.estimate(estimate), soft_wrap=True)
         return
+    if write_batch:
+        written = batch_file.write_batch(
+            database.store, dataset, write_batch, llm=cast(Any, llm), prompts=prompts, options=options
+        )
+        print_json(written) if as_json else console.print(tables.written_batch(written), soft_wrap=True)
+        return
     with interrupts(llm), progress(f"{dataset.name}, {llm.identity.model}", "calls") as advance:
         report = build_descriptors(
             database.store, dataset, llm=llm, prompts=prompts, options=options, on_progress=advance
@@ -121,9 +138,7 @@ def build(
     print_json(report) if as_json else console.print(tables.build_report(report), soft_wrap=True)
     end_if_stopped(report, api)
     if report.invalid or report.failed:
-        raise UserError(
-            f"{report.invalid + report.failed} calls gave no descriptors. Run the same command to retry them"
-        )
+        raise UserError(f"{report.invalid + report.failed} calls gave no descriptors. {_TO_RETRY[bool(read_batch)]}")
 
 
 def _sampling(temperature: float | None, seed: int, samples: int) -> Sampling:

@@ -89,10 +89,17 @@ def estimate_build(
     store: Store, dataset: Dataset, *, llm: LLM, prompts: Sequence[Prompt], options: BuildOptions = DEFAULTS
 ) -> Estimate:
     """Return what `build_descriptors` would do, without doing it."""
+    calls, missing = missing_calls(store, dataset, llm=llm, prompts=prompts, options=options)
+    return estimate(llm, dataset, cached=len(calls) - len(missing), misses=missing)
+
+
+def missing_calls(
+    store: Store, dataset: Dataset, *, llm: LLM, prompts: Sequence[Prompt], options: BuildOptions = DEFAULTS
+) -> tuple[list[Call], list[Call]]:
+    """Return all calls of a build, and those without a cached reply; with `refresh`, all again."""
     calls = plan(llm, dataset, prompts, options)
     hits = {} if options.refresh else store.generations(call.key for call in calls)
-    misses = [call for call in calls if call.key not in hits]
-    return estimate(llm, dataset, cached=len(calls) - len(misses), misses=misses)
+    return calls, [call for call in calls if call.key not in hits]
 
 
 def build_descriptors(

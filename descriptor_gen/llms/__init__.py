@@ -14,8 +14,9 @@ from descriptor_gen.llms.options import Prices
 
 Message = Mapping[Literal["role", "content"], str]
 FinishReason = Literal["stop", "length", "refusal", "filter", "error"]
-StopReason = Literal["interrupt", "budget", "handed in"]
-"""Why calls were not made: Ctrl-C; the budget is spent; Ctrl-C while submitted batches continue at the provider."""
+StopReason = Literal["interrupt", "budget", "handed in", "unanswered"]
+"""Why calls have no reply: Ctrl-C; the budget is spent; Ctrl-C while submitted batches continue at the provider; the
+files of a batch do not hold it."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from descriptor_gen.llms.api.clock import Clock, SystemClock
 
@@ -99,6 +100,8 @@ class ApiOptions:
         timeout_seconds: how long to wait for the next bytes of an answer.
         connect_seconds: how long to wait for a connection.
         batches: how the Batch API is used.
+        batch_files: files with the answers of another program, which makes the calls instead of this one; none yet
+            while the calls are written. None: this program makes them.
         clock: the source of all times and waits; tests pass a `ManualClock` (descriptor_gen.llms.testing).
     """
 
@@ -113,4 +116,5 @@ class ApiOptions:
     timeout_seconds: float = 120.0
     connect_seconds: float = 10.0
     batches: BatchOptions = BatchOptions()
+    batch_files: tuple[Path, ...] | None = None
     clock: Clock = field(default_factory=SystemClock)

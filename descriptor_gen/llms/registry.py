@@ -144,9 +144,11 @@ def _known_openai(entry: KnownLLM, options: LLMOptions) -> LLM:
 
 def _openai(model: str, options: LLMOptions) -> LLM:
     from descriptor_gen.llms.api.openai import OpenAILLM
+    from descriptor_gen.llms.batch.offline import BatchFiles
     from descriptor_gen.llms.batch.openai_batch import OpenAIBatch
 
-    llm_class = OpenAIBatch if options.api.batch else OpenAILLM
+    in_files = options.api.batch_files is not None
+    llm_class = BatchFiles if in_files else OpenAIBatch if options.api.batch else OpenAILLM
     return llm_class(
         model,
         base_url=options.base_url,
@@ -200,6 +202,11 @@ def _refuse_api_options(name: str, options: LLMOptions) -> None:
         raise UsageError(f"{name} runs on this machine and has no server: leave out --param and --reasoning-tokens")
     if api.max_cost is not None or api.prices is not None:
         raise UsageError(f"{name} runs on this machine and has no price: leave out --max-cost, --price-in, --price-out")
+    if api.batch_files is not None:
+        raise UsageError(
+            f"{name} runs on this machine. To have another program run it from files, name it as that program does: "
+            "--llm openai:meta-llama/Llama-3.1-8B-Instruct --base-url http://127.0.0.1:8000/v1"
+        )
     if api.batch:
         raise UsageError(
             f"{name} runs on this machine and has no Batch API. Leave out --batch-api, or take a model that has one: "

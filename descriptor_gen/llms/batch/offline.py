@@ -1,0 +1,110 @@
+"""The models of `llms.api.openai` asked by files alone: another program, such as vLLM's run-batch, makes the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from db.errors import UserError
+from descriptor_gen.llms import Reply, Request, StoppedEarlyError
+from descriptor_gen.llms.api.completion import Completion, failure
+from descriptor_gen.llms.api.openai import OpenAILLM
+from descriptor_gen.llms.batch.files import CallError, call_line, endpoint, read_lines, read_result
+from descriptor_gen.llms.options import ApiOptions, Prices
+from encoders.weights import sha256_of
+
+
+class BatchFiles(OpenAILLM):
+    """A chat model whose calls are lines of a file, and whose answers are lines of others; nothing is sent.
+
+    Identity, parameters and cache keys are those of `OpenAILLM`. Each line is named by the cache key of its call, so
+    the answers may come in any order and in several files, and lines of other builds may lie between them.
+    """
+
+    calls_at_a_time = 1_000_000  # the files are read once
+    waiting = 0
+    notify: Callable[[str], None] = staticmethod(lambda line: None)
+    _stored: Mapping[str, Collection[str]] = MappingProxyType({})
+
+    def _prices(self, options: ApiOptions) -> Prices | None:
+        return options.prices and options.prices.in_batches(options.batch_discount)
+
+    @property
+    def _paths(self) -> tuple[Path, ...]:
+        return self._options.batch_files or ()
+
+    def check(self) -> None:
+        """Raise a UserError if a file of answers cannot be read."""
+        for path in self._paths:
+            _digest(path)
+
+    def _client(self) -> Any:
+        return None  # so that no API key is needed
+
+    def exclude_stored(self, stored: Mapping[str, Collection[str]]) -> None:
+        """Skip replies that are stored already: id of the file -> cache keys."""
+        self._stored = stored
+
+    def line(self, request: Request) -> bytes:
+        """Return the line of a call, with the end of the line."""
+        body = self._model.body(request, self._model.dialect.form)
+        return call_line(request.key, body, url=endpoint(self._server.address or ""))
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
+        """Yield the replies that the files hold, in small groups.
+
+        Raises:
+            UserError: a file cannot be read, or no line of the files belongs to a call of this build.
+            StoppedEarlyError: some calls have no answer there.
+        """
+        self.environment = {"api": "batch file"}
+        waiting = {request.key: request for request in requests}
+        self._lines, self._known = 0, 0
+        for path in self._paths:
+            yield from self._answers(path, waiting)
+        names = ", ".join(map(str, self._paths))
+        if not self._known:
+            raise UserError(
+                f"None of the {self._lines} lines of {names} answers a call of this build. Give the dataset, kinds, "
+                "LLM, --base-url and other options with which the file of calls was written"
+            )
+        if waiting:
+            raise StoppedEarlyError("unanswered")
+
+    def _answers(self, path: Path, waiting: dict[str, Request]) -> Iterator[Sequence[Reply]]:
+        """Yield the replies of one file, and take their requests from `waiting`; the first answer to a call counts."""
+        batch = f"file:{_digest(path)}"
+        stored, damaged = self._stored.get(batch, ()), 0
+        with path.open("rb") as file:
+            while lines := list(islice(file, self._options.batches.replies_per_group)):
+                if self._stopped:
+                    raise StoppedEarlyError("interrupt")
+                answers = read_lines(b"".join(lines))
+                self._lines += len(lines)
+                damaged += len(lines) - len(answers)
+                ours = [answer for answer in answers if answer.get("custom_id") in waiting]
+                new = {str(answer["custom_id"]): answer for answer in reversed(ours)}
+                self._known += len(ours)
+                yield [self._reply(waiting.pop(key), new[key], batch) for key in new if key not in stored]
+        if damaged:
+            self.notify(f"{path}: {damaged} lines are no JSON objects; their calls count as unanswered")
+
+    def _reply(self, request: Request, line: Mapping[str, Any], batch: str) -> Reply:
+        if "response" not in line and "error" not in line:
+            raise UserError("--read-batch was given a file of calls. Give the answers that the other program wrote")
+        result = read_result(line)
+        completion: Completion = failure(str(result)) if isinstance(result, CallError) else result
+        form, model = self._model.dialect.form, self._model
+        cost = 0.0 if isinstance(result, CallError) else None
+        return model.reply(request, completion, form, seconds=0.0, cost=cost, batch=batch)
+
+
+def _digest(path: Path) -> str:
+    """Return the first digits of a file's sha256, by which it is known in the database."""
+    try:
+        return sha256_of(path)[:16]
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,147 @@
+"""`descgen build --write-batch` and `--read-batch`: another program makes the calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.api import stored
+from tests.fixtures.commands import Run
+
+LLM = ("--llm", "openai:some/model", "--base-url", "http://cluster/v1")
+BUILD = ("build", "-d", "hmdb51", "-k", "context", *LLM, "--limit", 4)
+VALID = json.dumps({"setting": "a green field", "objects": ["a ball", "a bat"]})
+
+
+def answer(call: Mapping[str, Any], text: str = VALID, **changes: Any) -> str:
+    """A line as vLLM's run-batch writes it."""
+    message = {"role": "assistant", "content": text}
+    body = {
+        "id": "chat-1",
+        "model": call["body"]["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+    }
+    response = {"status_code": 200, "request_id": "vllm-batch-1", "body": body}
+    return json.dumps({"id": "vllm-1", "custom_id": call["custom_id"], "response": response, "error": None} | changes)
+
+
+@pytest.fixture
+def calls(descgen: Run, tmp_path: Path) -> list[dict[str, Any]]:
+    """The calls of a build, written to a file."""
+    result = descgen(*BUILD, "--write-batch", tmp_path / "calls.jsonl")
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+
+
+def write(path: Path, lines: Iterable[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def test_the_file_is_what_the_server_would_be_asked(descgen: Run, calls: list[dict[str, Any]], database: Path) -> None:
+    assert len({call["custom_id"] for call in calls}) == 4
+    assert {(call["method"], call["url"]) for call in calls} == {("POST", "/v1/chat/completions")}
+    body = calls[0]["body"]
+    assert (body["model"], body["temperature"]) == ("some/model", 0.0)
+    assert body["response_format"]["json_schema"]["schema"]["required"] == ["setting", "objects"]
+    assert body["max_tokens"] > 0
+    assert [message["role"] for message in body["messages"]][:: len(body["messages"]) - 1] == ["system", "user"]
+    assert stored(database) == []
+
+
+def test_answers_in_any_order_become_the_same_rows(
+    descgen: Run, calls: list[dict[str, Any]], database: Path, tmp_path: Path
+) -> None:
+    foreign = answer({"custom_id": "0" * 64, "body": {"model": "other"}})
+    path = write(tmp_path / "answers.jsonl", [foreign, *(answer(call) for call in reversed(calls))])
+    report = json.loads(descgen(*BUILD, "--read-batch", path, "--json").stdout)
+    assert (report["cached"], report["generated"], report["left"]) == (0, 4, 0)
+    rows = stored(database)
+    assert {row["cache_key"] for row in rows} == {call["custom_id"] for call in calls}
+    assert {row["environment"]["api"] for row in rows} == {"batch file"}
+    assert all(row["environment"]["batch"].startswith("file:") for row in rows)
+    again = descgen(*BUILD, "--json")  # without any file or server: all is cached
+    assert json.loads(again.stdout)["cached"] == 4
+    written = descgen(*BUILD, "--write-batch", tmp_path / "none.jsonl")
+    assert "every reply is cached" in written.stdout
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_what_is_not_answered_is_counted_and_written_again(
+    descgen: Run, calls: list[dict[str, Any]], database: Path, tmp_path: Path
+) -> None:
+    failed = answer(calls[1], response={"status_code": 400, "body": {"error": {"message": "too long"}}})
+    first = write(tmp_path / "first.jsonl", [answer(calls[0]), failed, answer(calls[2], "no json"), '{"cut off'])
+    result = descgen(*BUILD, "--read-batch", first)
+    assert result.exit_code == 1
+    assert "1 generated, 1 invalid, 1 failed" in result.stdout
+    assert "too long" in result.stdout
+    assert "1 lines are no JSON objects" in result.stderr
+    assert "1 calls have no answer in these files" in result.stderr
+    rows = len(stored(database))
+    assert descgen(*BUILD, "--read-batch", first).exit_code == 1
+    assert len(stored(database)) == rows == 3  # the failed and the invalid answer are not stored twice
+    rest = tmp_path / "rest.jsonl"
+    assert descgen(*BUILD, "--write-batch", rest).exit_code == 0
+    left = [json.loads(line) for line in rest.read_text().splitlines()]
+    assert [call["custom_id"] for call in left] == [call["custom_id"] for call in calls[1:]]
+    second = write(tmp_path / "second.jsonl", map(answer, left))
+    report = json.loads(descgen(*BUILD, "--read-batch", first, "--read-batch", second, "--json").stdout)
+    assert (report["cached"], report["generated"], report["invalid"]) == (1, 3, 0)
+
+
+def test_the_first_answer_to_a_call_counts(
+    descgen: Run, calls: list[dict[str, Any]], database: Path, tmp_path: Path
+) -> None:
+    other = VALID.replace("green field", "narrow street")
+    lines = [answer(calls[0], other), *map(answer, calls)]
+    assert descgen(*BUILD, "--read-batch", write(tmp_path / "answers.jsonl", lines)).exit_code == 0
+    replies = [row["reply"] for row in stored(database) if row["cache_key"] == calls[0]["custom_id"]]
+    assert replies == [other]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (("--read-batch", "calls.jsonl"), "a file of calls"),
+        (("--read-batch", "other.jsonl"), "None of the 1 lines of"),
+        (("--read-batch", "gone.jsonl"), "No such file"),
+        (("--write-batch", "calls.jsonl"), "exists"),
+        (("--write-batch", "no/folder.jsonl"), "No such file"),
+        (("--write-batch", "x.jsonl", "--dry-run"), "give one"),
+        (("--write-batch", "x.jsonl", "--batch-api"), "give one"),
+        (("--write-batch", "x.jsonl", "--read-batch", "calls.jsonl"), "give one"),
+        (("--write-batch", "x.jsonl", "--llm", "smollm2"), "runs on this machine"),
+    ],
+)
+def test_other_files_and_options_are_refused(
+    descgen: Run,
+    calls: list[dict[str, Any]],
+    database: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    error: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "other.jsonl", [answer({"custom_id": "0" * 64, "body": {"model": "other"}})])
+    result = descgen(*BUILD, *options)
+    assert result.exit_code in (1, 2)
+    assert error in result.stderr
+    assert "Traceback" not in result.output
+    assert stored(database) == []
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_the_answers_of_another_address_are_not_taken_for_these(
+    descgen: Run, calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "answers.jsonl", map(answer, calls))
+    result = descgen(*BUILD, "--base-url", "http://elsewhere/v1", "--read-batch", path)
+    assert result.exit_code == 1
+    assert "--base-url" in result.stderr
