@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _TEXTS = ("a photo of a dog", "a photo of a bike", "a dog riding a bike")
 _SIDE = 64
 _DIFFERENT = 0.05  # mean difference of preprocessed frames, in units of about their deviation
+_DEVIATION = 64.0  # of the bytes of frames, about
 
 
 def check_encoder(encoder: Encoder) -> None:
@@ -55,7 +56,8 @@ def check_frames(name: str, pixels: Tensor, vectors: Tensor) -> None:
     _check_finite(name, "frame", list(map(str, range(len(vectors)))), vectors)
     if len(vectors) < 2 or not (vectors == vectors[0]).all():
         return
-    if (pixels - pixels[0]).abs().flatten(1).mean(dim=1).amax() > _DIFFERENT:
+    unit = 1.0 if pixels.is_floating_point() else _DEVIATION
+    if (pixels.float() - pixels[0].float()).abs().flatten(1).mean(dim=1).amax() > _DIFFERENT * unit:
         raise UserError(
             f"{name} gives different frames the same vector. Its image tower or its preprocessing is not what it was "
             "trained with; check its files, or take another encoder with --encoder"

@@ -19,7 +19,14 @@ from encoders import efficientnet, minilm
 from encoders.bundled import EFFICIENTNET, MINILM
 from encoders.minilm import MiniLM
 from encoders.protocol import Logits
-from encoders.towers import Transform, encode_frames_in_batches, frame_transform, tear_transform, transform_frames
+from encoders.towers import (
+    Transform,
+    encode_frames_in_batches,
+    normalizer,
+    square_transform,
+    tear_transform,
+    transform_frames,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,11 +52,10 @@ class Objects:
         """Check the files of the bundled weights; each tower loads at its first use."""
         self._weights, self._sentences_folder = EFFICIENTNET.file(), MINILM.file().parent
         self._transforms: dict[Preprocessing, Transform] = {
-            "own": frame_transform(
-                resize=efficientnet.RESIZE, crop=efficientnet.SIZE, mean=efficientnet.MEAN, std=efficientnet.STD
-            ),
-            "tear": tear_transform(crop=efficientnet.SIZE, mean=efficientnet.MEAN, std=efficientnet.STD),
+            "own": square_transform(resize=efficientnet.RESIZE, crop=efficientnet.SIZE),
+            "tear": tear_transform(crop=efficientnet.SIZE),
         }
+        self._normalize = normalizer(mean=efficientnet.MEAN, std=efficientnet.STD)
 
     @cached_property
     def _classifier(self) -> Any:
@@ -60,13 +66,13 @@ class Objects:
         return MiniLM.load(self._sentences_folder)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
-        """Return frames [T, H, W, 3] as float32 [T, 3, 260, 260]."""
+        """Return frames [T, H, W, 3] as uint8 [T, 3, 260, 260]."""
         return transform_frames(frames, self._transforms[preprocessing])
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
         """Return the object vectors [N, 1000] of pixels [N, 3, 260, 260]."""
         device = next(self._classifier.parameters()).device
-        logits = encode_frames_in_batches(pixels, self._classifier, device=device)  # [N, 1000]
+        logits = encode_frames_in_batches(pixels, self._classifier, device=device, normalize=self._normalize)
         return frame_vectors(logits)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:

@@ -21,6 +21,8 @@ from encoders.towers import (
     best_device,
     encode_frames_in_batches,
     encode_in_batches,
+    normalizer,
+    square_transform,
     tear_transform,
     transform_frames,
 )
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from encoders.protocol import Precision, Preprocessing
 
-# From clip.clip._transform; the same for all published models.
+# From clip.clip._transform, like the resizing; the same for all published models.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -42,7 +44,6 @@ class OpenAIClip:
     def __init__(
         self,
         model: Any,
-        own_transform: Transform,
         *,
         id: str,  # noqa: A002
         revision: str,
@@ -55,10 +56,12 @@ class OpenAIClip:
         self.context_length = int(model.context_length)
         self._model = _in_precision(model, precision)
         self._clip = _import_clip()
+        size = model.visual.input_resolution
         self._transforms: dict[Preprocessing, Transform] = {
-            "own": own_transform,
-            "tear": tear_transform(crop=model.visual.input_resolution, mean=MEAN, std=STD),
+            "own": square_transform(resize=size, crop=size),
+            "tear": tear_transform(crop=size),
         }
+        self._normalize = normalizer(mean=MEAN, std=STD)
         check_encoder(self)
 
     @classmethod
@@ -66,7 +69,7 @@ class OpenAIClip:
         """Open a published model by name, such as `ViT-B/16`; downloads it the first time."""
         url: str = _import_clip().clip._MODELS[name]
         try:
-            model, own_transform = _load(name)
+            model = _load(name)
         except (OSError, RuntimeError, HTTPException, TypeError) as error:  # TypeError: a reply without a length
             raise UserError(
                 f"The weights of {name} are not in {Path('~/.cache/clip').expanduser()} and could not be fetched from "
@@ -74,7 +77,7 @@ class OpenAIClip:
                 "Without any download: --encoder objects (weaker)."
             ) from error
         revision = url.split("/")[-2]  # clip.load has checked this digest
-        return cls(model, own_transform, id=name, revision=revision, precision=precision)
+        return cls(model, id=name, revision=revision, precision=precision)
 
     @classmethod
     def from_file(
@@ -101,7 +104,7 @@ class OpenAIClip:
         try:
             _refuse_code(path, trusted=trusted)
             _refuse_gelu(path)
-            model, own_transform = _load(str(path))
+            model = _load(str(path))
         except (EOFError, RuntimeError, KeyError, IndexError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{path} is not a TorchScript archive of a CLIP model, the one format that the package `clip` reads. "
@@ -111,13 +114,14 @@ class OpenAIClip:
             ) from error
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error}") from error
-        return cls(model, own_transform, id=id, revision=revision, precision=precision)
+        return cls(model, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         return transform_frames(frames, self._transforms[preprocessing])
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
-        return encode_frames_in_batches(pixels, self._model.encode_image, device=self._model.text_projection.device)
+        device = self._model.text_projection.device
+        return encode_frames_in_batches(pixels, self._model.encode_image, device=device, normalize=self._normalize)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         return encode_in_batches(texts, self._encode, width=self.width)
@@ -187,9 +191,9 @@ def _import_clip() -> ModuleType:
     return module
 
 
-def _load(name: str) -> tuple[Any, Transform]:
+def _load(name: str) -> Any:
     with warnings.catch_warnings():
         # The warning is about the format of the published weights.
         warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated")
-        model, own_transform = _import_clip().load(name, device=best_device())
-    return model.float(), own_transform  # half precision on a GPU otherwise; TEAR calls float too
+        model, _ = _import_clip().load(name, device=best_device())
+    return model.float()  # half precision on a GPU otherwise; TEAR calls float too

@@ -97,13 +97,16 @@ class Encoder(TextEncoder, Protocol):
     """An image tower and a text tower that share one space of width D."""
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
-        """Return frames [T, H, W, 3] (RGB, 0..255) as the image tower's input, float32 [T, 3, S, S].
+        """Return frames [T, H, W, 3] (RGB, 0..255) cut to the size of the image tower, uint8 [T, 3, S, S].
+
+        They are normalised by `encode_frames`, on its device. An encoder may do it here and return float32, which takes
+        four times the memory; what is compared is the result.
 
         `own` is the preprocessing of the encoder's authors. `tear` resizes the shorter side to S * 256 // 224
-        (bicubic), cuts the centre S x S, and normalises by the encoder's own mean and deviation. Thread-safe.
+        (bicubic) and cuts the centre S x S; the mean and deviation are the encoder's own. Thread-safe.
         """
         ...
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
-        """Return the embeddings [N, D] of preprocessed frames [N, 3, S, S]; float32 on the CPU, not normalised."""
+        """Return the embeddings [N, D] of what `preprocess` returned; float32 on the CPU, not of unit length."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,14 @@ from torch import Tensor
 from db.errors import UserError
 from encoders.checks import check_encoder
 from encoders.protocol import Logits
-from encoders.towers import best_device, encode_frames_in_batches, encode_in_batches, tear_transform, transform_frames
+from encoders.towers import (
+    best_device,
+    encode_frames_in_batches,
+    encode_in_batches,
+    normalizer,
+    tear_transform,
+    transform_frames,
+)
 from encoders.weights import first_line
 
 if TYPE_CHECKING:
@@ -58,10 +65,11 @@ class DualEncoder:
         self._model = model.to(getattr(torch, precision))  # after the logits, which need all digits
         self._tokenizer = lower_case(tokenizer) if self._text_input is _PADDED else tokenizer
         self._image_processor = image_processor
+        self._normalize = _normalizer(image_processor)
+        self._gives_bytes = _gives_bytes(image_processor, self._normalize)
         black = self._preprocess_own(np.zeros((1, 32, 32, 3), np.uint8))
         self.width = self._checked_width(black)
-        mean, std = image_processor.image_mean, image_processor.image_std
-        self._tear_transform = tear_transform(crop=black.shape[-1], mean=mean, std=std)
+        self._tear_transform = tear_transform(crop=black.shape[-1])
         check_encoder(self)
 
     @classmethod
@@ -103,7 +111,7 @@ class DualEncoder:
         def encode(batch: Tensor) -> Tensor:
             return _embeddings(self._model.get_image_features(pixel_values=batch.to(self._model.dtype)))
 
-        return encode_frames_in_batches(pixels, encode, device=self._model.device)
+        return encode_frames_in_batches(pixels, encode, device=self._model.device, normalize=self._normalize)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         return encode_in_batches(texts, self._encode, width=self.width)
@@ -126,9 +134,7 @@ class DualEncoder:
         return _embeddings(self._model.get_text_features(**tokens))
 
     def _preprocess_own(self, frames: NDArray[np.uint8]) -> Tensor:
-        output = self._image_processor(images=list(frames), input_data_format="channels_last", return_tensors="pt")
-        pixels: Tensor = output["pixel_values"]
-        return pixels
+        return _processed(self._image_processor, frames, **(_BYTES if self._gives_bytes else {}))
 
     def _checked_width(self, black: Tensor) -> int:
         """Return D.
@@ -154,6 +160,32 @@ class DualEncoder:
         if frame.shape != text.shape or text.ndim != 2:
             raise UserError(_not_dual(self.id, f"frame {tuple(frame.shape)}, text {tuple(text.shape)}"))
         return text.shape[1]
+
+
+_BYTES = {"do_rescale": False, "do_normalize": False}
+
+
+def _processed(image_processor: Any, frames: NDArray[np.uint8], **options: bool) -> Tensor:
+    output = image_processor(images=list(frames), input_data_format="channels_last", return_tensors="pt", **options)
+    pixels: Tensor = output["pixel_values"]
+    return pixels
+
+
+def _normalizer(image_processor: Any) -> Callable[[Tensor], Tensor]:
+    """Return the last step of an image processor: uint8 [N, 3, S, S] -> float32, rescaled and normalised."""
+    if not hasattr(image_processor, "rescale_and_normalize"):  # one that computes in numpy
+        return normalizer(mean=image_processor.image_mean, std=image_processor.image_std)
+    names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+    settings = {name: getattr(image_processor, name) for name in names}
+    return lambda pixels: image_processor.rescale_and_normalize(pixels, **settings)
+
+
+def _gives_bytes(image_processor: Any, normalize: Callable[[Tensor], Tensor]) -> bool:
+    """Return whether the last step can be left out and done later, with the same result to the last bit."""
+    frames = np.random.default_rng(0).integers(0, 256, (2, 40, 56, 3), np.uint8)
+    cut = _processed(image_processor, frames, **_BYTES)
+    is_image = cut.dtype == torch.uint8 and cut.ndim == 4 and cut.shape[1] == 3
+    return is_image and torch.equal(normalize(cut), _processed(image_processor, frames))
 
 
 def _logits(model: Any) -> Logits:

@@ -67,7 +67,7 @@ class PendingVideo:
     source: Source | None = None  # None: it could not be located
     key: str | None = None  # its content hash, once known
     failure: str | None = None  # why it cannot be read now; not a property of its content, so not stored
-    pixels: Tensor | None = None  # float32 [W * T, 3, S, S], preprocessed; None: unreadable, or stored already
+    pixels: Tensor | None = None  # [W * T, 3, S, S], see `Encoder.preprocess`; None: unreadable, or stored already
     note: str = ""  # name of the reader, or why the content is unreadable; empty if stored already
     truncated: str = ""  # how much of a file that breaks off is there
 

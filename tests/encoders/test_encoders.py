@@ -108,7 +108,9 @@ def test_openai_clip_frames_equal_the_model_and_preprocessing_of_clip(
         warnings.simplefilter("ignore")
         _, own = clip.load(str(tiny_clip_archive), device="cpu")
     expected = torch.stack([own(image) for image in pil(frames)])
-    assert torch.equal(openai.preprocess(frames), expected)
+    pixels = openai.preprocess(frames)
+    assert pixels.dtype == torch.uint8
+    assert torch.equal(openai.encode_frames(pixels), openai.encode_frames(expected))  # normalised to the same last bit
     with torch.no_grad():
         embeddings = tiny_clip().encode_image(expected)
     assert_same(openai.encode_frames(expected), embeddings)
@@ -138,10 +140,19 @@ def test_tear_resizes_to_the_side_times_256_by_224_and_cuts_the_centre(
     side = SIZE * 256 // 224  # 36: frames of 90 x 120 become 36 x 48
     image = pil(frames)[0].resize((48, side), Image.Resampling.BICUBIC)
     left, top = (48 - SIZE) // 2, (side - SIZE) // 2
-    cut = np.asarray(image.crop((left, top, left + SIZE, top + SIZE)), np.float32) / 255
+    cut = torch.tensor(np.asarray(image.crop((left, top, left + SIZE, top + SIZE)))).permute(2, 0, 1)
+    assert torch.equal(pixels[0], cut)
+
+
+def test_bytes_are_normalised_as_torchvision_does(frames: NDArray[np.uint8]) -> None:
+    from torchvision import transforms
+
+    from encoders.towers import normalizer
+
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-    expected = torch.tensor((cut - np.float32(mean)) / np.float32(std)).permute(2, 0, 1)
-    torch.testing.assert_close(pixels[0], expected, rtol=0, atol=1e-5)
+    library = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
+    expected = torch.stack([library(image) for image in pil(frames)])
+    assert torch.equal(normalizer(mean=mean, std=std)(torch.tensor(frames).permute(0, 3, 1, 2)), expected)
 
 
 @pytest.mark.parametrize("content", ["state dict", "noise", "other archive"])
@@ -232,7 +243,11 @@ def test_hf_clip_frames_equal_direct_calls(
 ) -> None:
     model, _, processor = load(tiny_hf_clip_folder)
     expected = processor(images=pil(frames), return_tensors="pt")["pixel_values"]
-    assert torch.equal(hf_clip.preprocess(frames), expected)
+    pixels = hf_clip.preprocess(frames)
+    assert pixels.dtype == torch.uint8
+    assert torch.equal(
+        hf_clip.encode_frames(pixels), hf_clip.encode_frames(expected)
+    )  # normalised to the same last bit
     with torch.no_grad():
         embeddings = model.get_image_features(pixel_values=expected).pooler_output
     assert_same(hf_clip.encode_frames(expected), embeddings)
@@ -274,7 +289,9 @@ def test_siglip_texts_are_padded_in_full_and_seen_without_mask(siglip: Encoder, 
 def test_siglip_frames_equal_direct_calls(siglip: Encoder, frames: NDArray[np.uint8], tiny_siglip_folder: Path) -> None:
     model, _, processor = load(tiny_siglip_folder)
     expected = processor(images=pil(frames), return_tensors="pt")["pixel_values"]
-    assert torch.equal(siglip.preprocess(frames), expected)
+    pixels = siglip.preprocess(frames)
+    assert pixels.dtype == torch.uint8
+    assert torch.equal(siglip.encode_frames(pixels), siglip.encode_frames(expected))  # normalised to the same last bit
     with torch.no_grad():
         embeddings = model.get_image_features(pixel_values=expected).pooler_output
     assert_same(siglip.encode_frames(expected), embeddings)
