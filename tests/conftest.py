@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, settings
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from db.store import Store
 from descriptor_gen.llms.registry import known_llms
@@ -40,30 +40,57 @@ def llm() -> Iterator[FakeLLM]:
         yield fake
 
 
+SERVER = os.environ.get("TEST_POSTGRESQL_URL")
+ON_SERVER = os.environ.get("TEST_DATABASE") == "postgresql"  # every test with a database on that server
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """The path of a database that does not exist yet."""
+    """The file of a database that does not exist yet; tests that only need a database take `address`."""
+    if ON_SERVER:
+        pytest.skip("about the file of a database")
     return tmp_path / "descriptors.db"
 
 
-SERVER = os.environ.get("TEST_POSTGRESQL_URL")
-
-
-@pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
-def any_database(request: pytest.FixtureRequest, database: Path) -> str:
-    """The URL of a database without tables; the test runs on SQLite, and on PostgreSQL if a server is configured."""
-    if request.param == "sqlite":
-        return f"sqlite:///{database}"
-    name = f"test_{uuid4().hex}"
-    with create_engine(str(SERVER), isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    return f"{str(SERVER).rpartition('/')[0]}/{name}"
+@pytest.fixture
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The database of this test, as `--db` takes it: the file of `database`, or one of its own on the server."""
+    return new_on_server(request.getfixturevalue("migrated")) if ON_SERVER else str(tmp_path / "descriptors.db")
 
 
 @pytest.fixture
-def store(database: Path) -> Iterator[Store]:
+def other_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same as `address`, for another database."""
+    return new_on_server(request.getfixturevalue("migrated")) if ON_SERVER else str(tmp_path / "elsewhere.db")
+
+
+@pytest.fixture(scope="session")
+def migrated() -> str:
+    """The name of a database on the server that has all tables, to copy."""
+    url = new_on_server()
+    Store.open(url).close()
+    return url.rpartition("/")[2]
+
+
+def new_on_server(template: str = "template1") -> str:
+    """Make a database on the server of TEST_POSTGRESQL_URL; its URL."""
+    name = f"test_{uuid4().hex}"
+    engine = create_engine(str(SERVER), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    return f"{str(SERVER).rpartition('/')[0]}/{name}"
+
+
+@pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without tables; the test runs on SQLite, and on PostgreSQL if a server is configured."""
+    return f"sqlite:///{tmp_path / 'descriptors.db'}" if request.param == "sqlite" else new_on_server()
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[Store]:
     """The store that the commands of this test use."""
-    opened = Store.open(str(database))
+    opened = Store.open(address)
     yield opened
     opened.close()
 
@@ -87,19 +114,19 @@ def _no_profile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def descgen(database: Path) -> Run:
+def descgen(address: str) -> Run:
     """Run `descgen` on this test's database."""
     from descriptor_gen.cli import descgen as command
 
-    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": str(database)})
+    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": address})
 
 
 @pytest.fixture
-def recognize(database: Path) -> Run:
+def recognize(address: str) -> Run:
     """Run `recognize` on this test's database."""
     from recognizer.cli import recognize as command
 
-    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": str(database)})
+    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": address})
 
 
 @pytest.fixture(scope="session")

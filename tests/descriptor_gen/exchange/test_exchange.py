@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner
+from sqlalchemy import Connection, text
 
+from db.engine import open_engine
 from db.store import Store
 from db.vocabulary import from_labels
 from descriptor_gen.llms.testing import FakeLLM
@@ -65,19 +67,27 @@ ROWS = """
 """
 
 
-def rows(database: Path) -> list[tuple[Any, ...]]:
+def rows(address: str) -> list[tuple[Any, ...]]:
     """Return everything that is known of the descriptors in use, but for row ids and times."""
-    with sqlite3.connect(database) as connection:
-        return connection.execute(ROWS).fetchall()
+    with changing(address) as connection:
+        return [tuple(row) for row in connection.execute(text(ROWS))]
+
+
+@contextmanager
+def changing(address: str) -> Iterator[Connection]:
+    """Open a transaction on a database."""
+    engine = open_engine(address)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> tuple[Path, Run]:
-    """Another database that is not there yet, and `descgen` on it."""
+def elsewhere(other_address: str) -> tuple[str, Run]:
+    """Another database, and `descgen` on it."""
     from descriptor_gen.cli import descgen as command
 
-    path = tmp_path / "elsewhere.db"
-    return path, lambda *arguments: CliRunner().invoke(command, ["--db", str(path), *map(str, arguments)])
+    return other_address, lambda *given: CliRunner().invoke(command, ["--db", other_address, *map(str, given)])
 
 
 @pytest.fixture
@@ -102,7 +112,7 @@ def imported(descgen: Run, *arguments: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_file_goes_through_import_lint_and_export(
-    descgen: Run, store: Store, shared: Path, name: str, elsewhere: tuple[Path, Run], database: Path, tmp_path: Path
+    descgen: Run, store: Store, shared: Path, name: str, elsewhere: tuple[str, Run], address: str, tmp_path: Path
 ) -> None:
     dataset, kind, texts, repeats = PUBLISHED[name]
     file = shared / "reference" / "descriptors" / name
@@ -128,7 +138,7 @@ def test_a_published_file_goes_through_import_lint_and_export(
     other, run = elsewhere
     assert descgen("export", "--dataset", dataset, "--output", exported := tmp_path / "out.json").exit_code == 0
     assert imported(run, exported, "--dataset", dataset)["added"] == texts
-    assert rows(other) == rows(database)
+    assert rows(other) == rows(address)
 
 
 def test_every_published_file_is_in_the_table(shared: Path) -> None:
@@ -192,7 +202,7 @@ def test_one_text_for_each_index(descgen: Run, store: Store, write: Callable[[st
     names = [action.name for action in store.dataset("hmdb51").actions]
     texts = [f'"{name.replace("_", " ").title()}": A person does it, 10 times.' for name in names]
     lines = write("lines.txt", "\n\n".join(f"{index}. {text}" for index, text in enumerate(texts)))
-    for number, file in enumerate((lines, write("one.json", {str(i): text for i, text in enumerate(texts)}))):
+    for number, file in enumerate((lines, write("one.json", {str(i): line for i, line in enumerate(texts)}))):
         assert imported(descgen, file, "-d", "hmdb51", "-k", f"k{number}")["added"] == 51
         found = store.descriptors(store.dataset("hmdb51"), kinds=[f"k{number}"])
         assert [(d.action, d.text) for d in found] == list(zip(names, texts, strict=True))
@@ -252,7 +262,7 @@ def test_names_map_whatever_their_case_and_spacing(descgen: Run, write: Callable
 
 
 def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
-    descgen: Run, database: Path, write: Callable[[str, Any], Path]
+    descgen: Run, address: str, write: Callable[[str, Any], Path]
 ) -> None:
     texts = [" spaced ", "", "spaced", 3, None, ["x"], "NUL \0", "half \ud800", "spaced"]
     file = write("a_context.json", {"wave": texts, "walk": [], "Sing": ["la"]})
@@ -260,7 +270,7 @@ def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
     assert strict.exit_code == 1
     assert "Nothing was imported." in strict.stderr
     assert "names that are no class of hmdb51 (1): Sing" in strict.stderr
-    assert rows(database) == []
+    assert rows(address) == []
     result = descgen("import", file, "-d", "hmdb51")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -276,7 +286,7 @@ def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
     ]
     assert lines[8].startswith("no texts for 50 classes: brush_hair, cartwheel, ")
     assert lines[10].startswith("hmdb51: 3 added, 0 already stored; context of 1 classes, from a_context.json sha256:")
-    assert [row[5:7] for row in rows(database)] == [(0, "spaced"), (1, "spaced"), (2, "spaced")]
+    assert [row[5:7] for row in rows(address)] == [(0, "spaced"), (1, "spaced"), (2, "spaced")]
 
 
 def test_the_same_file_by_another_name_is_the_same_file(descgen: Run, write: Callable[[str, Any], Path]) -> None:
@@ -286,21 +296,21 @@ def test_the_same_file_by_another_name_is_the_same_file(descgen: Run, write: Cal
 
 
 def test_an_import_stands_beside_what_an_llm_wrote(
-    descgen: Run, llm: FakeLLM, database: Path, write: Callable[[str, Any], Path]
+    descgen: Run, llm: FakeLLM, address: str, write: Callable[[str, Any], Path]
 ) -> None:
     descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "2")
-    before = rows(database)
+    before = rows(address)
     report = imported(descgen, write("context.json", {"brush hair": ["a wide green field"]}), "-d", "hmdb51")
     assert f"context, from {report['source']}\n" in descgen("show", "-d", "hmdb51", "-a", "brush_hair").stdout
-    assert [row for row in rows(database) if row[7] == "llm"] == before
+    assert [row for row in rows(address) if row[7] == "llm"] == before
     built = json.loads(descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "2", "--json").stdout)
-    assert (built["cached"], len(rows(database))) == (2, 7)
+    assert (built["cached"], len(rows(address))) == (2, 7)
 
 
 @pytest.fixture
 def full(
-    descgen: Run, llm: FakeLLM, store: Store, database: Path, write: Callable[[str, Any], Path], tmp_path: Path
-) -> Path:
+    descgen: Run, llm: FakeLLM, store: Store, address: str, write: Callable[[str, Any], Path], tmp_path: Path
+) -> str:
     """A database of two datasets, two models, every source and status, with edits, and something superseded."""
     labels = tmp_path / "kitchen.txt"
     labels.write_text("ChopOnions\npeel_potatoes\nwashing up\n")
@@ -312,31 +322,33 @@ def full(
     odd = ' says "no, \r\n never" '
     imported(descgen, write("all.json", {"wave": [odd, "x", "x"], "run": ["é, ü"]}), "-d", "hmdb51", "-k", "all")
     imported(descgen, write("all.json", {"chop onions": [odd, "=1+1"]}), "-d", "kitchen", "-k", "all")
-    with sqlite3.connect(database) as connection:
-        connection.execute("UPDATE descriptor SET status = 'rejected' WHERE position = 1 AND source = 'llm'")
-        connection.execute("UPDATE descriptor SET source = 'human', status = 'accepted' WHERE text = 'x'")
-        connection.execute(
-            "UPDATE descriptor SET superseded_at = '2026-01-01' WHERE text = 'a wooden bat' AND action_id IN "
-            "(SELECT id FROM action WHERE name = 'cartwheel')"
-        )
+    with changing(address) as connection:
+        for change in (
+            "SET status = 'rejected' WHERE position = 1 AND source = 'llm'",
+            "SET source = 'human', status = 'accepted' WHERE text = 'x'",
+            "SET superseded_at = '2026-01-01' WHERE text = 'a wooden bat' AND action_id IN "
+            "(SELECT id FROM action WHERE name = 'cartwheel')",
+        ):
+            connection.execute(text(f"UPDATE descriptor {change}"))
     reviews, kitchen = store.reviews(), store.dataset("kitchen")
     for old, new in (("=1+1", 'a knife, 10" long'), ("a wooden bat", "a board"), ("a board", "a chopping board")):
         first = next(descriptor for descriptor in store.descriptors(kitchen) if descriptor.text == old)
         reviews.edit(first.ref, new, reviewer="anna")
-    return database
+    return address
 
 
 @pytest.mark.parametrize("name", ["kept.json", "kept.csv", "kept"])
 def test_an_export_comes_back_as_the_same_rows(
-    descgen: Run, full: Path, elsewhere: tuple[Path, Run], llm: FakeLLM, tmp_path: Path, name: str
+    descgen: Run, full: str, elsewhere: tuple[str, Run], llm: FakeLLM, tmp_path: Path, name: str
 ) -> None:
     if name == "kept":
         pytest.importorskip("pyarrow")
     other, run = elsewhere
     if name == "kept.csv":  # keeps no list of classes
         run("build", "-d", tmp_path / "kitchen.txt", "-k", "situation", "--limit", "1")
-        with sqlite3.connect(other) as connection:
-            connection.executescript("DELETE FROM descriptor; DELETE FROM generation")
+        with changing(other) as connection:
+            connection.execute(text("DELETE FROM descriptor"))
+            connection.execute(text("DELETE FROM generation"))
     for dataset in ("hmdb51", "kitchen"):
         output = tmp_path / dataset / name
         output.parent.mkdir()
@@ -364,7 +376,7 @@ def test_an_export_comes_back_as_the_same_rows(
 
 
 def test_a_dataset_of_your_own_comes_with_json(
-    descgen: Run, full: Path, elsewhere: tuple[Path, Run], tmp_path: Path
+    descgen: Run, full: str, elsewhere: tuple[str, Run], tmp_path: Path
 ) -> None:
     for form in ("json", "csv"):
         descgen("export", "-d", "kitchen", "--format", form, "-o", tmp_path / f"out.{form}")
@@ -384,7 +396,7 @@ def test_a_dataset_of_your_own_comes_with_json(
 
 @pytest.mark.parametrize("to", ["the same prompt", "another prompt"])
 def test_another_reply_of_the_same_llm_is_left_out(
-    descgen: Run, elsewhere: tuple[Path, Run], llm: FakeLLM, tmp_path: Path, to: str
+    descgen: Run, elsewhere: tuple[str, Run], llm: FakeLLM, tmp_path: Path, to: str
 ) -> None:
     arguments = ("build", "-d", "hmdb51", "-k", "situation", "--limit", "2")
     descgen(*arguments)
@@ -393,8 +405,8 @@ def test_another_reply_of_the_same_llm_is_left_out(
     llm.enqueue(json.dumps({"before": "someone stands very still", "after": "someone falls down slowly"}))
     run(*arguments[:-1], "1")
     if to == "another prompt":
-        with sqlite3.connect(other) as connection:
-            connection.execute("UPDATE generation SET cache_key = 'another'")
+        with changing(other) as connection:
+            connection.execute(text("UPDATE generation SET cache_key = 'another'"))
     before = rows(other)
     result = run("import", tmp_path / "x.json", "-d", "hmdb51")
     assert "2 left out: this database has other texts of the same LLM" in result.stdout
@@ -403,10 +415,10 @@ def test_another_reply_of_the_same_llm_is_left_out(
     assert len(rows(other)) == 4
 
 
-def test_what_was_taken_out_of_use_does_not_come_back(descgen: Run, full: Path, tmp_path: Path) -> None:
+def test_what_was_taken_out_of_use_does_not_come_back(descgen: Run, full: str, tmp_path: Path) -> None:
     descgen("export", "-d", "hmdb51", "-o", tmp_path / "x.json")
-    with sqlite3.connect(full) as connection:
-        connection.execute("UPDATE descriptor SET superseded_at = '2026-01-01'")
+    with changing(full) as connection:
+        connection.execute(text("UPDATE descriptor SET superseded_at = '2026-01-01'"))
     assert imported(descgen, tmp_path / "x.json", "-d", "hmdb51")["added"] == 0
     nothing = descgen("export", "-d", "hmdb51")
     assert nothing.exit_code == 1
@@ -415,7 +427,7 @@ def test_what_was_taken_out_of_use_does_not_come_back(descgen: Run, full: Path, 
     )
 
 
-def test_export_chooses_and_goes_to_standard_output(descgen: Run, full: Path) -> None:
+def test_export_chooses_and_goes_to_standard_output(descgen: Run, full: str) -> None:
     def texts(*options: str) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(descgen("export", "-d", "hmdb51", "--format", "csv", *options).stdout)))
 
@@ -438,7 +450,7 @@ def test_export_chooses_and_goes_to_standard_output(descgen: Run, full: Path) ->
 
 
 def test_a_part_of_an_export_is_filled_up_later(
-    descgen: Run, full: Path, elsewhere: tuple[Path, Run], tmp_path: Path
+    descgen: Run, full: str, elsewhere: tuple[str, Run], tmp_path: Path
 ) -> None:
     other, run = elsewhere
     for name, options in (("part", ["--status", "rejected"]), ("whole", [])):
@@ -447,7 +459,7 @@ def test_a_part_of_an_export_is_filled_up_later(
     assert sorted(map(str, rows(other))) == sorted(str(row) for row in rows(full) if row[0] == "hmdb51")
 
 
-def test_parquet_is_a_folder_of_a_hugging_face_dataset(descgen: Run, full: Path, tmp_path: Path) -> None:
+def test_parquet_is_a_folder_of_a_hugging_face_dataset(descgen: Run, full: str, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     folder = tmp_path / "out"
     assert descgen("export", "-d", "hmdb51", "--format", "parquet").exit_code == 2
@@ -470,7 +482,7 @@ def test_parquet_is_a_folder_of_a_hugging_face_dataset(descgen: Run, full: Path,
 
 
 def test_parquet_without_pyarrow_names_the_extra(
-    descgen: Run, full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    descgen: Run, full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = descgen("export", "-d", "hmdb51", "--format", "parquet", "-o", tmp_path / "out")
@@ -478,11 +490,11 @@ def test_parquet_without_pyarrow_names_the_extra(
     assert "pip install 'descgen-recognize[parquet]'" in result.stderr
 
 
-def test_a_table_of_your_own_needs_two_columns(descgen: Run, database: Path, write: Callable[[str, Any], Path]) -> None:
+def test_a_table_of_your_own_needs_two_columns(descgen: Run, address: str, write: Callable[[str, Any], Path]) -> None:
     file = write("mine.csv", "\ufeffaction,text,status\nWave,a hand goes up,accepted\nwave,it goes down,,more\n")
     report = imported(descgen, file, "-d", "hmdb51", "-k", "steps")
     assert report["added"] == 2
-    assert [(row[4], row[5], row[6], row[7], row[8], row[9]) for row in rows(database)] == [
+    assert [(row[4], row[5], row[6], row[7], row[8], row[9]) for row in rows(address)] == [
         ("steps", 0, "a hand goes up", "import", "accepted", report["source"]),
         ("steps", 1, "it goes down", "import", "pending", report["source"]),
     ]
@@ -492,7 +504,7 @@ def test_a_table_of_your_own_needs_two_columns(descgen: Run, database: Path, wri
         (2, "source"),
         (3, "kind"),
     ]
-    assert rows(database)[0][6:8] == ("one", "import")  # no call shows that an LLM wrote it
+    assert rows(address)[0][6:8] == ("one", "import")  # no call shows that an LLM wrote it
 
 
 @pytest.mark.parametrize(
@@ -560,13 +572,13 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_export_is_refused_whole(
-    descgen: Run, full: Path, elsewhere: tuple[Path, Run], tmp_path: Path, damage: str
+    descgen: Run, full: str, elsewhere: tuple[str, Run], tmp_path: Path, damage: str
 ) -> None:
     document = json.loads(descgen("export", "-d", "hmdb51").stdout)
     DAMAGES[damage](document)
     (tmp_path / "x.json").write_text(json.dumps(document))
-    other, run = elsewhere
+    _, run = elsewhere
     result = run("import", tmp_path / "x.json", "-d", "hmdb51")
     assert result.exit_code == 1
     assert "is damaged: " in result.stderr
-    assert not other.exists()
+    assert run("export", "-d", "hmdb51").exit_code == 1

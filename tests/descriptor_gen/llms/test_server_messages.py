@@ -153,7 +153,7 @@ def test_a_refusal_in_a_servers_own_words_costs_one_call_for_all(build: Build, s
     assert server.clock.now() == 0  # nothing was waited for
 
 
-def test_what_was_left_out_is_recorded_with_the_reply(build: Build, server: ChatServer, database: Path) -> None:
+def test_what_was_left_out_is_recorded_with_the_reply(build: Build, server: ChatServer, address: str) -> None:
     def answer(asked: Asked) -> Answer:
         for name in ("vLLM, system", "Groq, minItems"):
             refuses, status, body, _ = SERVERS[name]
@@ -163,11 +163,11 @@ def test_what_was_left_out_is_recorded_with_the_reply(build: Build, server: Chat
 
     server.otherwise = answer
     assert build()["generated"] == CLASSES
-    [row, *_] = stored(database)
+    [row, *_] = stored(address)
     assert row["environment"]["schema_without"] == ["minItems"]
     assert row["environment"]["system_message"] == "in the first question"
     assert row["environment"]["response_format"] == "json_schema"
-    assert json.loads(row["messages"])[0]["role"] == "system"  # as the key has it
+    assert row["messages"][0]["role"] == "system"  # as the key has it
 
 
 def test_a_reply_without_a_keyword_of_the_schema_is_still_checked_against_it(build: Build, server: ChatServer) -> None:

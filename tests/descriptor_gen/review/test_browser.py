@@ -54,10 +54,10 @@ def open_browser() -> Iterator[Open]:
 
 
 @contextmanager
-def served(database: Path, reviewer: str, *more: str, port: int | None = None) -> Iterator[str]:
+def served(address: str, reviewer: str, *more: str, port: int | None = None) -> Iterator[str]:
     """Run `descgen review` as a process of its own; give its address."""
     where = ["--port", str(port)] if port else []
-    command = [BIN / "descgen", "--db", database, "review", "-d", "hmdb51", "--no-browser", "--reviewer", reviewer]
+    command = [BIN / "descgen", "--db", address, "review", "-d", "hmdb51", "--no-browser", "--reviewer", reviewer]
     server = subprocess.Popen([*map(str, command), *where, *more], stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
@@ -74,7 +74,7 @@ ODD = "<script>document.title='owned'</script> {{ 7 * 7 }} & <b>bold</b>"
 
 
 @pytest.fixture
-def filled(descgen: Run, llm: FakeLLM, database: Path, tmp_path: Path) -> Path:
+def filled(descgen: Run, llm: FakeLLM, address: str, tmp_path: Path) -> str:
     """A database with three classes of two kinds, by a template that lets any text pass; one is markup."""
     template = tmp_path / "free.j2"
     source = descgen("prompts", "show", "decomposition").stdout
@@ -82,7 +82,7 @@ def filled(descgen: Run, llm: FakeLLM, database: Path, tmp_path: Path) -> Path:
     llm.enqueue(*[json.dumps({"steps": [f"a hand is raised {n}", ODD, f"the hand falls {n}"]}) for n in range(3)])
     built = descgen("build", "-d", "hmdb51", "-t", template, "-k", "decomposition", "-k", "context", "--limit", "3")
     assert built.exit_code == 0, built.output
-    return database
+    return address
 
 
 def wait(browser: Browser, condition: Callable[[Browser], object]) -> None:
@@ -109,8 +109,8 @@ def press(browser: Browser, *keys: str) -> None:
         ActionChains(browser).send_keys(key).perform()
 
 
-def statuses(database: Path, action: str) -> dict[str, str]:
-    store = Store.open(str(database), create=False)
+def statuses(address: str, action: str) -> dict[str, str]:
+    store = Store.open(address, create=False)
     every = store.descriptors(store.dataset("hmdb51"), statuses=("pending", "accepted", "rejected"))
     store.close()
     return {d.text: d.status for d in every if d.action == action}
