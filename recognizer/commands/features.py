@@ -1,6 +1,8 @@
-"""`recognize features`: list, verify, prune."""
+"""`recognize features`: list, verify, merge, prune."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
@@ -11,7 +13,7 @@ from recognizer.commands.options import Session, session_options
 
 @click.group()
 def features() -> None:
-    """List, verify and prune the stored embeddings."""
+    """List, verify, merge and prune the stored embeddings."""
 
 
 def _is_empty(session: Session) -> bool:
@@ -59,6 +61,22 @@ def verify_features(session: Session) -> None:
             f"{damaged} records are damaged and not used; commands that need them compute them again. "
             "Delete them with: recognize features prune --damaged"
         )
+
+
+@features.command("merge")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@session_options
+def merge_features(session: Session, folders: tuple[Path, ...]) -> None:
+    """Copy the embeddings in other folders into this store, such as those of other machines; see embed --shard."""
+    from recognizer.features.merge import merge_stores
+    from recognizer.features.store import FeatureStore
+    from recognizer.features.table import merge_report
+
+    with FeatureStore.open(session.features) as store, progress("merge", "folders") as advance:
+        merged = merge_stores(store, folders, on_progress=advance)
+    session.show(merged, merge_report(merged, session.features))
+    if damaged := sum(shelf.damaged for shelf in merged):
+        raise UserError(f"{damaged} records are damaged and were left out. Embed their videos again, there or here")
 
 
 @features.command("prune")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -26,6 +26,18 @@ class Video:
     label: int  # label index of its class
     path: Path | None  # a file or a folder of frames; None: listed but not on disk
     splits: tuple[int, ...]  # the chosen test splits that list it; () without official lists
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a list that is dealt like cards: every `count`-th video, from the `number`-th (from 1) on."""
+
+    number: int = 1
+    count: int = 1
+
+    def of(self, videos: Sequence[Video]) -> Sequence[Video]:
+        """Return the videos of this part; those of all parts are all videos, each once."""
+        return videos[self.number - 1 :: self.count]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from db.errors import UserError
 from db.progress import Progress
 from db.records import Dataset
 from recognizer.datasets.find import Video, VideoList
+from recognizer.datasets.records import Shard
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.decode import (
     WORKERS,
@@ -233,16 +234,19 @@ def embed_dataset(
     *,
     sampling: Sampling,
     limit: int | None = None,
+    shard: Shard = Shard(),  # noqa: B008 - frozen
     on_progress: Progress = lambda done, total: None,
 ) -> EmbedReport:
     """Embed the videos of a dataset that are on disk and not in the store; arguments as in `embed_videos`.
+
+    Of the videos on disk, at most `limit`, only those of the shard.
 
     Raises:
         UserError: no video is on disk, the encoder's weights are missing, or the store cannot be read or written.
     """
     start = time.perf_counter()
     present = videos_on_disk(dataset, video_list, limit)
-    features = embed_videos(present, encoder, sampling=sampling, on_progress=on_progress)
+    features = embed_videos(shard.of(present), encoder, sampling=sampling, on_progress=on_progress)
     missing = sum(video.path is None for video in video_list.videos)
     counts = {
         "listed": len(video_list.videos),
@@ -250,6 +254,7 @@ def embed_dataset(
         "embedded": features.new,
         "truncated": len(features.truncated),
         "unreadable": len(features.unreadable),
+        **({"in other shards": len(present) - len(shard.of(present))} if shard.count > 1 else {}),
         "missing": missing,
         "beyond the limit": len(video_list.videos) - missing - len(present),
     }

@@ -11,6 +11,7 @@ from rich.text import Text
 from db.commandline import table
 from recognizer.features.embed import EmbedReport
 from recognizer.features.maintenance import PrunePlan, ShelfCheck, ShelfSummary
+from recognizer.features.merge import MergedShelf
 
 _SHOWN = 10  # damaged records of a shelf
 
@@ -48,6 +49,13 @@ def verify_report(checks: Sequence[ShelfCheck], folder: Path) -> RenderableType:
     lines = [f"damaged: {check.file}: {name}" for check in checks for name in check.damaged[:_SHOWN]]
     more = (f"damaged: {c.file}: and {len(c.damaged) - _SHOWN} more" for c in checks if len(c.damaged) > _SHOWN)
     return Group(table(*columns, rows=rows), Text("\n".join(["", *lines, *more]).rstrip()))
+
+
+def merge_report(merged: Sequence[MergedShelf], folder: Path) -> RenderableType:
+    """Show the outcome of `recognize features merge`."""
+    rows = [(m.source, m.encoder, m.what, m.added, m.already, m.unreadable, m.damaged) for m in merged]
+    columns = ("from", "encoder", "what", ">added", ">already stored", ">unreadable", ">damaged")
+    return Group(table(*columns, rows=rows), Text(f"\n{sum(m.added for m in merged)} records added to {folder}"))
 
 
 def prune_table(plans: Sequence[PrunePlan]) -> RenderableType:

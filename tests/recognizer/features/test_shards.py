@@ -1,0 +1,129 @@
+"""`recognize embed --shard` and `recognize features merge`: several machines fill one store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from encoders.testing import FakeEncoder, registered
+from recognizer.features.store import FeatureStore
+from tests.fixtures.commands import Run
+from tests.fixtures.videos import make_video
+
+VIDEOS, SHARDS = 7, 3
+
+
+@pytest.fixture(autouse=True)
+def encoder() -> Iterator[FakeEncoder]:
+    """The encoder `fake`."""
+    fake = FakeEncoder()
+    with registered(fake, "fake"):
+        yield fake
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Seven videos of two classes, and one that cannot be read."""
+    for number in range(VIDEOS):
+        folder = tmp_path / "clips" / ("dark", "grey")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        make_video(folder / f"{number}.mp4", 3 + number)
+    (tmp_path / "clips" / "dark" / "broken.mp4").write_bytes(b"no video")
+    return tmp_path / "clips"
+
+
+def embed(recognize: Run, clips: Path, store: Path, *options: str) -> dict[str, Any]:
+    result = recognize("embed", clips, "-e", "fake", "--frames", "4", "--features", store, "--json", *options)
+    assert result.exit_code == 0, result.output
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """Everything in a store but the order of its records: the bytes of each, notes and known files."""
+    with FeatureStore.open(folder, create=False) as store:
+        found: dict[str, Any] = {}
+        for row in store.shelves():
+            arrays = store.arrays(row)
+            entries = store.entries(row).items()
+            found[json.dumps(row.key, sort_keys=True)] = {
+                key: (entry.note, None if entry.slot is None else arrays[entry.slot].tobytes())
+                for key, entry in entries
+            }
+        found["files"] = sorted(store.query("SELECT path, stamp, key FROM seen"))
+    return found
+
+
+def parts(recognize: Run, clips: Path, tmp_path: Path) -> list[Path]:
+    folders = [tmp_path / f"part {number}" for number in range(1, SHARDS + 1)]
+    for number, folder in enumerate(folders, 1):
+        embed(recognize, clips, folder, "--shard", f"{number}/{SHARDS}")
+    return folders
+
+
+def test_each_video_is_in_one_shard_and_the_merged_store_is_that_of_one_machine(
+    recognize: Run, clips: Path, tmp_path: Path, encoder: FakeEncoder
+) -> None:
+    embed(recognize, clips, tmp_path / "whole")
+    encoder.frames.clear()
+    folders = parts(recognize, clips, tmp_path)
+    assert sum(encoder.frames) == VIDEOS * 4
+    result = recognize("features", "merge", *folders, "--features", tmp_path / "merged", "--json")
+    assert result.exit_code == 0, result.output
+    merged = json.loads(result.stdout)
+    assert [sum(shelf[name] for shelf in merged) for name in ("added", "already", "unreadable", "damaged")] == [
+        *(VIDEOS, 0, 1, 0)
+    ]
+    assert content(tmp_path / "merged") == content(tmp_path / "whole")
+    again = embed(recognize, clips, tmp_path / "merged")
+    assert (again["counts"]["stored before"], again["counts"]["embedded"]) == (VIDEOS, 0)
+
+
+def test_a_shard_counts_what_it_leaves_to_the_others(recognize: Run, clips: Path, tmp_path: Path) -> None:
+    counts = embed(recognize, clips, tmp_path / "part", "--shard", "2/3")["counts"]
+    assert counts["listed"] == VIDEOS + 1
+    assert counts["embedded"] + counts["unreadable"] + counts["in other shards"] == VIDEOS + 1
+    assert embed(recognize, clips, tmp_path / "none", "--shard", "99/99")["counts"]["in other shards"] == VIDEOS + 1
+
+
+def test_merging_again_adds_nothing(recognize: Run, clips: Path, tmp_path: Path) -> None:
+    folders = parts(recognize, clips, tmp_path)
+    for added in (VIDEOS, 0):
+        result = recognize("features", "merge", *folders, "--features", tmp_path / "merged")
+        assert f"{added} records added" in result.stdout
+    with FeatureStore.open(tmp_path / "merged", create=False) as store:
+        [row] = [row for row in store.shelves() if row.key["what"] == "frames"]
+        assert row.records == VIDEOS
+
+
+def test_a_damaged_record_is_left_out_and_said(recognize: Run, clips: Path, tmp_path: Path) -> None:
+    [first, *_] = folders = parts(recognize, clips, tmp_path)
+    [file] = first.glob("*.f32")
+    numbers = np.fromfile(file, "<f4")
+    numbers[0] += 1
+    numbers.tofile(file)
+    result = recognize("features", "merge", *folders, "--features", tmp_path / "merged")
+    assert result.exit_code == 1
+    assert "1 records are damaged and were left out" in result.stderr
+    assert embed(recognize, clips, tmp_path / "merged")["counts"]["embedded"] == 1
+
+
+def test_what_is_no_other_store_is_refused(recognize: Run, clips: Path, tmp_path: Path) -> None:
+    embed(recognize, clips, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "copy")
+    itself = recognize("features", "merge", tmp_path / "whole", "--features", tmp_path / "whole")
+    assert (itself.exit_code, "into itself" in itself.stderr) == (2, True)
+    assert recognize("features", "merge", clips, "--features", tmp_path / "whole").exit_code == 1
+    assert content(tmp_path / "whole") == content(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("value", ["3", "0/3", "4/3", "a/b", "1/0", "/"])
+def test_a_shard_is_a_number_of_a_count(recognize: Run, clips: Path, value: str) -> None:
+    result = recognize("embed", clips, "-e", "fake", "--shard", value)
+    assert (result.exit_code, "such as 3/8" in result.stderr) == (2, True)
