@@ -1,10 +1,11 @@
-"""Texts that databases refuse: PostgreSQL has no NUL, and UTF-8 no half of a surrogate pair. JSON can hold both."""
+"""What databases refuse: PostgreSQL has no NUL, and UTF-8 no half of a surrogate pair. JSON can hold both."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+LARGEST_INTEGER = 2**31 - 1  # of a column of whole numbers in PostgreSQL
 NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
