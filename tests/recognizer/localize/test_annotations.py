@@ -105,7 +105,7 @@ def test_thumos_text_files(tmp_path: Path) -> None:
         ({"a": []}, "gt.json: a: an action"),
         ({"a": {"subset": "test", "actions": [[0, 1.0, 3.0]]}}, "gt.json: a: an action"),
         ({"a": {"subset": "test", "annotations": []}, "b": {"annotations": []}}, "gt.json: b: an action"),
-        ({"a": entry("test", ("Diving", 0, float("nan")))}, "gt.json: a: an action"),
+        ({"a": entry("test", ("Diving", 0, float("nan")))}, "gt.json is not a JSON file: NaN is no number of JSON"),
         (
             {"a": entry("test", *((f"X{i}", 0, 1) for i in range(300)))},
             "300 labels in .*: X0, X1, X10, X100, X101 and 295",
