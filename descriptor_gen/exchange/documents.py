@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from db.errors import shortened
 from db.records import Call, Dataset, PortableDescriptor
 from db.storable import LARGEST_INTEGER, NOT_STORABLE, is_storable
+from db.texts import clean
 
 _LONGEST_NAME = 200  # characters that the database stores
 _LONGEST_PHRASE = 1000
@@ -151,6 +152,11 @@ def dataset_document(dataset: Dataset) -> dict[str, Any]:
     return {"name": dataset.name, "actions": [asdict(action) for action in dataset.actions]}
 
 
+def _cleaned(dataset: Dataset) -> Dataset:
+    actions = tuple(replace(a, name=clean(a.name), phrase=clean(a.phrase)) for a in dataset.actions)
+    return replace(dataset, name=clean(dataset.name), stored_as=clean(dataset.stored_as), actions=actions)
+
+
 def read_dataset(document: Any) -> Dataset:
     """Return the dataset of a document.
 
@@ -165,6 +171,7 @@ def read_dataset(document: Any) -> Dataset:
     for action in dataset.actions:
         if len(action.phrase) > _LONGEST_PHRASE or NOT_STORABLE.search(action.phrase):
             raise ShapeError(f"is damaged: {shortened(action.phrase)!r} cannot be the phrase of a class")
+    dataset = _cleaned(dataset)
     if [action.label for action in dataset.actions] != list(range(len({action.name for action in dataset.actions}))):
         raise ShapeError("is damaged: its classes are not labelled 0, 1, 2 ...")
     return dataset

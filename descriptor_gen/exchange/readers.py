@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from db import strict_json
+from db import spreadsheets, strict_json
 from db.errors import UserError
 from db.given_files import MOST_BYTES, read_bytes
 from db.numbering import NumberingError, without_numbers
@@ -138,9 +138,13 @@ def _numbered_lines(data: bytes) -> list[Entry]:
 def _csv_rows(data: bytes) -> list[dict[str, Any]]:
     try:
         csv.field_size_limit(MOST_BYTES)  # a cell holds a whole call, with its prompt and its reply
-        return list(csv.DictReader(io.StringIO(_text(data), newline=""), restkey="", strict=True))
+        rows = list(csv.DictReader(io.StringIO(_text(data), newline=""), restkey="", strict=True))
     except csv.Error as error:
         raise ShapeError(f"is not CSV: {error}") from error
+    return [
+        {name: spreadsheets.unsafe(cell) for name, cell in row.items()} if row.get(spreadsheets.MARK) else row
+        for row in rows
+    ]
 
 
 def _entries(rows: list[dict[str, Any]]) -> list[Entry]:
