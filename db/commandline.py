@@ -158,7 +158,7 @@ def table(*columns: str, title: str | None = None, rows: Sequence[Sequence[objec
     for column in columns:
         result.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
-        result.add_row(*("" if cell is None else str(cell) for cell in row))
+        result.add_row(*("" if cell is None else clean(str(cell)) for cell in row))
     return result
 
 

@@ -115,7 +115,9 @@ def from_labels(name: str, labels: Sequence[str | Label]) -> Dataset:
     if not labels:
         raise UserError(f"No labels in {name}. Write one label a line, or make one folder a class")
     given = [label if isinstance(label, Label) else Label(label) for label in labels]
-    actions = tuple(Action(i, label.name, label.phrase or phrase_of(label.name)) for i, label in enumerate(given))
+    actions = tuple(
+        Action(i, label.name, label.phrase or phrase_of(clean(label.name))) for i, label in enumerate(given)
+    )
     for action in actions:
         if not spelling(action.phrase):
             raise UserError(f"A label of {name} contains no word: {action.name!r}")
