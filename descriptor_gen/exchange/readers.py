@@ -153,10 +153,11 @@ def _entries(rows: list[dict[str, Any]]) -> list[Entry]:
     Raises:
         ShapeError: a column is missing, or a cell is damaged.
     """
-    missing = {"action", "text"} - rows[0].keys() if rows else ()
+    needed = {"action", "text", *(["cache_key"] if any(row.get("generation") for row in rows) else [])}
+    missing = needed - rows[0].keys() if rows else ()
     if missing:
         raise ShapeError(f"has no column {' and no column '.join(sorted(missing))}")
-    calls = {row["cache_key"]: read_call(_cell(row, "generation")) for row in rows if row.get("generation")}
+    calls = {str(row.get("cache_key")): read_call(_cell(row, "generation")) for row in rows if row.get("generation")}
     return [_entry({**row, "originals": _cell(row, "originals")}, calls) for row in rows]
 
 
