@@ -71,7 +71,7 @@ class Commands(click.Group):
                 raise  # click exits quietly if the reader of our output is gone
             raise click.ClickException(clean(f"{error.filename}: {error.strerror}")) from error
         except click.ClickException as error:
-            error.message = clean(error.message)  # it repeats what was typed
+            vars(error)["message"] = clean(error.message)  # it repeats what was typed; click declares it final
             raise
         except UserError as error:
             database = ctx.find_root().params.get("url")
