@@ -25,6 +25,7 @@ from db.profile_defaults import default_map
 from db.progress import Progress
 from db.store import Store
 from db.suggestions import SuggestingConsole, with_database
+from db.texts import clean, escaped
 
 _PIPE_WIDTH = 120
 _SECONDS_BETWEEN_LINES = 5.0
@@ -43,7 +44,7 @@ class _WrongUse(click.ClickException):
 
 def _shown(error: UserError, secrets: Sequence[str] = ()) -> click.ClickException:
     return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(
-        with_database(hide(str(error), secrets))
+        clean(with_database(hide(str(error), secrets)))
     )
 
 
@@ -68,7 +69,10 @@ class Commands(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE or not error.filename:
                 raise  # click exits quietly if the reader of our output is gone
-            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+            raise click.ClickException(clean(f"{error.filename}: {error.strerror}")) from error
+        except click.ClickException as error:
+            vars(error)["message"] = clean(error.message)  # it repeats what was typed; click declares it final
+            raise
         except UserError as error:
             database = ctx.find_root().params.get("url")
             raise _shown(error, secrets_in(database) if isinstance(database, str) else ()) from error
@@ -139,7 +143,7 @@ def database_option(command: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """Print dataclasses, or lists of them, as JSON on standard output."""
-    click.echo(json.dumps(value, default=_jsonable, ensure_ascii=False, indent=2))
+    click.echo(escaped(json.dumps(value, default=_jsonable, ensure_ascii=False, indent=2)))
 
 
 def _jsonable(value: Any) -> Any:
@@ -154,7 +158,7 @@ def table(*columns: str, title: str | None = None, rows: Sequence[Sequence[objec
     for column in columns:
         result.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
-        result.add_row(*("" if cell is None else str(cell) for cell in row))
+        result.add_row(*("" if cell is None else clean(str(cell)) for cell in row))
     return result
 
 

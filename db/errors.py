@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from db.records import Conflict
 
 _MAX_LISTED = 10
+_LONGEST_SHOWN = 100  # characters of a name
 
 
 def first_few(names: Sequence[str], *, count: int = 5) -> str:
     """Return the first names, and how many more there are: `a, b, c, d, e and 212 more`."""
     more = len(names) - count
-    return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(shortened, names[:count])) + (f" and {more} more" if more > 0 else "")
+
+
+def shortened(name: str) -> str:
+    """Return a name, or its beginning if it is too long for a message."""
+    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}..."
 
 
 class UserError(Exception):

@@ -14,15 +14,20 @@ from pathlib import Path
 
 from db import strict_json
 from db.errors import UserError, first_few
+from db.given_files import read_text
 from db.label_json import labels_of_json
 from db.label_tables import Label, LabelsError, is_number, labels_of_table, role
 from db.numbering import NumberingError, without_numbers
+from db.texts import BIDI_MARKS
 
 FORMS = (
     "Forms that are read: one label a line; numbered lines from 0 or 1; label, tab, phrase; CSV or TSV with a header "
     "(name, or label; if you like id and phrase); JSON: a list, index -> label, label -> index, label -> phrase"
 )
 _LONGEST_NAME = 200  # characters that the database stores
+_LONGEST_PHRASE = 1000
+_MOST_LABELS = 100_000
+_MOST_BYTES = 16 * 2**20
 # What a line of a label is not, and what it looks like.
 _NOT_A_LABEL = (
     (re.compile(r"\[[^\]]*\]?|[\W_]+"), "a piece of JSON, YAML or code"),
@@ -40,8 +45,8 @@ def read_labels(path: Path) -> list[Label]:
         UserError: it cannot be read, or what it means is not plain; the message says what was seen.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        labels = [Label(_unquoted(label.name), label.phrase) for label in _labels(text, is_json=_is_json(path))]
+        text = read_text(path, at_most=_MOST_BYTES)
+        labels = [_cleaned(label) for label in _labels(text, is_json=_is_json(path))]
         _check(labels)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a text file of labels (UTF-8). {FORMS}") from error
@@ -135,6 +140,12 @@ def _outside_quotes(line: str) -> str:
     return re.sub(r'"[^"]*"', "", line)
 
 
+def _cleaned(label: Label) -> Label:
+    """Return a label without quotation marks and marks that reorder a line; control characters stay, to be refused."""
+    name, phrase = (BIDI_MARKS.sub("", text or "") for text in (label.name, label.phrase))
+    return Label(_unquoted(name), phrase or None)
+
+
 def _unquoted(name: str) -> str:
     """Return a name without quotation marks around it: some lists of Kinetics have them."""
     name = name.strip()
@@ -147,6 +158,8 @@ def _check(labels: Sequence[Label]) -> None:
     Raises:
         LabelsError: a name is missing, too long or cannot be stored, or all of them are numbers, files or sentences.
     """
+    if len(labels) > _MOST_LABELS:
+        raise LabelsError(f"has {len(labels)} labels; {_MOST_LABELS} at most")
     for label in labels:
         if fault := _fault(label):
             raise LabelsError(fault)
@@ -162,6 +175,7 @@ def _fault(label: Label) -> str | None:
     checks = (
         (not name, "has a class without a name"),
         (len(name) > _LONGEST_NAME, f"{shown} is cut here: {len(name)} characters are too long for a class"),
+        (len(text) > _LONGEST_NAME + _LONGEST_PHRASE, f"has a phrase of more than {_LONGEST_PHRASE} characters"),
         (any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text), f"{shown} holds a control character"),
         (re.search("[{}]", name) or name.count("[") != name.count("]"), f"{shown} looks like a piece of JSON or code"),
     )

@@ -13,7 +13,8 @@ T = TypeVar("T")
 _BEFORE = re.compile(
     r"[(\[]?(?P<letter>[A-Za-z]?)(?P<number>\d{1,6})(?:[)\].:,;]+(?!\d)\s*|\s+(?:[-:]\s+)?)(?P<text>\S.*)"
 )
-_BEHIND = re.compile(r"(?P<text>.+?)\s*[\s:=,;]\s*(?P<letter>)(?P<number>\d{1,6})")
+# White space is counted, since any number of it in two places takes forever on a line of spaces.
+_BEHIND = re.compile(r"(?P<text>.+?)\s{0,9}[\s:=,;]\s{0,9}(?P<letter>)(?P<number>\d{1,6})")
 _PLACES = {"begin": _BEFORE, "end": _BEHIND}
 
 

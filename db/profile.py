@@ -18,8 +18,10 @@ from platformdirs import user_config_path
 
 from db.addresses import hide, secrets_in
 from db.errors import UsageError, UserError
+from db.given_files import read_text
 
 FILE = "descgen.toml"
+_MOST_BYTES = 2**18
 Value = str | float
 
 
@@ -138,7 +140,9 @@ def without_secrets(value: str) -> str:
 
 def _read(path: Path) -> dict[str, Value]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_text(path, at_most=_MOST_BYTES))
+    except RecursionError as error:
+        raise UserError(f"The profile {path} cannot be read: too many brackets inside each other") from error
     except (OSError, ValueError) as error:
         raise UserError(f"The profile {path} cannot be read: {error}") from error
     for name, value in values.items():

@@ -31,6 +31,7 @@ from db.records import (
 )
 from db.schema import ActionRow, DescriptorRow
 from db.storable import NOT_STORABLE
+from db.texts import clean
 
 _LONGEST_NAME = 200
 
@@ -151,16 +152,16 @@ class Reviews(Transactions):
 
 
 def _normalised(text: str) -> str:
-    """Return a reviewer's text with one space between words.
+    """Return a reviewer's text with one space between words, and without what terminals obey.
 
     Raises:
         UsageError: it is empty, or has characters that databases refuse.
     """
-    words = " ".join(text.split())
+    if bad := NOT_STORABLE.search(text):
+        raise UsageError(f"A text cannot hold the character {bad.group()!r}")
+    words = " ".join(clean(text).split())
     if not words:
         raise UsageError("A descriptor needs a text. To remove one, reject it: descgen reject ID")
-    if bad := NOT_STORABLE.search(words):
-        raise UsageError(f"A text cannot hold the character {bad.group()!r}")
     return words
 
 

@@ -1,11 +1,21 @@
-"""Texts that databases refuse: PostgreSQL has no NUL, and UTF-8 no half of a surrogate pair. JSON can hold both."""
+"""What databases refuse: PostgreSQL has no NUL, and UTF-8 no half of a surrogate pair. JSON can hold both."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+LARGEST_INTEGER = 2**31 - 1  # of a column of whole numbers in PostgreSQL
 NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def is_storable(value: Any) -> bool:
+    """Return whether a text, or each text of a JSON value, can be stored as it is."""
+    if isinstance(value, str):
+        return not NOT_STORABLE.search(value)
+    if isinstance(value, dict):
+        return all(map(is_storable, [*value, *value.values()]))
+    return all(map(is_storable, value)) if isinstance(value, list | tuple) else True
 
 
 def storable(value: Any) -> Any:

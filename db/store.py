@@ -191,24 +191,39 @@ class Store(Transactions):
         Raises:
             UsageError: the stored dataset differs in more than `update` says.
         """
+        changed = self._changes(dataset, update)
+        if changed is None:
+            return ()
+        whole, rephrased = changed
+        with self._write() as session:
+            queries.register(session, whole)
+        return rephrased
+
+    def rephrased(self, dataset: Dataset) -> tuple[Rephrased, ...]:
+        """Return the actions whose phrase `register` would change.
+
+        Raises:
+            UsageError: as `register`.
+        """
+        changed = self._changes(dataset, "phrases")
+        return changed[1] if changed else ()
+
+    def _changes(self, dataset: Dataset, update: Update) -> tuple[Dataset, tuple[Rephrased, ...]] | None:
+        """Return the dataset to register, and the actions whose phrase that changes; None if it is stored like that."""
         whole = queries.stored_dataset(dataset)
         if whole is None:
-            return ()
-        dataset = whole
-        if dataset.name not in vocabulary.BUILT_IN:
-            self._compared(dataset, update)
+            return None
+        if whole.name not in vocabulary.BUILT_IN:
+            self._compared(whole, update)
         with self._read() as session:
-            stored = {name: (row.label, row.phrase) for name, row in queries.actions(session, dataset).items()}
-        actions = {action.name: (action.label, action.phrase) for action in dataset.actions}
-        if stored == actions:
-            return ()
+            stored = {name: (row.label, row.phrase) for name, row in queries.actions(session, whole).items()}
+        if stored == {action.name: (action.label, action.phrase) for action in whole.actions}:
+            return None
         phrases = {name: phrase for name, (_, phrase) in stored.items()}
-        changed = [action for action in dataset.actions if phrases.get(action.name, action.phrase) != action.phrase]
-        descriptors = self.descriptors(dataset, statuses=STATUSES) if changed else []
-        with self._write() as session:
-            queries.register(session, dataset)
+        changed = [action for action in whole.actions if phrases.get(action.name, action.phrase) != action.phrase]
+        descriptors = self.descriptors(whole, statuses=STATUSES) if changed else []
         texts = {action.name: tuple(d.id for d in descriptors if d.action == action.name) for action in changed}
-        return tuple(Rephrased(a.name, phrases[a.name], a.phrase, texts[a.name]) for a in changed)
+        return whole, tuple(Rephrased(a.name, phrases[a.name], a.phrase, texts[a.name]) for a in changed)
 
     def generations(self, keys: Iterable[str]) -> dict[str, Generation]:
         """Return cache key -> the newest `ok` generation, for the keys that have one."""
@@ -338,9 +353,14 @@ class Store(Transactions):
             return transfer.portable(session, queries.in_order(dataset, descriptors))
 
     def add_portable(self, dataset: Dataset, items: Sequence[PortableDescriptor]) -> ImportCounts:
-        """Add the descriptors that are not stored yet, in one transaction and in their order; no row is changed."""
-        self.register(dataset)
+        """Register a dataset and add the descriptors that are not stored yet, in one transaction and in their order.
+
+        No descriptor is changed.
+        """
+        changed = self._changes(dataset, "phrases")
         with self._write() as session:
+            if changed:
+                queries.register(session, changed[0])
             actions = {name: row.id for name, row in queries.actions(session, dataset).items()}
             return transfer.Import(session, actions).add(items)
 

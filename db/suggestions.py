@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 import click
 from click.core import ParameterSource
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from db.profile import without_secrets
+from db.texts import clean
 
 _SUGGESTED = re.compile(r"(^|[:;,]\s|\(|\bthen\s)(descgen|recognize)(?= [a-z])")
 
@@ -37,7 +40,12 @@ def with_database(message: str) -> str:
 
 
 class SuggestingConsole(Console):
-    """A console whose texts repeat the database that was typed."""
+    """A console whose texts repeat the database that was typed, and hold nothing that the terminal obeys."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what is written; texts are cleaned, whatever they are in: older databases may hold any character."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(clean(segment.text), segment.style)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print texts, and groups that hold some; tables stay as they are."""

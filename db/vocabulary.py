@@ -17,6 +17,7 @@ from db.errors import UsageError, UserError, first_few
 from db.label_files import read_labels
 from db.label_tables import Label
 from db.records import Action, Dataset
+from db.texts import clean
 
 _TABLES = ("ucf101", "hmdb51", "kinetics400", "kinetics600")
 _SUBSETS = {f"kinetics600-zs{n}": "kinetics600" for n in (1, 2, 3)}  # Chen & Huang, ICCV 2021: 3 x 160 classes
@@ -97,9 +98,11 @@ def checked_name(name: str) -> str:
     Raises:
         UsageError: it is that of a built-in dataset, could be taken for a path or an option, or cannot be stored.
     """
+    if clean(name) != name:
+        raise UsageError(f"{name!r} cannot be the name of a dataset: it holds control characters")
     if canonical(name) in BUILT_IN:
         raise UsageError(f"{name} is a built-in dataset. Choose another name, such as my-{name}")
-    if not name.strip() or len(name) > _LONGEST_NAME or name[0] == "-" or not re.fullmatch(r"[^/\\\x00-\x1f]+", name):
+    if not name.strip() or len(name) > _LONGEST_NAME or name[0] == "-" or not re.fullmatch(r"[^/\\\n\t]+", name):
         raise UsageError(
             f"{name!r} cannot be the name of a dataset: 1 to {_LONGEST_NAME} characters, without / and \\, and not "
             "- as the first one"
@@ -112,7 +115,9 @@ def from_labels(name: str, labels: Sequence[str | Label]) -> Dataset:
     if not labels:
         raise UserError(f"No labels in {name}. Write one label a line, or make one folder a class")
     given = [label if isinstance(label, Label) else Label(label) for label in labels]
-    actions = tuple(Action(i, label.name, label.phrase or phrase_of(label.name)) for i, label in enumerate(given))
+    actions = tuple(
+        Action(i, label.name, label.phrase or phrase_of(clean(label.name))) for i, label in enumerate(given)
+    )
     for action in actions:
         if not spelling(action.phrase):
             raise UserError(f"A label of {name} contains no word: {action.name!r}")

@@ -80,6 +80,7 @@ def _layout_of(output: Path | None) -> str:
     help="File format. [by the suffix of --output, else json]",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A file; a folder for parquet. [standard output]")
+@click.option("--spreadsheet-safe", is_flag=True, help="CSV: an apostrophe before cells that look like formulas.")
 @click.pass_obj
 def export_descriptors(
     database: Database,
@@ -89,14 +90,17 @@ def export_descriptors(
     llm: str | None,
     layout: str | None,
     output: Path | None,
+    spreadsheet_safe: bool,
 ) -> None:
     """Export the descriptors in use.
 
     json, csv and parquet include the LLM calls that wrote them; tear is the format that TEAR's code reads.
     """
-    from descriptor_gen.exchange.exporting import TEXTS, write
+    from descriptor_gen.exchange.exporting import TEXTS, text_of, write
 
     layout = layout or _layout_of(output)
+    if spreadsheet_safe and layout != "csv":
+        raise UsageError(f"--spreadsheet-safe is for CSV, not for {layout}: add --format csv")
     if output is None and layout not in TEXTS:
         raise UsageError("--format parquet writes a folder. Name it with --output FOLDER")
     store = database.existing
@@ -104,7 +108,7 @@ def export_descriptors(
     statuses = _STATUSES[status] if status else _NOT_REJECTED if layout == "tear" else _STATUSES["any"]
     items = filter_descriptors(dataset, store.portable(dataset), DescriptorFilter(statuses, kind_names or None, llm))
     if output is None:
-        click.echo(TEXTS[layout](dataset, items), nl=False)
+        click.echo(text_of(dataset, items, layout=layout, spreadsheet_safe=spreadsheet_safe), nl=False)
     else:
-        write(dataset, items, layout=layout, output=output)
+        write(dataset, items, layout=layout, output=output, spreadsheet_safe=spreadsheet_safe)
         notes.print(f"{len(items)} descriptors of {dataset.name} in {output}", soft_wrap=True)

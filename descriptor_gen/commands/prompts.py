@@ -9,6 +9,7 @@ import click
 from db.commandline import Database, console, json_option, print_json
 from db.errors import UsageError, UserError
 from db.records import Action
+from db.texts import clean
 from descriptor_gen import tables
 from descriptor_gen.commands.options import language_option, stored_templates, template_option
 from descriptor_gen.prompting.prompt import (
@@ -53,7 +54,7 @@ def list_prompts(database: Database, templates: tuple[Path, ...], as_json: bool)
 def show_template(database: Database, kind: str, templates: tuple[Path, ...]) -> None:
     """Print the template of a kind."""
     [prompt] = load_prompts([kind], own=read_prompts(templates), stored=stored_templates(database))
-    click.echo(prompt.template.source, nl=False)
+    click.echo(clean(prompt.template.source), nl=False)
 
 
 @prompts.command()

@@ -11,6 +11,7 @@ import click
 from db.commandline import Database, console, notes
 from db.errors import UsageError, UserError
 from db.records import STATUSES
+from db.texts import clean
 from descriptor_gen.commands.options import dataset_option
 from descriptor_gen.commands.review import reviewer_option
 
@@ -92,7 +93,11 @@ def _in_terminal(session: ReviewSession, *, kind: str, status: str) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("--tui needs a terminal. For scripts: descgen accept, reject, edit")
     shown = Filter(kind=kind, status=status)
-    Terminal(session, shown, console, click.getchar, lambda label, text: str(click.prompt(label, default=text))).run()
+
+    def read_text(label: str, text: str) -> str:
+        return str(click.prompt(label, default=clean(text)))
+
+    Terminal(session, shown, console, click.getchar, read_text).run()
 
 
 def _in_browser(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from db.errors import UserError
+from db.label_tables import is_number
 from db.numbering import counted_from
 from db.records import Dataset
 from db.vocabulary import class_finder
@@ -28,7 +29,7 @@ def match(dataset: Dataset, texts: Texts, *, file: str, sizes: Mapping[str, int]
         UserError: there is not one index for each class, or a text begins with the name of another class.
     """
     names = {action.name for action in dataset.actions}
-    if texts and all(key.isdecimal() for key in texts) and names.isdisjoint(texts):
+    if texts and all(map(is_number, texts)) and names.isdisjoint(texts):
         return _by_index(dataset, texts, file, sizes)
     find = class_finder(dataset)
     return {key: action.name for key in texts if (action := find(key))}

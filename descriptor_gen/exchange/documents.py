@@ -9,14 +9,19 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from db.errors import shortened
 from db.records import Call, Dataset, PortableDescriptor
+from db.storable import LARGEST_INTEGER, NOT_STORABLE, is_storable
+from db.texts import clean
 
+_LONGEST_NAME = 200  # characters that the database stores
+_LONGEST_PHRASE = 1000
 VERSION = 1  # of the JSON of an export
 T = TypeVar("T")
 
@@ -51,7 +56,7 @@ def checked(kind: type[T], document: Any, problem: str, *, strict: bool = True) 
         return adapter.validate_json(json.dumps(document), strict=True) if strict else adapter.validate_python(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part:.50}" for part in first["loc"])
         value = "" if isinstance(first["input"], dict | list) else f" (it is {first['input']!r:.100})"
         raise ShapeError(f"{problem}, at ${path}: {first['msg']}{value}") from error
 
@@ -82,9 +87,24 @@ def read_call(document: Any) -> Call:
         raise ShapeError(f"is damaged: the sha256 of the template {template.kind} is wrong")
     if not re.fullmatch("[0-9a-f]{64}", generation.cache_key):
         raise ShapeError(f"is damaged: the cache key of a call is {generation.cache_key!r:.100}, not a sha256")
-    if min(generation.sample, generation.tokens_in or 0, generation.tokens_out or 0) < 0:
-        raise ShapeError("is damaged: a call has a negative sample or number of tokens")
+    numbers = (template.version, generation.sample, generation.tokens_in or 0, generation.tokens_out or 0)
+    if not 0 <= min(numbers) <= max(numbers) <= LARGEST_INTEGER:
+        raise ShapeError(f"is damaged: a call has a version, sample or number of tokens beyond 0 to {LARGEST_INTEGER}")
+    if not 0 <= generation.seconds < LARGEST_INTEGER:
+        raise ShapeError(f"is damaged: a call took {generation.seconds} seconds")
+    _refuse_long(call)
     return call
+
+
+def _refuse_long(call: Call) -> None:
+    """Refuse a call with a text that is longer than its column, or that a database cannot store."""
+    llm, template, generation = call.llm, call.template, call.generation
+    texts = ((llm.provider, 300), (llm.model, 300), (llm.revision, 100), (generation.finish_reason, 50))
+    for text, longest in (*texts, (template.kind, 100)):
+        if len(text) > longest:
+            raise ShapeError(f"is damaged: a call has {shortened(text)!r}, which is longer than {longest} characters")
+    if not is_storable(call_document(call)):
+        raise ShapeError("is damaged: a call holds NUL or half of a surrogate pair, which no database stores")
 
 
 def export_document(dataset: Dataset, items: Sequence[PortableDescriptor]) -> dict[str, Any]:
@@ -108,7 +128,7 @@ def read_export(document: Mapping[str, Any]) -> tuple[Dataset, dict[str, Call], 
     """
     if document["descgen"] != VERSION:
         raise ShapeError(
-            f"is an export of version {document['descgen']!r}, and this program reads version {VERSION}: "
+            f"is an export of version {document['descgen']!r:.50}, and this program reads version {VERSION}: "
             "pip install --upgrade descgen-recognize"
         )
     export = checked(_Export, document, "is damaged: the file", strict=False)
@@ -132,6 +152,11 @@ def dataset_document(dataset: Dataset) -> dict[str, Any]:
     return {"name": dataset.name, "actions": [asdict(action) for action in dataset.actions]}
 
 
+def _cleaned(dataset: Dataset) -> Dataset:
+    actions = tuple(replace(a, name=clean(a.name), phrase=clean(a.phrase)) for a in dataset.actions)
+    return replace(dataset, name=clean(dataset.name), stored_as=clean(dataset.stored_as), actions=actions)
+
+
 def read_dataset(document: Any) -> Dataset:
     """Return the dataset of a document.
 
@@ -140,8 +165,13 @@ def read_dataset(document: Any) -> Dataset:
     """
     fields = document if isinstance(document, Mapping) else {}
     dataset = checked(Dataset, {**fields, "stored_as": fields.get("name")}, "is damaged: its dataset")
-    if not dataset.name or not all(action.name for action in dataset.actions):
-        raise ShapeError("is damaged: the dataset or a class has no name")
+    for name in (dataset.name, *(action.name for action in dataset.actions)):
+        if not name or len(name) > _LONGEST_NAME or NOT_STORABLE.search(name):
+            raise ShapeError(f"is damaged: {shortened(name)!r} cannot be the name of a dataset or class")
+    for action in dataset.actions:
+        if len(action.phrase) > _LONGEST_PHRASE or NOT_STORABLE.search(action.phrase):
+            raise ShapeError(f"is damaged: {shortened(action.phrase)!r} cannot be the phrase of a class")
+    dataset = _cleaned(dataset)
     if [action.label for action in dataset.actions] != list(range(len({action.name for action in dataset.actions}))):
         raise ShapeError("is damaged: its classes are not labelled 0, 1, 2 ...")
     return dataset

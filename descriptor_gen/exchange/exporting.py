@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
+from db import spreadsheets
 from db.errors import UserError
 from db.records import Dataset, PortableDescriptor
+from db.texts import clean, escaped
 from db.vocabulary import tear_name
 from descriptor_gen.exchange import parquet
 from descriptor_gen.exchange.documents import call_document, descriptor_document, export_document
@@ -25,7 +27,7 @@ Layout = Callable[[Dataset, Sequence[PortableDescriptor]], str]
 
 def as_json(dataset: Dataset, items: Sequence[PortableDescriptor]) -> str:
     """Return everything: classes, texts, and the calls that wrote them, with templates and raw replies."""
-    return json.dumps(export_document(dataset, items), ensure_ascii=False, indent=1) + "\n"
+    return escaped(json.dumps(export_document(dataset, items), ensure_ascii=False, indent=1)) + "\n"
 
 
 def as_rows(dataset: Dataset, items: Sequence[PortableDescriptor]) -> list[dict[str, Any]]:
@@ -53,17 +55,25 @@ def as_rows(dataset: Dataset, items: Sequence[PortableDescriptor]) -> list[dict[
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return escaped(json.dumps(value, ensure_ascii=False))
 
 
-def as_csv(dataset: Dataset, items: Sequence[PortableDescriptor]) -> str:
-    """Return the rows under a header."""
-    rows = as_rows(dataset, items)
+def as_csv(dataset: Dataset, items: Sequence[PortableDescriptor], *, spreadsheet_safe: bool = False) -> str:
+    """Return the rows under a header; `spreadsheet_safe`: as `db.spreadsheets` says, with a column that tells so."""
+    rows = [_without_controls(row) for row in as_rows(dataset, items)]
+    if spreadsheet_safe:
+        rows = [
+            {**{name: spreadsheets.safe(cell) for name, cell in row.items()}, spreadsheets.MARK: "yes"} for row in rows
+        ]
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, fieldnames=list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def _without_controls(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: clean(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
 
 
 def as_tear(dataset: Dataset, items: Sequence[PortableDescriptor]) -> str:
@@ -73,13 +83,27 @@ def as_tear(dataset: Dataset, items: Sequence[PortableDescriptor]) -> str:
     texts: dict[str, list[str]] = {}
     for item in sorted(items, key=lambda item: (actions[item.action].label, kinds.index(item.kind))):
         texts.setdefault(tear_name(dataset, actions[item.action]), []).append(item.text)
-    return json.dumps(texts, ensure_ascii=False, indent=1) + "\n"
+    return escaped(json.dumps(texts, ensure_ascii=False, indent=1)) + "\n"
 
 
 TEXTS: dict[str, Layout] = {"json": as_json, "csv": as_csv, "tear": as_tear}
 
 
-def write(dataset: Dataset, items: Sequence[PortableDescriptor], *, layout: str, output: Path) -> None:
+def text_of(
+    dataset: Dataset, items: Sequence[PortableDescriptor], *, layout: str, spreadsheet_safe: bool = False
+) -> str:
+    """Return a file of text: `json`, `csv` or `tear`."""
+    return as_csv(dataset, items, spreadsheet_safe=True) if spreadsheet_safe else TEXTS[layout](dataset, items)
+
+
+def write(
+    dataset: Dataset,
+    items: Sequence[PortableDescriptor],
+    *,
+    layout: str,
+    output: Path,
+    spreadsheet_safe: bool = False,
+) -> None:
     """Write a file; for Parquet, a folder.
 
     Raises:
@@ -89,7 +113,8 @@ def write(dataset: Dataset, items: Sequence[PortableDescriptor], *, layout: str,
         if layout == "parquet":
             parquet.write(output, as_rows(dataset, items), dataset=dataset, card=_card(dataset, items))
         else:
-            output.write_text(TEXTS[layout](dataset, items), encoding="utf-8", newline="")
+            text = text_of(dataset, items, layout=layout, spreadsheet_safe=spreadsheet_safe)
+            output.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise UserError(f"Cannot write {output}: {error.strerror}") from error
 

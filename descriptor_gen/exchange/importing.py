@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import cast, get_args
 
-from db.errors import UsageError, UserError, first_few
+from db.errors import UsageError, UserError, first_few, shortened
 from db.records import Dataset, DescriptorSource, DescriptorStatus, PortableDescriptor, Rephrased
+from db.storable import NOT_STORABLE
 from db.store import Store
+from db.texts import clean
 from db.vocabulary import BUILT_IN
 from descriptor_gen.exchange.class_names import match
 from descriptor_gen.exchange.readers import Contents, Entry
@@ -19,6 +21,7 @@ from descriptor_gen.prompting.validate import KIND
 
 _MOST_LINES = 10
 _NAME_LENGTH = 200  # characters of a file's name that are stored: the last ones
+_LONGEST_TEXT = 10_000  # characters
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def import_descriptors(
     if strict and (unmapped or refused):
         raise UserError("\n".join(["Nothing was imported.", *left_out_lines(dataset.name, refused, unmapped)]))
     items = _portable(contents, names, _kind(contents, kind))
-    rephrased = store.register(dataset)
+    rephrased = store.rephrased(dataset)
     outcome = store.add_portable(dataset, items)
     with_texts = {item.action for item in items}
     return ImportReport(
@@ -103,7 +106,7 @@ def import_descriptors(
 
 def left_out_lines(dataset: str, refused: Sequence[Refused], unmapped: Sequence[str]) -> list[str]:
     """Return lines about what is not imported, of at most a few names each."""
-    lines = [f"refused: {item.key}, item {item.number}: {item.reason}" for item in refused[:_MOST_LINES]]
+    lines = [f"refused: {shortened(item.key)}, item {item.number}: {item.reason}" for item in refused[:_MOST_LINES]]
     if (more := len(refused) - _MOST_LINES) > 0:
         lines.append(f"refused: {more} more items")
     if unmapped:
@@ -118,7 +121,7 @@ def _sizes(store: Store) -> dict[str, int]:
 
 
 def _origin(contents: Contents) -> str:
-    return f"{contents.name[-_NAME_LENGTH:]} sha256:{contents.digest}"
+    return f"{clean(contents.name)[-_NAME_LENGTH:]} sha256:{contents.digest}"
 
 
 def _no_class(dataset: Dataset, contents: Contents, unmapped: Sequence[str]) -> str:
@@ -132,14 +135,18 @@ def _fault(entry: Entry) -> str | None:
     """Return why an item cannot be imported; None if it can."""
     if not isinstance(entry.text, str):
         return f"{type(entry.text).__name__}, not a text"
-    not_storable = re.search("[\x00\ud800-\udfff]", entry.text)  # NUL, and half a surrogate pair: JSON can hold both
+    not_storable = NOT_STORABLE.search(entry.text)
     sources, statuses = get_args(DescriptorSource), get_args(DescriptorStatus)
     checks = (
-        (not entry.text.strip(), "empty"),
+        (not clean(entry.text).strip(), "empty"),
+        (len(entry.text) > _LONGEST_TEXT, f"{len(entry.text)} characters; {_LONGEST_TEXT} at most"),
         (not_storable, f"holds the character {not_storable and not_storable.group()!r}"),
-        (entry.source not in (None, *sources), f"source {entry.source!r}, known: {', '.join(sources)}"),
-        (entry.status not in (None, *statuses), f"status {entry.status!r}, known: {', '.join(statuses)}"),
-        (entry.kind and not KIND.fullmatch(entry.kind), f"kind {entry.kind!r}: small letters, digits, _ and - only"),
+        (entry.source not in (None, *sources), f"source {entry.source!r:.50}, known: {', '.join(sources)}"),
+        (entry.status not in (None, *statuses), f"status {entry.status!r:.50}, known: {', '.join(statuses)}"),
+        (
+            entry.kind and not KIND.fullmatch(entry.kind),
+            f"kind {entry.kind!r:.50}: small letters, digits, _ and - only",
+        ),
     )
     return next((reason for fails, reason in checks if fails), None)
 
@@ -187,13 +194,17 @@ def _item(entry: Entry, contents: Contents, action: str, kind: str, position: in
         action=action,
         kind=kind,
         position=position,
-        text=entry.text.strip(),
+        text=clean(entry.text).strip(),
         source=cast(DescriptorSource, entry.source) if has_writer else "import",
         status=cast(DescriptorStatus, entry.status or "pending"),
         origin=entry.origin if has_writer else entry.origin or _origin(contents),
         call=entry.call,
         originals=tuple(
-            replace(original, source="import") if original.source == "llm" and not entry.call else original
+            replace(
+                original,
+                text=clean(original.text),
+                source="import" if original.source == "llm" and not entry.call else original.source,
+            )
             for original in originals
         ),
     )

@@ -8,11 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from db import strict_json
 from db.errors import UserError
 from db.records import Dataset
 from descriptor_gen.exchange.documents import ShapeError, dataset_document, read_dataset
 
 _DATA = Path("data") / "train-00000-of-00001.parquet"
+_MOST_ROWS = 2_000_000
+_MOST_UNPACKED = 2**30  # bytes
+_AT_A_TIME = 1000  # rows
 _INTEGER_COLUMNS = ("label", "position")
 _CLASSES = b"descgen"  # key of the dataset in the metadata of the file
 
@@ -56,8 +60,21 @@ def read(data: bytes) -> tuple[list[dict[str, Any]], Dataset | None]:
     """
     pyarrow = _pyarrow()
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(data))
-    except pyarrow.ArrowInvalid as error:
-        raise ShapeError(f"is not Parquet: {error}") from error
-    classes = (table.schema.metadata or {}).get(_CLASSES)
-    return table.to_pylist(), read_dataset(json.loads(classes)) if classes else None
+        file = pyarrow.parquet.ParquetFile(io.BytesIO(data))
+        _refuse_bomb(file.metadata)
+        rows = [row for batch in file.iter_batches(batch_size=_AT_A_TIME) for row in batch.to_pylist()]
+        classes = (file.schema_arrow.metadata or {}).get(_CLASSES)
+        document = strict_json.loads(classes.decode()) if classes else None
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise ShapeError(f"is not Parquet: {str(error).partition(chr(10))[0]:.200}") from error
+    return rows, read_dataset(document) if document else None
+
+
+def _refuse_bomb(metadata: Any) -> None:
+    """Refuse a file whose own account of it is too large, before anything is unpacked."""
+    unpacked = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+    if metadata.num_rows > _MOST_ROWS or unpacked > _MOST_UNPACKED:
+        raise ShapeError(
+            f"has {metadata.num_rows} rows and {unpacked} bytes when unpacked; {_MOST_ROWS} and {_MOST_UNPACKED} are "
+            "the most that is read. Split it into smaller files"
+        )

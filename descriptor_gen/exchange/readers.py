@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +12,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from db import strict_json
+from db import spreadsheets, strict_json
 from db.errors import UserError
+from db.given_files import MOST_BYTES, read_bytes
 from db.numbering import NumberingError, without_numbers
 from db.records import Call, Dataset, Original
+from db.storable import LARGEST_INTEGER, NOT_STORABLE
 from descriptor_gen.exchange import parquet
 from descriptor_gen.exchange.documents import ShapeError, checked, read_call, read_export
 
@@ -27,8 +28,8 @@ SHAPES = (
 
 
 def _storable(original: Original) -> Original:
-    if not original.text or "\0" in original.text:
-        raise ValueError("a text is empty or holds NUL")
+    if not original.text or NOT_STORABLE.search(original.text):
+        raise ValueError("a text is empty, or holds a character that cannot be stored")
     return original
 
 
@@ -39,10 +40,10 @@ class Entry:
     action: Annotated[str, Field(coerce_numbers_to_str=True)]  # in Parquet, labels may be numbers
     text: Any
     kind: str | None = None
-    position: Annotated[int, Field(ge=0)] | None = None
+    position: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] | None = None
     source: str | None = None
     status: str | None = None
-    origin: str | None = None
+    origin: Annotated[str, Field(max_length=300, pattern="^[^\0]*$")] | None = None
     call: Call | None = None
     originals: tuple[Annotated[Original, AfterValidator(_storable)], ...] = ()
 
@@ -74,7 +75,7 @@ def read(path: Path) -> Contents:
     suffix = file.suffix.lower()
     dataset: Dataset | None = None
     try:
-        data = file.read_bytes()
+        data = read_bytes(file)
         if suffix == ".parquet":
             rows, dataset = parquet.read(data)
             entries = _entries(rows)
@@ -136,9 +137,14 @@ def _numbered_lines(data: bytes) -> list[Entry]:
 
 def _csv_rows(data: bytes) -> list[dict[str, Any]]:
     try:
-        return list(csv.DictReader(io.StringIO(_text(data), newline=""), restkey="", strict=True))
+        csv.field_size_limit(MOST_BYTES)  # a cell holds a whole call, with its prompt and its reply
+        rows = list(csv.DictReader(io.StringIO(_text(data), newline=""), restkey="", strict=True))
     except csv.Error as error:
         raise ShapeError(f"is not CSV: {error}") from error
+    return [
+        {name: spreadsheets.unsafe(cell) for name, cell in row.items()} if row.get(spreadsheets.MARK) else row
+        for row in rows
+    ]
 
 
 def _entries(rows: list[dict[str, Any]]) -> list[Entry]:
@@ -147,17 +153,18 @@ def _entries(rows: list[dict[str, Any]]) -> list[Entry]:
     Raises:
         ShapeError: a column is missing, or a cell is damaged.
     """
-    missing = {"action", "text"} - rows[0].keys() if rows else ()
+    needed = {"action", "text", *(["cache_key"] if any(row.get("generation") for row in rows) else [])}
+    missing = needed - rows[0].keys() if rows else ()
     if missing:
         raise ShapeError(f"has no column {' and no column '.join(sorted(missing))}")
-    calls = {row["cache_key"]: read_call(_cell(row, "generation")) for row in rows if row.get("generation")}
+    calls = {str(row.get("cache_key")): read_call(_cell(row, "generation")) for row in rows if row.get("generation")}
     return [_entry({**row, "originals": _cell(row, "originals")}, calls) for row in rows]
 
 
 def _cell(row: Mapping[str, Any], column: str) -> Any:
     try:
-        return json.loads(row.get(column) or "null")
-    except json.JSONDecodeError as error:
+        return strict_json.loads(str(row.get(column) or "null"))
+    except ValueError as error:
         raise ShapeError(f"is damaged: a cell of the column {column} is not JSON: {error}") from error
 
 

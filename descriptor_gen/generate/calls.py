@@ -11,7 +11,7 @@ from typing import Any
 
 from db.records import Action, Dataset
 from descriptor_gen.llms import LLM, Message, Priced, Request
-from descriptor_gen.prompting.prompt import Prompt
+from descriptor_gen.prompting.prompt import NO_RIVALS, Prompt
 
 KEY_VERSION = 1
 _CHARACTERS_PER_TOKEN = 4  # of English text, roughly; for estimates without a tokenizer
@@ -75,12 +75,14 @@ def plan(llm: LLM, dataset: Dataset, prompts: Sequence[Prompt], options: BuildOp
     """Return the calls of a build by prompt, sample and label, so that consecutive calls share their examples."""
     actions = [action for action in dataset.actions if not options.actions or action.name in options.actions]
     calls = []
-    for prompt, sample, action in product(prompts, range(options.samples), actions[: options.limit]):
-        rivals = options.rivals.get(action.name, ()) if prompt.compares else ()
-        request = prompt.request(action, dataset=dataset.stored_as, rivals=rivals, language=options.language)
-        request = replace(request, sample=sample, max_tokens=options.max_tokens or request.max_tokens)
-        key = cache_key(llm, request)
-        calls.append(Call(action, prompt, replace(request, key=key), key))
+    for prompt in prompts:
+        asked = actions[: options.limit]
+        rivals = options.rivals if prompt.compares else NO_RIVALS
+        requests = prompt.requests(asked, dataset=dataset.stored_as, rivals=rivals, language=options.language)
+        for sample, (action, request) in product(range(options.samples), zip(asked, requests, strict=True)):
+            limited = replace(request, sample=sample, max_tokens=options.max_tokens or request.max_tokens)
+            key = cache_key(llm, limited)
+            calls.append(Call(action, prompt, replace(limited, key=key), key))
     return calls
 
 

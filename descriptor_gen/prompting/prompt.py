@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Template as JinjaTemplate
-
 from db.errors import UsageError, UserError
+from db.given_files import TooLargeError, read_text
 from db.records import Action, Template
 from descriptor_gen.llms import Message, Request
-from descriptor_gen.prompting.jinja import block, environment, split, uses
+from descriptor_gen.prompting import untrusted
+from descriptor_gen.prompting.jinja import blocks, environment, split, uses
 from descriptor_gen.prompting.language import MORE_TOKENS, instruction, schema_in
 from descriptor_gen.prompting.validate import faults
 
 BUILT_IN = "built in"
+NO_RIVALS: Mapping[str, Sequence[str]] = {}
+Render = Callable[[str, Sequence[Mapping[str, Any]]], list[str]]
+"""Returns the text of a block (`system`, `user`) for each set of variables."""
 
 
 class Example(NamedTuple):
@@ -40,6 +44,7 @@ class Prompt:
         max_tokens: more than any valid reply needs.
         output_schema: JSON schema of the reply.
         examples: sent to the LLM as earlier turns of the conversation.
+        render: renders a block; templates of users in a process with limits, see `prompting.untrusted`.
         origin: the template file, or `built in`.
         compares: whether it asks how an action differs from its rivals.
     """
@@ -49,7 +54,7 @@ class Prompt:
     max_tokens: int
     output_schema: Mapping[str, Any]
     examples: Sequence[Example]
-    jinja: JinjaTemplate
+    render: Render
     origin: str
     compares: bool = False
     _openings: dict[str, tuple[Message, ...]] = field(default_factory=dict, compare=False, repr=False)
@@ -60,21 +65,40 @@ class Prompt:
         return self.template.kind
 
     def request(self, action: Action, *, dataset: str = "", rivals: Sequence[str] = (), language: str = "") -> Request:
-        """Return the conversation that asks about an action; `rivals` are phrases, for prompts that compare.
+        """Return the conversation that asks about one action, as `requests` does."""
+        return self.requests([action], dataset=dataset, rivals={action.name: tuple(rivals)}, language=language)[0]
+
+    def requests(
+        self,
+        actions: Sequence[Action],
+        *,
+        dataset: str = "",
+        rivals: Mapping[str, Sequence[str]] = NO_RIVALS,
+        language: str = "",
+    ) -> list[Request]:
+        """Return the conversation that asks about each action.
 
         The examples are rendered by the same blocks, with the same dataset; their phrase is also their name. With a
         language, the system message and the last question ask for it, and the schema's patterns allow the letters and
         digits of all.
 
+        Args:
+            rivals: phrases by action name, for prompts that compare.
+
         Raises:
-            UserError: the template cannot be rendered with this action.
+            UserError: the template cannot be rendered with an action.
         """
-        if self.compares and not rivals:
-            raise UserError(f"Kind {self.kind} compares {action.phrase!r} with other actions: give at least one rival")
-        question = self._question(action.phrase, action.name, dataset, rivals)
+        alone = [action.phrase for action in actions if self.compares and not rivals.get(action.name)]
+        if alone:
+            raise UserError(f"Kind {self.kind} compares {alone[0]!r} with other actions: give at least one rival")
+        asked = [(action.phrase, action.name, rivals.get(action.name, ())) for action in actions]
+        opening = self._opening(dataset)
+        return [self._request(opening, question, language) for question in self._questions(asked, dataset)]
+
+    def _request(self, opening: tuple[Message, ...], question: Message, language: str) -> Request:
         if not language:
-            return Request((*self._opening(dataset), question), self.output_schema, self.max_tokens)
-        system, *examples = self._opening(dataset)
+            return Request((*opening, question), self.output_schema, self.max_tokens)
+        system, *examples = opening
         last: Message = {"role": "user", "content": f"{question['content']}\nWrite in {language}."}
         asked: Message = {"role": "system", "content": f"{system['content']}\n{instruction(language)}"}
         limit = self.max_tokens * (1 if language == "English" else MORE_TOKENS)
@@ -83,21 +107,26 @@ class Prompt:
     def _opening(self, dataset: str) -> tuple[Message, ...]:
         """Return the system message and the examples: the beginning of every conversation about a dataset."""
         if dataset not in self._openings:
-            system = self._block("system", {"dataset": dataset, "kind": self.kind})
+            [system] = self._rendered("system", [{"dataset": dataset, "kind": self.kind}])
             messages: list[Message] = [{"role": "system", "content": system}]
-            for phrase, reply, rivals in self.examples:
-                messages.append(self._question(phrase, phrase, dataset, rivals))
-                messages.append({"role": "assistant", "content": json.dumps(reply, ensure_ascii=False)})
+            asked = [(phrase, phrase, rivals) for phrase, _, rivals in self.examples]
+            for question, example in zip(self._questions(asked, dataset), self.examples, strict=True):
+                reply = json.dumps(example.reply, ensure_ascii=False)
+                messages += [question, {"role": "assistant", "content": reply}]
             self._openings[dataset] = tuple(messages)
         return self._openings[dataset]
 
-    def _question(self, phrase: str, name: str, dataset: str, rivals: Sequence[str]) -> Message:
-        variables = {"dataset": dataset, "kind": self.kind, "action": phrase, "name": name, "rivals": list(rivals)}
-        return {"role": "user", "content": self._block("user", variables)}
+    def _questions(self, asked: Sequence[tuple[str, str, Sequence[str]]], dataset: str) -> list[Message]:
+        """Return the question about each (phrase, name, rivals)."""
+        variables = [
+            {"dataset": dataset, "kind": self.kind, "action": phrase, "name": name, "rivals": list(rivals)}
+            for phrase, name, rivals in asked
+        ]
+        return [{"role": "user", "content": text} for text in self._rendered("user", variables)]
 
-    def _block(self, name: str, variables: Mapping[str, Any]) -> str:
+    def _rendered(self, name: str, variables: Sequence[Mapping[str, Any]]) -> list[str]:
         try:
-            return block(self.jinja, name, variables)
+            return self.render(name, variables)
         except UserError as error:
             raise UserError(f"Template {self.kind} ({self.origin}), {error}") from error
 
@@ -148,14 +177,16 @@ def stored_kinds(stored: Sequence[Template]) -> dict[str, list[Template]]:
 
 def _kept_or_built_in(kind: str, kept: Mapping[str, Sequence[Template]]) -> Prompt:
     if kind not in kept:
-        return _prompt(_built_in(kind), BUILT_IN)
+        return _built_in_prompt(_built_in(kind))
     *older, template = kept[kind]
-    if found := faults(template.source):
+    checked = untrusted.check(template.source)
+    if checked.faults:
         raise UserError(
-            f"The template of {kind} in the database cannot be used by this version: {'; '.join(found)}. "
+            f"The template of {kind} in the database cannot be used by this version: {'; '.join(checked.faults)}. "
             "Give a corrected file with --template"
         )
-    return _prompt(template.source, f"the database, the newest of {len(older) + 1}" if older else "the database")
+    origin = f"the database, the newest of {len(older) + 1}" if older else "the database"
+    return _prompt_of_user(template.source, checked, origin)
 
 
 def _built_in(kind: str) -> str:
@@ -169,11 +200,11 @@ def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
         UsageError: a file does not exist, or two are of the same kind.
         UserError: templates have faults; the message lists all of them.
     """
-    template_paths = template_files(paths)
-    lines = [f"{check.template}: {fault}" for check in map(check_file, template_paths) for fault in check.faults]
+    checked = {file: _checked(file) for file in template_files(paths)}
+    lines = [f"{file}: {fault}" for file, (_, found) in checked.items() for fault in found.faults]
     if lines:
         raise UserError("\n".join(lines))
-    prompts = [_prompt(file.read_text(encoding="utf-8-sig"), str(file)) for file in template_paths]
+    prompts = [_prompt_of_user(source, found, str(file)) for file, (source, found) in checked.items()]
     first = {prompt.kind: prompt for prompt in reversed(prompts)}
     for prompt in prompts:
         if prompt is not first[prompt.kind]:
@@ -228,10 +259,18 @@ def template_files(paths: Sequence[Path]) -> list[Path]:
 
 def check_file(path: Path) -> TemplateCheck:
     """Return the faults of a template file."""
+    return TemplateCheck(str(path), _checked(path)[1].faults)
+
+
+def _checked(path: Path) -> tuple[str, untrusted.CheckedTemplate]:
+    """Return the text of a template file, and what is wrong with it."""
     try:
-        return TemplateCheck(str(path), tuple(faults(path.read_text(encoding="utf-8-sig"))))
+        source = read_text(path, at_most=untrusted.LONGEST_SOURCE)
     except UnicodeDecodeError:
-        return TemplateCheck(str(path), ("it is not a text file in UTF-8",))
+        return "", untrusted.CheckedTemplate(("it is not a text file in UTF-8",), {}, compares=False)
+    except TooLargeError as error:
+        return "", untrusted.CheckedTemplate((f"it {error.fault}",), {}, compares=False)
+    return source, untrusted.check(source)
 
 
 def check_built_in() -> list[TemplateCheck]:
@@ -239,9 +278,18 @@ def check_built_in() -> list[TemplateCheck]:
     return [TemplateCheck(f"prompts/{kind}.j2", tuple(faults(_built_in(kind)))) for kind in kinds()]
 
 
-def _prompt(source: str, origin: str) -> Prompt:
-    """Return the prompt of a valid template; tests check that the built-in ones are valid."""
+def _built_in_prompt(source: str) -> Prompt:
+    """Return the prompt of a built-in template; tests check that they are valid."""
     front, body = split(source)
+    template = environment().from_string(body)
+    return _prompt(source, front, BUILT_IN, partial(blocks, template), compares=uses(body, "rivals"))
+
+
+def _prompt_of_user(source: str, checked: untrusted.CheckedTemplate, origin: str) -> Prompt:
+    return _prompt(source, checked.front, origin, partial(untrusted.render, source), compares=checked.compares)
+
+
+def _prompt(source: str, front: Mapping[str, Any], origin: str, render: Render, *, compares: bool) -> Prompt:
     examples = [
         Example(example["action"], example["reply"], tuple(example.get("rivals", ()))) for example in front["examples"]
     ]
@@ -251,7 +299,7 @@ def _prompt(source: str, origin: str) -> Prompt:
         max_tokens=front["max_tokens"],
         output_schema=front["output"],
         examples=tuple(examples),
-        jinja=environment().from_string(body),
+        render=render,
         origin=origin,
-        compares=uses(body, "rivals"),
+        compares=compares,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from db.texts import BIDI_MARKS
 from descriptor_gen.llms.reply_json import read_json
 from descriptor_gen.llms.thoughts import holds_thoughts
 
@@ -67,12 +68,17 @@ def _damage(document: Any) -> str | None:
 
 
 def cleaned(value: Any) -> Any:
-    """Return a JSON value with its texts cleaned: one space between words, lower case, no final full stop."""
+    """Return a JSON value with its texts cleaned: one space between words, lower case, no final full stop.
+
+    Marks that reorder a line go too; other control characters stay, since they show that a reply is damaged.
+    """
     if isinstance(value, dict):
         return {name: cleaned(item) for name, item in value.items()}
     if isinstance(value, list):
         return [cleaned(item) for item in value]
-    return re.sub(r"\s+", " ", value).strip().rstrip(".").lower() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"\s+", " ", BIDI_MARKS.sub("", value)).strip().rstrip(".").lower()
 
 
 def texts(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:

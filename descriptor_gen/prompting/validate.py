@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Template, TemplateSyntaxError, meta, nodes
 
 from db.errors import UserError
+from db.storable import LARGEST_INTEGER
 from descriptor_gen.prompting.jinja import VARIABLES, block, environment, split, uses
 from descriptor_gen.prompting.reply import cleaned, texts
 
@@ -35,7 +36,7 @@ def faults(source: str) -> list[str]:
 
 
 def _is_positive(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_INTEGER
 
 
 def _is_text(value: Any) -> bool:
@@ -47,9 +48,9 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a name of a-z, 0-9, _ and - that begins with a letter",
         lambda value: isinstance(value, str) and bool(KIND.fullmatch(value)),
     ),
-    "version": ("a whole number from 1", _is_positive),
+    "version": (f"a whole number from 1 to {LARGEST_INTEGER}", _is_positive),
     "about": ("a line of text", _is_text),
-    "max_tokens": ("a whole number from 1", _is_positive),
+    "max_tokens": (f"a whole number from 1 to {LARGEST_INTEGER}", _is_positive),
     "output": ("the JSON schema of an object", lambda value: isinstance(value, dict)),
     "examples": ("a list of one or more with action and reply", lambda value: isinstance(value, list) and value != []),
 }

@@ -24,6 +24,7 @@ from recognizer.datasets.records import (
 from recognizer.datasets.scan import SkipReason, VideoEntry
 from recognizer.video.file_types import stem as video_stem
 
+_LONGEST_HEADER = 10_000  # characters
 _COLUMNS = {"label", "youtube_id", "time_start", "time_end"}
 
 
@@ -87,7 +88,7 @@ def _on_disk(video_list: VideoList) -> int:
 def _rows(path: Path) -> list[_Row]:
     """Read a Kinetics list; [] for a CSV file with other columns."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        columns = {column.strip() for column in file.readline().split(",")}
+        columns = {column.strip() for column in file.readline(_LONGEST_HEADER).split(",")}
     return [_row(cells, path) for cells in read_table(path)] if columns >= _COLUMNS else []
 
 
@@ -95,7 +96,7 @@ def _row(cells: Mapping[str, str], path: Path) -> _Row:
     youtube_id = cells["youtube_id"]
     try:
         start, end = int(float(cells["time_start"])), int(float(cells["time_end"]))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: times of {youtube_id!r} are not in seconds: {error}") from error
     return _Row(cells["label"], f"{youtube_id}_{start:06d}_{end:06d}", youtube_id, cells.get("split", ""))
 

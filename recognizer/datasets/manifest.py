@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 from db.errors import UserError, first_few
+from db.given_files import read_text
 from db.records import Dataset
 from db.vocabulary import class_finder
 from recognizer.datasets.records import TRAINING, Video, VideoList, printable
@@ -101,8 +103,7 @@ def _video(row: dict[str, str], path: Path, label: int) -> Video:
 def read_table(path: Path) -> list[dict[str, str]]:
     """Read a CSV file with a header, with or without a byte order mark; missing cells are empty."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", skipinitialspace=True)
-            return [{key: str(cell).strip() for key, cell in row.items() if key} for row in reader]
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="", skipinitialspace=True)
+        return [{key: str(cell).strip() for key, cell in row.items() if key} for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is not a CSV file in UTF-8: {error}") from error

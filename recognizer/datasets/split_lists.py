@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from db.errors import UserError, first_few
+from db.given_files import read_text
 from db.vocabulary import spelling
 from recognizer.datasets.records import Search, Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason, VideoEntry
@@ -15,7 +16,7 @@ from recognizer.video.file_types import stem
 
 def lines(path: Path) -> list[str]:
     """Return the non-blank lines of a list, decoded like file names on disk so that both compare equal."""
-    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    text = read_text(path, errors="surrogateescape")
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

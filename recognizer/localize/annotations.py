@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from db import strict_json
 from db.errors import UserError, first_few
+from db.given_files import read_text
 from db.records import Dataset
 from db.vocabulary import class_finder
 from recognizer.localize.mean_ap import AnnotatedAction
@@ -103,9 +104,7 @@ def _json_rows(path: Path) -> Iterator[_Row]:
             subset = str(entry["subset"]) if True in subsets else _WHOLE
             rows = [_Row(subset, video, None, 0, 0)]
             for action in entry["annotations"]:
-                start, end = map(float, action["segment"])
-                if not (math.isfinite(start) and math.isfinite(end)):
-                    raise ValueError(action["segment"])
+                start, end = map(_seconds, action["segment"])
                 rows.append(_Row(subset, video, str(action["label"]), start, end))
         yield from rows
 
@@ -117,7 +116,7 @@ def _videos(path: Path) -> dict[str, Any]:
         UserError: it is not JSON, holds a video twice, or its entries are no videos.
     """
     try:
-        document = strict_json.loads(path.read_text(encoding="utf-8-sig"))
+        document = strict_json.loads(read_text(path))
     except strict_json.RepeatedNameError as error:
         raise UserError(f"{path} {error}") from error
     except ValueError as error:
@@ -139,12 +138,26 @@ def _text_rows(path: Path) -> Iterator[_Row]:
             f"{path}: annotations are a JSON file like ActivityNet's, or files named <Class>_test.txt like THUMOS's"
         )
     for file, match in named:
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        for number, line in enumerate(_text(file).splitlines(), start=1):
             if line.strip():
                 with _malformed(f"{file}, line {number}"):
                     video, start, end = line.split()
-                    times = float(start), float(end)
+                    times = _seconds(start), _seconds(end)
                 yield _Row(match["subset"], video.removesuffix(".mp4"), match["label"], *times)
+
+
+def _text(file: Path) -> str:
+    try:
+        return read_text(file)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not a text file in UTF-8 (byte {error.start})") from error
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not math.isfinite(seconds):
+        raise ValueError(value)
+    return seconds
 
 
 @contextmanager

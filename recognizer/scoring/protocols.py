@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from db.errors import UsageError, UserError
+from db.given_files import read_text
 from db.records import Action, Dataset
 from db.vocabulary import tear_name
 from encoders.protocol import Preprocessing
@@ -31,6 +32,7 @@ TEAR_TEMPLATES = (
     "The man is  {}",
     "The woman is  {}",
 )
+_MOST_BYTES = 2**20  # of a file of templates
 VIDEO_TEMPLATES = ("a video of {}", "a photo of {}", "footage of {}", "a scene of {}")
 TEMPLATES = {
     "video4": VIDEO_TEMPLATES,
@@ -146,7 +148,7 @@ def templates_of(name: str) -> tuple[str, ...]:
         raise UsageError(
             f"Unknown templates {name!r}. Known: protocol, {', '.join(TEMPLATES)}, or a file with one template per line"
         )
-    lines = Path(name).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = read_text(Path(name), at_most=_MOST_BYTES, errors="replace").splitlines()
     templates = tuple(line for line in lines if line.strip() and not line.startswith("#"))
     wrong = [line for line in templates if line.count("{}") != 1]
     if wrong or not templates:

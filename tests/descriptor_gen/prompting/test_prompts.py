@@ -244,9 +244,9 @@ def test_check_names_every_fault_of_every_template(descgen: Run, colours: Path, 
     assert result.exit_code == 1
     assert result.stdout.replace(f"{tmp_path}/", "").splitlines() == [
         "broken.j2: kind is 'My Colours', not a name of a-z, 0-9, _ and - that begins with a letter",
-        "broken.j2: version is True, not a whole number from 1",
+        "broken.j2: version is True, not a whole number from 1 to 2147483647",
         "broken.j2: about is missing: a line of text",
-        "broken.j2: max_tokens is 0, not a whole number from 1",
+        "broken.j2: max_tokens is 0, not a whole number from 1 to 2147483647",
         "broken.j2: unknown in the front matter: colour. "
         "Known: kind, version, about, max_tokens, output, examples",
         "broken.j2: output, at $.properties.shade.pattern: '[' is not a 'regex'",

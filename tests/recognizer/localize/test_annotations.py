@@ -105,7 +105,7 @@ def test_thumos_text_files(tmp_path: Path) -> None:
         ({"a": []}, "gt.json: a: an action"),
         ({"a": {"subset": "test", "actions": [[0, 1.0, 3.0]]}}, "gt.json: a: an action"),
         ({"a": {"subset": "test", "annotations": []}, "b": {"annotations": []}}, "gt.json: b: an action"),
-        ({"a": entry("test", ("Diving", 0, float("nan")))}, "gt.json: a: an action"),
+        ({"a": entry("test", ("Diving", 0, float("nan")))}, "gt.json is not a JSON file: NaN is no number of JSON"),
         (
             {"a": entry("test", *((f"X{i}", 0, 1) for i in range(300)))},
             "300 labels in .*: X0, X1, X10, X100, X101 and 295",
@@ -136,3 +136,24 @@ def test_malformed_text_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "gt.json").write_text('{"database": {"a": {"annotations": []}, "a": {"annotations": []}}}')
     with pytest.raises(UserError, match="holds these names twice: a"):
         read_annotations(tmp_path / "gt.json", THUMOS)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"video_1 nan 3.5\n", "Diving_test.txt, line 1: an action has a video"),
+        (b"video_1 1.0 inf\n", "Diving_test.txt, line 1: an action has a video"),
+        (b"video_\xff 1.0 2.0\n", r"Diving_test.txt is not a text file in UTF-8 \(byte 6\)"),
+    ],
+)
+def test_text_that_is_no_time_or_no_text_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    (file := tmp_path / "Diving_test.txt").write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        read_annotations(file, THUMOS)
+
+
+def test_annotations_of_1_gib_are_not_read(tmp_path: Path) -> None:
+    with (file := tmp_path / "gt.json").open("wb") as written:
+        written.truncate(2**30)
+    with pytest.raises(UserError, match=r"gt.json is larger than 128 MiB, the most that is read"):
+        read_annotations(file, THUMOS)
