@@ -16,7 +16,7 @@ from rich.tree import Tree
 
 from db import vocabulary
 from db.commandline import table
-from db.errors import UsageError, first_few
+from db.errors import UsageError, first_few, unknown
 from db.records import (
     Agreement,
     Change,
@@ -163,9 +163,9 @@ def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
         UsageError: a kind is neither built in nor in the database.
     """
     known = sorted({*kinds(), *store.kinds()})
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known: {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise UsageError(unknown("kind", name, known))
     return names or None
 
 
