@@ -16,7 +16,7 @@ from rich.tree import Tree
 
 from db import vocabulary
 from db.commandline import table
-from db.errors import UsageError, first_few, unknown
+from db.errors import UsageError, did_you_mean, first_few, unknown
 from db.records import (
     Agreement,
     Change,
@@ -147,10 +147,11 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
     if not names:
         return dataset
     find = vocabulary.class_finder(dataset)
-    if unknown := sorted({name for name in names if not find(name)}):
+    if absent := sorted({name for name in names if not find(name)}):
+        known = [action.name for action in dataset.actions]
         raise UsageError(
-            f"{dataset.name} has no action {', '.join(unknown)}. "
-            f"Its names: {', '.join(action.name for action in dataset.actions)}"
+            f"{dataset.name} has no action {', '.join(absent)}. {did_you_mean(absent[0], known)}"
+            f"Its names: {', '.join(known)}"
         )
     named = {find(name) for name in names}
     return replace(dataset, actions=tuple(action for action in dataset.actions if action in named))

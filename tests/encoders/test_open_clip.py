@@ -25,6 +25,7 @@ from recognizer.features.store import FeatureStore
 from recognizer.video.sampling import Sampling
 from tests.fixtures.open_clip import in_cache
 
+pytest.importorskip("open_clip", reason="pip install 'descgen-recognize[open-clip]'")
 TEXTS = ["riding a bike", "A photo of a dog.", "a dog riding a bike " * 40]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 Files = dict[str, Path]
