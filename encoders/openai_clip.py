@@ -107,7 +107,8 @@ class OpenAIClip:
                 f"{path} is not a TorchScript archive of a CLIP model, the one format that the package `clip` reads. "
                 "If it is a state dict, name the architecture, which says the activation that it was trained with: "
                 f"--encoder open_clip:ViT-B-32-quickgelu/{path} (QuickGELU, as OpenAI's weights) or "
-                f"open_clip:ViT-B-32/{path} (GELU); or convert it: --encoder hf:FOLDER. If it is a broken download, fetch it again."
+                f"open_clip:ViT-B-32/{path} (GELU); or convert it: "
+                "--encoder hf:FOLDER. If it is a broken download, fetch it again."
             ) from error
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error}") from error
