@@ -9,7 +9,8 @@ A message names the value, the allowed values, and the next command to run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +29,37 @@ def first_few(names: Sequence[str], *, count: int = 5) -> str:
 def shortened(name: str) -> str:
     """Return a name, or its beginning if it is too long for a message."""
     return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}..."
+
+
+def unknown(what: str, given: str, known: Iterable[str], *, listed: int | None = None) -> str:
+    """Return the beginning of a message: the unknown name, the known names like it, and the known names.
+
+        Unknown method 'mena'. Did you mean mean? Known: align, label, max, mean
+
+    Args:
+        what: what it is a name of.
+        given: the unknown name.
+        known: the names to choose from.
+        listed: how many of them to list; None lists all.
+    """
+    names = list(dict.fromkeys(known))
+    shown = first_few(names, count=listed or len(names)) or "none"
+    return f"Unknown {what} {given!r}. {did_you_mean(given, names)}Known: {shown}"
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return `Did you mean a or b? `, the names that are spelled like the given one; "" if none is."""
+    by_letters: dict[str, str] = {}
+    for name in known:
+        by_letters.setdefault(_letters(name), name)
+    near = get_close_matches(_letters(given), by_letters, n=3, cutoff=0.7)
+    if _letters(given) in near:  # the same letters and digits: no other name was meant
+        near = [_letters(given)]
+    return f"Did you mean {' or '.join(by_letters[letters] for letters in near)}? " if near else ""
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower())) or name
 
 
 class UserError(Exception):

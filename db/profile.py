@@ -17,7 +17,7 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from db.addresses import hide, secrets_in
-from db.errors import UsageError, UserError
+from db.errors import UsageError, UserError, did_you_mean
 from db.given_files import read_text
 
 FILE = "descgen.toml"
@@ -167,7 +167,9 @@ def check(name: str, value: object, *, where: str = "") -> None:
         )
     setting = SETTINGS.get(name)
     if setting is None:
-        raise UsageError(f"{where}unknown name {name!r} of a profile. Known: {', '.join(SETTINGS)}")
+        raise UsageError(
+            f"{where}unknown name {name!r} of a profile. {did_you_mean(name, SETTINGS)}Known: {', '.join(SETTINGS)}"
+        )
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if setting.is_number and not (isinstance(value, int | float) and is_number and 0 <= value < float("inf")):
         raise UsageError(f"{where}{name} is a number, 0 or more, not {value!r}")

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from db import queries, review_decisions, review_log
 from db.agreement import agreements, verdicts
 from db.engine import Transactions
-from db.errors import UsageError
+from db.errors import UsageError, did_you_mean
 from db.records import (
     Agreement,
     Dataset,
@@ -168,7 +168,10 @@ def _normalised(text: str) -> str:
 def _action(session: Session, dataset: Dataset, name: str) -> ActionRow:
     """Return the row of an action; stores the dataset first if necessary."""
     if name not in {action.name for action in dataset.actions}:
-        raise UsageError(f"{dataset.name} has no action {name}. Its names: descgen list --dataset {dataset.argument}")
+        near = did_you_mean(name, [action.name for action in dataset.actions])
+        raise UsageError(
+            f"{dataset.name} has no action {name}. {near}Its names: descgen list --dataset {dataset.argument}"
+        )
     if name not in queries.actions(session, dataset):
         queries.register(session, dataset)
     return queries.actions(session, dataset)[name]

@@ -15,7 +15,7 @@ from db.addresses import hide, public_provider, secrets_in
 from db.claims import Claims
 from db.dataset_changes import Update, refuse_changes
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
-from db.errors import UsageError, UserError, first_few
+from db.errors import UsageError, UserError, first_few, unknown
 from db.own_datasets import OwnDatasets
 from db.records import (
     STATUSES,
@@ -110,9 +110,9 @@ class Store(Transactions):
         with self._read() as session:
             dataset = queries.own_dataset(session, name)
         if dataset is None:
-            known = ", ".join(dict.fromkeys([*vocabulary.BUILT_IN, *self.datasets()]))
+            known = [*vocabulary.BUILT_IN, *self.datasets()]
             raise UsageError(
-                f"Unknown dataset {name!r}. Known: {known}. For your own classes give a file of labels (one a "
+                f"{unknown('dataset', name, known)}. For your own classes give a file of labels (one a "
                 "line, or CSV, TSV or JSON), or a folder that holds one folder a class"
             )
         return dataset

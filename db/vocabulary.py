@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from db.errors import UsageError, UserError, first_few
+from db.errors import UsageError, UserError, first_few, unknown
 from db.label_files import read_labels
 from db.label_tables import Label
 from db.records import Action, Dataset
@@ -45,7 +45,7 @@ def load(name: str) -> Dataset:
     if name in _SUBSETS:
         return _subset(name, load(_SUBSETS[name]))
     raise UsageError(
-        f"Unknown dataset {name!r}. Known: {', '.join(BUILT_IN)}. For your own classes give a file of labels (one a "
+        f"{unknown('dataset', name, BUILT_IN)}. For your own classes give a file of labels (one a "
         "line, or CSV, TSV or JSON), or a folder that holds one folder a class"
     )
 

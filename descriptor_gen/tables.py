@@ -16,7 +16,7 @@ from rich.tree import Tree
 
 from db import vocabulary
 from db.commandline import table
-from db.errors import UsageError, first_few
+from db.errors import UsageError, did_you_mean, first_few, unknown
 from db.records import (
     Agreement,
     Change,
@@ -165,10 +165,11 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
     if not names:
         return dataset
     find = vocabulary.class_finder(dataset)
-    if unknown := sorted({name for name in names if not find(name)}):
+    if absent := sorted({name for name in names if not find(name)}):
+        known = [action.name for action in dataset.actions]
         raise UsageError(
-            f"{dataset.name} has no action {', '.join(unknown)}. "
-            f"Its names: {', '.join(action.name for action in dataset.actions)}"
+            f"{dataset.name} has no action {', '.join(absent)}. {did_you_mean(absent[0], known)}"
+            f"Its names: {', '.join(known)}"
         )
     named = {find(name) for name in names}
     return replace(dataset, actions=tuple(action for action in dataset.actions if action in named))
@@ -181,9 +182,9 @@ def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
         UsageError: a kind is neither built in nor in the database.
     """
     known = sorted({*kinds(), *store.kinds()})
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known: {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise UsageError(unknown("kind", name, known))
     return names or None
 
 

@@ -108,9 +108,10 @@ class OpenAIClip:
         except (EOFError, RuntimeError, KeyError, IndexError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{path} is not a TorchScript archive of a CLIP model, the one format that the package `clip` reads. "
-                "If it is a state dict, convert it to a transformers folder (with the activation that it was trained "
-                "with, which a state dict does not say) and use --encoder hf:FOLDER; if it is a broken download, fetch "
-                "it again."
+                "If it is a state dict, name the architecture, which says the activation that it was trained with: "
+                f"--encoder open_clip:ViT-B-32-quickgelu/{path} (QuickGELU, as OpenAI's weights) or "
+                f"open_clip:ViT-B-32/{path} (GELU); or convert it: "
+                "--encoder hf:FOLDER. If it is a broken download, fetch it again."
             ) from error
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error}") from error
@@ -135,6 +136,14 @@ class OpenAIClip:
         return embeddings
 
 
+def is_torchscript(path: Path) -> bool:
+    """Return whether a file is an archive of TorchScript; torch does not open it for that."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name or name.endswith("constants.pkl") for name in archive.namelist())
+
+
 def _refuse_code(path: Path, *, trusted: bool) -> None:
     """Refuse a file that torch would run code of, unless it is trusted; nothing of it is opened by torch before.
 
@@ -144,11 +153,8 @@ def _refuse_code(path: Path, *, trusted: bool) -> None:
     """
     if trusted:
         return
-    if not zipfile.is_zipfile(path):
+    if not is_torchscript(path):
         raise EOFError
-    with zipfile.ZipFile(path) as archive:
-        if not any("/code/" in name or name.endswith("constants.pkl") for name in archive.namelist()):
-            raise EOFError
     raise UserError(
         f"{path} is a TorchScript archive and none of those that OpenAI published: it can run any code while it loads. "
         "If you know who made it, add --trust-file. A transformers folder needs no trust: --encoder hf:FOLDER"

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, get_args
 
-from db.errors import UsageError
+from db.errors import UsageError, did_you_mean, unknown
+from db.plugins import offered_names
+from encoders.openai_digests import OPENAI_CLIP as OPENAI_CLIP
+from encoders.own import ENTRY_POINTS, plugged_encoder, registered_encoder, with_frames
+from encoders.own import register as register
+from encoders.own import unregister as unregister
 from encoders.protocol import Encoder, Logits, Precision, Preprocessing, TextEncoder, Traits, logits_of, traits_of
-from encoders.weights import folder_digest, hub_commit, hub_file, sha256_of
+from encoders.weights import folder_digest, hub_commit, hub_file, sha256_of, split_revision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,38 +27,21 @@ if TYPE_CHECKING:
 
     from encoders.openai_clip import OpenAIClip
 
-# Name -> sha256 of the weights, for all of clip.available_models(). Copied here, so that --help, error messages and
-# reading the feature store need not import torch.
-OPENAI_CLIP = {
-    "RN50": "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
-    "RN101": "8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599",
-    "RN50x4": "7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd",
-    "RN50x16": "52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa",
-    "RN50x64": "be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c",
-    "ViT-B/32": "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
-    "ViT-B/16": "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
-    "ViT-L/14": "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
-    "ViT-L/14@336px": "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
-}
-
 # What determines an embedding: weights, configuration, tokenizer, image processor.
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")
 # How texts are changed before the tokenizer, by model type: see `lower_case` in encoders/transformers.py.
 _TEXT_CHANGES = {"siglip": {"texts": "lower case"}}
 # A template costs `objects` accuracy: MiniLM takes "a photo of" for a part of the meaning.
 _OBJECTS = Traits(label_templates=("{}",))
-_OWN: dict[str, Any] = {}  # by name; looked up before all others
+_BUNDLED = ("objects", "minilm")
+_PREFIXES = ("hf:", "open_clip:")
+_EXAMPLE_ARCH = "ViT-B-32 (GELU) or ViT-B-32-quickgelu (as OpenAI's weights)"
+_FORMS = (
+    "a .pt file of openai-clip; hf:REPO, hf:REPO@REVISION or hf:FOLDER for any dual encoder of transformers, such as "
+    "hf:google/siglip2-base-patch16-224; open_clip:ARCH/TAG, open_clip:ARCH/FILE or open_clip:hf-hub:REPO for those of "
+    "open_clip; module:factory for your own (docs/encoders.md)"
+)
 _trusts_files = ContextVar("trusts_files", default=False)
-
-
-def register(name: str, encoder: TextEncoder) -> None:
-    """Register your own encoder under a name; it hides any other encoder of that name."""
-    _OWN[name] = encoder
-
-
-def unregister(name: str) -> None:
-    """Undo `register`."""
-    _OWN.pop(name, None)
 
 
 @contextmanager
@@ -66,43 +55,82 @@ def trusting_files() -> Iterator[None]:
 
 
 def label_templates(name: str) -> tuple[str, ...]:
-    """Return the default templates of labels of an encoder by name, without opening it; empty if it names none."""
-    if name in _OWN:
-        return traits_of(_OWN[name]).label_templates
+    """Return the default templates of labels of an encoder by name, without loading it; empty if it names none."""
+    own = own_encoder(name)
+    if own is not None:
+        return traits_of(own).label_templates
     return _OBJECTS.label_templates if name == "objects" else ()
+
+
+def own_encoder(name: str) -> Any:
+    """Return your own encoder of that name: registered, of an entry point, or of `module:factory`; else None.
+
+    Raises:
+        UsageError: the name leads nowhere, or to no encoder.
+    """
+    registered = registered_encoder(name)
+    if registered is not None or name in OPENAI_CLIP or name in _BUNDLED or name.startswith(_PREFIXES):
+        return registered
+    return None if Path(name).expanduser().exists() else plugged_encoder(name)
 
 
 def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
     """Return an encoder whose weights load at its first use.
 
     Args:
-        name: `objects`, one of `OPENAI_CLIP`, a `.pt` file, or `hf:` and a repository or a folder.
+        name: `objects`, one of `OPENAI_CLIP`, a `.pt` file, `hf:` and a repository or a folder, one of the forms of
+            `encoders.open_clip_files`, `module:factory`, or what a package offers as an entry point.
         precision: of weights and arithmetic; `objects` and your own encoders have one of their own.
 
     Raises:
         UsageError: the name is none of these, or the precision is not possible.
         UserError: the revision of the weights cannot be determined (the repository is out of reach).
     """
-    if name in _OWN:
-        own: Encoder = _OWN[name]
-        return _of_one_precision(own, precision)
+    _check_precision(precision)
+    own = own_encoder(name)
+    if own is not None:
+        return _of_one_precision(with_frames(f"The encoder {name}", own), precision)
     if name == "objects":
         return _of_one_precision(_objects(), precision)
-    _check_precision(precision)
     if name in OPENAI_CLIP:
         return LazyEncoder(
             lambda: _openai_clip().published(name, precision=precision),
             id=name, revision=OPENAI_CLIP[name], traits=_openai_traits(precision),
         )  # fmt: skip
-    if name.startswith("hf:") and len(name) > len("hf:"):
-        return _transformers(name, precision)
-    if name.endswith(".pt") and Path(name).expanduser().is_file():
-        return _file(Path(name).expanduser(), precision)
-    raise UsageError(
-        f"{f'There is no file {name}' if name.endswith('.pt') else f'Unknown encoder {name!r}'}. "
-        f"Known: objects, {', '.join(OPENAI_CLIP)}, a .pt file of openai-clip, "
-        "and hf:REPO or hf:FOLDER for any dual encoder of transformers, such as hf:google/siglip2-base-patch16-224"
-    )
+    for prefix, found in _BY_PREFIX.items():
+        if name.startswith(prefix) and len(name) > len(prefix):
+            return found(name, precision)
+    return _at_path(name, precision)
+
+
+def _at_path(name: str, precision: Precision) -> LazyEncoder:
+    """Return the encoder of a file or folder that is named without a prefix."""
+    path = Path(name).expanduser()
+    if name.endswith(".pt") and path.is_file():
+        return _file(path, precision)
+    if name and (path / "open_clip_config.json").is_file():
+        return _open_clip(f"open_clip:local-dir:{path}", precision)
+    if name and (path / "config.json").is_file():
+        return _transformers(f"hf:{path}", precision)
+    raise UsageError(_unknown(name, path))
+
+
+def _unknown(name: str, path: Path) -> str:
+    """Return the message for a name that is no encoder's: why not, and what may have been meant."""
+    if name.endswith(".pt"):
+        reason = f"There is no file {name}. "
+    elif name and path.is_dir():
+        reason = f"The folder {name} has no config.json (transformers) and no open_clip_config.json (open_clip). "
+    elif name and path.is_file():
+        reason = (
+            f"The file {name} says no architecture: take --encoder open_clip:ARCH/{name}, such as {_EXAMPLE_ARCH}. "
+        )
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) and not did_you_mean(name, OPENAI_CLIP):
+        reason = f"Unknown encoder {name!r}. If it is a repository of Hugging Face: --encoder hf:{name}. "
+    else:
+        names = [*_BUNDLED, *OPENAI_CLIP, *offered_names(ENTRY_POINTS)]
+        reason = f"Unknown encoder {name!r}. {did_you_mean(name, names)}"
+    return f"{reason}Known: {', '.join(['objects', *OPENAI_CLIP, *offered_names(ENTRY_POINTS)])}, {_FORMS}"
 
 
 def open_encoder(name: str) -> Encoder:
@@ -118,7 +146,10 @@ def open_encoder(name: str) -> Encoder:
 
 def open_text_encoder(name: str) -> TextEncoder:
     """Return `minilm` (bundled; texts only), or what `open_encoder` returns; it raises the same errors."""
-    if name != "minilm" or name in _OWN:
+    own: TextEncoder | None = own_encoder(name)
+    if own is not None:
+        return own
+    if name != "minilm":
         return open_encoder(name)
     from encoders.bundled import MINILM
     from encoders.minilm import MiniLM
@@ -187,7 +218,7 @@ def _objects() -> LazyEncoder:
 
 def _check_precision(precision: str) -> None:
     if precision not in get_args(Precision):
-        raise UsageError(f"Unknown precision {precision!r}. Known: {', '.join(get_args(Precision))}")
+        raise UsageError(unknown("precision", precision, get_args(Precision)))
 
 
 def _of_one_precision(encoder: Encoder, precision: Precision) -> Encoder:
@@ -232,7 +263,9 @@ def _transformers(name: str, precision: Precision) -> LazyEncoder:
         revision = folder_digest(folder, _MODEL_FILES, end="\n")
         config: Path | None = folder / "config.json"
     else:
-        id_, revision = name, hub_commit(model, hint="Without any download: --encoder objects (weaker).")
+        model, wanted = split_revision(model)
+        id_ = f"hf:{model}"
+        revision = hub_commit(model, wanted, hint="Without any download: --encoder objects (weaker).")
         config = hub_file(model, "config.json", revision)
     traits = Traits(
         precision=precision,
@@ -246,6 +279,24 @@ def _transformers(name: str, precision: Precision) -> LazyEncoder:
         return DualEncoder.load(model, id=id_, revision=revision, precision=precision)
 
     return LazyEncoder(load, id=id_, revision=revision, traits=traits)
+
+
+def _open_clip(name: str, precision: Precision) -> LazyEncoder:
+    from encoders.open_clip_files import source_of
+
+    source, trusted = source_of(name), _trusts_files.get()
+    own_precision = {} if precision == "float32" else {"precision": precision}
+    traits = Traits(precision=precision, key={**source.key, **own_precision}, texts_key=source.texts_key)
+
+    def load() -> Encoder:
+        from encoders.open_clip import OpenClip
+
+        return OpenClip.load(source, precision=precision, trusted=trusted)
+
+    return LazyEncoder(load, id=source.id, revision=source.revision, traits=traits)
+
+
+_BY_PREFIX: Mapping[str, Callable[[str, Precision], LazyEncoder]] = {"hf:": _transformers, "open_clip:": _open_clip}
 
 
 def _model_type(config: Path | None) -> str:

@@ -6,7 +6,7 @@ Both programs determine the revision of encoders and LLMs here, without loading 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from db.errors import UserError
@@ -30,12 +30,25 @@ def folder_digest(folder: Path, suffixes: Collection[str], *, end: str = "") -> 
     """
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} has no config.json: not a folder that transformers' save_pretrained wrote.")
+    return files_digest(folder, suffixes, end=end)
+
+
+def files_digest(folder: Path, suffixes: Collection[str], *, end: str = "") -> str:
+    """Return the sha256 of the names and contents of a folder's files with some suffixes; see `folder_digest`."""
     files = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
     listing = "\n".join(f"{path.name} {sha256_of(path)}" for path in files)
     return hashlib.sha256((listing + end).encode()).hexdigest()
 
 
-def hub_commit(repository: str, revision: str | None = None, *, hint: str) -> str:
+def split_revision(name: str) -> tuple[str, str | None]:
+    """Return the repository and the revision of `OWNER/NAME@REVISION`; the revision is None if none is given."""
+    repository, _, revision = name.partition("@")
+    return repository, revision or None
+
+
+def hub_commit(
+    repository: str, revision: str | None = None, *, hint: str, files: Sequence[str] = ("config.json",)
+) -> str:
     """Return the commit of a repository on the hub: that of `revision`, or of `main`.
 
     The local cache is asked first, so `main` is the commit that was newest at the first use. If the hub were asked
@@ -47,20 +60,18 @@ def hub_commit(repository: str, revision: str | None = None, *, hint: str) -> st
 
     Args:
         repository: OWNER/NAME.
-        revision: a commit; None is `main`.
+        revision: a commit, tag or branch; None is `main`.
         hint: end of the error messages: what works without the hub.
+        files: small files of which the repository has at least one.
 
     Raises:
         UserError: it is not in the cache, and cannot be fetched from the hub.
     """
-    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub import errors
 
     page = f"https://huggingface.co/{repository}"
     try:
-        config = try_to_load_from_cache(repository, "config.json", revision=revision)
-        if not isinstance(config, str):
-            get_hf_file_metadata(hf_hub_url(repository, "config.json", revision=revision), timeout=_HUB_SECONDS)
-            config = hf_hub_download(repository, "config.json", revision=revision)  # the cache notes its commit
+        return _cached_commit(repository, revision, files) or _fetched_commit(repository, revision, files)
     except errors.GatedRepoError as error:
         raise UserError(f"{page} is gated. {_ACCESS} {hint}") from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
@@ -69,10 +80,35 @@ def hub_commit(repository: str, revision: str | None = None, *, hint: str) -> st
             f"If it is private, run: hf auth login. {hint}"
         ) from error
     except errors.RemoteEntryNotFoundError as error:
-        raise UserError(f"{page} has no config.json: not a model of transformers.") from error
+        raise UserError(f"{page} has no {' or '.join(files)}: not a model in the form that is read here.") from error
+    except errors.RevisionNotFoundError as error:
+        raise UserError(f"{page} has no revision {revision}: no commit, tag or branch of that name.") from error
     except Exception as error:  # out of reach; the version of the hub's client decides which HTTP library raises
         raise UserError(unreachable(repository, error, hint=hint)) from error
-    return Path(config).parent.name  # .../snapshots/COMMIT/config.json
+
+
+def _cached_commit(repository: str, revision: str | None, files: Sequence[str]) -> str | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = (try_to_load_from_cache(repository, file, revision=revision) for file in files)
+    return next((_commit_of(path) for path in cached if isinstance(path, str)), None)
+
+
+def _fetched_commit(repository: str, revision: str | None, files: Sequence[str]) -> str:
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    file, *others = files
+    try:
+        get_hf_file_metadata(hf_hub_url(repository, file, revision=revision), timeout=_HUB_SECONDS)
+    except errors.RemoteEntryNotFoundError:
+        if not others:
+            raise
+        return _fetched_commit(repository, revision, others)
+    return _commit_of(hf_hub_download(repository, file, revision=revision))  # the cache notes its commit
+
+
+def _commit_of(path: str) -> str:
+    return Path(path).parent.name  # .../snapshots/COMMIT/config.json
 
 
 def hub_file(repository: str, file: str, commit: str) -> Path | None:

@@ -15,6 +15,8 @@ from db.outputs import PAGES, check_file
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
+from encoders.own import name_of
+from encoders.protocol import Encoder
 from encoders.registry import find_encoder
 from recognizer.datasets.given import refuse_same_names, refuse_unreadable, videos_at
 from recognizer.datasets.records import Split
@@ -40,7 +42,7 @@ from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.selection import choose_descriptors
 
 _ENCODER = ("encoder", "precision")  # the settings that open it
-_encoder = lru_cache(maxsize=2)(find_encoder)  # keeps the weights loaded between calls
+_open = lru_cache(maxsize=2)(find_encoder)  # keeps the weights loaded between calls
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Recognizer(Options):
     or if no video can be read; the message says what to do next.
 
     Attributes, besides those of `Options` and `ScoringSettings`:
+        encoder: a name, or an object as `encoders.protocol.Encoder` says (docs/own-models.md), which then has its id
+            as its name in this process.
         dataset: name of a built-in or stored dataset, path of a file of labels or a folder of class folders, or
             a list of labels, which are then used without descriptors.
         db: SQLite file or SQLAlchemy URL; None means `DESCGEN_DB`, else `descriptors.db` in the current folder.
@@ -65,10 +69,15 @@ class Recognizer(Options):
 
     dataset: str | Path | Sequence[str]
     _: KW_ONLY
+    encoder: str | Encoder = "ViT-B/16"  # type: ignore[assignment]  # after __post_init__ a name, as in the base class
     db: str | Path | None = None
     features: str | Path | None = None
     retry: bool = False
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.encoder, str):
+            object.__setattr__(self, "encoder", name_of(self.encoder))
 
     def predict(self, *videos: str | Path, top: int = 5) -> list[Ranking]:
         """Return the `top` classes of each video: files, folders of videos, folders of frames.
@@ -262,7 +271,7 @@ class Recognizer(Options):
     def _open_encoder(self, run: Run | None = None) -> Iterator[CachingEncoder]:
         """Open the encoder of a run, or else that of this recognizer."""
         settings = {"precision": "float32", **run.settings} if run else {f: getattr(self, f) for f in _ENCODER}
-        encoder = _encoder(settings["encoder"], precision=settings["precision"])
+        encoder = _open(settings["encoder"], precision=settings["precision"])
         with FeatureStore.open(self._features) as features:
             yield CachingEncoder(encoder, features, retry=self.retry)
 

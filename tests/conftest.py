@@ -26,6 +26,7 @@ settings.register_profile("any speed", deadline=None, suppress_health_check=[Hea
 settings.load_profile("any speed")
 pytest_plugins = [
     "tests.fixtures.encoders",
+    "tests.fixtures.open_clip",
     "tests.fixtures.chat_server",
     "tests.fixtures.batch_server",
     "tests.fixtures.file_server",

@@ -13,7 +13,7 @@ from rich.text import Text
 from db import vocabulary
 from db.commandline import Database, console, json_option, print_json, table
 from db.dataset_changes import DatasetChanges
-from db.errors import UsageError, first_few
+from db.errors import UsageError, did_you_mean, first_few
 from db.label_files import read_labels
 from db.own_datasets import DatasetContents
 from db.records import STATUSES, Dataset
@@ -172,7 +172,9 @@ def _class_names(parent: Dataset, classes: str) -> list[str]:
     found = {each: vocabulary.class_finder(parent)(each) for each in wanted}
     if unknown := [each for each, action in found.items() if action is None]:
         raise UsageError(
-            f"{parent.name} has no class {first_few(unknown)}. Its classes: descgen list --dataset {parent.argument}"
+            f"{parent.name} has no class {first_few(unknown)}. "
+            f"{did_you_mean(unknown[0], [action.name for action in parent.actions])}"
+            f"Its classes: descgen list --dataset {parent.argument}"
         )
     names = [action.name for each in wanted if (action := found[each])]
     if repeated := [each for each, number in Counter(names).items() if number > 1]:

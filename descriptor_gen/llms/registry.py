@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,13 +11,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from db.errors import UsageError, UserError
+from db.errors import UsageError, UserError, did_you_mean
+from db.plugins import check_members, offered_names, plugin
 from db.records import LLMIdentity
 from descriptor_gen.llms import GREEDY, LLM, Sampling
 from descriptor_gen.llms.options import ApiOptions, Prices
 from encoders.bundled import INSTALL, module_folder
-from encoders.weights import folder_digest, hub_commit, sha256_of
+from encoders.weights import folder_digest, hub_commit, sha256_of, split_revision
 
+ENTRY_POINTS = "descriptor_gen.llms"
+_MEMBERS = {
+    "identity": "provider, model and revision",
+    "parameters": "of decoding; part of the key of replies",
+    "environment": "how replies were made",
+    "generate": "requests to replies",
+}
 OFFLINE = "Without any download or account: --llm smollm2"
 
 
@@ -111,7 +120,10 @@ def unregister(name: str) -> None:
 
 
 def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
-    """Return a model by short name, `hf:<repo or folder>`, GGUF file, or `openai:<model>`; its weights load later.
+    """Return a model by name; its weights load later.
+
+    A name is a short name, `hf:<repo or folder>` (a repository may end in `@<revision>`), a GGUF file,
+    `openai:<model>`, what an installed package offers as an entry point, or `module:factory`.
 
     Raises:
         UsageError: the name is none of these, there is a budget but no prices, or options of API models were given
@@ -130,9 +142,41 @@ def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
         return _gguf(name, options)
     if name.startswith("hf:") or Path(name).is_dir():
         return _hf(name, options)
-    raise UsageError(
-        f"Unknown LLM {name!r}. Known: {', '.join(known_llms())}; or hf:<repo or folder of a Hugging Face model>, "
-        "a .gguf file, openai:<model> (with --base-url for a compatible server)"
+    own = plugin(ENTRY_POINTS, name)
+    if own is None:
+        raise UsageError(_unknown(name))
+    return _plugged(name, own, options)
+
+
+def _plugged(name: str, own: Any, options: LLMOptions) -> LLM:
+    """Return your own LLM: what an entry point or `module:factory` names, or what it returns for the options.
+
+    Raises:
+        UsageError: it is no LLM.
+    """
+    is_llm = not isinstance(own, type) and hasattr(own, "generate")
+    llm: LLM = own(options) if callable(own) and not is_llm else own
+    check_members(f"The LLM {name}", llm, _MEMBERS)
+    if not isinstance(llm.identity, LLMIdentity) or not all(
+        (llm.identity.provider, llm.identity.model, llm.identity.revision)
+    ):
+        raise UsageError(
+            f"The LLM {name} has the identity {llm.identity!r}: replies are found again by it, so it is an LLMIdentity "
+            "(db.records) whose provider, model and revision are not empty"
+        )
+    return llm
+
+
+def _unknown(name: str) -> str:
+    """Return the message for a name that is no LLM's, with what may have been meant."""
+    offered = offered_names(ENTRY_POINTS)
+    hint = did_you_mean(name, [*known_llms(), *offered])
+    if not hint and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name):
+        hint = f"If it is a repository of Hugging Face: --llm hf:{name}. "
+    return (
+        f"Unknown LLM {name!r}. {hint}Known: {', '.join([*known_llms(), *offered])}; or hf:<repo or folder of a "
+        "Hugging Face model>, a .gguf file, openai:<model> (with --base-url for a compatible server), module:factory "
+        "for your own"
     )
 
 
@@ -182,7 +226,8 @@ def _hf(name: str, options: LLMOptions) -> LLM:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return _local(folder.resolve().name, folder_digest(folder, _MODEL_FILES), options, source=folder)
-    return _local(model, hub_commit(model, hint=OFFLINE), options)
+    model, revision = split_revision(model)
+    return _local(model, hub_commit(model, revision, hint=OFFLINE), options)
 
 
 # What determines a reply: weights, configuration, tokenizer and chat template.

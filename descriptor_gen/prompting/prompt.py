@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from db.errors import UsageError, UserError
+from db.errors import UsageError, UserError, unknown
 from db.given_files import TooLargeError, read_text
 from db.records import Action, Template
 from descriptor_gen.llms import Message, Request
@@ -160,9 +160,9 @@ def load_prompts(names: Sequence[str], *, own: Sequence[Prompt] = (), stored: Se
         raise UserError(f"The package prompts in {files('prompts')} belongs to another project: it holds no templates")
     by_kind, kept = {prompt.kind: prompt for prompt in own}, stored_kinds(stored)
     known = sorted({*kinds(), *by_kind, *kept})
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UsageError(f"Unknown kind {', '.join(map(repr, unknown))}. Known: {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise UsageError(unknown("kind", name, known))
     return [by_kind.get(name) or _kept_or_built_in(name, kept) for name in dict.fromkeys(names)]
 
 

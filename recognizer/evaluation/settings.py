@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from db.errors import UsageError
+from db.errors import UsageError, unknown
 from encoders.protocol import Precision
 from encoders.registry import label_templates
 from recognizer.datasets.records import Split
@@ -117,7 +117,7 @@ class Options(ScoringSettings):
             UserError: a file of templates is invalid.
         """
         if self.status not in STATUSES:
-            raise UsageError(f"Unknown status {self.status!r}. Known: {', '.join(STATUSES)}")
+            raise UsageError(unknown("status", self.status, STATUSES))
         kinds = None if self.kinds is None else tuple(self.kinds)
         shared = {option.name: getattr(self, option.name) for option in fields(ScoringSettings)}
         llms = (self.llm,) if isinstance(self.llm, str) else tuple(self.llm or ()) or None

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from db.errors import UsageError
+from db.errors import UsageError, unknown
 from db.progress import Progress, ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
@@ -86,7 +86,7 @@ def named_grid(name: str) -> Grid:
         UsageError: the name is unknown.
     """
     if name not in GRIDS:
-        raise UsageError(f"Unknown grid {name!r}. Known: {', '.join(GRIDS)}")
+        raise UsageError(unknown("grid", name, GRIDS))
     return GRIDS[name]
 
 

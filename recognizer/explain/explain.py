@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.errors import UsageError
+from db.errors import UsageError, did_you_mean
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from db.vocabulary import class_finder
@@ -149,8 +149,11 @@ def class_labels(dataset: Dataset, names: Iterable[str]) -> list[int]:
     find = class_finder(dataset)
     names = list(dict.fromkeys(names))
     if unknown := [name for name in names if not find(name)]:
-        known = ", ".join(action.name for action in dataset.actions)
-        raise UsageError(f"{dataset.name} has no class {', '.join(unknown)}. Its classes: {known}")
+        known = [action.name for action in dataset.actions]
+        raise UsageError(
+            f"{dataset.name} has no class {', '.join(unknown)}. {did_you_mean(unknown[0], known)}"
+            f"Its classes: {', '.join(known)}"
+        )
     return [action.label for name in names if (action := find(name))]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from db.errors import UsageError, UserError
+from db.errors import UsageError, UserError, unknown
 from db.given_files import read_text
 from db.records import Action, Dataset
 from db.vocabulary import tear_name
@@ -124,7 +124,7 @@ def protocol_of(
         UserError: the file of templates is invalid.
     """
     if name not in PROTOCOLS:
-        raise UsageError(f"Unknown protocol {name!r}. Known: {', '.join(PROTOCOLS)}")
+        raise UsageError(unknown("protocol", name, PROTOCOLS))
     protocol = replace(PROTOCOLS[name], conditioned=condition)
     if templates == "protocol":
         return (
@@ -146,7 +146,7 @@ def templates_of(name: str) -> tuple[str, ...]:
         return TEMPLATES[name]
     if not Path(name).is_file():
         raise UsageError(
-            f"Unknown templates {name!r}. Known: protocol, {', '.join(TEMPLATES)}, or a file with one template per line"
+            f"{unknown('templates', name, ['protocol', *TEMPLATES])}, or a file with one template per line"
         )
     lines = read_text(Path(name), at_most=_MOST_BYTES, errors="replace").splitlines()
     templates = tuple(line for line in lines if line.strip() and not line.startswith("#"))

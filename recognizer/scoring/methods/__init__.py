@@ -10,7 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from db.errors import UsageError
+from db.errors import UsageError, unknown
 from encoders.protocol import LOGIT_SCALE
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods.method import Method
@@ -33,7 +33,7 @@ def method_of(name: str) -> Method:
         UsageError: there is no method of that name.
     """
     if name not in METHODS:
-        raise UsageError(f"Unknown method {name!r}. Known: {', '.join(METHODS)}")
+        raise UsageError(unknown("method", name, METHODS))
     return METHODS[name]
 
 

@@ -171,7 +171,7 @@ def test_an_own_kind_is_built_listed_and_shown(descgen: Run, llm: FakeLLM, colou
     for command in ("list", "show"):
         unknown = descgen(command, "-d", "hmdb51", "-k", "colour")
         assert unknown.exit_code == 2
-        assert "Unknown kind 'colour'. Known: colours, context, contrast" in unknown.stderr
+        assert "Unknown kind 'colour'. Did you mean colours? Known: colours, context, contrast" in unknown.stderr
 
 
 def test_which_kinds_a_build_takes(descgen: Run, llm: FakeLLM, colours: Path) -> None:
@@ -184,7 +184,7 @@ def test_which_kinds_a_build_takes(descgen: Run, llm: FakeLLM, colours: Path) ->
     assert built("-t", colours, "-k", "colours", "-k", "context") == ["colours", "context"]
     assert built("-t", colours, "-k", "context") == ["context"]
     [unknown] = built("-t", colours, "-k", "colour")
-    assert "Unknown kind 'colour'. Known: colours, context, contrast, decomposition, description, situation" in unknown
+    assert "Unknown kind 'colour'. Did you mean colours? Known: colours, context, contrast" in unknown
 
 
 def test_a_folder_and_a_replaced_built_in_kind(descgen: Run, llm: FakeLLM, tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_kind_that_was_built_once_stays_known(
     assert built.stdout.startswith("hmdb51: 1 cached, 1 generated")
     assert "colours" not in built.stderr
     unknown = descgen("build", "-d", "hmdb51", "-k", "colour")
-    assert "Unknown kind 'colour'. Known: colours, context, contrast" in unknown.stderr
+    assert "Unknown kind 'colour'. Did you mean colours? Known: colours, context, contrast" in unknown.stderr
 
 
 def test_of_several_templates_of_a_kind_the_newest_is_taken_and_told(

@@ -1,0 +1,105 @@
+"""Encoders of one's own: registered ones, `module:factory`, entry points, and objects given to `Recognizer`."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, cast
+
+from db.errors import UsageError
+from db.plugins import check_members, plugin
+from encoders.openai_digests import OPENAI_CLIP
+from encoders.protocol import Encoder, TextEncoder, traits_of
+
+ENTRY_POINTS = "recognizer.encoders"
+_TEXTS = {
+    "id": "its name",
+    "revision": "a text that changes with the weights",
+    "width": "the width of its embeddings",
+    "context_length": "the largest number of tokens",
+    "encode_texts": "texts to embeddings",
+    "token_counts": "texts to numbers of tokens",
+}
+_FRAMES = {"preprocess": "frames to its input", "encode_frames": "its input to embeddings"}
+_RESERVED = (*OPENAI_CLIP, "objects", "minilm")
+_registered: dict[str, Any] = {}  # by name; looked up before all others
+
+
+def register(name: str, encoder: TextEncoder) -> None:
+    """Register your own encoder under a name; it hides any other encoder of that name."""
+    _registered[name] = encoder
+
+
+def unregister(name: str) -> None:
+    """Undo `register`."""
+    _registered.pop(name, None)
+
+
+def registered_encoder(name: str) -> Any:
+    """Return the encoder that is registered under a name, or None."""
+    return _registered.get(name)
+
+
+@cache
+def plugged_encoder(name: str) -> Any:
+    """Return the encoder of an entry point or of `module:factory`, made once; None if the name is neither.
+
+    A factory is called without arguments; what it returns, or an object that is no function, is the encoder.
+
+    Raises:
+        UsageError: the name leads nowhere, or to no encoder.
+    """
+    found = plugin(ENTRY_POINTS, name)
+    if found is None:
+        return None
+    is_encoder = not isinstance(found, type) and hasattr(found, "encode_texts")
+    encoder = found() if callable(found) and not is_encoder else found
+    check_texts_of(f"The encoder {name}", encoder)
+    return encoder
+
+
+def check_texts_of(what: str, encoder: object) -> None:
+    """Refuse an object that is no text tower: one without its members, or without an identity for the feature store.
+
+    Raises:
+        UsageError: something is missing.
+    """
+    check_members(what, encoder, _TEXTS)
+    for name in ("id", "revision"):
+        value = getattr(encoder, name)
+        if not isinstance(value, str) or not value.strip():
+            raise UsageError(
+                f"{what} has the {name} {value!r}: stored embeddings are found again by id and revision, so both are "
+                "texts that are not empty, and revision changes whenever the weights do"
+            )
+
+
+def with_frames(what: str, encoder: Any) -> Encoder:
+    """Return an encoder; refuse one of texts alone."""
+    if not hasattr(type(encoder), "encode_clips"):
+        check_members(what, encoder, _FRAMES)
+    return cast(Encoder, encoder)
+
+
+def name_of(encoder: object) -> str:
+    """Register an encoder object under its id, and return that name.
+
+    Raises:
+        UsageError: it is no encoder, or its id is that of another one.
+    """
+    check_texts_of("The encoder", encoder)
+    checked = with_frames("The encoder", encoder)
+    name, other = checked.id, _registered.get(checked.id)
+    if name in _RESERVED and checked.revision != OPENAI_CLIP.get(name):
+        raise UsageError(f"The encoder has the id {name}, which is that of another encoder. Give it an id of its own")
+    if other is not None and _identity(other) != _identity(checked):
+        raise UsageError(
+            f"An encoder with the id {name} and another revision or key is in use already ({other.revision}, not "
+            f"{checked.revision}). Give it an id of its own"
+        )
+    register(name, checked)
+    return name
+
+
+def _identity(encoder: Any) -> tuple[str, dict[str, str], dict[str, str]]:
+    traits = traits_of(encoder)
+    return encoder.revision, dict(traits.key), dict(traits.texts_key)
