@@ -8,10 +8,21 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from db.errors import UsageError
-from encoders.protocol import Encoder, Logits, Precision, Preprocessing, TextEncoder, Traits, logits_of, traits_of
+from encoders.clip_models import clip_traits
+from encoders.protocol import (
+    ClipEncoder,
+    Encoder,
+    Logits,
+    Precision,
+    Preprocessing,
+    TextEncoder,
+    Traits,
+    logits_of,
+    traits_of,
+)
 from encoders.weights import folder_digest, hub_commit, hub_file, sha256_of
 
 if TYPE_CHECKING:
@@ -178,6 +189,9 @@ class LazyEncoder:
     def encode_frames(self, pixels: Tensor) -> Tensor:
         return self.loaded().encode_frames(pixels)
 
+    def encode_clips(self, clips: Tensor) -> Tensor:
+        return cast(ClipEncoder, self.loaded()).encode_clips(clips)
+
 
 def _objects() -> LazyEncoder:
     from encoders.objects import Objects
@@ -238,9 +252,16 @@ def _transformers(name: str, precision: Precision) -> LazyEncoder:
         precision=precision,
         key={} if precision == "float32" else {"precision": precision},
         texts_key=_TEXT_CHANGES.get(_model_type(config), {}),
+        **clip_traits(_content(config)),
     )
 
     def load() -> Encoder:
+        if traits.clip_frames is not None:
+            from encoders.clips import ClipDualEncoder
+
+            clips = ClipDualEncoder.load(model, id=id_, revision=revision, precision=precision)
+            return cast(Encoder, clips)  # its frames are never encoded one by one: `Traits.clip_frames`
+
         from encoders.transformers import DualEncoder
 
         return DualEncoder.load(model, id=id_, revision=revision, precision=precision)
@@ -249,9 +270,14 @@ def _transformers(name: str, precision: Precision) -> LazyEncoder:
 
 
 def _model_type(config: Path | None) -> str:
-    """Return the model type in a `config.json`, or "" if it has none; a broken file is reported when it loads."""
+    """Return the model type in a `config.json`, or "" if it has none."""
+    return str(_content(config).get("model_type", ""))
+
+
+def _content(config: Path | None) -> dict[str, Any]:
+    """Return what a `config.json` holds; empty if it is broken, which is reported when the model loads."""
     try:
         content = json.loads(config.read_bytes()) if config else None
     except (OSError, ValueError):
-        return ""
-    return str(content.get("model_type")) if isinstance(content, dict) else ""
+        return {}
+    return content if isinstance(content, dict) else {}

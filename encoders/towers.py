@@ -38,6 +38,14 @@ def encode_frames_in_batches(
         return torch.cat([encode(batch.to(device)).float().cpu() for batch in pixels.split(size)])
 
 
+def encode_clips_in_batches(clips: Tensor, encode: Callable[[Tensor], Tensor], *, device: torch.device | str) -> Tensor:
+    """Return the embeddings [N, D] of clips [N, T, 3, S, S], N at least 1; float32 on the CPU."""
+    frames = FRAMES_PER_FORWARD.get(torch.device(device).type, FRAMES_PER_FORWARD["cpu"])
+    with torch.no_grad():
+        parts = clips.split(max(1, frames // clips.shape[1]))
+        return torch.cat([encode(part.to(device)).float().cpu() for part in parts])
+
+
 def frame_transform(*, resize: int, crop: int, mean: Sequence[float], std: Sequence[float]) -> Transform:
     """Return a transform PIL image -> float32 [3, crop, crop].
 
