@@ -48,8 +48,8 @@ def test_the_whole_road(model: str, recognize: Run, rolling: Path, request: pyte
     videos = ("-d", "balls", "--root", rolling)
     embedded = json.loads(recognize("embed", *videos, *chosen, "--json").stdout)
     assert (embedded["counts"]["embedded"], embedded["counts"]["unreadable"]) == (6, 1)
-    shelves = recognize("features", "info").stdout
-    assert f"{frames} frames x 2 clips x 3 crops, own, a vector a clip" in " ".join(shelves.split())
+    shelves = recognize("features", "list", "--json").stdout
+    assert f"{frames} frames x 2 clips x 3 crops, own, a vector a clip" in shelves
 
     shown = recognize("eval", *videos, *chosen, "--method", "ensemble")
     assert shown.exit_code == 0, shown.output
