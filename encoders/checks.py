@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
+from encoders.protocol import traits_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from encoders.protocol import Encoder
+    from encoders.protocol import ClipEncoder, Encoder
 
 # As many words each: a tokenizer that knows none of them makes them equal.
 _TEXTS = ("a photo of a dog", "a photo of a bike", "a dog riding a bike")
@@ -22,14 +25,29 @@ _DEVIATION = 64.0  # of the bytes of frames, about
 
 def check_encoder(encoder: Encoder) -> None:
     """Encode three texts and two frames, and refuse the encoder as `check_texts` and `check_frames` do."""
+    check_texts(encoder.id, _TEXTS, encoder.encode_texts(_TEXTS))
+    pixels = encoder.preprocess(_two_frames())
+    check_frames(encoder.id, pixels, encoder.encode_frames(pixels))
+
+
+def check_clip_encoder(encoder: ClipEncoder) -> None:
+    """Encode three texts and two clips of still frames, and refuse the encoder as `check_encoder` does."""
     import numpy as np
+    import torch
 
     check_texts(encoder.id, _TEXTS, encoder.encode_texts(_TEXTS))
-    black = np.zeros((_SIDE, _SIDE, 3), np.uint8)
-    halves = black.copy()
-    halves[: _SIDE // 2, :, 0] = halves[:, : _SIDE // 2, 2] = 255
-    pixels = encoder.preprocess(np.stack([black, halves]))
-    check_frames(encoder.id, pixels, encoder.encode_frames(pixels))
+    frames = traits_of(encoder).clip_frames or 1
+    clips = torch.stack([encoder.preprocess(np.stack([frame] * frames)) for frame in _two_frames()])
+    check_frames(encoder.id, clips, encoder.encode_clips(clips), what="clip")
+
+
+def _two_frames() -> NDArray[np.uint8]:
+    """Return a black frame, and one whose upper half and left half have colours of their own."""
+    import numpy as np
+
+    frames = np.zeros((2, _SIDE, _SIDE, 3), np.uint8)
+    frames[1, : _SIDE // 2, :, 0] = frames[1, :, : _SIDE // 2, 2] = 255
+    return frames
 
 
 def check_texts(name: str, texts: Sequence[str], vectors: Tensor) -> None:
@@ -47,20 +65,21 @@ def check_texts(name: str, texts: Sequence[str], vectors: Tensor) -> None:
         )
 
 
-def check_frames(name: str, pixels: Tensor, vectors: Tensor) -> None:
-    """Refuse the vectors [N, D] of preprocessed frames [N, 3, S, S].
+def check_frames(name: str, pixels: Tensor, vectors: Tensor, *, what: str = "frame") -> None:
+    """Refuse the vectors [N, D] of preprocessed frames [N, 3, S, S], or of clips [N, T, 3, S, S].
 
     Raises:
         UserError: one is not finite, or all are the same though the frames differ clearly.
     """
-    _check_finite(name, "frame", list(map(str, range(len(vectors)))), vectors)
+    _check_finite(name, what, list(map(str, range(len(vectors)))), vectors)
     if len(vectors) < 2 or not (vectors == vectors[0]).all():
         return
     unit = 1.0 if pixels.is_floating_point() else _DEVIATION
     if (pixels.float() - pixels[0].float()).abs().flatten(1).mean(dim=1).amax() > _DIFFERENT * unit:
+        tower = "video" if what == "clip" else "image"
         raise UserError(
-            f"{name} gives different frames the same vector. Its image tower or its preprocessing is not what it was "
-            "trained with; check its files, or take another encoder with --encoder"
+            f"{name} gives different {what}s the same vector. Its {tower} tower or its preprocessing is not what it "
+            "was trained with; check its files, or take another encoder with --encoder"
         )
 
 

@@ -1,4 +1,4 @@
-"""The protocols of encoders: of texts alone, and of frames and texts in one space."""
+"""The protocols of encoders: of texts alone, and of texts in one space with frames or with clips."""
 
 from __future__ import annotations
 
@@ -27,12 +27,17 @@ class Traits:
             key of stored embeddings.
         texts_key: the same for texts alone, such as how texts are changed before they are tokenized.
         label_templates: its default templates of labels, each with `{}`; without any, those of the protocol are used.
+        clip_frames: T of an encoder of clips (`ClipEncoder`); None for an encoder of frames. An encoder that has both
+            towers is used by the one that this names.
+        notes: how its numbers differ from published ones, each a sentence; stored with each run, and shown.
     """
 
     precision: Precision = "float32"
     key: Mapping[str, str] = field(default_factory=dict)
     texts_key: Mapping[str, str] = field(default_factory=dict)
     label_templates: tuple[str, ...] = ()
+    clip_frames: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,4 +114,19 @@ class Encoder(TextEncoder, Protocol):
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
         """Return the embeddings [N, D] of what `preprocess` returned; float32 on the CPU, not of unit length."""
+        ...
+
+
+class ClipEncoder(TextEncoder, Protocol):
+    """A video tower and a text tower that share one space of width D. Its `traits` name T as `clip_frames`."""
+
+    def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
+        """Return the frames of one clip as the video tower's input, float32 [T, 3, S, S]; as `Encoder.preprocess`."""
+        ...
+
+    def encode_clips(self, clips: Tensor) -> Tensor:
+        """Return the embeddings [N, D] of preprocessed clips [N, T, 3, S, S]; float32 on the CPU, not normalised.
+
+        The T frames of a clip are spread over the whole video, one in each of T equal parts.
+        """
         ...

@@ -9,15 +9,26 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from db.errors import UsageError, did_you_mean, unknown
 from db.plugins import offered_names
+from encoders.clip_models import clip_traits
 from encoders.openai_digests import OPENAI_CLIP as OPENAI_CLIP
 from encoders.own import ENTRY_POINTS, plugged_encoder, registered_encoder, with_frames
 from encoders.own import register as register
 from encoders.own import unregister as unregister
-from encoders.protocol import Encoder, Logits, Precision, Preprocessing, TextEncoder, Traits, logits_of, traits_of
+from encoders.protocol import (
+    ClipEncoder,
+    Encoder,
+    Logits,
+    Precision,
+    Preprocessing,
+    TextEncoder,
+    Traits,
+    logits_of,
+    traits_of,
+)
 from encoders.weights import folder_digest, hub_commit, hub_file, sha256_of, split_revision
 
 if TYPE_CHECKING:
@@ -209,6 +220,9 @@ class LazyEncoder:
     def encode_frames(self, pixels: Tensor) -> Tensor:
         return self.loaded().encode_frames(pixels)
 
+    def encode_clips(self, clips: Tensor) -> Tensor:
+        return cast(ClipEncoder, self.loaded()).encode_clips(clips)
+
 
 def _objects() -> LazyEncoder:
     from encoders.objects import Objects
@@ -271,9 +285,16 @@ def _transformers(name: str, precision: Precision) -> LazyEncoder:
         precision=precision,
         key={} if precision == "float32" else {"precision": precision},
         texts_key=_TEXT_CHANGES.get(_model_type(config), {}),
+        **clip_traits(_content(config)),
     )
 
     def load() -> Encoder:
+        if traits.clip_frames is not None:
+            from encoders.clips import ClipDualEncoder
+
+            clips = ClipDualEncoder.load(model, id=id_, revision=revision, precision=precision)
+            return cast(Encoder, clips)  # its frames are never encoded one by one: `Traits.clip_frames`
+
         from encoders.transformers import DualEncoder
 
         return DualEncoder.load(model, id=id_, revision=revision, precision=precision)
@@ -300,9 +321,14 @@ _BY_PREFIX: Mapping[str, Callable[[str, Precision], LazyEncoder]] = {"hf:": _tra
 
 
 def _model_type(config: Path | None) -> str:
-    """Return the model type in a `config.json`, or "" if it has none; a broken file is reported when it loads."""
+    """Return the model type in a `config.json`, or "" if it has none."""
+    return str(_content(config).get("model_type", ""))
+
+
+def _content(config: Path | None) -> dict[str, Any]:
+    """Return what a `config.json` holds; empty if it is broken, which is reported when the model loads."""
     try:
         content = json.loads(config.read_bytes()) if config else None
     except (OSError, ValueError):
-        return ""
-    return str(content.get("model_type")) if isinstance(content, dict) else ""
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -51,6 +51,14 @@ def encode_frames_in_batches(
         return torch.cat(parts).cpu()
 
 
+def encode_clips_in_batches(clips: Tensor, encode: Callable[[Tensor], Tensor], *, device: torch.device | str) -> Tensor:
+    """Return the embeddings [N, D] of clips [N, T, 3, S, S], N at least 1; float32 on the CPU."""
+    frames = FRAMES_PER_FORWARD.get(torch.device(device).type, FRAMES_PER_FORWARD["cpu"])
+    with torch.no_grad():
+        parts = [encode(part.to(device)).float() for part in clips.split(max(1, frames // clips.shape[1]))]
+        return torch.cat(parts).cpu()
+
+
 def normalizer(*, mean: Sequence[float], std: Sequence[float]) -> Callable[[Tensor], Tensor]:
     """Return a function uint8 [N, 3, S, S] -> float32: scaled to 0..1, then each channel less `mean`, over `std`.
 

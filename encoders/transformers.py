@@ -90,11 +90,11 @@ class DualEncoder:
 
         # The revision is ignored for a folder. Code in a repository never runs, and nobody is asked whether it may.
         location = {"pretrained_model_name_or_path": model, "revision": revision, "trust_remote_code": False}
-        with quiet_transformers(), _loading(id):
+        with quiet_transformers(), loading(id):
             config = transformers.AutoConfig.from_pretrained(**location)
             _check_towers(id, config)
             _check_activation(id, config)
-            _check_tokenizer_files(id, Path(model))
+            check_tokenizer_files(id, Path(model))
             tokenizer = transformers.AutoTokenizer.from_pretrained(**location)
             image_processor = transformers.AutoImageProcessor.from_pretrained(**location)
             # Without a dtype, checkpoints in half precision would stay so.
@@ -246,7 +246,8 @@ def quiet_transformers() -> Iterator[None]:
 
 
 @contextmanager
-def _loading(name: str) -> Iterator[None]:
+def loading(name: str) -> Iterator[None]:
+    """Raise UserError for what goes wrong while a model loads."""
     from safetensors import SafetensorError
 
     try:
@@ -260,7 +261,7 @@ def _loading(name: str) -> Iterator[None]:
 _PACKAGES_ABSENT = "its tokenizer needs packages that are not installed. Run: pip install {packages}"
 
 
-def _check_tokenizer_files(name: str, folder: Path) -> None:
+def check_tokenizer_files(name: str, folder: Path) -> None:
     """Refuse a folder without a tokenizer: transformers would make an empty one, and all texts would be alike."""
     if folder.is_dir() and not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
         raise UserError(

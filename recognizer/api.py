@@ -29,7 +29,7 @@ from recognizer.evaluation.predict import ClassTexts, Ranking, predict
 from recognizer.evaluation.replay import Replay, replay
 from recognizer.evaluation.settings import Options, Settings
 from recognizer.evaluation.sweep import Grid, named_grid, sweep
-from recognizer.explain.explain import Explanation, explain
+from recognizer.explain.explain import Explanation, explain, refuse_pictures
 from recognizer.explain.output import check_output, write_explanations
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.store import FeatureStore
@@ -106,6 +106,8 @@ class Recognizer(Options):
         if picture:
             check_output(picture, len(clips))
         with self._class_texts() as texts, self._open_encoder() as encoder:
+            if picture:
+                refuse_pictures(encoder)
             explanations = explain(texts, clips, encoder, top=top, class_names=classes, bars=self._bars)
         refuse_unreadable([(explanation.video, explanation.unreadable) for explanation in explanations])
         if picture:

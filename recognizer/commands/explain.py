@@ -45,7 +45,7 @@ def explain_classes(
 ) -> None:
     """Show what each text adds to the score of the best classes of videos, and which frames it fits."""
     from recognizer.datasets.given import refuse_unreadable
-    from recognizer.explain.explain import explain
+    from recognizer.explain.explain import explain, refuse_pictures
     from recognizer.explain.output import check_output, write_explanations
     from recognizer.explain.table import explanation_report
     from recognizer.explain.wording import lines_above
@@ -55,6 +55,9 @@ def explain_classes(
         check_output(output, len(clips))
     texts = classes.texts(session, options)
     with session.encoder(options.encoder, options.precision) as encoder:
+        if output:
+            refuse_pictures(encoder)
+        pictured = encoder.clip_frames is None
         explanations = explain(texts, clips, encoder, top=top, class_names=names, bars=progress)
     explained = [explanation.for_programs() for explanation in explanations]
     report = {"settings": texts.for_programs(), "explanations": explained}
@@ -63,5 +66,5 @@ def explain_classes(
     if output:
         for path in write_explanations(texts, explanations, output):
             notes.print(f"Written: {path}")
-    elif not session.as_json:
+    elif pictured and not session.as_json:
         notes.print("As a picture: --output FILE.png; as a page of all videos: --output FILE.html")

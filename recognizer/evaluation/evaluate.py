@@ -62,6 +62,7 @@ def evaluate(
     Raises:
         UserError: some classes lack descriptors, or no video is on disk or can be read.
     """
+    settings.check_for(encoder)
     settings = replace(settings.with_texts_used(), root=str(root.resolve()))
     descriptors = choose_descriptors(store, dataset, settings.choice)
     if not store.read_only:
@@ -208,10 +209,13 @@ def text_settings(
     dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Encoder, protocol: Protocol, *, cut: Sequence[str]
 ) -> dict[str, Any]:
     """Return the settings of a run or localization about its texts, encoder and classes (by label index)."""
-    logits = logits_of(encoder)
+    logits, traits = logits_of(encoder), traits_of(encoder)
+    clips = {"clip_frames": traits.clip_frames} if traits.clip_frames is not None else {}
     return {
         "encoder_revision": encoder.revision,
-        "encoder_texts": dict(traits_of(encoder).texts_key),
+        "encoder_texts": dict(traits.texts_key),
+        **clips,
+        **({"encoder_notes": list(traits.notes)} if traits.notes else {}),
         "logit_scale": logits.scale,
         "logit_bias": logits.bias,
         "calibrated": logits.calibrated,

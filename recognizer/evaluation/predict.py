@@ -118,6 +118,7 @@ def score_videos(
 ) -> ScoredVideos:
     """Score the videos that can be read; arguments as in `predict`."""
     settings = texts.settings
+    settings.check_for(encoder)
     videos = [Video(id=str(path), label=0, path=path, splits=()) for path in paths]
     with bars(f"{texts.dataset.name}, {settings.encoder}", "videos") as advance:
         features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=advance)

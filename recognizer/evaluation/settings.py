@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from db.errors import UsageError, unknown
 from encoders.protocol import Precision
 from encoders.registry import label_templates
 from recognizer.datasets.records import Split
-from recognizer.scoring.methods import method_of
+from recognizer.scoring.methods import METHODS, method_of
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.protocols import Protocol, protocol_of
 from recognizer.scoring.selection import DescriptorChoice
 from recognizer.video.sampling import Sampling
+
+if TYPE_CHECKING:
+    from recognizer.features.caching_encoder import CachingEncoder
 
 Status = Literal["any", "accepted"]
 STATUSES: Mapping[Status, tuple[str, ...]] = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
@@ -57,6 +60,21 @@ class ScoringSettings:
         """Raise UsageError for an unknown name, UserError for an invalid file of templates."""
         method_of(self.method)
         self.wording()
+
+    def check_for(self, encoder: CachingEncoder) -> None:
+        """Refuse what compares texts with single frames, if the encoder gives one vector for a clip.
+
+        Raises:
+            UsageError: the method or the pooling needs frames.
+        """
+        if method_of(self.method).needs_frames:
+            known = ", ".join(method.name for method in METHODS.values() if not method.needs_frames)
+            encoder.refuse_clips(
+                f"Method {self.method} compares texts with single frames", f"Methods that work with it: {known}"
+            )
+        if self.pooling != "avg":
+            encoder.refuse_clips(f"--pooling {self.pooling} is over single frames", "Leave --pooling out")
+        encoder.frames_shelf(self.sampling)  # refuses another number of frames
 
     def wording(self) -> Protocol:
         """Return the protocol with the chosen templates and conditioning."""

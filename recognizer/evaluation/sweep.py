@@ -108,6 +108,8 @@ def sweep(
         settings: all with the same encoder, sampling, limit and split.
         store_runs: store the runs; without it they have no ids and predictions.
     """
+    for each in settings:
+        each.check_for(encoder)
     settings = [replace(each, root=str(root.resolve())) for each in settings]
     choices = dict.fromkeys(each.choice for each in settings)
     descriptors = {choice: choose_descriptors(store, dataset, choice) for choice in choices}

@@ -47,6 +47,7 @@ def run_report(run: Run) -> RenderableType:
         *(f"truncated, scored by what is there: {video}: {seen}" for video, seen in _truncated(settings)),
         *(f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"),
         *texts_cut(settings),
+        *(f"note: {note}" for note in settings.get("encoder_notes", ())),
         *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
         *cautions(run),
     ]

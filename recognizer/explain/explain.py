@@ -42,7 +42,7 @@ class TextEffect:
         above_mean: attribution minus that of the same kind of text in a mean class (`above_reference`).
         above_winner: attribution minus that in the class on rank 1, negative if the text costs; None in that class.
         cosine: with the pooled video, -1 to 1.
-        frames: cosines with the T shown frames.
+        frames: cosines with the T shown frames; empty if the encoder gives one vector for a clip.
         frames_above: these minus the mean cosine of the same frame with the texts of this kind of all classes.
     """
 
@@ -70,7 +70,8 @@ class ExplainedClass(Candidate):
         above_mean: its score minus the mean score of all classes.
         above_winner: its score minus that of the class on rank 1; None for that class itself.
         texts: the label, then the descriptors by kind and position.
-        path: the step, from 0, of each of the T frames (`Method.frame_steps`); None for a class without steps.
+        path: the step, from 0, of each of the T frames (`Method.frame_steps`); None for a class without steps, and for
+            an encoder of clips.
     """
 
     asked: bool
@@ -140,6 +141,18 @@ def explain(
     ]
 
 
+def refuse_pictures(encoder: CachingEncoder) -> None:
+    """Refuse to draw how each text fits each frame, if the encoder gives one vector for a clip.
+
+    Raises:
+        UsageError: it does.
+    """
+    encoder.refuse_clips(
+        "A picture shows how each text fits each frame",
+        "Leave --output out: the table, --json and recognize predict, eval and report work with it",
+    )
+
+
 def class_labels(dataset: Dataset, names: Iterable[str]) -> list[int]:
     """Return the label indices of classes, given by name or phrase.
 
@@ -176,7 +189,8 @@ class _Explainer:
         others = sorted(self.named - set(best), key=lambda label: int(self.scored.ranks[video, label]))
         views = self.scored.views_of(video)
         view = views.select([shown_view(self.settings.sampling)])
-        paths = method_of(self.settings.method).frame_steps(view, self.scored.ensemble)[0].T.tolist()  # [C, T]
+        steps = method_of(self.settings.method).frame_steps(view, self.scored.ensemble)[0].T  # [C, T]
+        paths = steps[:, :0].tolist() if self.scored.features.of_clips else steps.tolist()
         numbers = self._numbers(views, view, winner=self.scored.best(video, 1)[0])
         classes = [self._class(video, c, numbers, paths[c]) for c in [*best, *others]]
         truncated = dict(self.scored.features.truncated).get(str(path))
@@ -191,6 +205,8 @@ class _Explainer:
         by_kind = (added.unsqueeze(-1) * _members(used)).sum(dim=1)  # [C, G]
         frames, member = view.unit_frames().inner(ensemble.texts)[0], _members(kind).flatten(0, 1)  # [C * K, G]
         frame_means = frames.flatten(1) @ member / member.sum(dim=0).clamp(min=1)  # [T, G]
+        if self.scored.features.of_clips:
+            frames, frame_means = frames[:0], frame_means[:0]
         return {
             "attribution": added,
             "above_mean": above_reference(added, by_kind.mean(dim=0), used),
@@ -208,7 +224,7 @@ class _Explainer:
             above_mean=float(scores[label] - scores.mean()),
             above_winner=None if label == winner else float(scores[label] - scores[winner]),
             texts=tuple(self._texts(label, numbers, is_winner=label == winner)),
-            path=tuple(path) if path[0] >= 0 else None,
+            path=tuple(path) if path and path[0] >= 0 else None,
         )
 
     def _texts(self, label: int, numbers: Mapping[str, Tensor], *, is_winner: bool) -> Iterator[TextEffect]:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from db.errors import UsageError
 from encoders.checks import check_frames, check_texts
-from encoders.protocol import Encoder, Logits, Precision, Preprocessing, logits_of, traits_of
+from encoders.protocol import ClipEncoder, Encoder, Logits, Precision, Preprocessing, logits_of, traits_of
 from encoders.registry import find_encoder
 from recognizer.features.store import FeatureStore, NewRecord, Shelf, StoredRecords
 from recognizer.video.frames import DECODING
@@ -46,17 +47,41 @@ class CachingEncoder:
         return Shelf(self._store, {"encoder": self.id, "revision": self.revision, **self.traits.key, **key})
 
     def frames_shelf(self, sampling: Sampling) -> Shelf:
-        """Return the shelf of the embeddings [W, T, D] of videos with one sampling.
+        """Return the shelf of the embeddings of videos with one sampling: [W, T, D], or [W, 1, D] of clips.
 
         Those of videos that break off are on it too, under keys of their own (`decode.truncated_key`).
+
+        Raises:
+            UsageError: the encoder takes clips of another number of frames.
         """
         key = asdict(sampling)
         del key["allow_truncated"]
-        return self._shelf(what="frames", **key, decoding=DECODING)
+        if self.clip_frames is None:
+            return self._shelf(what="frames", **key, decoding=DECODING)
+        if sampling.frames != self.clip_frames:
+            raise UsageError(
+                f"{self.id} takes clips of {self.clip_frames} frames, not of {sampling.frames}. Give --frames "
+                f"{self.clip_frames}; for more frames of a video, several clips: --clips N"
+            )
+        return self._shelf(what="clips", **key, stride="spread", decoding=DECODING)
 
     def long_shelf(self, *, fps: float, preprocessing: Preprocessing) -> Shelf:
         """Return the shelf of the frames of long videos at one rate; see features/long.py."""
         return self._shelf(what="long", fps=fps, preprocessing=preprocessing, decoding=DECODING)
+
+    @property
+    def clip_frames(self) -> int | None:
+        """T of an encoder of clips; None for an encoder of frames."""
+        return self.traits.clip_frames
+
+    def refuse_clips(self, why: str, instead: str = "Take an encoder of frames with --encoder") -> None:
+        """Refuse an encoder of clips for what needs the vector of each frame.
+
+        Raises:
+            UsageError: the encoder gives one vector for a clip.
+        """
+        if self.clip_frames is not None:
+            raise UsageError(f"{why}, but {self.id} gives one vector for a clip of {self.clip_frames}. {instead}")
 
     @property
     def width(self) -> int:
@@ -97,6 +122,24 @@ class CachingEncoder:
         vectors = self._encoder.encode_frames(pixels)
         check_frames(self.id, pixels, vectors)
         return vectors
+
+    def encode_views(self, pixels: Tensor, *, frames: int) -> Tensor:
+        """Return the embeddings [N, T, D] of N views, or [N, 1, D] of an encoder of clips.
+
+        Args:
+            pixels: preprocessed frames [N * T, 3, S, S].
+            frames: T.
+
+        Raises:
+            UserError: the vectors are not finite, or the same for different frames or clips.
+        """
+        if self.clip_frames is None:
+            vectors = self.encode_frames(pixels)  # [N * T, D]
+            return vectors.reshape(-1, frames, vectors.shape[1])
+        clips = pixels.reshape(-1, frames, *pixels.shape[1:])  # [N, T, 3, S, S]
+        vectors = cast(ClipEncoder, self._encoder).encode_clips(clips)  # [N, D]
+        check_frames(self.id, clips, vectors, what="clip")
+        return vectors[:, None]
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, start and end included, before any cut."""

@@ -41,13 +41,16 @@ _BATCH_FRAMES = 128
 class Features:
     """The embeddings of a list of videos."""
 
-    frames: Tensor  # [V * W, T, D], float32, as the encoder gives them (not normalised); views of a video side by side
+    # [V * W, T, D], or [V * W, 1, D] of an encoder of clips; float32, as the encoder gives them (not normalised); the
+    # views of a video side by side
+    frames: Tensor
     views: int  # W
     videos: tuple[Video, ...]  # V, in the order of `frames`
     unreadable: tuple[tuple[str, str], ...]  # (video id, reason)
     readers: Mapping[str, int]  # reader (decord, pyav, images) -> number of videos
     new: int  # number of videos that were not stored before
     truncated: tuple[tuple[str, str], ...] = ()  # (id of a video that breaks off, how much of it is there)
+    of_clips: bool = False  # whether the encoder gives one vector for a clip
 
     def over_views(self, scores: Tensor) -> Tensor:
         """Return the mean of scores [V * W, C] over each video's views: [V, C]."""
@@ -149,8 +152,10 @@ class _Job:
         import torch
 
         pixels = [p.pixels for p in batch if p.pixels is not None]
-        frames = self._encoder.encode_frames(torch.cat(pixels)) if pixels else torch.empty(0, self._encoder.width)
-        shape = (self._sampling.views, self._sampling.frames, frames.shape[-1])
+        frames = self._no_views()
+        if pixels:
+            frames = self._encoder.encode_views(torch.cat(pixels), frames=self._sampling.frames)  # [N * W, T, D]
+        shape = (self._sampling.views, *frames.shape[1:])
         arrays = iter(frames.reshape(len(pixels), *shape).numpy())  # [N, W, T, D]
         new = [record for p in batch for record in _records(p, None if p.pixels is None else next(arrays))]
         self._read |= {record.key for record in new}
@@ -167,7 +172,7 @@ class _Job:
 
         entries = [(p, *self._stored(p, stored)) for p in pending]
         readable = [(p, key, entry.note.partition("; ")) for p, key, entry in entries if entry.slot is not None]
-        frames = torch.empty(0, self._sampling.frames, self._encoder.width)
+        frames = self._no_views()
         if readable:
             frames = torch.from_numpy(stored.rows([key for _, key, _ in readable])).flatten(0, 1)  # [V * W, T, D]
         return Features(
@@ -178,7 +183,14 @@ class _Job:
             truncated=tuple((p.video.id, seen) for p, _, (_, _, seen) in readable if seen),
             readers=Counter(reader for _, _, (reader, _, _) in readable),
             new=new,
+            of_clips=self._encoder.clip_frames is not None,
         )
+
+    def _no_views(self) -> Tensor:
+        import torch
+
+        vectors = self._sampling.frames if self._encoder.clip_frames is None else 1  # of a view
+        return torch.empty(0, vectors, self._encoder.width)
 
     def _stored(self, pending: PendingVideo, stored: StoredRecords) -> tuple[str, IndexEntry]:
         if pending.failure:

@@ -70,7 +70,8 @@ def describe(row: ShelfRow) -> str:
         return f"texts{precision}"
     if key["what"] == "long":
         return f"{key['fps']:g} frames a second, {key['preprocessing']}{precision}"
-    return f"{Sampling(key['frames'], key['clips'], key['crops'])}, {key['preprocessing']}{precision}"
+    whole = ", a vector a clip" if key["what"] == "clips" else ""
+    return f"{Sampling(key['frames'], key['clips'], key['crops'])}, {key['preprocessing']}{whole}{precision}"
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ def localize_videos(
         UsageError: unknown protocol, or there is only one class and the scale compares classes.
         UserError: annotations are given, and none of the readable videos is annotated.
     """
+    encoder.refuse_clips("recognize localize scores single frames")
     protocol = query.wording()
     roles = {LABEL_ONLY: build_roles(dataset, [], encoder, protocol)}
     if descriptors:

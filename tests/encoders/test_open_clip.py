@@ -19,6 +19,7 @@ from db.errors import UsageError, UserError
 from encoders.openai_digests import OPENAI_CLIP
 from encoders.protocol import logits_of, traits_of
 from encoders.registry import find_encoder, label_templates, open_encoder, trusting_files
+from encoders.towers import normalizer
 from encoders.weights import sha256_of
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.store import FeatureStore
@@ -81,7 +82,7 @@ def test_a_folder_of_siglip(open_clip_siglip_folder: Path, frames: NDArray[np.ui
         assert logits_of(encoder).bias == -10
         assert logits_of(encoder).scale == pytest.approx(1 / 0.07)
         pixels = encoder.preprocess(np.full((1, 20, 60, 3), 255, np.uint8))  # squashed, not cut
-        torch.testing.assert_close(pixels, torch.ones(1, 3, 32, 32))
+        assert torch.equal(pixels, torch.full((1, 3, 32, 32), 255, dtype=torch.uint8))
 
 
 def test_a_repository_opens_at_the_commit_that_is_asked_for(
@@ -182,8 +183,9 @@ def test_a_state_dict_of_openais_form(tmp_path: Path, open_clip_files: Files, fr
         open_encoder(str(path))
     encoder = open_encoder(f"open_clip:tiny-clip-quickgelu/{path}")
     pixels = encoder.preprocess(frames)
+    normalized = normalizer(mean=model.visual.image_mean, std=model.visual.image_std)(pixels)
     with torch.no_grad():
-        torch.testing.assert_close(encoder.encode_frames(pixels), model.encode_image(pixels), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(encoder.encode_frames(pixels), model.encode_image(normalized), rtol=1e-4, atol=1e-5)
     torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, path)
     again = open_encoder(f"open_clip:tiny-clip-quickgelu/{path}")  # as open_clip's training saves it
     torch.testing.assert_close(again.encode_frames(pixels), encoder.encode_frames(pixels))

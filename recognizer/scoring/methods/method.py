@@ -30,6 +30,7 @@ class Method:
         uses: (ensemble) -> the texts that the method uses, bool [C, K].
         frame_steps: (videos, ensemble) -> the step of each frame that `explain` shows, int64 [V, T, C]; -1 for classes
             without steps.
+        needs_frames: whether it compares texts with single frames, which an encoder of clips does not have.
     """
 
     name: str
@@ -39,3 +40,4 @@ class Method:
     uses_descriptors: bool = True
     uses: Callable[[Ensemble], Tensor] = lambda ensemble: ensemble.present
     frame_steps: Callable[[VideoBatch, Ensemble], Tensor] = steps_of_frames
+    needs_frames: bool = False

@@ -59,8 +59,18 @@ def _align_attribution(videos: VideoBatch, ensemble: Ensemble, _temperature: flo
 
 
 METHODS = [
-    Method("parts", "as ensemble, each step with its equal part of the video", _parts, _parts_attribution),
     Method(
-        "align", "as ensemble, the steps in order, each with the frames that suit it best", _align, _align_attribution
+        "parts",
+        "as ensemble, each step with its equal part of the video",
+        _parts,
+        _parts_attribution,
+        needs_frames=True,
+    ),
+    Method(
+        "align",
+        "as ensemble, the steps in order, each with the frames that suit it best",
+        _align,
+        _align_attribution,
+        needs_frames=True,
     ),
 ]
