@@ -124,7 +124,7 @@ def test_the_lines_for_fiftyone_find_the_columns(
     recognize: Run, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    videos = [described / "red_ball" / take for take in ("a", "b")]
+    videos = [(described / "red_ball" / take).relative_to(tmp_path) for take in ("a", "b")]
     asked = ("predict", *videos, "-d", "balls", "-e", "fake", "-k", "context", "--csv", "my.csv")
     assert recognize(*asked).exit_code == 0
     fiftyone = SimpleNamespace(Sample=dict, Classification=dict)  # with the parameters that FiftyOne documents
