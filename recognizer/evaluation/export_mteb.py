@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from db.errors import UserError
+from db.local_paths import public_run, without_folders
 from db.records import Prediction, Run
 from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.datasets.records import MtebTask
@@ -76,7 +77,10 @@ def _result(run: Run, task: MtebTask) -> dict[str, Any]:
         "evaluation_time": run.seconds,
         "kg_co2_emissions": None,
         "date": run.created_at.timestamp() if run.created_at else None,
-        "made_by": {**asdict(replace(run, predictions=(), created_at=None)), "format": FORMAT},  # mteb ignores it
+        "made_by": {
+            **asdict(replace(public_run(run), predictions=(), created_at=None)),
+            "format": FORMAT,
+        },  # mteb ignores it
     }
 
 
@@ -106,7 +110,12 @@ def measures(predictions: Sequence[Prediction]) -> dict[str, float]:
 def _model(run: Run) -> dict[str, Any]:
     """Return the fields of mteb's ModelMeta; mteb does not list experiments as models, so it is a model."""
     settings = run.settings
-    parts = [settings["encoder"], settings["protocol"], settings["method"], *(settings["kinds"] or ["label"])]
+    parts = [
+        without_folders(settings["encoder"]),
+        settings["protocol"],
+        settings["method"],
+        *(settings["kinds"] or ["label"]),
+    ]
     parts += [f"by {name}" for name in settings["llms"]]
     unknown = ("release_date", "n_parameters", "memory_usage_mb", "embed_dim", "license", "open_weights",
                "public_training_code", "public_training_data", "training_datasets")  # fmt: skip
@@ -121,7 +130,7 @@ def _model(run: Run) -> dict[str, Any]:
         "similarity_fn_name": "cosine",
         "use_instructions": False,
         "modalities": ["video", "text"],
-        "adapted_from": settings["encoder"],
+        "adapted_from": without_folders(settings["encoder"]),
     }
 
 

@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass
 from typing import Any, Literal
 
 from db import vocabulary
+from db.local_paths import without_folders
 from db.records import Run
 from db.store import Store
 from recognizer.datasets.official import OFFICIAL_DATASETS
@@ -201,7 +202,9 @@ def _row(run: Run) -> Row:
     settings = run.settings
     writers = ", ".join(_writer(name, run.dataset) for name in settings["llms"])
     texts = f"{'+'.join(settings['kinds'])} by {writers}" if run.descriptor_ids else "labels alone"
-    return Row(settings["encoder"], settings["encoder_revision"], texts, settings["method"], _choices(run))
+    return Row(
+        without_folders(settings["encoder"]), settings["encoder_revision"], texts, settings["method"], _choices(run)
+    )
 
 
 def _writer(name: str, dataset: str) -> str:
@@ -216,7 +219,7 @@ def _choices(run: Run) -> str:
     return " · ".join(
         [
             str(Sampling(settings["frames"], settings.get("clips", 1), settings.get("crops", 1))),
-            *(_with_content(choice, settings) for choice in changed_choices(settings)),
+            *(without_folders(_with_content(choice, settings)) for choice in changed_choices(settings)),
             *(["accepted texts"] if only_accepted else []),
             *(["partial: some classes without texts"] if settings.get("classes_without") else []),
         ]

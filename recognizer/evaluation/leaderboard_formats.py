@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from db.local_paths import public_settings
 from db.outputs import check_file
 from recognizer.evaluation.leaderboard import MEASURE_NAMES, Column, Entry, Leaderboard, Row
 from recognizer.evaluation.tables import interval
@@ -72,7 +73,7 @@ def flat_rows(board: Leaderboard) -> list[dict[str, Any]]:
 
 def _flat(board: Leaderboard, entry: Entry) -> dict[str, Any]:
     return {
-        **asdict(entry.column),
+        **public_settings(asdict(entry.column)),
         "left_out": entry.column.left_out,
         **asdict(entry.row),
         "run": entry.run,

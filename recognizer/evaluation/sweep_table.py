@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
+from db.local_paths import public_settings, without_folders
 from db.records import Run
 from recognizer.evaluation.csv_files import write_rows
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
@@ -107,7 +108,7 @@ def _cut(runs: Sequence[Run]) -> list[str]:
 
 def write_csv(runs: Sequence[Run], path: Path) -> None:
     """Write the rows of `row_of`, with a header."""
-    rows = [row_of(run) for run in runs]
+    rows = [public_settings(row_of(run)) for run in runs]
     write_rows(path, list(rows[0]), rows)
 
 
@@ -126,14 +127,14 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     low, value, high = ([100 * rate[name] for rate in rates] for name in ("low", "value", "high"))
     axes.hlines(rows, low, high, color="#1f5fa8", linewidth=1)
     axes.plot(value, rows, "o", color="#1f5fa8", markersize=5, label="with descriptors")
-    axes.set_yticks(rows, _names(runs), fontsize=7)
+    axes.set_yticks(rows, [without_folders(name) for name in _names(runs)], fontsize=7)
     axes.set_ylim(len(runs) - 0.5, -0.5)
     axes.tick_params(axis="x", labelsize=8)
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel(f"top-1 % of {runs[0].counts['evaluated']} videos, with 95% intervals", fontsize=8)
-    axes.set_title(f"{runs[0].dataset}, {runs[0].settings['encoder']}", fontsize=10, loc="left")
+    axes.set_title(f"{runs[0].dataset}, {without_folders(runs[0].settings['encoder'])}", fontsize=10, loc="left")
     figure.legend(loc="outside upper right", fontsize=7, ncols=2, frameon=False)
     figure.savefig(path, dpi=150)
 

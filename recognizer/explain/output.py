@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from db.errors import UsageError
+from db.local_paths import distinct_ends, public_names, without_folders
 from db.outputs import PAGES, PICTURES, check_file
 from recognizer.evaluation.predict import ClassTexts
 from recognizer.explain.explain import Explanation
@@ -44,11 +46,13 @@ def write_explanations(texts: ClassTexts, explanations: Sequence[Explanation], o
         output: .html for a page; .png, .svg or .pdf for the picture of one video; else a folder for PNG files, which
             are named after the videos, with their folders if names repeat.
     """
-    lines = lines_above(texts)
+    lines = [without_folders(line) for line in lines_above(texts)]
+    names = public_names([explanation.video for explanation in explanations])
+    named = [_public(explanation, names[explanation.video]) for explanation in explanations]
     readable = [explanation for explanation in explanations if not explanation.unreadable]
     if not _is_folder(output) and output.suffix.lower() in PAGES:
         title = f"What the texts of {texts.dataset.name} did"
-        output.write_text(explanation_page(explanations, title=title, made_with=lines), encoding="utf-8")
+        output.write_text(explanation_page(named, title=title, made_with=lines), encoding="utf-8")
         yield output
         return
     files = [output]
@@ -60,6 +64,11 @@ def write_explanations(texts: ClassTexts, explanations: Sequence[Explanation], o
         yield file
 
 
+def _public(explanation: Explanation, name: str) -> Explanation:
+    reason = explanation.unreadable and without_folders(explanation.unreadable)
+    return replace(explanation, video=name, unreadable=reason)
+
+
 def _is_folder(output: Path) -> bool:
     return output.is_dir() or not output.suffix
 
@@ -67,9 +76,4 @@ def _is_folder(output: Path) -> bool:
 def _names(videos: Sequence[Path]) -> list[str]:
     """Return a name for each video: the shortest distinct ends of their paths."""
     paths = [video.resolve() for video in videos]
-    parts = [(p.with_suffix("") if p.suffix.lower() in VIDEO_SUFFIXES else p).parts[1:] for p in paths]
-    for count in range(1, max(map(len, parts), default=0)):
-        names = ["-".join(part[-count:]) for part in parts]
-        if len(set(names)) == len(set(parts)):
-            return names
-    return ["-".join(part) for part in parts]
+    return distinct_ends([p.with_suffix("") if p.suffix.lower() in VIDEO_SUFFIXES else p for p in paths], separator="-")

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from db.local_paths import without_folders
 from recognizer.localize.localize import Localization
 from recognizer.localize.mean_ap import DetectionMetrics
 
@@ -42,7 +43,7 @@ def as_activitynet(localization: Localization) -> dict[str, Any]:
     names = [action.name for action in localization.dataset.actions]
     return {
         "version": f"descgen-recognize {version('descgen-recognize')}",
-        "external_data": {"used": True, "details": f"{localization.settings['encoder']}, zero-shot"},
+        "external_data": {"used": True, "details": f"{without_folders(localization.settings['encoder'])}, zero-shot"},
         "results": {
             video.annotated_as or Path(video.video).stem: [
                 {"label": names[s.label], "segment": [s.start, s.end], "score": s.score}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from db.errors import UserError
+from db.local_paths import public_run
 from db.records import Run
 from recognizer.evaluation.csv_files import write_rows
 from recognizer.evaluation.ranking import predicted
@@ -20,7 +21,7 @@ Rows = list[dict[str, Any]]
 def write_run(run: Run, folder: Path) -> list[Path]:
     """Write `predictions.csv`, `classes.csv` and `confusion.csv`, and return their paths.
 
-    Every row has the number of the run, its dataset, root, encoder, protocol and method.
+    Every row has the number of the run, its dataset, the name of its root, encoder, protocol and method.
 
     Args:
         run: with its predictions.
@@ -33,6 +34,7 @@ def write_run(run: Run, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"Cannot create the folder {folder}: {error.strerror}") from error
+    run = public_run(run)
     files = [folder / f"{name}.csv" for name in _TABLES]
     for file, (columns, rows_of) in zip(files, _TABLES.values(), strict=True):
         write_rows(file, (*_ABOUT, *columns), [{**_about(run), **row} for row in rows_of(run)])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from db.local_paths import public_names, public_run, without_folders
 from recognizer.evaluation.html import fill_template, signed
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.tables import cautions, over_groups
@@ -17,7 +19,7 @@ from recognizer.report.confusion import LEVELS, Confusion, draw_matrix
 from recognizer.report.findings import Findings, Sort
 from recognizer.report.provenance import facts
 from recognizer.scoring.metrics import MEASURES
-from recognizer.video.thumbnails import strip
+from recognizer.video.thumbnails import Strip, strip
 
 SHOWN_TEXTS = 8  # of a sample
 _SORTS: dict[Sort, tuple[str, str]] = {
@@ -31,11 +33,12 @@ _MEASURED = dict(zip(MEASURES, ("Top-1", "Top-5", "Mean per class"), strict=True
 
 def write_page(findings: Findings, file: Path) -> int:
     """Write the page to a file; return how many of the sample videos have frames on it."""
+    run = public_run(findings.run)
     videos = [sample.chosen.prediction.video for sample in findings.samples]
-    strips = {video: strip(findings.paths.get(video)) for video in videos}
+    strips = {video: _public_strip(findings.paths.get(video)) for video in videos}
     folder = files("recognizer.report") / "templates"
     style, script = ((folder / f"report.{suffix}").read_text("utf-8") for suffix in ("css", "js"))
-    names, phrases = zip(*findings.run.settings["classes"], strict=True)
+    names, phrases = zip(*run.settings["classes"], strict=True)
     page = fill_template(
         "recognizer.report",
         "report.html",
@@ -45,20 +48,22 @@ def write_page(findings: Findings, file: Path) -> int:
             "chance": lambda p: f"p = {p:.3f}" if p >= 0.001 else "p < 0.001",
         },
         findings=findings,
-        run=findings.run,
-        rows=findings.run.results["rows"],
+        run=run,
+        rows=run.results["rows"],
         label_only=LABEL_ONLY,
         with_descriptors=WITH_DESCRIPTORS,
         measured=_MEASURED,
         names=names,
         phrases=phrases,
-        facts=facts(findings.run),
-        cautions=[*over_groups(findings.paired.groups, findings.paired.both), *cautions(findings.run)],
+        facts=facts(run),
+        gone=[without_folders(line) for line in findings.gone],
+        cautions=[*over_groups(findings.paired.groups, findings.paired.both), *cautions(run)],
         matrix=draw_matrix(findings.confusion, names),
         cells=_cells(findings.confusion),
         levels=LEVELS,
         sorts=_SORTS,
         strips=strips,
+        video_names=public_names(videos),
         shown_texts=SHOWN_TEXTS,
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
@@ -67,6 +72,11 @@ def write_page(findings: Findings, file: Path) -> int:
     )
     file.write_text(page, encoding="utf-8")
     return sum(not frames.missing for frames in strips.values())
+
+
+def _public_strip(path: Path | None) -> Strip:
+    frames = strip(path)
+    return replace(frames, missing=without_folders(frames.missing))
 
 
 def _hash(text: str) -> str:

@@ -312,7 +312,7 @@ def test_without_its_videos_the_page_says_what_is_missing(
     assert "Unknown which texts decided. " in result.stderr
     assert "0 of " in result.stdout
     page = Page((tmp_path / "page.html").read_text())
-    assert f"The videos cannot be shown. {videos} does not exist" in page.sections["numbers"]
+    assert f"The videos cannot be shown. {videos.name} does not exist" in page.sections["numbers"]
     for name in ("accuracies", "classes", "ranking"):
         assert len(page.tables[name]) == len(whole.tables[name])
     assert page.tables["accuracies"] == whole.tables["accuracies"]

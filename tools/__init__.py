@@ -1,0 +1,1 @@
+"""What maintainers run: the file of hashes, and the table of licences."""
