@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import create_engine, text
 
-from tests.torture.room import CALLS, Room, rows, stored_messages
+from tests.torture.room import CALLS, Process, Room, rows, stored_messages
 
 CLONED = ("unshare", "--pid", "--fork", "--mount-proc")
 SERVER = os.environ.get("TEST_POSTGRESQL_URL")
@@ -45,7 +48,7 @@ def suspended(room: Room, *, times: int, wait: bool) -> None:
         database = room.folder / f"{number}.db"
         slow = room.build(database)
         room.until_called(room.chance.randint(1, CALLS // 2), slow)
-        slow.send_signal(signal.SIGSTOP)
+        _suspend(slow, database)
         room.stopped += 1
         if not wait:
             _end_claims(database)
@@ -54,6 +57,20 @@ def suspended(room: Room, *, times: int, wait: bool) -> None:
         room.end(slow)
         _close(room, database)
         room.found.tries += 1
+
+
+def _suspend(process: Process, database: Path) -> None:
+    """Stop a process at a moment when it does not hold SQLite's write lock: others would wait for it, and give up."""
+    while process.poll() is None:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                process.send_signal(signal.SIGCONT)
+            else:
+                return
 
 
 def _end_claims(database: object) -> None:
