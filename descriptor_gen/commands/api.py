@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import signal
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -20,15 +16,14 @@ from click.core import ParameterSource
 
 from db.commandline import notes
 from db.errors import UsageError, UserError
+from db.interrupts import INTERRUPTED, interrupts
 from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.llms import LLM, Deferred, Stoppable
 from descriptor_gen.llms.options import ApiOptions, Prices
 
-_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_INTERRUPTED = 128 + signal.SIGINT
-_SECOND_CTRL_C = "Press Ctrl-C again to stop at once.\n"
-_WAITS = f"\nNo new calls; waiting for those in flight, which are paid for. {_SECOND_CTRL_C}".encode()
-_BATCHES_CONTINUE = f"\nNo new calls; submitted batches continue at the provider. {_SECOND_CTRL_C}".encode()
+_SECOND_CTRL_C = "Press Ctrl-C again to stop at once."
+_WAITS = f"\nNo new calls; waiting for those in flight, which are paid for. {_SECOND_CTRL_C}"
+_BATCHES_CONTINUE = f"\nNo new calls; submitted batches continue at the provider. {_SECOND_CTRL_C}"
 _NEXT = {
     "interrupt": "Run the same command to continue",
     "handed in": "Their batches continue at the provider, and are paid for. Run the same command to pick them up",
@@ -176,52 +171,18 @@ def _check_batch(api: ApiOptions) -> None:
 
 
 @contextmanager
-def interrupts(llm: LLM) -> Iterator[None]:
+def interruptible(llm: LLM) -> Iterator[None]:
     """Handle Ctrl-C, SIGTERM and SIGHUP (a closed terminal) during the block.
 
     The first one stops a `Stoppable` LLM, the second one ends the command. For any other LLM, the first one ends it.
     An LLM that submits batches prints their progress.
     """
     note = _BATCHES_CONTINUE if isinstance(llm, Deferred) else _WAITS
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.default_int_handler)  # raises KeyboardInterrupt
-        _say(note)
-        if isinstance(llm, Stoppable):
-            llm.stop()
-
     if isinstance(llm, Deferred):
         llm.notify = lambda line: notes.print(line, soft_wrap=True)
-    first = stop if isinstance(llm, Stoppable) else _end
-    # nohup ignores SIGHUP, and that stays so
-    before = {each: signal.getsignal(each) for each in _STOPS if signal.getsignal(each) is not signal.SIG_IGN}
-    for each in before:
-        signal.signal(each, first)
-    try:
+    stop = llm.stop if isinstance(llm, Stoppable) else None
+    with interrupts(lambda: "What was committed stays", stop=stop, note=note if stop else ""):
         yield
-    except KeyboardInterrupt as interrupt:
-        click.echo("Stopped. What was committed stays; run the same command to continue", err=True)
-        raise click.exceptions.Exit(_INTERRUPTED) from interrupt
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    """Handle a signal that ends the command."""
-    _say(b"\n")
-    raise KeyboardInterrupt
-
-
-def _say(note: bytes) -> None:
-    """Write to standard error; what is printed to a terminal that is gone must not end the command."""
-    for stream in (1, 2):
-        with suppress(OSError):
-            if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-    with suppress(OSError):
-        os.write(2, note)  # not print: the signal may have come in the middle of one, and print is not reentrant
 
 
 def _round_up(usd: float) -> str:
@@ -251,4 +212,4 @@ def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
         raise UserError(_UNANSWERED.format(left=report.left))
     if report.stopped:
         click.echo(f"Stopped with {report.left} calls left. {_NEXT[report.stopped]}", err=True)
-        raise click.exceptions.Exit(_INTERRUPTED)
+        raise click.exceptions.Exit(INTERRUPTED)

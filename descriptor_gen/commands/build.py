@@ -11,7 +11,7 @@ import click
 from db.commandline import Database, console, json_option, notes, print_json, progress, trust_option
 from db.errors import UsageError, UserError
 from descriptor_gen import tables
-from descriptor_gen.commands.api import api_options, batch_file_options, end_if_stopped, interrupts, param_option
+from descriptor_gen.commands.api import api_options, batch_file_options, end_if_stopped, interruptible, param_option
 from descriptor_gen.commands.options import (
     action_option,
     dataset_option,
@@ -131,7 +131,7 @@ def build(
         )
         print_json(written) if as_json else console.print(tables.written_batch(written), soft_wrap=True)
         return
-    with interrupts(llm), progress(f"{dataset.name}, {llm.identity.model}", "calls") as advance:
+    with interruptible(llm), progress(f"{dataset.name}, {llm.identity.model}", "calls") as advance:
         report = build_descriptors(
             database.store, dataset, llm=llm, prompts=prompts, options=options, on_progress=advance
         )

@@ -17,6 +17,7 @@ from db import vocabulary
 from db.commandline import Database, console, json_option, notes, print_json, trust_option
 from db.descriptor_filter import LLM_HELP
 from db.errors import UsageError, UserError
+from db.interrupts import interrupts
 from db.records import Dataset
 from db.store import Store
 from encoders.protocol import Precision
@@ -153,10 +154,13 @@ class Session:
 
     @contextmanager
     def encoder(self, name: str, precision: Precision = "float32") -> Iterator[CachingEncoder]:
-        """Open an encoder by name; its embeddings are cached in the feature store."""
+        """Open an encoder by name; its embeddings are cached in the feature store, also if Ctrl-C ends the block."""
         from recognizer.features.caching_encoder import open_caching_encoder
 
-        with open_caching_encoder(name, self.features, precision=precision, retry=self.retry) as encoder:
+        with (
+            open_caching_encoder(name, self.features, precision=precision, retry=self.retry) as encoder,
+            interrupts(lambda: f"The features of {len(encoder.kept)} videos are kept"),
+        ):
             yield encoder
 
     def videos(self, paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -31,10 +31,12 @@ class CachingEncoder:
 
     Attributes, besides those of `Encoder`:
         retry: whether they read videos again that are stored as unreadable.
+        kept: the videos that were asked for and whose features are in the store.
     """
 
     def __init__(self, encoder: Encoder, store: FeatureStore, *, retry: bool = False) -> None:
         self.retry = retry
+        self.kept: set[Path] = set()
         self.id = encoder.id
         self.revision = encoder.revision
         self.preprocess = encoder.preprocess

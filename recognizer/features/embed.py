@@ -126,7 +126,14 @@ class _Job:
             if p.source and p.path in known and known[p.path].stamp == p.source.stamp:
                 p.key = known[p.path].key
         keys = [p.key for p in pending if p.key]
-        return self._shelf.load([*keys, *map(truncated_key, keys)] if self._sampling.allow_truncated else keys)
+        stored = self._shelf.load([*keys, *map(truncated_key, keys)] if self._sampling.allow_truncated else keys)
+        self._keep(pending, stored.entries.get)
+        return stored
+
+    def _keep(self, pending: Sequence[PendingVideo], find: _Find) -> None:
+        """Note which videos have features in the store."""
+        entries = [(p, self._entry(p.key, find)[1]) for p in pending if p.key and not p.failure]
+        self._encoder.kept.update(p.path for p, entry in entries if entry and entry.slot is not None)
 
     def is_done(self, key: str, find: _Find) -> bool:
         """Whether the content under a key need not be decoded; `find` looks a key up."""
@@ -162,6 +169,7 @@ class _Job:
         files = [KnownFile(p.path, p.source.stamp, p.key) for p in batch if p.source and p.key and not p.failure]
         if files:
             self._shelf.add(new, shape=shape, files=files)
+        self._keep(batch, self._shelf.entry)
         for p in batch:
             p.pixels = None  # to free the memory
         return len(pixels)

@@ -54,6 +54,7 @@ def load_long_video(
     key = known.key if known and known.stamp == source.stamp else content_of(source)
     for stored_as in (key, truncated_key(key)) if allow_truncated else (key,):
         if stored := _load(shelf, stored_as):
+            encoder.kept.add(path)
             return LongVideo(path, stored.frames, fps, stored.truncated)
     if not encoder.retry:
         _refuse_remembered(shelf.entry(f"{key}:0"), allow_truncated=allow_truncated)
@@ -68,6 +69,7 @@ def load_long_video(
         shelf.add([NewRecord(f"{key}:0", None, str(video))], shape=(_RECORD, encoder.width), files=[file])
         raise video
     _store(shelf, file, _Stored(video.frames, video.truncated))
+    encoder.kept.add(path)
     return video
 
 

@@ -10,39 +10,9 @@ import pytest
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.commands import Run
+from tests.fixtures.damage import DAMAGES
 
 COMMANDS = (("stats",), ("show", "-d", "hmdb51"), ("history", "-d", "hmdb51"), ("export", "-d", "hmdb51"))
-
-
-def flip(whole: bytes, chance: random.Random) -> bytes:
-    """Change some bytes at random places."""
-    damaged = bytearray(whole)
-    for _ in range(chance.choice([1, 10, 100, 1000])):
-        damaged[chance.randrange(len(damaged))] = chance.randrange(256)
-    return bytes(damaged)
-
-
-def cut(whole: bytes, chance: random.Random) -> bytes:
-    """Lose the end of the file."""
-    return whole[: chance.randrange(len(whole))]
-
-
-def zero(whole: bytes, chance: random.Random) -> bytes:
-    """Lose some blocks of the disk."""
-    damaged = bytearray(whole)
-    for _ in range(chance.choice([1, 3, 10])):
-        start = chance.randrange(0, len(damaged), 512)
-        damaged[start : start + 4096] = bytes(len(damaged[start : start + 4096]))
-    return bytes(damaged)
-
-
-def spoil_values(whole: bytes, chance: random.Random) -> bytes:
-    """Change letters inside of stored texts, JSON and times, which SQLite itself does not notice."""
-    damaged = bytearray(whole)
-    places = [place for place, byte in enumerate(damaged) if byte in b'{}[]":-0123456789']
-    for place in chance.sample(places, k=min(200, len(places))):
-        damaged[place] = chance.choice(b'x{["\xff')
-    return bytes(damaged)
 
 
 @pytest.fixture
@@ -55,7 +25,7 @@ def whole(descgen: Run, llm: FakeLLM, database: Path) -> bytes:
     return copy.read_bytes()
 
 
-@pytest.mark.parametrize("damage", [flip, cut, zero, spoil_values], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_damaged_files_give_one_line_and_no_traceback(
     descgen: Run, database: Path, whole: bytes, damage: object
 ) -> None:

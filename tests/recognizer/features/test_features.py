@@ -449,9 +449,10 @@ with registered(Encoder(), "fake"):
 """
 
 
-def worker(action: str, times: int, clips: Path, database: Path) -> subprocess.Popen[str]:
+def worker(action: str, times: int, clips: Path, database: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start a command with the fake encoder: `recognize embed`, if no other one is given."""
     command = [sys.executable, "-c", WORKER, action, str(times), "--db", str(database)]
-    command += ["embed", "-d", str(clips), "--root", str(clips), "-e", "fake"]
+    command += [*map(str, arguments or ("embed", "-d", clips, "--root", clips)), "-e", "fake"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
@@ -478,6 +479,35 @@ def test_killed_at_any_moment_only_the_batch_in_flight_is_redone(
     [check] = verify(recognize)
     assert (check["records"], check["damaged"], check["unfinished"]) == (VIDEOS, [], 0)
     assert outcome(json.loads(recognize(*evaluated).stdout)) == outcome(json.loads(whole.stdout))
+
+
+@pytest.mark.parametrize(
+    ("command", "number", "encoded", "kept"),
+    [
+        ("embed", signal.SIGINT, 2, 8),
+        ("eval", signal.SIGTERM, 3, 16),
+        ("predict", signal.SIGHUP, 1, 0),
+        ("localize", signal.SIGINT, 4, 3),  # one long video at a time
+    ],
+)
+def test_ctrl_c_says_what_is_kept(
+    recognize: Run, clips: Path, database: Path, llm: FakeLLM, descgen: Run,
+    command: str, number: signal.Signals, encoded: int, kept: int,
+) -> None:  # fmt: skip
+    """The command stands in the middle of a batch, of which nothing is stored, when the signal comes."""
+    descgen("build", "-d", clips, "-k", "context")
+    arguments = [command, *(("-d", "clips", clips) if command in ("predict", "localize") else ("-d", clips))]
+    process = worker("wait", encoded, clips, database, *arguments)
+    assert process.stdout
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == 130, errors
+    said = f"Stopped. The features of {kept} videos are kept; run the same command to continue"
+    assert errors.splitlines()[-1] == said
+    assert "Traceback" not in errors
+    records = {shelf["what"]: shelf["records"] for shelf in shelves(recognize)}
+    assert sum(count for what, count in records.items() if what != "texts") == kept
 
 
 def test_two_processes_at_once_store_each_video_once(recognize: Run, clips: Path, database: Path) -> None:
