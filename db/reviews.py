@@ -19,6 +19,7 @@ from db import queries, review_decisions, review_log
 from db.agreement import agreements, verdicts
 from db.engine import Transactions
 from db.errors import UsageError, did_you_mean
+from db.kinds import refuse_unknown_kind
 from db.records import (
     Agreement,
     Dataset,
@@ -41,7 +42,7 @@ class Reviews(Transactions):
 
     Every method that makes a decision returns it as recorded, and raises
 
-        UsageError: a descriptor does not exist, a text is empty, the reviewer has no name.
+        UsageError: a descriptor does not exist, a text is empty, a kind is unknown, the reviewer has no name.
         ConflictError: a descriptor is not in the version that the reviewer read; nothing was changed.
     """
 
@@ -74,8 +75,9 @@ class Reviews(Transactions):
             return review_log.append(session, "edit", changes, reviewer=name)
 
     def add(self, dataset: Dataset, action: str, kind: str, text: str, *, reviewer: str) -> Decision:
-        """Add a reviewer's own text, with status accepted, for an action (its name in the dataset) and a kind."""
+        """Add a reviewer's own text, with status accepted, for an action (its name in the dataset) and a known kind."""
         with self._decide(reviewer) as (session, name):
+            refuse_unknown_kind(session, kind)
             row = _action(session, dataset, action)
             changes = review_decisions.add(session, row, kind=kind, text=_normalised(text))
             return review_log.append(session, "add", changes, reviewer=name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
+from email.message import Message
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from typing import cast
 
 HASHES = Path(__file__).parents[1] / "hashes.txt"
 NOT_SAID = "not said in the package"
@@ -16,7 +18,7 @@ MODELS = {
 }
 
 
-def licence_of(package: PackageMetadata) -> str:
+def licence_of(package: Message) -> str:
     """Return a package's licence expression, else its classifiers, else its field `License`."""
     classifiers = [text.rpartition(" :: ")[2] for text in package.get_all("Classifier") or [] if "License ::" in text]
     named = (package.get("License") or "").strip()
@@ -26,11 +28,11 @@ def licence_of(package: PackageMetadata) -> str:
 
 def licences() -> dict[str, str]:
     """Return the licence of each installed package of hashes.txt; those of other platforms are missing."""
-    found = {}
+    found: dict[str, str] = {}
     for line in HASHES.read_text(encoding="utf-8").splitlines():
         name = line.partition("==")[0]
         try:
-            found |= {} if line.startswith("#") else {name: licence_of(metadata(name))}
+            found |= {} if line.startswith("#") else {name: licence_of(cast(Message, metadata(name)))}
         except PackageNotFoundError:
             continue
     return found

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from db.errors import UsageError, UserError, unknown
 from db.given_files import TooLargeError, read_text
+from db.kinds import built_in_kinds
 from db.records import Action, Template
 from descriptor_gen.llms import Message, Request
 from descriptor_gen.prompting import untrusted
@@ -141,7 +142,7 @@ class TemplateCheck:
 
 def kinds() -> list[str]:
     """Return the built-in descriptor kinds."""
-    return sorted(file.name.removesuffix(".j2") for file in files("prompts").iterdir() if file.name.endswith(".j2"))
+    return built_in_kinds()
 
 
 def load_prompts(names: Sequence[str], *, own: Sequence[Prompt] = (), stored: Sequence[Template] = ()) -> list[Prompt]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from db.errors import UserError
 from db.records import STATUSES, Action, DescriptorRef
@@ -39,25 +41,31 @@ KEYS = (
     (("?",), "these keys"),
 )
 _LONGEST_TEXT = 2000
+_LONGEST_NAME = 300
+_LONGEST_QUERY = 4000
+_LARGEST = 2**63 - 1  # of a number in a database
+
+Number = Annotated[int, Field(ge=1, le=_LARGEST)]
+Id = Annotated[int, Path(ge=1, le=_LARGEST)]
 
 
 class DecisionBody(BaseModel):
     """A decision sent by a page; see `session.DecisionRequest`. `label` and `query` are those of the page's address."""
 
-    decision: str
-    refs: list[tuple[int, int]] = Field(default_factory=list, max_length=100_000)
+    decision: str = Field(max_length=_LONGEST_NAME)
+    refs: list[tuple[Number, Number]] = Field(default_factory=list, max_length=100_000)
     text: str = Field(default="", max_length=_LONGEST_TEXT)
-    kind: str = ""
+    kind: str = Field(default="", max_length=_LONGEST_NAME)
     label: int | None = None
-    query: str = ""
-    stamp: str = ""
+    query: str = Field(default="", max_length=_LONGEST_QUERY)
+    stamp: str = Field(default="", max_length=_LONGEST_NAME)
 
 
 class RegenerateBody(BaseModel):
     """A request for new texts of a class and kind."""
 
     label: int
-    kind: str
+    kind: str = Field(max_length=_LONGEST_NAME)
 
 
 def create_app(session: ReviewSession, rules: AccessRules) -> FastAPI:
@@ -66,6 +74,8 @@ def create_app(session: ReviewSession, rules: AccessRules) -> FastAPI:
     app.add_middleware(Guard, rules=rules)
     app.mount("/static", StaticFiles(packages=[("descriptor_gen.review", "static")]), name="static")
     app.add_exception_handler(UserError, _bad_request)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(StarletteHTTPException, _refused)
     site = _Site(session, rules)
     for path, route in site.get.items():
         app.add_api_route(path, route, methods=["GET"])
@@ -114,13 +124,13 @@ class _Site:
     def log(self) -> Response:
         return self._page("log", {"events": pages.events(self._session)}, Filter())
 
-    def history(self, descriptor: int) -> Response:
+    def history(self, descriptor: Id) -> Response:
         return HTMLResponse(self._rendered("_history", pages.history(self._session, descriptor)))
 
-    def call(self, generation: int) -> Response:
+    def call(self, generation: Id) -> Response:
         return HTMLResponse(self._rendered("_call", pages.call(self._session, generation)))
 
-    def job(self, job: int) -> Response:
+    def job(self, job: Id) -> Response:
         jobs = self._session.jobs
         if jobs is None or (status := jobs.get(job)) is None:
             raise HTTPException(404, f"This server has no job {job}")
@@ -159,3 +169,18 @@ class _Site:
 
 async def _bad_request(_request: Request, error: Exception) -> Response:
     return JSONResponse({"message": str(error)}, 400)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    """Name the first field that is not as it should be. What was sent is not repeated: JSON cannot hold all of it."""
+    first = cast(RequestValidationError, error).errors()[0]
+    if first["type"] == "json_invalid":
+        return JSONResponse({"message": "The request is not valid JSON"}, 422)
+    place, *field = first["loc"]
+    name = ".".join(map(str, field)) or f"the {place}"
+    return JSONResponse({"message": f"The request is refused. {name}: {first['msg']}"}, 422)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    refusal = cast(StarletteHTTPException, error)
+    return JSONResponse({"message": refusal.detail}, refusal.status_code, headers=refusal.headers)

@@ -38,7 +38,9 @@ def page(session: ReviewSession, query: Mapping[str, str]) -> dict[str, Any]:
     calls = [session.queries.replies(session.dataset, kind, writer) for writer in compared]
     actions = _actions(session, calls, query.get("q", "").casefold())
     pages = -(-len(actions) // _PAGE_CLASSES)
-    number = min(max(1, int(query["page"]) if query.get("page", "").isdecimal() else 1), max(1, pages))
+    asked = query.get("page", "")
+    number = int(asked) if asked.isdecimal() and len(asked) <= _DIGITS else 1
+    number = min(max(1, number), max(1, pages))
     shown = actions[(number - 1) * _PAGE_CLASSES : number * _PAGE_CLASSES]
     sides = [_side(session, kind, writer, replies, shown) for writer, replies in zip(compared, calls, strict=True)]
     return {

@@ -20,6 +20,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CSRF_HEADER = "x-csrf-token"
+MAX_BODY = 8 * 2**20  # bytes; 100,000 texts decided at once take about 3 MiB
+_LENGTH_DIGITS = 15
 _COOKIE = "review_token"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -101,7 +103,7 @@ class Guard:
             return refusal
         if scope["method"] not in _SAFE_METHODS and not _same(headers.get(CSRF_HEADER, ""), self._rules.csrf):
             return JSONResponse({"message": "This change is not from a page of this server. Reload the page"}, 403)
-        return None
+        return _length_refusal(scope, headers)
 
     def _token_refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return a refusal, a redirect that moves the token from the address to a cookie, or None with that cookie."""
@@ -116,6 +118,16 @@ class Guard:
         response = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
         response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
         return response
+
+
+def _length_refusal(scope: Scope, headers: Headers) -> Response | None:
+    """Return a refusal of a body that is too long, or that does not say beforehand how long it is."""
+    length = headers.get("content-length", "0" if scope["method"] in _SAFE_METHODS else "")
+    if "transfer-encoding" in headers or not (length.isascii() and length.isdecimal()):
+        return JSONResponse({"message": "A request must give its length (Content-Length)"}, 411)
+    if len(length) > _LENGTH_DIGITS or int(length) > MAX_BODY:
+        return JSONResponse({"message": f"A request has at most {MAX_BODY // 2**20} MiB"}, 413)
+    return None
 
 
 def _same(actual: str, expected: str) -> bool:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from db.errors import UserError
+from descriptor_gen.review.deadline import SECONDS, with_deadline
 
 PORT = 8642
 _MAX_PORTS = 20
@@ -41,6 +43,13 @@ def address(host: str, listener: socket.socket, token: str | None) -> str:
     return f"http://{name}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
 
 
+def config(app: ASGIApp, *, deadline: float = SECONDS) -> uvicorn.Config:
+    """Return how the application is served; `deadline`: seconds that a connection may take to send a request."""
+    return uvicorn.Config(
+        app, http=with_deadline(deadline), ws="none", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
+    )
+
+
 def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
     """Serve until Ctrl-C."""
 
@@ -49,5 +58,4 @@ def serve(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None]
             await super().startup(sockets)
             on_ready()
 
-    config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
-    Server(config).run(sockets=[listener])
+    Server(config(app)).run(sockets=[listener])
