@@ -15,6 +15,7 @@ from encoders.protocol import ClipEncoder, Encoder, Logits, Precision, Preproces
 from encoders.registry import find_encoder
 from recognizer.features.store import FeatureStore, NewRecord, Shelf, StoredRecords
 from recognizer.video.frames import DECODING
+from recognizer.video.pool import Decoding
 from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -32,11 +33,15 @@ class CachingEncoder:
     Attributes, besides those of `Encoder`:
         retry: whether they read videos again that are stored as unreadable.
         kept: the videos that were asked for and whose features are in the store.
+        decoding: in how many processes they read videos, and how long.
     """
 
-    def __init__(self, encoder: Encoder, store: FeatureStore, *, retry: bool = False) -> None:
+    def __init__(
+        self, encoder: Encoder, store: FeatureStore, *, retry: bool = False, decoding: Decoding | None = None
+    ) -> None:
         self.retry = retry
         self.kept: set[Path] = set()
+        self.decoding = decoding or Decoding()
         self.id = encoder.id
         self.revision = encoder.revision
         self.preprocess = encoder.preprocess
@@ -173,7 +178,12 @@ def _key(text: str) -> str:
 
 @contextmanager
 def open_caching_encoder(
-    name: str, folder: Path, *, precision: Precision = "float32", retry: bool = False
+    name: str,
+    folder: Path,
+    *,
+    precision: Precision = "float32",
+    retry: bool = False,
+    decoding: Decoding | None = None,
 ) -> Iterator[CachingEncoder]:
     """Open an encoder by its `--encoder` name, cached in the feature store in a folder; see `CachingEncoder`.
 
@@ -183,4 +193,4 @@ def open_caching_encoder(
     """
     encoder = find_encoder(name, precision=precision)
     with FeatureStore.open(folder) as store:
-        yield CachingEncoder(encoder, store, retry=retry)
+        yield CachingEncoder(encoder, store, retry=retry, decoding=decoding)
