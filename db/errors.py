@@ -20,15 +20,16 @@ _MAX_LISTED = 10
 _LONGEST_SHOWN = 100  # characters of a name
 
 
-def first_few(names: Sequence[str], *, count: int = 5) -> str:
+def first_few(names: Sequence[str], *, count: int = 5, longest: int = _LONGEST_SHOWN) -> str:
     """Return the first names, and how many more there are: `a, b, c, d, e and 212 more`."""
     more = len(names) - count
-    return ", ".join(map(shortened, names[:count])) + (f" and {more} more" if more > 0 else "")
+    shown = [shortened(name, longest=longest) for name in names[:count]]
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, *, longest: int = _LONGEST_SHOWN) -> str:
     """Return a name, or its beginning if it is too long for a message."""
-    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}..."
+    return name if len(name) <= longest else f"{name[:longest]}..."
 
 
 def unknown(what: str, given: str, known: Iterable[str], *, listed: int | None = None) -> str:

@@ -36,21 +36,20 @@ def offered_names(group: str) -> list[str]:
     return sorted(entry_points(group=group).names)
 
 
-def check_members(what: str, plugged: object, members: dict[str, str], *, docs: str = "docs/own-models.md") -> None:
+def check_members(what: str, plugged: object, members: dict[str, str]) -> None:
     """Refuse an object that lacks members; they are looked up without running properties.
 
     Args:
         what: its name in messages.
         plugged: the object.
         members: the names that it needs, each with what it is.
-        docs: where it is explained.
 
     Raises:
         UsageError: one is missing.
     """
     missing = [f"{name} ({about})" for name, about in members.items() if not _has(plugged, name)]
     if missing:
-        raise UsageError(f"{what} is a {type(plugged).__name__} without {', '.join(missing)}: see {docs}")
+        raise UsageError(f"{what} is a {type(plugged).__name__} without {', '.join(missing)}")
 
 
 def _imported(module: str, name: str) -> Any:

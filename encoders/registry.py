@@ -50,7 +50,7 @@ _EXAMPLE_ARCH = "ViT-B-32 (GELU) or ViT-B-32-quickgelu (as OpenAI's weights)"
 _FORMS = (
     "a .pt file of openai-clip; hf:REPO, hf:REPO@REVISION or hf:FOLDER for any dual encoder of transformers, such as "
     "hf:google/siglip2-base-patch16-224; open_clip:ARCH/TAG, open_clip:ARCH/FILE or open_clip:hf-hub:REPO for those of "
-    "open_clip; module:factory for your own (docs/encoders.md)"
+    "open_clip; module:factory for your own"
 )
 _trusts_files = ContextVar("trusts_files", default=False)
 

@@ -47,21 +47,21 @@ ON_SERVER = os.environ.get("TEST_DATABASE") == "postgresql"  # every test with a
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """The file of a database that does not exist yet; tests that only need a database take `address`."""
+    """The file of a database that does not exist yet; tests that only need a database take `db_url`."""
     if ON_SERVER:
         pytest.skip("about the file of a database")
     return tmp_path / "descriptors.db"
 
 
 @pytest.fixture
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The database of this test, as `--db` takes it: the file of `database`, or one of its own on the server."""
     return new_on_server(request.getfixturevalue("migrated")) if ON_SERVER else str(tmp_path / "descriptors.db")
 
 
 @pytest.fixture
-def other_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The same as `address`, for another database."""
+def other_db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same as `db_url`, for another database."""
     return new_on_server(request.getfixturevalue("migrated")) if ON_SERVER else str(tmp_path / "elsewhere.db")
 
 
@@ -89,9 +89,9 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(address: str) -> Iterator[Store]:
+def store(db_url: str) -> Iterator[Store]:
     """The store that the commands of this test use."""
-    opened = Store.open(address)
+    opened = Store.open(db_url)
     yield opened
     opened.close()
 
@@ -115,19 +115,19 @@ def _no_profile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def descgen(address: str) -> Run:
+def descgen(db_url: str) -> Run:
     """Run `descgen` on this test's database."""
     from descriptor_gen.cli import descgen as command
 
-    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": address})
+    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": db_url})
 
 
 @pytest.fixture
-def recognize(address: str) -> Run:
+def recognize(db_url: str) -> Run:
     """Run `recognize` on this test's database."""
     from recognizer.cli import recognize as command
 
-    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": address})
+    return lambda *arguments: CliRunner().invoke(command, list(map(str, arguments)), env={"DESCGEN_DB": db_url})
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def verify_features(session: Session) -> None:
 
 
 @features.command("merge")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folders", nargs=-1, required=True, type=click.Path(file_okay=False, path_type=Path))
 @session_options
 def merge_features(session: Session, folders: tuple[Path, ...]) -> None:
     """Copy the embeddings in other folders into this store, such as those of other machines; see embed --shard."""

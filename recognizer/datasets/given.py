@@ -12,6 +12,8 @@ from recognizer.datasets.official import LIST_NAMES
 from recognizer.datasets.scan import SkipReason, in_words, scan, skipped_by_kind
 from recognizer.video.file_types import is_image
 
+_PATH_AND_REASON = 400  # characters in a message
+
 
 @dataclass(frozen=True)
 class GivenVideos:
@@ -64,7 +66,7 @@ def refuse_unreadable(reasons: Sequence[tuple[str, str | None]]) -> None:
         UserError: none was read; the message names the first ones with their reasons.
     """
     if all(reason is not None for _, reason in reasons):
-        each = first_few([f"{video}: {reason}" for video, reason in reasons])
+        each = first_few([f"{video}: {reason}" for video, reason in reasons], longest=_PATH_AND_REASON)
         raise UserError(f"None of the videos can be read ({each})")
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from db.errors import UsageError, UserError
+from encoders.openai_clip import MEAN, STD
 from encoders.openai_digests import OPENAI_CLIP
 from encoders.protocol import logits_of, traits_of
 from encoders.registry import find_encoder, label_templates, open_encoder, trusting_files
@@ -183,7 +184,7 @@ def test_a_state_dict_of_openais_form(tmp_path: Path, open_clip_files: Files, fr
         open_encoder(str(path))
     encoder = open_encoder(f"open_clip:tiny-clip-quickgelu/{path}")
     pixels = encoder.preprocess(frames)
-    normalized = normalizer(mean=model.visual.image_mean, std=model.visual.image_std)(pixels)
+    normalized = normalizer(mean=MEAN, std=STD)(pixels)
     with torch.no_grad():
         torch.testing.assert_close(encoder.encode_frames(pixels), model.encode_image(normalized), rtol=1e-4, atol=1e-5)
     torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, path)

@@ -29,7 +29,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
 def _in_its_folder(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from recognizer import api
 
-    api._encoder.cache_clear()  # the fake of the test before
+    api._open.cache_clear()  # the fake of the test before
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DESCGEN_DB", str(database))
 

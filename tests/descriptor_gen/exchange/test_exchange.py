@@ -67,27 +67,27 @@ ROWS = """
 """
 
 
-def rows(address: str) -> list[tuple[Any, ...]]:
+def rows(db_url: str) -> list[tuple[Any, ...]]:
     """Return everything that is known of the descriptors in use, but for row ids and times."""
-    with changing(address) as connection:
+    with changing(db_url) as connection:
         return [tuple(row) for row in connection.execute(text(ROWS))]
 
 
 @contextmanager
-def changing(address: str) -> Iterator[Connection]:
+def changing(db_url: str) -> Iterator[Connection]:
     """Open a transaction on a database."""
-    engine = open_engine(address)
+    engine = open_engine(db_url)
     with engine.begin() as connection:
         yield connection
     engine.dispose()
 
 
 @pytest.fixture
-def elsewhere(other_address: str) -> tuple[str, Run]:
+def elsewhere(other_db_url: str) -> tuple[str, Run]:
     """Another database, and `descgen` on it."""
     from descriptor_gen.cli import descgen as command
 
-    return other_address, lambda *given: CliRunner().invoke(command, ["--db", other_address, *map(str, given)])
+    return other_db_url, lambda *given: CliRunner().invoke(command, ["--db", other_db_url, *map(str, given)])
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def imported(descgen: Run, *arguments: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_file_goes_through_import_lint_and_export(
-    descgen: Run, store: Store, shared: Path, name: str, elsewhere: tuple[str, Run], address: str, tmp_path: Path
+    descgen: Run, store: Store, shared: Path, name: str, elsewhere: tuple[str, Run], db_url: str, tmp_path: Path
 ) -> None:
     dataset, kind, texts, repeats = PUBLISHED[name]
     file = shared / "reference" / "descriptors" / name
@@ -138,7 +138,7 @@ def test_a_published_file_goes_through_import_lint_and_export(
     other, run = elsewhere
     assert descgen("export", "--dataset", dataset, "--output", exported := tmp_path / "out.json").exit_code == 0
     assert imported(run, exported, "--dataset", dataset)["added"] == texts
-    assert rows(other) == rows(address)
+    assert rows(other) == rows(db_url)
 
 
 def test_every_published_file_is_in_the_table(shared: Path) -> None:
@@ -262,7 +262,7 @@ def test_names_map_whatever_their_case_and_spacing(descgen: Run, write: Callable
 
 
 def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
-    descgen: Run, address: str, write: Callable[[str, Any], Path]
+    descgen: Run, db_url: str, write: Callable[[str, Any], Path]
 ) -> None:
     texts = [" spaced ", "", "spaced", 3, None, ["x"], "NUL \0", "half \ud800", "spaced"]
     file = write("a_context.json", {"wave": texts, "walk": [], "Sing": ["la"]})
@@ -270,7 +270,7 @@ def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
     assert strict.exit_code == 1
     assert "Nothing was imported." in strict.stderr
     assert "names that are no class of hmdb51 (1): Sing" in strict.stderr
-    assert rows(address) == []
+    assert rows(db_url) == []
     result = descgen("import", file, "-d", "hmdb51")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -286,7 +286,7 @@ def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
     ]
     assert lines[8].startswith("no texts for 50 classes: brush_hair, cartwheel, ")
     assert lines[10].startswith("hmdb51: 3 added, 0 already stored; context of 1 classes, from a_context.json sha256:")
-    assert [row[5:7] for row in rows(address)] == [(0, "spaced"), (1, "spaced"), (2, "spaced")]
+    assert [row[5:7] for row in rows(db_url)] == [(0, "spaced"), (1, "spaced"), (2, "spaced")]
 
 
 def test_the_same_file_by_another_name_is_the_same_file(descgen: Run, write: Callable[[str, Any], Path]) -> None:
@@ -296,20 +296,20 @@ def test_the_same_file_by_another_name_is_the_same_file(descgen: Run, write: Cal
 
 
 def test_an_import_stands_beside_what_an_llm_wrote(
-    descgen: Run, llm: FakeLLM, address: str, write: Callable[[str, Any], Path]
+    descgen: Run, llm: FakeLLM, db_url: str, write: Callable[[str, Any], Path]
 ) -> None:
     descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "2")
-    before = rows(address)
+    before = rows(db_url)
     report = imported(descgen, write("context.json", {"brush hair": ["a wide green field"]}), "-d", "hmdb51")
     assert f"context, from {report['source']}\n" in descgen("show", "-d", "hmdb51", "-a", "brush_hair").stdout
-    assert [row for row in rows(address) if row[7] == "llm"] == before
+    assert [row for row in rows(db_url) if row[7] == "llm"] == before
     built = json.loads(descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "2", "--json").stdout)
-    assert (built["cached"], len(rows(address))) == (2, 7)
+    assert (built["cached"], len(rows(db_url))) == (2, 7)
 
 
 @pytest.fixture
 def full(
-    descgen: Run, llm: FakeLLM, store: Store, address: str, write: Callable[[str, Any], Path], tmp_path: Path
+    descgen: Run, llm: FakeLLM, store: Store, db_url: str, write: Callable[[str, Any], Path], tmp_path: Path
 ) -> str:
     """A database of two datasets, two models, every source and status, with edits, and something superseded."""
     labels = tmp_path / "kitchen.txt"
@@ -322,7 +322,7 @@ def full(
     odd = ' says "no, \r\n never" '
     imported(descgen, write("all.json", {"wave": [odd, "x", "x"], "run": ["é, ü"]}), "-d", "hmdb51", "-k", "all")
     imported(descgen, write("all.json", {"chop onions": [odd, "=1+1"]}), "-d", "kitchen", "-k", "all")
-    with changing(address) as connection:
+    with changing(db_url) as connection:
         for change in (
             "SET status = 'rejected' WHERE position = 1 AND source = 'llm'",
             "SET source = 'human', status = 'accepted' WHERE text = 'x'",
@@ -334,7 +334,7 @@ def full(
     for old, new in (("=1+1", 'a knife, 10" long'), ("a wooden bat", "a board"), ("a board", "a chopping board")):
         first = next(descriptor for descriptor in store.descriptors(kitchen) if descriptor.text == old)
         reviews.edit(first.ref, new, reviewer="anna")
-    return address
+    return db_url
 
 
 @pytest.mark.parametrize("name", ["kept.json", "kept.csv", "kept"])
@@ -490,11 +490,11 @@ def test_parquet_without_pyarrow_names_the_extra(
     assert "pip install 'descgen-recognize[parquet]'" in result.stderr
 
 
-def test_a_table_of_your_own_needs_two_columns(descgen: Run, address: str, write: Callable[[str, Any], Path]) -> None:
+def test_a_table_of_your_own_needs_two_columns(descgen: Run, db_url: str, write: Callable[[str, Any], Path]) -> None:
     file = write("mine.csv", "\ufeffaction,text,status\nWave,a hand goes up,accepted\nwave,it goes down,,more\n")
     report = imported(descgen, file, "-d", "hmdb51", "-k", "steps")
     assert report["added"] == 2
-    assert [(row[4], row[5], row[6], row[7], row[8], row[9]) for row in rows(address)] == [
+    assert [(row[4], row[5], row[6], row[7], row[8], row[9]) for row in rows(db_url)] == [
         ("steps", 0, "a hand goes up", "import", "accepted", report["source"]),
         ("steps", 1, "it goes down", "import", "pending", report["source"]),
     ]
@@ -504,7 +504,7 @@ def test_a_table_of_your_own_needs_two_columns(descgen: Run, address: str, write
         (2, "source"),
         (3, "kind"),
     ]
-    assert rows(address)[0][6:8] == ("one", "import")  # no call shows that an LLM wrote it
+    assert rows(db_url)[0][6:8] == ("one", "import")  # no call shows that an LLM wrote it
 
 
 @pytest.mark.parametrize(

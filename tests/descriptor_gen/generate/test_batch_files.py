@@ -43,7 +43,7 @@ def write(path: Path, lines: Iterable[str]) -> Path:
     return path
 
 
-def test_the_file_is_what_the_server_would_be_asked(descgen: Run, calls: list[dict[str, Any]], address: str) -> None:
+def test_the_file_is_what_the_server_would_be_asked(descgen: Run, calls: list[dict[str, Any]], db_url: str) -> None:
     assert len({call["custom_id"] for call in calls}) == 4
     assert {(call["method"], call["url"]) for call in calls} == {("POST", "/v1/chat/completions")}
     body = calls[0]["body"]
@@ -51,17 +51,17 @@ def test_the_file_is_what_the_server_would_be_asked(descgen: Run, calls: list[di
     assert body["response_format"]["json_schema"]["schema"]["required"] == ["setting", "objects"]
     assert body["max_tokens"] > 0
     assert [message["role"] for message in body["messages"]][:: len(body["messages"]) - 1] == ["system", "user"]
-    assert stored(address) == []
+    assert stored(db_url) == []
 
 
 def test_answers_in_any_order_become_the_same_rows(
-    descgen: Run, calls: list[dict[str, Any]], address: str, tmp_path: Path
+    descgen: Run, calls: list[dict[str, Any]], db_url: str, tmp_path: Path
 ) -> None:
     foreign = answer({"custom_id": "0" * 64, "body": {"model": "other"}})
     path = write(tmp_path / "answers.jsonl", [foreign, *(answer(call) for call in reversed(calls))])
     report = json.loads(descgen(*BUILD, "--read-batch", path, "--json").stdout)
     assert (report["cached"], report["generated"], report["left"]) == (0, 4, 0)
-    rows = stored(address)
+    rows = stored(db_url)
     assert {row["cache_key"] for row in rows} == {call["custom_id"] for call in calls}
     assert {row["environment"]["api"] for row in rows} == {"batch file"}
     assert all(row["environment"]["batch"].startswith("file:") for row in rows)
@@ -73,7 +73,7 @@ def test_answers_in_any_order_become_the_same_rows(
 
 
 def test_what_is_not_answered_is_counted_and_written_again(
-    descgen: Run, calls: list[dict[str, Any]], address: str, tmp_path: Path
+    descgen: Run, calls: list[dict[str, Any]], db_url: str, tmp_path: Path
 ) -> None:
     failed = answer(calls[1], response={"status_code": 400, "body": {"error": {"message": "too long"}}})
     first = write(tmp_path / "first.jsonl", [answer(calls[0]), failed, answer(calls[2], "no json"), '{"cut off'])
@@ -83,9 +83,9 @@ def test_what_is_not_answered_is_counted_and_written_again(
     assert "too long" in result.stdout
     assert "1 lines are no JSON objects" in result.stderr
     assert "1 calls have no answer in these files" in result.stderr
-    rows = len(stored(address))
+    rows = len(stored(db_url))
     assert descgen(*BUILD, "--read-batch", first).exit_code == 1
-    assert len(stored(address)) == rows == 3  # the failed and the invalid answer are not stored twice
+    assert len(stored(db_url)) == rows == 3  # the failed and the invalid answer are not stored twice
     rest = tmp_path / "rest.jsonl"
     assert descgen(*BUILD, "--write-batch", rest).exit_code == 0
     left = [json.loads(line) for line in rest.read_text().splitlines()]
@@ -96,12 +96,12 @@ def test_what_is_not_answered_is_counted_and_written_again(
 
 
 def test_the_first_answer_to_a_call_counts(
-    descgen: Run, calls: list[dict[str, Any]], address: str, tmp_path: Path
+    descgen: Run, calls: list[dict[str, Any]], db_url: str, tmp_path: Path
 ) -> None:
     other = VALID.replace("green field", "narrow street")
     lines = [answer(calls[0], other), *map(answer, calls)]
     assert descgen(*BUILD, "--read-batch", write(tmp_path / "answers.jsonl", lines)).exit_code == 0
-    replies = [row["reply"] for row in stored(address) if row["cache_key"] == calls[0]["custom_id"]]
+    replies = [row["reply"] for row in stored(db_url) if row["cache_key"] == calls[0]["custom_id"]]
     assert replies == [other]
 
 
@@ -122,7 +122,7 @@ def test_the_first_answer_to_a_call_counts(
 def test_other_files_and_options_are_refused(
     descgen: Run,
     calls: list[dict[str, Any]],
-    address: str,
+    db_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: tuple[str, ...],
@@ -134,7 +134,7 @@ def test_other_files_and_options_are_refused(
     assert result.exit_code in (1, 2)
     assert error in result.stderr
     assert "Traceback" not in result.output
-    assert stored(address) == []
+    assert stored(db_url) == []
     assert not (tmp_path / "x.jsonl").exists()
 
 

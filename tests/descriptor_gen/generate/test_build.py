@@ -247,7 +247,7 @@ def test_a_dry_run_calls_nobody(descgen: Run, llm: FakeLLM) -> None:
     assert len(llm.history) == asked
 
 
-def test_two_builders_on_one_database_share_the_calls(address: str) -> None:
+def test_two_builders_on_one_database_share_the_calls(db_url: str) -> None:
     """Two processes, each with a model that takes its time, over 200 calls: none is made twice."""
     script = (
         "import sys, time; from db.store import Store; from descriptor_gen.llms.testing import FakeLLM\n"
@@ -260,12 +260,12 @@ def test_two_builders_on_one_database_share_the_calls(address: str) -> None:
         "r = build_descriptors(store, store.dataset('hmdb51'), llm=llm, prompts=choose_prompts((), ()))\n"
         "print(r.generated, r.cached, len(llm.history))"
     )
-    command = [sys.executable, "-c", script, address]
+    command = [sys.executable, "-c", script, db_url]
     builders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     done = [tuple(map(int, builder.communicate(timeout=600)[0].split())) for builder in builders]
     assert all(generated + cached == 204 for generated, cached, _ in done)
     assert sum(calls for _, _, calls in done) == 204
-    store = Store.open(address)
+    store = Store.open(db_url)
     assert [(row["calls"], row["status"]) for row in store.generation_counts()] == [(204, "ok")]
     store.close()
 

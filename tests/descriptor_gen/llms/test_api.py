@@ -52,8 +52,8 @@ def build(descgen: Run, server: ChatServer) -> Build:
     return run
 
 
-def ids(address: str) -> Counter[str]:
-    return Counter(row["environment"]["id"] for row in stored(address) if "id" in row["environment"])
+def ids(db_url: str) -> Counter[str]:
+    return Counter(row["environment"]["id"] for row in stored(db_url) if "id" in row["environment"])
 
 
 FAULTS: dict[str, Answer] = {
@@ -69,7 +69,7 @@ FAULTS: dict[str, Answer] = {
 
 
 def test_with_a_third_of_all_answers_faulty_every_class_is_valid_and_each_paid_call_stored_once(
-    build: Build, server: ChatServer, address: str
+    build: Build, server: ChatServer, db_url: str
 ) -> None:
     faults = cycle(FAULTS.values())
     server.otherwise = lambda body: next(faults) if len(server.bodies) % 10 in (2, 5, 9) else Answer()
@@ -80,12 +80,12 @@ def test_with_a_third_of_all_answers_faulty_every_class_is_valid_and_each_paid_c
     kinds = Counter(name for answer in server.sent for name, fault in FAULTS.items() if answer is fault)
     assert kinds.keys() == FAULTS.keys()
     assert sum(kinds.values()) == pytest.approx(0.3 * len(server.sent), abs=1)
-    rows = stored(address)
+    rows = stored(db_url)
     assert len(rows) == len(server.paid)
     assert sum(report["generated"] for report in reports) == 51
-    assert ids(address).keys() <= set(server.paid)
-    assert len(server.paid) - ids(address).total() == kinds["no completion"]
-    assert max(ids(address).values()) == 1
+    assert ids(db_url).keys() <= set(server.paid)
+    assert len(server.paid) - ids(db_url).total() == kinds["no completion"]
+    assert max(ids(db_url).values()) == 1
 
 
 def test_no_more_calls_are_in_flight_than_allowed(build: Build, server: ChatServer) -> None:
@@ -138,10 +138,10 @@ def test_no_credit_is_not_a_rate_limit(build: Build, server: ChatServer) -> None
     assert len(server.bodies) <= 8
 
 
-def test_what_is_in_flight_when_a_key_is_refused_is_stored(build: Build, server: ChatServer, address: str) -> None:
+def test_what_is_in_flight_when_a_key_is_refused_is_stored(build: Build, server: ChatServer, db_url: str) -> None:
     server.plan = [Answer(seconds=1.0), Answer(seconds=1.0), 401]
     assert build("--concurrency", 3)["exit_code"] == 1
-    assert len(stored(address)) == len(server.paid) == 2
+    assert len(stored(db_url)) == len(server.paid) == 2
 
 
 def test_requests_and_tokens_per_minute_are_kept(build: Build, server: ChatServer) -> None:
@@ -152,15 +152,13 @@ def test_requests_and_tokens_per_minute_are_kept(build: Build, server: ChatServe
     assert [moment - server.times[0] for moment in server.times] == pytest.approx([0, 1, 2, 3, 4, 5, 6])
 
 
-def test_a_server_that_dies_ends_the_build_and_says_how_to_go_on(
-    build: Build, server: ChatServer, address: str
-) -> None:
+def test_a_server_that_dies_ends_the_build_and_says_how_to_go_on(build: Build, server: ChatServer, db_url: str) -> None:
     server.plan, server.otherwise = [200] * 5, lambda body: Answer(502, seconds=60.0)
     report = build()
     assert report["exit_code"] == 1
     assert "no longer answers: " in report["stderr"]
     assert "Run the same command to continue" in report["stderr"]
-    assert sum(row["status"] == "ok" for row in stored(address)) == len(server.paid) == 5
+    assert sum(row["status"] == "ok" for row in stored(db_url)) == len(server.paid) == 5
     assert 600 < server.clock.now() < 720
 
 
@@ -180,10 +178,10 @@ def test_an_address_where_nobody_listens_ends_the_build_soon(build: Build, serve
     assert server.clock.now() < 15
 
 
-def test_a_late_answer_is_asked_for_again(build: Build, server: ChatServer, address: str) -> None:
+def test_a_late_answer_is_asked_for_again(build: Build, server: ChatServer, db_url: str) -> None:
     server.plan = [Answer(late=True)]
     assert build("--limit", 1, timeout_seconds=2.0)["generated"] == 1
-    [row] = stored(address)
+    [row] = stored(db_url)
     assert row["environment"]["attempts"] == len(server.bodies) >= 2
     assert [row["environment"]["id"]] == server.paid[-1:]
 
@@ -213,14 +211,14 @@ def test_gpt_has_its_price_and_another_server_does_not() -> None:
 
 
 def test_a_budget_stops_before_it_is_passed_and_keeps_what_is_paid(
-    build: Build, server: ChatServer, address: str
+    build: Build, server: ChatServer, db_url: str
 ) -> None:
     server.otherwise = lambda body: Answer(seconds=1.0)
     report = build("--max-cost", 3, *PRICED)
     assert report["exit_code"] == 1
     assert report["stopped"] == "budget"
     assert 0.1 < report["cost"] <= 3.0
-    assert report["generated"] == len(server.paid) == len(stored(address)) == 12 - report["left"]
+    assert report["generated"] == len(server.paid) == len(stored(db_url)) == 12 - report["left"]
     assert f"The budget of 3 USD stopped the build with {report['left']} calls left" in report["stderr"]
     assert "Run the same command to continue" in report["stderr"]
     assert build()["cached"] == 12 - report["left"]
@@ -265,7 +263,7 @@ NO_FORMAT = Answer(422, error={"message": "Extra inputs are not permitted: respo
     [({}, "json_schema"), ({"json_schema"}, "json_object"), ({"json_schema", "json_object"}, "none")],
 )
 def test_a_server_is_asked_for_the_best_json_that_it_takes(
-    build: Build, server: ChatServer, address: str, refused: set[str], mode: str
+    build: Build, server: ChatServer, db_url: str, refused: set[str], mode: str
 ) -> None:
     def answer(body: dict[str, Any]) -> Answer:
         asked = body.get("response_format", {}).get("type", "none")
@@ -273,21 +271,21 @@ def test_a_server_is_asked_for_the_best_json_that_it_takes(
 
     server.otherwise = answer
     assert build("--concurrency", 4)["generated"] == 12
-    assert {row["environment"]["response_format"] for row in stored(address)} == {mode}
+    assert {row["environment"]["response_format"] for row in stored(db_url)} == {mode}
     assert len(server.bodies) <= 12 + 4 * len(refused)
 
 
-def test_a_server_that_ignores_the_format_is_asked_without(build: Build, server: ChatServer, address: str) -> None:
+def test_a_server_that_ignores_the_format_is_asked_without(build: Build, server: ChatServer, db_url: str) -> None:
     server.otherwise = lambda body: Answer(text=f"Sure!\n```json\n{valid_text(body)}\n```\nAnything else?")
     assert build("--concurrency", 1)["generated"] == 12
-    made = Counter((row["environment"]["response_format"], row["environment"]["read_as"]) for row in stored(address))
+    made = Counter((row["environment"]["response_format"], row["environment"]["read_as"]) for row in stored(db_url))
     assert made == {("json_schema", "fence"): 3, ("json_object", "fence"): 3, ("none", "fence"): 6}
 
 
-def test_one_bad_reply_does_not_change_the_format(build: Build, server: ChatServer, address: str) -> None:
+def test_one_bad_reply_does_not_change_the_format(build: Build, server: ChatServer, db_url: str) -> None:
     server.plan = ["chatter", 200, "chatter", "chatter", "chatter", "chatter"]
     build("--concurrency", 1)
-    assert {row["environment"]["response_format"] for row in stored(address)} == {"json_schema"}
+    assert {row["environment"]["response_format"] for row in stored(db_url)} == {"json_schema"}
 
 
 @pytest.mark.parametrize(
@@ -301,13 +299,13 @@ def test_one_bad_reply_does_not_change_the_format(build: Build, server: ChatServ
     ],
 )
 def test_an_answer_that_is_no_reply_is_kept_with_its_reason(
-    build: Build, server: ChatServer, address: str, answer: Answer, finish: str, reason: str
+    build: Build, server: ChatServer, db_url: str, answer: Answer, finish: str, reason: str
 ) -> None:
     server.plan = [answer]
     report = build("--limit", 1, "--attempts", 1)
     assert report["exit_code"] == 1
     assert reason in report["problems"][0]["reason"]
-    assert [row["finish_reason"] for row in stored(address)] == [finish]
+    assert [row["finish_reason"] for row in stored(db_url)] == [finish]
     assert len(server.bodies) == 1
 
 
@@ -328,10 +326,10 @@ def test_models_that_think_get_room_and_no_temperature(build: Build, descgen: Ru
 
 
 @contextmanager
-def process(server: ChatServer, address: str) -> Iterator[subprocess.Popen[str]]:
+def process(server: ChatServer, db_url: str) -> Iterator[subprocess.Popen[str]]:
     """The command as a process of its own, which can be sent Ctrl-C; killed if it does not end."""
     code = "from descriptor_gen.cli import descgen; descgen()"
-    arguments = ["--db", address, *BUILD, "--base-url", server.url, "--concurrency", "4"]
+    arguments = ["--db", db_url, *BUILD, "--base-url", server.url, "--concurrency", "4"]
     pipe = subprocess.PIPE
     running = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=pipe, stderr=pipe, text=True)
     try:
@@ -357,9 +355,9 @@ def hold_after(server: ChatServer, calls: int) -> threading.Event:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ctrl_c_waits_for_paid_calls(server: ChatServer, address: str, number: signal.Signals) -> None:
+def test_ctrl_c_waits_for_paid_calls(server: ChatServer, db_url: str, number: signal.Signals) -> None:
     gate = hold_after(server, 4)
-    with process(server, address) as running:
+    with process(server, db_url) as running:
         assert running.stdout
         assert running.stderr
         until(lambda: len(server.paid) == 4 and server.in_flight == 4)
@@ -371,27 +369,27 @@ def test_ctrl_c_waits_for_paid_calls(server: ChatServer, address: str, number: s
         assert running.wait(120) == 130
     assert "Traceback" not in err
     assert len(server.paid) == len(server.bodies) == 8
-    assert ids(address) == Counter(server.paid)
+    assert ids(db_url) == Counter(server.paid)
     assert "stopped by Ctrl-C: 43 calls left" in out
 
 
-def test_a_closed_terminal_waits_for_paid_calls(server: ChatServer, address: str) -> None:
+def test_a_closed_terminal_waits_for_paid_calls(server: ChatServer, db_url: str) -> None:
     """The terminal is gone, so that nothing can be printed; what is in flight is stored all the same."""
     gate = hold_after(server, 4)
     process_id, terminal = pty.fork()
     if process_id == 0:
         code = "from descriptor_gen.cli import descgen; descgen()"
-        arguments = ["--db", address, *BUILD, "--base-url", server.url, "--concurrency", "4"]
+        arguments = ["--db", db_url, *BUILD, "--base-url", server.url, "--concurrency", "4"]
         os.execv(sys.executable, [sys.executable, "-c", code, *arguments])  # noqa: S606
     until(lambda: len(server.paid) == 4 and server.in_flight == 4)
     os.close(terminal)  # the kernel sends SIGHUP
     threading.Timer(1.0, gate.set).start()
     os.waitpid(process_id, 0)
     assert len(server.paid) == len(server.bodies) == 8
-    assert ids(address) == Counter(server.paid)
+    assert ids(db_url) == Counter(server.paid)
 
 
-def test_a_second_ctrl_c_ends_at_once(descgen: Run, server: ChatServer, address: str) -> None:
+def test_a_second_ctrl_c_ends_at_once(descgen: Run, server: ChatServer, db_url: str) -> None:
     hold_after(server, 4)
 
     def press_twice() -> None:
@@ -405,7 +403,7 @@ def test_a_second_ctrl_c_ends_at_once(descgen: Run, server: ChatServer, address:
     assert result.exit_code == 130
     assert "run the same command to continue" in result.stderr
     assert server.in_flight == 4  # they were not awaited
-    assert len(stored(address)) == 4
+    assert len(stored(db_url)) == 4
 
 
 def test_a_stop_wakes_calls_that_wait_for_a_rate_limit(server: ChatServer) -> None:

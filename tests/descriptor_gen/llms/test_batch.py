@@ -47,9 +47,9 @@ def build(descgen: Run, batches: BatchServer) -> Build:
     return run
 
 
-def in_batch(address: str) -> Counter[str]:
+def in_batch(db_url: str) -> Counter[str]:
     """How many stored replies came by each batch."""
-    return Counter(row["environment"]["batch"] for row in stored(address))
+    return Counter(row["environment"]["batch"] for row in stored(db_url))
 
 
 def counts(report: dict[str, Any]) -> tuple[int, int, int, int]:
@@ -69,7 +69,7 @@ def interrupt_at(times: int, request: str) -> Callable[[str, str], None]:
 
 
 def test_all_classes_go_in_one_batch_and_come_back_by_their_keys(
-    build: Build, batches: BatchServer, address: str, store: Store
+    build: Build, batches: BatchServer, db_url: str, store: Store
 ) -> None:
     batches.otherwise = lambda body: Answer(
         text=json.dumps({"setting": f"where {_plain(asked_about(body))}", "objects": ["a ball", "a bat"]})
@@ -98,7 +98,7 @@ def asked_about(body: dict[str, Any]) -> str:
 
 
 def test_a_reply_is_the_same_reply_and_says_that_it_came_by_batch(
-    build: Build, descgen: Run, batches: BatchServer, address: str
+    build: Build, descgen: Run, batches: BatchServer, db_url: str
 ) -> None:
     build("--limit", 2)
     one_by_one = descgen(
@@ -106,7 +106,7 @@ def test_a_reply_is_the_same_reply_and_says_that_it_came_by_batch(
     )
     report = json.loads(one_by_one.stdout)
     assert (report["cached"], report["generated"]) == (2, 1)
-    first, _, third = stored(address)
+    first, _, third = stored(db_url)
     assert first["parameters"] == third["parameters"]
     by_batch, alone = first["environment"], third["environment"]
     assert (by_batch["api"], by_batch["batch"], by_batch["served_by"]) == ("batch", "batch_0", "tiny-served")
@@ -134,7 +134,7 @@ def test_a_large_job_is_split_by_count_and_by_bytes(
 
 
 def test_failed_calls_are_reported_by_class_and_repeated_by_the_next_run(
-    build: Build, batches: BatchServer, address: str
+    build: Build, batches: BatchServer, db_url: str
 ) -> None:
     batches.otherwise = lambda body: (
         Answer(400, error={"code": "content_policy", "message": "not this"})
@@ -146,7 +146,7 @@ def test_failed_calls_are_reported_by_class_and_repeated_by_the_next_run(
     assert report["problems"] == [
         {"action": "brush_hair", "kind": "context", "reason": "400: content_policy: not this"}
     ]
-    assert in_batch(address) == {"batch_0": 4}
+    assert in_batch(db_url) == {"batch_0": 4}
     batches.otherwise = lambda body: Answer()
     assert counts(build("--limit", 4)) == (3, 1, 0, 0)
     assert [len(keys) for keys in batches.submitted] == [4, 1]
@@ -160,7 +160,7 @@ def test_failed_calls_are_reported_by_class_and_repeated_by_the_next_run(
     ],
 )
 def test_an_expired_batch_gives_what_it_has(
-    build: Build, batches: BatchServer, address: str, answer: Answer, reason: str
+    build: Build, batches: BatchServer, db_url: str, answer: Answer, reason: str
 ) -> None:
     batches.course, batches.plan = ["in_progress", "expired"], [answer] * 20  # those last in the file
     report = build()
@@ -169,10 +169,10 @@ def test_an_expired_batch_gives_what_it_has(
     batches.course = ["completed"]
     assert counts(build()) == (31, 20, 0, 0)
     assert set(batches.calls_paid.values()) == {1}
-    assert in_batch(address) == {"batch_0": 51, "batch_1": 20}
+    assert in_batch(db_url) == {"batch_0": 51, "batch_1": 20}
 
 
-def test_an_invalid_reply_is_corrected_in_a_following_batch(build: Build, batches: BatchServer, address: str) -> None:
+def test_an_invalid_reply_is_corrected_in_a_following_batch(build: Build, batches: BatchServer, db_url: str) -> None:
     batches.plan = [Answer(), Answer(text="Sure!"), Answer(finish_reason="length", text='{"a')]
     report = build("--limit", 5)
     assert (counts(report), report["retries"]) == ((0, 5, 0, 0), 2)
@@ -193,29 +193,29 @@ def test_attempts_end(build: Build, batches: BatchServer) -> None:
 
 
 def test_a_format_that_is_refused_is_left_out_of_the_next_batch(
-    build: Build, batches: BatchServer, address: str
+    build: Build, batches: BatchServer, db_url: str
 ) -> None:
     batches.otherwise = lambda body: (
         NO_SCHEMA if body.get("response_format", {}).get("type") == "json_schema" else Answer()
     )
     assert counts(build("--limit", 6)) == (0, 6, 0, 0)
     assert [len(keys) for keys in batches.submitted] == [6, 6]
-    assert {row["environment"]["response_format"] for row in stored(address)} == {"json_object"}
+    assert {row["environment"]["response_format"] for row in stored(db_url)} == {"json_object"}
 
 
 def test_a_system_message_that_is_refused_is_folded_in_the_next_batch(
-    build: Build, batches: BatchServer, address: str
+    build: Build, batches: BatchServer, db_url: str
 ) -> None:
     refusal = Answer(400, error={"message": "System role not supported"})
     text = '{"setting": "a wide green field", "objects": ["a ball", "a wooden bat"]}'
     batches.otherwise = lambda body: refusal if body["messages"][0]["role"] == "system" else Answer(text=text)
     assert counts(build("--limit", 6)) == (0, 6, 0, 0)
     assert [len(keys) for keys in batches.submitted] == [6, 6]
-    assert {row["environment"]["system_message"] for row in stored(address)} == {"in the first question"}
+    assert {row["environment"]["system_message"] for row in stored(db_url)} == {"in the first question"}
 
 
 def test_a_temperature_that_is_refused_is_left_out_of_the_next_batch_and_its_keys(
-    build: Build, batches: BatchServer, address: str
+    build: Build, batches: BatchServer, db_url: str
 ) -> None:
     """The refused calls no longer count against the budget, which has room for one batch alone."""
     refusal = Answer(400, error={"message": "'temperature' does not support 0 with this model", "param": "temperature"})
@@ -224,7 +224,7 @@ def test_a_temperature_that_is_refused_is_left_out_of_the_next_batch_and_its_key
     assert (counts(report), report["not_sent"]) == ((0, 6, 0, 0), ["temperature"])
     first, second = batches.submitted
     assert (len(first), len(second), set(first) & set(second)) == (6, 6, set())
-    assert all("temperature" not in row["parameters"] for row in stored(address))
+    assert all("temperature" not in row["parameters"] for row in stored(db_url))
     assert counts(build("--limit", 6, "--param", "temperature=null")) == (6, 0, 0, 0)
     assert len(batches.submitted) == 2
 
@@ -239,14 +239,14 @@ def test_one_call_that_is_refused_among_valid_ones_changes_nothing_for_the_other
 
 
 def test_ctrl_c_leaves_and_the_same_command_picks_up(
-    build: Build, batches: BatchServer, address: str, capfd: pytest.CaptureFixture[str]
+    build: Build, batches: BatchServer, db_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     batches.course, batches.at = ["in_progress"], interrupt_at(4, "GET batches")
     left = build()
     assert (left["exit_code"], left["stopped"], left["left"]) == (130, "handed in", 51)
     assert "submitted batches continue at the provider" in capfd.readouterr().err
     assert "Run the same command to pick them up" in left["stderr"]
-    assert not stored(address)
+    assert not stored(db_url)
     batches.courses["batch_0"] = ["in_progress", "completed"]
     report = build()
     assert (counts(report), report["exit_code"]) == ((0, 51, 0, 0), 0)
@@ -262,7 +262,7 @@ def test_ctrl_c_before_anything_was_submitted_is_reported_as_such(build: Build, 
 
 
 def test_a_retry_that_was_left_under_way_is_picked_up_with_what_was_asked(
-    build: Build, batches: BatchServer, address: str
+    build: Build, batches: BatchServer, db_url: str
 ) -> None:
     batches.plan, batches.course = ["Sure!"], ["completed"]
 
@@ -276,7 +276,7 @@ def test_a_retry_that_was_left_under_way_is_picked_up_with_what_was_asked(
     batches.courses["batch_1"] = ["completed"]
     assert counts(build("--limit", 1)) == (0, 1, 0, 0)
     assert [len(keys) for keys in batches.submitted] == [1, 1]
-    first, second = ([*row["messages"]] for row in stored(address))
+    first, second = ([*row["messages"]] for row in stored(db_url))
     assert second[: len(first)] == first
     assert second[-2]["content"] == "Sure!"
 
@@ -410,9 +410,9 @@ descgen()
 """
 
 
-def run_apart(batches: BatchServer, address: str, how: str = "whole") -> subprocess.Popen[str]:
+def run_apart(batches: BatchServer, db_url: str, how: str = "whole") -> subprocess.Popen[str]:
     """Run the command as a process of its own, which may be killed."""
-    arguments = ["--db", address, *BUILD, "--llm", "tiny", "--base-url", batches.url]
+    arguments = ["--db", db_url, *BUILD, "--llm", "tiny", "--base-url", batches.url]
     return subprocess.Popen([sys.executable, "-c", APART, how, *arguments], stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
@@ -422,7 +422,7 @@ def run_apart(batches: BatchServer, address: str, how: str = "whole") -> subproc
     ids=["before it is submitted", "before the answer", "before the first look"],
 )
 def test_a_killed_run_is_continued_and_nothing_is_paid_twice(
-    build: Build, batches: BatchServer, address: str, moment: str, happened: bool, files: int
+    build: Build, batches: BatchServer, db_url: str, moment: str, happened: bool, files: int
 ) -> None:
     running: list[subprocess.Popen[str]] = []
 
@@ -434,10 +434,10 @@ def test_a_killed_run_is_continued_and_nothing_is_paid_twice(
         return None if happened else Answer(500)
 
     batches.at = kill
-    running.append(run_apart(batches, address))
+    running.append(run_apart(batches, db_url))
     _, err = running[0].communicate(timeout=240)
     assert running[0].returncode == -signal.SIGKILL, err
-    assert not stored(address)
+    assert not stored(db_url)
     batches.at = lambda method, path: None
     assert counts(build()) == (0, 51, 0, 0)
     assert batches.requests.count("POST files") == files
@@ -446,13 +446,13 @@ def test_a_killed_run_is_continued_and_nothing_is_paid_twice(
 
 
 def test_a_run_that_is_killed_while_it_stores_goes_on_with_the_rest(
-    build: Build, batches: BatchServer, address: str
+    build: Build, batches: BatchServer, db_url: str
 ) -> None:
     batches.plan = ["Sure!"] * 25
-    running = run_apart(batches, address, "killed")
+    running = run_apart(batches, db_url, "killed")
     running.communicate(timeout=240)
     assert running.returncode == -signal.SIGKILL
-    assert Counter(row["status"] for row in stored(address)) == {"invalid": 25, "ok": 5}
+    assert Counter(row["status"] for row in stored(db_url)) == {"invalid": 25, "ok": 5}
     report = build()
     assert counts(report) == (5, 46, 0, 0)
     assert "batch batch_0: 21 calls picked up" in report["stderr"]
@@ -562,7 +562,7 @@ def test_gpt_has_a_batch_price() -> None:
     assert (gpt.identity, gpt.parameters) == (open_llm("gpt").identity, open_llm("gpt").parameters)
 
 
-def test_a_budget_trims_the_batch_before_it_is_submitted(build: Build, batches: BatchServer, address: str) -> None:
+def test_a_budget_trims_the_batch_before_it_is_submitted(build: Build, batches: BatchServer, db_url: str) -> None:
     report = build("--max-cost", 20, *PRICED, "--batch-discount", 0.5)
     assert (report["exit_code"], report["stopped"]) == (1, "budget")
     [submitted] = batches.submitted
@@ -612,12 +612,12 @@ def test_wrong_options_are_refused(descgen: Run, options: list[str], message: st
     assert message in result.stderr
 
 
-def test_two_builders_submit_no_call_twice(batches: BatchServer, address: str) -> None:
-    builders = [run_apart(batches, address) for _ in range(2)]
+def test_two_builders_submit_no_call_twice(batches: BatchServer, db_url: str) -> None:
+    builders = [run_apart(batches, db_url) for _ in range(2)]
     assert [builder.communicate(timeout=240) and builder.returncode for builder in builders] == [0, 0]
     assert sum(map(len, batches.submitted)) == 51
     assert set(batches.calls_paid.values()) == {1}
-    assert sum(row["status"] == "ok" for row in stored(address)) == 51
+    assert sum(row["status"] == "ok" for row in stored(db_url)) == 51
 
 
 def test_more_claims_are_taken_at_a_time_than_a_statement_holds(store: Store) -> None:

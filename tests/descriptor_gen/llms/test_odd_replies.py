@@ -231,7 +231,7 @@ ONCE = {  # answered once, then rightly: another attempt helps
 
 
 def test_odd_replies_are_read_rightly_or_refused_and_none_ends_the_build(
-    descgen: Run, server: ChatServer, address: str, tmp_path: Path
+    descgen: Run, server: ChatServer, db_url: str, tmp_path: Path
 ) -> None:
     names = [f"case {first}{second}" for first in "abcde" for second in ascii_lowercase][: len(ROWS)]
     (tmp_path / "odd.txt").write_text("\n".join(names))
@@ -251,7 +251,7 @@ def test_odd_replies_are_read_rightly_or_refused_and_none_ends_the_build(
     reasons = {problem["action"]: problem["reason"] for problem in report["problems"]}
     shown = json.loads(descgen("show", "-d", "odd", "--json").stdout)
     texts = {name: tuple(d["text"] for d in shown if d["action"] == name) for name in names}
-    calls = {call["messages"]: call["environment"] for call in map(_with_case, stored(address))}
+    calls = {call["messages"]: call["environment"] for call in map(_with_case, stored(db_url))}
     wrong = [
         (row.name, texts[name], reasons.get(name), calls[name])
         for name, row in zip(names, ROWS, strict=True)

@@ -113,14 +113,14 @@ def valid(asked: Asked) -> str:
     return '{"setting": "a wide green field", "objects": ["a ball", "a wooden bat"]}'
 
 
-def test_without_the_option_a_rerun_asks_once_and_pays_nothing(build: Build, server: ChatServer, address: str) -> None:
+def test_without_the_option_a_rerun_asks_once_and_pays_nothing(build: Build, server: ChatServer, db_url: str) -> None:
     refuses, answer, _ = REFUSED["temperature"]
     server.otherwise = lambda asked: answer if refuses(asked) else Answer()
     assert build()["not_sent"] == ["temperature"]
     report = build()
     assert (report["cached"], report["generated"], report["not_sent"]) == (CLASSES, 0, ["temperature"])
     assert len(server.paid) == CLASSES
-    assert all("temperature" not in row["parameters"] for row in stored(address))
+    assert all("temperature" not in row["parameters"] for row in stored(db_url))
 
 
 def test_a_temperature_that_was_asked_for_is_not_dropped(build: Build, server: ChatServer) -> None:

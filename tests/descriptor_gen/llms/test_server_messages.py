@@ -153,7 +153,7 @@ def test_a_refusal_in_a_servers_own_words_costs_one_call_for_all(build: Build, s
     assert server.clock.now() == 0  # nothing was waited for
 
 
-def test_what_was_left_out_is_recorded_with_the_reply(build: Build, server: ChatServer, address: str) -> None:
+def test_what_was_left_out_is_recorded_with_the_reply(build: Build, server: ChatServer, db_url: str) -> None:
     def answer(asked: Asked) -> Answer:
         for name in ("vLLM, system", "Groq, minItems"):
             refuses, status, body, _ = SERVERS[name]
@@ -163,7 +163,7 @@ def test_what_was_left_out_is_recorded_with_the_reply(build: Build, server: Chat
 
     server.otherwise = answer
     assert build()["generated"] == CLASSES
-    [row, *_] = stored(address)
+    [row, *_] = stored(db_url)
     assert row["environment"]["schema_without"] == ["minItems"]
     assert row["environment"]["system_message"] == "in the first question"
     assert row["environment"]["response_format"] == "json_schema"

@@ -112,7 +112,7 @@ def test_show_prints_the_source(descgen: Run, colours: Path) -> None:
     unknown = descgen("prompts", "show", "colour", "-t", colours)
     assert unknown.exit_code == 2
     known = "colours, context, contrast, decomposition, description, situation"
-    assert f"Unknown kind 'colour'. Known: {known}" in unknown.stderr
+    assert f"Unknown kind 'colour'. Did you mean colours? Known: {known}" in unknown.stderr
 
 
 def test_render_shows_what_would_be_sent(descgen: Run, colours: Path, database: Path) -> None:

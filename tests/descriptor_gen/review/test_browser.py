@@ -74,7 +74,7 @@ ODD = "<script>document.title='owned'</script> {{ 7 * 7 }} & <b>bold</b>"
 
 
 @pytest.fixture
-def filled(descgen: Run, llm: FakeLLM, address: str, tmp_path: Path) -> str:
+def filled(descgen: Run, llm: FakeLLM, db_url: str, tmp_path: Path) -> str:
     """A database with three classes of two kinds, by a template that lets any text pass; one is markup."""
     template = tmp_path / "free.j2"
     source = descgen("prompts", "show", "decomposition").stdout
@@ -82,7 +82,7 @@ def filled(descgen: Run, llm: FakeLLM, address: str, tmp_path: Path) -> str:
     llm.enqueue(*[json.dumps({"steps": [f"a hand is raised {n}", ODD, f"the hand falls {n}"]}) for n in range(3)])
     built = descgen("build", "-d", "hmdb51", "-t", template, "-k", "decomposition", "-k", "context", "--limit", "3")
     assert built.exit_code == 0, built.output
-    return address
+    return db_url
 
 
 def wait(browser: Browser, condition: Callable[[Browser], object]) -> None:

@@ -122,7 +122,7 @@ def test_runs_are_stored_when_asked_for(recognize: Run, described: Path, store: 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--grid", "bear"], 2, "Unknown grid 'bear'. Known: tear"),
+        (["--grid", "bear"], 2, "Unknown grid 'bear'. Did you mean tear? Known: tear"),
         (["--method", "mean", "--method", "median"], 2, "Unknown method 'median'. "),
         (["--templates", "tear15"], 2, "Unknown templates 'tear15'"),
         (["--kinds", "context+contxt"], 1, "of kind contxt for balls (known kinds: "),

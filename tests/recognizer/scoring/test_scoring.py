@@ -147,7 +147,9 @@ def test_templates_of_a_file(tmp_path: Path) -> None:
         file.write_text(wrong)
         with pytest.raises(UserError, match=f"one {{}} where the text goes, .*{re.escape(said)}"):
             templates_of(str(file))
-    with pytest.raises(UsageError, match=r"'tear15'\. Known: protocol, video4, tear16, single, none, or a file"):
+    with pytest.raises(
+        UsageError, match=r"'tear15'\. Did you mean tear16\? Known: protocol, video4, tear16, single, none, or a file"
+    ):
         templates_of("tear15")
 
 
