@@ -38,6 +38,7 @@ from recognizer.report.findings import build_findings
 from recognizer.report.page import write_page
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.selection import choose_descriptors
+from recognizer.video.pool import Decoding
 
 _ENCODER = ("encoder", "precision")  # the settings that open it
 _encoder = lru_cache(maxsize=2)(find_encoder)  # keeps the weights loaded between calls
@@ -60,6 +61,8 @@ class Recognizer(Options):
         db: SQLite file or SQLAlchemy URL; None means `DESCGEN_DB`, else `descriptors.db` in the current folder.
         features: folder of the feature store; None means `RECOGNIZE_FEATURES`, else a folder in the user's cache.
         retry: read videos again that could not be read before.
+        workers: processes that decode videos; None is one for each core, 0 is none (see `Decoding`).
+        decode_timeout: longest time to decode one video, in seconds; None is 60, and 10 more for each MB.
         progress: show progress on standard error: a bar in a terminal, else lines.
     """
 
@@ -68,6 +71,8 @@ class Recognizer(Options):
     db: str | Path | None = None
     features: str | Path | None = None
     retry: bool = False
+    workers: int | None = None
+    decode_timeout: float | None = None
     progress: bool = True
 
     def predict(self, *videos: str | Path, top: int = 5) -> list[Ranking]:
@@ -214,8 +219,9 @@ class Recognizer(Options):
         folder = self._features
         with self._open_store() as store, self._bars(f"run {run.id}", "videos") as advance:
             findings = build_findings(
-                store, run, features=folder, root=moved, samples=samples, retry=self.retry, on_progress=advance
-            )
+                store, run, features=folder, root=moved, samples=samples, retry=self.retry,
+                decoding=self._decoding, on_progress=advance,
+            )  # fmt: skip
             write_page(findings, path)
         return path
 
@@ -264,7 +270,11 @@ class Recognizer(Options):
         settings = {"precision": "float32", **run.settings} if run else {f: getattr(self, f) for f in _ENCODER}
         encoder = _encoder(settings["encoder"], precision=settings["precision"])
         with FeatureStore.open(self._features) as features:
-            yield CachingEncoder(encoder, features, retry=self.retry)
+            yield CachingEncoder(encoder, features, retry=self.retry, decoding=self._decoding)
+
+    @property
+    def _decoding(self) -> Decoding:
+        return Decoding(self.workers, self.decode_timeout)
 
     @property
     def _bars(self) -> ProgressBars:

@@ -32,6 +32,7 @@ from recognizer.scoring.protocols import PROTOCOLS, TEMPLATES
 if TYPE_CHECKING:
     from recognizer.evaluation.predict import ClassTexts
     from recognizer.features.caching_encoder import CachingEncoder
+    from recognizer.video.pool import Decoding
 
 LISTED = ", ".join(vocabulary.BUILT_IN)
 PATH, EXISTING = click.Path(path_type=Path), click.Path(exists=True, path_type=Path)
@@ -60,6 +61,8 @@ _CLIPS = "Sets of frames per video, each over its whole length; their scores are
 _CROPS = "Views per frame: 1, or 3 squares along its longer side; their scores are averaged."
 _TRUNCATED = "Use what is there of videos that break off; without it they are left out as unreadable."
 _RETRY = "Read videos again that could not be read before."
+_WORKERS = "Processes that decode videos; 0: none, and a decoder that dies ends the command. [one for each core]"
+_TIMEOUT = "Longest time to decode one video. [60, and 10 more for each MB]"
 _TEMPERATURE = (
     "Softmax temperature: probabilities are softmax(scale * score / temperature), by the encoder's logit scale; also "
     "used by method soft."
@@ -150,13 +153,24 @@ class Session:
     features: Path
     as_json: bool
     retry: bool = False  # whether to read videos again that are stored as unreadable
+    workers: int | None = None  # see `Decoding`
+    decode_timeout: float | None = None
+
+    @property
+    def decoding(self) -> Decoding:
+        """How videos are read."""
+        from recognizer.video.pool import Decoding
+
+        return Decoding(self.workers, self.decode_timeout)
 
     @contextmanager
     def encoder(self, name: str, precision: Precision = "float32") -> Iterator[CachingEncoder]:
         """Open an encoder by name; its embeddings are cached in the feature store."""
         from recognizer.features.caching_encoder import open_caching_encoder
 
-        with open_caching_encoder(name, self.features, precision=precision, retry=self.retry) as encoder:
+        with open_caching_encoder(
+            name, self.features, precision=precision, retry=self.retry, decoding=self.decoding
+        ) as encoder:
             yield encoder
 
     def videos(self, paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -173,21 +187,32 @@ class Session:
         print_json(value) if self.as_json else console.print(report)
 
 
+_READING = {
+    "retry": click.option("--retry", is_flag=True, help=_RETRY),
+    "workers": click.option("--workers", type=click.IntRange(min=0), metavar="N", help=_WORKERS),
+    "decode_timeout": click.option(
+        "--decode-timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help=_TIMEOUT
+    ),
+}
+
+
 def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--features` and `--json`; the command gets them and the database as its first argument `session`."""
 
     @wraps(command)
-    def call(
-        database: Database, /, *args: Any, features: Path, as_json: bool, retry: bool = False, **kwargs: Any
-    ) -> Any:
-        return command(Session(database, features, as_json, retry), *args, **kwargs)
+    def call(database: Database, /, *args: Any, features: Path, as_json: bool, **kwargs: Any) -> Any:
+        reading = {name: kwargs.pop(name) for name in _READING if name in kwargs}
+        return command(Session(database, features, as_json, **reading), *args, **kwargs)
 
     return features_option(json_option(click.pass_obj(call)))
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `session_options` and `--retry`, for commands that read videos."""
-    return click.option("--retry", is_flag=True, help=_RETRY)(session_options(command))
+    """Add the options of `session_options`, and those that say how videos are read."""
+    command = session_options(command)
+    for option in reversed(_READING.values()):
+        command = option(command)
+    return command
 
 
 SAMPLING = ("frames", "clips", "crops", "allow_truncated")

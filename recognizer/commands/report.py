@@ -36,8 +36,9 @@ def report_run(
         notes.print(f"Written: {path}", soft_wrap=True)
     with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:
         findings = build_findings(
-            store, run, features=session.features, root=root, samples=samples, retry=session.retry, on_progress=advance
-        )
+            store, run, features=session.features, root=root, samples=samples, retry=session.retry,
+            decoding=session.decoding, on_progress=advance,
+        )  # fmt: skip
     for line in findings.gone:
         notes.print(line)
     if session.as_json:

@@ -14,6 +14,7 @@ from encoders.protocol import Encoder, Logits, Precision, Preprocessing, logits_
 from encoders.registry import find_encoder
 from recognizer.features.store import FeatureStore, NewRecord, Shelf, StoredRecords
 from recognizer.video.frames import DECODING
+from recognizer.video.pool import Decoding
 from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -30,10 +31,14 @@ class CachingEncoder:
 
     Attributes, besides those of `Encoder`:
         retry: whether they read videos again that are stored as unreadable.
+        decoding: in how many processes they read videos, and how long.
     """
 
-    def __init__(self, encoder: Encoder, store: FeatureStore, *, retry: bool = False) -> None:
+    def __init__(
+        self, encoder: Encoder, store: FeatureStore, *, retry: bool = False, decoding: Decoding | None = None
+    ) -> None:
         self.retry = retry
+        self.decoding = decoding or Decoding()
         self.id = encoder.id
         self.revision = encoder.revision
         self.preprocess = encoder.preprocess
@@ -128,7 +133,12 @@ def _key(text: str) -> str:
 
 @contextmanager
 def open_caching_encoder(
-    name: str, folder: Path, *, precision: Precision = "float32", retry: bool = False
+    name: str,
+    folder: Path,
+    *,
+    precision: Precision = "float32",
+    retry: bool = False,
+    decoding: Decoding | None = None,
 ) -> Iterator[CachingEncoder]:
     """Open an encoder by its `--encoder` name, cached in the feature store in a folder; see `CachingEncoder`.
 
@@ -138,4 +148,4 @@ def open_caching_encoder(
     """
     encoder = find_encoder(name, precision=precision)
     with FeatureStore.open(folder) as store:
-        yield CachingEncoder(encoder, store, retry=retry)
+        yield CachingEncoder(encoder, store, retry=retry, decoding=decoding)

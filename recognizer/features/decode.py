@@ -1,4 +1,4 @@
-"""Decode videos in threads; unchanged files are recognised without decoding."""
+"""Decode and preprocess videos; unchanged files are recognised without decoding."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from encoders.protocol import Encoder
 from recognizer.datasets.find import Video
-from recognizer.video.container import InaccessibleVideo
-from recognizer.video.extracted import refuse_other_frames
-from recognizer.video.frames import Frames, UnreadableVideo, read_frames
+from recognizer.video.container import InaccessibleVideo, UnreadableVideo
+from recognizer.video.frames import Frames
+from recognizer.video.pool import Pool
 from recognizer.video.sampling import Sampling, cut_views
 from recognizer.video.source import Source, content_of, source_of
 
@@ -33,9 +33,8 @@ def truncated_key(key: str) -> str:
     return f"{key}:truncated"
 
 
-# Threads: decord, PyAV, Pillow and torch release the GIL. On 2 cores four of them read real clips at least as
-# fast as two processes, which take seconds to start.
-WORKERS = min(16, max(4, os.cpu_count() or 1))
+# They hash, wait for worker processes or decode, and preprocess; decord, PyAV, Pillow and torch release the GIL.
+THREADS = min(16, max(4, os.cpu_count() or 1))
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -84,14 +83,17 @@ def locate(video: Video, sampling: Sampling) -> PendingVideo:
 
 
 def decode(
-    pending: PendingVideo, sampling: Sampling, encoder: Encoder, *, is_stored: Callable[[str], bool]
+    pending: PendingVideo, sampling: Sampling, encoder: Encoder, *, is_stored: Callable[[str], bool], pool: Pool
 ) -> PendingVideo:
-    """Decode and preprocess a located video, unless a record of its content is stored; return it."""
+    """Decode and preprocess a located video, unless a record of its content is stored; return it.
+
+    The pool decodes it; preprocessing needs torch, and is done here.
+    """
     assert pending.source is not None  # noqa: S101 - the caller passes videos that were located
     try:
         pending.key = pending.key or content_of(pending.source)
         if not is_stored(pending.key):
-            frames, reason = _read(pending.path, sampling)
+            frames, reason = _read(pending.path, pending.source.size, sampling, pool)
             pixels = _preprocess(frames, sampling, encoder) if frames else None
             refuse_change(pending.path, sampling.frames * sampling.clips, before=pending.source)
             pending.pixels, pending.note = pixels, frames.reader if frames else reason
@@ -107,16 +109,15 @@ def refuse_change(path: Path, frames: int, *, before: Source) -> None:
         raise UnreadableVideo("changed while it was read")
 
 
-def _read(path: Path, sampling: Sampling) -> tuple[Frames | None, str]:
+def _read(path: Path, size: int, sampling: Sampling, pool: Pool) -> tuple[Frames | None, str]:
     """Return the frames of a video, or None and why its content is unreadable.
 
     Raises:
-        InaccessibleVideo: the surroundings are the reason.
+        InaccessibleVideo: the surroundings are the reason, or decoding took too long.
     """
     count = sampling.frames * sampling.clips
     try:
-        refuse_other_frames(path, count)
-        return read_frames(path, count, allow_truncated=sampling.allow_truncated), ""
+        return pool.read(path, count, size=size, allow_truncated=sampling.allow_truncated), ""
     except InaccessibleVideo:
         raise
     except UnreadableVideo as reason:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
@@ -14,7 +15,7 @@ from db.records import Dataset
 from recognizer.datasets.find import Video, VideoList
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.decode import (
-    WORKERS,
+    THREADS,
     PendingVideo,
     ThreadPool,
     decode,
@@ -23,6 +24,7 @@ from recognizer.features.decode import (
 )
 from recognizer.features.store import IndexEntry, KnownFile, NewRecord, StoredRecords
 from recognizer.video.container import REMEMBERED, TRUNCATED, TruncatedVideo
+from recognizer.video.pool import Pool
 from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def embed_videos(
 
     Args:
         videos: on disk: `path` is set.
-        encoder: says whether to read videos again that are stored as unreadable.
+        encoder: says how to decode, and whether to read videos again that are stored as unreadable.
         sampling: which frames.
         on_progress: called with (videos done, videos in all), stored and unreadable ones included.
 
@@ -91,13 +93,15 @@ def embed_videos(
         UserError: the encoder's weights are missing, or the store cannot be read or written.
     """
     job = _Job(encoder, sampling)
-    with ThreadPool(WORKERS) as pool:
-        pending = list(pool.map(lambda video: locate(video, sampling), videos))
+    with ThreadPool(THREADS) as threads, Pool(encoder.decoding) as pool:
+        pending = list(threads.map(lambda video: locate(video, sampling), videos))
         stored = job.load(pending)
         todo = [p for p in pending if not p.failure and not job.is_done(p.key or "", stored.entries.get)]
         new, done = 0, len(pending) - len(todo)
         on_progress(done, len(pending))
-        for batch in _batches(pool.map_ahead(job.decode, todo, ahead=job.ahead), frames=job.frames):
+        for batch in _batches(
+            threads.map_ahead(partial(job.decode, pool=pool), todo, ahead=job.ahead), frames=job.frames
+        ):
             new += job.store(batch)
             done += len(batch)
             on_progress(done, len(pending))
@@ -109,7 +113,7 @@ class _Job:
 
     def __init__(self, encoder: CachingEncoder, sampling: Sampling) -> None:
         self.frames = sampling.frames * sampling.views  # of one video
-        self.ahead = WORKERS + _FRAMES_AHEAD // self.frames  # videos
+        self.ahead = THREADS + _FRAMES_AHEAD // self.frames  # videos
         self._encoder = encoder
         self._sampling = sampling
         self._shelf = encoder.frames_shelf(sampling)
@@ -137,10 +141,14 @@ class _Job:
         part = find(truncated_key(key))
         return (truncated_key(key), part) if part or entry.note.startswith(TRUNCATED) else (key, entry)
 
-    def decode(self, pending: PendingVideo) -> PendingVideo:
+    def decode(self, pending: PendingVideo, *, pool: Pool) -> PendingVideo:
         """Decode one video, unless the same content is stored under another name; called from threads."""
         return decode(
-            pending, self._sampling, self._encoder, is_stored=lambda key: self.is_done(key, self._shelf.entry)
+            pending,
+            self._sampling,
+            self._encoder,
+            is_stored=lambda key: self.is_done(key, self._shelf.entry),
+            pool=pool,
         )
 
     def store(self, batch: Sequence[PendingVideo]) -> int:

@@ -28,6 +28,8 @@ from recognizer.scoring.metrics import Rate, rate
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from recognizer.video.pool import Decoding
+
 
 @dataclass(frozen=True)
 class ClassAccuracy:
@@ -192,6 +194,7 @@ def build_findings(
     root: Path | None = None,
     samples: int = 3,
     retry: bool = False,
+    decoding: Decoding | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> Findings:
     """Return the contents of a report about a run.
@@ -203,6 +206,7 @@ def build_findings(
         root: folder of its videos, if they were moved since the run.
         samples: number of videos of each sort.
         retry: whether to read videos again that are stored as unreadable.
+        decoding: how to read videos; None: as by default.
         on_progress: called with (videos done, videos in all); stored embeddings count as done at once.
 
     Raises:
@@ -211,7 +215,9 @@ def build_findings(
     findings = _from_predictions(run, samples=samples)
     try:
         precision = run.settings.get("precision", "float32")
-        with open_caching_encoder(run.settings["encoder"], features, precision=precision, retry=retry) as encoder:
+        with open_caching_encoder(
+            run.settings["encoder"], features, precision=precision, retry=retry, decoding=decoding
+        ) as encoder:
             return _with_texts(findings, replay(store, run, encoder, root=root, on_progress=on_progress))
     except UserError as error:
         findings = replace(findings, gone=(f"Unknown which texts decided. {error}",))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from recognizer.video.container import UnreadableVideo, os_errors_as_unreadable
-from recognizer.video.frames import frame_indices, image_names, opened_image
+from recognizer.video.frames import Frames, frame_indices, image_names, opened_image, read_frames
 
 _COMMENT = re.compile(rb"recognize prepare --frames (\d+), of a video of (\d+) frames")
 
@@ -65,3 +65,9 @@ def refuse_other_frames(path: Path, frames: int) -> None:
                 f"`recognize prepare` wrote {extracted.count} of {extracted.total}, and {frames} are wanted: evaluate "
                 f"with --frames {extracted.count}, or make it again with --frames {frames} or --frames all",
             )
+
+
+def read_video(path: Path, frames: int, *, allow_truncated: bool = False) -> Frames:
+    """Read evenly spread frames as `read_frames`, and refuse a folder that was made for another number of frames."""
+    refuse_other_frames(path, frames)
+    return read_frames(path, frames, allow_truncated=allow_truncated)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -114,7 +115,8 @@ def _from_images(folder: Path, frames: int) -> Frames:
 @cache
 def _decord() -> Any:
     """Return the module; None, with one warning, if it is not installed or does not load."""
-    import_module("torch")  # some builds of the two fail unless torch is imported first
+    if "decord" not in sys.modules:  # a worker process has it, and never imports torch
+        import_module("torch")  # some builds of the two fail unless torch is imported first
     try:
         decord = import_module("decord")
     except (ImportError, OSError) as error:

@@ -10,16 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from db.errors import UserError
 from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import FakeEncoder, registered
 from recognizer import Recognizer
 from recognizer.datasets.find import Video
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.decode import decode, locate
+from recognizer.features.embed import embed_videos
+from recognizer.features.store import FeatureStore
 from recognizer.video.container import InaccessibleVideo, os_errors_as_unreadable
 from recognizer.video.frames import read_frames
+from recognizer.video.pool import Decoding, Pool
 from recognizer.video.sampling import Sampling
+from tests.fixtures import decoders
 from tests.fixtures.commands import Run
 from tests.fixtures.videos import make_images, make_video, replace_content
 
@@ -165,7 +171,8 @@ def lost_while_read(path: Path, gone: Path) -> Any:
         gone.unlink()
         return False
 
-    return decode(pending, Sampling(), FakeEncoder(), is_stored=is_stored)
+    with Pool(Decoding(workers=1)) as pool:
+        return decode(pending, Sampling(), FakeEncoder(), is_stored=is_stored, pool=pool)
 
 
 def test_what_the_surroundings_cause_is_no_fact_about_the_content(tmp_path: Path) -> None:
@@ -177,6 +184,49 @@ def test_what_the_surroundings_cause_is_no_fact_about_the_content(tmp_path: Path
     pending = lost_while_read(images, images / "3.png")
     assert pending.note == ""
     assert pending.failure
+
+
+def test_a_decoder_that_dies_or_hangs_takes_only_its_own_video(tmp_path: Path) -> None:
+    """A death that comes again in a new process is remembered; that it took too long is not."""
+    videos = [
+        Video(name, 0, make_video(tmp_path / f"{name}.avi", 20 + number), ())
+        for number, name in enumerate(("first", "dies", "second", "killed", "third"))
+    ]
+    slow = [Video("hangs", 0, make_video(tmp_path / "hangs.avi", 30), ())]
+    read = decoders.read_or_fail
+    with FeatureStore.open(tmp_path / "features") as store:
+        embedded = embed_videos(videos, CachingEncoder(FakeEncoder(), store, decoding=Decoding(2, read=read)))
+        assert [video.id for video in embedded.videos] == ["first", "second", "third"]
+        assert embedded.unreadable == (("dies", "the decoder died: SIGSEGV"), ("killed", "the decoder died: SIGKILL"))
+        limited = CachingEncoder(FakeEncoder(), store, decoding=Decoding(1, timeout=0.1, read=read))
+        [(name, reason)] = embed_videos(slow, limited).unreadable
+        assert (name, reason.partition(":")[0]) == ("hangs", "the decoder took too long")
+        again = embed_videos([*slow, *videos], CachingEncoder(FakeEncoder(), store))
+        assert [video.id for video in again.videos] == ["hangs", "first", "second", "killed", "third"]
+        assert again.unreadable == (("dies", f"the decoder died: SIGSEGV{REMEMBERED}"),)
+        retried = embed_videos(videos, CachingEncoder(FakeEncoder(), store, retry=True))
+        assert not retried.unreadable
+    assert torch.equal(retried.frames[:1], embedded.frames[:1])
+
+
+def test_features_are_the_same_with_and_without_workers(
+    ask: Callable[..., Report], clips: Path, tmp_path: Path
+) -> None:
+    stores = [tmp_path / "without", tmp_path / "with", tmp_path / "limited"]
+    for store, options in zip(stores, (("--workers", 0), (), ("--workers", 3, "--decode-timeout", 120)), strict=True):
+        ask("embed", "-d", clips, "--root", clips, "-e", "fake", "--features", store, "--allow-truncated", *options)
+    first, *others = [[file.read_bytes() for file in store.glob("*.f32")] for store in stores]
+    assert len(first) == 1
+    assert others == [first, first]
+
+
+def test_a_time_limit_without_workers_is_refused(recognize: Run, clips: Path) -> None:
+    embed = ("embed", "-d", clips, "--root", clips, "-e", "fake")
+    refused = recognize(*embed, "--workers", 0, "--decode-timeout", 5)
+    assert refused.exit_code == 2
+    assert "Without worker processes no time limit can be kept" in refused.output
+    assert recognize(*embed, "--decode-timeout", 0).exit_code == 2
+    assert recognize(*embed, "--workers", -1).exit_code == 2
 
 
 def test_too_many_open_files_and_no_memory(tmp_path: Path) -> None:
