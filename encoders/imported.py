@@ -1,4 +1,4 @@
-"""The encoder `imported:NAME`: embeddings that were made elsewhere. It has no towers; the feature store has its vectors."""
+"""The encoder `imported:NAME`: embeddings that were made elsewhere. It has no towers; a feature store has its vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 PREFIX = "imported:"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,59}", re.ASCII)
-_NOTE = "Its embeddings were imported: which frames, preprocessing and weights made them is not known here."
+_TRAITS = Traits(
+    notes=("Its embeddings were imported: which frames, preprocessing and weights made them is not known here.",)
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Imported:
     id: str
     revision: str = ""
     width: int = 0
-    traits: Traits = Traits(notes=(_NOTE,))
+    traits: Traits = _TRAITS
     context_length: int = 0  # not known; no text counts as cut
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> NoReturn:

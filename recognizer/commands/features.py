@@ -14,7 +14,6 @@ from recognizer.commands.options import (
     Session,
     VideoSelection,
     dataset_options,
-    gathered,
     reading_options,
     sampling_options,
     session_options,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -109,7 +108,7 @@ def _write(file: Path, write: Callable[[Path], None]) -> None:
     part = file.with_name(f".{file.name}.part")
     try:
         write(part)
-        os.replace(part, file)
+        part.replace(file)
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror or error}") from error
     finally:

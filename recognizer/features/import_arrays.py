@@ -1,11 +1,10 @@
-"""Import embeddings that were made elsewhere into the feature store, as the encoder `imported:NAME`: all, or nothing."""
+"""Import embeddings that were made elsewhere as the encoder `imported:NAME`: all of them, or none."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from recognizer.video.container import UnreadableVideo
 from recognizer.video.sampling import Sampling
 from recognizer.video.source import content_of
 
+_Keyed = tuple[str, NDArray[np.float32]]  # key of the feature store, record
 _READER = "imported"  # where the name of the video reader stands otherwise
 
 
@@ -65,25 +65,23 @@ def import_features(
         UserError: something does not fit; nothing is stored.
     """
     records = _records(videos.vectors)
-    vectors = None if texts is None else _text_vectors(texts, width=records.shape[-1])
-    of_clips = videos.of_clips or videos.vectors.ndim == 2
-    encoder = _encoder(store, imported_encoder(f"{PREFIX}{name}"), videos, records.shape[1:], of_clips=of_clips)
-    sampling = Sampling(records.shape[2], records.shape[1])
-    pending = _hashed(_found(videos.ids, video_list), sampling, on_progress)
-    keyed = _by_content(pending, records)
-    shelf, text_shelf = Shelf(store, videos_key(encoder, records.shape[1:])), Shelf(store, texts_key(encoder))
-    words = [] if texts is None or vectors is None else list(zip(map(text_key, texts.ids), vectors, strict=True))
-    named = {p.key or "": p.video.id for p in pending}
-    new_videos = _new(shelf, keyed, "video", name, named.__getitem__)
-    titles = {} if texts is None else {text_key(text): text for text in texts.ids}
-    new_texts = _new(text_shelf, words, "text", name, titles.__getitem__)
+    shape, of_clips = records.shape[1:], videos.of_clips or videos.vectors.ndim == 2
+    words = _words(texts, width=shape[-1])
+    encoder = _encoder(store, imported_encoder(f"{PREFIX}{name}"), videos, shape, of_clips=of_clips)
+    pending = _hashed(_found(videos.ids, video_list), Sampling(shape[1], shape[0]), on_progress)
+    titles = {p.key or "": p.video.id for p in pending} | {
+        text_key(text): text for text in (texts.ids if texts else ())
+    }
+    shelf, text_shelf = Shelf(store, videos_key(encoder, shape)), Shelf(store, texts_key(encoder))
+    new_videos = _new(shelf, _by_content(pending, records), "videos", encoder.id, titles)
+    new_texts = _new(text_shelf, words, "texts", encoder.id, titles)
     files = [KnownFile(p.path, p.source.stamp, p.key) for p in pending if p.source and p.key]
-    shelf.add([NewRecord(key, row, _READER) for key, row in new_videos], shape=records.shape[1:], files=files)
+    shelf.add([NewRecord(key, row, _READER) for key, row in new_videos], shape=shape, files=files)
     if new_texts:
-        facts = {"context_length": 0}
-        text_shelf.add([NewRecord(k, row, "0") for k, row in new_texts], shape=records.shape[-1:], facts=facts)
+        new = [NewRecord(key, row, "0") for key, row in new_texts]  # tokens: not known
+        text_shelf.add(new, shape=shape[-1:], facts={"context_length": 0})
     return ImportReport(
-        encoder=encoder.id, frames=sampling.frames, views=sampling.clips, width=records.shape[-1], of_clips=of_clips,
+        encoder=encoder.id, frames=shape[1], views=shape[0], width=shape[2], of_clips=of_clips,
         videos=len(pending), new_videos=len(new_videos), texts=len(words), new_texts=len(new_texts),
     )  # fmt: skip
 
@@ -99,11 +97,13 @@ def _records(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors.reshape(len(vectors), *middle, *vectors.shape[1:])
 
 
-def _text_vectors(texts: GivenArray, *, width: int) -> NDArray[np.float32]:
+def _words(texts: GivenArray | None, *, width: int) -> list[_Keyed]:
+    if texts is None:
+        return []
     shape = list(texts.vectors.shape)
     if texts.vectors.ndim != 2 or shape[1] != width:
         raise UserError(f"The embeddings of texts have the shape {shape}, not [N, {width}]: videos have width {width}")
-    return texts.vectors
+    return list(zip(map(text_key, texts.ids), texts.vectors, strict=True))
 
 
 def _encoder(
@@ -193,7 +193,7 @@ def _hashed(videos: Sequence[Video], sampling: Sampling, on_progress: Progress) 
     return pending
 
 
-def _by_content(pending: Sequence[PendingVideo], records: NDArray[np.float32]) -> list[tuple[str, NDArray[np.float32]]]:
+def _by_content(pending: Sequence[PendingVideo], records: NDArray[np.float32]) -> list[_Keyed]:
     """Return a record for each content; files with the same content must have the same numbers."""
     first: dict[str, tuple[str, NDArray[np.float32]]] = {}
     differ = []
@@ -207,9 +207,7 @@ def _by_content(pending: Sequence[PendingVideo], records: NDArray[np.float32]) -
     return [(key, record) for key, (_, record) in first.items()]
 
 
-def _new(
-    shelf: Shelf, keyed: Sequence[tuple[str, NDArray[np.float32]]], what: str, name: str, title: Callable[[str], str]
-) -> list[tuple[str, NDArray[np.float32]]]:
+def _new(shelf: Shelf, keyed: Sequence[_Keyed], what: str, id_: str, titles: Mapping[str, str]) -> list[_Keyed]:
     """Return the records that are not stored yet.
 
     Raises:
@@ -217,8 +215,6 @@ def _new(
     """
     stored = shelf.load([key for key, _ in keyed])
     slots = {key: entry.slot for key, entry in stored.entries.items() if entry.slot is not None}
-    wrong = [title(key) for key, row in keyed if key in slots and not np.array_equal(stored.arrays[slots[key]], row)]
-    _refuse(
-        wrong, len(keyed), f"{what}s are stored with other numbers as {PREFIX}{name}", _other_name(f"{PREFIX}{name}")
-    )
+    wrong = [titles[key] for key, row in keyed if key in slots and not np.array_equal(stored.arrays[slots[key]], row)]
+    _refuse(wrong, len(keyed), f"{what} are stored with other numbers as {id_}", _other_name(id_))
     return [(key, row) for key, row in keyed if key not in slots]

@@ -1,4 +1,4 @@
-"""Embeddings that were made elsewhere, as they lie in the feature store: one shelf of videos, one of texts, for a name."""
+"""Embeddings that were made elsewhere, in the feature store: a shelf of videos and one of texts for each name."""
 
 from __future__ import annotations
 
