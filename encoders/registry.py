@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from db.errors import UsageError, did_you_mean, unknown
 from db.plugins import offered_names
 from encoders.clip_models import clip_traits
+from encoders.imported import PREFIX as IMPORTED
+from encoders.imported import imported_encoder
 from encoders.openai_digests import OPENAI_CLIP as OPENAI_CLIP
 from encoders.own import ENTRY_POINTS, plugged_encoder, registered_encoder, with_frames
 from encoders.own import register as register
@@ -45,12 +47,12 @@ _TEXT_CHANGES = {"siglip": {"texts": "lower case"}}
 # A template costs `objects` accuracy: MiniLM takes "a photo of" for a part of the meaning.
 _OBJECTS = Traits(label_templates=("{}",))
 _BUNDLED = ("objects", "minilm")
-_PREFIXES = ("hf:", "open_clip:")
+_PREFIXES = ("hf:", "open_clip:", IMPORTED)
 _EXAMPLE_ARCH = "ViT-B-32 (GELU) or ViT-B-32-quickgelu (as OpenAI's weights)"
 _FORMS = (
     "a .pt file of openai-clip; hf:REPO, hf:REPO@REVISION or hf:FOLDER for any dual encoder of transformers, such as "
     "hf:google/siglip2-base-patch16-224; open_clip:ARCH/TAG, open_clip:ARCH/FILE or open_clip:hf-hub:REPO for those of "
-    "open_clip; module:factory for your own"
+    "open_clip; module:factory for your own; imported:NAME for embeddings made elsewhere"
 )
 _trusts_files = ContextVar("trusts_files", default=False)
 
@@ -90,7 +92,7 @@ def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
 
     Args:
         name: `objects`, one of `OPENAI_CLIP`, a `.pt` file, `hf:` and a repository or a folder, one of the forms of
-            `encoders.open_clip_files`, `module:factory`, or what a package offers as an entry point.
+            `encoders.open_clip_files`, `module:factory`, what a package offers as an entry point, or `imported:NAME`.
         precision: of weights and arithmetic; `objects` and your own encoders have one of their own.
 
     Raises:
@@ -103,6 +105,8 @@ def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
         return _of_one_precision(with_frames(f"The encoder {name}", own), precision)
     if name == "objects":
         return _of_one_precision(_objects(), precision)
+    if name.startswith(IMPORTED):
+        return _of_one_precision(imported_encoder(name), precision)
     if name in OPENAI_CLIP:
         return LazyEncoder(
             lambda: _openai_clip().published(name, precision=precision),

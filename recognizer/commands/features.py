@@ -1,19 +1,36 @@
-"""`recognize features`: list, verify, merge, prune."""
+"""`recognize features`: list, verify, merge, prune, export, import, texts."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import notes, print_json, progress
-from db.errors import UserError
-from recognizer.commands.options import Session, session_options
+from db.commandline import Database, json_option, notes, print_json, progress
+from db.errors import UsageError, UserError
+from recognizer.commands.options import (
+    FILE,
+    Session,
+    VideoSelection,
+    dataset_options,
+    reading_options,
+    sampling_options,
+    session_options,
+    texts_options,
+    whole_dataset_options,
+)
+from recognizer.evaluation.settings import Options
+
+if TYPE_CHECKING:
+    from recognizer.features.export import Format
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
 def features() -> None:
-    """List, verify, merge and prune the stored embeddings."""
+    """List, verify, merge and prune the stored embeddings; export them, and import those made elsewhere."""
 
 
 def _is_empty(session: Session) -> bool:
@@ -107,3 +124,94 @@ def prune_features(
         if not yes:
             click.confirm(f"Delete {size(sum(plan.bytes for plan in plans))}?", abort=True, err=True)
         prune(store, plans)
+
+
+@features.command("export")
+@dataset_options
+@click.option(
+    "--to", type=click.Choice(["safetensors", "parquet"]), required=True, help="Format; see docs/features.md."
+)
+@click.option("--output", "-o", type=FILE, required=True, help="The file to write.")
+@sampling_options
+@reading_options
+def export_file(session: Session, selection: VideoSelection, options: Options, to: Format, output: Path) -> None:
+    """Write the embeddings of videos to a file for other programs; those that are not stored are made first."""
+    from recognizer.datasets.find import find_videos
+    from recognizer.features.export import check_export, export_features
+    from recognizer.features.table import export_report
+
+    check_export(output, to)
+    dataset, root = selection.open(session.database.existing_or_empty)
+    video_list = find_videos(dataset, root, split=selection.split)
+    title = f"{dataset.name}, {options.encoder}"
+    with session.encoder(options.encoder, options.precision) as encoder, progress(title, "videos") as advance:
+        report = export_features(
+            dataset,
+            video_list,
+            encoder,
+            output,
+            to=to,
+            sampling=options.sampling,
+            limit=selection.limit,
+            on_progress=advance,
+        )
+    session.show(report, export_report(report))
+
+
+@features.command("import")
+@click.argument("file", type=EXISTING_FILE)
+@whole_dataset_options
+@click.option("--name", required=True, metavar="NAME", help="The encoder of the embeddings will be imported:NAME.")
+@click.option("--ids", type=EXISTING_FILE, help="Ids of the videos, one a line; for .npy.")
+@click.option("--texts", type=EXISTING_FILE, help="Embeddings of texts, [N, D].")
+@click.option("--text-ids", type=EXISTING_FILE, help="The texts, one a line; for .npy.")
+@session_options
+def import_file(
+    session: Session,
+    selection: VideoSelection,
+    file: Path,
+    name: str,
+    ids: Path | None,
+    texts: Path | None,
+    text_ids: Path | None,
+) -> None:
+    """Store embeddings of videos and texts that were made elsewhere: FILE is .npy or .safetensors."""
+    from recognizer.datasets.find import find_videos
+    from recognizer.features.arrays import read_array
+    from recognizer.features.import_arrays import import_features
+    from recognizer.features.store import FeatureStore
+    from recognizer.features.table import import_report
+
+    if text_ids and not texts:
+        raise UsageError(f"--text-ids {text_ids} names the rows of a file that is not given: --texts FILE")
+    given = read_array(file, ids=ids, ids_option="--ids")
+    given_texts = read_array(texts, ids=text_ids, ids_option="--text-ids") if texts else None
+    dataset, root = selection.open(session.database.existing_or_empty)
+    video_list = find_videos(dataset, root, split="listed")
+    with FeatureStore.open(session.features) as store, progress(f"import {file.name}", "videos") as advance:
+        report = import_features(store, name, given, video_list, texts=given_texts, on_progress=advance)
+    session.show(report, import_report(report, session.features))
+
+
+@features.command("texts")
+@click.option("--dataset", "-d", required=True, metavar="NAME|PATH", help="Its classes and descriptors.")
+@texts_options
+@json_option
+@click.pass_obj
+def print_texts(database: Database, dataset: str, options: Options, as_json: bool) -> None:
+    """Print every text that an evaluation with these options needs, one a line, to encode them elsewhere."""
+    from recognizer.scoring.ensemble import strings_of
+    from recognizer.scoring.selection import choose_descriptors
+
+    settings = options.settings.with_texts_used()
+    store = database.existing_or_empty
+    classes = store.resolve(dataset)
+    texts = strings_of(classes, choose_descriptors(store, classes, settings.choice), settings.wording())
+    broken = [text for text in texts if "\n" in text]
+    if broken and not as_json:
+        raise UserError(f"{len(broken)} texts have several lines, such as {broken[0]!r}. Take --json")
+    if as_json:
+        print_json(texts)
+        return
+    for text in texts:
+        click.echo(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -224,6 +224,9 @@ scoring_options = gathered(
 )
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
+texts_options = gathered(
+    _options, "options", "protocol", "kinds", "llm", "status", "partial", "method", "templates", "condition"
+)
 sweep_options = gathered(Settings, "base", "encoder", "precision", *SAMPLING, "temperature")
 
 
@@ -261,6 +264,9 @@ class VideoSelection:
 
 
 dataset_options = gathered(VideoSelection, "selection", "folder", "dataset", "root", "data", "split", "limit")
+whole_dataset_options = gathered(  # its videos of all splits
+    partial(VideoSelection, split=None, limit=None), "selection", "folder", "dataset", "root", "data"
+)
 
 
 def _is_from_profile(parameter: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 from db.errors import UsageError
 from encoders.checks import check_frames, check_texts
+from encoders.imported import Imported
 from encoders.protocol import ClipEncoder, Encoder, Logits, Precision, Preprocessing, logits_of, traits_of
 from encoders.registry import find_encoder
+from recognizer.features.imported import from_store, refuse_missing_texts, text_key, videos_shelf
 from recognizer.features.store import FeatureStore, NewRecord, Shelf, StoredRecords
 from recognizer.video.frames import DECODING
 from recognizer.video.pool import Decoding
@@ -34,11 +35,15 @@ class CachingEncoder:
         retry: whether they read videos again that are stored as unreadable.
         kept: the videos that were asked for and whose features are in the store.
         decoding: in how many processes they read videos, and how long.
+        imported: whether its embeddings were made elsewhere: it has those in the store alone, and encodes nothing.
     """
 
     def __init__(
         self, encoder: Encoder, store: FeatureStore, *, retry: bool = False, decoding: Decoding | None = None
     ) -> None:
+        self.imported = isinstance(encoder, Imported)
+        if isinstance(encoder, Imported):
+            encoder = from_store(encoder, store)
         self.retry = retry
         self.kept: set[Path] = set()
         self.decoding = decoding or Decoding()
@@ -59,8 +64,11 @@ class CachingEncoder:
         Those of videos that break off are on it too, under keys of their own (`decode.truncated_key`).
 
         Raises:
-            UsageError: the encoder takes clips of another number of frames.
+            UsageError: the encoder takes clips of another number of frames, or its embeddings were imported and are
+                of another number of frames or views.
         """
+        if self.imported:
+            return videos_shelf(self._store, self.id, sampling)
         key = asdict(sampling)
         del key["allow_truncated"]
         if self.clip_frames is None:
@@ -73,7 +81,13 @@ class CachingEncoder:
         return self._shelf(what="clips", **key, stride="spread", decoding=DECODING)
 
     def long_shelf(self, *, fps: float, preprocessing: Preprocessing) -> Shelf:
-        """Return the shelf of the frames of long videos at one rate; see features/long.py."""
+        """Return the shelf of the frames of long videos at one rate; see features/long.py.
+
+        Raises:
+            UsageError: the embeddings were imported; they are of short videos.
+        """
+        if self.imported:
+            raise UsageError(f"{self.id} has no embeddings of long videos. Take another encoder with --encoder")
         return self._shelf(what="long", fps=fps, preprocessing=preprocessing, decoding=DECODING)
 
     @property
@@ -116,7 +130,7 @@ class CachingEncoder:
 
         if not texts:
             return torch.empty(0, self.width)
-        rows = torch.from_numpy(self._stored(texts).rows([_key(text) for text in texts]))
+        rows = torch.from_numpy(self._stored(texts).rows([text_key(text) for text in texts]))
         check_texts(self.id, texts, rows)
         return rows
 
@@ -151,13 +165,15 @@ class CachingEncoder:
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, start and end included, before any cut."""
         entries = self._stored(texts).entries
-        return [int(entries[_key(text)].note) for text in texts]
+        return [int(entries[text_key(text)].note) for text in texts]
 
     def _stored(self, texts: Sequence[str]) -> StoredRecords:
         """Encode and store the texts that are not stored, and return the records of all."""
-        by_key = {_key(text): text for text in texts}
+        by_key = {text_key(text): text for text in texts}
         stored = self._texts.load(by_key)
         missing = [text for key, text in by_key.items() if key not in stored.entries]
+        if self.imported:
+            refuse_missing_texts(self.id, missing, len(by_key))
         for start in range(0, len(missing), _TEXTS_AT_ONCE):
             self._encode(missing[start : start + _TEXTS_AT_ONCE])
         return self._texts.load(by_key) if missing else stored
@@ -167,13 +183,11 @@ class CachingEncoder:
         check_texts(self.id, texts, encoded)
         vectors = encoded.numpy()
         counts = self._encoder.token_counts(texts)
-        new = [NewRecord(_key(text), row, str(count)) for text, row, count in zip(texts, vectors, counts, strict=True)]
+        new = [
+            NewRecord(text_key(text), row, str(count)) for text, row, count in zip(texts, vectors, counts, strict=True)
+        ]
         facts = {"context_length": self._encoder.context_length, "logits": asdict(logits_of(self._encoder))}
         self._texts.add(new, shape=vectors.shape[1:], facts=facts)
-
-
-def _key(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextmanager
@@ -189,7 +203,7 @@ def open_caching_encoder(
 
     Raises:
         UsageError: no encoder has that name, or not that precision.
-        UserError: the store cannot be opened.
+        UserError: the store cannot be opened, or no embeddings were imported under that name.
     """
     encoder = find_encoder(name, precision=precision)
     with FeatureStore.open(folder) as store:

@@ -103,6 +103,18 @@ def decode(
     return pending
 
 
+def look_up(pending: PendingVideo, encoder: str, *, is_stored: Callable[[str], bool]) -> PendingVideo:
+    """Hash a located video whose embedding was imported; one without an embedding counts as unreadable by `encoder`."""
+    assert pending.source is not None  # noqa: S101 - the caller passes videos that were located
+    try:
+        pending.key = pending.key or content_of(pending.source)
+    except UnreadableVideo as reason:
+        pending.failure = str(reason)
+    else:
+        pending.failure = None if is_stored(pending.key) else f"no embedding of it was imported as {encoder}"
+    return pending
+
+
 def refuse_change(path: Path, frames: int, *, before: Source) -> None:
     """Raise UnreadableVideo if a video changed since it was located, such as during a download."""
     if source_of(path, frames).stamp != before.stamp:

@@ -21,6 +21,7 @@ from recognizer.features.decode import (
     ThreadPool,
     decode,
     locate,
+    look_up,
     truncated_key,
 )
 from recognizer.features.store import IndexEntry, KnownFile, NewRecord, StoredRecords
@@ -154,6 +155,8 @@ class _Job:
 
     def decode(self, pending: PendingVideo, *, pool: Pool) -> PendingVideo:
         """Decode one video, unless the same content is stored under another name; called from threads."""
+        if self._encoder.imported:
+            return look_up(pending, self._encoder.id, is_stored=lambda key: self.is_done(key, self._shelf.entry))
         return decode(
             pending,
             self._sampling,

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from db.commandline import table
 from recognizer.features.embed import EmbedReport
+from recognizer.features.export import ExportReport
+from recognizer.features.import_arrays import ImportReport
 from recognizer.features.maintenance import PrunePlan, ShelfCheck, ShelfSummary
 from recognizer.features.merge import MergedShelf
 
@@ -56,6 +58,36 @@ def merge_report(merged: Sequence[MergedShelf], folder: Path) -> RenderableType:
     rows = [(m.source, m.encoder, m.what, m.added, m.already, m.unreadable, m.damaged) for m in merged]
     columns = ("from", "encoder", "what", ">added", ">already stored", ">unreadable", ">damaged")
     return Group(table(*columns, rows=rows), Text(f"\n{sum(m.added for m in merged)} records added to {folder}"))
+
+
+def export_report(report: ExportReport) -> RenderableType:
+    """Show the outcome of `recognize features export`."""
+    videos, views, frames, width = report.shape
+    left_out = {
+        "unreadable": len(report.unreadable), "missing": report.missing, "beyond the limit": report.beyond_the_limit,
+    }  # fmt: skip
+    not_in_it = ", ".join(f"{count} {name}" for name, count in left_out.items() if count)
+    lines = [
+        f"{videos} videos (V) x {views} views (W) x {frames} frames (T) x {width} numbers (D)",
+        f"{report.embedded} of them were not stored before",
+        *([f"not in the file: {not_in_it}"] if not_in_it else []),
+        *(f"unreadable: {video}: {reason}" for video, reason in report.unreadable),
+    ]
+    return Group(Text(f"Written: {report.file}", style="bold"), Text("\n".join(lines)))
+
+
+def import_report(report: ImportReport, folder: Path) -> RenderableType:
+    """Show the outcome of `recognize features import`."""
+    each = "a vector a clip" if report.of_clips else f"{report.frames} frames"
+    views = f" x {report.views} views" if report.views > 1 else ""
+    options = f"--frames {report.frames}" + (f" --clips {report.views}" if report.views > 1 else "")
+    lines = [
+        f"{report.videos} videos ({report.new_videos} new): {each}{views}, width {report.width}",
+        f"{report.texts} texts ({report.new_texts} new)",
+        f"stored in {folder}",
+        f"use them with: recognize eval --encoder {report.encoder} {options}",
+    ]
+    return Group(Text(report.encoder, style="bold"), Text("\n".join(lines)))
 
 
 def prune_table(plans: Sequence[PrunePlan]) -> RenderableType:

@@ -101,6 +101,12 @@ def build_ensembles(
     return [replace(_ensemble(len(dataset.actions), texts, *encoded), logit_scale=scale) for texts in text_lists]
 
 
+def strings_of(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protocol) -> list[str]:
+    """Return every distinct string that `build_ensemble` encodes, templates filled in."""
+    texts = _texts(dataset, descriptors, protocol)
+    return list(dict.fromkeys(string for text in texts for string in text.strings))
+
+
 def labels_again(dataset: Dataset, protocol: Protocol) -> list[Descriptor]:
     """Return each label as the only descriptor of its class if `protocol.label_again`, else nothing; not stored."""
     return [
