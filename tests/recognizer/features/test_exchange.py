@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from encoders.testing import FakeEncoder
-from tests.fixtures.colours import COLOURS, balls, distinct, encoder
+from tests.fixtures.colours import COLOURS, balls, described, encoder
 from tests.fixtures.commands import Run
 
 __all__ = ["balls", "described", "encoder"]  # fixtures
