@@ -39,7 +39,7 @@ class CachingEncoder:
     def __init__(self, encoder: Encoder, store: FeatureStore, *, retry: bool = False) -> None:
         self.imported = isinstance(encoder, Imported)
         if isinstance(encoder, Imported):
-            encoder = from_store(encoder, store)
+            encoder = cast(Encoder, from_store(encoder, store))
         self.retry = retry
         self.kept: set[Path] = set()
         self.id = encoder.id
