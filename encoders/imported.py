@@ -1,4 +1,4 @@
-"""The encoder `imported:NAME`: embeddings that were made elsewhere. It has no towers; a feature store has its vectors."""
+"""The encoder `imported:NAME`: embeddings that were made elsewhere. It has no towers; its vectors are stored."""
 
 from __future__ import annotations
 

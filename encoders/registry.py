@@ -106,7 +106,7 @@ def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
     if name == "objects":
         return _of_one_precision(_objects(), precision)
     if name.startswith(IMPORTED):
-        return _of_one_precision(imported_encoder(name), precision)
+        return _of_one_precision(cast(Encoder, imported_encoder(name)), precision)
     if name in OPENAI_CLIP:
         return LazyEncoder(
             lambda: _openai_clip().published(name, precision=precision),

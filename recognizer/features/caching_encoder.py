@@ -43,7 +43,7 @@ class CachingEncoder:
     ) -> None:
         self.imported = isinstance(encoder, Imported)
         if isinstance(encoder, Imported):
-            encoder = from_store(encoder, store)
+            encoder = cast(Encoder, from_store(encoder, store))
         self.retry = retry
         self.kept: set[Path] = set()
         self.decoding = decoding or Decoding()

@@ -15,7 +15,7 @@ from db.progress import Progress
 from encoders.imported import PREFIX, Imported, imported_encoder
 from recognizer.datasets.find import Video, VideoList
 from recognizer.features.arrays import GivenArray
-from recognizer.features.decode import WORKERS, PendingVideo, ThreadPool, locate
+from recognizer.features.decode import THREADS, PendingVideo, ThreadPool, locate
 from recognizer.features.imported import shelf_rows, text_key, texts_key, videos_key
 from recognizer.features.store import FeatureStore, KnownFile, NewRecord, Shelf
 from recognizer.video.container import UnreadableVideo
@@ -184,8 +184,8 @@ def _hashed(videos: Sequence[Video], sampling: Sampling, on_progress: Progress) 
         return pending
 
     pending: list[PendingVideo] = []
-    with ThreadPool(WORKERS) as pool:
-        for done in pool.map_ahead(hashed, videos, ahead=2 * WORKERS):
+    with ThreadPool(THREADS) as pool:
+        for done in pool.map_ahead(hashed, videos, ahead=2 * THREADS):
             pending.append(done)
             on_progress(len(pending), len(videos))
     failed = [f"{p.video.id} ({p.failure})" for p in pending if p.failure]
