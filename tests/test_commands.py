@@ -27,8 +27,8 @@ NOT_FOR_LISTS = tuple(name for name in NOT_FOR_OPTIONS if name != "sqlalchemy")
 
 @pytest.mark.parametrize("program", [descgen_program, recognize_program], ids=lambda program: str(program.name))
 def test_the_list_of_commands_says_what_each_says_itself(program: Program) -> None:
-    said = {name: program.commands[name].get_short_help_str(300) + "." for name in program.commands}
-    assert {name: listed.about for name, listed in program.listed.items()} == said
+    said = {name: program.commands[name].get_short_help_str(300).rstrip(".") for name in program.commands}
+    assert {name: listed.about.rstrip(".") for name, listed in program.listed.items()} == said
     assert {name: command.name for name, command in program.commands.items()} == {name: name for name in said}
 
 
