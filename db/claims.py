@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from sqlalchemy import Engine, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from db import queries
@@ -24,7 +23,6 @@ from db.schema import ClaimRow, utc_now
 
 _HEARTBEAT_SECONDS = 20.0
 _LIFETIME = timedelta(seconds=90)  # after the last heartbeat; claims of a dead process on this machine end at once
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Claims(Transactions):
@@ -63,8 +61,7 @@ class Claims(Transactions):
         if not free:
             return set()
         values = [{"cache_key": key, "owner": self._owner, "expires_at": _end(session)} for key in free]
-        insert = _INSERT[session.get_bind().dialect.name](ClaimRow).values(values)
-        session.execute(insert.on_conflict_do_nothing(index_elements=["cache_key"]))
+        session.execute(_insert(session).values(values).on_conflict_do_nothing(index_elements=["cache_key"]))
         mine = select(ClaimRow.cache_key).where(ClaimRow.cache_key.in_(free), ClaimRow.owner == self._owner)
         return set(session.scalars(mine))
 
@@ -111,3 +108,14 @@ def _delete_dead(session: Session) -> None:
     dead = [owner for owner in owners if (parsed := Owner.parse(owner)) and parsed.has_ended()]
     if dead:
         session.execute(delete(ClaimRow).where(ClaimRow.owner.in_(dead)))
+
+
+def _insert(session: Session) -> Any:
+    """Return the insert into the claims, with `ON CONFLICT`, which SQLAlchemy has apart for each database."""
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # slow to import
+
+        return insert(ClaimRow)
+    from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite
+
+    return insert_into_sqlite(ClaimRow)

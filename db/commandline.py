@@ -1,8 +1,7 @@
-"""What both command lines share: the database option, errors as exit codes, JSON, tables, progress."""
+"""What the commands of both programs share: the database, JSON, tables, progress."""
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 import time
@@ -11,21 +10,19 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich import progress as progress_bars
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from db.addresses import hide, secrets_in
-from db.engine import sqlite_path
-from db.errors import UsageError, UserError
-from db.profile_defaults import default_map
 from db.progress import Progress
-from db.store import Store
-from db.suggestions import SuggestingConsole, with_database
+from db.suggestions import SuggestingConsole
 from db.texts import clean, escaped
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from db.store import Store
 
 _PIPE_WIDTH = 120
 _SECONDS_BETWEEN_LINES = 5.0
@@ -36,46 +33,6 @@ console = _plain(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 notes = _plain(width=None if sys.stderr.isatty() else _PIPE_WIDTH, stderr=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-class _WrongUse(click.ClickException):
-    exit_code = 2
-
-
-def _shown(error: UserError, secrets: Sequence[str] = ()) -> click.ClickException:
-    return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(
-        clean(with_database(hide(str(error), secrets)))
-    )
-
-
-class Commands(click.Group):
-    """A group that shows our own errors as one message: exit code 2 for wrong use, 1 for failure."""
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        """Parse the options; those that are not given take the values of the profile, but not to complete a word."""
-        if parent is None and not extra.get("resilient_parsing"):
-            try:
-                extra.setdefault("default_map", default_map(self, lambda line: notes.print(line, soft_wrap=True)))
-            except UserError as error:
-                raise _shown(error) from error
-        return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; show errors that a user can fix without a traceback."""
-        try:
-            return super().invoke(ctx)
-        except OSError as error:
-            if error.errno == errno.EPIPE or not error.filename:
-                raise  # click exits quietly if the reader of our output is gone
-            raise click.ClickException(clean(f"{error.filename}: {error.strerror}")) from error
-        except click.ClickException as error:
-            vars(error)["message"] = clean(error.message)  # it repeats what was typed; click declares it final
-            raise
-        except UserError as error:
-            database = ctx.find_root().params.get("url")
-            raise _shown(error, secrets_in(database) if isinstance(database, str) else ()) from error
 
 
 class Database:
@@ -98,17 +55,28 @@ class Database:
     @cached_property
     def existing_or_empty(self) -> Store:
         """The store; for a missing SQLite file, an empty one in memory."""
-        path = sqlite_path(self.url)
+        path = self.path
         return self.store if path is None or path.exists() else self._open("sqlite://", create=True)
 
     def reading(self, *, as_json: bool) -> Store:
         """The store for a command that reads; without a database, --json reads an empty one, which a note says."""
-        path = sqlite_path(self.url)
+        path = self.path
         if as_json and path and not path.exists():
             notes.print(f"No database at {path}: nothing is stored yet", soft_wrap=True)
         return self.existing_or_empty if as_json else self.existing
 
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; None for another database."""
+        if "://" not in self.url and not self.url.startswith("~"):
+            return Path(self.url)  # without SQLAlchemy, which takes longer to import than all else
+        from db.engine import sqlite_path
+
+        return sqlite_path(self.url)
+
     def _open(self, url: str, *, create: bool) -> Store:
+        from db.store import Store
+
         return self._stores.enter_context(closing(Store.open(url, create=create)))
 
     def close(self) -> None:
@@ -127,20 +95,6 @@ def trust_option(trusting: Callable[[], AbstractContextManager[None]]) -> Callab
     return click.option("--trust-file", is_flag=True, expose_value=False, callback=trust, help=about)
 
 
-def database_option(command: Any) -> Any:
-    """Add `--db` to a group."""
-    return click.option(
-        "--db",
-        "url",
-        envvar="DESCGEN_DB",
-        default="descriptors.db",
-        show_default=True,
-        show_envvar=True,
-        metavar="URL",
-        help="SQLite file or SQLAlchemy URL.",
-    )(command)
-
-
 def print_json(value: Any) -> None:
     """Print dataclasses, or lists of them, as JSON on standard output."""
     click.echo(escaped(json.dumps(value, default=_jsonable, ensure_ascii=False, indent=2)))
@@ -154,6 +108,8 @@ def _jsonable(value: Any) -> Any:
 
 def table(*columns: str, title: str | None = None, rows: Sequence[Sequence[object]] = ()) -> Table:
     """Return a plain table; columns whose name begins with `>` are aligned to the right."""
+    from rich.table import Table
+
     result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
     for column in columns:
         result.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
@@ -182,6 +138,9 @@ def progress(title: str, unit: str) -> Iterator[Progress]:
     if not notes.is_terminal:
         yield _lines(title, unit)
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -191,7 +150,7 @@ def progress(title: str, unit: str) -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with progress_bars.Progress(*columns, console=notes, transient=True) as bar:
+    with Bars(*columns, console=notes, transient=True) as bar:
         task = bar.add_task(title, total=None, rate="")
         first: int | None = None
 

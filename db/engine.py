@@ -18,7 +18,7 @@ from sqlalchemy.pool import StaticPool
 from db.backup import copy_database, is_whole
 from db.errors import UsageError, UserError
 from db.read_only import is_read_only, read_into_memory
-from db.schema import HEAD
+from db.schema import HEAD, Base
 
 _SQLITE_SETTINGS = (
     "PRAGMA busy_timeout=30000",  # first: the next one needs a lock
@@ -294,7 +294,7 @@ def _migrate(engine: Engine, *, back_up: bool = True) -> None:
             _check(connection, revision, display(engine.url))
             if back_up:
                 _back_up(engine, revision)
-            _upgrade(connection)
+            _upgrade(connection) if revision else _create(connection)
 
 
 @contextmanager
@@ -337,6 +337,14 @@ def _back_up(engine: Engine, revision: str | None) -> None:
     copy = Path(f"{file}.{revision}.bak")
     if engine.dialect.name == "sqlite" and revision is not None and not is_whole(copy, revision=revision):
         copy_database(file, copy)
+
+
+def _create(connection: Connection) -> None:
+    """Make all tables of a new database at once; a test holds that the migrations end in the same ones."""
+    Base.metadata.create_all(connection)
+    column = "version_num VARCHAR(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY"
+    connection.execute(text(f"CREATE TABLE alembic_version ({column})"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": HEAD})
 
 
 def _upgrade(connection: Connection) -> None:

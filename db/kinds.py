@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib.resources import files
-
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING
 
 from db.errors import UsageError
-from db.schema import DescriptorRow, TemplateRow
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+_LONGEST_SHOWN = 100
 
 
 def built_in_kinds() -> list[str]:
@@ -22,13 +24,14 @@ def refuse_unknown_kind(session: Session, kind: str) -> None:
     Raises:
         UsageError: the kind is unknown.
     """
+    from sqlalchemy import select  # commands that only name the built-in kinds do without it
+
+    from db.schema import DescriptorRow, TemplateRow
+
     known = set(built_in_kinds())
     if kind in known:
         return
-    known |= {*session.scalars(select(TemplateRow.kind).distinct()), *session.scalars(_KINDS_IN_USE)}
+    for column in (TemplateRow.kind, DescriptorRow.kind):
+        known.update(session.scalars(select(column).distinct()))
     if kind not in known:
         raise UsageError(f"Unknown kind {kind[:_LONGEST_SHOWN]!r}. Known: {', '.join(sorted(known))}")
-
-
-_KINDS_IN_USE = select(DescriptorRow.kind).distinct()
-_LONGEST_SHOWN = 100

@@ -6,7 +6,8 @@ Each value that a command takes is told on standard error, so that no choice com
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,45 @@ def default_map(program: click.Group, tell: Tell) -> dict[str, Any]:
         for path in SETTINGS[name].commands:
             owner, *commands = path.split()
             if owner == program.name:
-                _add(defaults, program, commands, _Default(name, chosen, tell))
-    return defaults
+                _of_command(defaults, program, commands).add(_Default(name, chosen, tell))
+    return {**defaults.pop("", {}), **defaults}
 
 
-def _add(defaults: dict[str, Any], program: click.Group, commands: list[str], default: _Default) -> None:
-    command: click.Command = program
-    for name in commands:
-        command = command.commands[name]  # type: ignore[attr-defined]
+def _of_command(defaults: dict[str, Any], program: click.Group, commands: list[str]) -> _Options:
+    """Return the place of a command's defaults; that of the program itself has the key ""."""
+    for name in commands[:-1]:
         defaults = defaults.setdefault(name, {})
-    option = next(option for option in command.params if f"--{default.name}" in option.opts)
-    defaults[str(option.name)] = default
+    found: _Options = defaults.setdefault(commands[-1] if commands else "", _Options(program, commands))
+    return found
+
+
+class _Options(Mapping[str, Any]):
+    """The defaults of one command by parameter; the command is imported when one of them is asked for."""
+
+    def __init__(self, program: click.Group, commands: list[str]) -> None:
+        self._program = program
+        self._commands = commands
+        self._defaults: list[_Default] = []
+
+    def add(self, default: _Default) -> None:
+        self._defaults.append(default)
+
+    @cached_property
+    def _by_parameter(self) -> dict[str, _Default]:
+        command: click.Command = self._program
+        for name in self._commands:
+            command = command.commands[name]  # type: ignore[attr-defined]
+        parameters = {option: str(parameter.name) for parameter in command.params for option in parameter.opts}
+        return {parameters[f"--{default.name}"]: default for default in self._defaults}
+
+    def __getitem__(self, parameter: str) -> _Default:
+        return self._by_parameter[parameter]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_parameter)
+
+    def __len__(self) -> int:
+        return len(self._by_parameter)
 
 
 class _Default:

@@ -4,21 +4,85 @@ from __future__ import annotations
 
 import click
 
-from db.commandline import Commands, Database, database_option
-from descriptor_gen.commands.backup import backup
-from descriptor_gen.commands.build import build
-from descriptor_gen.commands.config import config
-from descriptor_gen.commands.datasets import datasets
-from descriptor_gen.commands.exchange import export_descriptors, import_descriptors
-from descriptor_gen.commands.lint import lint_descriptors
-from descriptor_gen.commands.prompts import prompts
-from descriptor_gen.commands.read import history, list_actions, llms, show_descriptors, stats
-from descriptor_gen.commands.review import REVIEW_COMMANDS
-from descriptor_gen.commands.review_server import review
-from descriptor_gen.commands.similarity import similar_classes
+from db.program import Listed, Program, database_option, open_when_needed
+
+_COMMANDS = {
+    "build": Listed("descriptor_gen.commands.build:build", "Write the missing descriptors of a dataset with an LLM."),
+    "list": Listed(
+        "descriptor_gen.commands.read:list_actions",
+        "List the classes of a dataset with their phrases and numbers of descriptors.",
+    ),
+    "show": Listed(
+        "descriptor_gen.commands.read:show_descriptors",
+        "Show the descriptors of classes, which LLM wrote them, and what people edited.",
+    ),
+    "history": Listed(
+        "descriptor_gen.commands.read:history",
+        "Show all calls and decisions about classes, or the decisions on the descriptor ID.",
+    ),
+    "stats": Listed(
+        "descriptor_gen.commands.read:stats",
+        "Count descriptors, calls, tokens and time by LLM, and show how far reviewers agree.",
+    ),
+    "lint": Listed(
+        "descriptor_gen.commands.lint:lint_descriptors",
+        "Find faults in descriptors: too long, echoing the prompt, repeated, shared, not visible.",
+    ),
+    "similarity": Listed(
+        "descriptor_gen.commands.similarity:similar_classes",
+        "Show which classes are alike to a text encoder, by their labels and by their descriptors.",
+    ),
+    "review": Listed(
+        "descriptor_gen.commands.review_server:review",
+        "Review the descriptors of a dataset in a browser, or with --tui in the terminal.",
+    ),
+    "accept": Listed(
+        "descriptor_gen.commands.review:accept",
+        "Accept descriptors: those with the ids given, or all pending ones that match the filters.",
+    ),
+    "reject": Listed(
+        "descriptor_gen.commands.review:reject",
+        "Reject descriptors: those with the ids given, or all pending ones that match the filters.",
+    ),
+    "restore": Listed(
+        "descriptor_gen.commands.review:restore",
+        "Make descriptors pending again: those with the ids given, or all that match the filters.",
+    ),
+    "edit": Listed("descriptor_gen.commands.review:edit", "Replace a descriptor by TEXT."),
+    "add": Listed("descriptor_gen.commands.review:add", "Add TEXT, accepted, to the descriptors of a class."),
+    "reorder": Listed(
+        "descriptor_gen.commands.review:reorder",
+        "Reorder the texts of one reply, or those that people added to a class.",
+    ),
+    "undo": Listed("descriptor_gen.commands.review:undo", "Undo a whole decision."),
+    "import": Listed(
+        "descriptor_gen.commands.exchange:import_descriptors",
+        "Add the descriptors of FILE to those in the database; importing it twice adds nothing.",
+    ),
+    "export": Listed("descriptor_gen.commands.exchange:export_descriptors", "Export the descriptors in use."),
+    "prompts": Listed(
+        "descriptor_gen.commands.prompts:prompts",
+        "List, show, render and check prompt templates, built in or your own.",
+    ),
+    "datasets": Listed(
+        "descriptor_gen.commands.datasets:datasets",
+        "List the datasets, built in and your own; show, add, rename or remove one.",
+    ),
+    "backup": Listed("descriptor_gen.commands.backup:backup", "Copy the database to FILE while others write to it."),
+    "llms": Listed(
+        "descriptor_gen.commands.read:llms",
+        "List the short names of LLMs, and which of them can be used without a download.",
+    ),
+    "config": Listed(
+        "descriptor_gen.commands.config:config",
+        "Show the values for options that are not given, of both programs, and where each comes from.",
+    ),
+}
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=Program, listed=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
 @click.version_option(package_name="descgen-recognize")
 @database_option
 @click.pass_context
@@ -33,27 +97,4 @@ def descgen(context: click.Context, url: str) -> None:
     descgen accept --dataset hmdb51 --action wave  record a reviewer's decision
     descgen config set llm llama                   the LLM when --llm is not given
     """
-    context.obj = Database(url)
-    context.call_on_close(context.obj.close)
-
-
-_COMMANDS = (
-    build,
-    list_actions,
-    show_descriptors,
-    history,
-    stats,
-    lint_descriptors,
-    similar_classes,
-    review,
-    *REVIEW_COMMANDS,
-    import_descriptors,
-    export_descriptors,
-    prompts,
-    datasets,
-    backup,
-    llms,
-    config,
-)
-for command in _COMMANDS:
-    descgen.add_command(command)
+    open_when_needed(context, url)

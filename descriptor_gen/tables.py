@@ -17,6 +17,7 @@ from rich.tree import Tree
 from db import vocabulary
 from db.commandline import table
 from db.errors import UsageError, did_you_mean, first_few, unknown
+from db.kinds import built_in_kinds
 from db.records import (
     Agreement,
     Change,
@@ -29,16 +30,16 @@ from db.records import (
     ReviewEvent,
     State,
 )
-from db.store import Store
-from descriptor_gen.generate.batch_file import WrittenBatch
-from descriptor_gen.generate.build import BuildReport
-from descriptor_gen.generate.calls import Estimate
-from descriptor_gen.llms import Request
-from descriptor_gen.llms.registry import KnownLLM, known_llms
-from descriptor_gen.prompting.prompt import Prompt, TemplateCheck, kinds
 
 if TYPE_CHECKING:
+    from db.store import Store
     from descriptor_gen.exchange.importing import ImportReport
+    from descriptor_gen.generate.batch_file import WrittenBatch
+    from descriptor_gen.generate.build import BuildReport
+    from descriptor_gen.generate.calls import Estimate
+    from descriptor_gen.llms import Request
+    from descriptor_gen.llms.registry import KnownLLM
+    from descriptor_gen.prompting.prompt import Prompt, TemplateCheck
 
 Rows = list[dict[str, Any]]
 _MOST_PROBLEMS = 10
@@ -181,7 +182,7 @@ def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
     Raises:
         UsageError: a kind is neither built in nor in the database.
     """
-    known = sorted({*kinds(), *store.kinds()})
+    known = sorted({*built_in_kinds(), *store.kinds()})
     for name in names:
         if name not in known:
             raise UsageError(unknown("kind", name, known))
@@ -253,6 +254,8 @@ def stats(counts: Mapping[str, Rows], agreement: Sequence[Agreement] = ()) -> Re
 
 def llm_rows() -> Rows:
     """Return the short names of LLMs, and whether each can be used without a download."""
+    from descriptor_gen.llms.registry import known_llms
+
     names = ("name", "provider", "model", "revision", "about")
     return [
         {name: getattr(entry, name) for name in names}

@@ -4,27 +4,74 @@ from __future__ import annotations
 
 import click
 
-from db.commandline import Commands, Database, database_option
-from recognizer.commands.check import check_videos
-from recognizer.commands.compare import compare_runs
-from recognizer.commands.doctor import examine_machine
-from recognizer.commands.embed import embed
-from recognizer.commands.evaluate import evaluate_videos
-from recognizer.commands.explain import explain_classes
-from recognizer.commands.features import features
-from recognizer.commands.impact import impact
-from recognizer.commands.leaderboard import show_leaderboard
-from recognizer.commands.localize import localize_actions
-from recognizer.commands.predict import predict_videos
-from recognizer.commands.prepare import prepare_dataset
-from recognizer.commands.report import report_run
-from recognizer.commands.runs import runs
-from recognizer.commands.sweep import sweep_choices
+from db.program import Listed, Program, database_option, open_when_needed
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True}
 
 
-@click.group(cls=Commands, context_settings=_SETTINGS)
+_COMMANDS = {
+    "prepare": Listed(
+        "recognizer.commands.prepare:prepare_dataset",
+        "Print the official steps to get a dataset, or do them: download, check, unpack, extract frames.",
+    ),
+    "check": Listed(
+        "recognizer.commands.check:check_videos",
+        "Compare a folder with the lists of its dataset and read every video; or only read files and folders.",
+    ),
+    "embed": Listed(
+        "recognizer.commands.embed:embed",
+        "Decode and encode the videos of a dataset, once for all commands; run it again to resume.",
+    ),
+    "eval": Listed(
+        "recognizer.commands.evaluate:evaluate_videos",
+        "Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run.",
+    ),
+    "predict": Listed(
+        "recognizer.commands.predict:predict_videos",
+        "Rank the classes for videos: files, folders of videos, or folders of frames.",
+    ),
+    "explain": Listed(
+        "recognizer.commands.explain:explain_classes",
+        "Show what each text adds to the score of the best classes of videos, and which frames it fits.",
+    ),
+    "localize": Listed(
+        "recognizer.commands.localize:localize_actions",
+        "Find when in long videos the actions of a dataset happen; with annotations, compute mAP.",
+    ),
+    "sweep": Listed(
+        "recognizer.commands.sweep:sweep_choices",
+        "Evaluate every combination of lists of choices; videos are embedded once.",
+    ),
+    "compare": Listed(
+        "recognizer.commands.compare:compare_runs",
+        "Compare two runs on the videos that both evaluated; with one RUN, its labels alone with its descriptors.",
+    ),
+    "leaderboard": Listed(
+        "recognizer.commands.leaderboard:show_leaderboard",
+        "Show encoders and texts by datasets in one table, from stored runs; those that cannot be compared stay apart.",
+    ),
+    "impact": Listed(
+        "recognizer.commands.impact:impact",
+        "Measure what a run gains or loses without each of its descriptors, and store it for the review.",
+    ),
+    "runs": Listed(
+        "recognizer.commands.runs:runs",
+        "List all runs, show one in full, or the mean and deviation over several.",
+    ),
+    "report": Listed(
+        "recognizer.commands.report:report_run",
+        "Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them.",
+    ),
+    "features": Listed("recognizer.commands.features:features", "List, verify, merge and prune the stored embeddings."),
+    "doctor": Listed(
+        "recognizer.commands.doctor:examine_machine",
+        "Show what this machine has: packages, devices, weights, database; "
+        "exit code 1 if something essential is missing.",
+    ),
+}
+
+
+@click.group(cls=Program, listed=_COMMANDS, context_settings=_SETTINGS)
 @click.version_option(package_name="descgen-recognize")
 @database_option
 @click.pass_context
@@ -48,26 +95,4 @@ def recognize(context: click.Context, url: str) -> None:
     recognize report 3                                 a run as a page: classes, confusions, videos
     recognize doctor                                   what this machine has, and how to get what it lacks
     """
-    context.obj = Database(url)
-    context.call_on_close(context.obj.close)
-
-
-_COMMANDS = (
-    prepare_dataset,
-    check_videos,
-    embed,
-    evaluate_videos,
-    predict_videos,
-    explain_classes,
-    localize_actions,
-    sweep_choices,
-    compare_runs,
-    show_leaderboard,
-    impact,
-    runs,
-    report_run,
-    features,
-    examine_machine,
-)
-for command in _COMMANDS:
-    recognize.add_command(command)
+    open_when_needed(context, url)

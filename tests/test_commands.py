@@ -3,30 +3,60 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from db.program import Program
+from descriptor_gen.cli import descgen as descgen_program
 from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import FakeEncoder
+from recognizer.cli import recognize as recognize_program
 from tests.fixtures.commands import Run
-from tests.fixtures.light import LIGHT
+from tests.fixtures.light import MODELS, run_without
+
+HELP = ["-h"], ["--help"], ["--version"]
+# What a list of commands does without; the rest of the list is what the modules of the commands import.
+NOT_FOR_HELP = (
+    *MODELS, "sqlalchemy", "jinja2", "yaml", "numpy", "pydantic", "fastapi", "jsonschema", "rich", "matplotlib", "PIL",
+    "db.store", "db.records", "db.vocabulary", "descriptor_gen.commands", "recognizer.commands",
+)  # fmt: skip
+NOT_FOR_OPTIONS = (*MODELS, "sqlalchemy", "jinja2", "yaml", "numpy", "pydantic", "fastapi", "jsonschema", "matplotlib")
+NOT_FOR_LISTS = tuple(name for name in NOT_FOR_OPTIONS if name != "sqlalchemy")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+@pytest.mark.parametrize("program", [descgen_program, recognize_program], ids=lambda program: str(program.name))
+def test_the_list_of_commands_says_what_each_says_itself(program: Program) -> None:
+    said = {name: program.commands[name].get_short_help_str(300).rstrip(".") for name in program.commands}
+    assert {name: listed.about.rstrip(".") for name, listed in program.listed.items()} == said
+    assert {name: command.name for name, command in program.commands.items()} == {name: name for name in said}
+
+
+@pytest.mark.parametrize("name", ["descgen", "recognize"])
+def test_help_of_a_program_needs_no_model_and_no_command(name: str) -> None:
+    run_without(NOT_FOR_HELP, name, HELP)
+
+
+def test_options_of_commands_need_no_model_and_no_database() -> None:
+    run_without(NOT_FOR_OPTIONS, "recognize", [[name, "--help"] for name in sorted(recognize_program.listed)])
+    writing = ("build", "list", "show", "history", "stats", "review", "accept", "edit", "add", "undo", "llms", "lint")
+    run_without(NOT_FOR_OPTIONS, "descgen", [[name, "--help"] for name in writing])
+
+
+def test_what_is_listed_needs_no_model_and_no_template(tmp_path: Path) -> None:
+    none = ["--db", str(tmp_path / "none.db")]
+    commands = (["list", "-d", "hmdb51"], ["datasets"], ["stats", "--json"], ["show", "-d", "hmdb51", "--json"])
+    run_without(NOT_FOR_LISTS, "descgen", [[*none, *command] for command in commands])
+    run_without(("sqlalchemy", *MODELS), "descgen", [[*none, "prompts", "list"]])
+
+
+def test_descgen_needs_no_model_where_none_is_wanted(cached: Path) -> None:
+    commands = (
         ["--help"], ["build", "--help"], ["datasets"], ["llms"], ["list", "-d", "hmdb51"], ["stats"],
         ["show", "-d", "hmdb51", "-a", "wave"], ["build", "-d", "hmdb51", "-k", "context", "--llm", "smollm2"],
         ["lint", "-d", "hmdb51", "--context-length", "10"], ["accept", "-d", "hmdb51", "--all"],
-    ],
-)  # fmt: skip
-def test_descgen_needs_no_model_where_none_is_wanted(cached: Path, arguments: list[str]) -> None:
-    code = LIGHT.format(module="descriptor_gen.cli", name="descgen", arguments=["--db", str(cached), *arguments])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    )  # fmt: skip
+    run_without(MODELS, "descgen", [["--db", str(cached), *command] for command in commands])
 
 
 @pytest.fixture
@@ -40,19 +70,14 @@ def _some_features(features: Path) -> None:
 
 
 @pytest.mark.usefixtures("_some_features")
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_recognize_needs_no_model_where_none_is_wanted(cached: Path) -> None:
+    commands = (
         ["--help"], ["eval", "--help"], ["predict", "--help"], ["sweep", "--help"], ["runs", "--json"],
         ["embed", "--help"], ["explain", "--help"], ["localize", "--help"], ["check", "--help"], ["report", "--help"],
         ["prepare", "-d", "ucf101"],
         ["features", "list"], ["features", "verify"], ["features", "prune", "--unused", "0", "--yes"],
-    ],
-)  # fmt: skip
-def test_recognize_needs_no_model_where_none_is_wanted(cached: Path, arguments: list[str]) -> None:
-    code = LIGHT.format(module="recognizer.cli", name="recognize", arguments=["--db", str(cached), *arguments])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    )  # fmt: skip
+    run_without(MODELS, "recognize", [["--db", str(cached), *command] for command in commands])
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -17,9 +17,11 @@ from click.core import ParameterSource
 from db.commandline import notes
 from db.errors import UsageError, UserError
 from db.interrupts import INTERRUPTED, interrupts
-from descriptor_gen.generate.build import BuildReport
 from descriptor_gen.llms import LLM, Deferred, Stoppable
 from descriptor_gen.llms.options import ApiOptions, Prices
+
+if TYPE_CHECKING:
+    from descriptor_gen.generate.build import BuildReport
 
 _SECOND_CTRL_C = "Press Ctrl-C again to stop at once."
 _WAITS = f"\nNo new calls; waiting for those in flight, which are paid for. {_SECOND_CTRL_C}"

@@ -22,11 +22,8 @@ from descriptor_gen.commands.options import (
     stored_templates,
     template_option,
 )
-from descriptor_gen.generate.calls import BuildOptions
-from descriptor_gen.generate.rivals import find_rivals
 from descriptor_gen.llms import Sampling
 from descriptor_gen.llms.options import ApiOptions
-from descriptor_gen.prompting.prompt import choose_prompts, origin_notes
 from encoders.registry import trusting_files
 
 _SAMPLES_TEMPERATURE = 0.8  # default for several samples
@@ -105,7 +102,10 @@ def build(
     """
     from descriptor_gen.generate import batch_file
     from descriptor_gen.generate.build import build_descriptors, estimate_build
+    from descriptor_gen.generate.calls import BuildOptions
+    from descriptor_gen.generate.rivals import find_rivals
     from descriptor_gen.llms.registry import LLMOptions, open_llm, toy_note
+    from descriptor_gen.prompting.prompt import choose_prompts, origin_notes
 
     if temperature is not None and "temperature" in parameters:
         raise UsageError("--temperature and --param temperature=null contradict each other: leave one out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Group, RenderableType
@@ -15,11 +16,13 @@ from db.commandline import Database, console, json_option, print_json, table
 from db.dataset_changes import DatasetChanges
 from db.errors import UsageError, did_you_mean, first_few
 from db.label_files import read_labels
-from db.own_datasets import DatasetContents
 from db.records import STATUSES, Dataset
-from db.store import Store
 from descriptor_gen import tables
 from descriptor_gen.commands.options import name_option
+
+if TYPE_CHECKING:
+    from db.own_datasets import DatasetContents
+    from db.store import Store
 
 _EXISTING = "The name of a stored dataset."
 

@@ -11,10 +11,9 @@ import click
 from db import vocabulary
 from db.commandline import Database
 from db.descriptor_filter import LLM_HELP
-from db.engine import sqlite_path
+from db.kinds import built_in_kinds
 from db.records import Template
 from descriptor_gen.prompting.language import language_name
-from descriptor_gen.prompting.prompt import kinds
 
 dataset_option = click.option(
     "--dataset",
@@ -36,7 +35,7 @@ kind_option = click.option(
     "kind_names",
     multiple=True,
     metavar="KIND",
-    help=f"{', '.join(kinds())}, or your own; may be given again. [all but contrast]",
+    help=f"{', '.join(built_in_kinds())}, or your own; may be given again. [all but contrast]",
 )
 template_option = click.option(
     "--template",
@@ -68,8 +67,7 @@ language_option = click.option(
 
 def stored_templates(database: Database) -> list[Template]:
     """Return the prompt templates of the database; none if there is no database yet."""
-    path = sqlite_path(database.url)
-    return [] if path and not path.exists() else database.existing.templates()
+    return [] if database.path and not database.path.exists() else database.existing.templates()
 
 
 def number_option(*names: str, default: int | None = None, about: str) -> Callable[[Callable[..., Any]], Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,8 +12,6 @@ from db.commandline import Database, console, json_option, print_json
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.errors import UsageError
 from db.records import STATUSES, Dataset, Decision, DescriptorRef
-from db.reviews import Reviews
-from db.store import Store
 from descriptor_gen import tables
 from descriptor_gen.commands.options import (
     action_option,
@@ -24,6 +22,9 @@ from descriptor_gen.commands.options import (
     writer_option,
 )
 from descriptor_gen.review.selection import select_ids
+
+if TYPE_CHECKING:
+    from db.store import Store
 
 
 def _login() -> str:
@@ -43,12 +44,13 @@ reviewer_option = click.option(
 )
 
 
-def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[..., Decision]) -> click.Command:
+def _judging(name: str, about: str, statuses: Sequence[str]) -> click.Command:
     """Return a command that judges the descriptors given by id, or all that match its filters.
 
     Args:
+        name: of the command, and of the method of `Reviews` that it calls.
+        about: its help.
         statuses: the default filter.
-        judge: a method of `Reviews`.
     """
 
     @click.command(name, help=about)
@@ -79,7 +81,8 @@ def _judging(name: str, about: str, statuses: Sequence[str], judge: Callable[...
         store = database.existing
         dataset = store.resolve(dataset_name) if dataset_name else None
         refs = _matching(store, dataset, statuses, filters) if dataset and not ids else select_ids(store, ids, dataset)
-        _show(judge(store.reviews(), refs, reviewer=reviewer), as_json=as_json)
+        judge = getattr(store.reviews(), name)
+        _show(judge(refs, reviewer=reviewer), as_json=as_json)
 
     return command
 
@@ -121,19 +124,16 @@ accept = _judging(
     "Accept descriptors: those with the ids given, or all pending ones that match the filters.\n\n"
     "ID@VERSION accepts the version that you read (descgen show --json), and fails if it changed since.",
     ("pending",),
-    Reviews.accept,
 )
 reject = _judging(
     "reject",
     "Reject descriptors: those with the ids given, or all pending ones that match the filters.",
     ("pending",),
-    Reviews.reject,
 )
 restore = _judging(
     "restore",
     "Make descriptors pending again: those with the ids given, or all that match the filters.",
     ("accepted", "rejected"),
-    Reviews.restore,
 )
 
 

@@ -15,7 +15,6 @@ from db.errors import UsageError
 from db.records import Dataset, Descriptor
 from descriptor_gen.lint import clip_tokens, wording
 from descriptor_gen.lint.similarity import cosines_between
-from descriptor_gen.prompting.prompt import kinds, load_prompts
 from encoders.protocol import TextEncoder
 from encoders.registry import open_text_encoder
 
@@ -131,6 +130,8 @@ def lint_report(
 
 def template_items() -> dict[str, tuple[int, int]]:
     """Return `Limits.items` of the built-in templates."""
+    from descriptor_gen.prompting.prompt import kinds, load_prompts
+
     return {prompt.kind: item_range(prompt.output_schema) for prompt in load_prompts(kinds())}
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from db.errors import UsageError
 from db.records import Dataset, DescriptorRef
-from db.store import Store
+
+if TYPE_CHECKING:
+    from db.store import Store
 
 _ID = re.compile(r"(\d{1,18})(?:@(\d{1,9}))?")
 

@@ -19,7 +19,6 @@ from db.descriptor_filter import LLM_HELP
 from db.errors import UsageError, UserError
 from db.interrupts import interrupts
 from db.records import Dataset
-from db.store import Store
 from encoders.protocol import Precision
 from encoders.registry import trusting_files
 from recognizer.commands.write_texts import write_missing
@@ -31,6 +30,7 @@ from recognizer.scoring.pooling import POOLINGS
 from recognizer.scoring.protocols import PROTOCOLS, TEMPLATES
 
 if TYPE_CHECKING:
+    from db.store import Store
     from recognizer.evaluation.predict import ClassTexts
     from recognizer.features.caching_encoder import CachingEncoder
     from recognizer.video.pool import Decoding

@@ -7,13 +7,16 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from db.addresses import secrets_in
 from db.commandline import Database, notes
 from db.errors import UserError
-from db.store import Store
 from db.suggestions import typed_database
 from recognizer.evaluation.settings import Options
+
+if TYPE_CHECKING:
+    from db.store import Store
 
 _STANDARD_ERROR = 2  # as a file descriptor: standard output is for the command's own result
 

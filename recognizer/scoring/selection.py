@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from db.descriptor_filter import find_writer
 from db.errors import UserError, first_few
 from db.records import Dataset, Descriptor
-from db.store import Store
+
+if TYPE_CHECKING:
+    from db.store import Store
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, StaticPool, create_engine, text
 
 from db.engine import open_engine
 from db.errors import UsageError, UserError
@@ -31,9 +32,29 @@ def test_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_migrations_make_the_tables_of_the_schema(database: Path) -> None:
-    with open_engine(str(database)).connect() as connection:
+def _definitions(engine: Engine) -> dict[str, set[str]]:
+    """Return the columns and constraints of each table, and each index, in no order."""
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")).all()
+    parts = {name: " ".join(sql.replace('"', "").split()).rstrip(" )") for name, sql in rows}
+    return {
+        name: {part.strip(" )") for part in re.split(r", (?=\w+ |CONSTRAINT)|\(", sql)} for name, sql in parts.items()
+    }
+
+
+def test_migrations_end_in_the_tables_of_a_new_database(database: Path) -> None:
+    migrated = create_engine("sqlite://", poolclass=StaticPool)
+    config = Config()
+    config.set_main_option("script_location", "db:migrations")
+    with migrated.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    new, old = _definitions(open_engine(str(database))), _definitions(migrated)
+    assert len(new) > 10
+    assert {name: parts for name, parts in new.items() if name != "alembic_version"} == {
+        name: parts for name, parts in old.items() if name != "alembic_version"
+    }
 
 
 def test_sqlite_is_set_for_several_programs(database: Path) -> None:

@@ -1,0 +1,151 @@
+"""A program as a group of commands: each is imported when it is used, and its errors are shown as one message.
+
+This is all that `--help` of a program imports: click and the profile, no database, no table, no model.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from db.addresses import hide, secrets_in
+from db.errors import UsageError, UserError
+from db.profile_defaults import default_map
+from db.texts import clean
+
+
+class Listed(NamedTuple):
+    """A command of a program: what is needed to list it, and where it is.
+
+    Attributes:
+        place: its module and its name in there, such as `recognizer.commands.runs:runs`.
+        about: the first sentence of its help.
+    """
+
+    place: str
+    about: str
+
+
+def _short(listed: Listed, limit: int = 45) -> str:
+    """Return what a list of commands says about one, in at most so many characters."""
+    return click.Command(None, help=listed.about).get_short_help_str(limit)
+
+
+class _OnDemand(MutableMapping[str, click.Command]):
+    """The commands of a program by name; each is imported when it is looked up."""
+
+    def __init__(self, listed: Mapping[str, Listed]) -> None:
+        self._listed = listed
+        self._added: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._added:
+            module, _, attribute = self._listed[name].place.partition(":")
+            self._added[name] = getattr(import_module(module), attribute)
+        return self._added[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._added[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError(f"The command {name} stays")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._listed or name in self._added
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys((*self._listed, *self._added))
+
+    def __len__(self) -> int:
+        return len(dict.fromkeys((*self._listed, *self._added)))
+
+
+class _WrongUse(click.ClickException):
+    exit_code = 2
+
+
+def _shown(error: UserError, secrets: Sequence[str] = ()) -> click.ClickException:
+    from db.suggestions import with_database
+
+    return (_WrongUse if isinstance(error, UsageError) else click.ClickException)(
+        clean(with_database(hide(str(error), secrets)))
+    )
+
+
+def _tell(line: str) -> None:
+    from db.commandline import notes
+
+    notes.print(line, soft_wrap=True)
+
+
+class Program(click.Group):
+    """A group that shows our own errors as one message: exit code 2 for wrong use, 1 for failure."""
+
+    def __init__(self, name: str | None = None, *, listed: Mapping[str, Listed], **settings: Any) -> None:
+        super().__init__(name, _OnDemand(listed), **settings)
+        self.listed = listed
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands for `--help`, without importing them."""
+        limit = formatter.width - 6 - max(map(len, self.listed))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _short(self.listed[name], limit)) for name in sorted(self.listed)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the names of commands and options that begin with a word, without importing the commands."""
+        begun = [name for name in sorted(self.listed) if name.startswith(incomplete)]
+        names = [CompletionItem(name, help=_short(self.listed[name])) for name in begun]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the options; those that are not given take the values of the profile, but not to complete a word."""
+        if parent is None and not extra.get("resilient_parsing"):
+            try:
+                extra.setdefault("default_map", default_map(self, _tell))
+            except UserError as error:
+                raise _shown(error) from error
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; show errors that a user can fix without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE or not error.filename:
+                raise  # click exits quietly if the reader of our output is gone
+            raise click.ClickException(clean(f"{error.filename}: {error.strerror}")) from error
+        except click.ClickException as error:
+            vars(error)["message"] = clean(error.message)  # it repeats what was typed; click declares it final
+            raise
+        except UserError as error:
+            database = ctx.find_root().params.get("url")
+            raise _shown(error, secrets_in(database) if isinstance(database, str) else ()) from error
+
+
+def database_option(command: Any) -> Any:
+    """Add `--db` to a group."""
+    return click.option(
+        "--db",
+        "url",
+        envvar="DESCGEN_DB",
+        default="descriptors.db",
+        show_default=True,
+        show_envvar=True,
+        metavar="URL",
+        help="SQLite file or SQLAlchemy URL.",
+    )(command)
+
+
+def open_when_needed(context: click.Context, url: str) -> None:
+    """Give the commands of a program its database, which is closed when they end."""
+    from db.commandline import Database
+
+    context.obj = Database(url)
+    context.call_on_close(context.obj.close)
