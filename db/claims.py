@@ -7,7 +7,7 @@ asks for them again right before each call: see `Claims.renew`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -28,8 +28,9 @@ _LIFETIME = timedelta(seconds=90)  # after the last heartbeat; claims of a dead 
 class Claims(Transactions):
     """The claims of one builder, renewed by a thread while it works, and released when it ends."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__(engine)
+        self._clock = clock
         self._owner = str(Owner.new())
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -48,7 +49,7 @@ class Claims(Transactions):
         """Claim the first `at_most` of the keys that no other builder holds; return the claimed ones."""
         claimed: set[str] = set()
         with self._write() as session:
-            _delete_dead(session)
+            self._delete_dead(session)
             for chunk in queries.chunks(keys):
                 if len(claimed) == at_most:
                     break
@@ -60,7 +61,7 @@ class Claims(Transactions):
         free = [key for key in keys if key not in taken][:at_most]
         if not free:
             return set()
-        values = [{"cache_key": key, "owner": self._owner, "expires_at": _end(session)} for key in free]
+        values = [{"cache_key": key, "owner": self._owner, "expires_at": self._end(session)} for key in free]
         session.execute(_insert(session).values(values).on_conflict_do_nothing(index_elements=["cache_key"]))
         mine = select(ClaimRow.cache_key).where(ClaimRow.cache_key.in_(free), ClaimRow.owner == self._owner)
         return set(session.scalars(mine))
@@ -71,7 +72,7 @@ class Claims(Transactions):
         with self._write() as session:
             for chunk in queries.chunks(keys):
                 mine = (ClaimRow.owner == self._owner) & ClaimRow.cache_key.in_(chunk)
-                session.execute(update(ClaimRow).where(mine).values(expires_at=_end(session)))
+                session.execute(update(ClaimRow).where(mine).values(expires_at=self._end(session)))
                 held |= set(session.scalars(select(ClaimRow.cache_key).where(mine)))
         return held
 
@@ -86,28 +87,25 @@ class Claims(Transactions):
             # The server may be unreachable for a while; whichever thread needs it first reports the error.
             with suppress(UserError), self._write() as session:
                 renewed = update(ClaimRow).where(ClaimRow.owner == self._owner)
-                session.execute(renewed.values(expires_at=_end(session)))
+                session.execute(renewed.values(expires_at=self._end(session)))
 
+    def _now(self, session: Session) -> datetime:
+        """Return the time by the server's clock, which all builders share; for a file, by this machine's."""
+        if session.get_bind().dialect.name == "postgresql":
+            now: datetime = session.scalars(select(func.clock_timestamp())).one()
+            return now
+        return self._clock()
 
-def _now(session: Session) -> datetime:
-    """Return the time by the server's clock, which all builders share; for a file, by this machine's."""
-    if session.get_bind().dialect.name == "postgresql":
-        now: datetime = session.scalars(select(func.clock_timestamp())).one()
-        return now
-    return utc_now()
+    def _end(self, session: Session) -> datetime:
+        return self._now(session) + _LIFETIME
 
-
-def _end(session: Session) -> datetime:
-    return _now(session) + _LIFETIME
-
-
-def _delete_dead(session: Session) -> None:
-    """Delete the claims of builders whose heartbeat stopped, or whose process is known to have ended."""
-    session.execute(delete(ClaimRow).where(ClaimRow.expires_at < _now(session)))
-    owners = session.scalars(select(ClaimRow.owner).distinct()).all()
-    dead = [owner for owner in owners if (parsed := Owner.parse(owner)) and parsed.has_ended()]
-    if dead:
-        session.execute(delete(ClaimRow).where(ClaimRow.owner.in_(dead)))
+    def _delete_dead(self, session: Session) -> None:
+        """Delete the claims of builders whose heartbeat stopped, or whose process is known to have ended."""
+        session.execute(delete(ClaimRow).where(ClaimRow.expires_at < self._now(session)))
+        owners = session.scalars(select(ClaimRow.owner).distinct()).all()
+        dead = [owner for owner in owners if (parsed := Owner.parse(owner)) and parsed.has_ended()]
+        if dead:
+            session.execute(delete(ClaimRow).where(ClaimRow.owner.in_(dead)))
 
 
 def _insert(session: Session) -> Any:

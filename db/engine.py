@@ -20,8 +20,8 @@ from db.errors import UsageError, UserError
 from db.read_only import is_read_only, read_into_memory
 from db.schema import HEAD, Base
 
+_WAIT = "PRAGMA busy_timeout=30000"  # first: the next one needs a lock; ?timeout=SECONDS in an URL is the user's own
 _SQLITE_SETTINGS = (
-    "PRAGMA busy_timeout=30000",  # first: the next one needs a lock
     "PRAGMA journal_mode=WAL",  # one writer and any number of readers at once
     "PRAGMA synchronous=NORMAL",  # with WAL, a crash of the process loses nothing
     "PRAGMA foreign_keys=ON",
@@ -32,6 +32,11 @@ _LOCK = 0x64657363  # key of our advisory lock on PostgreSQL
 _BAD_URL = (
     "--db {url}: {error}. Give a file such as descriptors.db, or an SQLAlchemy URL such as "
     "postgresql+psycopg://user@host/name"
+)
+_LOCKED = (
+    "{name} is locked: another process stands still in the middle of storing something (Ctrl-Z), or "
+    "stores for long. Let that process go on (fg, or kill -CONT PID) or end it, then run the same command: "
+    "what was stored stays"
 )
 _NO_PSYCOPG = "--db {url} needs the package psycopg. Run: pip install 'descgen-recognize[postgresql]'"
 
@@ -198,6 +203,8 @@ def _user_errors(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if "database is locked" in str(error.orig):
+            raise UserError(_LOCKED.format(name=display(url))) from error
         raise UserError(f"The database {display(url)} says: {' '.join(str(error.orig).split())}") from error
     except OverflowError as error:
         raise UserError(f"The database {display(url)} cannot hold that number: {error}") from error
@@ -218,7 +225,7 @@ def _configure_sqlite(engine: Engine) -> None:
     def connect(connection: sqlite3.Connection, _record: Any) -> None:
         _refuse_replaced(engine.url, opened)
         connection.isolation_level = None
-        for setting in _SQLITE_SETTINGS:
+        for setting in _SQLITE_SETTINGS if "timeout" in engine.url.query else (_WAIT, *_SQLITE_SETTINGS):
             _execute_when_unlocked(connection, setting)
         opened[:] = opened or _identity(engine.url)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +46,7 @@ from db.schema import (
     PredictionRow,
     RunRow,
     TemplateRow,
+    utc_now,
 )
 
 _ROOM = 16 * 2**20  # bytes; the write-ahead log grows to 4 MiB before it is written back, which needs as much again
@@ -87,9 +89,9 @@ class Store(Transactions):
                 "stopped before the next call. Make room, and run the same command to continue"
             )
 
-    def claims(self) -> Claims:
-        """Return a context manager for the claims of one builder: see `db.claims`."""
-        return Claims(self._engine)
+    def claims(self, *, clock: Callable[[], datetime] = utc_now) -> Claims:
+        """Return a context manager for the claims of one builder: see `db.claims`; `clock` is this machine's."""
+        return Claims(self._engine, clock=clock)
 
     def reviews(self) -> Reviews:
         """Return the access to review decisions: see `db.reviews`."""

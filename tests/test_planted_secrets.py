@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -15,6 +15,7 @@ from db.errors import UserError
 from db.store import Store
 from descriptor_gen.llms.testing import registered
 from tests.fixtures.api import open_tiny
+from tests.fixtures.batch_server import BatchServer
 from tests.fixtures.chat_server import Answer, ChatServer
 from tests.fixtures.commands import Run
 
@@ -49,11 +50,15 @@ def planted(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     """The address of the server with user, password and parameter, and a key in the environment."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with registered(open_tiny(clock=server.clock), "tiny"):
-        yield server.url.replace("http://", f"http://{QUOTED}@") + f"?api_key={quote(PARAMETER, safe='')}#planted"
+        yield secret(server.url)
+
+
+def secret(url: str) -> str:
+    return url.replace("http://", f"http://{QUOTED}@") + f"?api_key={quote(PARAMETER, safe='')}#planted"
 
 
 def build(descgen: Run, address: str, *options: object) -> str:
-    command = ("build", "-d", "hmdb51", "-k", "context", "--llm", "tiny", "--limit", 3, "--concurrency", 1)
+    command = ("build", "-d", "hmdb51", "-k", "context", "--llm", "tiny", "--limit", 3)
     result = descgen(*command, "--base-url", address, *options)
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
@@ -111,7 +116,7 @@ def test_another_key_or_password_is_the_same_llm(
 
 
 @pytest.mark.parametrize(
-    "address",
+    "server_address",
     [
         f"http://{QUOTED}@127.0.0.1:9/v1",
         f"http://{QUOTED}@127.0.0.1:{USER}/v1",
@@ -125,9 +130,9 @@ def test_another_key_or_password_is_the_same_llm(
 )
 @pytest.mark.parametrize("more", [(), ("--batch-api",)])
 def test_an_address_without_a_server_is_told_without_them(
-    descgen: Run, planted: str, address: str, more: tuple[str, ...], database: Path
+    descgen: Run, planted: str, server_address: str, more: tuple[str, ...], database: Path
 ) -> None:
-    said = build(descgen, address, *more)
+    said = build(descgen, server_address, *more)
     assert traces(said, database.parent) == []
     assert "Error" in said
 
@@ -160,6 +165,56 @@ def test_the_password_of_a_database_is_not_repeated(address: str, program: str) 
     with pytest.raises(UserError) as error:
         Store.open(address)
     assert [form for form in traces(str(error.value)) if form != "planted"] == []
+
+
+BATCH_ECHOES = {
+    "in a reply": Answer(text=ECHO),
+    "in an error of a call": Answer(404, error={"message": ECHO, "code": ECHO}),
+    "in a result that is no object": Answer(200, body=ECHO),
+}
+
+
+@pytest.fixture
+def planted_batches(batches: BatchServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server with a Batch API, with secrets as those of `planted`."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with registered(open_tiny(clock=batches.clock), "tiny"):
+        yield secret(batches.url)
+
+
+@pytest.mark.parametrize("answer", [Answer(), *BATCH_ECHOES.values()], ids=["good", *BATCH_ECHOES])
+def test_results_of_batches_that_repeat_them(
+    descgen: Run, batches: BatchServer, planted_batches: str, answer: Answer, database: Path
+) -> None:
+    batches.otherwise = lambda body: answer
+    said = build(descgen, planted_batches, "--batch-api")
+    assert [len(keys) for keys in batches.submitted][:1] == [3], said
+    assert traces(said, database.parent) == []
+    for path, authorization in batches.seen:  # the secrets of the address go with each request
+        assert (parse_qs(urlsplit(path).query)["api_key"], authorization.partition(" ")[0]) == ([PARAMETER], "Basic")
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413])
+@pytest.mark.parametrize("where", ["GET batches", "POST files", "POST batches", "GET batches/batch_0", "GET files/"])
+def test_a_batch_server_that_repeats_them_is_not_repeated(
+    descgen: Run, batches: BatchServer, planted_batches: str, where: str, status: int, database: Path
+) -> None:
+    answer = Answer(status, error={"message": ECHO, "code": ECHO})
+    batches.at = lambda method, path: (
+        answer if f"{method} {path}" == where or (where[-1] == "/" and f"{method} {path}".startswith(where)) else None
+    )
+    said = build(descgen, planted_batches, "--batch-api")
+    assert any(request.startswith(where) for request in batches.requests), said
+    assert traces(said, database.parent) == []
+
+
+def test_a_batch_that_fails_with_them_is_told_without_them(
+    descgen: Run, batches: BatchServer, planted_batches: str, database: Path
+) -> None:
+    batches.failing = [[{"code": ECHO, "message": ECHO, "line": 1}]]
+    said = build(descgen, planted_batches, "--batch-api")
+    assert "refused batch batch_0" in said
+    assert traces(said, database.parent) == []
 
 
 def test_a_profile_takes_none_and_shows_none(

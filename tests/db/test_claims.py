@@ -49,19 +49,43 @@ def test_a_claim_that_lapsed_and_that_nobody_took_is_held_again(shared_store: St
 
 
 def test_the_servers_clock_decides(shared_store: Store, any_database: str) -> None:
-    """A machine whose clock is wrong: its time is not asked for, neither to set nor to compare the end of a claim."""
-    if "postgresql" not in any_database:
-        pytest.skip("a file has no clock of its own")
-    script = (
-        "import sys\nfrom datetime import UTC, datetime, timedelta\nimport db.schema\n"
-        "import db.claims\ndb.claims.utc_now = lambda: datetime.now(UTC) + timedelta(seconds=100)\n"
-        "from db.store import Store\n"
-        "with Store.open(sys.argv[1]).claims() as claims: print(len(claims.take(sys.argv[2:], at_most=3)))"
-    )
-    with shared_store.claims() as claims:
-        claims.take(KEYS[:2], at_most=2)
-        fast = subprocess.run([sys.executable, "-c", script, any_database, *KEYS], capture_output=True, text=True)
-    assert fast.stdout.strip() == "1", fast.stderr
+    """A machine whose clock is 100 seconds fast takes over claims in a file, and none on a server."""
+    with (
+        shared_store.claims() as right,
+        shared_store.claims(clock=lambda: datetime.now(UTC) + timedelta(seconds=100)) as fast,
+    ):
+        right.take(KEYS[:2], at_most=2)
+        free = KEYS[2:] if "postgresql" in any_database else KEYS
+        assert fast.take(KEYS, at_most=3) == set(free)
+        assert right.renew(KEYS) == set(KEYS) - set(free)
+
+
+def test_where_processes_cannot_be_told_apart_a_claim_ends_by_its_time_alone(
+    shared_store: Store, any_database: str
+) -> None:
+    """The holder has ended; one that names its place loses its claim at once, one without /proc when its time is up."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = replace(Owner.new(), process=ended.pid)
+    without_proc = Owner("-", ended.pid, "-", "token")
+    with create_engine(any_database).begin() as connection:
+        insert = text("INSERT INTO claim (cache_key, owner, expires_at) VALUES (:key, :owner, :at)")
+        at = str(datetime.now(UTC) + timedelta(seconds=60))
+        for key, owner in zip(KEYS, (here, without_proc), strict=False):
+            connection.execute(insert, {"key": key, "owner": str(owner), "at": at})
+    with shared_store.claims() as other:
+        assert other.take(KEYS[:2], at_most=2) == {KEYS[0]}
+        expire(any_database, datetime.now(UTC) - timedelta(seconds=1))
+        assert KEYS[1] in other.take(KEYS[:2], at_most=2)
+
+
+def test_without_proc_a_holder_has_no_place() -> None:
+    script = "from db.owner import Owner; owner = Owner.new(); print(owner.place, owner.start, owner.has_ended())"
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    if subprocess.run([*hidden, "true"], capture_output=True).returncode:
+        pytest.skip("no right to hide /proc")
+    found = subprocess.run([*hidden, sys.executable, "-c", script], capture_output=True, text=True)
+    assert found.stdout.split() == ["-", "-", "False"], found.stderr
 
 
 def test_an_owner_is_told_apart_by_boot_namespace_and_start() -> None:

@@ -13,10 +13,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from db.errors import UserError
 from db.read_only import read_into_memory
 from db.store import Store
+from descriptor_gen.cli import descgen as program
 from descriptor_gen.generate.build import build_descriptors
 from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.prompting.prompt import load_prompts
@@ -146,3 +148,18 @@ def test_a_database_that_lost_its_classes_is_a_user_error(store: Store, database
         build_descriptors(
             store, store.dataset("hmdb51"), llm=FakeLLM(), prompts=load_prompts(["context"]), on_progress=progress
         )
+
+
+def test_a_file_that_another_process_has_locked_is_one_line_that_says_what_to_do(database: Path) -> None:
+    """`timeout` is the driver's; without it a command waits for 30 seconds."""
+    url = f"sqlite:///{database}?timeout=0.1"
+    Store.open(str(database)).close()
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = CliRunner().invoke(
+            program, ["--db", url, "build", "-d", "hmdb51", "-k", "context", "--llm", "smollm2"]
+        )
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 2  # the first one is about the model
+    assert f"{database} is locked" in result.stderr
+    assert "kill -CONT PID" in result.stderr

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -16,7 +19,7 @@ from descriptor_gen.llms.options import ApiOptions
 from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.llms.testing import FakeLLM, ManualClock
 from descriptor_gen.prompting.prompt import load_prompts
-from tests.fixtures.chat_server import ChatServer
+from tests.fixtures.chat_server import Answer, ChatServer
 
 
 class Shared:
@@ -125,3 +128,29 @@ def test_a_model_behind_a_server_asks_right_before_each_attempt(server: ChatServ
         str(body["messages"]) for body, answer in zip(server.bodies, server.sent, strict=True) if answer.status == 200
     )
     assert (len(answered), set(answered.values())) == (51, {1})
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_builder_that_stood_still_repeats_the_calls_in_flight_at_most(
+    server: ChatServer, shared_database: Shared, concurrency: int
+) -> None:
+    """All answers are held back while another builder makes every call."""
+    gate, all_in_flight, arrived = threading.Event(), threading.Event(), []
+
+    def held(body: dict[str, Any]) -> Answer:
+        arrived.append(body)
+        if len(arrived) == concurrency:
+            all_in_flight.set()
+        return Answer(gate=gate) if len(arrived) <= concurrency else Answer()
+
+    server.otherwise = held
+    options = LLMOptions(base_url=server.url, api=ApiOptions(concurrency=concurrency))
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(shared_database.build, open_llm("openai:tiny", options))
+        assert all_in_flight.wait(30)
+        shared_database.take_over(open_llm("openai:tiny", options))
+        gate.set()
+        report = slow.result()
+    assert (report.generated, report.cached, len(server.bodies)) == (0, 51, 51 + concurrency)
+    counts = {row["status"]: row["calls"] for row in shared_database.store.generation_counts()}
+    assert counts == {"ok": 51, "late": concurrency}
