@@ -62,7 +62,10 @@ _COMMANDS = {
         "recognizer.commands.report:report_run",
         "Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them.",
     ),
-    "features": Listed("recognizer.commands.features:features", "List, verify, merge and prune the stored embeddings."),
+    "features": Listed(
+        "recognizer.commands.features:features",
+        "List, verify, merge and prune the stored embeddings; export them, and import those made elsewhere.",
+    ),
     "doctor": Listed(
         "recognizer.commands.doctor:examine_machine",
         "Show what this machine has: packages, devices, weights, database; "

@@ -128,9 +128,7 @@ def prune_features(
 
 @features.command("export")
 @dataset_options
-@click.option(
-    "--to", type=click.Choice(["safetensors", "parquet"]), required=True, help="Format; see docs/features.md."
-)
+@click.option("--to", type=click.Choice(["safetensors", "parquet"]), required=True, help="Format of the file.")
 @click.option("--output", "-o", type=FILE, required=True, help="The file to write.")
 @sampling_options
 @reading_options
