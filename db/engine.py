@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from db.backup import copy_database, is_whole
-from db.errors import UsageError, UserError
+from db.errors import DatabaseError, UsageError, UserError
 from db.read_only import is_read_only, read_into_memory
 from db.schema import HEAD, Base
 
@@ -161,7 +161,7 @@ def back_up(url: str, target: Path) -> None:
 class Transactions:
     """Base of the classes that use the database. Each of their methods is one short transaction.
 
-    Errors of the database become a `UserError`.
+    Errors of the database become a `DatabaseError`.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -182,7 +182,7 @@ class Transactions:
     def _write(self) -> Iterator[Session]:
         """Open a write transaction; waits for the write lock."""
         if self.read_only:
-            raise UserError(
+            raise DatabaseError(
                 f"{display(self._engine.url)} (or its folder) cannot be written: nothing can be stored in it. "
                 "Give another --db, or a copy of it: descgen backup FILE"
             )
@@ -199,18 +199,18 @@ def display(url: URL) -> str:
 
 @contextmanager
 def _user_errors(url: URL) -> Iterator[None]:
-    """Turn errors of the database into a `UserError`."""
+    """Turn errors of the database into a `DatabaseError`."""
     try:
         yield
     except DBAPIError as error:
         if "database is locked" in str(error.orig):
-            raise UserError(_LOCKED.format(name=display(url))) from error
-        raise UserError(f"The database {display(url)} says: {' '.join(str(error.orig).split())}") from error
+            raise DatabaseError(_LOCKED.format(name=display(url))) from error
+        raise DatabaseError(f"The database {display(url)} says: {' '.join(str(error.orig).split())}") from error
     except OverflowError as error:
-        raise UserError(f"The database {display(url)} cannot hold that number: {error}") from error
+        raise DatabaseError(f"The database {display(url)} cannot hold that number: {error}") from error
     except (ValueError, LookupError, SQLAlchemyError) as error:  # JSON, a time or a row that is not what it should be
         reason = " ".join(f"{error}".split())[:200]
-        raise UserError(
+        raise DatabaseError(
             f"The database {display(url)} holds what cannot be read ({type(error).__name__}: {reason}). It is damaged, "
             "or this is a fault of the program: see whether a backup can be read, with: descgen --db BACKUP stats"
         ) from error
@@ -252,7 +252,7 @@ def _refuse_replaced(url: URL, opened: list[tuple[int, int]]) -> None:
     now = _identity(url)
     if opened and now != opened:
         what = "replaced by another file" if now else "deleted"
-        raise UserError(
+        raise DatabaseError(
             f"{display(url)} was {what} while it was in use, so this command ended: what it stored went with the old "
             "file. Put that file back, or run the same command again"
         )

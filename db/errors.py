@@ -2,6 +2,7 @@
 
 UserError                 something the user can fix; the command exits with 1
 ├── UsageError            the command was used wrongly: an unknown name, a missing option; it exits with 2
+├── DatabaseError         the database cannot be used now; the message names its file or address
 └── ConflictError         a decision is about descriptors that somebody else has changed; nothing was changed
 
 A message names the value, the allowed values, and the next command to run.
@@ -69,6 +70,10 @@ class UserError(Exception):
 
 class UsageError(UserError):
     """The command was used wrongly."""
+
+
+class DatabaseError(UserError):
+    """The database cannot be used now; the message names its file or address, which not everyone may read."""
 
 
 class ConflictError(UserError):

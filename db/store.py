@@ -16,7 +16,7 @@ from db.addresses import hide, public_provider, secrets_in
 from db.claims import Claims
 from db.dataset_changes import Update, refuse_changes
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
-from db.errors import UsageError, UserError, first_few, unknown
+from db.errors import DatabaseError, UsageError, UserError, first_few, unknown
 from db.own_datasets import OwnDatasets
 from db.records import (
     STATUSES,
@@ -84,7 +84,7 @@ class Store(Transactions):
         path = Path(file) if file and self._engine.dialect.name == "sqlite" else None
         free = shutil.disk_usage(path.resolve().parent).free if path else _ROOM
         if free < _ROOM:
-            raise UserError(
+            raise DatabaseError(
                 f"The disk of {path} has {free / 2**20:.1f} MiB left; {_ROOM / 2**20:.0f} are needed to store replies: "
                 "stopped before the next call. Make room, and run the same command to continue"
             )
@@ -284,7 +284,7 @@ class Store(Transactions):
         with self._write() as session:
             actions = queries.actions(session, dataset)
             if gone := sorted({item.action for item in written} - actions.keys()):
-                raise UserError(
+                raise DatabaseError(
                     f"{dataset.name} is no longer whole in the database {self._engine.url.database}: {first_few(gone)} "
                     "is missing. It has been changed or replaced meanwhile. Run the same command again"
                 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from db.addresses import hide, secrets_in
 from db.commandline import Database, console, notes
 from db.errors import UsageError, UserError
 from db.records import STATUSES
@@ -72,7 +73,11 @@ def review(
 
     store = database.existing
     dataset = store.resolve(dataset_name)
-    session = ReviewSession(store, dataset, reviewer=reviewer, open_llm=open_with_seed)
+
+    def report(line: str) -> None:
+        notes.print(clean(hide(line, secrets_in(database.url))), soft_wrap=True)
+
+    session = ReviewSession(store, dataset, reviewer=reviewer, open_llm=open_with_seed, report=report)
     if not session.snapshot().by_action:
         raise UserError(
             f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"

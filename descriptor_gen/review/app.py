@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
 
-from fastapi import FastAPI, HTTPException, Path, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.security import APIKeyHeader
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from db.errors import UserError
+from db.errors import DatabaseError, UserError
 from db.records import STATUSES, Action, DescriptorRef
-from descriptor_gen.review import compare, pages
+from descriptor_gen.review import compare, pages, replies
 from descriptor_gen.review.filters import Filter
-from descriptor_gen.review.security import AccessRules, Guard
+from descriptor_gen.review.security import CSRF_HEADER, AccessRules, Guard
 from descriptor_gen.review.session import DecisionRequest, ReviewSession
 
 KEYS = (
@@ -49,6 +51,13 @@ Number = Annotated[int, Field(ge=1, le=_LARGEST)]
 Id = Annotated[int, Path(ge=1, le=_LARGEST)]
 
 
+def _asked(query: Annotated[Filter, Depends()]) -> Filter:
+    return Filter.from_query(asdict(query))
+
+
+Asked = Annotated[Filter, Depends(_asked)]
+
+
 class DecisionBody(BaseModel):
     """A decision sent by a page; see `session.DecisionRequest`. `label` and `query` are those of the page's address."""
 
@@ -70,18 +79,23 @@ class RegenerateBody(BaseModel):
 
 def create_app(session: ReviewSession, rules: AccessRules) -> FastAPI:
     """Return the application of one session; it answers the requests that `rules` allow."""
-    app = FastAPI(title="descgen review", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="descgen review", docs_url=None, redoc_url=None, openapi_url=None, responses=replies.ANYWHERE)
     app.add_middleware(Guard, rules=rules)
     app.mount("/static", StaticFiles(packages=[("descriptor_gen.review", "static")]), name="static")
     app.add_exception_handler(UserError, _bad_request)
+    app.add_exception_handler(DatabaseError, partial(_unavailable, session))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StarletteHTTPException, _refused)
     site = _Site(session, rules)
-    for path, route in site.get.items():
-        app.add_api_route(path, route, methods=["GET"])
-    for path, route in site.post.items():
-        app.add_api_route(path, route, methods=["POST"])
+    for path, (route, answers) in site.get.items():
+        app.add_api_route(path, route, methods=["GET"], responses=answers)
+    secret = Security(APIKeyHeader(name=CSRF_HEADER, auto_error=False))  # for the schema; Guard looks at it
+    for path, (route, answers) in site.post.items():
+        app.add_api_route(path, route, methods=["POST"], responses=answers, dependencies=[secret])
     return app
+
+
+_Route = tuple[Callable[..., Response], replies.Replies]  # and what it may answer
 
 
 class _Site:
@@ -94,32 +108,33 @@ class _Site:
         )
         shared = {"csrf": rules.csrf, "dataset": session.dataset.name, "reviewer": session.reviewer}
         self._environment.globals.update(shared, keys=KEYS, statuses=STATUSES)
-        self.get: Mapping[str, Callable[..., Response]] = {
-            "/": self.overview,
-            "/class/{label}": self.one_class,
-            "/class/{label}/panel": self.panel,
-            "/compare": self.compare,
-            "/log": self.log,
-            "/history/{descriptor}": self.history,
-            "/call/{generation}": self.call,
-            "/jobs/{job}": self.job,
+        self.get: Mapping[str, _Route] = {
+            "/": (self.overview, replies.PAGE),
+            "/class/{label}": (self.one_class, replies.PAGE | replies.NOT_FOUND),
+            "/class/{label}/panel": (self.panel, replies.PAGE | replies.NOT_FOUND),
+            "/compare": (self.compare, replies.PAGE),
+            "/log": (self.log, replies.PAGE),
+            "/history/{descriptor}": (self.history, replies.PAGE | replies.UNKNOWN_ID),
+            "/call/{generation}": (self.call, replies.PAGE | replies.UNKNOWN_ID),
+            "/jobs/{job}": (self.job, replies.JOB | replies.NOT_FOUND),
         }
-        self.post: Mapping[str, Callable[..., Response]] = {"/decide": self.decide, "/regenerate": self.regenerate}
+        changed = replies.CHANGE | replies.NOT_FOUND
+        self.post: Mapping[str, _Route] = {
+            "/decide": (self.decide, changed | replies.DECISION),
+            "/regenerate": (self.regenerate, changed | replies.JOB),
+        }
 
-    def overview(self, request: Request) -> Response:
-        filter_ = Filter.from_query(request.query_params)
+    def overview(self, filter_: Asked) -> Response:
         return self._page("overview", pages.overview(self._session, filter_), filter_)
 
-    def one_class(self, request: Request, label: int) -> Response:
-        filter_ = Filter.from_query(request.query_params)
+    def one_class(self, label: int, filter_: Asked) -> Response:
         return self._page("class", pages.one_class(self._session, self._action(label), filter_), filter_)
 
-    def panel(self, request: Request, label: int) -> Response:
-        return HTMLResponse(self._panel(self._action(label), Filter.from_query(request.query_params)))
+    def panel(self, label: int, filter_: Asked) -> Response:
+        return HTMLResponse(self._panel(self._action(label), filter_))
 
-    def compare(self, request: Request) -> Response:
-        query = request.query_params
-        return self._page("compare", compare.page(self._session, query), Filter.from_query(query))
+    def compare(self, chosen: Annotated[compare.Choice, Depends()], filter_: Asked) -> Response:
+        return self._page("compare", compare.page(self._session, chosen), filter_)
 
     def log(self) -> Response:
         return self._page("log", {"events": pages.events(self._session)}, Filter())
@@ -169,6 +184,10 @@ class _Site:
 
 async def _bad_request(_request: Request, error: Exception) -> Response:
     return JSONResponse({"message": str(error)}, 400)
+
+
+async def _unavailable(session: ReviewSession, _request: Request, error: Exception) -> Response:
+    return JSONResponse({"message": session.faults.tell(cast(DatabaseError, error))}, 503)
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -25,20 +25,29 @@ class Side:
     words: float
 
 
-def page(session: ReviewSession, query: Mapping[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Choice:
+    """What the page is asked to show: a kind, two writers, the classes that `q` matches, the number of a page."""
+
+    kind: str = ""
+    left: str = ""
+    right: str = ""
+    q: str = ""
+    page: str = ""
+
+
+def page(session: ReviewSession, chosen: Choice) -> dict[str, Any]:
     """Return the values of the page: a table of the classes that either writer wrote about, 50 at a time."""
     kinds = sorted({d.kind for d in session.snapshot().descriptors if d.generation})
-    kind = _known_or_first(query.get("kind"), kinds)
+    kind = _known_or_first(chosen.kind, kinds)
     writers = {_key(writer): writer for writer in session.queries.writers(session.dataset, kind)}
-    left = _known_or_first(query.get("left"), list(writers))
-    right = _known_or_first(
-        query.get("right"), list(writers), default=[name for name in writers if name != left] or [left]
-    )
+    left = _known_or_first(chosen.left, list(writers))
+    right = _known_or_first(chosen.right, list(writers), default=[name for name in writers if name != left] or [left])
     compared = [writers[name] for name in (left, right) if name]
     calls = [session.queries.replies(session.dataset, kind, writer) for writer in compared]
-    actions = _actions(session, calls, query.get("q", "").casefold())
+    actions = _actions(session, calls, chosen.q.casefold())
     pages = -(-len(actions) // _PAGE_CLASSES)
-    asked = query.get("page", "")
+    asked = chosen.page
     number = int(asked) if asked.isdecimal() and len(asked) <= _DIGITS else 1
     number = min(max(1, number), max(1, pages))
     shown = actions[(number - 1) * _PAGE_CLASSES : number * _PAGE_CLASSES]
@@ -53,7 +62,7 @@ def page(session: ReviewSession, query: Mapping[str, str]) -> dict[str, Any]:
         "rows": [{"action": action, "sides": [side.texts.get(action.name, ()) for side in sides]} for action in shown],
         "pages": pages,
         "number": number,
-        "page_query": urlencode({"kind": kind, "left": left, "right": right, "q": query.get("q", "")}),
+        "page_query": urlencode({"kind": kind, "left": left, "right": right, "q": chosen.q}),
         "reason": "no class matches the search" if writers else "no LLM has written about this dataset yet",
     }
 

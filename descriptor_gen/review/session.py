@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 from collections import Counter
@@ -13,10 +14,12 @@ from db.errors import ConflictError, UsageError, UserError
 from db.records import STATUSES, Action, Dataset, Decision, Descriptor, DescriptorRef, Impact
 from db.store import Store
 from descriptor_gen.prompting.prompt import load_prompts
+from descriptor_gen.review.faults import Faults
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.flags import Flags, Linter
 from descriptor_gen.review.jobs import Job, Jobs, OpenLLM
 
+_log = logging.getLogger(__name__)
 _FRESH_SECONDS = 0.1  # one request reads several times; a decision about an outdated text is a conflict
 
 
@@ -90,12 +93,25 @@ class Outcome:
 class ReviewSession:
     """One reviewer of one dataset."""
 
-    def __init__(self, store: Store, dataset: Dataset, *, reviewer: str, open_llm: OpenLLM | None = None) -> None:
-        """Open a session; without `open_llm` it cannot regenerate texts."""
+    def __init__(
+        self,
+        store: Store,
+        dataset: Dataset,
+        *,
+        reviewer: str,
+        open_llm: OpenLLM | None = None,
+        report: Callable[[str], None] = _log.error,
+    ) -> None:
+        """Open a session; without `open_llm` it cannot regenerate texts.
+
+        Args:
+            report: takes the line about a fault of the database, which pages do not show.
+        """
         self.dataset, self.reviewer = dataset, reviewer
         self.phrases = {action.name: action.phrase for action in dataset.actions}
         self.reviews, self.queries = store.reviews(), store.review_queries()
-        self.jobs = Jobs(store, dataset, open_llm) if open_llm else None
+        self.faults = Faults(report)
+        self.jobs = Jobs(store, dataset, open_llm, faults=self.faults) if open_llm else None
         self._store = store
         self._stamps: Mapping[str, tuple[int, ...]] = {}
         self._snapshot = Snapshot({}, {})

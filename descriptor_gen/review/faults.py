@@ -1,0 +1,29 @@
+"""Faults of the database: a page, which others may see, does not say where the database is; the terminal does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from db.errors import DatabaseError
+
+UNAVAILABLE = "The database cannot be read or changed now; see the terminal of descgen review"
+
+
+class Faults:
+    """Tells each fault once in the terminal."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._told: set[str] = set()
+        self._lock = threading.Lock()
+
+    def tell(self, error: DatabaseError) -> str:
+        """Report a fault, unless it was before; return what a page says about it."""
+        line = str(error)
+        with self._lock:
+            is_new = line not in self._told
+            self._told.add(line)
+        if is_new:
+            self._report(line)
+        return UNAVAILABLE
