@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -108,13 +108,20 @@ def _start(path: Path) -> bytes:
 
 
 def video_stream(container: Any) -> Any:  # an av.video.stream.VideoStream
-    """Return the default video stream, else the first; a cover picture is no video."""
+    """Return the default video stream, else the first; a cover picture is no video.
+
+    Raises:
+        UnreadableVideo: there is none, or FFmpeg has no decoder for it (its codec may be misnamed by damage).
+    """
     from av.stream import Disposition
 
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:
         raise UnreadableVideo("no video stream", "only a cover picture" if container.streams.video else "")
-    return max(streams, key=lambda stream: bool(stream.disposition & Disposition.default))  # the first of the best
+    stream = max(streams, key=lambda stream: bool(stream.disposition & Disposition.default))  # the first of the best
+    if stream.codec_context is None:
+        raise UnreadableVideo("unknown codec", "FFmpeg has no decoder for it, or the name in the file is damaged")
+    return stream
 
 
 @dataclass(frozen=True)
@@ -254,8 +261,11 @@ def _cut_by_edit_list(container: Any, stream: Any, packets: Sequence[Any]) -> bo
 
 
 def _packets(container: Any, *streams: Any) -> Iterator[Any]:
-    """Yield the packets of streams, by default of all, up to the first error in the file."""
-    with _errors_of_content_suppressed():
+    """Yield the packets of streams, by default of all, up to the first error in the file.
+
+    At the end of a file in which more streams turned up than at its start (MPEG-TS), PyAV raises IndexError.
+    """
+    with _errors_of_content_suppressed(), suppress(IndexError):
         yield from container.demux(*streams)
 
 
