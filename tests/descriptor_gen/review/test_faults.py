@@ -1,4 +1,4 @@
-"""A database that is lost, damaged, locked or read-only while pages are open: pages do not say where it is."""
+"""A database that is lost or damaged while pages are open: pages do not say where it is."""
 
 from __future__ import annotations
 
