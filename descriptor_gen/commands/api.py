@@ -153,10 +153,13 @@ def batch_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=path,
         multiple=True,
         metavar="FILE",
-        help="Store the answers that another program wrote, such as vLLM's run-batch. May be given several times.",
+        help="Store the answers that such a program wrote. May be given several times.",
     )(with_files)
     return click.option(
-        "--write-batch", type=path, metavar="FILE", help="Write the missing calls for such a program; make none."
+        "--write-batch",
+        type=path,
+        metavar="FILE",
+        help="Write the missing calls to a file, for a program such as vLLM's run-batch; make none.",
     )(with_files)
 
 

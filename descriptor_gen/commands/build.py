@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -119,15 +119,17 @@ def build(
     sampling = _sampling(temperature, seed, options.samples)
     llm_options = LLMOptions(batch_size, base_url, sampling, api, parameters, reasoning_tokens)
     llm = open_llm(llm_name, llm_options)
+    if (write_batch or read_batch) and not isinstance(llm, batch_file.AskedByFile):
+        raise UsageError(f"{llm_name} is not asked by files: leave out --write-batch and --read-batch")
     for note in filter(None, (*origin_notes(prompts), toy_note(llm_name))):
         notes.print(note, soft_wrap=True)
     if dry_run:
         estimate = estimate_build(database.store, dataset, llm=llm, prompts=prompts, options=options)
         print_json(estimate) if as_json else console.print(tables.estimate(estimate), soft_wrap=True)
         return
-    if write_batch:
+    if write_batch and isinstance(llm, batch_file.AskedByFile):
         written = batch_file.write_batch(
-            database.store, dataset, write_batch, llm=cast(Any, llm), prompts=prompts, options=options
+            database.store, dataset, write_batch, llm=llm, prompts=prompts, options=options
         )
         print_json(written) if as_json else console.print(tables.written_batch(written), soft_wrap=True)
         return

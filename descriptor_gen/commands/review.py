@@ -200,6 +200,3 @@ def reorder(database: Database, ids: tuple[str, ...], reviewer: str, as_json: bo
 def undo(database: Database, decision: int | None, reviewer: str, as_json: bool) -> None:
     """Undo a whole decision. If somebody has changed one of its descriptors since, nothing is undone."""
     _show(database.existing.reviews().undo(reviewer=reviewer, decision=decision), as_json=as_json)
-
-
-REVIEW_COMMANDS: tuple[click.Command, ...] = (accept, reject, restore, edit, add, reorder, undo)

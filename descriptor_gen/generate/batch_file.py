@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from db.errors import UserError
 from db.records import Dataset
@@ -17,6 +17,7 @@ from descriptor_gen.llms import LLM, Request
 from descriptor_gen.prompting.prompt import Prompt
 
 
+@runtime_checkable
 class AskedByFile(LLM, Protocol):
     """An LLM whose calls can be written to a file."""
 

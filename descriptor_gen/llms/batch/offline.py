@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from db.errors import UserError
 from descriptor_gen.llms import Reply, Request, StoppedEarlyError
 from descriptor_gen.llms.api.completion import Completion, failure
-from descriptor_gen.llms.api.openai import OpenAILLM
 from descriptor_gen.llms.batch.files import CallError, call_line, endpoint, read_lines, read_result
-from descriptor_gen.llms.options import ApiOptions, Prices
+from descriptor_gen.llms.batch.openai_batch import OpenAIBatch
 from encoders.weights import sha256_of
 
 
-class BatchFiles(OpenAILLM):
+class BatchFiles(OpenAIBatch):
     """A chat model whose calls are lines of a file, and whose answers are lines of others; nothing is sent.
 
-    Identity, parameters and cache keys are those of `OpenAILLM`. Each line is named by the cache key of its call, so
-    the answers may come in any order and in several files, and lines of other builds may lie between them.
+    Identity, parameters, prices and cache keys are those of `OpenAIBatch`. Each line is named by the cache key of its
+    call, so the answers may come in any order and in several files, and lines of other builds may lie between them.
     """
 
-    calls_at_a_time = 1_000_000  # the files are read once
-    waiting = 0
-    notify: Callable[[str], None] = staticmethod(lambda line: None)
-    _stored: Mapping[str, Collection[str]] = MappingProxyType({})
-
-    def _prices(self, options: ApiOptions) -> Prices | None:
-        return options.prices and options.prices.in_batches(options.batch_discount)
+    _lines = _known = 0
 
     @property
     def _paths(self) -> tuple[Path, ...]:
@@ -44,10 +36,6 @@ class BatchFiles(OpenAILLM):
     def _client(self) -> Any:
         return None  # so that no API key is needed
 
-    def exclude_stored(self, stored: Mapping[str, Collection[str]]) -> None:
-        """Skip replies that are stored already: id of the file -> cache keys."""
-        self._stored = stored
-
     def line(self, request: Request) -> bytes:
         """Return the line of a call, with the end of the line."""
         body = self._model.body(request, self._model.dialect.form)
@@ -57,7 +45,7 @@ class BatchFiles(OpenAILLM):
         """Yield the replies that the files hold, in small groups.
 
         Raises:
-            UserError: a file cannot be read, or no line of the files belongs to a call of this build.
+            UserError: a file cannot be read, or no line of the files answers a missing call.
             StoppedEarlyError: some calls have no answer there.
         """
         self.environment = {"api": "batch file"}
@@ -68,8 +56,9 @@ class BatchFiles(OpenAILLM):
         names = ", ".join(map(str, self._paths))
         if not self._known:
             raise UserError(
-                f"None of the {self._lines} lines of {names} answers a call of this build. Give the dataset, kinds, "
-                "LLM, --base-url and other options with which the file of calls was written"
+                f"None of the {self._lines} lines of {names} answers one of the {len(requests)} missing calls. If it "
+                "was read before, write the rest with --write-batch; else give the dataset, kinds, LLM, --base-url and "
+                "other options with which the file of calls was written"
             )
         if waiting:
             raise StoppedEarlyError("unanswered")

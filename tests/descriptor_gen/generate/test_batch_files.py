@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.api import stored
 from tests.fixtures.commands import Run
 
@@ -93,6 +94,22 @@ def test_what_is_not_answered_is_counted_and_written_again(
     second = write(tmp_path / "second.jsonl", map(answer, left))
     report = json.loads(descgen(*BUILD, "--read-batch", first, "--read-batch", second, "--json").stdout)
     assert (report["cached"], report["generated"], report["invalid"]) == (1, 3, 0)
+
+
+def test_a_file_that_is_read_again_says_how_many_calls_it_leaves(
+    descgen: Run, calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    half = write(tmp_path / "half.jsonl", map(answer, calls[:2]))
+    for said in ("2 calls have no answer", "answers one of the 2 missing calls. If it was read before"):
+        result = descgen(*BUILD, "--read-batch", half)
+        assert (result.exit_code, said in result.stderr) == (1, True), result.stderr
+
+
+@pytest.mark.parametrize("option", ["--write-batch", "--read-batch"])
+def test_an_llm_of_ones_own_is_not_called_instead(descgen: Run, llm: FakeLLM, tmp_path: Path, option: str) -> None:
+    result = descgen("build", "-d", "hmdb51", "-k", "context", "--llm", "fake", option, tmp_path / "x.jsonl")
+    assert (result.exit_code, llm.history) == (2, [])
+    assert "fake is not asked by files" in result.stderr
 
 
 def test_the_first_answer_to_a_call_counts(
