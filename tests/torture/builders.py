@@ -8,12 +8,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import create_engine, text
 
+from tests.torture.calls import Stop
 from tests.torture.room import CALLS, Process, Room, rows, stored_messages
 
 CLONED = ("unshare", "--pid", "--fork", "--mount-proc")
@@ -49,12 +52,16 @@ def suspended(room: Room, *, times: int, wait: bool) -> None:
         slow = room.build(database)
         room.until_called(room.chance.randint(1, CALLS // 2), slow)
         _suspend(slow, database)
-        room.stopped += 1
+        held = _claims(database)
         if not wait:
             _end_claims(database)
+            held = dict.fromkeys(held, time.time())
+        stop = time.time(), frozenset(stored_messages(database))
         room.end(room.build(database))
         slow.send_signal(signal.SIGCONT)
         room.end(slow)
+        ends = {messages: held[key] for key, messages in _messages(database).items() if key in held}
+        room.log.stops.append(Stop(room.names[slow], *stop, ends))
         _close(room, database)
         room.found.tries += 1
 
@@ -71,6 +78,20 @@ def _suspend(process: Process, database: Path) -> None:
                 process.send_signal(signal.SIGCONT)
             else:
                 return
+
+
+def _claims(database: Path) -> dict[str, float]:
+    """Return when each claim ends, by cache key, in seconds since 1970."""
+    if not rows(database, "SELECT 1 FROM sqlite_master WHERE name = 'claim'"):
+        return {}
+    found = rows(database, "SELECT cache_key, expires_at FROM claim")
+    return {str(key): datetime.fromisoformat(str(end)).replace(tzinfo=UTC).timestamp() for key, end in found}
+
+
+def _messages(database: Path) -> dict[str, str]:
+    """Return the messages of each stored call, by cache key, as `Call.messages`."""
+    found = rows(database, "SELECT cache_key, messages FROM generation WHERE cache_key IS NOT NULL")
+    return {str(key): json.dumps(json.loads(str(messages)), sort_keys=True) for key, messages in found}
 
 
 def _end_claims(database: object) -> None:

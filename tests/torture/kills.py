@@ -47,7 +47,7 @@ def build(room: Room, *, times: int) -> None:
         if not before <= stored or len(stored) < said:
             room.found.lose(f"{said} said, {len(before)} before, {len(stored)} now")
         before = stored
-        room.stopped += 1
+        room.killed(process, database)
         if number % 3 == 2 or number == times - 1:
             room.end(room.build(database))
             if len(stored_messages(database)) != CALLS:

@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from tests.fixtures.chat_server import ChatServer, Handler, listening
+from tests.fixtures.chat_server import ChatServer, listening
+from tests.torture.calls import CONCURRENCY, CallLog, LoggingHandler, Stop
 
 CALLS = 51  # of one kind of hmdb51
-CONCURRENCY = 4
 PATIENCE = 300.0  # seconds after which a process that hangs is ended
 Process = subprocess.Popen[str]
 
@@ -61,32 +60,38 @@ class Room:
     chance: random.Random
     server: ChatServer
     found: Found
-    stopped: int = 0  # processes that were killed or suspended while they built the last database
+    log: CallLog
+    names: dict[Process, str] = field(default_factory=dict)  # of builders: the API key of each
 
     @classmethod
     @contextmanager
     def open(cls, folder: Path, name: str, seed: int) -> Iterator[Room]:
         folder.mkdir(parents=True)
         server = ChatServer()
-        with listening(server, Handler):
-            yield cls(folder, random.Random(f"{seed} {name}"), server, Found(name))  # noqa: S311
+        log = CallLog()
+        with listening(server, type("Handler", (LoggingHandler,), {"log": log})):
+            yield cls(folder, random.Random(f"{seed} {name}"), server, Found(name), log)  # noqa: S311
 
-    def start(self, database: str | Path, *arguments: object, prefix: Sequence[str] = ()) -> Process:
-        """Start `descgen`."""
+    def start(self, database: str | Path, *arguments: object, prefix: Sequence[str] = (), key: str = "none") -> Process:
+        """Start `descgen`, with an API key."""
         command = [*prefix, sys.executable, "-m", "descriptor_gen", "--db", str(database), *map(str, arguments)]
-        return self.popen(command)
+        return self.popen(command, key=key)
 
-    def popen(self, command: Sequence[str]) -> Process:
-        names = {"OPENAI_API_KEY": "none", "XDG_CONFIG_HOME": str(self.folder / "config")}
+    def popen(self, command: Sequence[str], *, key: str = "none") -> Process:
+        names = {"OPENAI_API_KEY": key, "XDG_CONFIG_HOME": str(self.folder / "config")}
         names["RECOGNIZE_FEATURES"] = str(self.folder / "features")
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **names}
         )
 
     def build(self, database: str | Path, *options: object, prefix: Sequence[str] = ()) -> Process:
-        """Start a build of one kind of hmdb51."""
+        """Start a build of one kind of hmdb51; its API key tells the server which builder asks."""
         llm = ("--llm", "openai:tiny", "--base-url", self.server.url, "--concurrency", CONCURRENCY)
-        return self.start(database, "build", "-d", "hmdb51", "-k", "context", *llm, *options, prefix=prefix)
+        arguments = ("build", "-d", "hmdb51", "-k", "context", *llm, *options)
+        key = f"builder-{len(self.names)}"
+        process = self.start(database, *arguments, prefix=prefix, key=key)
+        self.names[process] = key
+        return process
 
     def end(self, process: Process, *, code: int | None = 0) -> tuple[str, str]:
         """Wait for a process, and count what it printed that it should not; `code` None: it may fail."""
@@ -119,22 +124,18 @@ class Room:
         while len(self.server.bodies) < calls and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
 
-    def asked(self) -> Counter[str]:
-        """Return how often each message was asked."""
-        with self.server.lock:
-            return Counter(json.dumps(body["messages"], sort_keys=True) for body in self.server.bodies)
+    def killed(self, process: Process, database: Path) -> None:
+        """Note that a builder is dead, so that its claims have ended, and what the database holds now."""
+        now = time.time()
+        self.log.stops.append(Stop(self.names[process], now, frozenset(stored_messages(database)), now))
 
     def count_paid_twice(self) -> None:
-        """Count the calls that were made more than once on the last database, and begin to count anew.
-
-        A stopped process may have had as many calls in flight as it has connections: from right before a call to the
-        moment its reply is stored. These are counted apart; any call beyond that number is paid twice.
-        """
-        again = sum(count - 1 for count in self.asked().values())
-        in_flight = min(again, CONCURRENCY * self.stopped)
+        """Count the calls that were made more than once on the last database, and begin to count anew."""
+        in_flight, paid_twice = self.log.repeated()
         self.found.in_flight += in_flight
-        self.found.paid_twice += again - in_flight
-        self.stopped = 0
+        self.found.paid_twice += len(paid_twice)
+        self.found.notes += paid_twice
+        self.log.clear()
         with self.server.lock:
             self.server.bodies.clear()
 
