@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from threading import current_thread, main_thread
 from typing import Any, NamedTuple
 
 import click
@@ -15,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from db.addresses import hide, secrets_in
 from db.errors import UsageError, UserError
+from db.interrupts import interrupts
 from db.profile_defaults import default_map
 from db.texts import clean
 
@@ -84,11 +87,20 @@ def _tell(line: str) -> None:
 
 
 class Program(click.Group):
-    """A group that shows our own errors as one message: exit code 2 for wrong use, 1 for failure."""
+    """A group that shows our own errors as one message: exit code 2 for wrong use, 1 for failure.
 
-    def __init__(self, name: str | None = None, *, listed: Mapping[str, Listed], **settings: Any) -> None:
+    Args:
+        listed: its commands.
+        kept: the sentence that says what stays if Ctrl-C, SIGTERM or SIGHUP ends any command (exit code 130); "" leaves
+            these signals to the commands.
+    """
+
+    def __init__(
+        self, name: str | None = None, *, listed: Mapping[str, Listed], kept: str = "", **settings: Any
+    ) -> None:
         super().__init__(name, _OnDemand(listed), **settings)
         self.listed = listed
+        self._kept = kept
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands for `--help`, without importing them."""
@@ -113,10 +125,16 @@ class Program(click.Group):
                 raise _shown(error) from error
         return super().make_context(info_name, args, parent, **extra)
 
+    def _interrupts(self) -> AbstractContextManager[None]:
+        if not self._kept or current_thread() is not main_thread():  # signals are the main thread's
+            return nullcontext()
+        return interrupts(lambda: self._kept)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; show errors that a user can fix without a traceback."""
         try:
-            return super().invoke(ctx)
+            with self._interrupts():
+                return super().invoke(ctx)
         except OSError as error:
             if error.errno == errno.EPIPE or not error.filename:
                 raise  # click exits quietly if the reader of our output is gone

@@ -74,7 +74,7 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=Program, listed=_COMMANDS, context_settings=_SETTINGS)
+@click.group(cls=Program, listed=_COMMANDS, kept="What was stored stays", context_settings=_SETTINGS)
 @click.version_option(package_name="descgen-recognize")
 @database_option
 @click.pass_context

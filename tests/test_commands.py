@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,3 +185,27 @@ def test_a_known_name_wins_over_a_folder_of_that_name(
     assert [row["descriptors"] for row in rows] == [{"context": 3}] * 2
     assert descgen("build", "-d", "/", "-k", "context").exit_code == 2
     assert descgen("build", "-d", "", "-k", "context").exit_code == 2
+
+
+WAIT = """
+from threading import Event
+from recognizer.cli import recognize
+
+@recognize.command("wait")
+def wait():
+    print("waiting", flush=True)
+    Event().wait()
+
+recognize(["wait"], prog_name="recognize")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_without_an_encoder_ends_with_one_line(number: signal.Signals) -> None:
+    process = subprocess.Popen([sys.executable, "-c", WAIT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors.strip() == "Stopped. What was stored stays; run the same command to continue"
