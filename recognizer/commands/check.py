@@ -11,7 +11,7 @@ from platformdirs import user_cache_path
 
 from db.commandline import Database, console, json_option, print_json, progress
 from db.errors import UsageError, UserError
-from recognizer.commands.options import COUNT, EXISTING, FOLDER, LISTED, SHARED, root_of
+from recognizer.commands.options import COUNT, DECODING, EXISTING, FOLDER, LISTED, SHARED, root_of
 from recognizer.datasets.records import Split
 
 
@@ -29,6 +29,8 @@ from recognizer.datasets.records import Split
 @SHARED["allow_truncated"]
 @click.option("--quick", is_flag=True, help="Do not decode frames: three times as fast, but misses broken frames.")
 @click.option("--jobs", "-j", type=COUNT, default=4, help="Reader threads.")
+@DECODING["workers"]
+@DECODING["decode_timeout"]
 @click.option(
     "--cache",
     envvar="RECOGNIZE_CHECKS",
@@ -54,6 +56,8 @@ def check_videos(
     allow_truncated: bool,
     quick: bool,
     jobs: int,
+    workers: int | None,
+    decode_timeout: float | None,
     cache: Path,
     retry: bool,
     everything: bool,
@@ -68,7 +72,9 @@ def check_videos(
     from recognizer.datasets.check_table import check_table
     from recognizer.datasets.find import find_videos
     from recognizer.datasets.inspect_video import InspectionCache
+    from recognizer.video.pool import Decoding
 
+    decoding = Decoding(workers, decode_timeout)
     if (name is None) == (not paths) or (paths and (root or split)):
         raise UsageError("Give either --dataset NAME (and its --root), or files and folders to read")
     dataset = database.existing_or_empty.resolve(name) if name else None
@@ -79,7 +85,7 @@ def check_videos(
     with InspectionCache.of(checked, cache, forget=retry) as inspections, progress(title, "videos") as advance:
         report = check(
             video_list, inspections, dataset=dataset, frames=frames, quick=quick, allow_truncated=allow_truncated,
-            jobs=jobs, on_progress=advance,
+            jobs=jobs, decoding=decoding, on_progress=advance,
         )  # fmt: skip
     if as_json:
         print_json({**asdict(report), "harmful": report.harmful})

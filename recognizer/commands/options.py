@@ -189,13 +189,13 @@ class Session:
         print_json(value) if self.as_json else console.print(report)
 
 
-_READING = {
-    "retry": click.option("--retry", is_flag=True, help=_RETRY),
+DECODING = {
     "workers": click.option("--workers", type=click.IntRange(min=0), metavar="N", help=_WORKERS),
     "decode_timeout": click.option(
         "--decode-timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help=_TIMEOUT
     ),
 }
+_READING = {"retry": click.option("--retry", is_flag=True, help=_RETRY), **DECODING}
 
 
 def session_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ import click
 
 from db.commandline import Database, console, json_option, notes, print_json, progress
 from db.errors import UsageError, UserError
-from recognizer.commands.options import COUNT, LISTED, PATH
+from recognizer.commands.options import COUNT, DECODING, LISTED, PATH
 
 if TYPE_CHECKING:
     from recognizer.prepare.plan import Plan
@@ -39,6 +39,8 @@ def _frame_count(value: str) -> int:
 @click.option("--frames", type=_frame_count, metavar="N|all", help="Also write frames of the test videos as JPEG.")
 @click.option("--into", type=PATH, metavar="FOLDER", help="Folder for the frames. [<root>-frames]")
 @click.option("--jobs", "-j", type=COUNT, default=4, help="Threads for extracting frames.")
+@DECODING["workers"]
+@DECODING["decode_timeout"]
 @json_option
 @click.pass_obj
 def prepare_dataset(
@@ -51,12 +53,16 @@ def prepare_dataset(
     frames: int | None,
     into: Path | None,
     jobs: int,
+    workers: int | None,
+    decode_timeout: float | None,
     as_json: bool,
 ) -> None:
     """Print the official steps to get a dataset, or do them: download, check, unpack, extract frames."""
     from recognizer.prepare.plan import plan, root_for
     from recognizer.prepare.steps import ExtractFrames
+    from recognizer.video.pool import Decoding
 
+    decoding = Decoding(workers, decode_timeout)
     if videos and (root or mirror or frames is None):
         raise UsageError("--videos says where the videos lie whose frames are written: it goes with --frames alone")
     dataset = database.existing_or_empty.resolve(name)
@@ -64,7 +70,7 @@ def prepare_dataset(
     into = into or root.resolve().with_name(f"{root.resolve().name}-frames")
     last = None
     if frames is not None:
-        last = ExtractFrames(dataset, root, count=frames or None, into=into, jobs=jobs, typed=name)
+        last = ExtractFrames(dataset, root, count=frames or None, into=into, jobs=jobs, typed=name, decoding=decoding)
     planned = plan(dataset, root, typed=name, mirror=mirror, frames=last, fetch=videos is None)
     _run_all(planned, as_json) if run else _print(planned, as_json)
 

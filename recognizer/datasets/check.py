@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from db.progress import Progress
@@ -16,9 +17,10 @@ from recognizer.datasets.inspect_video import Inspection, InspectionCache, inspe
 from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.datasets.records import Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason
-from recognizer.video.container import REMEMBERED, UnreadableVideo, tolerated
+from recognizer.video.container import REMEMBERED, InaccessibleVideo, UnreadableVideo, tolerated
 from recognizer.video.extracted import refuse_other_frames
 from recognizer.video.file_types import stem
+from recognizer.video.pool import Decoding, Pool
 from recognizer.video.source import Source, source_of
 
 _SKIPPED = {  # reason why a file is skipped -> explanation, and whether it harms an evaluation
@@ -87,6 +89,8 @@ def check(
     quick: bool = False,
     allow_truncated: bool = False,
     jobs: int = 4,
+    decoding: Decoding | None = None,
+    read: Callable[..., Inspection] = inspect,
     on_progress: Progress = lambda done, total: None,
 ) -> CheckReport:
     """Inspect every video of a list, and compare their contents.
@@ -99,10 +103,14 @@ def check(
         quick: count packets and read headers, and decode nothing.
         allow_truncated: whether an evaluation reads what is there of a video that breaks off.
         jobs: threads.
+        decoding: in how many processes videos are read, and how long; its `read` is not used.
+        read: `inspect`, or a function of your own with the same arguments, in a module that workers can import.
         on_progress: called with (videos done, videos in all).
     """
     present = [video for video in video_list.videos if video.path]
-    results = _inspect_all(present, cache, quick=quick, jobs=jobs, on_progress=on_progress)
+    with Pool(decoding or Decoding()) as pool:
+        inspect_one = partial(_inspect, cache=cache, quick=quick, pool=pool, read=read)
+        results = _inspect_all(present, cache, inspect_one, jobs=jobs, on_progress=on_progress)
     if not allow_truncated:
         results = [replace(result, inspection=result.inspection.truncated_as_unreadable()) for result in results]
     readable = [result for result in results if not result.inspection.unreadable]
@@ -132,12 +140,17 @@ def _reason(result: _Inspected) -> str:
 
 
 def _inspect_all(
-    videos: Sequence[Video], cache: InspectionCache, *, quick: bool, jobs: int, on_progress: Progress
+    videos: Sequence[Video],
+    cache: InspectionCache,
+    inspect_one: Callable[[Video], _Inspected],
+    *,
+    jobs: int,
+    on_progress: Progress,
 ) -> list[_Inspected]:
-    """Inspect videos in threads; Ctrl-C waits only for those in progress."""
-    pool = ThreadPoolExecutor(jobs)
+    """Inspect videos in threads; Ctrl-C waits for none: the pool ends what its workers do."""
+    threads = ThreadPoolExecutor(jobs)
     try:
-        futures = [pool.submit(_inspect, video, cache, quick=quick) for video in videos]
+        futures = [threads.submit(inspect_one, video) for video in videos]
         for done, future in enumerate(as_completed(futures), start=1):
             new = future.result()
             if new.source and not new.cached and new.inspection.is_lasting:
@@ -145,18 +158,28 @@ def _inspect_all(
             on_progress(done, len(videos))
         return [future.result() for future in futures]
     finally:
-        pool.shutdown(cancel_futures=True)
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _inspect(video: Video, cache: InspectionCache, *, quick: bool) -> _Inspected:
+def _inspect(
+    video: Video, *, cache: InspectionCache, quick: bool, pool: Pool, read: Callable[..., Inspection]
+) -> _Inspected:
     assert video.path is not None  # noqa: S101 - the caller passes videos on disk
     try:
         source = source_of(video.path)  # before it is read: a file that changes meanwhile is read again
     except UnreadableVideo:
         source = None
     known = cache.inspection(video.path, source, decoded=not quick) if source else None
-    inspection = known or inspect(video.path, decode=not quick)
+    inspection = known or _read(video.path, source, quick=quick, pool=pool, read=read)
     return _Inspected(video, video.path, source, inspection, cached=known is not None)
+
+
+def _read(path: Path, source: Source | None, *, quick: bool, pool: Pool, read: Callable[..., Inspection]) -> Inspection:
+    """Inspect a video in a worker; one that dies or takes too long makes it unreadable."""
+    try:
+        return pool.call(read, path.absolute(), decode=not quick, size=source.size if source else 0)
+    except UnreadableVideo as error:
+        return Inspection(0, 0, str(error), not quick, surroundings=isinstance(error, InaccessibleVideo))
 
 
 def _misplaced(video_list: VideoList, dataset: Dataset) -> Iterator[Fault]:

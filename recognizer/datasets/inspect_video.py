@@ -33,11 +33,12 @@ class Inspection:
     unreadable: str | None  # the reason
     decoded: bool  # whether every frame was decoded; else packets were counted and headers read
     truncated: str = ""  # how much of a file that breaks off is there; `frames` and `garbled` are of that part
+    surroundings: bool = False  # whether a time limit or a signal from outside made it unreadable
 
     @property
     def is_lasting(self) -> bool:
-        """Whether the result depends on the file alone, and not on a permission or a network drive."""
-        return not (self.unreadable or "").startswith(CANNOT_OPEN)
+        """Whether the result depends on the file alone, and not on a permission, a network drive or a time limit."""
+        return not self.surroundings and not (self.unreadable or "").startswith(CANNOT_OPEN)
 
     def truncated_as_unreadable(self) -> Self:
         """Return the same, with a file that breaks off as unreadable: so an evaluation treats it by default."""

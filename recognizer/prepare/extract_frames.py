@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from db.progress import Progress
@@ -16,6 +18,7 @@ from recognizer.video.container import UnreadableVideo
 from recognizer.video.extracted import Extracted
 from recognizer.video.file_types import stem
 from recognizer.video.frames import every_frame, read_frames
+from recognizer.video.pool import Decoding, Pool
 
 _QUALITY = 95
 
@@ -37,6 +40,8 @@ def extract(
     *,
     frames: int | None,
     jobs: int = 4,
+    decoding: Decoding | None = None,
+    write: Callable[[Path, Path, int | None], str | None] | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> Extraction:
     """Write frames of the videos of an evaluation: `<into>/<class>/<video>/<number>.jpg`.
@@ -50,6 +55,8 @@ def extract(
         into: folder for the frames.
         frames: per video, the same ones that an evaluation with this number reads; None is every frame.
         jobs: threads.
+        decoding: in how many processes videos are read, and how long; its `read` is not used.
+        write: `write_frames`, or a function of your own with the same arguments, in a module that workers can import.
         on_progress: called with (videos done, videos in all).
 
     Raises:
@@ -69,8 +76,9 @@ def extract(
     existing = {folder: _unfit(folder, frames) for folder in by_folder if folder.exists()}
     failed += [(by_folder[folder][0], reason) for folder, reason in existing.items() if reason]
     waiting = [folder for folder in by_folder if folder not in existing]
-    with ThreadPoolExecutor(jobs) as pool:
-        reasons = pool.map(lambda folder: _write(by_folder[folder][1], folder, frames), waiting)
+    with ThreadPoolExecutor(jobs) as threads, Pool(decoding or Decoding()) as pool:
+        one = partial(_written, frames=frames, pool=pool, write=write or write_frames)
+        reasons = threads.map(lambda folder: one(by_folder[folder][1], folder), waiting)
         for done, (folder, reason) in enumerate(zip(waiting, reasons, strict=True), start=1):
             failed += [(by_folder[folder][0], reason)] if reason else []
             on_progress(done, len(waiting))
@@ -96,11 +104,26 @@ def _copy_lists(root: Path, into: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def _write(video: Path, folder: Path, count: int | None) -> str | None:
+def _written(
+    video: Path, folder: Path, *, frames: int | None, pool: Pool, write: Callable[[Path, Path, int | None], str | None]
+) -> str | None:
+    """Write frames in a worker; return the reason if the video cannot be read, or its decoder hangs or dies."""
+    try:
+        return pool.call(write, video.absolute(), folder.absolute(), frames, size=video.stat().st_size)
+    except UnreadableVideo as error:
+        shutil.rmtree(_half(folder), ignore_errors=True)
+        return str(error)
+
+
+def _half(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.half")  # hidden until it is complete
+
+
+def write_frames(video: Path, folder: Path, count: int | None) -> str | None:
     """Write `count` distinct frames of a video, or all; return the reason if it cannot be read."""
     from PIL import Image
 
-    half = folder.with_name(f".{folder.name}.half")  # hidden until it is complete
+    half = _half(folder)
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     try:

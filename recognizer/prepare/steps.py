@@ -14,6 +14,7 @@ from recognizer.datasets.records import Download
 from recognizer.prepare.archives import unpack, unpack_command, unpack_nested
 from recognizer.prepare.download import common_digest, fetch
 from recognizer.prepare.extract_frames import extract
+from recognizer.video.pool import Decoding
 
 _CURL = "curl --fail --location --continue-at -"
 _ADDRESS = "%:/?#[]@!$&'()*+,;=~"  # characters of an address that stay as they are
@@ -145,11 +146,19 @@ class ExtractFrames(Step):
     unit = "videos"
 
     def __init__(
-        self, dataset: Dataset, root: Path, *, count: int | None, into: Path, jobs: int = 4, typed: str | None = None
+        self,
+        dataset: Dataset,
+        root: Path,
+        *,
+        count: int | None,
+        into: Path,
+        jobs: int = 4,
+        typed: str | None = None,
+        decoding: Decoding | None = None,
     ) -> None:
-        """`typed`: the dataset as the user typed it, for the command that is printed."""
+        """`typed`: the dataset as the user typed it, for the command that is printed; the rest as for `extract`."""
         self.dataset, self.root, self.count, self.into, self.jobs = dataset, root, count, into, jobs
-        self.typed = typed or dataset.name
+        self.typed, self.decoding = typed or dataset.name, decoding
         self.about = f"write {f'{count} frames' if count else 'every frame'} of each test video"
 
     def commands(self) -> list[str]:
@@ -157,7 +166,10 @@ class ExtractFrames(Step):
         return [shlex.join(["recognize", "prepare", *options, "--into", str(self.into), "--run"])]
 
     def run(self, on_progress: Progress) -> str:
-        report = extract(self.dataset, self.root, self.into, frames=self.count, jobs=self.jobs, on_progress=on_progress)
+        report = extract(
+            self.dataset, self.root, self.into, frames=self.count, jobs=self.jobs, decoding=self.decoding,
+            on_progress=on_progress,
+        )  # fmt: skip
         counts = f"{report.written} written, {report.existing} already existed, {report.missing} missing"
         failed = [f"  {video}: {reason}" for video, reason in report.failed]
         return "\n".join([f"frames of {self.dataset.name} in {self.into}: {counts}, {len(failed)} failed", *failed])

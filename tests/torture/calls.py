@@ -122,7 +122,7 @@ class LoggingHandler(Handler):
     def handle_one_request(self) -> None:
         try:
             super().handle_one_request()
-        except ConnectionResetError:  # its builder was killed
+        except (ConnectionResetError, json.JSONDecodeError):  # its builder was killed in the middle of a request
             self.close_connection = True
 
     def payload(self, name: str, answer: Answer, body: dict[str, Any]) -> str:

@@ -11,6 +11,10 @@ import av
 import pytest
 
 from db.vocabulary import load
+from recognizer.datasets.check import check, list_given
+from recognizer.datasets.inspect_video import InspectionCache
+from recognizer.video.pool import Decoding
+from tests.fixtures import decoders
 from tests.fixtures.commands import Run
 from tests.fixtures.videos import make_images, make_video
 
@@ -267,3 +271,27 @@ def test_real_folders_have_no_problems_but_missing_videos(
     assert {kind: kinds.count(kind) for kind in kinds} == others
     named = {fault["video"] for fault in report["faults"] if fault["kind"] == "missing"}
     assert len(named) == listed - present
+
+
+def test_a_decoder_that_dies_or_hangs_takes_only_its_own_video(shop: Path, cache: Path) -> None:
+    """The file that killed its worker is remembered; a time limit, and a signal from outside, say nothing about one."""
+    for number, name in enumerate(("dies", "hangs", "killed")):
+        make_video(shop / "put_down" / f"{name}.mp4", 21 + number)
+    videos = list_given([shop])
+    for remembered in (0, 2):
+        with InspectionCache(cache / "of.jsonl") as inspections:
+            report = check(
+                videos, inspections, jobs=1, decoding=Decoding(workers=1, timeout=0.5), read=decoders.inspect_or_fail
+            )
+        reasons = {Path(fault.video).name: fault.reason for fault in report.faults}
+        assert (report.readable, report.frames, report.remembered) == (1, 20, remembered)
+        assert reasons["dies.mp4"].startswith("the decoder died: SIGSEGV")
+        assert reasons["hangs.mp4"].startswith("the decoder took too long")
+        assert reasons["killed.mp4"] == "the decoder died: SIGKILL"
+
+
+def test_workers_find_what_this_process_finds(recognize: Run, shop: Path) -> None:
+    (shop / "put_down" / "empty.mp4").touch()
+    make_images(shop / "put_down" / "images", ["1.jpg", "2.jpg"])
+    reports = [checked(recognize, shop, "--again", *with_) for with_ in ((), ("--workers", "0"))]
+    assert reports[0] == reports[1]

@@ -8,21 +8,26 @@ import shutil
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from db.errors import UserError
+from db.store import Store
 from db.vocabulary import BUILT_IN, load
 from encoders.testing import FakeEncoder, registered
 from recognizer.datasets.find import find_videos
 from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.prepare.archives import unpack, unpack_nested
 from recognizer.prepare.download import fetch
+from recognizer.prepare.extract_frames import extract
 from recognizer.video.container import UnreadableVideo
 from recognizer.video.extracted import Extracted, refuse_other_frames
 from recognizer.video.frames import frame_indices, read_frames
+from recognizer.video.pool import Decoding
+from tests.fixtures import decoders
 from tests.fixtures.archives import rar_of, tar_of, zip_of
 from tests.fixtures.commands import Run
 from tests.fixtures.file_server import FileServer
@@ -429,3 +434,23 @@ def test_wrong_use_is_refused(recognize: Run, shop: Path) -> None:
         wrong = recognize("prepare", "-d", "ucf101", "--frames", value)
         assert wrong.exit_code == 2
         assert "neither a number of frames nor `all`" in wrong.stderr
+
+
+def test_frames_are_written_while_decoders_die_and_hang(tmp_path: Path) -> None:
+    """Only the videos of those decoders are left out, and no half of a folder stays; other frames are the same."""
+    root = tmp_path / "clips"
+    for name, video in (("a", "dies"), ("a", "whole"), ("b", "hangs")):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        make_video(root / name / f"{video}.mp4", 20)
+    with closing(Store.open("sqlite://", create=True)) as store:
+        dataset = store.resolve(str(root))
+    limited = Decoding(workers=1, timeout=0.5)
+    into = tmp_path / "frames"
+    done = extract(dataset, root, into, frames=4, jobs=1, decoding=limited, write=decoders.write_or_fail)
+    assert (done.written, [video for video, _ in done.failed]) == (1, ["a/dies.mp4", "b/hangs.mp4"])
+    assert [reason.partition(":")[0] for _, reason in done.failed] == ["the decoder died", "the decoder took too long"]
+    extract(dataset, root, tmp_path / "here", frames=4, decoding=Decoding(workers=0))
+    files = [path.relative_to(into) for path in into.rglob("*") if path.is_file()]
+    assert len(files) == 4
+    for file in files:
+        assert (into / file).read_bytes() == (tmp_path / "here" / file).read_bytes()
