@@ -44,7 +44,7 @@ def report_run(
     if session.as_json:
         print_json(replace(findings, run=replace(run, predictions=())))
         return
-    shown = write_page(findings, file)
+    shown = write_page(findings, file, decoding=session.decoding)
     size = file.stat().st_size / 1e6
     classes, videos = len(findings.classes), len(findings.samples)
     console.print(f"{file}: {size:.1f} MB, {classes} classes, {shown} of {videos} sample videos shown")

@@ -18,7 +18,9 @@ from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.methods import attribution, method_of
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.video.frames import UnreadableVideo
-from recognizer.video.thumbnails import ShownFrame, shown_frames, shown_view
+from recognizer.video.pictures import frames_in
+from recognizer.video.pool import Pool
+from recognizer.video.thumbnails import ShownFrame, shown_view
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,15 +132,16 @@ def explain(
     clips, labels = videos_at(paths).paths, class_labels(texts.dataset, class_names)
     scored = score_videos(texts, clips, encoder, bars=bars)
     by_id = {descriptor.id: descriptor for descriptor in texts.descriptors}
-    explainer = _Explainer(scored, texts.settings, by_id, top, frozenset(labels))
     rows = {video.id: row for row, video in enumerate(scored.features.videos)}
     unreadable = dict(scored.features.unreadable)
-    return [
-        explainer.explanation(clip, rows[str(clip)])
-        if str(clip) in rows
-        else Explanation(str(clip), (), (), unreadable[str(clip)])
-        for clip in clips
-    ]
+    with Pool(encoder.decoding) as pool:
+        explainer = _Explainer(scored, texts.settings, by_id, top, frozenset(labels), pool)
+        return [
+            explainer.explanation(clip, rows[str(clip)])
+            if str(clip) in rows
+            else Explanation(str(clip), (), (), unreadable[str(clip)])
+            for clip in clips
+        ]
 
 
 def refuse_pictures(encoder: CachingEncoder) -> None:
@@ -179,10 +182,11 @@ class _Explainer:
     by_id: Mapping[int, Descriptor]
     top: int
     named: frozenset[int]  # labels of the classes that the user named
+    pool: Pool  # reads the frames that are shown
 
     def explanation(self, path: Path, video: int) -> Explanation:
         try:
-            frames = shown_frames(path, self.settings.sampling)
+            frames = frames_in(self.pool, path, self.settings.sampling)
         except UnreadableVideo as reason:  # its embeddings are stored, but the file can no longer be read
             return Explanation(str(path), (), (), str(reason))
         best = self.scored.best(video, self.top)

@@ -19,7 +19,9 @@ from recognizer.report.confusion import LEVELS, Confusion, draw_matrix
 from recognizer.report.findings import Findings, Sort
 from recognizer.report.provenance import facts
 from recognizer.scoring.metrics import MEASURES
-from recognizer.video.thumbnails import Strip, strip
+from recognizer.video.pictures import strip_in
+from recognizer.video.pool import Decoding, Pool
+from recognizer.video.thumbnails import Strip
 
 SHOWN_TEXTS = 8  # of a sample
 _SORTS: dict[Sort, tuple[str, str]] = {
@@ -31,11 +33,15 @@ _SORTS: dict[Sort, tuple[str, str]] = {
 _MEASURED = dict(zip(MEASURES, ("Top-1", "Top-5", "Mean per class"), strict=True))
 
 
-def write_page(findings: Findings, file: Path) -> int:
-    """Write the page to a file; return how many of the sample videos have frames on it."""
+def write_page(findings: Findings, file: Path, *, decoding: Decoding | None = None) -> int:
+    """Write the page to a file; return how many of the sample videos have frames on it.
+
+    `decoding` is how their videos are read; None: as by default.
+    """
     run = public_run(findings.run)
     videos = [sample.chosen.prediction.video for sample in findings.samples]
-    strips = {video: _public_strip(findings.paths.get(video)) for video in videos}
+    with Pool(decoding or Decoding()) as pool:
+        strips = {video: _public_strip(findings.paths.get(video), pool) for video in videos}
     folder = files("recognizer.report") / "templates"
     style, script = ((folder / f"report.{suffix}").read_text("utf-8") for suffix in ("css", "js"))
     names, phrases = zip(*run.settings["classes"], strict=True)
@@ -74,8 +80,8 @@ def write_page(findings: Findings, file: Path) -> int:
     return sum(not frames.missing for frames in strips.values())
 
 
-def _public_strip(path: Path | None) -> Strip:
-    frames = strip(path)
+def _public_strip(path: Path | None, pool: Pool) -> Strip:
+    frames = strip_in(pool, path)
     return replace(frames, missing=without_folders(frames.missing))
 
 

@@ -71,9 +71,14 @@ def strip(path: Path | None, *, frames: int = 5, height: int = 112) -> Strip:
     try:
         pixels = read_frames(path, frames, allow_truncated=True).pixels  # [T, H, W, 3]
     except UnreadableVideo as error:
-        return Strip(missing=f"The video can no longer be read: {error}")
+        return unreadable_strip(error)
     pictures = [thumbnail(frame, height=height) for frame in pixels]
     return Strip(tuple(data_uri(picture, quality=72) for picture in pictures), pictures[0].shape[1], height)
+
+
+def unreadable_strip(reason: UnreadableVideo) -> Strip:
+    """Return the strip of a video that has no frames for a reason."""
+    return Strip(missing=f"The video can no longer be read: {reason}")
 
 
 def shown_view(sampling: Sampling) -> int:

@@ -273,21 +273,23 @@ def test_real_folders_have_no_problems_but_missing_videos(
     assert len(named) == listed - present
 
 
+@pytest.mark.slow
 def test_a_decoder_that_dies_or_hangs_takes_only_its_own_video(shop: Path, cache: Path) -> None:
     """The file that killed its worker is remembered; a time limit, and a signal from outside, say nothing about one."""
     for number, name in enumerate(("dies", "hangs", "killed")):
         make_video(shop / "put_down" / f"{name}.mp4", 21 + number)
-    videos = list_given([shop])
+    late, others = shop / "put_down" / "hangs.mp4", [shop / "PickUp", *sorted((shop / "put_down").glob("*led.mp4"))]
+    others.append(shop / "put_down" / "dies.mp4")
     for remembered in (0, 2):
         with InspectionCache(cache / "of.jsonl") as inspections:
-            report = check(
-                videos, inspections, jobs=1, decoding=Decoding(workers=1, timeout=0.5), read=decoders.inspect_or_fail
-            )
+            limit = Decoding(workers=1, timeout=0.2)
+            [slow] = check(list_given([late]), inspections, decoding=limit, read=decoders.inspect_or_fail).faults
+            report = check(list_given(others), inspections, decoding=Decoding(workers=1), read=decoders.inspect_or_fail)
         reasons = {Path(fault.video).name: fault.reason for fault in report.faults}
         assert (report.readable, report.frames, report.remembered) == (1, 20, remembered)
         assert reasons["dies.mp4"].startswith("the decoder died: SIGSEGV")
-        assert reasons["hangs.mp4"].startswith("the decoder took too long")
         assert reasons["killed.mp4"] == "the decoder died: SIGKILL"
+        assert slow.reason.startswith("the decoder took too long: more than 0.2 seconds")
 
 
 def test_workers_find_what_this_process_finds(recognize: Run, shop: Path) -> None:

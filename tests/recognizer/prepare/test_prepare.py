@@ -444,11 +444,17 @@ def test_frames_are_written_while_decoders_die_and_hang(tmp_path: Path) -> None:
         make_video(root / name / f"{video}.mp4", 20)
     with closing(Store.open("sqlite://", create=True)) as store:
         dataset = store.resolve(str(root))
-    limited = Decoding(workers=1, timeout=0.5)
     into = tmp_path / "frames"
-    done = extract(dataset, root, into, frames=4, jobs=1, decoding=limited, write=decoders.write_or_fail)
-    assert (done.written, [video for video, _ in done.failed]) == (1, ["a/dies.mp4", "b/hangs.mp4"])
-    assert [reason.partition(":")[0] for _, reason in done.failed] == ["the decoder died", "the decoder took too long"]
+    (root / "b" / "hangs.mp4").rename(tmp_path / "hangs.mp4")
+    done = extract(dataset, root, into, frames=4, decoding=Decoding(workers=1), write=decoders.write_or_fail)
+    assert (done.written, done.failed) == (1, (("a/dies.mp4", "the decoder died: SIGSEGV"),))
+    (root / "a" / "dies.mp4").unlink()
+    (tmp_path / "hangs.mp4").rename(root / "b" / "hangs.mp4")
+    limited = Decoding(workers=1, timeout=0.2)
+    done = extract(dataset, root, into, frames=4, decoding=limited, write=decoders.write_or_fail)
+    [(video, reason)] = done.failed
+    assert (done.existing, video, reason.partition(":")[0]) == (1, "b/hangs.mp4", "the decoder took too long")
+    (root / "b" / "hangs.mp4").unlink()
     extract(dataset, root, tmp_path / "here", frames=4, decoding=Decoding(workers=0))
     files = [path.relative_to(into) for path in into.rglob("*") if path.is_file()]
     assert len(files) == 4
