@@ -253,8 +253,8 @@ def _refuse_replaced(url: URL, opened: list[tuple[int, int]]) -> None:
     if opened and now != opened:
         what = "replaced by another file" if now else "deleted"
         raise DatabaseError(
-            f"{display(url)} was {what} while it was in use, so this command ended: what it stored went with the old "
-            "file. Put that file back, or run the same command again"
+            f"{display(url)} was {what} while it was in use: what this command stored in it went with the old "
+            "file, and nothing more can be. Put that file back, or end this command and run it again"
         )
 
 

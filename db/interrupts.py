@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -13,6 +14,18 @@ import click
 
 _STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 INTERRUPTED = 128 + signal.SIGINT
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal has come.
+
+    Where a plain KeyboardInterrupt passes through code that a library runs from C, as some do while they are imported,
+    Python ends with the signal instead of our exit code, although it was caught.
+    """
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise _Stopped
 
 
 @contextmanager
@@ -28,11 +41,14 @@ def interrupts(kept: Callable[[], str], *, stop: Callable[[], None] | None = Non
     def first(_number: int, _frame: FrameType | None) -> None:
         _say(f"{note}\n")
         if stop is None:
-            raise KeyboardInterrupt
+            raise _Stopped
         for each in before:
-            signal.signal(each, signal.default_int_handler)  # raises KeyboardInterrupt
+            signal.signal(each, _end)
         stop()
 
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+        yield
+        return
     # nohup ignores SIGHUP, and that stays so
     before = {each: signal.getsignal(each) for each in _STOPS if signal.getsignal(each) is not signal.SIG_IGN}
     for each in before:

@@ -125,17 +125,25 @@ async function regenerate(kind) {
   const index = place;
   const answer = await post("/regenerate", { kind, label: Number(panel().dataset.label) });
   if (!answer) return;
-  let job = await answer.json();
-  while (answer.ok && !job.done) {
-    show(job.message);
-    await new Promise((resolve) => setTimeout(resolve, 700));
-    job = await (await fetch(`/jobs/${job.id}`)).json();
-  }
-  if (answer.ok) {
+  const job = answer.ok ? await ended(await answer.json()) : await answer.json();
+  if (job.done) {
     panel().innerHTML = await (await fetch(`/class/${panel().dataset.label}/panel?${panel().dataset.query}`)).text();
     focus(index);
   }
   show(job.message);
+}
+
+// Wait for the end of a job. A server that was stopped knows nothing of it; what it had stored is kept.
+async function ended(job) {
+  while (!job.done) {
+    show(job.message);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    const answer = await fetch(`/jobs/${job.id}`).catch(() => null);
+    if (!answer || (answer.status >= 400 && answer.status < 500))
+      return { message: "The server was stopped while the model wrote. Start descgen review, reload the page, and ask again if the texts are not new." };
+    if (answer.ok) job = await answer.json();
+  }
+  return job;
 }
 
 const itemCommands = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -54,8 +55,8 @@ def open_browser() -> Iterator[Open]:
 
 
 @contextmanager
-def served(address: str, reviewer: str, *more: str, port: int | None = None) -> Iterator[str]:
-    """Run `descgen review` as a process of its own; give its address."""
+def served(address: str, reviewer: str, *more: str, port: int | None = None, kill: bool = False) -> Iterator[str]:
+    """Run `descgen review` as a process of its own, in the end stopped or killed; give its address."""
     where = ["--port", str(port)] if port else []
     command = [BIN / "descgen", "--db", address, "review", "-d", "hmdb51", "--no-browser", "--reviewer", reviewer]
     server = subprocess.Popen([*map(str, command), *where, *more], stderr=subprocess.PIPE, text=True)
@@ -66,7 +67,7 @@ def served(address: str, reviewer: str, *more: str, port: int | None = None) -> 
         assert found, line + server.stderr.read()
         yield found.group().rstrip("/")
     finally:
-        server.terminate()
+        server.kill() if kill else server.terminate()
         server.wait(120)
 
 
@@ -240,6 +241,21 @@ def test_a_restart_of_the_server_loses_nothing(filled: Path, open_browser: Open)
         assert items(browser) == ["accepted", "pending", "pending"]
         press(browser, "a")
         wait(browser, lambda b: items(b)[1] == "accepted")
+
+
+def test_a_server_that_is_stopped_while_the_model_writes_is_not_waited_for(
+    filled: Path, open_browser: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    silent = socket.create_server(("127.0.0.1", 0))  # an LLM that never answers
+    llm = ("--llm", "openai:silent", "--base-url", f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
+    browser = open_browser()
+    with silent, served(filled, "anna", *llm, kill=True) as address:
+        browser.get(f"{address}/class/0?kind=decomposition")
+        browser.find_element(By.CSS_SELECTOR, "[data-regenerate]").click()
+        wait(browser, lambda b: "writes" in message(b))
+    wait(browser, lambda b: "was stopped while the model wrote" in message(b))
+    browser.get_log("browser")  # the refused connection is what is tested
 
 
 def test_steps_are_moved_and_texts_added(filled: Path, open_browser: Open) -> None:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from starlette.testclient import TestClient
@@ -102,3 +112,61 @@ def test_a_model_that_is_not_there_does_not_show_its_folder(descgen: Run, llm: F
     message = client.get(f"/jobs/{job['id']}").json()["message"]
     assert message.startswith("It failed: FileNotFoundError")
     assert "/home/anna" not in message
+
+
+def test_while_another_process_writes_pages_are_read_and_decisions_refused(
+    descgen: Run, llm: FakeLLM, database: Path
+) -> None:
+    descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "2")
+    store, rules, lines = Store.open(f"sqlite:///{database}?timeout=0.05"), access_rules("127.0.0.1"), list[str]()
+    session = ReviewSession(
+        store, store.dataset("hmdb51"), reviewer="anna", open_llm=lambda seed: llm, report=lines.append
+    )
+    client = TestClient(create_app(session, rules), base_url="http://localhost")
+    csrf = {"X-CSRF-Token": rules.csrf}
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert [client.get(path).status_code for path in PATHS] == [200] * len(PATHS)
+        refused = client.post("/decide", json=DECISION, headers=csrf)
+        assert (refused.status_code, refused.json()) == (503, {"message": UNAVAILABLE})
+        [line] = lines
+        assert line.startswith(f"{database} is locked")
+    assert client.post("/decide", json=DECISION, headers=csrf).status_code == 200
+    session.close()
+    store.close()
+
+
+def asked(url: str, body: str | None = None, csrf: str = "") -> tuple[int, str]:
+    """Return status and text of an answer of a server."""
+    headers = {"Content-Type": "application/json", "X-CSRF-Token": csrf}
+    try:
+        with urlopen(Request(url, body.encode() if body else None, headers)) as answer:  # noqa: S310 - our own server
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_database_that_cannot_be_written_is_read_in_the_browser(descgen: Run, llm: FakeLLM, database: Path) -> None:
+    as_user = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []  # root writes anywhere
+    if as_user and not shutil.which(as_user[0]):
+        pytest.skip("root may write everywhere, and there is no setpriv")
+    descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "2")
+    database.chmod(0o444)
+    command = [*as_user, sys.executable, "-m", "descriptor_gen", "--db", str(database), "review", "-d", "hmdb51"]
+    server = subprocess.Popen([*command, "--no-browser", "--reviewer", "anna"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr
+        found = re.search(r"http://\S+", server.stderr.readline())
+        assert found
+        pages = [asked(found.group() + path[1:]) for path in PATHS]
+        assert [status for status, _ in pages] == [200] * len(PATHS)
+        csrf = re.search(r'name="csrf-token" content="([^"]+)"', pages[0][1])
+        assert csrf
+        status, said = asked(f"{found.group()}decide", json.dumps(DECISION), csrf.group(1))
+        assert (status, json.loads(said)) == (503, {"message": UNAVAILABLE})
+        assert "cannot be written" in server.stderr.readline()
+    finally:
+        server.terminate()
+        _, rest = server.communicate()
+    assert server.returncode == 130
+    assert "Traceback" not in rest
