@@ -7,6 +7,10 @@ condition, and their limits of minutes only end a test that hangs.
 from __future__ import annotations
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker, and each command that it starts, has one of the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
