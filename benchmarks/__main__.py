@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.processes import sweep_seconds
 from db.vocabulary import load
 from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.prompting.prompt import choose_prompts, load_prompts
@@ -168,6 +169,18 @@ def grid_of_tear() -> Outcome:
     return title, seconds, "under 10 s", seconds < 10
 
 
+def first_sweep() -> Outcome:
+    """`recognize sweep --grid tear` as a whole process on stored frames; it encodes and stores every text."""
+    seconds = sweep_seconds()[0]
+    return "recognize sweep --grid tear, whole process, texts encoded by tiny towers", seconds, "under 8 s", seconds < 8
+
+
+def second_sweep() -> Outcome:
+    """The same again: all is stored."""
+    seconds = sweep_seconds()[1]
+    return "the same again, texts stored", seconds, "under 3 s", seconds < 3
+
+
 def impact_of_texts() -> Outcome:
     """Leave out each of the seven texts of 101 classes, on as many videos as UCF101's first test split has."""
     from benchmarks.synthetic import descriptors_for, random_embeddings
@@ -197,6 +210,8 @@ BENCHMARKS: tuple[Callable[[], Outcome], ...] = (
     cached_kinetics,
     review_pages,
     grid_of_tear,
+    first_sweep,
+    second_sweep,
     impact_of_texts,
     generation_in_batches,
 )
