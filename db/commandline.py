@@ -22,6 +22,7 @@ from db.texts import clean, escaped
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from db.catalogue import Catalogue
     from db.store import Store
 
 _PIPE_WIDTH = 120
@@ -57,6 +58,14 @@ class Database:
         """The store; for a missing SQLite file, an empty one in memory."""
         path = self.path
         return self.store if path is None or path.exists() else self._open("sqlite://", create=True)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Datasets and descriptors for a command that lists: a missing SQLite file is not opened, which is faster."""
+        from db.catalogue import NoDatabase
+
+        path = self.path
+        return self.existing_or_empty if path is None or path.exists() else NoDatabase()
 
     def reading(self, *, as_json: bool) -> Store:
         """The store for a command that reads; without a database, --json reads an empty one, which a note says."""

@@ -13,10 +13,11 @@ from sqlalchemy import delete, func, insert, select
 
 from db import queries, transfer, vocabulary
 from db.addresses import hide, public_provider, secrets_in
+from db.catalogue import Catalogue
 from db.claims import Claims
-from db.dataset_changes import Update, refuse_changes
+from db.dataset_changes import Update
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
-from db.errors import DatabaseError, UsageError, UserError, first_few, unknown
+from db.errors import DatabaseError, UsageError, UserError, first_few
 from db.own_datasets import OwnDatasets
 from db.records import (
     STATUSES,
@@ -52,7 +53,7 @@ from db.schema import (
 _ROOM = 16 * 2**20  # bytes; the write-ahead log grows to 4 MiB before it is written back, which needs as much again
 
 
-class Store(Transactions):
+class Store(Transactions, Catalogue):
     """The database of descgen and recognize."""
 
     @classmethod
@@ -101,81 +102,18 @@ class Store(Transactions):
         """Return the queries of the review application: see `db.review_queries`."""
         return ReviewQueries(self._engine)
 
-    def dataset(self, name: str) -> Dataset:
-        """Return a built-in dataset, or a stored one.
-
-        Raises:
-            UsageError: the dataset is unknown.
-        """
-        if vocabulary.canonical(name) in vocabulary.BUILT_IN:
-            return vocabulary.load(name)
-        with self._read() as session:
-            dataset = queries.own_dataset(session, name)
-        if dataset is None:
-            known = [*vocabulary.BUILT_IN, *self.datasets()]
-            raise UsageError(
-                f"{unknown('dataset', name, known)}. For your own classes give a file of labels (one a "
-                "line, or CSV, TSV or JSON), or a folder that holds one folder a class"
-            )
-        return dataset
-
-    def resolve(self, given: str, *, name: str | None = None, update: Update = "nothing") -> Dataset:
-        """Return the dataset that `--dataset` names: built in, stored, or read from a file or folder.
-
-        A known name wins over a file or folder of that name; write `./name` or a suffix to mean the path. What is read
-        from a path has the name under which that path was stored, else that of the file or folder.
-
-        Args:
-            given: a name or a path.
-            name: another name for what is read from a path.
-            update: what the caller may change of a stored dataset of that name.
-
-        Raises:
-            UsageError: it is none of these; or the stored dataset of that name has other classes or phrases.
-        """
-        if not given or self.knows(given) or not Path(given).exists():
-            dataset = self.dataset(given)
-            if name not in (None, dataset.name):
-                raise UsageError(f"--name is for a file or folder of classes; {given} is a stored or built-in dataset")
-            return dataset
-        path = Path(given)
-        dataset = vocabulary.from_path(path, name=name) if name else self._read_path(path)
-        return self._compared(dataset, update) or dataset
-
-    def knows(self, name: str) -> bool:
-        """Return whether a dataset of that name is built in or stored."""
-        return vocabulary.canonical(name) in vocabulary.BUILT_IN or name in self.datasets()
-
     def own_datasets(self) -> OwnDatasets:
         """Return the changes of stored datasets: see `db.own_datasets`."""
         return OwnDatasets(self._engine)
 
-    def _read_path(self, path: Path) -> Dataset:
-        """Read a file or folder under the name that it was stored as; of several, the one with the same classes."""
+    def _names_of(self, path: Path) -> list[str]:
         query = select(DatasetRow.name).where(DatasetRow.origin == str(path.resolve())).order_by(DatasetRow.name)
         with self._read() as session:
-            names = list(session.scalars(query))
-        dataset = vocabulary.from_path(path, name=names[0] if names else None)
-        if len(names) < 2:
-            return dataset
-        classes = [action.name for action in dataset.actions]
-        same = [name for name in names if [action.name for action in self.dataset(name).actions] == classes]
-        if len(same) != 1:
-            raise UsageError(f"{path} is stored under several names: {first_few(names)}. Give --dataset with one")
-        return replace(dataset, name=same[0], stored_as=same[0])
+            return list(session.scalars(query))
 
-    def _compared(self, dataset: Dataset, update: Update) -> Dataset | None:
-        """Return the stored dataset if a given one is the same, None if it is new or may change the stored one.
-
-        Raises:
-            UsageError: it differs in more than may be changed.
-        """
-        names = set(self.datasets())
-        if dataset.name not in names:
-            return None
-        stored = self.dataset(dataset.name)
-        refuse_changes(stored, dataset, update=update, names=names)
-        return replace(stored, path=dataset.path) if stored.actions == dataset.actions else None
+    def _stored(self, name: str) -> Dataset | None:
+        with self._read() as session:
+            return queries.own_dataset(session, name)
 
     def datasets(self) -> list[str]:
         """Return the names of the stored datasets."""

@@ -32,7 +32,7 @@ from db.records import (
 )
 
 if TYPE_CHECKING:
-    from db.store import Store
+    from db.catalogue import Catalogue
     from descriptor_gen.exchange.importing import ImportReport
     from descriptor_gen.generate.batch_file import WrittenBatch
     from descriptor_gen.generate.build import BuildReport
@@ -176,7 +176,7 @@ def select(dataset: Dataset, names: Sequence[str]) -> Dataset:
     return replace(dataset, actions=tuple(action for action in dataset.actions if action in named))
 
 
-def select_kinds(store: Store, names: Sequence[str]) -> Sequence[str] | None:
+def select_kinds(store: Catalogue, names: Sequence[str]) -> Sequence[str] | None:
     """Return the named kinds; None (all kinds) if `names` is empty.
 
     Raises:

@@ -6,6 +6,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Sequence
+from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 # From clip.clip._transform, like the resizing; the same for all published models.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+_TEXTS_TO_REMEMBER = 4096  # texts are encoded, then counted, by 2048; splitting one takes as long as a small tower
 
 
 class OpenAIClip:
@@ -56,6 +58,7 @@ class OpenAIClip:
         self.context_length = int(model.context_length)
         self._model = _in_precision(model, precision)
         self._clip = _import_clip()
+        self._tokens = lru_cache(maxsize=_TEXTS_TO_REMEMBER)(self._clip.clip._tokenizer.encode)
         size = model.visual.input_resolution
         self._transforms: dict[Preprocessing, Transform] = {
             "own": square_transform(resize=size, crop=size),
@@ -128,12 +131,23 @@ class OpenAIClip:
         return encode_in_batches(texts, self._encode, width=self.width)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        return [len(self._clip.clip._tokenizer.encode(text)) + 2 for text in texts]
+        return [len(self._tokens(text)) + 2 for text in texts]
 
     def _encode(self, texts: list[str]) -> Tensor:
-        tokens = self._clip.tokenize(texts, context_length=self.context_length, truncate=True)  # [K, L]
+        tokens = self._padded(texts)
         embeddings: Tensor = self._model.encode_text(tokens.to(self._model.text_projection.device))
         return embeddings
+
+    def _padded(self, texts: Sequence[str]) -> Tensor:
+        """Return what `clip.tokenize` does with `truncate`, int32 [K, L], from tokens that `token_counts` uses too."""
+        import torch
+
+        start, end = (self._clip.clip._tokenizer.encoder[f"<|{word}oftext|>"] for word in ("start", "end"))
+        padded = torch.zeros(len(texts), self.context_length, dtype=torch.int)
+        for row, text in zip(padded, texts, strict=True):
+            tokens = [start, *self._tokens(text)[: self.context_length - 2], end]
+            row[: len(tokens)] = torch.tensor(tokens)
+        return padded
 
 
 def is_torchscript(path: Path) -> bool:

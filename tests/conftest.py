@@ -12,7 +12,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each worker, and each command that it
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,50 +51,79 @@ def llm() -> Iterator[FakeLLM]:
 
 
 SERVER = os.environ.get("TEST_POSTGRESQL_URL")
-ON_SERVER = os.environ.get("TEST_DATABASE") == "postgresql"  # every test with a database on that server
+ON_SERVER = os.environ.get("TEST_DATABASE") == "postgresql"  # every test with a database on that server, and no other
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With TEST_DATABASE=postgresql, keep the tests that use a database, but for those about the file of one."""
+    if not ON_SERVER:
+        return
+    if not SERVER:
+        raise pytest.UsageError("TEST_DATABASE=postgresql needs a server: set TEST_POSTGRESQL_URL")
+    kept = [item for item in items if _uses_server(getattr(item, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def _uses_server(fixtures: Collection[str]) -> bool:
+    return "database" not in fixtures and not {"db_url", "any_database"}.isdisjoint(fixtures)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     """The file of a database that does not exist yet; tests that only need a database take `db_url`."""
-    if ON_SERVER:
-        pytest.skip("about the file of a database")
     return tmp_path / "descriptors.db"
 
 
 @pytest.fixture
-def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The database of this test, as `--db` takes it: the file of `database`, or one of its own on the server."""
-    return new_on_server(request.getfixturevalue("migrated")) if ON_SERVER else str(tmp_path / "descriptors.db")
+    if not ON_SERVER:
+        yield str(tmp_path / "descriptors.db")
+        return
+    with on_server(request.getfixturevalue("migrated")) as url:
+        yield url
 
 
 @pytest.fixture
-def other_db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def other_db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The same as `db_url`, for another database."""
-    return new_on_server(request.getfixturevalue("migrated")) if ON_SERVER else str(tmp_path / "elsewhere.db")
+    if not ON_SERVER:
+        yield str(tmp_path / "elsewhere.db")
+        return
+    with on_server(request.getfixturevalue("migrated")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
-def migrated() -> str:
+def migrated() -> Iterator[str]:
     """The name of a database on the server that has all tables, to copy."""
-    url = new_on_server()
-    Store.open(url).close()
-    return url.rpartition("/")[2]
+    with on_server() as url:
+        Store.open(url).close()
+        yield url.rpartition("/")[2]
 
 
-def new_on_server(template: str = "template1") -> str:
-    """Make a database on the server of TEST_POSTGRESQL_URL; its URL."""
+@contextmanager
+def on_server(template: str = "template1") -> Iterator[str]:
+    """Make a database on the server of TEST_POSTGRESQL_URL, and drop it at the end; yield its URL."""
     name = f"test_{uuid4().hex}"
     engine = create_engine(str(SERVER), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    return f"{str(SERVER).rpartition('/')[0]}/{name}"
+        try:
+            yield f"{str(SERVER).rpartition('/')[0]}/{name}"
+        finally:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))  # a test may leave a connection open
 
 
 @pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
-def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without tables; the test runs on SQLite, and on PostgreSQL if a server is configured."""
-    return f"sqlite:///{tmp_path / 'descriptors.db'}" if request.param == "sqlite" else new_on_server()
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'descriptors.db'}"
+        return
+    with on_server() as url:
+        yield url
 
 
 @pytest.fixture

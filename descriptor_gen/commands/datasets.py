@@ -21,6 +21,7 @@ from descriptor_gen import tables
 from descriptor_gen.commands.options import name_option
 
 if TYPE_CHECKING:
+    from db.catalogue import Catalogue
     from db.own_datasets import DatasetContents
     from db.store import Store
 
@@ -39,11 +40,11 @@ def datasets(context: click.Context, as_json: bool) -> None:
     descgen datasets add ucf101 --name few --classes a,b,c      some classes of another one, with its texts
     """
     if context.invoked_subcommand is None:
-        rows = _rows(context.obj.existing_or_empty)
+        rows = _rows(context.obj.catalogue)
         print_json(rows) if as_json else console.print(_listing(rows))
 
 
-def _rows(store: Store) -> tables.Rows:
+def _rows(store: Catalogue) -> tables.Rows:
     names = dict.fromkeys([*vocabulary.BUILT_IN, *store.datasets()])
     sizes = {name: len(store.dataset(name).actions) for name in names}
     return [{"name": name, "actions": size, "built_in": name in vocabulary.BUILT_IN} for name, size in sizes.items()]

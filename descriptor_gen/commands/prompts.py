@@ -86,7 +86,7 @@ def render(
     [prompt] = load_prompts([kind], own=read_prompts(templates), stored=stored_templates(database))
     action, stored_as = Action(0, phrase, phrase), ""
     if dataset_name:
-        dataset = tables.select(database.existing_or_empty.resolve(dataset_name), [phrase])
+        dataset = tables.select(database.catalogue.resolve(dataset_name), [phrase])
         action, stored_as = dataset.actions[0], dataset.stored_as
     if prompt.compares and not rivals:
         raise UsageError(f"Kind {kind} compares the action with others: name them with --rival")

@@ -19,7 +19,7 @@ from descriptor_gen.commands.options import action_option, dataset_option, kind_
 @click.pass_obj
 def list_actions(database: Database, dataset_name: str, kind_names: tuple[str, ...], as_json: bool) -> None:
     """List the classes of a dataset with their phrases and numbers of descriptors."""
-    store = database.existing_or_empty
+    store = database.catalogue
     dataset = store.resolve(dataset_name)
     rows = tables.action_rows(dataset, store.descriptors(dataset, kinds=tables.select_kinds(store, kind_names)))
     print_json(rows) if as_json else console.print(tables.action_table(dataset, rows))

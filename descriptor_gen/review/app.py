@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from db.errors import DatabaseError, UserError
 from db.records import STATUSES, Action, DescriptorRef
+from db.storable import LARGEST_INTEGER
 from descriptor_gen.review import compare, pages, replies
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.security import CSRF_HEADER, AccessRules, Guard
@@ -45,10 +46,9 @@ KEYS = (
 _LONGEST_TEXT = 2000
 _LONGEST_NAME = 300
 _LONGEST_QUERY = 4000
-_LARGEST = 2**63 - 1  # of a number in a database
 
-Number = Annotated[int, Field(ge=1, le=_LARGEST)]
-Id = Annotated[int, Path(ge=1, le=_LARGEST)]
+Number = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+Id = Annotated[int, Path(ge=1, le=LARGEST_INTEGER)]
 
 
 def _asked(query: Annotated[Filter, Depends()]) -> Filter:

@@ -77,7 +77,7 @@ def check_videos(
     decoding = Decoding(workers, decode_timeout)
     if (name is None) == (not paths) or (paths and (root or split)):
         raise UsageError("Give either --dataset NAME (and its --root), or files and folders to read")
-    dataset = database.existing_or_empty.resolve(name) if name else None
+    dataset = database.catalogue.resolve(name) if name else None
     root = root_of(dataset, root, data) if dataset else None
     video_list = find_videos(dataset, root, split=split or "listed") if dataset and root else list_given(paths)
     title = dataset.name if dataset else ", ".join(map(str, paths))

@@ -36,7 +36,7 @@ def embed(session: Session, selection: VideoSelection, options: Options, shard: 
     from recognizer.features.embed import embed_dataset
     from recognizer.features.table import embed_report
 
-    dataset, root = selection.open(session.database.existing_or_empty)
+    dataset, root = selection.open(session.database.catalogue)
     video_list = find_videos(dataset, root, split=selection.split)
     title = f"{dataset.name}, {options.encoder}"
     with session.encoder(options.encoder, options.precision) as encoder, progress(title, "videos") as advance:

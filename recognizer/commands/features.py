@@ -139,7 +139,7 @@ def export_file(session: Session, selection: VideoSelection, options: Options, t
     from recognizer.features.table import export_report
 
     check_export(output, to)
-    dataset, root = selection.open(session.database.existing_or_empty)
+    dataset, root = selection.open(session.database.catalogue)
     video_list = find_videos(dataset, root, split=selection.split)
     title = f"{dataset.name}, {options.encoder}"
     with session.encoder(options.encoder, options.precision) as encoder, progress(title, "videos") as advance:
@@ -184,7 +184,7 @@ def import_file(
         raise UsageError(f"--text-ids {text_ids} names the rows of a file that is not given: --texts FILE")
     given = read_array(file, ids=ids, ids_option="--ids")
     given_texts = read_array(texts, ids=text_ids, ids_option="--text-ids") if texts else None
-    dataset, root = selection.open(session.database.existing_or_empty)
+    dataset, root = selection.open(session.database.catalogue)
     video_list = find_videos(dataset, root, split="listed")
     with FeatureStore.open(session.features) as store, progress(f"import {file.name}", "videos") as advance:
         report = import_features(store, name, given, video_list, texts=given_texts, on_progress=advance)

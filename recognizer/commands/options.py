@@ -30,7 +30,7 @@ from recognizer.scoring.pooling import POOLINGS
 from recognizer.scoring.protocols import PROTOCOLS, TEMPLATES
 
 if TYPE_CHECKING:
-    from db.store import Store
+    from db.catalogue import Catalogue
     from recognizer.evaluation.predict import ClassTexts
     from recognizer.features.caching_encoder import CachingEncoder
     from recognizer.video.pool import Decoding
@@ -241,7 +241,7 @@ class VideoSelection:
     split: Split | None
     limit: int | None
 
-    def open(self, store: Store) -> tuple[Dataset, Path]:
+    def open(self, store: Catalogue) -> tuple[Dataset, Path]:
         """Return the dataset and the folder of its videos; the class folders of FOLDER are a dataset of their own.
 
         Raises:

@@ -65,7 +65,7 @@ def prepare_dataset(
     decoding = Decoding(workers, decode_timeout)
     if videos and (root or mirror or frames is None):
         raise UsageError("--videos says where the videos lie whose frames are written: it goes with --frames alone")
-    dataset = database.existing_or_empty.resolve(name)
+    dataset = database.catalogue.resolve(name)
     root = videos or root or root_for(dataset)
     into = into or root.resolve().with_name(f"{root.resolve().name}-frames")
     last = None

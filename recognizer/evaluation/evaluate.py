@@ -16,7 +16,6 @@ from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from encoders.protocol import Encoder, logits_of, traits_of
 from recognizer.datasets.find import VideoList, find_videos
-from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.ranking import (
     LABEL_ONLY,
     WITH_DESCRIPTORS,
@@ -112,7 +111,7 @@ def make_run(
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
         counts=_counts(video_list, features),
         left_out=(*features.unreadable, *((video.id, "missing") for video in video_list.videos if not video.path)),
-        results=_results(video_list, features, rows),
+        results=_results(embedded, rows),
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, rows) if with_predictions else (),
     )
@@ -124,23 +123,22 @@ def with_texts(store: Store, run: Run) -> dict[str, Any]:
     return {"format": FORMAT, **asdict(run), "descriptors": [asdict(text) for text in texts]}
 
 
-def _results(video_list: VideoList, features: Features, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
+def _results(embedded: EmbeddedDataset, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
     """Return accuracies and log loss by row, and the gain of descriptors; also by split if there are several."""
-    labels, groups = labels_of(features), clip_groups(video.id for video in features.videos)
+    labels, groups = labels_of(embedded.features), embedded.groups
     before, after = rows[LABEL_ONLY].ranks, rows[WITH_DESCRIPTORS].ranks
     return {
         "rows": {name: asdict(accuracy(row.ranks, labels, groups)) for name, row in rows.items()},
         "log_loss": {name: row.log_loss for name, row in rows.items()},
         "gain": asdict(gain(before, after, labels, groups)),
-        **_by_split(video_list, features, rows, groups),
+        **_by_split(embedded, rows),
     }
 
 
-def _by_split(
-    video_list: VideoList, features: Features, rows: Mapping[str, TrueRanks], groups: Sequence[str]
-) -> dict[str, Any]:
+def _by_split(embedded: EmbeddedDataset, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
     """Return accuracies by official split with mean and deviation, if there are several, and the splits without any."""
-    listed = {split for video in video_list.videos for split in video.splits}
+    features, groups = embedded.features, embedded.groups
+    listed = {split for video in embedded.video_list.videos for split in video.splits}
     if len(listed) < 2:
         return {}
     labels = labels_of(features)

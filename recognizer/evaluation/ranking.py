@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
@@ -10,6 +11,7 @@ from db.progress import Progress
 from db.records import Dataset, Prediction
 from encoders.protocol import Encoder
 from recognizer.datasets.find import VideoList
+from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos, videos_on_disk
@@ -34,6 +36,11 @@ class EmbeddedDataset:
     video_list: VideoList
     encoder: Encoder
     features: Features
+
+    @cached_property
+    def groups(self) -> list[str]:
+        """The group of each embedded video; see `clip_groups`."""
+        return clip_groups(video.id for video in self.features.videos)
 
 
 def embed_listed(

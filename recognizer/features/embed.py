@@ -57,6 +57,8 @@ class Features:
 
     def over_views(self, scores: Tensor) -> Tensor:
         """Return the mean of scores [V * W, C] over each video's views: [V, C]."""
+        if self.views == 1:
+            return scores
         return scores.reshape(len(self.videos), self.views, scores.shape[1]).mean(dim=1)
 
     def view_rows(self, videos: Iterable[int]) -> list[int]:

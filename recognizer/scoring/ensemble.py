@@ -162,8 +162,8 @@ def _encode(texts: Sequence[_Strings], encoder: Encoder) -> tuple[dict[_Strings,
     owner = torch.tensor([n for n, strings in enumerate(texts) for _ in strings])
     member = torch.tensor([index[string] for strings in texts for string in strings])
     sums = encoded.new_zeros(len(texts), encoded.shape[1]).index_add(0, owner, encoded[member])  # [N, D]
-    counts = zip(index, encoder.token_counts(list(index)), strict=True)
-    cut = frozenset(string for string, count in counts if count > encoder.context_length)
+    counts, limit = zip(index, encoder.token_counts(list(index)), strict=True), encoder.context_length
+    cut = frozenset(string for string, count in counts if count > limit)
     return dict(zip(texts, normalize(sums, dim=-1), strict=True)), cut  # a sum and a mean point the same way
 
 

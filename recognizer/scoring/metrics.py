@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,10 @@ def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
     return 0.0 - float(log_probabilities.gather(1, labels[:, None]).mean())  # 0.0 - avoids -0.0
 
 
-def _designs(labels: ArrayLike, groups: Sequence[Hashable] | None) -> dict[str, Design]:
-    classes = np.asarray(labels).tolist()
+def _designs(labels: ArrayLike, groups: Sequence[Hashable] | None) -> Mapping[str, Design]:
+    return _cached_designs(tuple(np.asarray(labels).tolist()), None if groups is None else tuple(groups))
+
+
+@lru_cache(maxsize=16)  # a sweep asks for the same videos in each of its runs
+def _cached_designs(classes: tuple[int, ...], groups: tuple[Hashable, ...] | None) -> Mapping[str, Design]:
     return {key: Design.of(classes, groups, by_class=key == "mean_per_class") for key in MEASURES}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 import subprocess
@@ -219,19 +218,13 @@ def test_errors_of_the_database_are_user_errors(database: Path) -> None:
     store.close()
 
 
-def test_postgresql_behaves_the_same() -> None:
-    url = os.environ.get("TEST_POSTGRESQL_URL")
-    if not url:
-        pytest.skip("TEST_POSTGRESQL_URL names no PostgreSQL server")
-    with create_engine(url).begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
+def test_a_server_behaves_as_a_file_does(any_database: str) -> None:
     from descriptor_gen.generate.build import build_descriptors
     from descriptor_gen.generate.calls import BuildOptions
     from descriptor_gen.llms.testing import FakeLLM
     from descriptor_gen.prompting.prompt import load_prompts
 
-    store, llm = Store.open(url), FakeLLM()
+    store, llm = Store.open(any_database), FakeLLM()
     dataset = store.dataset("hmdb51")
     for generated, cached in ((51, 0), (0, 51)):
         report = build_descriptors(store, dataset, llm=llm, prompts=load_prompts(["context"]))

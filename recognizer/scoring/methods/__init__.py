@@ -62,7 +62,8 @@ def scores(
     chosen = method_of(method)
     used = replace(ensemble, present=chosen.uses(ensemble))
     rows = max(1, int(max_floats // (ensemble.present.numel() * videos.frames.shape[1])))
-    return torch.cat([chosen.score(part, used, temperature) for part in videos.split(rows)])
+    parts = [chosen.score(part, used, temperature) for part in videos.split(rows)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def attribution(videos: VideoBatch, ensemble: Ensemble, *, method: str = "mean", temperature: float = 1.0) -> Tensor:
