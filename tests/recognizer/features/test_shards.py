@@ -14,6 +14,7 @@ import pytest
 from encoders.testing import FakeEncoder, registered
 from recognizer.features.store import FeatureStore
 from tests.fixtures.commands import Run
+from tests.fixtures.stores import content
 from tests.fixtures.videos import make_video
 
 VIDEOS, SHARDS = 7, 3
@@ -43,21 +44,6 @@ def embed(recognize: Run, clips: Path, store: Path, *options: str) -> dict[str, 
     assert result.exit_code == 0, result.output
     report: dict[str, Any] = json.loads(result.stdout)
     return report
-
-
-def content(folder: Path) -> dict[str, Any]:
-    """Everything in a store but the order of its records: the bytes of each, notes and known files."""
-    with FeatureStore.open(folder, create=False) as store:
-        found: dict[str, Any] = {}
-        for row in store.shelves():
-            arrays = store.arrays(row)
-            entries = store.entries(row).items()
-            found[json.dumps(row.key, sort_keys=True)] = {
-                key: (entry.note, None if entry.slot is None else arrays[entry.slot].tobytes())
-                for key, entry in entries
-            }
-        found["files"] = sorted(store.query("SELECT path, stamp, key FROM seen"))
-    return found
 
 
 def parts(recognize: Run, clips: Path, tmp_path: Path) -> list[Path]:
