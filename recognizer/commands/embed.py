@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import progress
+from db.commandline import notes, progress
 from db.errors import UsageError
 from recognizer.commands.options import Session, VideoSelection, dataset_options, reading_options, sampling_options
 from recognizer.datasets.records import Shard
@@ -29,13 +30,34 @@ def _read_shard(_context: click.Context, _option: click.Parameter, value: str | 
     return Shard(int(number), int(count))
 
 
+def _of_launcher(shard: Shard, environment: MutableMapping[str, str]) -> Shard:
+    """Return the shard of this process under torchrun or accelerate launch, and choose its GPU; else the one given.
+
+    Raises:
+        UsageError: --shard is given too.
+    """
+    rank, world = (environment.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+    if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world) and int(world) > 1):
+        return shard
+    if shard.count > 1:
+        raise UsageError(f"--shard is given, and so are RANK {rank} and WORLD_SIZE {world} of a launcher: unset them")
+    local = environment.get("LOCAL_RANK", "")
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if local.isdecimal():  # torch is not imported yet: it sees only this GPU
+        own = visible[int(local)] if int(local) < len(visible) and visible != [""] else local
+        environment["CUDA_VISIBLE_DEVICES"] = own
+    notes.print(f"Process {rank} of {world}: shard {int(rank) + 1}/{world}")
+    return Shard(int(rank) + 1, int(world))
+
+
 @click.command("embed")
 @dataset_options
 @click.option(
     "--shard",
     metavar="NUMBER/COUNT",
     callback=_read_shard,
-    help="Only every COUNT-th video, from the NUMBER-th on: the parts of a job on several machines, such as 3/8.",
+    help="Only every COUNT-th video, from the NUMBER-th on: the parts of a job on several machines, such as 3/8. "
+    "[by torchrun and accelerate launch: RANK + 1 of WORLD_SIZE]",
 )
 @click.option(
     "--engine",
@@ -60,6 +82,7 @@ def embed(
     from recognizer.features.embed import embed_dataset
     from recognizer.features.table import embed_report
 
+    shard = _of_launcher(shard, os.environ)
     dataset, root = selection.open(session.database.existing_or_empty)
     video_list = find_videos(dataset, root, split=selection.split)
     title = f"{dataset.name}, {options.encoder}"
