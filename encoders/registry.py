@@ -67,6 +67,11 @@ def trusting_files() -> Iterator[None]:
         _trusts_files.reset(before)
 
 
+def trusts_files() -> bool:
+    """Whether this is inside `trusting_files`."""
+    return _trusts_files.get()
+
+
 def label_templates(name: str) -> tuple[str, ...]:
     """Return the default templates of labels of an encoder by name, without loading it; empty if it names none."""
     own = own_encoder(name)

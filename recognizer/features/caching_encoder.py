@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from db.errors import UsageError
 from encoders.checks import check_frames, check_texts
 from encoders.imported import Imported
-from encoders.protocol import ClipEncoder, Encoder, Logits, Precision, Preprocessing, logits_of, traits_of
+from encoders.protocol import Encoder, Logits, Precision, Preprocessing, logits_of, traits_of
 from encoders.registry import find_encoder
 from recognizer.features.imported import from_store, refuse_missing_texts, text_key, videos_shelf
 from recognizer.features.store import FeatureStore, NewRecord, Shelf, StoredRecords
@@ -36,6 +36,7 @@ class CachingEncoder:
         kept: the videos that were asked for and whose features are in the store.
         decoding: in how many processes they read videos, and how long.
         imported: whether its embeddings were made elsewhere: it has those in the store alone, and encodes nothing.
+        uncached: the encoder itself.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class CachingEncoder:
         self.id = encoder.id
         self.revision = encoder.revision
         self.preprocess = encoder.preprocess
-        self._encoder = encoder
+        self.uncached = encoder
         self._store = store
         self.traits = traits_of(encoder)
         self._texts = self._shelf(what="texts", **self.traits.texts_key)
@@ -107,18 +108,18 @@ class CachingEncoder:
     @property
     def width(self) -> int:
         row = self._texts.row()
-        return row.shape[0] if row else self._encoder.width
+        return row.shape[0] if row else self.uncached.width
 
     @property
     def context_length(self) -> int:
         row = self._texts.row()
-        return int(row.facts["context_length"]) if row else self._encoder.context_length
+        return int(row.facts["context_length"]) if row else self.uncached.context_length
 
     @property
     def logits(self) -> Logits:
         """Scale and bias of the model; its weights load only if they are not stored with its texts."""
         row = self._texts.row()
-        return Logits(**row.facts["logits"]) if row and "logits" in row.facts else logits_of(self._encoder)
+        return Logits(**row.facts["logits"]) if row and "logits" in row.facts else logits_of(self.uncached)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, D] of texts; float32, memory-mapped if adjacent in this order in the file.
@@ -140,27 +141,9 @@ class CachingEncoder:
         Raises:
             UserError: the vectors are not finite, or the same for different frames.
         """
-        vectors = self._encoder.encode_frames(pixels)
+        vectors = self.uncached.encode_frames(pixels)
         check_frames(self.id, pixels, vectors)
         return vectors
-
-    def encode_views(self, pixels: Tensor, *, frames: int) -> Tensor:
-        """Return the embeddings [N, T, D] of N views, or [N, 1, D] of an encoder of clips.
-
-        Args:
-            pixels: preprocessed frames [N * T, 3, S, S].
-            frames: T.
-
-        Raises:
-            UserError: the vectors are not finite, or the same for different frames or clips.
-        """
-        if self.clip_frames is None:
-            vectors = self.encode_frames(pixels)  # [N * T, D]
-            return vectors.reshape(-1, frames, vectors.shape[1])
-        clips = pixels.reshape(-1, frames, *pixels.shape[1:])  # [N, T, 3, S, S]
-        vectors = cast(ClipEncoder, self._encoder).encode_clips(clips)  # [N, D]
-        check_frames(self.id, clips, vectors, what="clip")
-        return vectors[:, None]
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, start and end included, before any cut."""
@@ -179,14 +162,14 @@ class CachingEncoder:
         return self._texts.load(by_key) if missing else stored
 
     def _encode(self, texts: Sequence[str]) -> None:
-        encoded = self._encoder.encode_texts(texts)  # [K, D]
+        encoded = self.uncached.encode_texts(texts)  # [K, D]
         check_texts(self.id, texts, encoded)
         vectors = encoded.numpy()
-        counts = self._encoder.token_counts(texts)
+        counts = self.uncached.token_counts(texts)
         new = [
             NewRecord(text_key(text), row, str(count)) for text, row, count in zip(texts, vectors, counts, strict=True)
         ]
-        facts = {"context_length": self._encoder.context_length, "logits": asdict(logits_of(self._encoder))}
+        facts = {"context_length": self.uncached.context_length, "logits": asdict(logits_of(self.uncached))}
         self._texts.add(new, shape=vectors.shape[1:], facts=facts)
 
 

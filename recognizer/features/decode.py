@@ -20,6 +20,8 @@ from recognizer.video.sampling import Sampling, cut_views
 from recognizer.video.source import Source, content_of, source_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -67,6 +69,7 @@ class PendingVideo:
     key: str | None = None  # its content hash, once known
     failure: str | None = None  # why it cannot be read now; not a property of its content, so not stored
     pixels: Tensor | None = None  # [W * T, 3, S, S], see `Encoder.preprocess`; None: unreadable, or stored already
+    vectors: NDArray[np.float32] | None = None  # its embeddings [W, T, D], or [W, 1, D] of clips, once encoded
     note: str = ""  # name of the reader, or why the content is unreadable; empty if stored already
     truncated: str = ""  # how much of a file that breaks off is there
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
@@ -15,29 +15,16 @@ from db.records import Dataset
 from recognizer.datasets.find import Video, VideoList
 from recognizer.datasets.records import Shard
 from recognizer.features.caching_encoder import CachingEncoder
-from recognizer.features.decode import (
-    THREADS,
-    PendingVideo,
-    ThreadPool,
-    decode,
-    locate,
-    look_up,
-    truncated_key,
-)
+from recognizer.features.decode import THREADS, PendingVideo, ThreadPool, locate, truncated_key
+from recognizer.features.engines import Batch, Engine, Work, batches_of, nowhere, on_this_machine
 from recognizer.features.store import IndexEntry, KnownFile, NewRecord, StoredRecords
 from recognizer.video.container import REMEMBERED, TRUNCATED, TruncatedVideo
-from recognizer.video.pool import Pool
 from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
 _Find = Callable[[str], IndexEntry | None]
-
-_FRAMES_AHEAD = 256  # decoded frames that wait for the encoder, besides those in progress: 40 MB at 224 x 224
-_BATCH_FRAMES = 128
 
 
 @dataclass(frozen=True)
@@ -86,6 +73,7 @@ def embed_videos(
     encoder: CachingEncoder,
     *,
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+    engine: Engine = on_this_machine,
     on_progress: Progress = lambda done, total: None,
 ) -> Features:
     """Return the embeddings of videos; those that are not in the store are computed, and stored batch by batch.
@@ -94,21 +82,22 @@ def embed_videos(
         videos: on disk: `path` is set.
         encoder: says how to decode, and whether to read videos again that are stored as unreadable.
         sampling: which frames.
+        engine: where they are decoded and encoded.
         on_progress: called with (videos done, videos in all), stored and unreadable ones included.
 
     Raises:
         UserError: the encoder's weights are missing, or the store cannot be read or written.
     """
     job = _Job(encoder, sampling)
-    with ThreadPool(THREADS) as threads, Pool(encoder.decoding) as pool:
+    with ThreadPool(THREADS) as threads:
         pending = list(threads.map(lambda video: locate(video, sampling), videos))
-        stored = job.load(pending)
-        todo = [p for p in pending if not p.failure and not job.is_done(p.key or "", stored.entries.get)]
-        new, done = 0, len(pending) - len(todo)
-        on_progress(done, len(pending))
-        for batch in _batches(
-            threads.map_ahead(partial(job.decode, pool=pool), todo, ahead=job.ahead), frames=job.frames
-        ):
+    stored = job.load(pending)
+    todo = [p for p in pending if not p.failure and not job.is_done(p.key or "", stored.entries.get)]
+    new, done = 0, len(pending) - len(todo)
+    on_progress(done, len(pending))
+    embed = nowhere if encoder.imported else engine
+    with closing(embed(batches_of(todo, job.work), job.work)) as batches:  # Ctrl-C ends what the engine started
+        for batch in batches:
             new += job.store(batch)
             done += len(batch)
             on_progress(done, len(pending))
@@ -119,12 +108,11 @@ class _Job:
     """The embedding of videos by one encoder and sampling: one shelf of the store."""
 
     def __init__(self, encoder: CachingEncoder, sampling: Sampling) -> None:
-        self.frames = sampling.frames * sampling.views  # of one video
-        self.ahead = THREADS + _FRAMES_AHEAD // self.frames  # videos
         self._encoder = encoder
         self._sampling = sampling
         self._shelf = encoder.frames_shelf(sampling)
         self._read = set[str]()  # keys of what was read just now
+        self.work = Work(encoder.uncached, sampling, encoder.decoding, lambda key: self.is_done(key, self._shelf.entry))
 
     def load(self, pending: Sequence[PendingVideo]) -> StoredRecords:
         """Fill in the keys of unchanged files, and return the stored records of all videos with keys."""
@@ -155,37 +143,23 @@ class _Job:
         part = find(truncated_key(key))
         return (truncated_key(key), part) if part or entry.note.startswith(TRUNCATED) else (key, entry)
 
-    def decode(self, pending: PendingVideo, *, pool: Pool) -> PendingVideo:
-        """Decode one video, unless the same content is stored under another name; called from threads."""
-        if self._encoder.imported:
-            return look_up(pending, self._encoder.id, is_stored=lambda key: self.is_done(key, self._shelf.entry))
-        return decode(
-            pending,
-            self._sampling,
-            self._encoder,
-            is_stored=lambda key: self.is_done(key, self._shelf.entry),
-            pool=pool,
-        )
-
-    def store(self, batch: Sequence[PendingVideo]) -> int:
-        """Encode and store a batch; return how many videos of it were encoded."""
-        import torch
-
-        pixels = [p.pixels for p in batch if p.pixels is not None]
-        frames = self._no_views()
-        if pixels:
-            frames = self._encoder.encode_views(torch.cat(pixels), frames=self._sampling.frames)  # [N * W, T, D]
-        shape = (self._sampling.views, *frames.shape[1:])
-        arrays = iter(frames.reshape(len(pixels), *shape).numpy())  # [N, W, T, D]
-        new = [record for p in batch for record in _records(p, None if p.pixels is None else next(arrays))]
+    def store(self, batch: Batch) -> int:
+        """Store a batch that an engine embedded; return how many videos of it had no features before."""
+        new = [record for p in batch for record in _records(p)]
+        added = {r.key for r in new if r.array is not None and not self._has_features(r.key)}
         self._read |= {record.key for record in new}
         files = [KnownFile(p.path, p.source.stamp, p.key) for p in batch if p.source and p.key and not p.failure]
         if files:
-            self._shelf.add(new, shape=shape, files=files)
+            shape = next((r.array.shape for r in new if r.array is not None), None)
+            self._shelf.add(new, shape=shape or (self._sampling.views, *self._no_views().shape[1:]), files=files)
         self._keep(batch, self._shelf.entry)
         for p in batch:
-            p.pixels = None  # to free the memory
-        return len(pixels)
+            p.vectors = None  # to free the memory
+        return len(added)
+
+    def _has_features(self, key: str) -> bool:
+        entry = self._shelf.entry(key)
+        return entry is not None and entry.slot is not None
 
     def features(self, pending: Sequence[PendingVideo], stored: StoredRecords, *, new: int) -> Features:
         """Return the stored embeddings of all videos; see `Features`."""
@@ -224,26 +198,13 @@ class _Job:
         return key, entry
 
 
-def _records(pending: PendingVideo, array: NDArray[np.float32] | None) -> Iterator[NewRecord]:
+def _records(pending: PendingVideo) -> Iterator[NewRecord]:
     """Yield what to store about a video that was read just now."""
     if pending.key and pending.truncated:
         yield NewRecord(pending.key, None, str(TruncatedVideo(pending.truncated)))
-        yield NewRecord(truncated_key(pending.key), array, f"{pending.note}; {pending.truncated}")
+        yield NewRecord(truncated_key(pending.key), pending.vectors, f"{pending.note}; {pending.truncated}")
     elif pending.key and pending.note:
-        yield NewRecord(pending.key, array, pending.note)
-
-
-def _batches(videos: Iterable[PendingVideo], *, frames: int) -> Iterator[list[PendingVideo]]:
-    """Group videos of `frames` frames each into batches; those without pixels do not fill a batch."""
-    batch: list[PendingVideo] = []
-    for video in videos:
-        batch.append(video)
-        decoded_frames = sum(video.pixels is not None for video in batch) * frames
-        if max(decoded_frames, len(batch)) >= _BATCH_FRAMES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        yield NewRecord(pending.key, pending.vectors, pending.note)
 
 
 @dataclass(frozen=True)
@@ -268,6 +229,7 @@ def embed_dataset(
     sampling: Sampling,
     limit: int | None = None,
     shard: Shard = Shard(),  # noqa: B008 - frozen
+    engine: Engine = on_this_machine,
     on_progress: Progress = lambda done, total: None,
 ) -> EmbedReport:
     """Embed the videos of a dataset that are on disk and not in the store; arguments as in `embed_videos`.
@@ -279,7 +241,7 @@ def embed_dataset(
     """
     start = time.perf_counter()
     present = videos_on_disk(dataset, video_list, limit)
-    features = embed_videos(shard.of(present), encoder, sampling=sampling, on_progress=on_progress)
+    features = embed_videos(shard.of(present), encoder, sampling=sampling, engine=engine, on_progress=on_progress)
     missing = sum(video.path is None for video in video_list.videos)
     counts = {
         "listed": len(video_list.videos),

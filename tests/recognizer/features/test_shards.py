@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ import pytest
 from encoders.testing import FakeEncoder, registered
 from recognizer.features.store import FeatureStore
 from tests.fixtures.commands import Run
+from tests.fixtures.stores import content
 from tests.fixtures.videos import make_video
 
 VIDEOS, SHARDS = 7, 3
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -43,21 +48,6 @@ def embed(recognize: Run, clips: Path, store: Path, *options: str) -> dict[str, 
     assert result.exit_code == 0, result.output
     report: dict[str, Any] = json.loads(result.stdout)
     return report
-
-
-def content(folder: Path) -> dict[str, Any]:
-    """Everything in a store but the order of its records: the bytes of each, notes and known files."""
-    with FeatureStore.open(folder, create=False) as store:
-        found: dict[str, Any] = {}
-        for row in store.shelves():
-            arrays = store.arrays(row)
-            entries = store.entries(row).items()
-            found[json.dumps(row.key, sort_keys=True)] = {
-                key: (entry.note, None if entry.slot is None else arrays[entry.slot].tobytes())
-                for key, entry in entries
-            }
-        found["files"] = sorted(store.query("SELECT path, stamp, key FROM seen"))
-    return found
 
 
 def parts(recognize: Run, clips: Path, tmp_path: Path) -> list[Path]:
@@ -127,3 +117,34 @@ def test_what_is_no_other_store_is_refused(recognize: Run, clips: Path, tmp_path
 def test_a_shard_is_a_number_of_a_count(recognize: Run, clips: Path, value: str) -> None:
     result = recognize("embed", clips, "-e", "fake", "--shard", value)
     assert (result.exit_code, "such as 3/8" in result.stderr) == (2, True)
+
+
+def test_the_processes_of_a_launcher_take_one_part_each(
+    recognize: Run, clips: Path, tmp_path: Path, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed(recognize, clips, tmp_path / "whole")
+    encoder.frames.clear()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        embed(recognize, clips, tmp_path / "both")
+    assert sum(encoder.frames) == VIDEOS * 4
+    assert content(tmp_path / "both") == content(tmp_path / "whole")
+    refused = recognize("embed", clips, "-e", "fake", "--shard", "1/3")
+    assert (refused.exit_code, "unset them" in refused.stderr) == (2, True)
+
+
+@pytest.mark.slow
+def test_two_processes_of_torchrun_fill_the_store_of_one(recognize: Run, clips: Path, tmp_path: Path) -> None:
+    name = "tests.fixtures.mortal:make"
+    options = ("embed", clips, "-e", name, "--frames", "4", "--features")
+    assert recognize(*options, tmp_path / "whole").exit_code == 0
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, "-m", "recognizer", *map(str, options), str(tmp_path / "both")],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path / "both") == content(tmp_path / "whole")
