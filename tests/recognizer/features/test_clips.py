@@ -110,7 +110,7 @@ REFUSED = {
         "eval",
         "--method",
         "parts",
-    ): "Methods that work with it: autoclip, ensemble, ensemble-published, label, max, mean, soft",
+    ): "Methods that work with it: autoclip, ensemble, ensemble-published, label, max, mean, rerank, soft",
     ("eval", "--pooling", "max"): "--pooling max is over single frames",
     ("eval", "--unit-frames"): "--unit-frames is about single frames",
     ("eval", "--frames", 8): "takes clips of 4 frames, not of 8. Give --frames 4",
