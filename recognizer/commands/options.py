@@ -49,6 +49,7 @@ TEMPLATES_HELP = (
 )
 CONDITION_HELP = "Put the label before each descriptor."
 POOLING_HELP = "How the frames of a video become one vector."
+UNIT_FRAMES_HELP = "Bring each frame to unit length before pooling."
 _ENCODERS = "An openai-clip name or .pt archive; hf:<repo or folder> of any dual encoder; or objects (no download)."
 _PRECISION = "Of weights and arithmetic, for openai-clip and hf:; part of the key of stored embeddings."
 _PROTOCOLS = "; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + "."
@@ -97,6 +98,7 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "allow_truncated": click.option("--allow-truncated", is_flag=True, help=_TRUNCATED),
     "method": click.option("--method", default="mean", metavar="NAME", help=METHOD_HELP),
     "pooling": click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", help=POOLING_HELP),
+    "unit_frames": click.option("--unit-frames", is_flag=True, help=UNIT_FRAMES_HELP),
     "templates": click.option("--templates", default="protocol", metavar="NAME|FILE", help=TEMPLATES_HELP),
     "condition": click.option("--condition", is_flag=True, help=CONDITION_HELP),
     "temperature": click.option(
@@ -220,8 +222,9 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 SAMPLING = ("frames", "clips", "crops", "allow_truncated")
 TEXTS = ("encoder", "precision", "protocol", "kinds", "llm", "status")
 scoring_options = gathered(
-    _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "templates", "condition", "temperature"
-)
+    _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "unit_frames", "templates", "condition",
+    "temperature",
+)  # fmt: skip
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
 texts_options = gathered(

@@ -18,6 +18,7 @@ from recognizer.commands.options import (
     METHOD_HELP,
     POOLING_HELP,
     TEMPLATES_HELP,
+    UNIT_FRAMES_HELP,
     Session,
     VideoSelection,
     dataset_options,
@@ -52,6 +53,7 @@ ALL_KINDS, LABEL = "every", "label"
 @click.option("--llm", "-l", "llms", multiple=True, metavar="NAME[+NAME...]", help=f"{LLM_HELP}; A+B: both together.")
 @click.option("--status", "statuses", multiple=True, type=click.Choice(list(STATUSES)), help="As for eval. [any]")
 @click.option("--pooling", "poolings", multiple=True, type=click.Choice(list(POOLINGS)), help=f"{POOLING_HELP} [avg]")
+@click.option("--unit-frames", multiple=True, type=click.Choice(["yes", "no"]), help=f"{UNIT_FRAMES_HELP} [no]")
 @click.option(
     "--protocol", "protocols", multiple=True, type=click.Choice(list(PROTOCOLS)), help="As for eval. [default]"
 )
@@ -96,6 +98,7 @@ def _grid(name: str | None, lists: dict[str, Any]) -> Grid:
     parsers: dict[str, Callable[[str], Any]] = {
         "kinds": _kinds,
         "conditions": lambda value: value == "yes",
+        "unit_frames": lambda value: value == "yes",
         "llms": lambda value: tuple(name.strip() for name in value.split("+") if name.strip()),
         "statuses": STATUSES.__getitem__,  # type: ignore[dict-item]
     }

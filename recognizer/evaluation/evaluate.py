@@ -23,6 +23,7 @@ from recognizer.evaluation.ranking import (
     TrueRanks,
     embed_listed,
     labels_of,
+    pooled,
     rank_true_classes,
 )
 from recognizer.evaluation.settings import Settings
@@ -71,7 +72,7 @@ def evaluate(
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
     with bars(f"{dataset.name}, {settings.encoder}", "videos") as advance:
         embedded = embed_listed(dataset, video_list, encoder, settings=settings, on_progress=advance)
-    batch = VideoBatch.of(embedded.features.frames, pooling=settings.pooling)
+    batch = pooled(embedded.features, settings=settings)
     run = make_run(embedded, batch, ensemble, descriptors, settings=settings)
     run = replace(run, seconds=time.perf_counter() - start)
     return run if store.read_only else store.run(store.save_run(run))

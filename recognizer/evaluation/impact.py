@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,13 @@ from recognizer.evaluation.replay import Replay, replay
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.intervals import Design, mcnemar
+from recognizer.scoring.methods import method_of
 from recognizer.scoring.metrics import Rate, ranks, rate
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Score = Callable[[Ensemble], "Tensor"]  # to scores [V, C]
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def measure_impact(
         raise UserError(f"Run {run.id} {reason}: no text can be left out")
     labels, scored = labels_of(replayed.features), replayed.scores()
     with bars(f"run {run.id} without each text", "slots") as advance:
-        changes = leave_one_out(replayed.scores, replayed.ensemble, labels, on_progress=advance)
+        apart = method_of(replayed.settings.method).classes_apart
+        changes = leave_one_out(replayed.scores, replayed.ensemble, labels, apart=apart, on_progress=advance)
     texts, number = _texts(replayed, changes), run.id or 0
     store.save_impacts({text.descriptor.id: Impact(number, text.top1_change, text.margin_change) for text in texts})
     stored = {prediction.video: prediction for prediction in run.predictions}
@@ -102,25 +106,56 @@ class Changes:
 
 
 def leave_one_out(
-    score: Callable[[Ensemble], Tensor],
+    score: Score,
     ensemble: Ensemble,
     labels: Tensor,
     *,
     with_labels: bool = False,
+    apart: bool = True,
     on_progress: Progress = lambda done, total: None,
 ) -> Changes:
-    """Return the effect of leaving out each text of each class by itself.
+    """Return the effect of leaving out each text of each class by itself; a class's only text is never left out.
 
-    The scores of a class depend only on its own texts. So slot k is cleared in all classes at once, and the new column
-    of each class is compared with the unchanged columns of the others. A class's only text is never left out.
+    Where the scores of a class depend only on its own texts, slot k is cleared in all classes at once, and the new
+    column of each class is compared with the unchanged columns of the others. Elsewhere each text is an evaluation.
 
     Args:
         score: ensemble -> scores [V, C].
         ensemble: the texts of at least two classes.
         labels: int64 [V].
         with_labels: whether the labels are left out too.
+        apart: whether the scores of a class depend only on its own texts (`Method.classes_apart`).
         on_progress: called with (slots done, slots in all).
     """
+    import torch
+
+    before, after_slot = _margins(score(ensemble), labels), (_apart if apart else _together)(score, ensemble, labels)
+    gained, lost, margin = (torch.zeros(ensemble.present.shape) for _ in range(3))
+    slots = ensemble.present.shape[1]
+    for k in range(0 if with_labels else 1, slots):
+        after, exists = after_slot(k), _can_go(ensemble, k)  # [V, C], [C]
+        gained[:, k] = ((after > 0) & (before <= 0)).sum(dim=0) * exists
+        lost[:, k] = ((after <= 0) & (before > 0)).sum(dim=0) * exists
+        margin[:, k] = (after - before).mean(dim=0) * exists
+        on_progress(k, slots - 1)
+    return Changes(gained.long(), lost.long(), margin)
+
+
+def _margins(scored: Tensor, labels: Tensor) -> Tensor:
+    """Return the score of the true class minus the best other, [V, 1]; a tie is wrong, as in `metrics.ranks`."""
+    import torch
+
+    true = labels[:, None]
+    return scored.gather(1, true) - scored.scatter(1, true, -torch.inf).amax(dim=1, keepdim=True)
+
+
+def _can_go(ensemble: Ensemble, slot: int) -> Tensor:
+    """Return the classes that have text k = `slot` and another one, bool [C]."""
+    return ensemble.present[:, slot] & (ensemble.text_counts().squeeze(1) > 1)
+
+
+def _apart(score: Score, ensemble: Ensemble, labels: Tensor) -> Callable[[int], Tensor]:
+    """Return (slot) -> the margins [V, C] without that text of class c alone, from one evaluation without all."""
     import torch
     from torch.nn.functional import one_hot
 
@@ -129,19 +164,31 @@ def leave_one_out(
     true = scored.gather(1, labels[:, None])  # [V, 1]
     best, classes = scored.masked_fill(own, -torch.inf).topk(2, dim=1)  # [V, 2], the best other classes
     rest = best[:, 1:].where(one_hot(classes[:, 0], scored.shape[1]).bool(), best[:, :1])  # [V, C], also without c
-    before = true - best[:, :1]  # [V, 1], the margin; a tie is wrong, as in `metrics.ranks`
-    gained, lost, margin = (torch.zeros(ensemble.present.shape) for _ in range(3))
-    slots = ensemble.present.shape[1]
-    for k in range(0 if with_labels else 1, slots):
-        without = ensemble.without(k)
-        left_out = score(without)  # [V, C]
-        after = torch.where(own, left_out - best[:, :1], true - torch.maximum(rest, left_out))  # [V, C]
-        exists = ensemble.present[:, k] & ~without.present[:, k]
-        gained[:, k] = ((after > 0) & (before <= 0)).sum(dim=0) * exists
-        lost[:, k] = ((after <= 0) & (before > 0)).sum(dim=0) * exists
-        margin[:, k] = (after - before).mean(dim=0) * exists
-        on_progress(k, slots - 1)
-    return Changes(gained.long(), lost.long(), margin)
+
+    def after(slot: int) -> Tensor:
+        left_out = score(ensemble.without(slot))  # [V, C]
+        return torch.where(own, left_out - best[:, :1], true - torch.maximum(rest, left_out))
+
+    return after
+
+
+def _together(score: Score, ensemble: Ensemble, labels: Tensor) -> Callable[[int], Tensor]:
+    """Return (slot) -> the margins [V, C] without that text of class c alone, an evaluation each."""
+    import torch
+
+    before = _margins(score(ensemble), labels)  # [V, 1]
+
+    def without(c: int, slot: int) -> Ensemble:
+        present = ensemble.present.clone()
+        present[c, slot] = False
+        return replace(ensemble, present=present)
+
+    def after(slot: int) -> Tensor:
+        exists = _can_go(ensemble, slot).tolist()
+        columns = [_margins(score(without(c, slot)), labels) if has else before for c, has in enumerate(exists)]
+        return torch.cat(columns, dim=1)
+
+    return after
 
 
 def _texts(replayed: Replay, changes: Changes) -> tuple[TextImpact, ...]:

@@ -12,7 +12,7 @@ from db.records import Dataset, Descriptor
 from db.store import Store
 from recognizer.datasets.find import Video
 from recognizer.datasets.given import videos_at
-from recognizer.evaluation.ranking import video_scores
+from recognizer.evaluation.ranking import pooled, video_scores
 from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
@@ -123,7 +123,7 @@ def score_videos(
     with bars(f"{texts.dataset.name}, {settings.encoder}", "videos") as advance:
         features = embed_videos(videos, encoder, sampling=settings.sampling, on_progress=advance)
     ensemble = texts.ensemble(encoder)
-    batch = VideoBatch.of(features.frames, pooling=settings.pooling)
+    batch = pooled(features, settings=settings)
     scored = video_scores(features, batch, ensemble, settings=settings)
     by_label = features.over_views(scores(batch, ensemble.label_only(), method="label"))
     probabilities = log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature).exp()

@@ -83,6 +83,11 @@ def rank_true_classes(
     return TrueRanks(scored, ranks(scored, labels), loss)
 
 
+def pooled(features: Features, *, settings: ScoringSettings) -> VideoBatch:
+    """Return the V * W views of videos, pooled as the settings say."""
+    return VideoBatch.of(features.frames, pooling=settings.pooling, unit_frames=settings.unit_frames)
+
+
 def video_scores(features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings) -> Tensor:
     """Return the scores [V, C] by the method in the settings, averaged over the W views of each video.
 

@@ -13,7 +13,7 @@ from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.protocol import LOGIT_SCALE
 from recognizer.datasets.find import Video, find_videos
-from recognizer.evaluation.ranking import video_scores
+from recognizer.evaluation.ranking import pooled, video_scores
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
@@ -74,7 +74,7 @@ def replay(
     if features.unreadable:
         video, reason = features.unreadable[0]
         raise UserError(f"{len(features.unreadable)} videos of run {run.id} can no longer be read; {video}: {reason}")
-    batch = VideoBatch.of(features.frames, pooling=settings.pooling)
+    batch = pooled(features, settings=settings)
     swept_labels = settings.choice.kinds == () and settings.method != "label"
     texts = descriptors or (labels_again(dataset, protocol) if swept_labels else [])
     scale = run.settings.get("logit_scale", LOGIT_SCALE)  # older versions took 100 for every encoder

@@ -37,6 +37,7 @@ class ScoringSettings:
         crops: crops per frame, 1 or 3; their scores are averaged.
         allow_truncated: whether a video that breaks off counts by what is there of it; else it is unreadable.
         pooling: how frames become one vector: `avg` or `max`.
+        unit_frames: whether each frame is brought to unit length before pooling.
         templates: templates around texts: `protocol` (its own; of labels those of the encoder, if it names any), the
             name of a set, or a file.
         condition: whether the label is put before each descriptor.
@@ -52,6 +53,7 @@ class ScoringSettings:
     crops: Literal[1, 3] = 1
     allow_truncated: bool = False
     pooling: Pooling = "avg"
+    unit_frames: bool = False
     templates: str = "protocol"
     condition: bool = False
     temperature: float = 1.0
@@ -65,7 +67,7 @@ class ScoringSettings:
         """Refuse what compares texts with single frames, if the encoder gives one vector for a clip.
 
         Raises:
-            UsageError: the method or the pooling needs frames.
+            UsageError: the method, the pooling or `unit_frames` needs frames.
         """
         if method_of(self.method).needs_frames:
             known = ", ".join(method.name for method in METHODS.values() if not method.needs_frames)
@@ -74,6 +76,8 @@ class ScoringSettings:
             )
         if self.pooling != "avg":
             encoder.refuse_clips(f"--pooling {self.pooling} is over single frames", "Leave --pooling out")
+        if self.unit_frames:
+            encoder.refuse_clips("--unit-frames is about single frames", "Leave --unit-frames out")
         encoder.frames_shelf(self.sampling)  # refuses another number of frames
 
     def wording(self) -> Protocol:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,14 @@ from db.store import Store
 from encoders.protocol import Preprocessing
 from recognizer.datasets.find import find_videos
 from recognizer.evaluation.evaluate import make_run
-from recognizer.evaluation.ranking import WITH_DESCRIPTORS, EmbeddedDataset, TrueRanks, embed_listed, rank_true_classes
+from recognizer.evaluation.ranking import (
+    WITH_DESCRIPTORS,
+    EmbeddedDataset,
+    TrueRanks,
+    embed_listed,
+    pooled,
+    rank_true_classes,
+)
 from recognizer.evaluation.settings import STATUSES, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
@@ -38,6 +44,7 @@ class Grid:
     llms: tuple[tuple[str, ...] | None, ...] = (None,)
     statuses: tuple[tuple[str, ...], ...] = (STATUSES["any"],)
     poolings: tuple[Pooling, ...] = ("avg",)
+    unit_frames: tuple[bool, ...] = (False,)
     protocols: tuple[str, ...] = ("default",)
 
     def settings(self, base: Settings) -> list[Settings]:
@@ -50,8 +57,8 @@ class Grid:
             UsageError: a name is unknown.
             UserError: a file of templates is invalid.
         """
-        axes = (self.protocols, self.templates, self.conditions, self.poolings, self.methods)
-        names = ("protocol", "templates", "condition", "pooling", "method")
+        axes = (self.protocols, self.templates, self.conditions, self.poolings, self.unit_frames, self.methods)
+        names = ("protocol", "templates", "condition", "pooling", "unit_frames", "method")
         choices = [DescriptorChoice(*parts) for parts in product(self.kinds, self.statuses, self.llms)]
         combinations: Iterator[dict[str, Any]] = (dict(zip(names, values, strict=True)) for values in product(*axes))
         every = (replace(base, **values, choice=choice) for values, choice in product(combinations, choices))
@@ -143,15 +150,16 @@ def score_grid(
         on_progress: called with (runs done, runs in all).
     """
     ensembles = _ensembles(embedded, descriptors, settings)
-    pooled = cache(
-        lambda preprocessing, pooling: VideoBatch.of(embedded[preprocessing].features.frames, pooling=pooling)
-    )
+    batches: dict[object, VideoBatch] = {}
     baselines: dict[object, TrueRanks] = {}
     runs: list[Run] = []
     for each in settings:
         protocol = each.wording()
-        videos, batch = embedded[protocol.preprocessing], pooled(protocol.preprocessing, each.pooling)
-        ensemble, labels = ensembles[each.choice, protocol], (protocol.name, protocol.label_templates, each.pooling)
+        videos, ensemble = embedded[protocol.preprocessing], ensembles[each.choice, protocol]
+        pooling = (protocol.preprocessing, each.pooling, each.unit_frames)
+        if pooling not in batches:
+            batches[pooling] = pooled(videos.features, settings=each)
+        batch, labels = batches[pooling], (protocol.name, protocol.label_templates, pooling)
         if labels not in baselines:  # the same for every method
             baselines[labels] = rank_true_classes(videos.features, batch, ensemble.label_only(), settings=each)
         run = make_run(

@@ -52,7 +52,7 @@ def _choices(settings: Mapping[str, Any]) -> dict[str, str]:
         "condition": "yes" if settings["condition"] else "no",
         "llm": "+".join(choice.get("llms") or ([choice["llm"]] if choice.get("llm") else [])),
         "status": "any" if "pending" in choice["statuses"] else "accepted",
-        "pooling": settings["pooling"],
+        "pooling": settings["pooling"] + (" of unit frames" if settings["unit_frames"] else ""),
     }
 
 

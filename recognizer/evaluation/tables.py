@@ -95,12 +95,12 @@ def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
 
 def changed_choices(settings: Mapping[str, Any]) -> list[str]:
     """Return the choices besides protocol and method that differ from their defaults."""
-    defaults = {"precision": "float32", "pooling": "avg", "templates": "protocol", "condition": False, "temperature": 1}
+    defaults = {"precision": "float32", "pooling": "avg", "unit_frames": False, "templates": "protocol",
+                "condition": False, "temperature": 1}  # fmt: skip
     values = {name: settings.get(name, default) for name, default in defaults.items()}
     changed = [name for name, default in defaults.items() if values[name] != default]
-    words = [
-        "the label before each descriptor" if name == "condition" else f"{name} {values[name]}" for name in changed
-    ]
+    in_words = {"condition": "the label before each descriptor", "unit_frames": "frames to unit length"}
+    words = [in_words.get(name, f"{name} {values[name]}") for name in changed]
     return [*words, "truncated videos allowed"] if settings.get("allow_truncated") else words
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from recognizer.evaluation.impact import leave_one_out
 from recognizer.evaluation.replay import Replay
+from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import attribution, method_of, scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,26 @@ def leave_one_out_effects(
     import torch
 
     method, temperature = replayed.settings.method, replayed.settings.temperature
-    pair = replayed.ensemble.select([true, rival])
+    classes, pair = torch.tensor([true, rival]), replayed.ensemble.select([true, rival])
     videos = replayed.batch.select(replayed.features.view_rows(rows))
+    apart = method_of(method).classes_apart
+
+    def among(texts: Ensemble) -> Ensemble:
+        """Return texts of the two classes among what their scores depend on: all classes, unless they stand apart."""
+        present = replayed.ensemble.present.index_copy(0, classes, texts.present)
+        return texts if apart else replace(replayed.ensemble, present=present)
+
+    def of_pair(values: Tensor) -> Tensor:
+        return values if apart else values[:, classes]
+
     changes = leave_one_out(
-        lambda ensemble: scores(videos, ensemble, method=method, temperature=temperature),
+        lambda texts: of_pair(scores(videos, among(texts), method=method, temperature=temperature)),
         pair,
         torch.zeros(len(videos.frames), dtype=torch.long),  # in this pair, the true class is number 0
         with_labels=bool(method_of(method).uses(pair)[:, 1:].any()),  # else nothing is left without the labels
+        apart=apart,
     )
-    added = attribution(videos, pair, method=method, temperature=temperature).mean(dim=0)  # [2, K]
+    added = of_pair(attribution(videos, among(pair), method=method, temperature=temperature)).mean(dim=0)  # [2, K]
     effects = [
         LeaveOneOutEffect(id_ if id_ >= 0 else None, label, *_kind_and_text(replayed, label, id_), value, change)
         for row, label in enumerate((true, rival))

@@ -43,7 +43,8 @@ def _videos(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
     if revision := settings.get("encoder_revision"):
         yield _digest("revision of its weights", revision)
     yield Fact("frames", str(Sampling(settings["frames"], settings.get("clips", 1), settings.get("crops", 1))))
-    yield Fact("pooling of frames", settings.get("pooling", "avg"))
+    of_unit_length = ", each of unit length" if settings.get("unit_frames") else ""
+    yield Fact("pooling of frames", settings.get("pooling", "avg") + of_unit_length)
     if "preprocessing" in settings:
         yield Fact("preprocessing", settings["preprocessing"])
 
@@ -92,7 +93,7 @@ def _text(value: Any) -> str:
 
 _SHOWN = frozenset(
     ("classes", "layout", "root", "split", "limit", "ignored", "encoder", "encoder_revision", "frames", "clips",
-     "crops", "pooling", "preprocessing", "protocol", "method", "temperature", "templates", "label_templates",
-     "descriptor_templates", "condition", "kinds", "llms", "statuses", "edited", "texts_cut", "context_length",
-     "device", "readers", "versions", "choice", "truncated")
+     "crops", "pooling", "unit_frames", "preprocessing", "protocol", "method", "temperature", "templates",
+     "label_templates", "descriptor_templates", "condition", "kinds", "llms", "statuses", "edited", "texts_cut",
+     "context_length", "device", "readers", "versions", "choice", "truncated")
 )  # fmt: skip

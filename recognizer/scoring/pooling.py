@@ -23,7 +23,7 @@ class VideoBatch:
     """V videos, or V views of videos.
 
     Attributes:
-        frames: [V, T, D], as the encoder gives them (not normalised).
+        frames: [V, T, D], as the encoder gives them (not normalised), or each of unit norm (`of`).
         pooled: [V, D], unit norm: the frames pooled, then normalised.
         pooling: `avg` is the mean over frames, `max` the largest value of each of the D dimensions.
     """
@@ -33,8 +33,9 @@ class VideoBatch:
     pooling: Pooling
 
     @classmethod
-    def of(cls, frames: Tensor, *, pooling: Pooling = "avg") -> VideoBatch:
-        """Return videos of frames [V, T, D]."""
+    def of(cls, frames: Tensor, *, pooling: Pooling = "avg", unit_frames: bool = False) -> VideoBatch:
+        """Return videos of frames [V, T, D]; with `unit_frames` each frame is brought to unit norm before pooling."""
+        frames = _unit(frames) if unit_frames else frames
         return cls(frames, _pooled(frames, pooling), pooling)
 
     def select(self, rows: slice | list[int]) -> VideoBatch:
@@ -48,9 +49,7 @@ class VideoBatch:
 
     def unit_frames(self) -> Tensor:
         """Return the frames, each of unit norm, [V, T, D]."""
-        from torch.nn.functional import normalize
-
-        return normalize(self.frames, dim=-1)
+        return _unit(self.frames)
 
     def parts(self, count: int) -> Tensor:
         """Return `count` equal parts of each video, each pooled: [V, count, D], unit norm.
@@ -66,6 +65,10 @@ class VideoBatch:
 
 
 def _pooled(frames: Tensor, pooling: Pooling) -> Tensor:
+    return _unit(POOLINGS[pooling](frames))
+
+
+def _unit(vectors: Tensor) -> Tensor:
     from torch.nn.functional import normalize
 
-    return normalize(POOLINGS[pooling](frames), dim=-1)
+    return normalize(vectors, dim=-1)

@@ -31,6 +31,7 @@ class Method:
         frame_steps: (videos, ensemble) -> the step of each frame that `explain` shows, int64 [V, T, C]; -1 for classes
             without steps.
         needs_frames: whether it compares texts with single frames, which an encoder of clips does not have.
+        classes_apart: whether the scores of a class depend on its own texts alone.
     """
 
     name: str
@@ -41,3 +42,4 @@ class Method:
     uses: Callable[[Ensemble], Tensor] = lambda ensemble: ensemble.present
     frame_steps: Callable[[VideoBatch, Ensemble], Tensor] = steps_of_frames
     needs_frames: bool = False
+    classes_apart: bool = True

@@ -71,19 +71,23 @@ def test_every_choice_of_a_method_is_in_the_run(
     descgen("build", "-d", balls, "-k", "decomposition", "-k", "context")
     monkeypatch.chdir(balls.parent)
     Path("mine.txt").write_text("my clip of {}\n")
-    chosen = ("--method", "align", "--pooling", "max", "--templates", "mine.txt", "--condition", "--temperature", 0.5)
+    chosen = ("--method", "align", "--pooling", "max", "--unit-frames", "--templates", "mine.txt",
+              "--condition", "--temperature", 0.5)  # fmt: skip
     result = recognize("eval", "-d", "balls", "--root", balls, "-e", "fake", *chosen)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert " · method align · " in lines[1]
     assert lines[2] == "1 label template (of mine.txt): my clip of {}"
-    assert lines[3] == "pooling max · templates mine.txt · the label before each descriptor · temperature 0.5"
+    assert lines[3] == (
+        "pooling max · frames to unit length · templates mine.txt · the label before each descriptor · temperature 0.5"
+    )
     assert "log loss: 0.000 by label only, 0.0" in result.stdout
     assert "with descriptors, logit scale 100, not calibrated" in result.stdout  # the fake names no scale
     assert {"my clip of red ball", "red ball: someone begins it slowly", "red ball: a ball"} <= set(encoder.encoded)
     run = json.loads(recognize("runs", "1", "--json").stdout)
-    assert {name: run["settings"][name] for name in ("method", "pooling", "condition", "temperature")} == {
-        "method": "align", "pooling": "max", "condition": True, "temperature": 0.5,
+    assert {name: run["settings"][name] for name in ("method", "pooling", "unit_frames", "condition",
+                                                      "temperature")} == {
+        "method": "align", "pooling": "max", "unit_frames": True, "condition": True, "temperature": 0.5,
     }  # fmt: skip
     assert run["settings"]["label_templates"] == ["my clip of {}"]
     assert run["settings"]["descriptor_templates"] == ["{}"]

@@ -42,7 +42,10 @@ def test_leaving_one_out_is_never_having_had_it(
             [row[c] - row[[o for o in range(5) if o != c]].max() for row, c in zip(scored, labels, strict=True)]
         )
 
-    found = leave_one_out(lambda texts: scores(videos, texts, method=method, temperature=20.0), ensemble, labels)
+    found = leave_one_out(
+        lambda texts: scores(videos, texts, method=method, temperature=20.0),
+        ensemble, labels, apart=METHODS[method].classes_apart,
+    )  # fmt: skip
     before = margins(ensemble)
     ids = ensemble.ids.tolist()
     for left_out in descriptors:
@@ -175,3 +178,17 @@ def test_a_sweep_of_labels_again_is_repeated_as_it_was(recognize: Run, misled: P
     now = ranks(again.scores(), torch.tensor(labels)).tolist()
     assert [stored[video.id] for video in again.features.videos] == now
     assert set(COLOURS) == {video.id.split("/")[0] for video in again.features.videos}
+
+
+def test_a_run_of_unit_frames_is_repeated_with_unit_frames(recognize: Run, misled: Path, store: Store) -> None:
+    import torch
+
+    from recognizer.evaluation.replay import replay
+    from recognizer.features.caching_encoder import open_caching_encoder
+
+    evaluated(recognize, misled, "--unit-frames")
+    with open_caching_encoder("fake", misled.parent / "features") as opened:
+        again = replay(store, store.run(1), opened)
+    lengths = again.batch.frames.norm(dim=-1)
+    assert torch.allclose(lengths, torch.ones_like(lengths), atol=1e-5)
+    assert not torch.allclose(again.features.frames.norm(dim=-1), lengths, atol=0.1)

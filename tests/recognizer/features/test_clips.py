@@ -106,8 +106,13 @@ def test_a_view_has_one_frame_of_each_equal_part_of_the_video(
 
 REFUSED = {
     ("eval", "--method", "align"): "Method align compares texts with single frames",
-    ("eval", "--method", "parts"): "Methods that work with it: ensemble, ensemble-published, label, max, mean, soft",
+    (
+        "eval",
+        "--method",
+        "parts",
+    ): "Methods that work with it: autoclip, ensemble, ensemble-published, label, max, mean, rerank, soft",
     ("eval", "--pooling", "max"): "--pooling max is over single frames",
+    ("eval", "--unit-frames"): "--unit-frames is about single frames",
     ("eval", "--frames", 8): "takes clips of 4 frames, not of 8. Give --frames 4",
     ("embed", "--frames", 8): "takes clips of 4 frames, not of 8. Give --frames 4",
     ("sweep", "--method", "mean", "--method", "align"): "Method align compares texts with single frames",
