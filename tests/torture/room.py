@@ -69,7 +69,7 @@ class Room:
         folder.mkdir(parents=True)
         server = ChatServer()
         with listening(server, Handler):
-            yield cls(folder, random.Random(f"{seed} {name}"), server, Found(name))  # noqa: S311
+            yield cls(folder, random.Random(f"{seed} {name}"), server, Found(name))
 
     def start(self, database: str | Path, *arguments: object, prefix: Sequence[str] = ()) -> Process:
         """Start `descgen`."""
