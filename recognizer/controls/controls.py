@@ -14,6 +14,7 @@ from db.errors import UserError
 from db.progress import ProgressBars, no_bars
 from db.records import Descriptor, Run
 from db.store import Store
+from encoders.protocol import Encoder
 from recognizer.controls.frames import FRAMES, changed
 from recognizer.controls.random_texts import RANDOM_TEXTS
 from recognizer.controls.swapped import Permuted, margins_of, permute
@@ -134,16 +135,36 @@ def measure_controls(
     if not replayed.descriptors or len(replayed.ensemble.present) < 2:
         reason = "used no descriptors" if not replayed.descriptors else "has one class only"
         raise UserError(f"Run {run.id} {reason}: there are no texts to exchange. Runs with descriptors: recognize runs")
-    measured = _Bench(replayed, encoder, settings, bars).controls()
-    if not store.read_only:
-        store.save_results(run.id or 0, {"controls": summary(measured)})
+    measured = controls_of(replayed, encoder, settings=settings, bars=bars)
+    if run.id is not None and not store.read_only:
+        store.save_results(run.id, _summary(measured))
     return measured
 
 
-def summary(controls: RunControls) -> dict[str, Any]:
-    """Return what is stored with a run: settings, texts by control and the verdicts."""
+def controls_of(
+    replayed: Replay, encoder: Encoder, *, settings: ControlSettings = ControlSettings(), bars: ProgressBars = no_bars
+) -> RunControls:
+    """Return the controls of a replayed run, which has descriptors of two or more classes; nothing is stored.
+
+    Args:
+        replayed: the run with its videos and texts.
+        encoder: of random texts.
+        settings: how controls are made.
+        bars: opens a progress bar.
+    """
+    return _Bench(replayed, encoder, settings, bars).controls()
+
+
+def with_controls(store: Store, run: Run, encoder: CachingEncoder, *, bars: ProgressBars = no_bars) -> Run:
+    """Return a run with its controls among its results; arguments and errors as in `measure_controls`."""
+    measured = measure_controls(store, run, encoder, bars=bars)
+    return replace(run, results={**run.results, **_summary(measured)})
+
+
+def _summary(controls: RunControls) -> dict[str, Any]:
+    """Return what is stored with a run."""
     kept = asdict(controls)
-    return {name: kept[name] for name in ("settings", "texts", "kinds", "frames", "verdicts")}
+    return {"controls": {name: kept[name] for name in ("settings", "texts", "kinds", "frames", "verdicts")}}
 
 
 @dataclass(frozen=True)
@@ -151,7 +172,7 @@ class _Bench:
     """A replayed run, against which controls are measured."""
 
     replayed: Replay
-    encoder: CachingEncoder
+    encoder: Encoder
     settings: ControlSettings
     bars: ProgressBars
 

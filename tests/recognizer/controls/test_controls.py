@@ -215,6 +215,13 @@ def test_the_command_measures_stores_and_says_it(recognize: Run, misled: Path) -
     assert "controls: These texts cannot be told" in recognize("runs", 1).output
 
 
+def test_eval_with_controls_says_the_same(recognize: Run, misled: Path) -> None:
+    result = recognize("eval", misled, "-e", "fake", "--frames", 3, "--controls")
+    assert result.exit_code == 0, result.output
+    assert "controls: These texts" in result.output
+    assert recognize("runs", 1, "--json").output.count('"verdicts"') == 1
+
+
 def test_a_run_of_labels_has_no_texts_to_exchange(recognize: Run, balls: Path) -> None:
     evaluated(recognize, balls, "--method", "label")
     result = recognize("controls", 1)
