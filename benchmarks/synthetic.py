@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,10 +11,15 @@ import torch
 from db.records import Dataset, Descriptor
 from db.vocabulary import load
 from encoders.testing import FakeEncoder
+from recognizer.controls.controls import ControlSettings, RunControls, controls_of
 from recognizer.datasets.find import Video, VideoList
+from recognizer.evaluation.evaluate import make_run
 from recognizer.evaluation.ranking import EmbeddedDataset
+from recognizer.evaluation.replay import Replay
 from recognizer.evaluation.settings import Settings
 from recognizer.features.embed import Features
+from recognizer.scoring.ensemble import build_ensemble
+from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.selection import DescriptorChoice
 
 
@@ -36,6 +42,20 @@ def random_embeddings(*, videos: int, frames: int, width: int) -> EmbeddedDatase
     features = Features(torch.randn(videos, frames, width), 1, entries, (), {"decord": videos}, new=0)
     video_list = VideoList(videos=entries, layout="synthetic")
     return EmbeddedDataset(dataset, video_list, RandomEncoder(width), features)
+
+
+def measured_controls(*, permutations: int) -> RunControls:
+    """Return the controls of a run of random features and texts as large as UCF101's first test split."""
+    embedded, settings = random_embeddings(videos=3783, frames=16, width=512), Settings()
+    [descriptors] = descriptors_for(embedded.dataset, [settings]).values()
+    descriptors = [replace(text, id=number) for number, text in enumerate(descriptors)]
+    ensemble = build_ensemble(embedded.dataset, descriptors, embedded.encoder, settings.wording())
+    batch = VideoBatch.of(embedded.features.frames)
+    run = make_run(embedded, batch, ensemble, descriptors, settings=settings)
+    replayed = Replay(
+        run, embedded.dataset, settings, settings.wording(), tuple(descriptors), embedded.features, batch, ensemble
+    )
+    return controls_of(replayed, embedded.encoder, settings=ControlSettings(permutations))
 
 
 def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[DescriptorChoice, list[Descriptor]]:

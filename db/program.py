@@ -8,9 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
-from threading import current_thread, main_thread
 from typing import Any, NamedTuple
 
 import click
@@ -94,18 +92,13 @@ def _tell(line: str) -> None:
 class Program(click.Group):
     """A group that shows our own errors as one message: exit code 2 for wrong use, 1 for failure.
 
-    Args:
-        listed: its commands.
-        kept: the sentence that says what stays if Ctrl-C, SIGTERM or SIGHUP ends any command (exit code 130); "" leaves
-            these signals to the commands.
+    Ctrl-C, SIGTERM and SIGHUP end any command with one line and exit code 130; what a command does that takes long says
+    itself what is kept of it.
     """
 
-    def __init__(
-        self, name: str | None = None, *, listed: Mapping[str, Listed], kept: str = "", **settings: Any
-    ) -> None:
+    def __init__(self, name: str | None = None, *, listed: Mapping[str, Listed], **settings: Any) -> None:
         super().__init__(name, _OnDemand(listed), **settings)
         self.listed = listed
-        self._kept = kept
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands for `--help`, without importing them."""
@@ -130,16 +123,11 @@ class Program(click.Group):
                 raise _shown(error) from error
         return super().make_context(info_name, args, parent, **extra)
 
-    def _interrupts(self) -> AbstractContextManager[None]:
-        if not self._kept or current_thread() is not main_thread():  # signals are the main thread's
-            return nullcontext()
-        return interrupts(lambda: self._kept)
-
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; show errors that a user can fix without a traceback."""
         os.environ.setdefault(*_WAITING)
         try:
-            with self._interrupts():
+            with interrupts(lambda: "What was stored stays"):
                 return super().invoke(ctx)
         except OSError as error:
             if error.errno == errno.EPIPE or not error.filename:

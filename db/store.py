@@ -335,6 +335,12 @@ class Store(Transactions, Catalogue):
                 session.execute(insert(PredictionRow), predictions)
             return row.id
 
+    def save_results(self, run_id: int, results: Mapping[str, Any]) -> None:
+        """Add results to those of a stored run, by name; what is there under such a name is replaced."""
+        with self._write() as session:
+            row = session.get_one(RunRow, run_id)
+            row.results = {**row.results, **results}
+
     def runs(self, dataset: str | None = None) -> list[Run]:
         """Return the runs, oldest first, without their predictions."""
         query = select(RunRow).order_by(RunRow.id)

@@ -18,6 +18,7 @@ from db.store import Store
 from encoders.own import name_of
 from encoders.protocol import Encoder
 from encoders.registry import find_encoder
+from recognizer.controls.controls import ControlSettings, RunControls, measure_controls
 from recognizer.datasets.given import refuse_same_names, refuse_unreadable, videos_at
 from recognizer.datasets.records import Split
 from recognizer.defaults import default_database, default_features
@@ -241,6 +242,21 @@ class Recognizer(Options):
         run, moved = self._stored(run), _path(root) if root else None
         with self._open_store() as store, self._open_encoder(run) as encoder:
             return measure_impact(store, run, encoder, root=moved, bars=self._bars)
+
+    def controls(
+        self,
+        run: Run | int,
+        *,
+        permutations: int = 1000,
+        replicates: int = 3,
+        seed: int = 0,
+        root: str | Path | None = None,
+    ) -> RunControls:
+        """Compare a run with other classes' texts, random texts and other frames; what they say is kept with it."""
+        settings = ControlSettings(permutations, replicates, seed)
+        run, moved = self._stored(run), _path(root) if root else None
+        with self._open_store() as store, self._open_encoder(run) as encoder:
+            return measure_controls(store, run, encoder, settings=settings, root=moved, bars=self._bars)
 
     def descriptors(self) -> list[Descriptor]:
         """Return the descriptors that this recognizer uses."""

@@ -54,6 +54,10 @@ _COMMANDS = {
         "recognizer.commands.impact:impact",
         "Measure what a run gains or loses without each of its descriptors, and store it for the review.",
     ),
+    "controls": Listed(
+        "recognizer.commands.controls:control_run",
+        "Compare a run's texts with those of other classes and random words, and its frames with others.",
+    ),
     "runs": Listed(
         "recognizer.commands.runs:runs",
         "List all runs, show one in full, or the mean and deviation over several.",
@@ -74,7 +78,7 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=Program, listed=_COMMANDS, kept="What was stored stays", context_settings=_SETTINGS)
+@click.group(cls=Program, listed=_COMMANDS, context_settings=_SETTINGS)
 @click.version_option(package_name="descgen-recognize")
 @database_option
 @click.pass_context
@@ -91,6 +95,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize compare 3 7                              which run is better, and on which classes
     recognize leaderboard                              encoders and texts by datasets, from the stored runs
     recognize impact 3                                 the effect of each descriptor
+    recognize controls 3                               whether its texts beat other classes' texts and random words
     recognize embed --dataset ucf101 --root UCF101/    embed its videos once, for all commands
     recognize features list                            the stored embeddings
     recognize localize long.mp4 --dataset thumos14     when actions happen in a long video

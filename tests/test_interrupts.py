@@ -33,5 +33,5 @@ def test_a_command_that_still_opens_its_encoder_ends_in_one_line(number: signal.
     process.send_signal(number)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
-    assert errors.splitlines()[-1] == "Stopped. Nothing was lost; run the same command to continue"
+    assert errors.splitlines()[-1] == "Stopped. What was stored stays; run the same command to continue"
     assert "Traceback" not in errors

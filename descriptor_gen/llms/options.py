@@ -57,7 +57,7 @@ class RetryPolicy:
     def backoff(self, failures: int) -> float:
         """Return the seconds to wait after a number of failures: exponential, times a random factor of 0.5 to 1."""
         pause = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311
+        return pause * random.uniform(0.5, 1.0)
 
 
 @dataclass(frozen=True)

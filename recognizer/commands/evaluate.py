@@ -23,9 +23,13 @@ from recognizer.scoring.methods import method_of
 @dataset_options
 @scoring_options
 @tables_option
+@click.option("--controls", is_flag=True, help="Compare with other classes' texts and random ones too: see controls.")
 @reading_options
-def evaluate_videos(session: Session, selection: VideoSelection, options: Options, tables: Path | None) -> None:
+def evaluate_videos(
+    session: Session, selection: VideoSelection, options: Options, tables: Path | None, controls: bool
+) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
+    from recognizer.controls.controls import with_controls
     from recognizer.evaluation.evaluate import evaluate, with_texts
     from recognizer.evaluation.tables import run_report
     from recognizer.report.csv_files import write_run
@@ -36,6 +40,7 @@ def evaluate_videos(session: Session, selection: VideoSelection, options: Option
     dataset, root = selection.open(store)
     with session.encoder(options.encoder, options.precision) as encoder:
         run = evaluate(store, dataset, root, encoder, settings=settings, bars=progress)
+        run = with_controls(store, run, encoder, bars=progress) if controls else run
     session.show(with_texts(store, run), run_report(run))
     if run.id is None:
         notes.print(f"Not stored: {session.database.url} (or its folder) cannot be written", soft_wrap=True)

@@ -85,7 +85,7 @@ def make_run(
     descriptors: Sequence[Descriptor],
     *,
     settings: Settings,
-    baseline: TrueRanks | None = None,
+    rows: Mapping[str, TrueRanks] | None = None,
     with_predictions: bool = True,
 ) -> Run:
     """Return the run of one choice of texts and method; `seconds` is the time of the scoring.
@@ -96,13 +96,13 @@ def make_run(
         ensemble: labels and descriptors, worded by `settings`.
         descriptors: recorded in the run.
         settings: the method, and everything else to record.
-        baseline: ranks by the labels alone, if already computed.
+        rows: the ranks of both rows of the table, if already computed.
         with_predictions: whether the run keeps every prediction.
     """
     start = time.perf_counter()
     video_list, features = embedded.video_list, embedded.features
-    rows = {
-        LABEL_ONLY: baseline or rank_true_classes(features, batch, ensemble.label_only(), settings=settings),
+    rows = rows or {
+        LABEL_ONLY: rank_true_classes(features, batch, ensemble.label_only(), settings=settings),
         WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
     }
     return Run(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from db.errors import UsageError, unknown
 from db.progress import Progress, ProgressBars, no_bars
@@ -14,8 +16,11 @@ from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.protocol import Preprocessing
 from recognizer.datasets.find import find_videos
+from recognizer.datasets.official import clip_groups
+from recognizer.evaluation.best_of import corrected_p, elsewhere
 from recognizer.evaluation.evaluate import make_run
 from recognizer.evaluation.ranking import (
+    LABEL_ONLY,
     WITH_DESCRIPTORS,
     EmbeddedDataset,
     TrueRanks,
@@ -26,9 +31,13 @@ from recognizer.evaluation.ranking import (
 from recognizer.evaluation.settings import STATUSES, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
+from recognizer.scoring.intervals import Design
 from recognizer.scoring.pooling import Pooling, VideoBatch
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import DescriptorChoice, choose_descriptors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DescriptorsByChoice = Mapping[DescriptorChoice, Sequence[Descriptor]]
 
@@ -153,6 +162,7 @@ def score_grid(
     batches: dict[object, VideoBatch] = {}
     baselines: dict[object, TrueRanks] = {}
     runs: list[Run] = []
+    hits: list[tuple[Tensor, Tensor]] = []
     for each in settings:
         protocol = each.wording()
         videos, ensemble = embedded[protocol.preprocessing], ensembles[each.choice, protocol]
@@ -162,13 +172,36 @@ def score_grid(
         batch, labels = batches[pooling], (protocol.name, protocol.label_templates, pooling)
         if labels not in baselines:  # the same for every method
             baselines[labels] = rank_true_classes(videos.features, batch, ensemble.label_only(), settings=each)
+        ranked = rank_true_classes(videos.features, batch, ensemble, settings=each)
         run = make_run(
-            videos, batch, ensemble, descriptors[each.choice], settings=each, baseline=baselines[labels],
-            with_predictions=with_predictions,
+            videos, batch, ensemble, descriptors[each.choice], settings=each, with_predictions=with_predictions,
+            rows={LABEL_ONLY: baselines[labels], WITH_DESCRIPTORS: ranked},
         )  # fmt: skip
         runs.append(run)
+        hits.append((baselines[labels].ranks <= 1, ranked.ranks <= 1))
         on_progress(len(runs), len(settings))
-    return sorted(runs, key=lambda run: run.results["rows"][WITH_DESCRIPTORS]["top1"]["value"], reverse=True)
+    return _best_first(runs, hits, [video.id for video in videos.features.videos])
+
+
+def _best_first(runs: Sequence[Run], hits: Sequence[tuple[Tensor, Tensor]], videos: Sequence[str]) -> list[Run]:
+    """Return the runs, best top-1 first, each with its p corrected for their number; the first, if they are several,
+    also says what the best is worth on other videos.
+
+    Args:
+        runs: of the same V videos.
+        hits: by run, which videos are right by the labels alone and with descriptors, bool [V] each.
+        videos: their ids.
+    """
+    before, after = (np.stack([row.numpy() for row in rows]) for rows in zip(*hits, strict=True))
+    groups = Design.of([0] * len(videos), clip_groups(videos)).groups
+    with_p = [
+        replace(run, results={**run.results, "corrected_p": p})
+        for run, p in zip(runs, corrected_p(before, after, groups), strict=True)
+    ]
+    first, *others = sorted(with_p, key=lambda run: -run.results["rows"][WITH_DESCRIPTORS]["top1"]["value"])
+    worth = elsewhere(before, after, groups) if others else None
+    best_of = {"evaluations": len(runs), **asdict(worth)} if worth else None
+    return [replace(first, results={**first.results, "best_of": best_of}) if worth else first, *others]
 
 
 def _ensembles(

@@ -39,6 +39,7 @@ def row_of(run: Run) -> dict[str, Any]:
         "log_loss": run.results["log_loss"][WITH_DESCRIPTORS],
         **_flat("label_only_top1", label_only["top1"]),
         **_flat("gain", run.results["gain"]["top1"]),
+        "corrected_p": run.results["corrected_p"],
     }
 
 
@@ -78,13 +79,26 @@ def sweep_report(runs: Sequence[Run]) -> RenderableType:
         *cautions(first),
     ]
     body = [(number, *_cells(run, varying)) for number, run in enumerate(runs, start=1)]
-    columns = (">", *varying, ">videos", ">top-1 %", ">label only %", ">gain", *((">run",) if first.id else ()))
+    measured = (">videos", ">top-1 %", ">label only %", ">gain", ">corrected p")
+    columns = (">", *varying, *measured, *((">run",) if first.id else ()))
     caution = (
-        f"The best of {len(runs)} was selected on these videos and is likely to be worse on others. "
+        f"corrected p: that a gain is chance, for the best of {len(runs)} (docs/protocols.md). {_elsewhere(first)}"
         "To test whether two differ: --store, then recognize compare RUN RUN"
     )
     title = Text(f"{first.dataset} · {len(runs)} evaluations", style="bold")
     return Group(title, Text("\n".join(lines)), Text(), table(*columns, rows=body), Text(), Text(caution))
+
+
+def _elsewhere(best: Run) -> str:
+    """Return a sentence on what the best of a sweep is worth on videos that did not choose it."""
+    worth = best.results.get("best_of")
+    if not worth:
+        return ""
+    here, top1, gain, deviation = (100 * worth[name] for name in ("here", "top1", "gain", "deviation"))
+    return (
+        f"The best of {worth['evaluations']} on one half of the videos has {here:.1f}% there and {top1:.1f}% on the "
+        f"other half, {gain:+.1f} ± {deviation:.1f} points against labels alone (means of {worth['halves']} halvings). "
+    )
 
 
 def _cells(run: Run, varying: Sequence[str]) -> tuple[object, ...]:
@@ -95,6 +109,7 @@ def _cells(run: Run, varying: Sequence[str]) -> tuple[object, ...]:
         interval(rows[WITH_DESCRIPTORS]["top1"]),
         interval(rows[LABEL_ONLY]["top1"]),
         signed_interval(run.results["gain"]["top1"]),
+        f"{run.results['corrected_p']:.4f}",
         *((run.id,) if run.id else ()),
     )
 

@@ -49,6 +49,7 @@ def run_report(run: Run) -> RenderableType:
         *texts_cut(settings),
         *(f"note: {note}" for note in settings.get("encoder_notes", ())),
         *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
+        *(f"controls: {verdict}" for verdict in run.results.get("controls", {}).get("verdicts", ())),
         *cautions(run),
     ]
     number = f"run {run.id} · " if run.id else ""

@@ -143,9 +143,13 @@ def _texts(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protoc
     return texts
 
 
-def _in_order(descriptor: Descriptor) -> tuple[int, str, int, int]:
-    order = _ORDER.index(descriptor.kind) if descriptor.kind in _ORDER else len(_ORDER)
-    return order, descriptor.kind, descriptor.position, descriptor.id
+def _in_order(descriptor: Descriptor) -> tuple[tuple[int, str], int, int]:
+    return kind_order(descriptor.kind), descriptor.position, descriptor.id
+
+
+def kind_order(kind: str) -> tuple[int, str]:
+    """Return what kinds are sorted by within a class."""
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER), kind
 
 
 def _filled(templates: Sequence[str], text: str) -> _Strings:

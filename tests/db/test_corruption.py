@@ -29,7 +29,7 @@ def whole(descgen: Run, llm: FakeLLM, database: Path) -> bytes:
 def test_damaged_files_give_one_line_and_no_traceback(
     descgen: Run, database: Path, whole: bytes, damage: object
 ) -> None:
-    chance = random.Random(13)  # noqa: S311
+    chance = random.Random(13)
     refused = 0
     for number in range(38):
         for ending in ("", "-wal", "-shm"):

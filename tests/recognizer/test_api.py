@@ -179,6 +179,7 @@ def test_strings_are_taken_for_every_path(
     assert by_string.predict(f"{root}/red_ball/a") == by_path.predict(described / "red_ball" / "a")
     assert by_string.sweep(root, "tear")
     assert by_string.impact(run, root=root).videos == 6
+    assert by_string.controls(run, root=root).videos == 6
     assert by_string.replay(run, root=root).scores().shape == (6, 3)
     by_string.explain(f"{root}/red_ball/a", output="~/picture.png")
     assert by_string.report(run, "~/page.html", root=root) == tmp_path / "page.html"

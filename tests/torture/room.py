@@ -70,7 +70,7 @@ class Room:
         server = ChatServer()
         log = CallLog()
         with listening(server, type("Handler", (LoggingHandler,), {"log": log})):
-            yield cls(folder, random.Random(f"{seed} {name}"), server, Found(name), log)  # noqa: S311
+            yield cls(folder, random.Random(f"{seed} {name}"), server, Found(name), log)
 
     def start(self, database: str | Path, *arguments: object, prefix: Sequence[str] = (), key: str = "none") -> Process:
         """Start `descgen`, with an API key."""

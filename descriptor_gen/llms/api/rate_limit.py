@@ -77,7 +77,7 @@ class RateLimiter:
     def _wait_for_pause(self) -> None:
         while (remaining := self._paused_until - self._clock.now()) > 0:
             # Jitter, so that the waiting calls do not all start at the same time.
-            self.sleep(remaining + random.uniform(0.0, min(remaining, 1.0)))  # noqa: S311
+            self.sleep(remaining + random.uniform(0.0, min(remaining, 1.0)))
 
     def sleep(self, seconds: float) -> None:
         """Wait.

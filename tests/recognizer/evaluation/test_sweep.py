@@ -92,9 +92,10 @@ def test_the_table_shows_what_differs_and_the_files_hold_all(recognize: Run, des
     assert lines[4] == "6 videos are too few to compare anything: see the intervals"
     assert lines[6].split()[:3] == ["kinds", "method", "videos"]
     assert lines[7].split()[:5] == ["1", "context", "mean", "6", "100.0"]
-    number, kinds, _, videos, top1, *_, gain, _, _ = lines[10].split()
+    number, kinds, _, videos, top1, *_, gain, _, _, corrected_p = lines[10].split()
     assert (number, kinds, videos) == ("4", "decomposition", "6")
     assert float(top1) - 100 == pytest.approx(float(gain), abs=0.06)
+    assert float(corrected_p) == 1
     with table.open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["top1"]) for row in rows] == sorted((float(row["top1"]) for row in rows), reverse=True)

@@ -1,0 +1,72 @@
+"""The best of many evaluations on the same videos: corrected p-values, and what it is worth on other videos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recognizer.scoring.intervals import Flags, Floats, Indices
+
+_FLIPS = 4999  # random changes of sign
+_HALVES = 200  # random halves of the videos
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The evaluation that is best on one half of the videos, on the other half; means over random halves.
+
+    Attributes:
+        halves: how often the videos were divided.
+        here: its top-1 on the half that chose it.
+        top1: its top-1 on the other half.
+        gain: `top1` minus that of the labels alone, on the other half.
+        deviation: of the gain, over the halves.
+    """
+
+    halves: int
+    here: float
+    top1: float
+    gain: float
+    deviation: float
+
+
+def corrected_p(before: Flags, after: Flags, groups: Indices, *, seed: int = 0) -> list[float]:
+    """Return, for each of N evaluations, p that descriptors are no better than labels, corrected for trying N.
+
+    One-sided, by the largest gain: each group of clips changes the sign of all its differences at once, in all
+    evaluations, and p is the share of such changes in which the largest gain of all N is at least the evaluation's own
+    (Westfall and Young, Resampling-Based Multiple Testing, 1993: single-step maxT). The data themselves count as one
+    change, so that p is at least 1 / 5000.
+
+    Args:
+        before: [N, V], whether a video is right by the labels alone.
+        after: [N, V], whether it is right with descriptors.
+        groups: [V], numbers from 0, of clips cut from one source.
+        seed: of the changes of sign.
+    """
+    changes = after.astype(float) - before
+    sums = np.stack([np.bincount(groups, row) for row in changes], axis=1)  # [G, N]
+    signs = np.random.default_rng(seed).integers(0, 2, size=(_FLIPS, len(sums)), dtype=np.int8) * 2 - 1
+    largest = (signs.astype(np.float32) @ sums.astype(np.float32)).max(axis=1)  # exact: sums of small integers
+    own = sums.sum(axis=0)
+    return ((1 + (largest[:, None] >= own - 0.5).sum(axis=0)) / (_FLIPS + 1)).tolist()  # type: ignore[no-any-return]
+
+
+def elsewhere(before: Flags, after: Flags, groups: Indices, *, seed: int = 0) -> Elsewhere | None:
+    """Return what the best of N evaluations is worth on videos that did not choose it; None with a single group.
+
+    Arguments as in `corrected_p`. Halves are of groups; of evaluations with the same top-1, the first is chosen.
+    """
+    count, random = int(groups.max()) + 1, np.random.default_rng(seed)
+    if count < 2:
+        return None
+    rows: list[tuple[float, float, float]] = []
+    for _ in range(_HALVES):
+        chosen = np.isin(groups, random.permutation(count)[: count // 2])
+        best = int(after[:, chosen].mean(axis=1).argmax())
+        other = after[best, ~chosen].mean()
+        rows.append((after[best, chosen].mean(), other, other - before[best, ~chosen].mean()))
+    values: Floats = np.array(rows)
+    here, top1, gain = values.mean(axis=0).tolist()
+    return Elsewhere(_HALVES, here, top1, gain, float(values[:, 2].std(ddof=1)))
