@@ -11,13 +11,17 @@ import torch
 
 from db.errors import UsageError
 from encoders.openai_clip import OpenAIClip
+from encoders.precision import resolved_precision
 from encoders.protocol import Precision
 from encoders.registry import LazyEncoder, find_encoder
 from encoders.testing import FakeEncoder, registered
+from recognizer import Recognizer
 from recognizer.features.caching_encoder import open_caching_encoder
 from recognizer.features.store import FeatureStore
 from recognizer.video.sampling import Sampling
+from tests.fixtures.commands import Run
 from tests.fixtures.encoders import tiny_clip
+from tests.fixtures.videos import make_images
 
 pytestmark = pytest.mark.usefixtures("trusted_files")
 
@@ -87,3 +91,24 @@ def test_encoders_of_one_precision_refuse_another() -> None:
         find_encoder("fake", precision="bfloat16")
     with pytest.raises(UsageError, match=r"Unknown precision 'half'. Known: float32, bfloat16, float16"):
         find_encoder("ViT-B/16", precision="half")  # type: ignore[arg-type]
+
+
+def test_auto_is_resolved_before_anything_is_stored(recognize: Run, tiny_hf_clip_folder: Path, tmp_path: Path) -> None:
+    name = f"hf:{tiny_hf_clip_folder}"
+    expected = resolved_precision(name, "auto")
+    assert expected in ("float32", "bfloat16")
+    (tmp_path / "videos" / "red").mkdir(parents=True)
+    make_images(tmp_path / "videos" / "red" / "take", ["frame_1.png"], size=(30, 20))
+    chosen = ("--root", tmp_path / "videos", "-d", tmp_path / "videos", "--frames", 1)
+    done = recognize("embed", *chosen, "-e", name, "--precision", "auto")
+    assert done.exit_code == 0, done.output
+    assert f"--precision auto: {expected}" in done.output
+    again = recognize("embed", *chosen, "--precision", expected, "-e", name, "--json")
+    assert '"stored before": 1' in again.stdout
+    assert Recognizer(["red"], encoder=name, precision="auto").precision == expected
+
+
+def test_auto_leaves_encoders_of_one_precision_as_they_are() -> None:
+    with registered(FakeEncoder(), "fake"):
+        assert resolved_precision("fake", "auto") == resolved_precision("objects", "auto") == "float32"
+        assert find_encoder("fake", precision=resolved_precision("fake", "auto")).id == "fake"
