@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,20 @@ def test_auto_leaves_encoders_of_one_precision_as_they_are() -> None:
     with registered(FakeEncoder(), "fake"):
         assert resolved_precision("fake", "auto") == resolved_precision("objects", "auto") == "float32"
         assert find_encoder("fake", precision=resolved_precision("fake", "auto")).id == "fake"
+
+
+def test_the_difference_to_float32_is_measured_on_stored_embeddings(
+    recognize: Run, tiny_hf_clip_folder: Path, features: Path
+) -> None:
+    stored = {}
+    for precision in ("float32", "bfloat16"):
+        with open_caching_encoder(f"hf:{tiny_hf_clip_folder}", features, precision=precision) as encoder:
+            stored[precision] = encoder.encode_texts(TEXTS).double()
+        if precision == "float32":
+            assert "Nothing is stored in two precisions" in recognize("features", "precision").output
+    cosines = torch.nn.functional.cosine_similarity(stored["float32"], stored["bfloat16"])
+    [gap] = json.loads(recognize("features", "precision", "--json").stdout)
+    assert (gap["records"], gap["what"]) == (2, "texts, bfloat16")
+    assert gap["lowest"] == pytest.approx(float(cosines.min()), abs=1e-9)
+    assert gap["mean"] == pytest.approx(float(cosines.mean()), abs=1e-9)
+    assert "lowest cosine" in recognize("features", "precision").stdout
