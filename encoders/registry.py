@@ -16,6 +16,7 @@ from db.plugins import offered_names
 from encoders.clip_models import clip_traits
 from encoders.imported import PREFIX as IMPORTED
 from encoders.imported import imported_encoder
+from encoders.multimodal_names import PREFIX as MULTIMODAL
 from encoders.openai_digests import OPENAI_CLIP as OPENAI_CLIP
 from encoders.own import ENTRY_POINTS, plugged_encoder, registered_encoder, with_frames
 from encoders.own import register as register
@@ -47,12 +48,13 @@ _TEXT_CHANGES = {"siglip": {"texts": "lower case"}}
 # A template costs `objects` accuracy: MiniLM takes "a photo of" for a part of the meaning.
 _OBJECTS = Traits(label_templates=("{}",))
 _BUNDLED = ("objects", "minilm")
-_PREFIXES = ("hf:", "open_clip:", IMPORTED)
+_PREFIXES = ("hf:", "open_clip:", MULTIMODAL, IMPORTED)
 _EXAMPLE_ARCH = "ViT-B-32 (GELU) or ViT-B-32-quickgelu (as OpenAI's weights)"
 _FORMS = (
     "a .pt file of openai-clip; hf:REPO, hf:REPO@REVISION or hf:FOLDER for any dual encoder of transformers, such as "
     "hf:google/siglip2-base-patch16-224; open_clip:ARCH/TAG, open_clip:ARCH/FILE or open_clip:hf-hub:REPO for those of "
-    "open_clip; module:factory for your own; imported:NAME for embeddings made elsewhere"
+    "open_clip; st:REPO or st:FOLDER for embedders of videos of sentence-transformers; module:factory for your own; "
+    "imported:NAME for embeddings made elsewhere"
 )
 _trusts_files = ContextVar("trusts_files", default=False)
 
@@ -130,6 +132,8 @@ def _at_path(name: str, precision: Precision) -> LazyEncoder:
         return _file(path, precision)
     if name and (path / "open_clip_config.json").is_file():
         return _open_clip(f"open_clip:local-dir:{path}", precision)
+    if name and (path / "config_sentence_transformers.json").is_file():
+        return _multimodal(f"{MULTIMODAL}{path}", precision)
     if name and (path / "config.json").is_file():
         return _transformers(f"hf:{path}", precision)
     raise UsageError(_unknown(name, path))
@@ -326,7 +330,24 @@ def _open_clip(name: str, precision: Precision) -> LazyEncoder:
     return LazyEncoder(load, id=source.id, revision=source.revision, traits=traits)
 
 
-_BY_PREFIX: Mapping[str, Callable[[str, Precision], LazyEncoder]] = {"hf:": _transformers, "open_clip:": _open_clip}
+def _multimodal(name: str, precision: Precision) -> LazyEncoder:
+    from encoders.multimodal_names import source_of
+
+    source = source_of(name)
+
+    def load() -> Encoder:
+        from encoders.multimodal import MultimodalEncoder
+
+        return cast(Encoder, MultimodalEncoder.load(source, precision=precision))  # of clips: `Traits.clip_frames`
+
+    return LazyEncoder(load, id=source.id, revision=source.revision, traits=source.traits(precision))
+
+
+_BY_PREFIX: Mapping[str, Callable[[str, Precision], LazyEncoder]] = {
+    "hf:": _transformers,
+    "open_clip:": _open_clip,
+    MULTIMODAL: _multimodal,
+}
 
 
 def _model_type(config: Path | None) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from db import commandline, vocabulary
 from db.errors import UsageError, first_few
@@ -16,7 +17,8 @@ from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.own import name_of
-from encoders.protocol import Encoder
+from encoders.precision import resolved_precision
+from encoders.protocol import Encoder, Precision
 from encoders.registry import find_encoder
 from recognizer.controls.controls import ControlSettings, RunControls, measure_controls
 from recognizer.datasets.given import refuse_same_names, refuse_unreadable, videos_at
@@ -61,6 +63,7 @@ class Recognizer(Options):
     Attributes, besides those of `Options` and `ScoringSettings`:
         encoder: a name, or an object as `encoders.protocol.Encoder` says (docs/own-models.md), which then has its id
             as its name in this process.
+        precision: of weights and arithmetic; `auto` becomes `bfloat16` where the hardware has it, else `float32`.
         dataset: name of a built-in or stored dataset, path of a file of labels or a folder of class folders, or
             a list of labels, which are then used without descriptors.
         db: SQLite file or SQLAlchemy URL; None means `DESCGEN_DB`, else `descriptors.db` in the current folder.
@@ -74,6 +77,7 @@ class Recognizer(Options):
     dataset: str | Path | Sequence[str]
     _: KW_ONLY
     encoder: str | Encoder = "ViT-B/16"  # type: ignore[assignment]  # after __post_init__ a name, as in the base class
+    precision: Precision | Literal["auto"] = "float32"  # type: ignore[assignment]  # after __post_init__ never auto
     db: str | Path | None = None
     features: str | Path | None = None
     retry: bool = False
@@ -84,6 +88,7 @@ class Recognizer(Options):
     def __post_init__(self) -> None:
         if not isinstance(self.encoder, str):
             object.__setattr__(self, "encoder", name_of(self.encoder))
+        object.__setattr__(self, "precision", resolved_precision(str(self.encoder), self.precision))
 
     def predict(self, *videos: str | Path, top: int = 5) -> list[Ranking]:
         """Return the `top` classes of each video: files, folders of videos, folders of frames.

@@ -126,6 +126,22 @@ def prune_features(
         prune(store, plans)
 
 
+@features.command("precision")
+@session_options
+def precision(session: Session) -> None:
+    """Compare stored embeddings in bfloat16 or float16 with those in float32 of the same videos and texts."""
+    from recognizer.features.precision import precision_gaps
+    from recognizer.features.store import FeatureStore
+    from recognizer.features.table import precision_table
+
+    if _is_empty(session):
+        return
+    with FeatureStore.open(session.features, create=False) as store:
+        gaps = precision_gaps(store)
+    hint = "Nothing is stored in two precisions. Run recognize embed twice: --precision float32, --precision bfloat16"
+    session.show(gaps, precision_table(gaps) if gaps else hint)
+
+
 @features.command("export")
 @dataset_options
 @click.option("--to", type=click.Choice(["safetensors", "parquet"]), required=True, help="Format of the file.")

@@ -51,7 +51,10 @@ CONDITION_HELP = "Put the label before each descriptor."
 POOLING_HELP = "How the frames of a video become one vector."
 UNIT_FRAMES_HELP = "Bring each frame to unit length before pooling."
 _ENCODERS = "An openai-clip name or .pt archive; hf:<repo or folder> of any dual encoder; or objects (no download)."
-_PRECISION = "Of weights and arithmetic, for openai-clip and hf:; part of the key of stored embeddings."
+_PRECISION = (
+    "Of weights and arithmetic; part of the key of stored embeddings. auto: bfloat16 where the hardware has it, else "
+    "float32."
+)
 _PROTOCOLS = "; ".join(f"{protocol.name}: {protocol.about}" for protocol in PROTOCOLS.values()) + "."
 _STATUSES = "Use only accepted descriptors, or pending ones too; rejected ones are never used."
 _ROOT = "Folder of its videos. [FOLDER, or data/<dataset>, or <dataset> in the folder RECOGNIZE_DATA]"
@@ -70,6 +73,16 @@ _TEMPERATURE = (
     "used by method soft."
 )
 
+
+def _precision(context: click.Context, _option: click.Parameter, value: Any) -> Precision:
+    from encoders.precision import resolved_precision
+
+    resolved = resolved_precision(context.params["encoder"], value)  # `--encoder` is eager: it is read before
+    if value == "auto":
+        notes.print(f"--precision auto: {resolved}")
+    return resolved
+
+
 SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fills
     "folder": click.argument("folder", required=False, type=EXISTING, metavar="[FOLDER]"),
     "dataset": click.option("--dataset", "-d", metavar="NAME|PATH", help=f"{_OWN} [the class folders of FOLDER]"),
@@ -81,11 +94,15 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "data": click.option("--data", envvar="RECOGNIZE_DATA", type=PATH, hidden=True),
     "split": click.option("--split", type=click.Choice(get_args(Split)), help=_SPLIT),
     "limit": click.option("--limit", type=COUNT, help=_LIMIT),
-    "encoder": lambda command: click.option("--encoder", "-e", default="ViT-B/16", metavar="NAME", help=_ENCODERS)(
-        trust_option(trusting_files)(command)
-    ),
+    "encoder": lambda command: click.option(
+        "--encoder", "-e", default="ViT-B/16", metavar="NAME", is_eager=True, help=_ENCODERS
+    )(trust_option(trusting_files)(command)),
     "precision": click.option(
-        "--precision", type=click.Choice(get_args(Precision)), default="float32", help=_PRECISION
+        "--precision",
+        type=click.Choice([*get_args(Precision), "auto"]),
+        default="float32",
+        callback=_precision,
+        help=_PRECISION,
     ),
     "protocol": click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="default", help=_PROTOCOLS),
     "kinds": click.option("--kind", "-k", "kinds", multiple=True, metavar="KIND", help="Descriptor kind. [all kinds]"),

@@ -14,6 +14,7 @@ from recognizer.features.export import ExportReport
 from recognizer.features.import_arrays import ImportReport
 from recognizer.features.maintenance import PrunePlan, ShelfCheck, ShelfSummary
 from recognizer.features.merge import MergedShelf
+from recognizer.features.precision import PrecisionGap
 
 _SHOWN = 10  # damaged records of a shelf
 
@@ -51,6 +52,12 @@ def verify_report(checks: Sequence[ShelfCheck], folder: Path) -> RenderableType:
     lines = [f"damaged: {check.file}: {name}" for check in checks for name in check.damaged[:_SHOWN]]
     more = (f"damaged: {c.file}: and {len(c.damaged) - _SHOWN} more" for c in checks if len(c.damaged) > _SHOWN)
     return Group(table(*columns, rows=rows), Text("\n".join(["", *lines, *more]).rstrip()))
+
+
+def precision_table(gaps: Sequence[PrecisionGap]) -> RenderableType:
+    """Show the cosines between embeddings in float32 and in other precisions."""
+    rows = [(g.encoder, g.what, g.records, f"{g.lowest:.6f}", f"{g.mean:.6f}") for g in gaps]
+    return table("encoder", "what", ">records in both", ">lowest cosine", ">mean cosine", rows=rows)
 
 
 def merge_report(merged: Sequence[MergedShelf], folder: Path) -> RenderableType:

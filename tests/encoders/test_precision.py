@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ import torch
 
 from db.errors import UsageError
 from encoders.openai_clip import OpenAIClip
+from encoders.precision import resolved_precision
 from encoders.protocol import Precision
 from encoders.registry import LazyEncoder, find_encoder
 from encoders.testing import FakeEncoder, registered
+from recognizer import Recognizer
 from recognizer.features.caching_encoder import open_caching_encoder
 from recognizer.features.store import FeatureStore
 from recognizer.video.sampling import Sampling
+from tests.fixtures.commands import Run
 from tests.fixtures.encoders import tiny_clip
+from tests.fixtures.videos import make_images
 
 pytestmark = pytest.mark.usefixtures("trusted_files")
 
@@ -87,3 +92,41 @@ def test_encoders_of_one_precision_refuse_another() -> None:
         find_encoder("fake", precision="bfloat16")
     with pytest.raises(UsageError, match=r"Unknown precision 'half'. Known: float32, bfloat16, float16"):
         find_encoder("ViT-B/16", precision="half")  # type: ignore[arg-type]
+
+
+def test_auto_is_resolved_before_anything_is_stored(recognize: Run, tiny_hf_clip_folder: Path, tmp_path: Path) -> None:
+    name = f"hf:{tiny_hf_clip_folder}"
+    expected = resolved_precision(name, "auto")
+    assert expected in ("float32", "bfloat16")
+    (tmp_path / "videos" / "red").mkdir(parents=True)
+    make_images(tmp_path / "videos" / "red" / "take", ["frame_1.png"], size=(30, 20))
+    chosen = ("--root", tmp_path / "videos", "-d", tmp_path / "videos", "--frames", 1)
+    done = recognize("embed", *chosen, "-e", name, "--precision", "auto")
+    assert done.exit_code == 0, done.output
+    assert f"--precision auto: {expected}" in done.output
+    again = recognize("embed", *chosen, "--precision", expected, "-e", name, "--json")
+    assert '"stored before": 1' in again.stdout
+    assert Recognizer(["red"], encoder=name, precision="auto").precision == expected
+
+
+def test_auto_leaves_encoders_of_one_precision_as_they_are() -> None:
+    with registered(FakeEncoder(), "fake"):
+        assert resolved_precision("fake", "auto") == resolved_precision("objects", "auto") == "float32"
+        assert find_encoder("fake", precision=resolved_precision("fake", "auto")).id == "fake"
+
+
+def test_the_difference_to_float32_is_measured_on_stored_embeddings(
+    recognize: Run, tiny_hf_clip_folder: Path, features: Path
+) -> None:
+    stored = {}
+    for precision in ("float32", "bfloat16"):
+        with open_caching_encoder(f"hf:{tiny_hf_clip_folder}", features, precision=precision) as encoder:
+            stored[precision] = encoder.encode_texts(TEXTS).double()
+        if precision == "float32":
+            assert "Nothing is stored in two precisions" in recognize("features", "precision").output
+    cosines = torch.nn.functional.cosine_similarity(stored["float32"], stored["bfloat16"])
+    [gap] = json.loads(recognize("features", "precision", "--json").stdout)
+    assert (gap["records"], gap["what"]) == (2, "texts, bfloat16")
+    assert gap["lowest"] == pytest.approx(float(cosines.min()), abs=1e-9)
+    assert gap["mean"] == pytest.approx(float(cosines.mean()), abs=1e-9)
+    assert "lowest cosine" in recognize("features", "precision").stdout

@@ -1,0 +1,113 @@
+"""Names of multimodal embedders of sentence-transformers: `st:REPO@REVISION?texts=INSTRUCTION&videos=INSTRUCTION`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_plus
+
+from db.errors import UsageError, UserError, unknown
+from encoders.protocol import Precision, Traits
+from encoders.weights import hub_commit, hub_file, sha256_of, split_revision
+
+PREFIX = "st:"
+FRAMES = 16  # T of a clip: these models take any number, and name none
+SIDE = 224  # of the squares that frames are cut to
+CONFIG = "config_sentence_transformers.json"
+_MODEL_FILES = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
+_OWN_MODULES = "sentence_transformers."
+# Which of the model's own prompts is taken, as `encode_query` and `encode_document` do.
+_PROMPTS = {"texts": ("query",), "videos": ("document", "passage", "corpus")}
+_NOTE = (
+    f"Videos are {FRAMES} frames, cut to squares of {SIDE} px and taken as 2 frames a second, whatever the video's "
+    "length: a model that reads times in its prompt reads these"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a model lies, and what determines its embeddings.
+
+    Attributes:
+        model: a folder, or OWNER/NAME.
+        id: its name without paths and instructions.
+        revision: a digest of the folder's files, or a commit.
+        instructions: of `texts` and of `videos`; "" is none.
+    """
+
+    model: str
+    id: str
+    revision: str
+    instructions: Mapping[str, str]
+
+    def traits(self, precision: Precision) -> Traits:
+        """Return what is known of the model before its weights load; each instruction is part of a key."""
+        own = {} if precision == "float32" else {"precision": precision}
+        return Traits(
+            precision=precision,
+            key={"videos": self.instructions["videos"], "side": str(SIDE), **own},
+            texts_key={"texts": self.instructions["texts"]},
+            clip_frames=FRAMES,
+            notes=(_NOTE,),
+        )
+
+
+def source_of(name: str) -> Source:
+    """Return what `st:...` names.
+
+    Raises:
+        UsageError: an option after `?` is unknown.
+        UserError: there is no such model, or it brings code of its own.
+    """
+    model, _, options = name.removeprefix(PREFIX).partition("?")
+    given = _options(name, options)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        model, id_, revision = str(folder), f"{PREFIX}{folder.resolve().name}", _digest(folder)
+        config: Path | None = folder / CONFIG
+    else:
+        model, wanted = split_revision(model)
+        id_ = f"{PREFIX}{model}"
+        revision = hub_commit(model, wanted, hint="A copy in a folder is st:FOLDER.", files=(CONFIG,))
+        config = hub_file(model, CONFIG, revision)
+    prompts = _read(config).get("prompts") or {} if config else {}
+    instructions = {what: given.get(what, _first(prompts, names)) for what, names in _PROMPTS.items()}
+    return Source(model=model, id=id_, revision=revision, instructions=instructions)
+
+
+def _options(name: str, options: str) -> dict[str, str]:
+    given = {}
+    for part in filter(None, options.split("&")):
+        option, _, value = part.partition("=")
+        if option not in _PROMPTS:
+            raise UsageError(f"--encoder {name}: {unknown('option', option, list(_PROMPTS))}")
+        given[option] = unquote_plus(value)
+    return given
+
+
+def _first(prompts: Mapping[str, str], names: Sequence[str]) -> str:
+    return next((prompts[name] for name in names if prompts.get(name)), "")
+
+
+def _digest(folder: Path) -> str:
+    """Return the sha256 of the names and contents of a model's files, those of its modules' folders too."""
+    modules = folder / "modules.json"
+    if not modules.is_file() or not (folder / CONFIG).is_file():
+        raise UserError(f"{folder} has no modules.json or no {CONFIG}: not a folder that sentence-transformers saved.")
+    foreign = [module["type"] for module in _read(modules) if not module["type"].startswith(_OWN_MODULES)]
+    if foreign:
+        raise UserError(f"{folder} brings code of its own ({', '.join(foreign)} in modules.json), which is never run.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in _MODEL_FILES)
+    listing = "\n".join(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}" for path in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {error}") from error

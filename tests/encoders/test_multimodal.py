@@ -1,0 +1,72 @@
+"""Embedders of videos through sentence-transformers: equal to its own `encode`; instructions are part of the keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from db.errors import UsageError, UserError
+from encoders.protocol import traits_of
+from encoders.registry import find_encoder
+from tests.fixtures.multimodal import tiny_qwen3_vl_folder
+
+__all__ = ["tiny_qwen3_vl_folder"]  # fixture
+
+TEXTS = ["a red ball", "GREEN", "a person who rides a bike, slowly"]
+
+
+def clips(count: int) -> Any:
+    """Return random clips that need no resizing, uint8 [V, 16, 224, 224, 3]."""
+    return np.random.default_rng(0).integers(0, 256, (count, 16, 224, 224, 3), np.uint8)
+
+
+def test_vectors_are_those_of_sentence_transformers_with_the_models_own_prompts(tiny_qwen3_vl_folder: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    encoder: Any = find_encoder(f"st:{tiny_qwen3_vl_folder}")
+    model = SentenceTransformer(str(tiny_qwen3_vl_folder), device="cpu")
+    texts = model.encode_query(TEXTS, convert_to_tensor=True)
+    torch.testing.assert_close(encoder.encode_texts(TEXTS), texts.clone(), atol=1e-5, rtol=0)
+    pixels = clips(2)
+    found = encoder.encode_clips(torch.stack([encoder.preprocess(clip) for clip in pixels]))
+    metadata = {"fps": 2.0, "total_num_frames": 16, "frames_indices": list(range(16))}
+    for clip, vector in zip(pixels, found, strict=True):
+        video = {"array": clip.transpose(0, 3, 1, 2), "video_metadata": metadata}
+        expected = model.encode_document(
+            [video], convert_to_tensor=True, processing_kwargs={"video": {"do_sample_frames": False}}
+        )
+        torch.testing.assert_close(vector, expected[0].clone(), atol=1e-5, rtol=0)
+    assert (encoder.width, encoder.context_length) == (32, 512)
+    assert (found[0] - found[1]).abs().max() > 1e-3
+
+
+def test_instructions_change_the_vectors_and_their_keys_alone(tiny_qwen3_vl_folder: Path) -> None:
+    name = f"st:{tiny_qwen3_vl_folder}"
+    own, other = find_encoder(name), find_encoder(f"{name}?texts=Name+the+action.&videos=Look.")
+    assert (own.id, own.revision) == (other.id, other.revision) == ("st:tiny-qwen3-vl", own.revision)
+    assert (traits_of(own).key["videos"], traits_of(own).texts_key) == (
+        "Represent the video.",
+        {"texts": "Find the video."},
+    )
+    assert (traits_of(other).key["videos"], traits_of(other).texts_key) == ("Look.", {"texts": "Name the action."})
+    clip = torch.from_numpy(clips(1)).permute(0, 1, 4, 2, 3)
+    vectors = [encoder.encode_clips(clip) for encoder in (own, other)]  # type: ignore[attr-defined]
+    assert not torch.allclose(*vectors)
+    assert not torch.allclose(own.encode_texts(TEXTS), other.encode_texts(TEXTS))
+    assert own.token_counts(["a"])[0] == other.token_counts(["a"])[0] + len("Find the video.") - len("Name the action.")
+
+
+def test_what_is_refused_says_why(tiny_qwen3_vl_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"Unknown option 'text'\. Did you mean texts"):
+        find_encoder(f"st:{tiny_qwen3_vl_folder}?text=x")
+    with pytest.raises(UserError, match="not a folder that sentence-transformers saved"):
+        find_encoder(f"st:{tmp_path}")
+    (tmp_path / "modules.json").write_text(json.dumps([{"type": "own.Module"}]))
+    (tmp_path / "config_sentence_transformers.json").write_text("{}")
+    with pytest.raises(UserError, match=r"own.Module in modules.json\), which is never run"):
+        find_encoder(f"st:{tmp_path}")
