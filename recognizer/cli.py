@@ -66,6 +66,10 @@ _COMMANDS = {
         "recognizer.commands.report:report_run",
         "Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them.",
     ),
+    "worlds": Listed(
+        "recognizer.commands.worlds:measure_worlds",
+        "Measure every scoring method on made videos and texts with known truth; no model or database is used.",
+    ),
     "features": Listed(
         "recognizer.commands.features:features",
         "List, verify, merge and prune the stored embeddings; export them, and import those made elsewhere.",
@@ -101,6 +105,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize localize long.mp4 --dataset thumos14     when actions happen in a long video
     recognize runs                                     the stored runs
     recognize report 3                                 a run as a page: classes, confusions, videos
+    recognize worlds                                   where each scoring method helps, and where it collapses
     recognize doctor                                   what this machine has, and how to get what it lacks
     """
     open_when_needed(context, url)

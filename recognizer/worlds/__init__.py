@@ -1,0 +1,1 @@
+"""Worlds with known truth: made videos and texts, on which every scoring method is measured."""

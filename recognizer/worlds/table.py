@@ -1,0 +1,45 @@
+"""The map as a table: for the terminal, and in Markdown."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from db.commandline import table
+from recognizer.worlds.measure import WorldMap
+from recognizer.worlds.wording import marked, rules, sentences
+
+
+def map_report(found: WorldMap) -> RenderableType:
+    """Return the map: a row for each world, a column for each method, and what it says in words."""
+    heads = [">" + method.replace("-", "-\n") for method in found.methods]
+    rows = [
+        (world.name, f"{100 * found.label_only[world.name].value:.1f}", *_cells(found, world.name))
+        for world in found.worlds
+    ]
+    numbers = table("world", ">label\nonly %", *heads, rows=rows)
+    for column in numbers.columns:
+        column.no_wrap = True
+    worlds = table("", "", rows=[(world.name, world.about) for world in found.worlds])
+    worlds.show_header = False
+    lines = (Text(line) for line in sentences(found))
+    return Group(numbers, Text(), Text(rules(found)), Text(), worlds, Text(), *lines)
+
+
+def markdown(found: WorldMap) -> str:
+    """Return the map in Markdown: the table, then the sentences as a list."""
+    lines = [
+        "| world | what is special | label only % | " + " | ".join(f"`{method}`" for method in found.methods) + " |",
+        "|---|---|--:|" + "--:|" * len(found.methods),
+        *(
+            f"| `{world.name}` | {world.about} | {100 * found.label_only[world.name].value:.1f} | "
+            + " | ".join(cell.strip() for cell in _cells(found, world.name))
+            + " |"
+            for world in found.worlds
+        ),
+    ]
+    return "\n".join([*lines, "", rules(found), "", *(f"- {line}" for line in sentences(found))]) + "\n"
+
+
+def _cells(found: WorldMap, world: str) -> list[str]:
+    return [marked(found, world, method) for method in found.methods]

@@ -1,0 +1,50 @@
+"""The map in plain sentences: where a method helps, and where it collapses."""
+
+from __future__ import annotations
+
+from recognizer.worlds.measure import WorldMap
+
+_PHRASES = {
+    "helps": "helps in {}",
+    "hurts": "costs accuracy in {}",
+    "collapses": "collapses in {}",
+    "unclear": "cannot be told from the labels in {}",
+}
+
+
+def sentences(found: WorldMap) -> list[str]:
+    """Return one sentence for each method; in each list the world with the largest change comes first."""
+    return [f"{method} {_sentence(found, method)}." for method in found.methods]
+
+
+def rules(found: WorldMap) -> str:
+    """Return what the numbers and the verdicts are, for the line below a table."""
+    return (
+        f"Gain in points of top-1 over labels alone on the same videos, mean over {found.seeds} drawings of each "
+        "world. *: the 95% interval excludes zero. Collapse: less than half of the labels' top-1 is left."
+    )
+
+
+def _sentence(found: WorldMap, method: str) -> str:
+    cells = [(world.name, found.cells[world.name, method]) for world in found.worlds]
+    if all(not any(cell.by_seed) for _, cell in cells):
+        return "is the same as the labels alone in every world"
+    parts = []
+    for verdict, phrase in _PHRASES.items():
+        own = [(name, cell) for name, cell in cells if cell.verdict == verdict]
+        own.sort(key=lambda pair: -abs(pair[1].gain.value))
+        if own:
+            parts.append(phrase.format(", ".join(name for name, _ in own)))
+    return "; ".join(parts)
+
+
+def points(gain: float) -> str:
+    """Return a gain, -1 to 1, in signed points of a percent."""
+    rounded = round(100 * gain, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"
+
+
+def marked(found: WorldMap, world: str, method: str) -> str:
+    """Return the gain of a cell in points, with a star if its interval excludes zero, else a blank."""
+    cell = found.cells[world, method]
+    return points(cell.gain.value) + (" " if cell.verdict == "unclear" else "*")
