@@ -73,6 +73,7 @@ PACKAGES = (
     Package("uvicorn", "uvicorn", "descgen review in a browser"),
     Package("matplotlib", "matplotlib", "pictures of recognize explain, localize and descgen similarity"),
     Package("open_clip", "open_clip_torch", "encoders of open_clip", extra="open-clip"),
+    Package("sentence_transformers", "sentence-transformers", "st: encoders", extra="sentence-transformers"),
     Package("ray", "ray", "jobs of your own on several machines", extra="ray"),
     Package("pyarrow", "pyarrow", "export to and import from Parquet", extra="parquet"),
     Package("psycopg", "psycopg", "databases on PostgreSQL", extra="postgresql"),

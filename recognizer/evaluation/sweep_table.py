@@ -82,7 +82,7 @@ def sweep_report(runs: Sequence[Run]) -> RenderableType:
     measured = (">videos", ">top-1 %", ">label only %", ">gain", ">corrected p")
     columns = (">", *varying, *measured, *((">run",) if first.id else ()))
     caution = (
-        f"corrected p: that a gain is chance, for the best of {len(runs)} (docs/protocols.md). {_elsewhere(first)}"
+        f"corrected p: that a gain is chance, for the best of {len(runs)}. {_elsewhere(first)}"
         "To test whether two differ: --store, then recognize compare RUN RUN"
     )
     title = Text(f"{first.dataset} · {len(runs)} evaluations", style="bold")

@@ -112,6 +112,7 @@ class _Job:
         self._sampling = sampling
         self._shelf = encoder.frames_shelf(sampling)
         self._read = set[str]()  # keys of what was read just now
+        self._added = set[str]()  # keys of those that have features now, and had none before
         self.work = Work(encoder.uncached, sampling, encoder.decoding, lambda key: self.is_done(key, self._shelf.entry))
 
     def load(self, pending: Sequence[PendingVideo]) -> StoredRecords:
@@ -144,9 +145,9 @@ class _Job:
         return (truncated_key(key), part) if part or entry.note.startswith(TRUNCATED) else (key, entry)
 
     def store(self, batch: Batch) -> int:
-        """Store a batch that an engine embedded; return how many videos of it had no features before."""
+        """Store a batch that an engine embedded; return how many videos of it had no features before this job."""
         new = [record for p in batch for record in _records(p)]
-        added = {r.key for r in new if r.array is not None and not self._has_features(r.key)}
+        self._added |= {r.key for r in new if r.array is not None and not self._has_features(r.key)}
         self._read |= {record.key for record in new}
         files = [KnownFile(p.path, p.source.stamp, p.key) for p in batch if p.source and p.key and not p.failure]
         if files:
@@ -155,7 +156,8 @@ class _Job:
         self._keep(batch, self._shelf.entry)
         for p in batch:
             p.vectors = None  # to free the memory
-        return len(added)
+        keys = [{p.key, truncated_key(p.key)} for p in batch if p.key]
+        return sum(not self._added.isdisjoint(each) for each in keys)  # a copy of a video that is new is new too
 
     def _has_features(self, key: str) -> bool:
         entry = self._shelf.entry(key)

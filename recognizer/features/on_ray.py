@@ -172,7 +172,7 @@ def _refuse_silence(address: str | None) -> None:
 
 
 def _no_cluster(place: str, error: Exception) -> UserError:
-    return UserError(f"No Ray cluster {place}: {error}. Start one with: ray start --head --port 6379 (docs/scaling.md)")
+    return UserError(f"No Ray cluster {place}: {error}. Start one with: ray start --head --port 6379")
 
 
 def _imported() -> Any:
