@@ -57,9 +57,13 @@ def secrets_in(text: str) -> tuple[str, ...]:
 
 
 def forms(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Return secrets as they are, in the encoding of addresses and in that of JSON, the longest first."""
+    """Return secrets as they are, in the encoding of addresses, of JSON and of JSON in JSON, the longest first.
+
+    The last is how a reply in JSON stands in the body of an answer.
+    """
     plain = [form for secret in secrets if secret for form in (secret, unquote(secret))]
-    every = {form for text in plain for form in (text, quote(text, safe=""), json.dumps(text)[1:-1])}
+    in_json = [json.dumps(text)[1:-1] for text in plain]
+    every = {*plain, *(quote(text, safe="") for text in plain), *in_json, *(json.dumps(text)[1:-1] for text in in_json)}
     usable = [form for form in every if len(form) >= _SHORTEST and form.lower() not in _NO_SECRETS]
     return tuple(sorted(usable, key=lambda form: (-len(form), form)))
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from starlette.testclient import TestClient
 
 from db.addresses import hide, public_address, secrets_in
 from db.errors import UserError
 from db.store import Store
-from descriptor_gen.llms.testing import registered
+from descriptor_gen.llms.testing import FakeLLM, registered
+from descriptor_gen.review.app import create_app
+from descriptor_gen.review.security import access_rules
+from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.api import open_tiny
 from tests.fixtures.batch_server import BatchServer
 from tests.fixtures.chat_server import Answer, ChatServer
+from tests.fixtures.colours import balls, encoder
 from tests.fixtures.commands import Run
 
+__all__ = ["balls", "encoder"]  # fixtures
 KEY, USER, PASSWORD, PARAMETER = (
     "sk-planted-key-0123456789",
     "planted-user-7",
@@ -238,3 +246,72 @@ def test_addresses_without_secrets_stay_as_they_are() -> None:
         assert secrets_in(address) == ()
         assert hide(address, secrets_in(address)) == address
     assert hide("no model ollama here", secrets_in("http://ollama@localhost/v1")) == "no model ollama here"
+
+
+TEXTS = json.dumps({"setting": f"a field {ECHO}", "objects": [KEY, USER, "a ball"]})
+
+
+@pytest.fixture
+def free(descgen: Run, tmp_path: Path) -> Path:
+    """A template that lets any text pass."""
+    file = tmp_path / "free.j2"
+    file.write_text(re.sub(r", pattern: \".*\"", "", descgen("prompts", "show", "context").stdout))
+    return file
+
+
+def pages(client: TestClient, first: str = "/") -> dict[str, str]:
+    """Return every page of the review that a link or a button leads to, by path, beginning with the first."""
+    waiting, seen = [first], dict[str, str]()
+    while waiting:
+        path = waiting.pop()
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        seen[path] = answer.text
+        found = re.findall(r'(?:href|data-sheet|data-open)="(/[^"#]*)"', answer.text)
+        found += [f"/history/{number}" for number in re.findall(r'data-id="(\d+)"', answer.text)]
+        found += [f"/call/{number}" for number in re.findall(r'"/call/(\d+)"', answer.text)]
+        links = dict.fromkeys(unescape(link) for link in found if not link.startswith("/static"))
+        waiting += [link for link in links if link not in seen and link not in waiting]
+    return seen
+
+
+@pytest.mark.parametrize("answer", [Answer(), Answer(text=TEXTS), ECHOES["in a reply"]], ids=["good", "echo", "odd"])
+def test_no_page_of_the_review_shows_them(
+    descgen: Run, server: ChatServer, planted: str, answer: Answer, store: Store, free: Path
+) -> None:
+    build(descgen, server.url)  # so that there is something to review
+    server.otherwise = lambda body: answer
+    said = build(descgen, planted, "--template", free, "--refresh")
+    session = ReviewSession(store, store.dataset("hmdb51"), reviewer="anna", open_llm=lambda seed: FakeLLM())
+    seen = pages(TestClient(create_app(session, access_rules("127.0.0.1")), base_url="http://localhost"))
+    session.close()
+    assert {path.split("/")[1].partition("?")[0] for path in seen} >= {"", "class", "compare", "log", "history", "call"}
+    assert traces(said, *seen.values()) == []
+
+
+def test_no_result_of_recognize_shows_them(
+    descgen: Run, recognize: Run, server: ChatServer, planted: str, balls: Path, tmp_path: Path, free: Path
+) -> None:
+    server.otherwise = lambda body: Answer(text=TEXTS)
+    built = descgen("build", "-d", balls, "-t", free, "-k", "context", "--llm", "tiny", "--base-url", planted)
+    assert built.exit_code == 0, built.output
+    said = [built.output]
+    results = tmp_path / "results"
+    results.mkdir()
+    clip = balls / "red_ball" / "a"
+    for command in (
+        ("eval", balls, "-e", "fake", "--csv", results / "tables", "--controls"),
+        ("eval", balls, "-e", "fake", "--json"),
+        ("report", 1, "-o", results / "run.html"),
+        ("runs", 1, "--json"),
+        ("impact", 1),
+        ("controls", 1, "--json"),
+        ("sweep", "-d", balls, "--root", balls, "-e", "fake", "--csv", results / "sweep.csv"),
+        ("leaderboard", "-o", results / "board.html"),
+        ("predict", clip, "-d", balls, "-e", "fake", "--json"),
+        ("explain", clip, "-d", balls, "-e", "fake", "-o", results / "clip.html"),
+    ):
+        result = recognize(*command)
+        assert result.exit_code == 0, (command, result.output)
+        said.append(result.output + result.stderr)
+    assert traces(*said, tmp_path) == []
