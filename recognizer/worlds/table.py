@@ -7,7 +7,10 @@ from rich.text import Text
 
 from db.commandline import table
 from recognizer.worlds.measure import WorldMap
-from recognizer.worlds.wording import marked, rules, sentences
+from recognizer.worlds.named import PLAIN
+from recognizer.worlds.place import Placement
+from recognizer.worlds.traits import TRAITS
+from recognizer.worlds.wording import marked, placed, rules, sentences
 
 
 def map_report(found: WorldMap) -> RenderableType:
@@ -24,6 +27,25 @@ def map_report(found: WorldMap) -> RenderableType:
     worlds.show_header = False
     lines = (Text(line) for line in sentences(found))
     return Group(numbers, Text(), Text(rules(found)), Text(), worlds, Text(), *lines)
+
+
+def placement_report(placement: Placement, *, name: str) -> RenderableType:
+    """Return where a run is on the map: its traits beside those of the nearest world and of the plain one."""
+    worlds = dict.fromkeys((placement.nearest[0], PLAIN))
+    rows = [
+        (trait.about, _value(placement.traits[trait.name]), *(_value(placement.worlds[w][trait.name]) for w in worlds))
+        for trait in TRAITS
+    ]
+    return Group(
+        table("", f">{name}", *(f">{world}" for world in worlds), rows=rows),
+        Text(),
+        *map(Text, placed(placement, name=name)),
+        Text(),
+    )
+
+
+def _value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def markdown(found: WorldMap) -> str:

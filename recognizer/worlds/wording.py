@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recognizer.worlds.measure import WorldMap
+from recognizer.worlds.place import FAR, Placement
 
 _PHRASES = {
     "helps": "helps in {}",
@@ -15,6 +16,18 @@ _PHRASES = {
 def sentences(found: WorldMap) -> list[str]:
     """Return one sentence for each method; in each list the world with the largest change comes first."""
     return [f"{method} {_sentence(found, method)}." for method in found.methods]
+
+
+SHOWN = 3  # nearest worlds
+
+
+def placed(placement: Placement, *, name: str) -> list[str]:
+    """Return which worlds a run is most like, and how far that holds."""
+    near = ", ".join(f"{world} ({placement.distances[world]:.2f})" for world in placement.nearest[:SHOWN])
+    lines = [f"{name} is most like {near}; at 0 all of this is equal."]
+    if placement.is_off_the_map:
+        lines.append(f"No world is near (within {FAR}): what the map says may not hold for {name}.")
+    return lines
 
 
 def rules(found: WorldMap) -> str:

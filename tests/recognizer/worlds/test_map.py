@@ -54,7 +54,9 @@ def test_the_command_shows_the_table_and_what_it_says_in_words(recognize: Run, t
 
 
 def test_json_has_every_world_and_method_with_its_parameters(recognize: Run) -> None:
-    rows = json.loads(recognize("worlds", "--world", "few", "--world", "plain", "--seeds", 2, "--json").stdout)
+    shown = json.loads(recognize("worlds", "--world", "few", "--world", "plain", "--seeds", 2, "--json").stdout)
+    rows = shown["map"]
+    assert shown["placement"] is None
     assert [(row["world"], row["method"]) for row in rows] == [(w, m) for w in ("few", "plain") for m in METHODS]
     assert rows[0]["parameters"]["classes_present"] == 3
     assert all(len(row["gain_by_seed"]) == 2 and row["gain"]["low"] <= row["gain"]["value"] for row in rows)
@@ -66,6 +68,7 @@ def test_json_has_every_world_and_method_with_its_parameters(recognize: Run) -> 
         (["--world", "plane"], "Unknown world 'plane'. Did you mean plain"),
         (["--method", "maen"], "Unknown method 'maen'. Did you mean mean"),
         (["--seeds", "1"], "1 is not in the range x>=2"),
+        (["--root", "."], "--root is for the videos of a run: give its number with --run"),
         (["--picture", "map.gif"], "map.gif ends in .gif. Known: .png, .svg, .pdf"),
     ],
 )
