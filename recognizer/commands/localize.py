@@ -78,7 +78,7 @@ def localize_actions(
     def draw(timeline: Timeline) -> None:
         if plot:
             picture = plot / f"{timeline.video.path.stem}.png"
-            draw_timeline(timeline, texts.dataset, picture, scale=settings.scale, top=top)
+            draw_timeline(timeline, texts.dataset, picture, scale=settings.scale, top=top, decoding=session.decoding)
 
     with session.encoder(options.encoder, options.precision) as encoder:
         localization = find_actions(

@@ -8,7 +8,7 @@ much of it is there follow in the note.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +18,8 @@ from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.decode import refuse_change, truncated_key
 from recognizer.features.store import IndexEntry, KnownFile, NewRecord, Shelf
 from recognizer.video.container import REMEMBERED, TRUNCATED, InaccessibleVideo, TruncatedVideo, UnreadableVideo
-from recognizer.video.long import LongVideo, embed_long_video
+from recognizer.video.long import LongVideo, Window, embed_long_video, read_windows
+from recognizer.video.pool import Pool
 from recognizer.video.source import content_of, source_of
 
 if TYPE_CHECKING:
@@ -36,10 +37,14 @@ def load_long_video(
     preprocessing: Preprocessing = "own",
     allow_truncated: bool = False,
     on_progress: Callable[[float], None] = lambda seconds: None,
+    read: Callable[[Path, float, bool], Iterator[Window]] = read_windows,
 ) -> LongVideo:
     """Return the embeddings of a long video from the feature store; if they are not stored, compute and store them.
 
-    Arguments as in `embed_long_video`.
+    A worker process decodes it. Arguments as in `embed_long_video`, and:
+
+    Args:
+        read: `read_windows`, or a function of your own with the same arguments, in a module that workers can import.
 
     Raises:
         UnreadableVideo: with a reason to count by. Unless it comes from the surroundings it is stored, and raised
@@ -58,11 +63,10 @@ def load_long_video(
             return LongVideo(path, stored.frames, fps, stored.truncated)
     if not encoder.retry:
         _refuse_remembered(shelf.entry(f"{key}:0"), allow_truncated=allow_truncated)
-    read = partial(
-        embed_long_video, path, encoder, fps=fps, preprocessing=preprocessing, allow_truncated=allow_truncated,
-        on_progress=on_progress,
-    )  # fmt: skip
-    video = _video_or_reason(read)
+    with Pool(encoder.decoding) as pool:
+        windows = pool.stream(read, path.absolute(), fps, allow_truncated, size=path.stat().st_size)
+        embed = partial(embed_long_video, path, encoder, fps=fps, preprocessing=preprocessing, windows=windows)
+        video = _video_or_reason(partial(embed, on_progress=on_progress))
     refuse_change(path, frames=1, before=source)
     file = KnownFile(path, source.stamp, key)
     if isinstance(video, UnreadableVideo):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from recognizer.scoring.protocols import Protocol, protocol_of
 from recognizer.scoring.selection import descriptors_digest
 from recognizer.video.frames import UnreadableVideo
 from recognizer.video.long import LongVideo, declared_seconds
+from recognizer.video.pool import Pool
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _load_videos(
     paths: Sequence[Path], encoder: CachingEncoder, query: Query, on_progress: Progress
 ) -> Iterator[tuple[Path, LongVideo | UnreadableVideo]]:
     """Yield each video, or why it is unreadable; progress is in seconds of the durations that headers declare."""
-    durations = [declared_seconds(path) for path in paths]
+    durations = _declared(paths, encoder)
 
     def advance(number: int, seconds: float) -> None:
         on_progress(int(sum(durations[:number]) + min(seconds, durations[number])), int(sum(durations)))
@@ -182,6 +184,18 @@ def _load_videos(
             video = reason
         yield path, video
         advance(number, durations[number])
+
+
+def _declared(paths: Sequence[Path], encoder: CachingEncoder) -> list[float]:
+    """Return the duration in seconds that each header declares; 0.0 if it declares none or cannot be read."""
+
+    def of(path: Path) -> float:
+        with suppress(UnreadableVideo):
+            return pool.call(declared_seconds, path.absolute(), size=path.stat().st_size if path.is_file() else 0)
+        return 0.0
+
+    with Pool(encoder.decoding) as pool:
+        return [of(path) for path in paths]
 
 
 def _counts(videos: Sequence[VideoSegments], annotations: Annotations | None) -> dict[str, int]:

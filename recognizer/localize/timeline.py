@@ -14,6 +14,7 @@ from recognizer.localize.segments import Segmentation
 from recognizer.localize.settings import Scale
 from recognizer.localize.table import clock
 from recognizer.video.long import pictures_of
+from recognizer.video.pool import Decoding, Pool
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,13 +31,22 @@ _SCORES: dict[Scale, str] = {
 _INCHES = 12.0  # width
 
 
-def draw_timeline(timeline: Timeline, dataset: Dataset, path: Path, *, scale: Scale, top: int = 10) -> None:
+def draw_timeline(
+    timeline: Timeline,
+    dataset: Dataset,
+    path: Path,
+    *,
+    scale: Scale,
+    top: int = 10,
+    decoding: Decoding = Decoding(),  # noqa: B008 - frozen
+) -> None:
     """Draw one video to a file: pictures, scores of up to six classes, and bars of segments and annotations.
 
     Args:
         path: its suffix is the format, as matplotlib knows them.
         scale: of the class scores.
         top: number of best segments to draw, with their classes.
+        decoding: how the video is read again for the pictures.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -48,7 +58,7 @@ def draw_timeline(timeline: Timeline, dataset: Dataset, path: Path, *, scale: Sc
     figure = Figure(figsize=(_INCHES, sum(heights) + 1.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(3, 1, sharex=True, height_ratios=heights)
-    _draw_pictures(axes[0], timeline, _INCHES / pictures)
+    _draw_pictures(axes[0], timeline, _INCHES / pictures, decoding)
     _draw_scores(axes[1], timeline, classes, _SCORES[scale])
     rows = {label: row for row, label in enumerate(classes)}
     _draw_annotations(axes[2], timeline.annotations or (), rows)
@@ -68,9 +78,14 @@ def _shown(timeline: Timeline) -> Segmentation:
     return timeline.rows.get(WITH_DESCRIPTORS, timeline.rows[LABEL_ONLY])
 
 
-def _draw_pictures(axes: Axes, timeline: Timeline, room: float) -> None:
+def _draw_pictures(axes: Axes, timeline: Timeline, room: float, decoding: Decoding) -> None:
     """Draw as many pictures as fit, each centred at its time."""
-    pictures = pictures_of(timeline.video, room=0.9 * room)
+    video = timeline.video
+    with Pool(decoding) as pool:
+        pictures = pool.call(
+            pictures_of, video.path.absolute(), size=video.path.stat().st_size, fps=video.fps, seconds=video.seconds,
+            truncated=bool(video.truncated), room=0.9 * room,
+        )  # fmt: skip
     half = timeline.video.seconds / len(pictures) * 0.48
     for picture in pictures:
         axes.imshow(picture.pixels, extent=(picture.seconds - half, picture.seconds + half, 0, 1), aspect="auto")

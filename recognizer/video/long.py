@@ -38,6 +38,10 @@ _LONGEST_GAP = 600.0  # seconds for which one frame may be shown; damaged time s
 _PICTURE_HEIGHT = 90  # pixels
 
 
+Window = list[Pixels] | str
+"""Frames [H, W, 3] of one size; or, of a file that breaks off, how much of it is there."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A small picture [H, W, 3] of a video at a time in seconds."""
@@ -78,8 +82,7 @@ def embed_long_video(
     preprocessing: Preprocessing = "own",
     allow_truncated: bool = False,
     on_progress: Callable[[float], None] = lambda seconds: None,
-    samples: Iterator[Pixels] | None = None,
-    window_bytes: int = _WINDOW_BYTES,
+    windows: Iterator[Window] | None = None,
 ) -> LongVideo:
     """Decode a video file and embed `fps` frames a second; one window of frames is decoded while another is encoded.
 
@@ -90,8 +93,7 @@ def embed_long_video(
         preprocessing: see `Encoder.preprocess`.
         allow_truncated: whether to embed what is there of a file that breaks off.
         on_progress: called with the seconds of video done.
-        samples: the frames; None means `sample_frames(path, fps=fps)`.
-        window_bytes: size of a window of decoded frames; two windows may be in memory.
+        windows: the frames; None means `read_windows`, in this process.
 
     Raises:
         UnreadableVideo: with a reason to count by; no content of the file raises anything else.
@@ -99,16 +101,39 @@ def embed_long_video(
     import torch
 
     parts: list[Tensor] = []
-    count = 0
-    there = _WhatIsThere(samples or sample_frames(path, fps=fps), allowed=allow_truncated)
-    for window in _ahead(_windows(iter(there), window_bytes)):
+    count, truncated = 0, ""
+    for window in _ahead(windows or read_windows(path, fps, allow_truncated)):
+        if isinstance(window, str):
+            truncated = window
+            continue
         pixels = encoder.preprocess(np.stack(window), preprocessing=preprocessing)  # [N, 3, S, S]
         parts.append(encoder.encode_frames(pixels))  # [N, D]
         count += len(window)
         on_progress(count / fps)
-    if there.truncated and not count:
-        raise TruncatedVideo(there.truncated)
-    return LongVideo(path, torch.cat(parts), fps, there.truncated)
+    if truncated and not count:
+        raise TruncatedVideo(truncated)
+    return LongVideo(path, torch.cat(parts), fps, truncated)
+
+
+def read_windows(path: Path, fps: float, allow_truncated: bool) -> Iterator[Window]:
+    """Yield the frames of `sample_frames` in windows; see `windows_of`. Errors as there."""
+    return windows_of(sample_frames(path, fps=fps), allow_truncated=allow_truncated)
+
+
+def windows_of(
+    samples: Iterator[Pixels], *, allow_truncated: bool = False, window_bytes: int = _WINDOW_BYTES
+) -> Iterator[Window]:
+    """Yield frames in windows; at the end of a file that breaks off, if it may, how much of it is there.
+
+    Args:
+        samples: the frames.
+        allow_truncated: whether the file may break off; else `TruncatedVideo` is raised.
+        window_bytes: size of a window of frames; two windows may be in memory.
+    """
+    there = _WhatIsThere(samples, allowed=allow_truncated)
+    yield from _windows(iter(there), window_bytes)
+    if there.truncated:
+        yield there.truncated
 
 
 @dataclass
@@ -128,20 +153,23 @@ class _WhatIsThere:
             self.truncated = error.seen
 
 
-def pictures_of(video: LongVideo, *, room: float) -> list[Picture]:
+def pictures_of(path: Path, *, fps: float, seconds: float, truncated: bool, room: float) -> list[Picture]:
     """Decode a video again, and return evenly spread small pictures: as many as fit in a row, at least one.
 
     Args:
-        video: its file must still exist.
+        path: the file, which must still exist.
+        fps: the frame rate at which it was embedded.
+        seconds: its duration.
+        truncated: whether it breaks off.
         room: width of the row divided by its height.
 
     Raises:
         UnreadableVideo: it can no longer be read.
     """
-    height, width = next(sample_frames(video.path, fps=video.fps)).shape[:2]
-    fps = max(1, int(room * height / width)) / video.seconds
-    samples = _WhatIsThere(sample_frames(video.path, fps=fps), allowed=bool(video.truncated))
-    return [Picture((n + 0.5) / fps, thumbnail(pixels, height=_PICTURE_HEIGHT)) for n, pixels in enumerate(samples)]
+    height, width = next(sample_frames(path, fps=fps)).shape[:2]
+    rate = max(1, int(room * height / width)) / seconds
+    samples = _WhatIsThere(sample_frames(path, fps=rate), allowed=truncated)
+    return [Picture((n + 0.5) / rate, thumbnail(pixels, height=_PICTURE_HEIGHT)) for n, pixels in enumerate(samples)]
 
 
 def declared_seconds(path: Path) -> float:
@@ -253,7 +281,7 @@ def _windows(samples: Iterator[Pixels], window_bytes: int) -> Iterator[list[Pixe
         yield window
 
 
-def _ahead(windows: Iterator[list[Pixels]]) -> Iterator[list[Pixels]]:
+def _ahead(windows: Iterator[Window]) -> Iterator[Window]:
     """Yield windows while a thread makes the next one."""
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(next, windows, None)

@@ -28,7 +28,7 @@ from db.errors import UsageError, UserError
 from recognizer.video.container import InaccessibleVideo, UnreadableVideo
 from recognizer.video.extracted import read_video
 from recognizer.video.frames import Frames
-from recognizer.video.worker import START, Call, Outcome, half_of_memory, receive, send
+from recognizer.video.worker import START, Call, Outcome, begin, go_on, half_of_memory, receive, send
 
 DIED = "the decoder died"
 TOO_LONG = "the decoder took too long"
@@ -109,6 +109,26 @@ class Pool:
             result: Result = self._ask_twice(call, seconds)
         return result
 
+    def stream(self, function: Callable[..., Iterator[Result]], *arguments: Any, size: int) -> Iterator[Result]:
+        """Yield what a generator function of a module yields for a video of `size` bytes; its errors are raised here.
+
+        A new worker makes the items, each within the time limit of a video.
+
+        Raises:
+            InaccessibleVideo, UnreadableVideo, UserError: as in `call`.
+        """
+        if not self.count:
+            yield from function(*arguments)
+            return
+        seconds = self._decoding.seconds(size)
+        try:
+            with self._free, self._worker(fresh=True) as worker:
+                _value(worker.ask(Call(begin, (function, *arguments), {}), seconds))
+                while item := _value(worker.ask(Call(go_on, (), {}), seconds)):
+                    yield item[0]
+        except _DiedError as error:
+            raise _died(error) from None
+
     def _ask_twice(self, call: Call, seconds: float) -> Any:
         """Call again in a new worker if one dies: an earlier video may have spoiled its memory."""
         with suppress(_DiedError):
@@ -116,17 +136,12 @@ class Pool:
         try:
             return self._ask(call, seconds, fresh=True)
         except _DiedError as error:
-            surroundings = error.cause in _FROM_OUTSIDE or not error.cause
-            raise (InaccessibleVideo if surroundings else UnreadableVideo)(DIED, error.cause) from None
+            raise _died(error) from None
 
     def _ask(self, call: Call, seconds: float, *, fresh: bool) -> Any:
         with self._worker(fresh=fresh) as worker:
             outcome = worker.ask(call, seconds)
-        for category, message in outcome.warned:
-            warnings.warn(message, category, stacklevel=2)
-        if outcome.error:
-            raise outcome.error
-        return outcome.value
+        return _value(outcome)
 
     @contextmanager
     def _worker(self, *, fresh: bool) -> Iterator[_Worker]:
@@ -162,6 +177,21 @@ class _DiedError(Exception):
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
         self.cause = cause  # a signal's name, or `exit code 3`; empty if it is not known
+
+
+def _died(error: _DiedError) -> UnreadableVideo:
+    """Return the reason: the content of the video, unless what ended the process came from outside."""
+    surroundings = error.cause in _FROM_OUTSIDE or not error.cause
+    return (InaccessibleVideo if surroundings else UnreadableVideo)(DIED, error.cause)
+
+
+def _value(outcome: Outcome) -> Any:
+    """Return what a call returned, or raise what it raised; repeat its warnings."""
+    for category, message in outcome.warned:
+        warnings.warn(message, category, stacklevel=3)
+    if outcome.error:
+        raise outcome.error
+    return outcome.value
 
 
 class _Worker:

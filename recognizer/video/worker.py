@@ -13,10 +13,11 @@ import struct
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -117,6 +118,20 @@ def _outcome(call: bytes) -> Outcome:
             error.add_note("".join(traceback.format_exception(error)))
             outcome = Outcome(error=error)
     return Outcome(outcome.value, outcome.error, tuple((w.category, str(w.message)) for w in caught))
+
+
+_stream: Iterator[Any] = iter(())
+
+
+def begin(function: Callable[..., Iterator[Any]], *arguments: Any) -> None:
+    """Begin a stream, the items of a generator function; `go_on` returns one after the other."""
+    global _stream
+    _stream = function(*arguments)
+
+
+def go_on() -> tuple[Any, ...]:
+    """Return the next item of the stream as a tuple of one; () at its end."""
+    return tuple(islice(_stream, 1))
 
 
 def _limit_memory(size: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from encoders.testing import FakeEncoder
 from recognizer.video.frames import UnreadableVideo
-from recognizer.video.long import declared_seconds, embed_long_video, pictures_of, sample_frames
+from recognizer.video.long import declared_seconds, embed_long_video, pictures_of, sample_frames, windows_of
 from tests.fixtures.videos import CLIPS, STEP, make_images, make_video, needs_clips
 
 
@@ -113,7 +113,7 @@ def test_embeddings_are_those_of_the_frames_at_their_times(tmp_path: Path, fake_
     video = embed_long_video(make_video(tmp_path / "a.mp4", 50), fake_encoder, fps=5)
     assert (video.fps, video.seconds, video.frames.shape) == (5, 2.0, (10, 32))
     assert (video.frames[:, 0] / STEP).round().tolist() == list(range(2, 50, 5))
-    pictures = pictures_of(video, room=20.5)
+    pictures = pictures_of(video.path, fps=video.fps, seconds=video.seconds, truncated=False, room=20.5)
     assert [picture.seconds for picture in pictures] == pytest.approx([0.1 + 0.2 * i for i in range(10)])
     assert pictures[0].pixels.shape == (90, 180, 3)
     assert [round(float(picture.pixels.mean()) / STEP) for picture in pictures] == list(range(2, 50, 5))
@@ -137,10 +137,8 @@ def test_no_more_than_two_windows_are_in_memory(tmp_path: Path) -> None:
             yield pixels
 
     path, seconds = make_video(tmp_path / "a.mp4", 50), list[float]()
-    samples, window_bytes = counted(sample_frames(path, fps=25)), 10 * 64 * 128 * 3
-    video = embed_long_video(
-        path, CountingEncoder(), fps=25, samples=samples, window_bytes=window_bytes, on_progress=seconds.append
-    )
+    windows = windows_of(counted(sample_frames(path, fps=25)), window_bytes=10 * 64 * 128 * 3)
+    video = embed_long_video(path, CountingEncoder(), fps=25, windows=windows, on_progress=seconds.append)
     assert seconds == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
     assert len(video.frames) == 50
 
@@ -148,5 +146,5 @@ def test_no_more_than_two_windows_are_in_memory(tmp_path: Path) -> None:
 def test_frames_of_another_size_begin_a_window(tmp_path: Path, fake_encoder: FakeEncoder) -> None:
     sizes = [(4, 6), (4, 6), (8, 6), (4, 6)]
     samples = (np.full((*size, 3), 9, np.uint8) for size in sizes)
-    video = embed_long_video(tmp_path / "a.mp4", fake_encoder, fps=1, samples=samples)
+    video = embed_long_video(tmp_path / "a.mp4", fake_encoder, fps=1, windows=windows_of(samples))
     assert video.frames[:, :3].tolist() == [[9.0] * 3] * 4
