@@ -14,11 +14,15 @@ from urllib.parse import parse_qsl, quote, unquote
 
 HIDDEN = "***"
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)(?:([^?#]*)@)?([^?#]*)(\?[^#]*)?(#.*)?", re.IGNORECASE | re.DOTALL)
-_SECRET_PARAMETER = re.compile("pass|secret|key|token", re.IGNORECASE)
+_SECRET_NAME = re.compile("pass|secret|key|token", re.IGNORECASE)
 _SHORTEST = 4  # characters; hiding a shorter text would spoil all others
 _NO_SECRETS = frozenset(("none", "null", "empty", "dummy", "test", "ollama", "local", "lm-studio", "llama.cpp", "vllm"))
+_KEY = "(?:sk-|hf_|ghp_|gsk_|xai-|AIza)"  # how the keys of well-known services begin
+_BEGINS_LIKE_ONE = re.compile(f"{_KEY}|Bearer ")
 _LOOKS_LIKE_ONE = re.compile(
-    r"\b(?:sk-|hf_|ghp_|gsk_|xai-|AIza)[\w-]{12,}|(?<=Bearer )[\w.~+/=-]{8,}|(?<=://)[^\s/@'\"]+:(?!\*\*\*@)[^\s/@'\"]+(?=@)"
+    rf"\b{_KEY}[\w-]{{12,}}"
+    r"|(?<=Bearer )[\w.~+/=-]{8,}"
+    r"|(?<=://)[^\s/@'\"]+:(?!\*\*\*@)[^\s/@'\"]+(?=@)"
 )
 
 
@@ -46,7 +50,7 @@ def secrets_in(text: str) -> tuple[str, ...]:
     scheme, user_and_password, _, query, fragment = match.groups()
     is_web = scheme.lower().startswith("http")
     parameters = parse_qsl((query or "").removeprefix("?"), keep_blank_values=True)
-    found = [value for name, value in parameters if is_web or _SECRET_PARAMETER.search(name)]
+    found = [value for name, value in parameters if is_web or _SECRET_NAME.search(name)]
     found += [(fragment or "").removeprefix("#")] if is_web else []
     after = text[len(scheme) :]
     for before in {user_and_password or "", after.partition("@")[0], after.rpartition("@")[0]} if "@" in after else ():
@@ -66,6 +70,11 @@ def forms(secrets: Iterable[str]) -> tuple[str, ...]:
     every = {*plain, *(quote(text, safe="") for text in plain), *in_json, *(json.dumps(text)[1:-1] for text in in_json)}
     usable = [form for form in every if len(form) >= _SHORTEST and form.lower() not in _NO_SECRETS]
     return tuple(sorted(usable, key=lambda form: (-len(form), form)))
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Return whether a named value is a secret, or an address that holds one."""
+    return bool(_SECRET_NAME.search(name) or _BEGINS_LIKE_ONE.match(value) or secrets_in(value))
 
 
 def hide(text: str, secrets: Iterable[str] = ()) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from db.addresses import hide, secrets_in
+from db.addresses import hide, is_secret, secrets_in
 from db.errors import UsageError, UserError, did_you_mean
 from db.given_files import read_text
 
@@ -69,8 +69,6 @@ SETTINGS: Mapping[str, Setting] = {
     )
 }
 OF_THE_LLM = ("base-url", "price-in", "price-out")  # used with the LLM of the same file alone
-_SECRET_NAME = re.compile("key|token|secret|password", re.IGNORECASE)
-_SECRET_VALUE = re.compile("(sk-|hf_|ghp_|Bearer )")
 
 
 @dataclass(frozen=True)
@@ -159,8 +157,7 @@ def check(name: str, value: object, *, where: str = "") -> None:
     Raises:
         UsageError: the name is unknown, the value is of the wrong type, or it is a secret.
     """
-    text = str(value)
-    if _SECRET_NAME.search(name) or _SECRET_VALUE.match(text) or secrets_in(text):
+    if is_secret(name, str(value)):
         raise UsageError(
             f"{where}{name} would hold a secret, which is not kept in a profile: others may read it. "
             "Set it as an environment variable, such as OPENAI_API_KEY or DESCGEN_DB"

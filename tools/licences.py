@@ -14,7 +14,8 @@ MODELS = {
     "SmolLM2 (`--llm smollm2`)": "Apache-2.0",
     "all-MiniLM-L6-v2 (`--encoder objects`, `minilm`)": "Apache-2.0; its package: MIT",
     "EfficientNet-Lite2 (`--encoder objects`)": "Apache-2.0",
-    "CLIP of OpenAI (`--encoder ViT-B/16` and others)": "MIT",
+    "CLIP of OpenAI (`--encoder ViT-B/16` and others)": "MIT in its repository, openai/CLIP, where it is not "
+    "said whether that covers the weights; the model card puts any deployed use, commercial or not, out of scope",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from descriptor_gen.review.faults import Faults
 OpenLLM = Callable[[int], LLM]
 """Opens an LLM that samples with a seed; greedy decoding would write the same texts again."""
 
+_FIRST_IDS = 2**30  # far below the largest id that an address may hold
+
 
 @dataclass(frozen=True)
 class Job:
@@ -32,18 +35,22 @@ class Job:
 
 
 class Jobs:
-    """The builds of one server."""
+    """The builds of one server.
+
+    Their ids begin at a random number, so that a page of a server that was started again asks for no other job.
+    """
 
     def __init__(self, store: Store, dataset: Dataset, open_llm: OpenLLM, *, faults: Faults) -> None:
         self._store, self._dataset, self._open_llm, self._faults = store, dataset, open_llm, faults
         self._jobs: dict[int, Job] = {}
+        self._first_id = 1 + secrets.randbelow(_FIRST_IDS)
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1)
 
     def start(self, action: Action, prompt: Prompt) -> Job:
         """Queue a build of one class and kind."""
         with self._lock:
-            job = Job(len(self._jobs) + 1, f"{prompt.kind} of {action.phrase}: waiting for the model")
+            job = Job(self._first_id + len(self._jobs), f"{prompt.kind} of {action.phrase}: waiting for the model")
             self._jobs[job.id] = job
         self._worker.submit(self._run, job.id, action, prompt)
         return job

@@ -162,6 +162,23 @@ def test_a_server_that_dies_ends_the_build_and_says_how_to_go_on(build: Build, s
     assert 600 < server.clock.now() < 720
 
 
+IN_A_SUCCESS = {  # one that pauses its own call, and one that pauses all
+    "502": '{"error": {"message": "Provider returned error", "code": 502}}',
+    "429": '{"error": {"message": "slow down", "code": "429"}}',
+}
+
+
+@pytest.mark.parametrize("body", IN_A_SUCCESS.values(), ids=list(IN_A_SUCCESS))
+def test_an_error_sent_as_a_success_is_tried_again_for_ten_minutes(build: Build, server: ChatServer, body: str) -> None:
+    server.otherwise = lambda asked: Answer(body=body)
+    report = build("--limit", 1)
+    assert report["exit_code"] == 1
+    assert "no longer answers: " in report["stderr"]
+    pauses = [after - before for before, after in pairwise(server.times)]
+    assert 0.25 <= pauses[0] <= 1 < 15 <= pauses[-1] <= 31  # 30 seconds at most; a pause of all has a second of jitter
+    assert 569 <= server.times[-1] - server.times[0] <= 601
+
+
 def test_a_call_that_alone_fails_again_and_again_is_given_up_alone(build: Build, server: ChatServer) -> None:
     fails = lambda body: "brushing hair" in body["messages"][-1]["content"]  # noqa: E731
     server.otherwise = lambda body: Answer(500) if fails(body) else Answer(seconds=1.0)

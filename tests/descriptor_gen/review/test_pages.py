@@ -95,6 +95,16 @@ def test_a_failed_regeneration_has_a_reason_and_changes_nothing(browser: Browser
     assert browser._client.get("/jobs/99").status_code == 404
 
 
+def test_a_server_that_was_started_again_knows_no_job_of_before(browser: Browser, store: Store) -> None:
+    before = browser.post("/regenerate", label=0, kind="context")
+    again = ReviewSession(store, store.dataset("hmdb51"), reviewer="anna", open_llm=lambda seed: FakeLLM())
+    server = Browser(again)
+    now = server.post("/regenerate", label=1, kind="context")
+    assert server.json(f"/jobs/{now['id']}")["id"] == now["id"]
+    assert server._client.get(f"/jobs/{before['id']}").status_code == 404
+    again.close()
+
+
 def test_two_llms_and_two_templates_are_compared(browser: Browser, descgen: Run, llm: FakeLLM, tmp_path: Path) -> None:
     llm.identity = FakeLLM(model="second").identity
     llm.enqueue(
