@@ -13,7 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each worker, and each command that it
 
 import signal
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from uuid import uuid4
 
@@ -75,23 +75,24 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "descriptors.db"
 
 
+@contextmanager
+def own_database(request: pytest.FixtureRequest, file: Path) -> Iterator[str]:
+    """Give a database as `--db` takes it: a file, or one of its own on the server."""
+    with on_server(request.getfixturevalue("migrated")) if ON_SERVER else nullcontext(str(file)) as url:
+        yield url
+
+
 @pytest.fixture
 def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The database of this test, as `--db` takes it: the file of `database`, or one of its own on the server."""
-    if not ON_SERVER:
-        yield str(tmp_path / "descriptors.db")
-        return
-    with on_server(request.getfixturevalue("migrated")) as url:
+    """The database of this test: the file of `database`, or one of its own on the server."""
+    with own_database(request, tmp_path / "descriptors.db") as url:
         yield url
 
 
 @pytest.fixture
 def other_db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The same as `db_url`, for another database."""
-    if not ON_SERVER:
-        yield str(tmp_path / "elsewhere.db")
-        return
-    with on_server(request.getfixturevalue("migrated")) as url:
+    """Another database, likewise."""
+    with own_database(request, tmp_path / "elsewhere.db") as url:
         yield url
 
 

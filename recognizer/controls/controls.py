@@ -98,6 +98,7 @@ class RunControls:
 
     run: int
     dataset: str
+    protocol: str
     encoder: str
     method: str
     videos: int
@@ -180,15 +181,17 @@ class _Bench:
         replayed, run = self.replayed, self.replayed.run
         labels = labels_of(replayed.features)
         design = Design.of(labels.tolist(), clip_groups(video.id for video in replayed.features.videos))
-        own = self._hits(replayed.scores())
+        margins = self._margins(replayed.scores())
+        own = margins > 0
         everything = self._permuted(WHOLE)
-        texts = (self._swapped(WHOLE, everything, design), *self._random_texts(own, design))
+        texts = (_swapped(WHOLE, everything, margins, design), *self._random_texts(own, design))
         kinds = replayed.ensemble.kinds if len(replayed.ensemble.kinds) > 1 else ()
         labels_alone = self._hits(replayed.scores(replayed.ensemble.label_only()))
         frames = tuple(self._frames(design))
         return RunControls(
             run=run.id or 0,
             dataset=run.dataset,
+            protocol=replayed.settings.protocol,
             encoder=run.settings["encoder"],
             method=replayed.settings.method,
             videos=len(labels),
@@ -198,7 +201,7 @@ class _Bench:
             label_only=rate(labels_alone.numpy(), design),
             top1=rate(own.numpy(), design),
             texts=texts,
-            kinds=tuple(self._swapped(kind, self._permuted(kind), design) for kind in kinds),
+            kinds=tuple(_swapped(kind, self._permuted(kind), margins, design) for kind in kinds),
             classes=self._classes(everything, own, labels),
             frames=frames,
             verdicts=tuple(verdicts(texts, frames)),
@@ -229,13 +232,6 @@ class _Bench:
                 count=self.settings.permutations, seed=self.settings.seed,
                 apart=method_of(self.replayed.settings.method).classes_apart, on_progress=advance,
             )  # fmt: skip
-
-    def _swapped(self, kind: str, permuted: Permuted, design: Design) -> Control:
-        margins = self._margins(self.replayed.scores())
-        p = permuted.p(margins > 0, float(margins.double().mean()))
-        about = "the texts of other classes" if kind == WHOLE else f"their {kind} from other classes"
-        hits = permuted.hits.numpy()
-        return control(SWAPPED, about, kind, (margins > 0).numpy(), hits, design, p=p, exact=permuted.exact)
 
     def _random_texts(self, own: Tensor, design: Design) -> Iterator[Control]:
         """Yield each control of `RANDOM_TEXTS`, in the words of the run's texts."""
@@ -295,6 +291,14 @@ class _Bench:
         scored = scores(batch, self.replayed.ensemble, method=method, temperature=chosen.temperature)
         flags: Flags = self._hits(self.replayed.features.over_views(scored)).numpy()
         return flags
+
+
+def _swapped(kind: str, permuted: Permuted, margins: Tensor, design: Design) -> Control:
+    """Return the comparison of a run with margins [V] with its permutations."""
+    p = permuted.p(margins > 0, float(margins.double().mean()))
+    about = "the texts of other classes" if kind == WHOLE else f"their {kind} from other classes"
+    hits = permuted.hits.numpy()
+    return control(SWAPPED, about, kind, (margins > 0).numpy(), hits, design, p=p, exact=permuted.exact)
 
 
 def control(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Score = Callable[[Ensemble], Tensor]  # to scores [v, C]
     ScoreVideos = Callable[[slice, Ensemble], Tensor]  # (videos, ensemble) -> scores [v, C] of those videos
 
+_ROUNDING = 1e-6  # of a mean margin, in the units of cosines
 _MAX_FLOATS = 2**27  # of the scores of each class with each list, 512 MB; more videos are scored in several parts
 
 
@@ -40,11 +41,12 @@ class Permuted:
     def p(self, hits: Tensor, margin: float) -> float:
         """Return how likely an assignment drawn at random is at least as good as one with these hits [V] and margin.
 
-        Assignments with equal numbers of right videos are compared by their margins. With N random ones, the true
-        one counts as one more: p is at least 1 / (N + 1), and exact for any N (Phipson and Smyth, 2010).
+        Assignments with equal numbers of right videos are compared by their margins; those that differ by rounding are
+        equal, so that the true one is as good as itself. With N random ones, the true one counts as one more: p is at
+        least 1 / (N + 1), and exact for any N (Phipson and Smyth, 2010).
         """
         right, own = self.hits.sum(dim=1), hits.sum()
-        as_good = int(((right > own) | ((right == own) & (self.margin >= margin))).sum())
+        as_good = int(((right > own) | ((right == own) & (self.margin >= margin - _ROUNDING))).sum())
         return as_good / len(right) if self.exact else (as_good + 1) / (len(right) + 1)
 
 

@@ -16,7 +16,8 @@ from recognizer.evaluation.tables import interval, over_groups, signed_interval
 def controls_report(controls: RunControls, *, show: int) -> RenderableType:
     """Return the verdicts, the controls of texts and frames, and at most `show` classes."""
     lines = [
-        f"encoder {controls.encoder} · method {controls.method} · seed {controls.settings.seed}",
+        f"protocol {controls.protocol} · encoder {controls.encoder} · method {controls.method} · "
+        f"seed {controls.settings.seed}",
         f"videos: {controls.videos} evaluated, {controls.left_out} of the run's list left out",
         f"top-1 %: {interval(asdict(controls.top1))}, by label only {interval(asdict(controls.label_only))}",
         *over_groups(controls.groups, controls.videos),

@@ -87,6 +87,11 @@ def test_p_is_the_share_of_orders_that_are_as_good() -> None:
     assert Permuted(hits, margin, exact=False).p(torch.ones(3).bool(), 0.0) == 1 / 5
 
 
+def test_the_true_order_is_as_good_as_itself_though_its_margin_is_rounded_otherwise() -> None:
+    hits, margin = torch.tensor([[1, 1], [0, 1]]).bool(), torch.tensor([0.3, 0.1], dtype=torch.float64)
+    assert Permuted(hits, margin, exact=True).p(torch.ones(2).bool(), 0.3 + 1e-8) == 1 / 2
+
+
 def planted(seed: int, *, effect: float, classes: int = 10, videos: int = 60) -> float:
     """Return p of texts that are vectors towards the videos of their class, by `effect`; 0: they have no sense."""
     random = torch.Generator().manual_seed(seed)

@@ -21,7 +21,7 @@ from recognizer.video.sampling import Sampling
 from tests.fixtures.commands import Run
 from tests.fixtures.mortal import MARKER
 from tests.fixtures.stores import content
-from tests.fixtures.videos import make_video
+from tests.fixtures.videos import make_clips
 
 ENCODER = "tests.fixtures.mortal:make"
 VIDEOS = 24
@@ -31,12 +31,7 @@ LIMIT = 1800  # seconds, of a test that takes 40: it only ends one that hangs, o
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
     """Videos of two classes, three batches of 32 frames each or more, and one that cannot be read."""
-    for number in range(VIDEOS):
-        folder = tmp_path / "clips" / ("dark", "grey")[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        make_video(folder / f"{number}.mp4", 3 + number)
-    (tmp_path / "clips" / "dark" / "broken.mp4").write_bytes(b"no video")
-    return tmp_path / "clips"
+    return make_clips(tmp_path / "clips", VIDEOS)
 
 
 @pytest.fixture

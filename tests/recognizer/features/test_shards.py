@@ -18,7 +18,7 @@ from encoders.testing import FakeEncoder, registered
 from recognizer.features.store import FeatureStore
 from tests.fixtures.commands import Run
 from tests.fixtures.stores import content
-from tests.fixtures.videos import make_video
+from tests.fixtures.videos import make_clips
 
 VIDEOS, SHARDS = 7, 3
 ROOT = Path(__file__).parents[3]
@@ -35,12 +35,7 @@ def encoder() -> Iterator[FakeEncoder]:
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
     """Seven videos of two classes, and one that cannot be read."""
-    for number in range(VIDEOS):
-        folder = tmp_path / "clips" / ("dark", "grey")[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        make_video(folder / f"{number}.mp4", 3 + number)
-    (tmp_path / "clips" / "dark" / "broken.mp4").write_bytes(b"no video")
-    return tmp_path / "clips"
+    return make_clips(tmp_path / "clips", VIDEOS)
 
 
 def embed(recognize: Run, clips: Path, store: Path, *options: str) -> dict[str, Any]:
