@@ -12,9 +12,9 @@ from torch import Tensor
 
 from db.errors import UserError
 from encoders.checks import check_clip_encoder
-from encoders.multimodal_names import FRAMES, SIDE, Source
+from encoders.multimodal_names import Source
 from encoders.protocol import Logits
-from encoders.towers import FRAMES_PER_FORWARD, best_device, square_transform, tear_transform, transform_frames
+from encoders.towers import FRAMES_PER_FORWARD, Squares, best_device
 from encoders.transformers import loading, quiet_transformers
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ _NO_VIDEOS = (
     "embedders of videos are, for example, st:Qwen/Qwen3-VL-Embedding-2B"
 )
 _TEXTS_PER_FORWARD = 32
-# Without sampling by the model's processor: the frames were chosen before. Its metadata would be made up by it, with 24
-# frames a second.
-_METADATA = {"fps": 2.0, "total_num_frames": FRAMES, "frames_indices": list(range(FRAMES))}
+# Without sampling by the model's processor: the frames were chosen before.
 _ALL_FRAMES = {"video": {"do_sample_frames": False}}
 _UNCUT = {"text": {"truncation": False}}
 
@@ -41,6 +39,7 @@ class MultimodalEncoder:
         self.revision = source.revision
         self.traits = source.traits(precision)
         self.logits = Logits()  # they learn no scale that their files keep
+        self._squares = Squares(source.side)
         self._texts, self._videos = source.instructions["texts"], source.instructions["videos"]
         self._model = model
         if not {"text", "video"} <= set(model.modalities):
@@ -70,13 +69,15 @@ class MultimodalEncoder:
         return cls(model, source, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
-        """Return squares, uint8 [T, 3, S, S]; the model's processor resizes and normalises them as it always does."""
-        own = preprocessing == "own"
-        return transform_frames(frames, square_transform(resize=SIDE, crop=SIDE) if own else tear_transform(crop=SIDE))
+        """Return squares; the model's processor resizes and normalises them as it always does."""
+        return self._squares.preprocess(frames, preprocessing=preprocessing)
 
     def encode_clips(self, clips: Tensor) -> Tensor:
-        videos = [{"array": clip.numpy(), "video_metadata": _METADATA} for clip in clips]
-        at_once = max(1, FRAMES_PER_FORWARD.get(self._model.device.type, 16) // FRAMES)
+        frames = clips.shape[1]
+        # Without it the processor would make it up, with 24 frames a second.
+        metadata = {"fps": 2.0, "total_num_frames": frames, "frames_indices": list(range(frames))}
+        videos = [{"array": clip.numpy(), "video_metadata": metadata} for clip in clips]
+        at_once = max(1, FRAMES_PER_FORWARD.get(self._model.device.type, 16) // frames)
         return self._encode(videos, self._videos, at_once, processing_kwargs=_ALL_FRAMES, task="document")
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:

@@ -1,4 +1,7 @@
-"""Names of multimodal embedders of sentence-transformers: `st:REPO@REVISION?texts=INSTRUCTION&videos=INSTRUCTION`."""
+"""Names of multimodal embedders of sentence-transformers: `st:REPO@REVISION?OPTION=VALUE&OPTION=VALUE`.
+
+The options: `texts` and `videos` are instructions; `frames` is T of a clip, `side` that of its squares in pixels.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,16 @@ from encoders.protocol import Precision, Traits
 from encoders.weights import hub_commit, hub_file, sha256_of, split_revision
 
 PREFIX = "st:"
-FRAMES = 16  # T of a clip: these models take any number, and name none
-SIDE = 224  # of the squares that frames are cut to
+# These models take any number of frames of any size, and name none.
+_SIZES = {"frames": 16, "side": 224}
+_LARGEST = {"frames": 2048, "side": 2048}
 CONFIG = "config_sentence_transformers.json"
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
 _OWN_MODULES = "sentence_transformers."
 # Which of the model's own prompts is taken, as `encode_query` and `encode_document` do.
 _PROMPTS = {"texts": ("query",), "videos": ("document", "passage", "corpus")}
 _NOTE = (
-    f"Videos are {FRAMES} frames, cut to squares of {SIDE} px and taken as 2 frames a second, whatever the video's "
+    "Videos are {frames} frames, cut to squares of {side} px and taken as 2 frames a second, whatever the video's "
     "length: a model that reads times in its prompt reads these"
 )
 
@@ -37,22 +41,26 @@ class Source:
         id: its name without paths and instructions.
         revision: a digest of the folder's files, or a commit.
         instructions: of `texts` and of `videos`; "" is none.
+        frames: T of a clip.
+        side: of the squares that frames are cut to, in pixels.
     """
 
     model: str
     id: str
     revision: str
     instructions: Mapping[str, str]
+    frames: int
+    side: int
 
     def traits(self, precision: Precision) -> Traits:
         """Return what is known of the model before its weights load; each instruction is part of a key."""
         own = {} if precision == "float32" else {"precision": precision}
         return Traits(
             precision=precision,
-            key={"videos": self.instructions["videos"], "side": str(SIDE), **own},
+            key={"videos": self.instructions["videos"], "side": str(self.side), **own},
             texts_key={"texts": self.instructions["texts"]},
-            clip_frames=FRAMES,
-            notes=(_NOTE,),
+            clip_frames=self.frames,
+            notes=(_NOTE.format(frames=self.frames, side=self.side),),
         )
 
 
@@ -60,7 +68,7 @@ def source_of(name: str) -> Source:
     """Return what `st:...` names.
 
     Raises:
-        UsageError: an option after `?` is unknown.
+        UsageError: an option after `?` is unknown, or its value is not possible.
         UserError: there is no such model, or it brings code of its own.
     """
     model, _, options = name.removeprefix(PREFIX).partition("?")
@@ -76,15 +84,22 @@ def source_of(name: str) -> Source:
         config = hub_file(model, CONFIG, revision)
     prompts = _read(config).get("prompts") or {} if config else {}
     instructions = {what: given.get(what, _first(prompts, names)) for what, names in _PROMPTS.items()}
-    return Source(model=model, id=id_, revision=revision, instructions=instructions)
+    sizes = {option: _size(name, option, given.get(option, str(size))) for option, size in _SIZES.items()}
+    return Source(model=model, id=id_, revision=revision, instructions=instructions, **sizes)
+
+
+def _size(name: str, option: str, value: str) -> int:
+    if not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= _LARGEST[option]:
+        raise UsageError(f"--encoder {name}: {option}={value}: write a whole number from 1 to {_LARGEST[option]}")
+    return int(value)
 
 
 def _options(name: str, options: str) -> dict[str, str]:
     given = {}
     for part in filter(None, options.split("&")):
         option, _, value = part.partition("=")
-        if option not in _PROMPTS:
-            raise UsageError(f"--encoder {name}: {unknown('option', option, list(_PROMPTS))}")
+        if option not in (*_PROMPTS, *_SIZES):
+            raise UsageError(f"--encoder {name}: {unknown('option', option, [*_PROMPTS, *_SIZES])}")
         given[option] = unquote_plus(value)
     return given
 

@@ -18,14 +18,11 @@ from db.errors import UserError
 from encoders.checks import check_encoder
 from encoders.protocol import Logits
 from encoders.towers import (
-    Transform,
+    Squares,
     best_device,
     encode_frames_in_batches,
     encode_in_batches,
     normalizer,
-    square_transform,
-    tear_transform,
-    transform_frames,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +34,14 @@ if TYPE_CHECKING:
 # From clip.clip._transform, like the resizing; the same for all published models.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+# S of the published models, from their names and section 3.2 of the paper; the others have 224.
+_SIDES = {"RN50x4": 288, "RN50x16": 384, "RN50x64": 448, "ViT-L/14@336px": 336}
 _TEXTS_TO_REMEMBER = 4096  # texts are encoded, then counted, by 2048; splitting one takes as long as a small tower
+
+
+def published_squares(name: str) -> Squares:
+    """Return the preprocessing of a published model, by its name; it needs no weights."""
+    return Squares(_SIDES.get(name, 224))
 
 
 class OpenAIClip:
@@ -59,11 +63,7 @@ class OpenAIClip:
         self._model = _in_precision(model, precision)
         self._clip = _import_clip()
         self._tokens = lru_cache(maxsize=_TEXTS_TO_REMEMBER)(self._clip.clip._tokenizer.encode)
-        size = model.visual.input_resolution
-        self._transforms: dict[Preprocessing, Transform] = {
-            "own": square_transform(resize=size, crop=size),
-            "tear": tear_transform(crop=size),
-        }
+        self._squares = Squares(model.visual.input_resolution)
         self._normalize = normalizer(mean=MEAN, std=STD)
         check_encoder(self)
 
@@ -121,7 +121,7 @@ class OpenAIClip:
         return cls(model, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
-        return transform_frames(frames, self._transforms[preprocessing])
+        return self._squares.preprocess(frames, preprocessing=preprocessing)
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
         device = self._model.text_projection.device

@@ -98,8 +98,8 @@ class TextEncoder(Protocol):
         ...
 
 
-class Encoder(TextEncoder, Protocol):
-    """An image tower and a text tower that share one space of width D."""
+class Preprocessor(Protocol):
+    """What makes frames the input of an image tower."""
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         """Return frames [T, H, W, 3] (RGB, 0..255) cut to the size of the image tower, uint8 [T, 3, S, S].
@@ -111,6 +111,10 @@ class Encoder(TextEncoder, Protocol):
         (bicubic) and cuts the centre S x S; the mean and deviation are the encoder's own. Thread-safe.
         """
         ...
+
+
+class Encoder(TextEncoder, Preprocessor, Protocol):
+    """An image tower and a text tower that share one space of width D."""
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
         """Return the embeddings [N, D] of what `preprocess` returned; float32 on the CPU, not of unit length."""

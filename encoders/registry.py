@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from db.errors import UsageError, did_you_mean, unknown
@@ -27,6 +27,7 @@ from encoders.protocol import (
     Logits,
     Precision,
     Preprocessing,
+    Preprocessor,
     TextEncoder,
     Traits,
     logits_of,
@@ -118,6 +119,7 @@ def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
         return LazyEncoder(
             lambda: _openai_clip().published(name, precision=precision),
             id=name, revision=OPENAI_CLIP[name], traits=_openai_traits(precision),
+            load_images=lambda: _published_squares(name),
         )  # fmt: skip
     for prefix, found in _BY_PREFIX.items():
         if name.startswith(prefix) and len(name) > len(prefix):
@@ -182,7 +184,14 @@ def open_text_encoder(name: str) -> TextEncoder:
 
 
 class LazyEncoder:
-    """An `Encoder` whose `id` and `revision` need no weights; everything else loads them, once for all threads."""
+    """An `Encoder` whose `id` and `revision` need no weights; most else loads them, once for all threads.
+
+    Args:
+        load: opens the encoder.
+        id, revision, traits: as of `Encoder`.
+        load_images: opens what preprocesses frames as the encoder does, without weights: processes that only decode
+            need no more of it. None: the weights load for that too.
+    """
 
     def __init__(
         self,
@@ -191,13 +200,16 @@ class LazyEncoder:
         id: str,  # noqa: A002
         revision: str,
         traits: Traits = Traits(),  # noqa: B008 - frozen
+        load_images: Callable[[], Preprocessor] | None = None,
     ) -> None:
         self.id = id
         self.revision = revision
         self.traits = traits
         self._load = load
-        self._lock = Lock()
+        self._load_images = load_images or self.loaded
+        self._lock = RLock()  # `loaded` is called inside it
         self._loaded: Encoder | None = None
+        self._images: Preprocessor | None = None
 
     def loaded(self) -> Encoder:
         """Return the encoder with its weights.
@@ -228,7 +240,9 @@ class LazyEncoder:
         return self.loaded().token_counts(texts)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
-        return self.loaded().preprocess(frames, preprocessing=preprocessing)
+        with self._lock:
+            self._images = self._images or self._loaded or self._load_images()
+        return self._images.preprocess(frames, preprocessing=preprocessing)
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
         return self.loaded().encode_frames(pixels)
@@ -269,6 +283,12 @@ def _openai_clip() -> type[OpenAIClip]:
     from encoders.openai_clip import OpenAIClip
 
     return OpenAIClip
+
+
+def _published_squares(name: str) -> Preprocessor:
+    from encoders.openai_clip import published_squares
+
+    return published_squares(name)
 
 
 def _file(path: Path, precision: Precision) -> LazyEncoder:
@@ -312,7 +332,15 @@ def _transformers(name: str, precision: Precision) -> LazyEncoder:
 
         return DualEncoder.load(model, id=id_, revision=revision, precision=precision)
 
-    return LazyEncoder(load, id=id_, revision=revision, traits=traits)
+    def load_images() -> Preprocessor:
+        from encoders.images import Images
+        from encoders.transformers import loading, quiet_transformers
+
+        with quiet_transformers(), loading(id_):
+            return Images.load(model, revision)
+
+    images = load_images if traits.clip_frames is None else None
+    return LazyEncoder(load, id=id_, revision=revision, traits=traits, load_images=images)
 
 
 def _open_clip(name: str, precision: Precision) -> LazyEncoder:
@@ -340,7 +368,13 @@ def _multimodal(name: str, precision: Precision) -> LazyEncoder:
 
         return cast(Encoder, MultimodalEncoder.load(source, precision=precision))  # of clips: `Traits.clip_frames`
 
-    return LazyEncoder(load, id=source.id, revision=source.revision, traits=source.traits(precision))
+    def load_images() -> Preprocessor:
+        from encoders.towers import Squares
+
+        return Squares(source.side)
+
+    traits = source.traits(precision)
+    return LazyEncoder(load, id=source.id, revision=source.revision, traits=traits, load_images=load_images)
 
 
 _BY_PREFIX: Mapping[str, Callable[[str, Precision], LazyEncoder]] = {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from encoders.protocol import Preprocessing
 
 TEXTS_PER_FORWARD = 256
 FRAMES_PER_FORWARD = {"cuda": 256, "cpu": 16}  # larger batches exceed the caches of a CPU: 2.4 times slower at 128
@@ -92,3 +96,17 @@ def transform_frames(frames: NDArray[np.uint8], transform: Transform) -> Tensor:
     """Return frames [T, H, W, 3] as uint8 [T, 3, S, S]."""
     squares = np.stack([np.asarray(transform(Image.fromarray(frame))) for frame in frames])
     return torch.from_numpy(squares).permute(0, 3, 1, 2).contiguous()
+
+
+class Squares:
+    """Preprocesses frames as CLIP does: the shorter side becomes S (bicubic), and the centre S x S is cut."""
+
+    def __init__(self, side: int) -> None:
+        self._transforms: dict[Preprocessing, Transform] = {
+            "own": square_transform(resize=side, crop=side),
+            "tear": tear_transform(crop=side),
+        }
+
+    def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
+        """Return frames [T, H, W, 3] as uint8 [T, 3, S, S]."""
+        return transform_frames(frames, self._transforms[preprocessing])

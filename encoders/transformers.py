@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from db.errors import UserError
 from encoders.checks import check_encoder
+from encoders.images import Images
+from encoders.multimodal_names import CONFIG as SENTENCE_TRANSFORMERS
 from encoders.protocol import Logits
-from encoders.towers import (
-    best_device,
-    encode_frames_in_batches,
-    encode_in_batches,
-    normalizer,
-    tear_transform,
-    transform_frames,
-)
-from encoders.weights import first_line
+from encoders.towers import best_device, encode_frames_in_batches, encode_in_batches
+from encoders.weights import first_line, hub_file
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from encoders.protocol import Precision, Preprocessing
 
 
@@ -64,12 +60,8 @@ class DualEncoder:
         self.logits = _logits(model)
         self._model = model.to(getattr(torch, precision))  # after the logits, which need all digits
         self._tokenizer = lower_case(tokenizer) if self._text_input is _PADDED else tokenizer
-        self._image_processor = image_processor
-        self._normalize = _normalizer(image_processor)
-        self._gives_bytes = _gives_bytes(image_processor, self._normalize)
-        black = self._preprocess_own(np.zeros((1, 32, 32, 3), np.uint8))
-        self.width = self._checked_width(black)
-        self._tear_transform = tear_transform(crop=black.shape[-1])
+        self._images = Images(image_processor)
+        self.width = self._checked_width(self._images.black)
         check_encoder(self)
 
     @classmethod
@@ -92,7 +84,7 @@ class DualEncoder:
         location = {"pretrained_model_name_or_path": model, "revision": revision, "trust_remote_code": False}
         with quiet_transformers(), loading(id):
             config = transformers.AutoConfig.from_pretrained(**location)
-            _check_towers(id, config)
+            _check_towers(id, config, model, revision)
             _check_activation(id, config)
             check_tokenizer_files(id, Path(model))
             tokenizer = transformers.AutoTokenizer.from_pretrained(**location)
@@ -102,16 +94,14 @@ class DualEncoder:
         return cls(towers, tokenizer, image_processor, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
-        return (
-            self._preprocess_own(frames) if preprocessing == "own" else transform_frames(frames, self._tear_transform)
-        )
+        return self._images.preprocess(frames, preprocessing=preprocessing)
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
 
         def encode(batch: Tensor) -> Tensor:
             return _embeddings(self._model.get_image_features(pixel_values=batch.to(self._model.dtype)))
 
-        return encode_frames_in_batches(pixels, encode, device=self._model.device, normalize=self._normalize)
+        return encode_frames_in_batches(pixels, encode, device=self._model.device, normalize=self._images.normalize)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         return encode_in_batches(texts, self._encode, width=self.width)
@@ -132,9 +122,6 @@ class DualEncoder:
             return_tensors="pt",
         ).to(self._model.device)
         return _embeddings(self._model.get_text_features(**tokens))
-
-    def _preprocess_own(self, frames: NDArray[np.uint8]) -> Tensor:
-        return _processed(self._image_processor, frames, **(_BYTES if self._gives_bytes else {}))
 
     def _checked_width(self, black: Tensor) -> int:
         """Return D.
@@ -160,32 +147,6 @@ class DualEncoder:
         if frame.shape != text.shape or text.ndim != 2:
             raise UserError(_not_dual(self.id, f"frame {tuple(frame.shape)}, text {tuple(text.shape)}"))
         return text.shape[1]
-
-
-_BYTES = {"do_rescale": False, "do_normalize": False}
-
-
-def _processed(image_processor: Any, frames: NDArray[np.uint8], **options: bool) -> Tensor:
-    output = image_processor(images=list(frames), input_data_format="channels_last", return_tensors="pt", **options)
-    pixels: Tensor = output["pixel_values"]
-    return pixels
-
-
-def _normalizer(image_processor: Any) -> Callable[[Tensor], Tensor]:
-    """Return the last step of an image processor: uint8 [N, 3, S, S] -> float32, rescaled and normalised."""
-    if not hasattr(image_processor, "rescale_and_normalize"):  # one that computes in numpy
-        return normalizer(mean=image_processor.image_mean, std=image_processor.image_std)
-    names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
-    settings = {name: getattr(image_processor, name) for name in names}
-    return lambda pixels: image_processor.rescale_and_normalize(pixels, **settings)
-
-
-def _gives_bytes(image_processor: Any, normalize: Callable[[Tensor], Tensor]) -> bool:
-    """Return whether the last step can be left out and done later, with the same result to the last bit."""
-    frames = np.random.default_rng(0).integers(0, 256, (2, 40, 56, 3), np.uint8)
-    cut = _processed(image_processor, frames, **_BYTES)
-    is_image = cut.dtype == torch.uint8 and cut.ndim == 4 and cut.shape[1] == 3
-    return is_image and torch.equal(normalize(cut), _processed(image_processor, frames))
 
 
 def _logits(model: Any) -> Logits:
@@ -290,11 +251,29 @@ def _check_activation(name: str, config: Any) -> None:
         )
 
 
-def _check_towers(name: str, config: Any) -> None:
+def _check_towers(name: str, config: Any, model: str, revision: str) -> None:
     """Refuse models that are not dual encoders before their weights are downloaded."""
     from transformers import MODEL_MAPPING
 
     model_class = MODEL_MAPPING.get(type(config), None)
     towers = ("get_image_features", "get_text_features")
-    if not all(hasattr(model_class, tower) for tower in towers) or not hasattr(config, "text_config"):
-        raise UserError(_not_dual(name, f"model type {config.model_type}"))
+    if all(hasattr(model_class, tower) for tower in towers) and hasattr(config, "text_config"):
+        return
+    reason = f"model type {config.model_type}"
+    if _has_file(model, SENTENCE_TRANSFORMERS, revision):
+        raise UserError(
+            f"{name} is no dual encoder ({reason}), but a model of sentence-transformers: --encoder st:{model}"
+        )
+    raise UserError(_not_dual(name, reason))
+
+
+def _has_file(model: str, file: str, revision: str) -> bool:
+    """Return whether a folder, or a repository of the hub at a commit, has a file; False if the hub does not answer."""
+    from huggingface_hub import file_exists
+
+    if Path(model).is_dir():
+        return (Path(model) / file).is_file()
+    try:
+        return hub_file(model, file, revision) is not None or file_exists(model, file, revision=revision)
+    except Exception:  # the version of the hub's client decides which HTTP library raises
+        return False

@@ -45,6 +45,26 @@ def test_vectors_are_those_of_sentence_transformers_with_the_models_own_prompts(
     assert (found[0] - found[1]).abs().max() > 1e-3
 
 
+def test_frames_and_side_of_a_clip_are_chosen_and_part_of_the_key(tiny_qwen3_vl_folder: Path) -> None:
+    encoder: Any = find_encoder(f"st:{tiny_qwen3_vl_folder}?frames=4&side=64")
+    traits = traits_of(encoder)
+    assert (traits.clip_frames, traits.key["side"]) == (4, "64")
+    assert "Videos are 4 frames, cut to squares of 64 px" in traits.notes[0]
+    clip = encoder.preprocess(np.random.default_rng(1).integers(0, 256, (4, 64, 64, 3), np.uint8))
+    metadata = {"fps": 2.0, "total_num_frames": 4, "frames_indices": [0, 1, 2, 3]}
+    expected = sentence_transformer(tiny_qwen3_vl_folder, {"array": clip.numpy(), "video_metadata": metadata})
+    torch.testing.assert_close(encoder.encode_clips(clip[None])[0], expected, atol=1e-5, rtol=0)
+
+
+def sentence_transformer(folder: Path, video: dict[str, Any]) -> torch.Tensor:
+    """Return the embedding of a video as sentence-transformers gives it, [D]."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder), device="cpu")
+    options = {"processing_kwargs": {"video": {"do_sample_frames": False}}}
+    return model.encode_document([video], convert_to_tensor=True, **options)[0].clone()
+
+
 def test_instructions_change_the_vectors_and_their_keys_alone(tiny_qwen3_vl_folder: Path) -> None:
     name = f"st:{tiny_qwen3_vl_folder}"
     own, other = find_encoder(name), find_encoder(f"{name}?texts=Name+the+action.&videos=Look.")
@@ -64,6 +84,11 @@ def test_instructions_change_the_vectors_and_their_keys_alone(tiny_qwen3_vl_fold
 def test_what_is_refused_says_why(tiny_qwen3_vl_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"Unknown option 'text'\. Did you mean texts"):
         find_encoder(f"st:{tiny_qwen3_vl_folder}?text=x")
+    for value in ("0", "1.5", "many", "9999", "²"):
+        with pytest.raises(UsageError, match=f"frames={value}: write a whole number from 1 to 2048"):
+            find_encoder(f"st:{tiny_qwen3_vl_folder}?frames={value}")
+    with pytest.raises(UserError, match=rf"no dual encoder \(model type qwen3_vl\), but .*st:{tiny_qwen3_vl_folder}"):
+        find_encoder(f"hf:{tiny_qwen3_vl_folder}").encode_texts(["a"])
     with pytest.raises(UserError, match="not a folder that sentence-transformers saved"):
         find_encoder(f"st:{tmp_path}")
     (tmp_path / "modules.json").write_text(json.dumps([{"type": "own.Module"}]))
