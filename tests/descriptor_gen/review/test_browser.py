@@ -376,10 +376,18 @@ def test_it_fits_a_phone_and_follows_a_dark_system(filled: Path, open_browser: O
             "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
         )
         light = dark = ""
+        browser.get(f"{address}/class/0")
+        browser.find_element(By.CSS_SELECTOR, "[data-do=accept]").click()
+        wait(browser, lambda b: "Accepted" in message(b))
         for page in ("/", "/class/0", "/compare", "/log"):
             browser.get(address + page)
             wide = browser.execute_script("return document.documentElement.scrollWidth")
             assert wide <= 360, page
+            narrow = browser.execute_script(
+                "return Math.min(...[...document.querySelectorAll('td')].map(e => e.clientWidth))"
+            )
+            assert page != "/log" or narrow > 300  # a decision is read line by line
+            assert browser.find_element(By.CSS_SELECTOR, ".top [data-do=undo]").is_displayed()
         for scheme in ("light", "dark"):
             feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
             browser.execute_cdp_cmd("Emulation.setEmulatedMedia", feature)

@@ -160,7 +160,7 @@ def test_decisions_are_in_the_log_and_impossible_ones_change_nothing(browser: Br
         browser.post("/decide", expected=400, **wrong)
     log = browser.get("/log")
     assert log.index(">edit<") < log.index(">accept<")  # newest first
-    assert log.count("<td>anna</td>") == 2
+    assert log.count('<td data-name="who">anna</td>') == 2
     assert "brushing hair, decomposition" in log
     undone = browser.post("/decide", decision="undo")
     assert (undone["message"], undone["focus"]) == (f"Undone: {second.text!r} is pending", second.id)
