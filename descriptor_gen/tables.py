@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -19,6 +19,7 @@ from db.commandline import table
 from db.errors import UsageError, did_you_mean, first_few, unknown
 from db.kinds import built_in_kinds
 from db.records import (
+    STATUSES,
     Agreement,
     Change,
     Dataset,
@@ -51,7 +52,7 @@ _STOPPED_BY = {
     "handed in": "Ctrl-C",
     "unanswered": "the end of the batch files",
 }
-_DESCRIPTOR_COLUMNS = ("dataset", "kind", "llm", "source", "status", ">actions", ">descriptors")
+_DESCRIPTOR_COLUMNS = ("dataset", "kind", "written by", *(f">{status}" for status in STATUSES), ">all")
 _CALL_COLUMNS = ("provider", "model", "outcome", ">calls", ">tokens in", ">tokens out", ">seconds")
 _HISTORY_COLUMNS = ("action", "kind", "UTC", "llm", "template", ">sample", ">attempt", "outcome", "reply")
 _AGREEMENT_COLUMNS = (
@@ -242,14 +243,22 @@ def raw_replies(entries: Sequence[HistoryEntry]) -> RenderableType:
 
 def stats(counts: Mapping[str, Rows], agreement: Sequence[Agreement] = ()) -> RenderableType:
     """Return a table of descriptors in use and one of calls; with two reviewers or more, one of their agreement."""
-    descriptors = [tuple(row.values()) for row in counts["descriptors"]]
     calls = [(*list(row.values())[:-1], f"{row['seconds']:.1f}") for row in counts["calls"]]
     return Group(
-        table(*_DESCRIPTOR_COLUMNS, title="Descriptors in use", rows=descriptors),
+        table(*_DESCRIPTOR_COLUMNS, title="Descriptors in use", rows=_by_status(counts["descriptors"])),
         Text(),
         table(*_CALL_COLUMNS, title="Calls made", rows=calls),
         *([Text(), _agreements(agreement)] if agreement else []),
     )
+
+
+def _by_status(rows: Rows) -> list[tuple[Any, ...]]:
+    """Return a row for each dataset, kind and writer, with the number of descriptors in each status."""
+    counts: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        writer = row["llm"] or {"human": "people"}.get(row["source"], "imported files")
+        counts[row["dataset"], row["kind"], writer][row["status"]] += row["descriptors"]
+    return [(*key, *(count[status] for status in STATUSES), count.total()) for key, count in counts.items()]
 
 
 def llm_rows() -> Rows:

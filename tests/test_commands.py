@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -123,7 +124,9 @@ def test_list_show_and_stats(descgen: Run, llm: FakeLLM) -> None:
         "actions": 2, "descriptors": 6,
     }  # fmt: skip
     assert [(row["model"], row["status"], row["calls"]) for row in stats["calls"]] == [("fake", "ok", 4)]
-    assert "Descriptors in use" in descgen("stats").stdout
+    assert re.search(
+        r"hmdb51 +context +fake +6 +0 +0 +6\n", descgen("stats").stdout
+    )  # pending, accepted, rejected, all
 
 
 def test_datasets_and_llms_are_listed(descgen: Run) -> None:

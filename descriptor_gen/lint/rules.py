@@ -179,9 +179,13 @@ def _too_long(text: str, limits: Limits) -> str:
 def _repeat(subject: _Subject) -> Iterator[Finding]:
     """Find every copy of a text after the first in a class: copies count twice in the mean of the class.
 
-    A copy in the same reply is an error. Other replies, kinds or LLMs may write the same text independently.
+    A copy in the same reply is an error. Other replies, kinds or LLMs may write the same text independently. Rejected
+    texts count nowhere.
     """
-    for texts in subject.groups(lambda d: (d.action, _normalised(d.text))).values():
+    for copies in subject.groups(lambda d: (d.action, _normalised(d.text))).values():
+        texts = [d for d in copies if d.status != "rejected"]
+        if not texts:
+            continue
         firsts = {_reply(texts[0]): texts[0]}
         for copy in texts[1:]:
             first = firsts.setdefault(_reply(copy), copy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, cast
@@ -20,10 +20,10 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from db.errors import DatabaseError, UserError
 from db.records import STATUSES, Action, DescriptorRef
 from db.storable import LARGEST_INTEGER
-from descriptor_gen.review import compare, pages, replies
+from descriptor_gen.review import compare, conflicts, pages, queue, replies
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.security import CSRF_HEADER, AccessRules, Guard
-from descriptor_gen.review.session import DecisionRequest, ReviewSession
+from descriptor_gen.review.session import DecisionRequest, Outcome, ReviewSession
 
 KEYS = (
     (("j", "↓"), "next text"),
@@ -59,7 +59,10 @@ Asked = Annotated[Filter, Depends(_asked)]
 
 
 class DecisionBody(BaseModel):
-    """A decision sent by a page; see `session.DecisionRequest`. `label` and `query` are those of the page's address."""
+    """A decision sent by a page; see `session.DecisionRequest`.
+
+    `label` and `query` are those of the page's address; `current` is the text that has the focus.
+    """
 
     decision: str = Field(max_length=_LONGEST_NAME)
     refs: list[tuple[Number, Number]] = Field(default_factory=list, max_length=100_000)
@@ -68,6 +71,7 @@ class DecisionBody(BaseModel):
     label: int | None = None
     query: str = Field(default="", max_length=_LONGEST_QUERY)
     stamp: str = Field(default="", max_length=_LONGEST_NAME)
+    current: int = Field(default=0, ge=0, le=LARGEST_INTEGER)
 
 
 class RegenerateBody(BaseModel):
@@ -107,7 +111,8 @@ class _Site:
             loader=PackageLoader("descriptor_gen.review"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         shared = {"csrf": rules.csrf, "dataset": session.dataset.name, "reviewer": session.reviewer}
-        self._environment.globals.update(shared, keys=KEYS, statuses=STATUSES)
+        self._environment.globals.update(shared, keys=KEYS, statuses=STATUSES, cause=conflicts.cause)
+        self._environment.filters["marked"] = pages.marked
         self.get: Mapping[str, _Route] = {
             "/": (self.overview, replies.PAGE),
             "/class/{label}": (self.one_class, replies.PAGE | replies.NOT_FOUND),
@@ -158,9 +163,39 @@ class _Site:
         outcome = self._session.decide(
             DecisionRequest(body.decision, refs, body.text, body.kind, action, filter_, body.stamp)
         )
-        html = self._panel(action, filter_, outcome.conflicts) if action else ""
-        content = {"message": outcome.message, "html": html, "decided": self._session.totals().decided}
-        return JSONResponse(content, 409 if outcome.conflicts else 200)
+        if outcome.conflicts:
+            return self._conflicted(body, outcome, action, filter_)
+        assert outcome.decision is not None  # noqa: S101 - there are conflicts, or a decision
+        current = body.current or (body.refs[0][0] if body.refs else 0)
+        follows = queue.after(self._session, outcome.decision, action=action, current=current, filter_=filter_)
+        message = f"{outcome.message}. {follows.end}" if follows.end else outcome.message
+        return JSONResponse(self._answer(message, action, follows, filter_))
+
+    def _conflicted(self, body: DecisionBody, outcome: Outcome, action: Action | None, filter_: Filter) -> Response:
+        now = outcome.conflicts[0]
+        request = {"conflicts": outcome.conflicts, "decision": body.decision, "text": body.text}
+        follows = queue.Next(action, now.now.id if now.in_use else None)
+        return JSONResponse(self._answer(outcome.message, action, follows, filter_, request=request), 409)
+
+    def _answer(
+        self,
+        message: str,
+        action: Action | None,
+        follows: queue.Next,
+        filter_: Filter,
+        *,
+        request: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return what the page needs: its new panel, or the address to go to, and what gets the focus there."""
+        goes = action is not None and follows.action is not None and follows.action != action
+        return {
+            "message": message,
+            "decided": self._session.totals().decided,
+            "html": self._panel(action, filter_, request) if action and not goes else "",
+            "page": f"/class/{follows.action.label}?{filter_.query}" if goes and follows.action else "",
+            "label": follows.action.label if follows.action else None,
+            "focus": follows.descriptor,
+        }
 
     def regenerate(self, body: RegenerateBody) -> Response:
         return JSONResponse(asdict(self._session.regenerate(self._action(body.label), body.kind)))
@@ -171,8 +206,9 @@ class _Site:
             raise HTTPException(404, f"{self._session.dataset.name} has no label {label}")
         return actions[label]
 
-    def _panel(self, action: Action, filter_: Filter, conflicts: Sequence[str] = ()) -> str:
-        return self._rendered("_class", pages.panel(self._session, action, filter_) | {"conflicts": conflicts})
+    def _panel(self, action: Action, filter_: Filter, request: dict[str, Any] | None = None) -> str:
+        values = pages.panel(self._session, action, filter_, request=request)
+        return self._rendered("_class", values | {"filter": filter_})
 
     def _page(self, name: str, values: Mapping[str, Any], filter_: Filter) -> Response:
         shared = {"page": name, "filter": filter_, "totals": self._session.totals()}

@@ -45,6 +45,8 @@ class Filter:
     def description(self) -> str:
         """The conditions in words."""
         conditions = {name: value for name, value in asdict(self).items() if value and name != "order"}
+        if conditions.get("source") == "hand":
+            conditions["source"] = "people"
         return ", ".join(f"{_LABELS.get(name, name)} {value!r}" for name, value in conditions.items())
 
     def predicate(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from db.records import Action, Descriptor, Impact, ReviewEvent, State
+from markupsafe import Markup
+
+from db.records import Action, Conflict, Descriptor, Impact, ReviewEvent, State
 from descriptor_gen.lint.rules import Finding
+from descriptor_gen.review.conflicts import by_text
 from descriptor_gen.review.filters import ORDERS, Filter
 from descriptor_gen.review.flags import Flags
 from descriptor_gen.review.session import Counts, ReviewSession, stamp
@@ -34,11 +39,18 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Text:
-    """One descriptor with its lint findings and its impact."""
+    """One descriptor with its lint findings and its impact.
+
+    Attributes:
+        matches: whether it passes the filter; other texts of the class are folded.
+        conflict: what somebody else did to it before a decision of the reviewer, which was refused.
+    """
 
     descriptor: Descriptor
     flags: Sequence[Finding]
     impact: Impact | None
+    matches: bool = True
+    conflict: Conflict | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,16 @@ class Column:
     call: int | None
     texts: Sequence[Text]
     flags: Sequence[Finding]
+
+    @property
+    def matching(self) -> list[Text]:
+        """Those that pass the filter."""
+        return [text for text in self.texts if text.matches]
+
+    @property
+    def folded(self) -> list[Text]:
+        """The others."""
+        return [text for text in self.texts if not text.matches]
 
 
 _ORDER: Mapping[str, Callable[[ClassRow], tuple[float, ...]]] = {
@@ -67,7 +89,7 @@ def overview(session: ReviewSession, filter_: Filter) -> Values:
     pending = [d for d in matching if d.status == "pending"]
     counts = Counter(rule for rules in flags.rules.values() for rule in rules)
     return {
-        "rows": _class_rows(session, matching, filter_.order),
+        "rows": class_rows(session, matching, filter_.order),
         "classes": len(session.dataset.actions),
         "matching": len(matching),
         "pending": len(pending),
@@ -83,7 +105,8 @@ def overview(session: ReviewSession, filter_: Filter) -> Values:
     }
 
 
-def _class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: str) -> list[ClassRow]:
+def class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: str) -> list[ClassRow]:
+    """Return the classes of descriptors that match, in an order of `filters.ORDERS`."""
     impacts, rules = session.snapshot().impacts, session.flags()[0].rules
     by_class: dict[str, list[Descriptor]] = defaultdict(list)
     for descriptor in matching:
@@ -113,39 +136,54 @@ def one_class(session: ReviewSession, action: Action, filter_: Filter) -> Values
     return panel(session, action, filter_) | {"action": action, "before": before, "after": after}
 
 
-def panel(session: ReviewSession, action: Action, filter_: Filter) -> Values:
-    """Return the part of a class's page that decisions change; of the filter, only kind and source apply."""
+def shown(session: ReviewSession, action: Action, filter_: Filter) -> list[Descriptor]:
+    """Return the texts on the page of a class in its order: by kind, writer, reply, and position in the reply.
+
+    Of the filter, kind and writer apply; the other conditions fold texts.
+    """
+    texts = session.snapshot().by_action.get(action.name, ())
+    chosen = (d for d in texts if filter_.kind in ("", d.kind) and filter_.source in ("", d.writer))
+    return sorted(chosen, key=lambda d: (d.kind, *_reply(d), d.position, d.id))
+
+
+def _reply(descriptor: Descriptor) -> tuple[str, int, int]:
+    return descriptor.writer, descriptor.sample or 0, descriptor.generation or 0
+
+
+def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: Values | None = None) -> Values:
+    """Return the part of a class's page that decisions change.
+
+    Args:
+        session, action, filter_: of the page.
+        request: what was asked, if it was refused because others changed texts first: its `conflicts`, the `decision`
+            and the `text` of the reviewer.
+    """
+    request = request or {"conflicts": (), "decision": "", "text": ""}
+    matching = {d.id for d in session.matching(filter_)}
+    conflicts = by_text(request["conflicts"])
     snapshot, (flags, _) = session.snapshot(), session.flags()
-    shown = [
-        d
-        for d in snapshot.by_action.get(action.name, ())
-        if filter_.kind in ("", d.kind) and filter_.source in ("", d.writer)
+    texts = [
+        Text(d, flags.by_id.get(d.id, ()), snapshot.impacts.get(d.id), d.id in matching, conflicts.get(d.id))
+        for d in shown(session, action, filter_)
     ]
-    replies: dict[str, dict[tuple[str, int, int], list[Descriptor]]] = defaultdict(lambda: defaultdict(list))
-    for d in shown:
-        replies[d.kind][d.writer, d.sample or 0, d.generation or 0].append(d)
+    kinds = groupby(texts, key=lambda text: text.descriptor.kind)
     return {
-        "sections": {
-            kind: [_column(*reply, texts, flags, snapshot.impacts) for reply, texts in sorted(columns.items())]
-            for kind, columns in sorted(replies.items())
-        },
-        "counts": Counts.of(shown),
-        "conflicts": (),
+        "sections": {kind: _columns(list(of_kind), flags) for kind, of_kind in kinds},
+        "counts": Counts.of(text.descriptor for text in texts if text.matches),
+        "folded": sum(not text.matches for text in texts),
+        "request": request,
+        "gone": [conflict for conflict in request["conflicts"] if not conflict.in_use],
         "can_regenerate": session.jobs is not None,
     }
 
 
-def _column(
-    source: str,
-    sample: int,
-    generation: int,
-    descriptors: Sequence[Descriptor],
-    flags: Flags,
-    impacts: Mapping[int, Impact],
-) -> Column:
-    ordered = sorted(descriptors, key=lambda d: (d.position, d.id))
-    texts = [Text(d, flags.by_id.get(d.id, ()), impacts.get(d.id)) for d in ordered]
-    return Column(source, sample, generation or None, texts, flags.by_reply.get(tuple(d.id for d in ordered), ()))
+def _columns(texts: Sequence[Text], flags: Flags) -> list[Column]:
+    columns = []
+    for (source, sample, generation), group in groupby(texts, key=lambda text: _reply(text.descriptor)):
+        reply = list(group)
+        found = flags.by_reply.get(tuple(text.descriptor.id for text in reply), ())
+        columns.append(Column(source, sample, generation or None, reply, found))
+    return columns
 
 
 def events(session: ReviewSession) -> list[Values]:
@@ -208,3 +246,11 @@ def _state(state: State | None, *, before: State | None = None) -> str:
     text = "" if before and before.text == state.text else f": {state.text}"
     position = f", position {state.position + 1}" if before and before.position != state.position else ""
     return f"{state.status}{text}{position}"
+
+
+def marked(text: str, search: str) -> Markup:
+    """Return a text as HTML in which what was searched for is marked; everything in it is escaped."""
+    parts = re.split(f"({re.escape(search)})", text, flags=re.IGNORECASE) if search else [text]
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(part) if index % 2 else part for index, part in enumerate(parts)
+    )

@@ -28,7 +28,8 @@ def _text(description: str, media_type: str = "text/plain") -> dict[str, Any]:
     return {"description": description, "content": {media_type: {"schema": _TEXT}}}
 
 
-_DECIDED = _object(message=_TEXT, html=_TEXT, decided={"type": "integer"})
+_NUMBER = {"type": ["integer", "null"]}
+_DECIDED = _object(message=_TEXT, html=_TEXT, page=_TEXT, decided={"type": "integer"}, label=_NUMBER, focus=_NUMBER)
 
 ANYWHERE: Replies = {
     303: {"description": "The token of the address is now in a cookie; go on without it"},

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from db.errors import ConflictError, UsageError, UserError
-from db.records import STATUSES, Action, Dataset, Decision, Descriptor, DescriptorRef, Impact
+from db.records import STATUSES, Action, Conflict, Dataset, Decision, Descriptor, DescriptorRef, Impact
 from db.store import Store
 from descriptor_gen.prompting.prompt import load_prompts
+from descriptor_gen.review.conflicts import cause
 from descriptor_gen.review.faults import Faults
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.flags import Flags, Linter
@@ -84,10 +85,11 @@ class DecisionRequest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a request, as a message; if there are conflicts, nothing was changed."""
+    """The result of a request, as a message and as recorded; if there are conflicts, nothing was changed."""
 
     message: str
-    conflicts: tuple[str, ...] = ()
+    decision: Decision | None = None
+    conflicts: tuple[Conflict, ...] = ()
 
 
 class ReviewSession:
@@ -150,9 +152,7 @@ class ReviewSession:
         names = (action.name for action in self.dataset.actions)
         by_action = {name: texts for name in names if (texts := (new if name in changed else old.by_action).get(name))}
         self._snapshot = Snapshot(by_action, self.queries.impacts(self.dataset))
-        # a status alone changes no flag
-        linted = [[(d.id, d.text, d.position) for d in snapshot.descriptors] for snapshot in (old, self._snapshot)]
-        if linted[0] != linted[1]:
+        if _linted(old) != _linted(self._snapshot):
             self._linter.submit(self._snapshot.descriptors)
 
     def flags(self, *, wait: float = 0.0) -> tuple[Flags, bool]:
@@ -180,9 +180,10 @@ class ReviewSession:
         self.refresh()
         try:
             refs = self._pending(request) if request.stamp else request.refs
-            return Outcome(_message(_DECIDE[request.decision](self, request, refs)))
+            decision = _DECIDE[request.decision](self, request, refs)
+            return Outcome(_message(decision), decision)
         except ConflictError as error:
-            return Outcome("Nothing was changed: see the changes of others", tuple(str(error).splitlines()[1:]))
+            return Outcome(_conflicted(error.conflicts, self.reviewer), conflicts=error.conflicts)
         finally:
             self.refresh()  # the next page must show the decision
 
@@ -209,6 +210,11 @@ class ReviewSession:
         if prompt.compares:
             raise UserError(f"{kind} compares classes. Regenerate it with: descgen build --kind {kind} --refresh")
         return self.jobs.start(action, prompt)
+
+
+def _linted(snapshot: Snapshot) -> list[tuple[int, str, int, bool]]:
+    """Return what lint flags depend on: of the status, whether a text is rejected."""
+    return [(d.id, d.text, d.position, d.status == "rejected") for d in snapshot.descriptors]
 
 
 def stamp(descriptors: Iterable[Descriptor]) -> str:
@@ -246,7 +252,6 @@ _DONE = {
     "edit": "Edited, and accepted",
     "add": "Added",
     "reorder": "Moved",
-    "undo": "Undone",
 }
 
 
@@ -254,6 +259,23 @@ def _message(decision: Decision) -> str:
     changed = len(decision.changes)
     if not changed:
         return "Nothing changed: you made the same decision before"
-    count = f" {changed} texts" if changed > 1 and decision.what != "reorder" else ""
+    if decision.what == "undo":
+        return _undone(decision)
+    count = f" {changed} texts; one undo restores them" if changed > 1 and decision.what != "reorder" else ""
     already = f"; {decision.already} unchanged: same decision before" if decision.already else ""
     return f"{_DONE[decision.what]}{count}{already}"
+
+
+def _undone(decision: Decision) -> str:
+    """Say what an undo restored."""
+    states = [change.after for change in decision.changes if change.after]
+    if len(decision.changes) > 1:
+        statuses = Counter(state.status for state in states)
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+        return f"Undone: {len(decision.changes)} texts are as before ({counts})" if counts else "Undone"
+    return f"Undone: {states[0].text!r} is {states[0].status}" if states else "Undone: your text is gone again"
+
+
+def _conflicted(conflicts: Sequence[Conflict], reviewer: str) -> str:
+    others = f", and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
+    return f"Nothing was changed: {cause(conflicts[0], reviewer)}{others}"

@@ -13,8 +13,9 @@ from rich.text import Text
 from db.errors import UserError
 from db.records import Descriptor
 from descriptor_gen.review import pages
+from descriptor_gen.review.conflicts import in_words
 from descriptor_gen.review.filters import Filter
-from descriptor_gen.review.session import DecisionRequest, ReviewSession
+from descriptor_gen.review.session import DecisionRequest, Outcome, ReviewSession
 
 KEYS = (
     ("a r", "accept, reject"),
@@ -102,10 +103,25 @@ class Terminal:
         refs = tuple(d.ref for d in descriptors or (current,))
         outcome = self.session.decide(DecisionRequest(decision, refs, text, current.kind, action))
         if outcome.conflicts:
-            return "\n".join(("Nothing was changed: somebody changed these texts before you.", *outcome.conflicts))
+            return self._refused("Nothing was changed.", outcome)
         if not stay:
             self.go_to_pending()
         return outcome.message
+
+    def undo(self, current: Descriptor) -> str:
+        """Undo the reviewer's last decision and go back to its text; return the message."""
+        outcome = self.session.decide(DecisionRequest("undo"))
+        if outcome.decision is None:
+            return self._refused("Nothing was undone.", outcome)
+        restored = next((change.after.id for change in outcome.decision.changes if change.after), current.id)
+        ids = [d.id for d in self.texts()]
+        if restored not in ids:
+            return f"{outcome.message}; it is not among the texts of the filter"
+        self.index = ids.index(restored)
+        return outcome.message
+
+    def _refused(self, what: str, outcome: Outcome) -> str:
+        return "\n".join((what, *(in_words(conflict, self.session.reviewer) for conflict in outcome.conflicts)))
 
     def reply(self, current: Descriptor) -> list[Descriptor]:
         """Return the texts of the same reply, file or person, in order."""
@@ -196,7 +212,7 @@ _COMMANDS: dict[str, Callable[[Terminal, Sequence[Descriptor]], str]] = {
     "a": lambda terminal, texts: terminal.decide("accept", texts[terminal.index]),
     "r": lambda terminal, texts: terminal.decide("reject", texts[terminal.index]),
     "p": lambda terminal, texts: terminal.decide("restore", texts[terminal.index], stay=True),
-    "u": lambda terminal, texts: terminal.decide("undo", texts[terminal.index], stay=True),
+    "u": lambda terminal, texts: terminal.undo(texts[terminal.index]),
     "e": _edit,
     "n": _add,
     "A": _accept_all,

@@ -1,118 +1,53 @@
-// Decisions, keys and dialogs. The server renders the pages; a decision replaces the panel of the class.
-"use strict";
-
-const csrf = document.querySelector("meta[name=csrf-token]").content;
-const panel = () => document.getElementById("class");
-const items = () => [...document.querySelectorAll(".item")];
-const message = document.getElementById("message");
-let timeout = 0;
-
-function show(text) {
-  message.textContent = text;
-  clearTimeout(timeout);
-  timeout = setTimeout(() => { message.textContent = ""; }, 6000);
-}
-
-function current() {
-  const found = document.activeElement && document.activeElement.closest(".item");
-  return found || items()[Math.min(place, items().length - 1)] || null;
-}
-
-let place = 0; // index of the item in focus; an edit changes ids, but not indices
-
-function focus(index) {
-  const all = items();
-  if (!all.length) return;
-  place = Math.max(0, Math.min(index, all.length - 1));
-  const item = all[place];
-  item.setAttribute("tabindex", "0");
-  (item.querySelector("th a") || item).focus({ preventScroll: true });
-  item.scrollIntoView({ block: "nearest" });
-}
+// Decisions and keys. The server renders the pages; it says which text gets the focus after a decision.
+import { drop, edit, keep, reopen } from "./drafts.js";
+import { confirmed, current, focus, items, panel, request, sheet, show, visit } from "./page.js";
 
 const refs = (elements) => elements.map((e) => [Number(e.dataset.id), Number(e.dataset.version)]);
 
-async function post(path, body) {
-  try {
-    return await fetch(path, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
-      body: JSON.stringify(body),
-    });
-  } catch {
-    show("The server does not answer. Nothing was changed; start descgen review again and repeat the decision.");
-    return null;
-  }
-}
-
-// Send a decision; the answer holds the new panel and a message. Returns whether the decision was made.
-async function decide(decision, more, next) {
+// Send a decision. Returns whether it was made.
+async function decide(decision, more) {
   const page = panel() ? { label: Number(panel().dataset.label), query: panel().dataset.query } : {};
-  const answer = await post("/decide", { decision, ...page, ...more });
+  const answer = await request("/decide", { decision, current: Number(current()?.dataset.id || 0), ...page, ...more });
   if (!answer) return false;
-  const result = await answer.json();
-  if (result.html && panel()) panel().innerHTML = result.html;
-  if (result.decided !== undefined) document.getElementById("decided").textContent = result.decided;
-  const bar = document.querySelector(".top progress");
-  if (result.decided !== undefined && bar) bar.value = result.decided;
-  show(result.message || "The server refused this; nothing was changed.");
-  if (!panel() && answer.ok) { location.reload(); return true; }
-  focus(next === undefined || !answer.ok ? place : next);
+  const { html, decided, message, page: address, focus: text, label } = answer.value;
+  document.getElementById("decided").textContent = decided;
+  document.querySelector(".top progress").value = decided;
+  if (address || !panel()) waiting.length = 0; // keys were meant for this page
+  if (address || !panel()) await visit(address || location.href);
+  else if (html) panel().innerHTML = html;
+  reopen(save);
+  const first = items().find((item) => item.dataset.status === "pending") || items()[0];
+  focus((text && document.getElementById(`d${text}`)) || document.getElementById(`c${label}`) || first);
+  show(message);
   return answer.ok;
 }
 
-function nextOpen(from) {
-  const all = items();
-  const after = all.findIndex((item, index) => index > from && item.dataset.status === "pending");
-  return after >= 0 ? after : Math.min(from + 1, all.length - 1);
-}
-
-function edit(item) {
-  const words = item.querySelector(".words");
-  if (item.querySelector("textarea")) return;
-  const index = items().indexOf(item);
-  const box = document.createElement("textarea");
-  box.value = words.textContent;
-  box.setAttribute("aria-label", "New text. Ctrl-Enter saves, Escape cancels");
-  const save = Object.assign(document.createElement("button"), { type: "button", textContent: "Save", className: "accept" });
-  const cancel = Object.assign(document.createElement("button"), { type: "button", textContent: "Cancel" });
-  const row = Object.assign(document.createElement("div"), { className: "tools" });
-  row.append(save, cancel);
-  const close = () => { box.remove(); row.remove(); words.hidden = false; focus(index); };
-  const send = () => decide("edit", { refs: refs([item]), text: box.value }, nextOpen(index));
-  save.onclick = send;
-  cancel.onclick = close;
-  box.onkeydown = (event) => {
-    if (event.key === "Escape") { event.stopPropagation(); close(); }
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); send(); }
-  };
-  words.hidden = true;
-  words.after(box, row);
-  box.focus();
-  box.select();
+// Save an edit. Its words are kept until the server has them; after a conflict under the id that the text has now.
+async function save(item, text) {
+  const { id } = item.dataset;
+  drop(id); // or the new panel would open its editor again
+  if (await decide("edit", { refs: refs([item]), text })) return;
+  const conflict = panel().querySelector(".item .conflict")?.closest(".item");
+  keep(conflict?.dataset.id || id, text);
+  if (!conflict) reopen(save);
 }
 
 function move(item, by) {
-  const list = item.parentElement;
-  const order = [...list.children];
+  const column = item.closest(".column");
+  const order = [...column.querySelectorAll(".text")].sort((a, b) => a.dataset.position - b.dataset.position);
   const from = order.indexOf(item), to = from + by;
   if (to < 0 || to >= order.length) return undefined;
   order.splice(to, 0, order.splice(from, 1)[0]);
-  return decide("reorder", { refs: refs(order) }, items().indexOf(item) + by);
+  return decide("reorder", { refs: refs(order) });
 }
 
-async function sheet(path) {
-  const answer = await fetch(path);
-  document.getElementById("sheet-body").innerHTML = answer.ok ? await answer.text() : "<p>Could not be loaded.</p>";
-  document.getElementById("sheet").showModal();
-}
-
-function confirmed(question) {
-  const dialog = document.getElementById("confirm");
-  document.getElementById("confirm-text").textContent = question;
-  dialog.returnValue = "no";
-  dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+function step(by) {
+  const all = items(), item = current();
+  const place = all.indexOf(item);
+  if (place >= 0) return focus(all[Math.max(0, Math.min(place + by, all.length - 1))]);
+  // From a folded text: to the next one that matches.
+  const after = all.findIndex((other) => item && item.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING);
+  return focus(by > 0 ? all[after] || all.at(-1) : all[(after < 0 ? all.length : after) - 1] || all[0]);
 }
 
 async function all(button) {
@@ -122,13 +57,16 @@ async function all(button) {
 }
 
 async function regenerate(kind) {
-  const index = place;
-  const answer = await post("/regenerate", { kind, label: Number(panel().dataset.label) });
+  const id = current()?.dataset.id, label = panel().dataset.label;
+  const answer = await request("/regenerate", { kind, label: Number(label) });
   if (!answer) return;
-  const job = answer.ok ? await ended(await answer.json()) : await answer.json();
-  if (job.done) {
-    panel().innerHTML = await (await fetch(`/class/${panel().dataset.label}/panel?${panel().dataset.query}`)).text();
-    focus(index);
+  const job = await ended(answer.value);
+  if (job.done && panel()?.dataset.label === label) {
+    const html = await request(`/class/${label}/panel?${panel().dataset.query}`);
+    if (!html) return;
+    panel().innerHTML = html.value;
+    reopen(save);
+    focus(document.getElementById(`d${id}`) || items().find((item) => item.dataset.status === "pending"));
   }
   show(job.message);
 }
@@ -138,36 +76,41 @@ async function ended(job) {
   while (!job.done) {
     show(job.message);
     await new Promise((resolve) => setTimeout(resolve, 700));
-    const answer = await fetch(`/jobs/${job.id}`).catch(() => null);
-    if (!answer || (answer.status >= 400 && answer.status < 500))
+    const answer = await request(`/jobs/${job.id}`, undefined, { quiet: true });
+    if (!answer)
       return { message: "The server was stopped while the model wrote. Start descgen review, reload the page, and ask again if the texts are not new." };
-    if (answer.ok) job = await answer.json();
+    job = answer.value;
   }
   return job;
 }
 
 const itemCommands = {
-  accept: (item, index) => decide("accept", { refs: refs([item]) }, nextOpen(index)),
-  reject: (item, index) => decide("reject", { refs: refs([item]) }, nextOpen(index)),
-  restore: (item, index) => decide("restore", { refs: refs([item]) }, index),
-  edit: (item) => edit(item),
+  accept: (item) => decide("accept", { refs: refs([item]) }),
+  reject: (item) => decide("reject", { refs: refs([item]) }),
+  restore: (item) => decide("restore", { refs: refs([item]) }),
+  edit: (item) => edit(item, save),
   up: (item) => move(item, -1),
   down: (item) => move(item, 1),
   history: (item) => sheet(`/history/${item.dataset.id}`),
+  "use-mine": (item) => {
+    const { decision, text } = item.querySelector("[data-do=use-mine]").dataset;
+    drop(item.dataset.id);
+    return decide(decision, { refs: refs([item]), text });
+  },
+  "keep-theirs": (item) => { drop(item.dataset.id); item.querySelector(".conflict").remove(); focus(item); },
 };
 
 const pageCommands = {
-  undo: () => decide("undo", {}, place),
+  undo: () => decide("undo", {}),
   help: () => document.getElementById("help").showModal(),
-  next: () => focus(place + (document.activeElement.closest(".item") ? 1 : 0)),
-  previous: () => focus(place - 1),
+  next: () => step(1),
+  previous: () => step(-1),
   "accept-all": () => {
     const open = items().filter((item) => item.dataset.status === "pending");
-    return open.length && panel() ? decide("accept", { refs: refs(open) }, 0) : undefined;
+    return open.length && panel() ? decide("accept", { refs: refs(open) }) : undefined;
   },
-  add: () => { const field = (current() && current().closest(".kind") || document).querySelector(".add input"); if (field) field.focus(); },
-  open: () => { const item = current(); if (item && item.dataset.open) location.href = item.dataset.open; },
-  sheet: () => { const item = current(), column = item && item.closest(".column"); const button = column && column.querySelector("[data-sheet]"); if (button) sheet(button.dataset.sheet); },
+  add: () => { const field = (current()?.closest(".kind") || document).querySelector(".add input"); if (field) field.focus(); },
+  sheet: () => { const button = current()?.closest(".column")?.querySelector("[data-sheet]"); if (button) sheet(button.dataset.sheet); },
 };
 
 const keys = {
@@ -178,10 +121,9 @@ const keys = {
 // Run a command; for a decision, return a promise of whether it was made.
 function execute(name, id) {
   if (pageCommands[name]) return pageCommands[name]();
-  const item = id ? items().find((each) => each.dataset.id === id) : current();
+  const item = id ? document.getElementById(`d${id}`) : current();
   if (!item || !item.dataset.id || !itemCommands[name]) return undefined;
-  place = items().indexOf(item);
-  return itemCommands[name](item, place);
+  return itemCommands[name](item);
 }
 
 // Run commands one after the other: a key pressed while a decision is being sent applies to the page that follows it.
@@ -191,12 +133,15 @@ async function run(name, id) {
   waiting.push([name, id]);
   if (busy) return;
   busy = true;
-  while (waiting.length) {
-    const [next, target] = waiting.shift();
-    const refused = (await execute(next, target)) === false;
-    if (refused || next === "edit" || next === "add") waiting.length = 0; // the keys were meant for another page, or as text
+  try {
+    while (waiting.length) {
+      const [next, target] = waiting.shift();
+      const refused = (await execute(next, target)) === false;
+      if (refused || next === "edit" || next === "add") waiting.length = 0; // the keys were meant for another page, or as text
+    }
+  } finally {
+    busy = false;
   }
-  busy = false;
 }
 
 document.addEventListener("click", (event) => {
@@ -208,28 +153,33 @@ document.addEventListener("click", (event) => {
   if (button.dataset.regenerate) regenerate(button.dataset.regenerate);
 });
 
+// Single keys act only while a text or a class has the focus, and can be turned off (WCAG 2.1.4). Arrows are no characters.
+const single = document.getElementById("single-keys");
+single.checked = localStorage.getItem("single-keys") !== "off";
+single.onchange = () => localStorage.setItem("single-keys", single.checked ? "on" : "off");
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.closest("input, textarea, select")) { if (event.key === "Escape") event.target.blur(); return; }
+  if (!current() || (event.key.length === 1 && !single.checked)) return;
   const link = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-  if (link && (link.click || link.focus)) { event.preventDefault(); link.matches("input") ? link.focus() : link.click(); return; }
+  if (link) { event.preventDefault(); link.matches("input") ? link.focus() : link.click(); return; }
   const name = keys[event.key];
-  if (!name || !(pageCommands[name] || current())) return;
+  if (!name) return;
   event.preventDefault();
   run(name);
-});
-
-document.addEventListener("focusin", (event) => {
-  const item = event.target.closest(".item");
-  if (item) place = items().indexOf(item);
 });
 
 document.addEventListener("submit", (event) => {
   const form = event.target.closest("form.add");
   if (!form) return;
   event.preventDefault();
-  decide("add", { kind: form.dataset.kind, text: form.elements.text.value }, place);
+  const { kind } = form.dataset, text = form.elements.text.value;
+  drop(`add:${kind}`);
+  form.elements.text.value = "";
+  decide("add", { kind, text }).then((made) => { if (!made) { keep(`add:${kind}`, text); reopen(save); } });
 });
 
-// Start at the first pending text of a class.
-if (panel()) focus(Math.max(0, items().findIndex((item) => item.dataset.status === "pending")));
+// Start at the first pending text of a class, or at the first class of a table.
+reopen(save);
+focus(items().find((item) => item.dataset.status === "pending") || items()[0]);

@@ -99,6 +99,14 @@ def test_a_repeat_is_an_error_within_a_reply_and_a_warning_beyond_it() -> None:
         assert [finding.severity for finding in lint(dataset("wave"), two, rules=["repeat"])] == ["warning"]
 
 
+def test_rejected_texts_are_no_repeats_and_have_none() -> None:
+    first, second, third = descriptors(*[("wave", "context", "a hand")] * 3)
+    rejected = replace(first, status="rejected")
+    [copy] = lint(dataset("wave"), [rejected, second, third], rules=["repeat"])
+    assert copy.ids == (3, 2)
+    assert not lint(dataset("wave"), [rejected, second], rules=["repeat"])
+
+
 def test_a_thing_may_be_shared_by_few_classes_and_a_sentence_by_none() -> None:
     things = [(name, "context", "person") for name in "abc"] + [(name, "context", "ball") for name in "ab"]
     shared = found(*things, rules=["shared"])

@@ -2,92 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from db.store import Store
-from descriptor_gen.llms.testing import FakeLLM
-from tests.fixtures.commands import Run
+from tests.fixtures.browser import CHROMIUM, DRIVER, Browser, Open, open_browser, press, served, wait
+from tests.fixtures.reviewed import ODD, filled
 
-pytest.importorskip("selenium", reason="no selenium: pip install -e '.[dev]'")
+__all__ = ["filled", "open_browser"]  # fixtures
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium: apt install chromium chromium-driver")
-BIN = Path(sys.executable).parent
-Browser = webdriver.Chrome
-Open = Callable[[], Browser]
-
-
-@pytest.fixture
-def open_browser() -> Iterator[Open]:
-    """Open browsers, each with cookies of its own; they close with the test."""
-    opened: list[Browser] = []
-
-    def another() -> Browser:
-        options = webdriver.ChromeOptions()
-        options.binary_location = str(CHROMIUM)
-        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
-            options.add_argument(argument)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        opened.append(webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)))
-        return opened[-1]
-
-    yield another
-    for browser in opened:
-        errors = [line["message"] for line in browser.get_log("browser") if " 409 " not in line["message"]]
-        browser.quit()
-        assert not errors, errors  # no exception, nothing refused by the content security policy
-
-
-@contextmanager
-def served(address: str, reviewer: str, *more: str, port: int | None = None, kill: bool = False) -> Iterator[str]:
-    """Run `descgen review` as a process of its own, in the end stopped or killed; give its address."""
-    where = ["--port", str(port)] if port else []
-    command = [BIN / "descgen", "--db", address, "review", "-d", "hmdb51", "--no-browser", "--reviewer", reviewer]
-    server = subprocess.Popen([*map(str, command), *where, *more], stderr=subprocess.PIPE, text=True)
-    try:
-        assert server.stderr is not None
-        line = server.stderr.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, line + server.stderr.read()
-        yield found.group().rstrip("/")
-    finally:
-        server.kill() if kill else server.terminate()
-        server.wait(120)
-
-
-ODD = "<script>document.title='owned'</script> {{ 7 * 7 }} & <b>bold</b>"
-
-
-@pytest.fixture
-def filled(descgen: Run, llm: FakeLLM, db_url: str, tmp_path: Path) -> str:
-    """A database with three classes of two kinds, by a template that lets any text pass; one is markup."""
-    template = tmp_path / "free.j2"
-    source = descgen("prompts", "show", "decomposition").stdout
-    template.write_text(re.sub(r", pattern: \".*\"", "", source))
-    llm.enqueue(*[json.dumps({"steps": [f"a hand is raised {n}", ODD, f"the hand falls {n}"]}) for n in range(3)])
-    built = descgen("build", "-d", "hmdb51", "-t", template, "-k", "decomposition", "-k", "context", "--limit", "3")
-    assert built.exit_code == 0, built.output
-    return db_url
-
-
-def wait(browser: Browser, condition: Callable[[Browser], object]) -> None:
-    WebDriverWait(browser, 120, 0.05, ignored_exceptions=[StaleElementReferenceException]).until(condition)
 
 
 def items(browser: Browser) -> list[str]:
@@ -102,12 +32,6 @@ def words(browser: Browser) -> list[str]:
 
 def message(browser: Browser) -> str:
     return browser.find_element(By.ID, "message").text
-
-
-def press(browser: Browser, *keys: str) -> None:
-    """Type keys wherever the focus is."""
-    for key in keys:
-        ActionChains(browser).send_keys(key).perform()
 
 
 def statuses(address: str, action: str) -> dict[str, str]:
@@ -133,6 +57,10 @@ def test_a_reviewer_decides_from_the_keyboard(filled: Path, open_browser: Open) 
         box = browser.switch_to.active_element
         box.clear()
         box.send_keys("the hand sinks to the side", Keys.CONTROL, Keys.ENTER)
+        wait(browser, lambda b: "/class/1" in b.current_url)  # this class is done
+        assert "brushing hair is done; next class: doing a cartwheel" in message(browser)
+        assert browser.switch_to.active_element.text.startswith("a hand is raised 1")
+        press(browser, "[")
         wait(browser, lambda b: items(b) == ["accepted", "rejected", "accepted"])
         assert words(browser)[2] == "the hand sinks to the side"
         assert "edited" in browser.find_elements(By.CSS_SELECTOR, ".item.text .about")[2].text
@@ -140,9 +68,9 @@ def test_a_reviewer_decides_from_the_keyboard(filled: Path, open_browser: Open) 
         wait(browser, lambda b: items(b) == ["accepted", "pending", "pending"])
         assert words(browser)[2] == "the hand falls 0"
         press(browser, "A")
-        wait(browser, lambda b: items(b) == ["accepted"] * 3)
-        press(browser, "]")
         wait(browser, lambda b: "/class/1" in b.current_url)
+        press(browser, "]")
+        wait(browser, lambda b: "/class/2" in b.current_url)
     assert set(statuses(filled, "brush_hair").values()) == {"accepted", "pending"}  # context was not on the page
 
 
@@ -152,13 +80,173 @@ def test_keys_pressed_faster_than_the_server_answers_decide_on_one_text_after_th
     with served(filled, "anna") as address:
         browser = open_browser()
         browser.get(f"{address}/class/0?kind=decomposition")
-        press(browser, "ara")  # in one go
-        wait(browser, lambda b: items(b) == ["accepted", "rejected", "accepted"])
-        press(browser, "uuu")
+        press(browser, "araaa")  # in one go: the class ends with the third, and the next one was not seen
+        wait(browser, lambda b: "/class/1" in b.current_url)
+        assert items(browser) == ["pending"] * 3
+        press(browser, "u")
+        wait(browser, lambda b: items(b) == ["accepted", "rejected", "pending"])
+        press(browser, "uu")
         wait(browser, lambda b: items(b) == ["pending"] * 3)
         press(browser, "aeru")  # the keys after e were meant for the text box
         wait(browser, lambda b: b.switch_to.active_element.tag_name == "textarea")
-        assert items(browser) == ["pending", "pending", "accepted"]  # neither rejected nor undone
+        assert items(browser) == ["accepted", "pending", "pending"]  # neither rejected nor undone
+
+
+def focused(browser: Browser) -> str:
+    """Return the words of the text that has the focus; empty if none has."""
+    return browser.execute_script(
+        "return document.activeElement.closest('.item.text')?.querySelector('.words').textContent || ''"
+    )
+
+
+def test_undo_gives_the_focus_back_with_the_text(filled: Path, open_browser: Open) -> None:
+    with served(filled, "anna") as address:
+        browser = open_browser()
+        browser.get(f"{address}/class/0?kind=decomposition")
+        press(browser, "a", "u")
+        wait(browser, lambda b: "Undone: 'a hand is raised 0' is pending" in message(b))
+        assert focused(browser) == "a hand is raised 0"
+        press(browser, "r")
+        wait(browser, lambda b: items(b) == ["rejected", "pending", "pending"])
+        press(browser, "A")
+        wait(browser, lambda b: "/class/1" in b.current_url)
+        press(browser, "u")  # of two texts, in the class before
+        wait(browser, lambda b: "/class/0" in b.current_url and "2 texts are as before (2 pending)" in message(b))
+        assert focused(browser) == ODD
+
+
+def test_after_a_request_that_failed_the_page_goes_on(filled: Path, open_browser: Open) -> None:
+    with served(filled, "anna") as address:
+        browser = open_browser()
+        browser.get(f"{address}/class/0?kind=decomposition")
+        browser.execute_cdp_cmd("Network.enable", {})
+        browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/decide", "*/history/*"]})
+        browser.find_element(By.CSS_SELECTOR, "[data-do=history]").click()
+        wait(browser, lambda b: "The server does not answer" in message(b))
+        press(browser, "a")
+        wait(browser, lambda b: "The server does not answer" in message(b))
+        browser.get_log("browser")  # the blocked requests are what is tested
+        browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+        browser.find_element(By.CSS_SELECTOR, ".item.text").click()
+        press(browser, "a")
+        wait(browser, lambda b: items(b) == ["accepted", "pending", "pending"])
+
+
+def write(browser: Browser, text: str) -> None:
+    """Open the editor of the text in focus and replace its words; they are not saved."""
+    press(browser, "e")
+    wait(browser, lambda b: b.switch_to.active_element.tag_name == "textarea")
+    box = browser.switch_to.active_element
+    box.clear()
+    box.send_keys(text)  # which focuses it again
+
+
+def boxes(browser: Browser) -> list[str]:
+    return browser.execute_script("return [...document.querySelectorAll('.text textarea')].map(e => e.value)")
+
+
+def test_words_that_were_typed_outlive_a_decision_on_another_text_and_another_page(
+    filled: Path, open_browser: Open
+) -> None:
+    with served(filled, "anna") as address:
+        browser = open_browser()
+        browser.get(f"{address}/class/0?kind=decomposition")
+        write(browser, "an arm is lifted")
+        browser.find_elements(By.CSS_SELECTOR, "[data-do=reject]")[2].click()
+        wait(browser, lambda b: items(b) == ["pending", "pending", "rejected"])
+        assert boxes(browser) == ["an arm is lifted"]
+        leaving = "const e = new Event('beforeunload', {cancelable: true}); dispatchEvent(e); return e.defaultPrevented"
+        assert browser.execute_script(leaving)  # the browser asks before it leaves
+        browser.find_element(By.CSS_SELECTOR, "[rel=next]").click()
+        wait(browser, lambda b: "/class/1" in b.current_url)
+        assert not browser.execute_script(leaving)
+        browser.get(f"{address}/class/0?kind=decomposition")
+        assert boxes(browser) == ["an arm is lifted"]
+        browser.find_element(By.CSS_SELECTOR, ".text textarea").send_keys(Keys.CONTROL, Keys.ENTER)
+        wait(browser, lambda b: words(b)[0] == "an arm is lifted")
+        assert boxes(browser) == []
+
+
+def test_after_a_conflict_one_of_two_texts_is_chosen_in_its_card(filled: Path, open_browser: Open) -> None:
+    with served(filled, "anna") as annas, served(filled, "ben") as bens:
+        anna, ben = open_browser(), open_browser()
+        for mine, text in (("use-mine", "ben's words"), ("keep-theirs", "anna's words, again")):
+            anna.get(f"{annas}/class/0?kind=decomposition&status=pending")
+            ben.get(f"{bens}/class/0?kind=decomposition")
+            ben.execute_script("document.querySelector('.text[data-status=pending]').focus()")
+            write(ben, "ben's words")
+            write(anna, text if mine == "keep-theirs" else "anna's words")
+            anna.switch_to.active_element.send_keys(Keys.CONTROL, Keys.ENTER)
+            wait(anna, lambda b: "Edited, and accepted" in message(b))
+            ben.switch_to.active_element.send_keys(Keys.CONTROL, Keys.ENTER)
+            wait(ben, lambda b: b.find_elements(By.CSS_SELECTOR, ".item .conflict"))
+            card = ben.find_element(By.CSS_SELECTOR, ".item .conflict")
+            assert "anna changed this text before you" in card.text
+            assert "anna's words" in card.text
+            assert "ben's words (accepted)" in card.text
+            assert not re.search(r"version|\bid\b", card.text)
+            card.find_element(By.CSS_SELECTOR, f"[data-do={mine}]").click()
+            wait(ben, lambda b: not b.find_elements(By.CSS_SELECTOR, ".item .conflict"))
+            wait(ben, lambda b, text=text: text in words(b))  # type: ignore[misc]
+            assert boxes(ben) == []
+
+
+def test_a_filter_is_a_queue_and_other_texts_are_folded(filled: Path, open_browser: Open) -> None:
+    with served(filled, "anna") as address:
+        browser = open_browser()
+        browser.get(f"{address}/class/0?q=RAISED")
+        unfolded = "return [...document.querySelectorAll('.item')].filter(e => e.checkVisibility()).length"
+        assert browser.execute_script(unfolded) == 1
+        assert browser.find_element(By.TAG_NAME, "mark").text == "raised"
+        assert "1 pending" in browser.find_element(By.CSS_SELECTOR, "#class .bar").text
+        press(browser, "j", "j")  # there is no other one
+        assert focused(browser) == "a hand is raised 0"
+        press(browser, "A")
+        wait(browser, lambda b: "/class/1" in b.current_url)
+    found = statuses(filled, "brush_hair")
+    assert [text for text, status in found.items() if status == "accepted"] == ["a hand is raised 0"]
+
+
+def test_single_keys_need_the_focus_and_can_be_turned_off(filled: Path, open_browser: Open) -> None:
+    with served(filled, "anna") as address:
+        browser = open_browser()
+        browser.get(f"{address}/class/0?kind=decomposition")
+        browser.execute_script("document.activeElement.blur()")
+        press(browser, "a", "r", "u")
+        browser.execute_script("document.querySelector('.item').focus()")
+        press(browser, "?")
+        wait(browser, lambda b: b.find_element(By.ID, "help").is_displayed())
+        browser.find_element(By.ID, "single-keys").click()
+        browser.find_element(By.CSS_SELECTOR, "#help button").click()
+        press(browser, "a", "r", Keys.ARROW_DOWN)
+        assert focused(browser) == ODD  # arrows are no characters
+        browser.get(f"{address}/class/0?kind=decomposition")  # it stays off
+        press(browser, "a")
+        assert items(browser) == ["pending"] * 3
+    assert set(statuses(filled, "brush_hair").values()) == {"pending"}
+
+
+def test_nothing_covers_the_focus(filled: Path, open_browser: Open) -> None:
+    with served(filled, "anna") as address:
+        browser = open_browser()
+        browser.set_window_size(420, 520)
+        browser.get(f"{address}/class/0")
+        covered = (
+            "const e = document.activeElement, r = e.getBoundingClientRect();"
+            "const m = document.getElementById('message').getBoundingClientRect();"
+            "const t = document.querySelector('.top'), sticky = getComputedStyle(t).position == 'sticky';"
+            "const top = sticky ? t.getBoundingClientRect().bottom : 0;"
+            "return e.closest('.top, .skip') || r.height > innerHeight - top || !(m.height && r.bottom > m.top + 1)"
+            " && r.top >= top - 1 ? '' : [e.outerHTML.slice(0, 90), r.top, r.bottom, top, m.top].join(' ')"
+        )
+        for key in ("j",) * 5 + ("k",) * 5 + (Keys.TAB,) * 30 + (Keys.SHIFT + Keys.TAB,) * 30:
+            ActionChains(browser).send_keys(key).perform()
+            assert browser.execute_script(covered) == "", key
+        browser.execute_script("[...document.querySelectorAll('.item')].at(-1).focus()")
+        press(browser, "u")  # there is nothing to undo, and a message says so
+        wait(browser, lambda b: message(b) != "")
+        browser.get_log("browser")  # the refused undo is meant
+        assert browser.execute_script(covered) == ""
 
 
 def test_markup_in_texts_is_shown_as_text(filled: Path, open_browser: Open) -> None:
@@ -171,6 +259,7 @@ def test_markup_in_texts_is_shown_as_text(filled: Path, open_browser: Open) -> N
         assert words(browser)[1] == ODD
         press(browser, "i")  # prompt and raw reply
         wait(browser, lambda b: "document.title='owned'" in b.find_element(By.ID, "sheet-body").text)
+        assert browser.execute_script("return document.getElementById('sheet').scrollTop") == 0
         press(browser, Keys.ESCAPE)
         browser.find_elements(By.CSS_SELECTOR, "[data-do=history]")[1].click()
         wait(browser, lambda b: ODD in b.find_element(By.ID, "sheet-body").text)
@@ -194,10 +283,12 @@ def test_the_filter_is_in_the_address_and_all_its_texts_are_one_decision(filled:
         browser.find_element(By.CSS_SELECTOR, "button[data-all=accept]").click()
         browser.find_element(By.CSS_SELECTOR, "#confirm button[value=yes]").click()
         wait(browser, lambda b: not b.find_elements(By.CSS_SELECTOR, "button[data-all]"))
+        wait(browser, lambda b: "Accepted 3 texts; one undo restores them" in message(b))
         accepted = {text for text, status in statuses(filled, "catch").items() if status == "accepted"}
         assert accepted == {"a wooden bat"}
         press(browser, "u")
         wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "button[data-all=accept]"))
+        wait(browser, lambda b: "Undone: 3 texts are as before (3 pending)" in message(b))
         assert set(statuses(filled, "catch").values()) == {"pending"}
         browser.get(f"{address}/?flag=any&order=flags")
         assert browser.find_elements(By.CSS_SELECTOR, "td .flag")
@@ -212,10 +303,9 @@ def test_the_second_reviewer_sees_the_change_of_the_first(filled: Path, open_bro
         wait(anna, lambda b: items(b)[0] == "rejected")
         press(ben, "a")
         wait(ben, lambda b: b.find_elements(By.CSS_SELECTOR, ".conflict"))
-        conflict = ben.find_element(By.CSS_SELECTOR, ".conflict").text
-        assert "Nothing was changed" in conflict
-        assert "anna" in conflict
-        assert "rejected" in conflict
+        conflict = ben.find_element(By.CSS_SELECTOR, ".item .conflict").text
+        assert "anna rejected this text before you. Nothing was changed." in conflict
+        assert re.search(r"Theirs\s+a hand is raised 0 \(rejected\)\s+Yours\s+accepted", conflict)
         assert items(ben)[0] == "rejected"
         press(ben, "a")  # now that it was seen
         wait(ben, lambda b: items(b)[0] == "accepted")
@@ -286,10 +376,18 @@ def test_it_fits_a_phone_and_follows_a_dark_system(filled: Path, open_browser: O
             "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
         )
         light = dark = ""
+        browser.get(f"{address}/class/0")
+        browser.find_element(By.CSS_SELECTOR, "[data-do=accept]").click()
+        wait(browser, lambda b: "Accepted" in message(b))
         for page in ("/", "/class/0", "/compare", "/log"):
             browser.get(address + page)
             wide = browser.execute_script("return document.documentElement.scrollWidth")
             assert wide <= 360, page
+            narrow = browser.execute_script(
+                "return Math.min(...[...document.querySelectorAll('td')].map(e => e.clientWidth))"
+            )
+            assert page != "/log" or narrow > 300  # a decision is read line by line
+            assert browser.find_element(By.CSS_SELECTOR, ".top [data-do=undo]").is_displayed()
         for scheme in ("light", "dark"):
             feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
             browser.execute_cdp_cmd("Emulation.setEmulatedMedia", feature)

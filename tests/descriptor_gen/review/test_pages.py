@@ -147,7 +147,9 @@ def test_decisions_are_in_the_log_and_impossible_ones_change_nothing(browser: Br
     browser.post("/decide", decision="accept", label=0, refs=[[first.id, first.version]])
     browser.post("/decide", decision="edit", label=0, refs=[[second.id, second.version]], text="a brush in the hand")
     stale = browser.post("/decide", decision="reject", label=0, refs=[[second.id, second.version]], expected=409)
-    assert "somebody changed these texts before you" in stale["html"]
+    assert "You changed this text elsewhere" in stale["html"]
+    assert 'data-do="use-mine" data-decision="reject"' in stale["html"]
+    assert "a brush in the hand (accepted)" in stale["html"]
     empty = browser.post("/decide", decision="edit", refs=[[third.id, 1]], text=" ", expected=400)
     assert "needs a text" in empty["message"]
     for wrong in (
@@ -158,8 +160,9 @@ def test_decisions_are_in_the_log_and_impossible_ones_change_nothing(browser: Br
         browser.post("/decide", expected=400, **wrong)
     log = browser.get("/log")
     assert log.index(">edit<") < log.index(">accept<")  # newest first
-    assert log.count("<td>anna</td>") == 2
+    assert log.count('<td data-name="who">anna</td>') == 2
     assert "brushing hair, decomposition" in log
-    assert browser.post("/decide", decision="undo")["message"] == "Undone"
+    undone = browser.post("/decide", decision="undo")
+    assert (undone["message"], undone["focus"]) == (f"Undone: {second.text!r} is pending", second.id)
     assert browser.post("/decide", decision="undo")["decided"] == 0
     assert "undo (of decision" in browser.get("/log")

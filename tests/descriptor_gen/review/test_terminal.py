@@ -68,6 +68,16 @@ def test_keys_decide_and_the_next_pending_text_comes(review: Review, store: Stor
     ]  # fmt: skip
 
 
+def test_undo_goes_back_to_the_text(review: Review, store: Store) -> None:
+    review("aur", kind="decomposition")
+    assert [status for _, status in statuses(store)] == ["rejected", "pending", "pending"]
+    shown = review("juq", kind="decomposition", status="pending")  # the rejected text is back in the filter
+    assert "Undone: 'someone begins it slowly' is pending" in shown
+    assert "> someone begins it slowly  [pending]" in shown
+    review("a", kind="decomposition")
+    assert "it is not among the texts of the filter" in review("u", kind="context")
+
+
 def test_a_class_is_accepted_and_texts_are_added_and_moved(review: Review, store: Store) -> None:
     review("A", kind="decomposition")
     assert {status for _, status in statuses(store)} == {"accepted"}
@@ -92,8 +102,7 @@ def test_the_second_reviewer_sees_the_change_of_the_first(review: Review, store:
         store.reviews().reject([first.ref], reviewer="ben")
 
     shown = review("a", kind="decomposition", before=[ben_rejects])
-    assert "somebody changed these texts before you" in shown
-    assert "reject by ben" in shown
+    assert "ben rejected this text before you: someone begins it slowly [rejected]" in shown
     assert statuses(store)[0][1] == "rejected"
 
 
