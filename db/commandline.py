@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from db.imports import uncollected
 from db.progress import Progress
 from db.suggestions import SuggestingConsole
 from db.texts import clean, escaped
@@ -84,7 +85,8 @@ class Database:
         return sqlite_path(self.url)
 
     def _open(self, url: str, *, create: bool) -> Store:
-        from db.store import Store
+        with uncollected():
+            from db.store import Store
 
         return self._stores.enter_context(closing(Store.open(url, create=create)))
 

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from db.addresses import hide, secrets_in
 from db.errors import UsageError, UserError
+from db.imports import uncollected
 from db.interrupts import interrupts
 from db.profile_defaults import default_map
 from db.texts import clean
@@ -52,7 +53,8 @@ class _OnDemand(MutableMapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in self._added:
             module, _, attribute = self._listed[name].place.partition(":")
-            self._added[name] = getattr(import_module(module), attribute)
+            with uncollected():
+                self._added[name] = getattr(import_module(module), attribute)
         return self._added[name]
 
     def __setitem__(self, name: str, command: click.Command) -> None:

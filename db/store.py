@@ -7,18 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import delete, func, insert, select
 
-from db import queries, transfer, vocabulary
+from db import queries, vocabulary
 from db.addresses import hide, public_provider, secrets_in
 from db.catalogue import Catalogue
-from db.claims import Claims
 from db.dataset_changes import Update
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
 from db.errors import DatabaseError, UsageError, UserError, first_few
-from db.own_datasets import OwnDatasets
 from db.records import (
     STATUSES,
     Dataset,
@@ -35,8 +33,6 @@ from db.records import (
     Run,
     Template,
 )
-from db.review_queries import ReviewQueries
-from db.reviews import Reviews
 from db.schema import (
     ActionRow,
     DatasetRow,
@@ -49,6 +45,12 @@ from db.schema import (
     TemplateRow,
     utc_now,
 )
+
+if TYPE_CHECKING:
+    from db.claims import Claims
+    from db.own_datasets import OwnDatasets
+    from db.review_queries import ReviewQueries
+    from db.reviews import Reviews
 
 _ROOM = 16 * 2**20  # bytes; the write-ahead log grows to 4 MiB before it is written back, which needs as much again
 
@@ -92,18 +94,26 @@ class Store(Transactions, Catalogue):
 
     def claims(self, *, clock: Callable[[], datetime] = utc_now) -> Claims:
         """Return a context manager for the claims of one builder: see `db.claims`; `clock` is this machine's."""
+        from db.claims import Claims
+
         return Claims(self._engine, clock=clock)
 
     def reviews(self) -> Reviews:
         """Return the access to review decisions: see `db.reviews`."""
+        from db.reviews import Reviews
+
         return Reviews(self._engine)
 
     def review_queries(self) -> ReviewQueries:
         """Return the queries of the review application: see `db.review_queries`."""
+        from db.review_queries import ReviewQueries
+
         return ReviewQueries(self._engine)
 
     def own_datasets(self) -> OwnDatasets:
         """Return the changes of stored datasets: see `db.own_datasets`."""
+        from db.own_datasets import OwnDatasets
+
         return OwnDatasets(self._engine)
 
     def _names_of(self, path: Path) -> list[str]:
@@ -288,6 +298,8 @@ class Store(Transactions, Catalogue):
 
     def portable(self, dataset: Dataset) -> list[PortableDescriptor]:
         """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order."""
+        from db import transfer
+
         with self._read() as session:
             descriptors = queries.descriptors(session, queries.descriptor_query(dataset.stored_as))
             return transfer.portable(session, queries.in_order(dataset, descriptors))
@@ -297,6 +309,8 @@ class Store(Transactions, Catalogue):
 
         No descriptor is changed.
         """
+        from db import transfer
+
         changed = self._changes(dataset, "phrases")
         with self._write() as session:
             if changed:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,7 @@ from recognizer.evaluation.settings import Options
 if TYPE_CHECKING:
     from recognizer.features.caching_encoder import CachingEncoder
     from recognizer.features.engines import Engine
+    from recognizer.features.on_devices import Device
 
 
 def _read_shard(_context: click.Context, _option: click.Parameter, value: str | None) -> Shard:
@@ -30,22 +32,34 @@ def _read_shard(_context: click.Context, _option: click.Parameter, value: str | 
     return Shard(int(number), int(count))
 
 
-def _of_launcher(shard: Shard, environment: MutableMapping[str, str]) -> Shard:
+def _read_devices(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",")) if value is not None else ()
+    if not all(name == "cpu" or (name.isascii() and name.isdecimal()) for name in names):
+        raise UsageError(f"--devices {value}: write numbers of GPUs, or cpu, with commas between, such as 0,1")
+    return names
+
+
+def _visible_gpu(number: int, environment: Mapping[str, str]) -> str:
+    """Return CUDA_VISIBLE_DEVICES for a process that is to see only one of the GPUs that this process sees."""
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return visible[number] if number < len(visible) and visible != [""] else str(number)
+
+
+def _of_launcher(shard: Shard, devices: Sequence[str], environment: MutableMapping[str, str]) -> Shard:
     """Return the shard of this process under torchrun or accelerate launch, and choose its GPU; else the one given.
 
     Raises:
-        UsageError: --shard is given too.
+        UsageError: --shard or --devices is given too.
     """
     rank, world = (environment.get(name, "") for name in ("RANK", "WORLD_SIZE"))
     if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world) and int(world) > 1):
         return shard
-    if shard.count > 1:
-        raise UsageError(f"--shard is given, and so are RANK {rank} and WORLD_SIZE {world} of a launcher: unset them")
+    if shard.count > 1 or devices:
+        given = "--devices" if devices else "--shard"
+        raise UsageError(f"{given} is given, and so are RANK {rank} and WORLD_SIZE {world} of a launcher: unset them")
     local = environment.get("LOCAL_RANK", "")
-    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
     if local.isdecimal():  # torch is not imported yet: it sees only this GPU
-        own = visible[int(local)] if int(local) < len(visible) and visible != [""] else local
-        environment["CUDA_VISIBLE_DEVICES"] = own
+        environment["CUDA_VISIBLE_DEVICES"] = _visible_gpu(int(local), environment)
     notes.print(f"Process {rank} of {world}: shard {int(rank) + 1}/{world}")
     return Shard(int(rank) + 1, int(world))
 
@@ -58,6 +72,13 @@ def _of_launcher(shard: Shard, environment: MutableMapping[str, str]) -> Shard:
     callback=_read_shard,
     help="Only every COUNT-th video, from the NUMBER-th on: the parts of a job on several machines, such as 3/8. "
     "[by torchrun and accelerate launch: RANK + 1 of WORLD_SIZE]",
+)
+@click.option(
+    "--devices",
+    metavar="LIST",
+    callback=_read_devices,
+    help="GPUs of this machine, such as 0,1, or cpu: a process for each embeds its part of the videos. "
+    "[this process, on the first GPU if there is one]",
 )
 @click.option(
     "--engine",
@@ -75,20 +96,28 @@ def _of_launcher(shard: Shard, environment: MutableMapping[str, str]) -> Shard:
 @sampling_options
 @reading_options
 def embed(
-    session: Session, selection: VideoSelection, options: Options, shard: Shard, engine: str, ray_address: str | None
+    session: Session,
+    selection: VideoSelection,
+    options: Options,
+    shard: Shard,
+    devices: tuple[str, ...],
+    engine: str,
+    ray_address: str | None,
 ) -> None:
     """Decode and encode the videos of a dataset, once for all commands; run it again to resume."""
     from recognizer.datasets.find import find_videos
     from recognizer.features.embed import embed_dataset
     from recognizer.features.table import embed_report
 
-    shard = _of_launcher(shard, os.environ)
+    shard = _of_launcher(shard, devices, os.environ)
+    if devices and engine == "ray":
+        raise UsageError("--devices are of this machine: give either them or --engine ray")
     dataset, root = selection.open(session.database.catalogue)
     video_list = find_videos(dataset, root, split=selection.split)
     title = f"{dataset.name}, {options.encoder}"
     with (
         session.encoder(options.encoder, options.precision) as encoder,
-        _engine(engine, options, encoder, ray_address) as embedding,
+        _engine(devices or engine, options, encoder, ray_address) as embedding,
         progress(title, "videos") as advance,
     ):
         report = embed_dataset(
@@ -105,20 +134,46 @@ def embed(
 
 
 @contextmanager
-def _engine(name: str, options: Options, encoder: CachingEncoder, address: str | None) -> Iterator[Engine]:
-    """Yield the engine of that name; standard output belongs to the report, so that what Ray prints goes elsewhere."""
+def _engine(
+    place: str | Sequence[str], options: Options, encoder: CachingEncoder, address: str | None
+) -> Iterator[Engine]:
+    """Yield the engine of that name, or that for devices."""
     from recognizer.features.engines import on_this_machine
 
-    if name == "local":
+    if place == "local":
         yield on_this_machine
         return
-    from functools import partial
-
     from recognizer.features.elsewhere import NamedEncoder
-    from recognizer.features.on_ray import on_ray
 
     if encoder.imported:
-        raise UsageError(f"--engine ray embeds videos, and those of {encoder.id} were embedded elsewhere already")
-    with redirect_stdout(sys.stderr):
-        named = NamedEncoder.of(options.encoder, options.precision, encoder.uncached)
+        option = "--engine ray" if place == "ray" else "--devices"
+        raise UsageError(f"{option} embeds videos, and those of {encoder.id} were embedded elsewhere already")
+    named = NamedEncoder.of(options.encoder, options.precision, encoder.uncached)
+    if not isinstance(place, str):
+        from recognizer.features.on_devices import on_devices
+
+        yield partial(on_devices, encoder=named, devices=_devices(place, os.environ))
+        return
+    from recognizer.features.on_ray import on_ray
+
+    with redirect_stdout(sys.stderr):  # standard output belongs to the report: what Ray prints goes elsewhere
         yield partial(on_ray, encoder=named, address=address)
+
+
+def _devices(names: Sequence[str], environment: Mapping[str, str]) -> list[Device]:
+    """Return the devices of these names.
+
+    Raises:
+        UsageError: PyTorch has no such GPU here.
+    """
+    from recognizer.features.on_devices import CPU, Device
+
+    numbers = [int(name) for name in names if name != CPU]
+    if numbers:
+        import torch
+
+        count = torch.cuda.device_count()
+        if max(numbers) >= count:
+            here = f"has GPUs 0 to {count - 1}" if count else "has no GPU"
+            raise UsageError(f"--devices {','.join(names)}: PyTorch {here} here. Ask: recognize doctor")
+    return [Device(name, "" if name == CPU else _visible_gpu(int(name), environment)) for name in names]

@@ -17,7 +17,7 @@ from recognizer.datasets.records import Shard
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.decode import THREADS, PendingVideo, ThreadPool, locate, truncated_key
 from recognizer.features.engines import Batch, Engine, Work, batches_of, nowhere, on_this_machine
-from recognizer.features.store import IndexEntry, KnownFile, NewRecord, StoredRecords
+from recognizer.features.store import IndexEntry, KnownFile, NewRecord, Shelf, StoredRecords
 from recognizer.video.container import REMEMBERED, TRUNCATED, TruncatedVideo
 from recognizer.video.sampling import Sampling
 
@@ -92,7 +92,7 @@ def embed_videos(
     with ThreadPool(THREADS) as threads:
         pending = list(threads.map(lambda video: locate(video, sampling), videos))
     stored = job.load(pending)
-    todo = [p for p in pending if not p.failure and not job.is_done(p.key or "", stored.entries.get)]
+    todo = [p for p in pending if not p.failure and not job.records.are_enough(p.key or "", stored.entries.get)]
     new, done = 0, len(pending) - len(todo)
     on_progress(done, len(pending))
     embed = nowhere if encoder.imported else engine
@@ -104,6 +104,38 @@ def embed_videos(
     return job.features(pending, job.load(pending) if todo else stored, new=new)
 
 
+@dataclass(frozen=True)
+class _Records:
+    """The records of contents on a shelf, here and in processes that get this.
+
+    Attributes:
+        shelf: of the store.
+        allow_truncated: whether the frames that are there of a video that breaks off are used.
+        retry: whether videos are read again that are stored as unreadable.
+    """
+
+    shelf: Shelf
+    allow_truncated: bool
+    retry: bool
+
+    def is_stored(self, key: str) -> bool:
+        """Whether the content under a key need not be decoded."""
+        return self.are_enough(key, self.shelf.entry)
+
+    def are_enough(self, key: str, find: _Find) -> bool:
+        """Whether it need not be decoded by what `find` knows, which looks a key up."""
+        entry = self.entry(key, find)[1]
+        return entry is not None and not (self.retry and entry.slot is None)
+
+    def entry(self, key: str, find: _Find) -> tuple[str, IndexEntry | None]:
+        """Return the record to use of a content, with its key; None if there is none."""
+        entry = find(key)
+        if not self.allow_truncated or entry is None or entry.slot is not None:
+            return key, entry
+        part = find(truncated_key(key))
+        return (truncated_key(key), part) if part or entry.note.startswith(TRUNCATED) else (key, entry)
+
+
 class _Job:
     """The embedding of videos by one encoder and sampling: one shelf of the store."""
 
@@ -111,9 +143,10 @@ class _Job:
         self._encoder = encoder
         self._sampling = sampling
         self._shelf = encoder.frames_shelf(sampling)
+        self.records = _Records(self._shelf, allow_truncated=sampling.allow_truncated, retry=encoder.retry)
         self._read = set[str]()  # keys of what was read just now
         self._added = set[str]()  # keys of those that have features now, and had none before
-        self.work = Work(encoder.uncached, sampling, encoder.decoding, lambda key: self.is_done(key, self._shelf.entry))
+        self.work = Work(encoder.uncached, sampling, encoder.decoding, self.records.is_stored)
 
     def load(self, pending: Sequence[PendingVideo]) -> StoredRecords:
         """Fill in the keys of unchanged files, and return the stored records of all videos with keys."""
@@ -128,21 +161,8 @@ class _Job:
 
     def _keep(self, pending: Sequence[PendingVideo], find: _Find) -> None:
         """Note which videos have features in the store."""
-        entries = [(p, self._entry(p.key, find)[1]) for p in pending if p.key and not p.failure]
+        entries = [(p, self.records.entry(p.key, find)[1]) for p in pending if p.key and not p.failure]
         self._encoder.kept.update(p.path for p, entry in entries if entry and entry.slot is not None)
-
-    def is_done(self, key: str, find: _Find) -> bool:
-        """Whether the content under a key need not be decoded; `find` looks a key up."""
-        entry = self._entry(key, find)[1]
-        return entry is not None and not (self._encoder.retry and entry.slot is None)
-
-    def _entry(self, key: str, find: _Find) -> tuple[str, IndexEntry | None]:
-        """Return the record to use of a content, with its key; None if there is none."""
-        entry = find(key)
-        if not self._sampling.allow_truncated or entry is None or entry.slot is not None:
-            return key, entry
-        part = find(truncated_key(key))
-        return (truncated_key(key), part) if part or entry.note.startswith(TRUNCATED) else (key, entry)
 
     def store(self, batch: Batch) -> int:
         """Store a batch that an engine embedded; return how many videos of it had no features before this job."""
@@ -192,7 +212,7 @@ class _Job:
     def _stored(self, pending: PendingVideo, stored: StoredRecords) -> tuple[str, IndexEntry]:
         if pending.failure:
             return "", IndexEntry(None, None, pending.failure)
-        key, entry = self._entry(pending.key or "", stored.entries.get)
+        key, entry = self.records.entry(pending.key or "", stored.entries.get)
         if entry is None:
             raise UserError("Features were removed from the store in the meantime. Run the command again")
         if entry.slot is None and key not in self._read:

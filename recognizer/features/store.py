@@ -13,10 +13,11 @@ import os
 import re
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from math import prod
 from pathlib import Path
 from threading import RLock
@@ -159,6 +160,10 @@ class FeatureStore:
                         connection.execute(statement)
             yield store
 
+    def __reduce__(self) -> tuple[Callable[[Path], FeatureStore], tuple[Path]]:
+        """A process that gets a store from another one opens it by itself."""
+        return _opened_here, (self.folder.absolute(),)
+
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """Open a read transaction (snapshot)."""
         return self._transaction("DEFERRED")
@@ -198,6 +203,15 @@ class FeatureStore:
         if not shape[0]:
             return np.empty(shape, np.float32)
         return np.memmap(path, "<f4", mode="c", shape=shape).view(np.ndarray)  # c: torch warns of read-only arrays
+
+
+_kept_open = ExitStack()
+
+
+@cache
+def _opened_here(folder: Path) -> FeatureStore:
+    """Return the store in a folder; it stays open until this process ends."""
+    return _kept_open.enter_context(FeatureStore.open(folder, create=False))
 
 
 class Shelf:

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ class Pool:
         self.count = cores() if decoding.workers is None else decoding.workers
         self._decoding = decoding
         self._free = BoundedSemaphore(max(1, self.count))
-        self._busy: set[_Worker] = set()
+        self._busy: set[Worker] = set()
         self._interrupted = False
 
     def read(self, path: Path, frames: int, *, size: int, allow_truncated: bool = False) -> Frames:
@@ -123,30 +123,30 @@ class Pool:
         seconds = self._decoding.seconds(size)
         try:
             with self._free, self._worker(fresh=True) as worker:
-                _value(worker.ask(Call(begin, (function, *arguments), {}), seconds))
-                while item := _value(worker.ask(Call(go_on, (), {}), seconds)):
+                value_of(worker.ask(Call(begin, (function, *arguments), {}), seconds))
+                while item := value_of(worker.ask(Call(go_on, (), {}), seconds)):
                     yield item[0]
-        except _DiedError as error:
+        except DiedError as error:
             raise _died(error) from None
 
     def _ask_twice(self, call: Call, seconds: float) -> Any:
         """Call again in a new worker if one dies: an earlier video may have spoiled its memory."""
-        with suppress(_DiedError):
+        with suppress(DiedError):
             return self._ask(call, seconds, fresh=False)
         try:
             return self._ask(call, seconds, fresh=True)
-        except _DiedError as error:
+        except DiedError as error:
             raise _died(error) from None
 
     def _ask(self, call: Call, seconds: float, *, fresh: bool) -> Any:
         with self._worker(fresh=fresh) as worker:
             outcome = worker.ask(call, seconds)
-        return _value(outcome)
+        return value_of(outcome)
 
     @contextmanager
-    def _worker(self, *, fresh: bool) -> Iterator[_Worker]:
+    def _worker(self, *, fresh: bool) -> Iterator[Worker]:
         """Take a worker, one that rests or a new one, and let it rest again unless it failed."""
-        worker = _resting.take(fresh=fresh) or _Worker()
+        worker = _resting.take(fresh=fresh) or Worker(_for_decoding())
         self._busy.add(worker)
         try:
             self._refuse_after_interruption()
@@ -173,19 +173,21 @@ class Pool:
         _resting.keep(1)
 
 
-class _DiedError(Exception):
+class DiedError(Exception):
+    """A worker process has ended."""
+
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
         self.cause = cause  # a signal's name, or `exit code 3`; empty if it is not known
 
 
-def _died(error: _DiedError) -> UnreadableVideo:
+def _died(error: DiedError) -> UnreadableVideo:
     """Return the reason: the content of the video, unless what ended the process came from outside."""
     surroundings = error.cause in _FROM_OUTSIDE or not error.cause
     return (InaccessibleVideo if surroundings else UnreadableVideo)(DIED, error.cause)
 
 
-def _value(outcome: Outcome) -> Any:
+def value_of(outcome: Outcome) -> Any:
     """Return what a call returned, or raise what it raised; repeat its warnings."""
     for category, message in outcome.warned:
         warnings.warn(message, category, stacklevel=3)
@@ -194,23 +196,52 @@ def _value(outcome: Outcome) -> Any:
     return outcome.value
 
 
-class _Worker:
+@dataclass(frozen=True)
+class Start:
+    """How a worker process starts.
+
+    Attributes:
+        purpose: what it does, for a message.
+        instead: what to do if it cannot be started.
+        library: what it imports first.
+        memory: bytes that it may allocate; 0 is no limit.
+        environment: variables that differ from those of this process.
+    """
+
+    purpose: str
+    instead: str
+    library: str
+    memory: int
+    environment: Mapping[str, str]
+
+
+def _for_decoding() -> Start:
+    return Start(
+        purpose="decoding",
+        instead="Decode in this process: --workers 0, in Python workers=0",
+        library="decord",  # without torch, which takes seconds
+        memory=half_of_memory(),
+        environment={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # it has one of the cores
+    )
+
+
+class Worker:
     """One worker process."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Start) -> None:
+        self._start = start
         paths = json.dumps([path for path in sys.path if isinstance(path, str)])
-        command = [sys.executable, "-P", "-c", START, paths, str(half_of_memory())]
-        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # it has one of the cores
+        command = [sys.executable, "-P", "-c", START, paths, start.library, str(start.memory)]
         try:
             self._process = subprocess.Popen(  # noqa: S603
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, **threads},
+                env={**os.environ, **start.environment},
             )
         except OSError as error:
-            raise _cannot_start(error) from error
+            raise self._cannot_start(error) from error
         self._calls = cast(BinaryIO, self._process.stdin)
         self._outcomes = cast(BinaryIO, self._process.stdout)
         self._is_ready = False
@@ -220,14 +251,14 @@ class _Worker:
 
         Raises:
             InaccessibleVideo: it took too long.
-            _DiedError: the process ended.
+            DiedError: the process ended.
             UserError: the process could not start.
         """
         try:
             send(self._calls, pickle.dumps(call))
         except OSError as error:  # it ended while it rested, or before it was ready
             self._refuse_no_start(error)
-            raise _DiedError("") from error
+            raise DiedError("") from error
         self._await_start()
         with _TimeLimit(self._process, seconds) as limit:
             try:
@@ -235,7 +266,7 @@ class _Worker:
             except Exception as error:  # whatever a dying process sends
                 if limit.is_over:
                     raise _too_long(seconds) from error
-                raise _DiedError(self._cause()) from error
+                raise DiedError(self._cause()) from error
         return outcome
 
     def end(self) -> None:
@@ -256,7 +287,13 @@ class _Worker:
 
     def _refuse_no_start(self, error: Exception) -> None:
         if not self._is_ready:
-            raise _cannot_start(self._cause() or error) from error
+            raise self._cannot_start(self._cause() or error) from error
+
+    def _cannot_start(self, reason: object) -> UserError:
+        return UserError(
+            f"A worker process for {self._start.purpose} cannot be started with {sys.executable} ({reason}). "
+            f"{self._start.instead}"
+        )
 
     def _cause(self) -> str:
         """Return what ended the process: `SIGSEGV`, `exit code 3`; empty if it just ended."""
@@ -267,13 +304,6 @@ class _Worker:
         if code < 0:
             return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"exit code {code}" if code else ""
-
-
-def _cannot_start(reason: object) -> UserError:
-    return UserError(
-        f"A worker process for decoding cannot be started with {sys.executable} ({reason}). Decode in this process: "
-        "--workers 0, in Python workers=0"
-    )
 
 
 def _too_long(seconds: float) -> InaccessibleVideo:
@@ -317,9 +347,9 @@ class _Resting:
     def forget(self) -> None:
         """Begin without any: the workers of a process do not belong to its forks."""
         self._lock = Lock()
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
 
-    def take(self, *, fresh: bool) -> _Worker | None:
+    def take(self, *, fresh: bool) -> Worker | None:
         """Return one of them, or None: a new one is wanted, in whose place one of them ends."""
         with self._lock:
             worker = self._workers.pop() if self._workers else None
@@ -327,7 +357,7 @@ class _Resting:
             worker.end()
         return None if fresh else worker
 
-    def put(self, worker: _Worker) -> None:
+    def put(self, worker: Worker) -> None:
         with self._lock:
             self._workers.append(worker)
 

@@ -25,8 +25,8 @@ from typing import Any, BinaryIO
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from recognizer.video.worker import serve; serve(int(sys.argv[2]))"
-)  # with the paths that the starting process imports from, and the limit of memory
+    "from recognizer.video.worker import serve; serve(sys.argv[2], int(sys.argv[3]))"
+)  # with the paths that the starting process imports from, the first library, and the limit of memory
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,11 @@ def _exactly(stream: BinaryIO, size: int) -> bytearray:
     return part
 
 
-def serve(memory: int) -> None:
+def serve(library: str, memory: int) -> None:
     """Answer the calls that come by standard input until it ends.
 
     Args:
+        library: what it imports first: decord comes after torch if both are used.
         memory: bytes that this process may allocate; 0 is no limit.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides
@@ -90,7 +91,7 @@ def serve(memory: int) -> None:
         os.dup2(nothing, stream)  # what a decoder prints is no message
     _limit_memory(memory)
     with suppress(ImportError, OSError):
-        import_module("decord")  # without torch, which takes seconds
+        import_module(library)
     waiting = SimpleQueue[bytes]()
     Thread(target=_listen, args=(calls, waiting), daemon=True).start()
     send(outcomes, "ready")

@@ -130,16 +130,28 @@ def test_the_processes_of_a_launcher_take_one_part_each(
     assert (refused.exit_code, "unset them" in refused.stderr) == (2, True)
 
 
+_LAUNCHERS = {
+    "torchrun": ("torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+    "accelerate": ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),  # two also without any GPU
+    "accelerate --cpu": ("accelerate.commands.launch", "--cpu", "--num_processes", "2"),  # one, unless by mpirun
+}
+
+
 @pytest.mark.slow
-def test_two_processes_of_torchrun_fill_the_store_of_one(recognize: Run, clips: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", _LAUNCHERS)
+def test_what_a_launcher_starts_fills_the_store_of_one_process(
+    recognize: Run, clips: Path, tmp_path: Path, launcher: str
+) -> None:
     name = "tests.fixtures.mortal:make"
     options = ("embed", clips, "-e", name, "--frames", "4", "--features")
     assert recognize(*options, tmp_path / "whole").exit_code == 0
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*command, "-m", "recognizer", *map(str, options), str(tmp_path / "both")],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+        [sys.executable, "-m", *_LAUNCHERS[launcher], "-m", "recognizer", *map(str, options), str(tmp_path / "both")],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "HF_HOME": str(tmp_path / "no config")},
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    processes = 1 if launcher == "accelerate --cpu" else 2
+    assert done.stdout.count(f"stored in {tmp_path / 'both'}") == processes
+    assert done.stderr.count("of 2: shard") == (2 if processes == 2 else 0)
     assert content(tmp_path / "both") == content(tmp_path / "whole")
