@@ -22,7 +22,7 @@ from recognizer.controls.verdicts import verdicts
 from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Replay, replay
-from recognizer.evaluation.tables import cautions
+from recognizer.evaluation.tables import cautions, method_notes
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.intervals import Design, Flags, Floats, tango
@@ -205,7 +205,7 @@ class _Bench:
             classes=self._classes(everything, own, labels),
             frames=frames,
             verdicts=tuple(verdicts(texts, frames)),
-            cautions=tuple(cautions(run)),
+            cautions=(*method_notes(run.settings), *cautions(run)),
         )
 
     def _hits(self, scored: Tensor) -> Tensor:
@@ -253,7 +253,8 @@ class _Bench:
         """Return which videos are right with other descriptors, [V]."""
         replayed = self.replayed
         ensemble = build_ensemble(replayed.dataset, texts, self.encoder, replayed.protocol)
-        scored = replayed.scores(replace(ensemble, logit_scale=replayed.ensemble.logit_scale))
+        own = replayed.ensemble
+        scored = replayed.scores(replace(ensemble, logit_scale=own.logit_scale, logit_bias=own.logit_bias))
         flags: Flags = self._hits(scored).numpy()
         return flags
 

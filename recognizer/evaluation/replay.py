@@ -78,7 +78,8 @@ def replay(
     swept_labels = settings.choice.kinds == () and settings.method != "label"
     texts = descriptors or (labels_again(dataset, protocol) if swept_labels else [])
     scale = run.settings.get("logit_scale", LOGIT_SCALE)  # older versions took 100 for every encoder
-    ensemble = replace(build_ensemble(dataset, texts, encoder, protocol), logit_scale=scale)
+    bias = run.settings.get("logit_bias", 0.0)
+    ensemble = replace(build_ensemble(dataset, texts, encoder, protocol), logit_scale=scale, logit_bias=bias)
     return Replay(run, dataset, settings, protocol, descriptors, features, batch, ensemble)
 
 

@@ -19,6 +19,7 @@ from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.scoring.methods import METHODS
 from recognizer.scoring.metrics import MEASURES, Spread
 from recognizer.scoring.protocols import PROTOCOLS
 from recognizer.scoring.selection import classes_without
@@ -95,14 +96,21 @@ def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
 
 
 def changed_choices(settings: Mapping[str, Any]) -> list[str]:
-    """Return the choices besides protocol and method that differ from their defaults."""
+    """Return the choices besides protocol and method that differ from their defaults, and the method's note."""
     defaults = {"precision": "float32", "pooling": "avg", "unit_frames": False, "templates": "protocol",
                 "condition": False, "temperature": 1}  # fmt: skip
     values = {name: settings.get(name, default) for name, default in defaults.items()}
     changed = [name for name, default in defaults.items() if values[name] != default]
     in_words = {"condition": "the label before each descriptor", "unit_frames": "frames to unit length"}
-    words = [in_words.get(name, f"{name} {values[name]}") for name in changed]
+    words = [*method_notes(settings), *(in_words.get(name, f"{name} {values[name]}") for name in changed)]
     return [*words, "truncated videos allowed"] if settings.get("allow_truncated") else words
+
+
+def method_notes(settings: Mapping[str, Any]) -> list[str]:
+    """Return what has to be said beside the numbers of a method, if anything: see `Method.note`."""
+    method = METHODS.get(settings["method"])  # that of a run may be another version's
+    note = method.note(settings.get("logit_bias")) if method else ""
+    return [note] if note else []
 
 
 def _log_loss(run: Run) -> list[str]:

@@ -32,6 +32,8 @@ class Method:
             without steps.
         needs_frames: whether it compares texts with single frames, which an encoder of clips does not have.
         classes_apart: whether the scores of a class depend on its own texts alone.
+        note: (bias of the encoder's logits; None where it is not known) -> what has to be said beside the numbers of
+            the method, such as how the encoder changes its formula; empty: nothing.
     """
 
     name: str
@@ -43,3 +45,4 @@ class Method:
     frame_steps: Callable[[VideoBatch, Ensemble], Tensor] = steps_of_frames
     needs_frames: bool = False
     classes_apart: bool = True
+    note: Callable[[float | None], str] = lambda logit_bias: ""

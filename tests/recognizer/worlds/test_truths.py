@@ -21,7 +21,7 @@ CLEAR = World(
     template_effect=0.05, kind_effect=0.05, videos=60,
 )  # fmt: skip
 WITH_TEXTS = [name for name, method in METHODS.items() if method.uses_descriptors]
-ORDERED = ("align", "parts")  # they look at the order of frames
+ORDERED = ("align", "dtw", "parts")  # they look at the order of frames
 POOLED = ("mean", "ensemble", "max", "soft", "label")  # they do not
 SEEDS = range(4)
 
