@@ -186,7 +186,7 @@ class _Bench:
         everything = self._permuted(WHOLE)
         texts = (_swapped(WHOLE, everything, margins, design), *self._random_texts(own, design))
         kinds = replayed.ensemble.kinds if len(replayed.ensemble.kinds) > 1 else ()
-        labels_alone = self._hits(replayed.scores(replayed.ensemble.label_only()))
+        labels_alone = self._hits(replayed.label_scores())
         frames = tuple(self._frames(design))
         return RunControls(
             run=run.id or 0,
@@ -277,7 +277,8 @@ class _Bench:
         batch, replayed = self.replayed.batch, self.replayed
         if replayed.features.of_clips or batch.frames.shape[1] < 2:
             return
-        ordered = [m.name for m in METHODS.values() if m.needs_frames] if (replayed.ensemble.steps() >= 0).any() else []
+        in_order = [m.name for m in METHODS.values() if m.needs_frames and not m.pools]
+        ordered = in_order if (replayed.ensemble.steps() >= 0).any() else []
         for name, (about, _) in FRAMES.items():
             count = self.settings.replicates if name == "shuffled" else 1
             made = [changed(batch, name, self.settings.seed + n) for n in range(count)]

@@ -19,7 +19,7 @@ from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.scoring.methods import METHODS
+from recognizer.scoring.methods import BASELINE, METHODS
 from recognizer.scoring.metrics import MEASURES, Spread
 from recognizer.scoring.protocols import PROTOCOLS
 from recognizer.scoring.selection import classes_without
@@ -149,7 +149,7 @@ def _accuracies(run: Run) -> RenderableType:
     splits = run.results.get("splits", {})
     parts = {"": run.results["rows"], **{f", split {split}": rows for split, rows in splits.items()}}
     body = [
-        (f"{name}{part}", rows[name]["videos"], *(interval(rows[name][key]) for key in MEASURES))
+        (f"{_row_name(run, name)}{part}", rows[name]["videos"], *(interval(rows[name][key]) for key in MEASURES))
         for part, rows in parts.items()
         for name in _rows(run)
     ]
@@ -158,14 +158,21 @@ def _accuracies(run: Run) -> RenderableType:
             continue
         spreads = {key: Spread(**spread) for key, spread in values.items()}
         alone = " alone" if run.results.get("splits_without_videos") else ""
-        body.append(_spread_row(f"{name}, mean ± deviation of splits {', '.join(splits)}{alone}", spreads))
+        body.append(
+            _spread_row(f"{_row_name(run, name)}, mean ± deviation of splits {', '.join(splits)}{alone}", spreads)
+        )
     return table(*_MEASURED, rows=body)
 
 
 def _rows(run: Run) -> tuple[str, ...]:
     """Return the rows to show: without descriptors both are the same."""
-    swept_labels = not run.descriptor_ids and run.settings["method"] != "label"
+    swept_labels = not run.descriptor_ids and run.settings["method"] != BASELINE
     return _ROWS if run.descriptor_ids or swept_labels else (LABEL_ONLY,)
+
+
+def _row_name(run: Run, name: str) -> str:
+    """Return the name of a row as it is shown: a run of labels alone has no descriptors to name."""
+    return name if run.descriptor_ids or name == LABEL_ONLY else f"labels alone by {run.settings['method']}"
 
 
 def _spread_row(name: str, values: Mapping[str, Spread]) -> tuple[object, ...]:
