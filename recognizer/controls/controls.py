@@ -22,7 +22,7 @@ from recognizer.controls.verdicts import verdicts
 from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Replay, replay
-from recognizer.evaluation.tables import cautions
+from recognizer.evaluation.tables import cautions, method_notes
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.intervals import Design, Flags, Floats, tango
@@ -186,7 +186,7 @@ class _Bench:
         everything = self._permuted(WHOLE)
         texts = (_swapped(WHOLE, everything, margins, design), *self._random_texts(own, design))
         kinds = replayed.ensemble.kinds if len(replayed.ensemble.kinds) > 1 else ()
-        labels_alone = self._hits(replayed.scores(replayed.ensemble.label_only()))
+        labels_alone = self._hits(replayed.label_scores())
         frames = tuple(self._frames(design))
         return RunControls(
             run=run.id or 0,
@@ -205,7 +205,7 @@ class _Bench:
             classes=self._classes(everything, own, labels),
             frames=frames,
             verdicts=tuple(verdicts(texts, frames)),
-            cautions=tuple(cautions(run)),
+            cautions=(*method_notes(run.settings), *cautions(run)),
         )
 
     def _hits(self, scored: Tensor) -> Tensor:
@@ -253,7 +253,8 @@ class _Bench:
         """Return which videos are right with other descriptors, [V]."""
         replayed = self.replayed
         ensemble = build_ensemble(replayed.dataset, texts, self.encoder, replayed.protocol)
-        scored = replayed.scores(replace(ensemble, logit_scale=replayed.ensemble.logit_scale))
+        own = replayed.ensemble
+        scored = replayed.scores(replace(ensemble, logit_scale=own.logit_scale, logit_bias=own.logit_bias))
         flags: Flags = self._hits(scored).numpy()
         return flags
 
@@ -276,7 +277,8 @@ class _Bench:
         batch, replayed = self.replayed.batch, self.replayed
         if replayed.features.of_clips or batch.frames.shape[1] < 2:
             return
-        ordered = [m.name for m in METHODS.values() if m.needs_frames] if (replayed.ensemble.steps() >= 0).any() else []
+        in_order = [m.name for m in METHODS.values() if m.needs_frames and not m.pools]
+        ordered = in_order if (replayed.ensemble.steps() >= 0).any() else []
         for name, (about, _) in FRAMES.items():
             count = self.settings.replicates if name == "shuffled" else 1
             made = [changed(batch, name, self.settings.seed + n) for n in range(count)]

@@ -24,6 +24,7 @@ from recognizer.evaluation.ranking import (
     embed_listed,
     labels_of,
     pooled,
+    rank_by_labels,
     rank_true_classes,
 )
 from recognizer.evaluation.settings import Settings
@@ -102,7 +103,7 @@ def make_run(
     start = time.perf_counter()
     video_list, features = embedded.video_list, embedded.features
     rows = rows or {
-        LABEL_ONLY: rank_true_classes(features, batch, ensemble.label_only(), settings=settings),
+        LABEL_ONLY: rank_by_labels(features, batch, ensemble, settings=settings),
         WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
     }
     return Run(

@@ -17,7 +17,7 @@ from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
-from recognizer.scoring.methods import log_probabilities, method_of, scores
+from recognizer.scoring.methods import BASELINE, log_probabilities, method_of, scores
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.selection import DescriptorChoice, choose_descriptors, descriptors_digest
 
@@ -125,7 +125,7 @@ def score_videos(
     ensemble = texts.ensemble(encoder)
     batch = pooled(features, settings=settings)
     scored = video_scores(features, batch, ensemble, settings=settings)
-    by_label = features.over_views(scores(batch, ensemble.label_only(), method="label"))
+    by_label = features.over_views(scores(batch, ensemble.label_only(), method=BASELINE))
     probabilities = log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature).exp()
     return ScoredVideos(texts, features, ensemble, batch, scored, probabilities, _ranks(scored), _ranks(by_label))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos, videos_on_disk
 from recognizer.scoring.ensemble import Ensemble
-from recognizer.scoring.methods import log_probabilities, scores
+from recognizer.scoring.methods import BASELINE, log_probabilities, scores
 from recognizer.scoring.metrics import log_loss, ranks
 from recognizer.scoring.pooling import VideoBatch
 
@@ -81,6 +81,14 @@ def rank_true_classes(
         log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature), labels
     )
     return TrueRanks(scored, ranks(scored, labels), loss)
+
+
+def rank_by_labels(
+    features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings
+) -> TrueRanks:
+    """Rank the true classes by the labels alone, the baseline of every method; arguments as in `video_scores`."""
+    settings = replace(settings, method=BASELINE)
+    return rank_true_classes(features, batch, ensemble.label_only(), settings=settings)
 
 
 def pooled(features: Features, *, settings: ScoringSettings) -> VideoBatch:

@@ -18,6 +18,7 @@ from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble, labels_again
+from recognizer.scoring.methods import BASELINE
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import DescriptorChoice, descriptors_digest
@@ -42,6 +43,11 @@ class Replay:
     def scores(self, ensemble: Ensemble | None = None) -> Tensor:
         """Return the scores [V, C] by the run's method, with its own texts or another ensemble."""
         return video_scores(self.features, self.batch, ensemble or self.ensemble, settings=self.settings)
+
+    def label_scores(self) -> Tensor:
+        """Return the scores [V, C] by the labels alone, the baseline."""
+        settings = replace(self.settings, method=BASELINE)
+        return video_scores(self.features, self.batch, self.ensemble.label_only(), settings=settings)
 
 
 def replay(
@@ -75,10 +81,11 @@ def replay(
         video, reason = features.unreadable[0]
         raise UserError(f"{len(features.unreadable)} videos of run {run.id} can no longer be read; {video}: {reason}")
     batch = pooled(features, settings=settings)
-    swept_labels = settings.choice.kinds == () and settings.method != "label"
+    swept_labels = settings.choice.kinds == () and settings.method != BASELINE
     texts = descriptors or (labels_again(dataset, protocol) if swept_labels else [])
     scale = run.settings.get("logit_scale", LOGIT_SCALE)  # older versions took 100 for every encoder
-    ensemble = replace(build_ensemble(dataset, texts, encoder, protocol), logit_scale=scale)
+    bias = run.settings.get("logit_bias", 0.0)
+    ensemble = replace(build_ensemble(dataset, texts, encoder, protocol), logit_scale=scale, logit_bias=bias)
     return Replay(run, dataset, settings, protocol, descriptors, features, batch, ensemble)
 
 

@@ -26,12 +26,14 @@ from recognizer.evaluation.ranking import (
     TrueRanks,
     embed_listed,
     pooled,
+    rank_by_labels,
     rank_true_classes,
 )
 from recognizer.evaluation.settings import STATUSES, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.scoring.intervals import Design
+from recognizer.scoring.methods import BASELINE, method_of
 from recognizer.scoring.pooling import Pooling, VideoBatch
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import DescriptorChoice, choose_descriptors
@@ -60,7 +62,8 @@ class Grid:
         """Return the settings of each combination, without duplicates; `base` has the shared ones.
 
         Labels alone appear once, because method, source and conditioning do not change their scores; except with a
-        protocol that repeats the label (`tear`), which keeps methods and conditioning.
+        protocol that repeats the label (`tear`), which keeps methods and conditioning, and with methods that pool the
+        frames in their own way.
 
         Raises:
             UsageError: a name is unknown.
@@ -81,7 +84,10 @@ def _without_idle_choices(settings: Settings) -> Settings:
     if settings.choice.kinds != ():
         return settings
     settings = replace(settings, choice=DescriptorChoice(kinds=()))
-    return settings if settings.wording().label_again else replace(settings, method="label", condition=False)
+    if settings.wording().label_again:
+        return settings
+    pools = method_of(settings.method).pools
+    return replace(settings, method=settings.method if pools else BASELINE, condition=False)
 
 
 GRIDS = {
@@ -171,7 +177,7 @@ def score_grid(
             batches[pooling] = pooled(videos.features, settings=each)
         batch, labels = batches[pooling], (protocol.name, protocol.label_templates, pooling)
         if labels not in baselines:  # the same for every method
-            baselines[labels] = rank_true_classes(videos.features, batch, ensemble.label_only(), settings=each)
+            baselines[labels] = rank_by_labels(videos.features, batch, ensemble, settings=each)
         ranked = rank_true_classes(videos.features, batch, ensemble, settings=each)
         run = make_run(
             videos, batch, ensemble, descriptors[each.choice], settings=each, with_predictions=with_predictions,

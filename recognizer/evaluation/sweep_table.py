@@ -14,7 +14,7 @@ from db.local_paths import public_settings, without_folders
 from db.records import Run
 from recognizer.evaluation.csv_files import write_rows
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.evaluation.tables import cautions, counts_line, interval, over_groups, signed_interval
+from recognizer.evaluation.tables import cautions, counts_line, interval, method_notes, over_groups, signed_interval
 
 CHOICES = ("protocol", "kinds", "method", "templates", "condition", "llm", "status", "pooling")
 
@@ -74,6 +74,7 @@ def sweep_report(runs: Sequence[Run]) -> RenderableType:
         f"encoder {first.settings['encoder']} · {first.settings['frames']} frames · {first.settings['layout']}",
         " · ".join(f"{name} {shared[name]}" for name in CHOICES if name not in varying and shared[name]),
         counts_line(first),
+        *dict.fromkeys(note for run in runs for note in method_notes(run.settings)),
         *_cut(runs),
         *over_groups(first.results["rows"][LABEL_ONLY]["groups"], first.counts["evaluated"]),
         *cautions(first),

@@ -19,6 +19,7 @@ from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.scoring.methods import BASELINE, METHODS
 from recognizer.scoring.metrics import MEASURES, Spread
 from recognizer.scoring.protocols import PROTOCOLS
 from recognizer.scoring.selection import classes_without
@@ -95,14 +96,21 @@ def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
 
 
 def changed_choices(settings: Mapping[str, Any]) -> list[str]:
-    """Return the choices besides protocol and method that differ from their defaults."""
+    """Return the choices besides protocol and method that differ from their defaults, and the method's note."""
     defaults = {"precision": "float32", "pooling": "avg", "unit_frames": False, "templates": "protocol",
                 "condition": False, "temperature": 1}  # fmt: skip
     values = {name: settings.get(name, default) for name, default in defaults.items()}
     changed = [name for name, default in defaults.items() if values[name] != default]
     in_words = {"condition": "the label before each descriptor", "unit_frames": "frames to unit length"}
-    words = [in_words.get(name, f"{name} {values[name]}") for name in changed]
+    words = [*method_notes(settings), *(in_words.get(name, f"{name} {values[name]}") for name in changed)]
     return [*words, "truncated videos allowed"] if settings.get("allow_truncated") else words
+
+
+def method_notes(settings: Mapping[str, Any]) -> list[str]:
+    """Return what has to be said beside the numbers of a method, if anything: see `Method.note`."""
+    method = METHODS.get(settings["method"])  # that of a run may be another version's
+    note = method.note(settings.get("logit_bias")) if method else ""
+    return [note] if note else []
 
 
 def _log_loss(run: Run) -> list[str]:
@@ -141,7 +149,7 @@ def _accuracies(run: Run) -> RenderableType:
     splits = run.results.get("splits", {})
     parts = {"": run.results["rows"], **{f", split {split}": rows for split, rows in splits.items()}}
     body = [
-        (f"{name}{part}", rows[name]["videos"], *(interval(rows[name][key]) for key in MEASURES))
+        (f"{_row_name(run, name)}{part}", rows[name]["videos"], *(interval(rows[name][key]) for key in MEASURES))
         for part, rows in parts.items()
         for name in _rows(run)
     ]
@@ -150,14 +158,21 @@ def _accuracies(run: Run) -> RenderableType:
             continue
         spreads = {key: Spread(**spread) for key, spread in values.items()}
         alone = " alone" if run.results.get("splits_without_videos") else ""
-        body.append(_spread_row(f"{name}, mean ± deviation of splits {', '.join(splits)}{alone}", spreads))
+        body.append(
+            _spread_row(f"{_row_name(run, name)}, mean ± deviation of splits {', '.join(splits)}{alone}", spreads)
+        )
     return table(*_MEASURED, rows=body)
 
 
 def _rows(run: Run) -> tuple[str, ...]:
     """Return the rows to show: without descriptors both are the same."""
-    swept_labels = not run.descriptor_ids and run.settings["method"] != "label"
+    swept_labels = not run.descriptor_ids and run.settings["method"] != BASELINE
     return _ROWS if run.descriptor_ids or swept_labels else (LABEL_ONLY,)
+
+
+def _row_name(run: Run, name: str) -> str:
+    """Return the name of a row as it is shown: a run of labels alone has no descriptors to name."""
+    return name if run.descriptor_ids or name == LABEL_ONLY else f"labels alone by {run.settings['method']}"
 
 
 def _spread_row(name: str, values: Mapping[str, Spread]) -> tuple[object, ...]:

@@ -254,7 +254,7 @@ def _with_texts(findings: Findings, replayed: Replay) -> Findings:
     """Return the findings with the effects of the texts and the paths of the videos."""
     videos = replayed.features.videos
     rows = {video.id: row for row, video in enumerate(videos)}
-    label_only = replayed.scores(replayed.ensemble.label_only())  # [V, C]
+    label_only = replayed.label_scores()  # [V, C]
     scores = replayed.scores()  # [V, C]
     return replace(
         findings,

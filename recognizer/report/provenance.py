@@ -8,7 +8,7 @@ from typing import Any
 
 from db.records import Run
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.evaluation.tables import in_words
+from recognizer.evaluation.tables import in_words, method_notes
 from recognizer.video.sampling import Sampling
 
 _SHORT = 16  # characters shown of a digest before it is unfolded
@@ -51,7 +51,7 @@ def _videos(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
 
 def _descriptors(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("protocol", settings["protocol"])
-    yield Fact("method", settings["method"])
+    yield Fact("method", ": ".join([settings["method"], *method_notes(settings)]))
     yield Fact("temperature", f"{settings.get('temperature', 1.0):g}")
     yield Fact("templates", settings.get("templates", "protocol"))
     for name in ("label", "descriptor"):

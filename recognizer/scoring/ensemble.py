@@ -31,7 +31,7 @@ class Ensemble:
         position: int64 [C, K], of a descriptor within its kind; -1 likewise.
         ids: int64 [C, K], `Descriptor.id`; -1 likewise.
         cut: the texts that exceed the encoder's context and were cut.
-        logit_scale: of the encoder; see `Logits`.
+        logit_scale, logit_bias: of the encoder; see `Logits`.
     """
 
     texts: Tensor
@@ -42,6 +42,7 @@ class Ensemble:
     ids: Tensor
     cut: tuple[str, ...]
     logit_scale: float = LOGIT_SCALE
+    logit_bias: float = 0.0
 
     def select(self, index: Any) -> Ensemble:
         """Return the ensemble with every tensor [C, K, ...] indexed: by a list of classes, or by (classes, slots)."""
@@ -97,8 +98,11 @@ def build_ensembles(
     """Return an ensemble for each (descriptors, protocol); each distinct string of all of them is encoded once."""
     text_lists = [_texts(dataset, descriptors, protocol) for descriptors, protocol in choices]
     encoded = _encode(list(dict.fromkeys(text.strings for texts in text_lists for text in texts)), encoder)
-    scale = logits_of(encoder).scale
-    return [replace(_ensemble(len(dataset.actions), texts, *encoded), logit_scale=scale) for texts in text_lists]
+    logits = logits_of(encoder)
+    return [
+        replace(_ensemble(len(dataset.actions), texts, *encoded), logit_scale=logits.scale, logit_bias=logits.bias)
+        for texts in text_lists
+    ]
 
 
 def strings_of(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protocol) -> list[str]:

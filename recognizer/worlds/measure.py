@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from db.errors import UsageError
-from recognizer.scoring.methods import method_of, scores
+from recognizer.scoring.methods import BASELINE, method_of, scores
 from recognizer.scoring.metrics import Rate, ranks
 from recognizer.worlds.named import NamedWorld
 from recognizer.worlds.sample import Sample, sample
@@ -16,7 +16,6 @@ from recognizer.worlds.sample import Sample, sample
 if TYPE_CHECKING:
     from torch import Tensor
 
-BASELINE = "label"
 # Two-sided 95% quantiles of Student's t for 1, 2, ... degrees of freedom.
 _T95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,

@@ -24,6 +24,7 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in sorted((m for module in _modules for m in getattr(module, "METHODS", [])), key=lambda m: m.name)
 }
+BASELINE = "label"  # the method that all others are compared with
 
 
 def method_of(name: str) -> Method:
@@ -45,7 +46,9 @@ def scores(
     temperature: float = 1.0,
     max_floats: float = 2**25,
 ) -> Tensor:
-    """Return the scores [V, C] of videos, in the units of cosines; with labels alone, the same for every method.
+    """Return the scores [V, C] of videos, in the units of cosines.
+
+    With labels alone they are the same for every method that does not pool the frames in its own way.
 
     Args:
         videos: V videos.

@@ -19,7 +19,8 @@ class Method:
     """One way to score videos against the texts of classes.
 
     `score` and `attribution` take (videos, ensemble, temperature); only the texts that the method uses are present.
-    With labels alone the score must be the cosine with the label: the baseline is the same for all methods.
+    With labels alone the score must be the cosine with the label, as that of method `label`, which is the baseline of
+    all methods; but for methods that pool the frames in their own way.
 
     Attributes:
         name: the value of `--method`.
@@ -32,6 +33,9 @@ class Method:
             without steps.
         needs_frames: whether it compares texts with single frames, which an encoder of clips does not have.
         classes_apart: whether the scores of a class depend on its own texts alone.
+        pools: whether it pools the frames in its own way: with labels alone it is not the baseline.
+        note: (bias of the encoder's logits; None where it is not known) -> what has to be said beside the numbers of
+            the method, such as how the encoder changes its formula; empty: nothing.
     """
 
     name: str
@@ -43,3 +47,5 @@ class Method:
     frame_steps: Callable[[VideoBatch, Ensemble], Tensor] = steps_of_frames
     needs_frames: bool = False
     classes_apart: bool = True
+    pools: bool = False
+    note: Callable[[float | None], str] = lambda logit_bias: ""

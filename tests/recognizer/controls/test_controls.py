@@ -212,7 +212,7 @@ def test_the_command_measures_stores_and_says_it(recognize: Run, misled: Path) -
     assert whole["p"] == 1
     assert random.keys() == {"scrambled", "waffle", "shared"}
     assert [each["name"] for each in measured["frames"]] == [
-        *["reversed"] * 2, *["shuffled"] * 2, *["one frame"] * 3
+        *["reversed"] * 3, *["shuffled"] * 3, *["one frame"] * 4
     ]  # fmt: skip
     shown = recognize("controls", 1, "--replicates", 0)
     assert "cannot be told from the texts of other classes" in shown.output

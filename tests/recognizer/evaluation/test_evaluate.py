@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -411,3 +412,35 @@ def test_real_formats_of_clip_run_the_same_road(
     assert (run["settings"]["encoder"], run["settings"]["preprocessing"]) == (
         name, "tear" if protocol == "tear" else "own",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bias", "said"),
+    [
+        (0.0, "dtw of cosines, not ActAlign's sigmoid: the encoder was trained without a bias"),
+        (-3.0, "dtw of sigmoid(scale * cosine + bias), as in ActAlign"),
+    ],
+)
+def test_dtw_says_whether_it_is_of_cosines_wherever_the_protocol_is_shown(
+    descgen: Run,
+    recognize: Run,
+    llm: FakeLLM,
+    balls: Path,
+    encoder: FakeEncoder,
+    tmp_path: Path,
+    bias: float,
+    said: str,
+) -> None:
+    encoder.logits = Logits(scale=20.0, bias=bias, calibrated=True)  # type: ignore[attr-defined]
+    descgen("build", "-d", balls, "-k", "decomposition", "-k", "context")
+    common = ("-d", "balls", "--root", balls, "-e", "fake", "--method", "dtw")
+    shown = recognize("eval", *common)
+    assert said in shown.stdout.splitlines()[3]
+    for command in (("runs", "1"), ("leaderboard",), ("controls", "1", "--permutations", 5), ("sweep", *common)):
+        shown = recognize(*command)
+        assert shown.exit_code == 0, shown.output
+        assert said in " ".join(shown.stdout.split()), command
+    recognize("report", "1", "-o", tmp_path / "run.html")
+    assert said in html.unescape((tmp_path / "run.html").read_text())
+    predicted = recognize("predict", balls / "blue_ball" / "a", "-d", "balls", "-e", "fake", "--method", "dtw").stdout
+    assert "if the encoder was trained with a bias, else of cosines" in " ".join(predicted.split())

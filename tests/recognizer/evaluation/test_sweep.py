@@ -141,3 +141,21 @@ def test_wrong_use_is_told_before_any_work(
     assert said in result.stderr
     assert "Traceback" not in result.output
     assert encoder.encoded == []
+
+
+def test_labels_alone_have_a_row_by_a_method_that_pools_frames_in_its_own_way(
+    recognize: Run, described: Path, encoder: FakeEncoder
+) -> None:
+    methods = [part for name in ("mean", "align", "mta", "label") for part in ("--method", name)]
+    rows = sweep(recognize, described, "--kinds", "label", *methods, "--store")
+    assert {(row["kinds"], row["method"], row["descriptors"]) for row in rows} == {
+        ("label", "label", 0),
+        ("label", "mta", 0),
+    }
+    numbers = {row["method"]: row["run"] for row in rows}
+    assert "labels alone by mta" in recognize("runs", numbers["mta"]).stdout
+    assert "labels alone by" not in recognize("runs", numbers["label"]).stdout
+    [by_label, by_mta] = [
+        json.loads(recognize("runs", numbers[m], "--json").stdout)["results"]["rows"] for m in ("label", "mta")
+    ]
+    assert by_label["label only"] == by_mta["label only"]

@@ -198,7 +198,8 @@ def test_the_page_shows_the_chosen_videos(
 
 
 @pytest.mark.parametrize(
-    "method", ["mean", "ensemble", "parts", "align", "max", "soft", "ensemble-published", "autoclip", "rerank"]
+    "method",
+    ["mean", "ensemble", "parts", "align", "dtw", "mta", "max", "soft", "ensemble-published", "autoclip", "rerank"],
 )
 def test_the_texts_that_decided_are_those_without_which_the_lead_is_another(
     recognize: Run, evaluated: Callable[..., dict[str, Any]], store: Store, features: Path, method: str, tmp_path: Path

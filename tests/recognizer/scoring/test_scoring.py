@@ -154,5 +154,5 @@ def test_templates_of_a_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_method_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'median'.*Known: align, autoclip, ensemble"):
+    with pytest.raises(UsageError, match=r"'median'.*Known: align, autoclip, dtw, ensemble"):
         method_of("median")
