@@ -38,7 +38,8 @@ def import_descriptors(
     """Add the descriptors of FILE to those in the database; importing it twice adds nothing.
 
     FILE is an export of descgen (JSON, CSV, or a Parquet folder), JSON of class -> texts or label -> texts as
-    published with TEAR, CuPL and OST, or a CSV file with the columns action and text.
+    published with TEAR, CuPL, OST, MPVR, FROSTER and classify_by_description, or a CSV file with the columns action and
+    text.
     """
     from descriptor_gen.exchange.importing import import_descriptors as import_contents
     from descriptor_gen.exchange.readers import read
