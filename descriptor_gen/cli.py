@@ -60,6 +60,10 @@ _COMMANDS = {
         "Add the descriptors of FILE to those in the database; importing it twice adds nothing.",
     ),
     "export": Listed("descriptor_gen.commands.exchange:export_descriptors", "Export the descriptors in use."),
+    "pack": Listed(
+        "descriptor_gen.commands.pack:pack",
+        "Write the descriptors in use as a package that pip installs: the text pack NAME.",
+    ),
     "prompts": Listed(
         "descriptor_gen.commands.prompts:prompts",
         "List, show, render and check prompt templates, built in or your own.",

@@ -102,6 +102,8 @@ def changed_choices(settings: Mapping[str, Any]) -> list[str]:
     changed = [name for name, default in defaults.items() if values[name] != default]
     in_words = {"condition": "the label before each descriptor", "unit_frames": "frames to unit length"}
     words = [in_words.get(name, f"{name} {values[name]}") for name in changed]
+    if pack := settings.get("choice", {}).get("texts"):
+        words.append(f"texts of {pack}")
     return [*words, "truncated videos allowed"] if settings.get("allow_truncated") else words
 
 
