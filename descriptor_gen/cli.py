@@ -8,6 +8,10 @@ from db.program import Listed, Program, database_option, open_when_needed
 
 _COMMANDS = {
     "build": Listed("descriptor_gen.commands.build:build", "Write the missing descriptors of a dataset with an LLM."),
+    "lock": Listed(
+        "descriptor_gen.commands.lock:lock",
+        "Write what a build was made of to FILE, so that descgen build --locked FILE makes it again.",
+    ),
     "list": Listed(
         "descriptor_gen.commands.read:list_actions",
         "List the classes of a dataset with their phrases and numbers of descriptors.",
@@ -60,6 +64,10 @@ _COMMANDS = {
         "Add the descriptors of FILE to those in the database; importing it twice adds nothing.",
     ),
     "export": Listed("descriptor_gen.commands.exchange:export_descriptors", "Export the descriptors in use."),
+    "pack": Listed(
+        "descriptor_gen.commands.pack:pack",
+        "Write the descriptors in use as a package that pip installs: the text pack NAME.",
+    ),
     "prompts": Listed(
         "descriptor_gen.commands.prompts:prompts",
         "List, show, render and check prompt templates, built in or your own.",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from descriptor_gen.generate.calls import Estimate
     from descriptor_gen.llms import Request
     from descriptor_gen.llms.registry import KnownLLM
+    from descriptor_gen.packs.build import BuiltPack
     from descriptor_gen.prompting.prompt import Prompt, TemplateCheck
 
 Rows = list[dict[str, Any]]
@@ -135,6 +136,15 @@ def import_report(report: ImportReport) -> RenderableType:
         f"{report.classes} classes, from {report.source}"
     )
     return Text("\n".join(lines))
+
+
+def built_pack(pack: BuiltPack) -> RenderableType:
+    """Return the facts of a pack that was written, and how it is used."""
+    from descriptor_gen.packs.facts import lines
+
+    name = pack.facts["name"]
+    use = f"use it: pip install {shlex.quote(str(pack.file))} && descgen import --pack {name}"
+    return Text("\n".join([*lines(pack.facts), f"{pack.file}", use]))
 
 
 def action_rows(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Rows:

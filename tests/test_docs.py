@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from recognizer.cli import recognize
 PROGRAMS = {"descgen": descgen, "recognize": recognize}
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("videos", "annotation")  # that commands of the documents look into
+LOCK = {"format": "descgen lock, version 1", "dataset": "hmdb51", "options": {}, "classes": {}, "parameters": {},
+        "llm": {"provider": "p", "model": "m", "revision": "r"}, "templates": [], "calls": []}  # fmt: skip
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -36,6 +39,8 @@ def test_a_documented_command_parses(line: str, tmp_path: Path, monkeypatch: pyt
         if re.fullmatch(r"[\w/]+\.(mp4|txt|avi|pt|json|npy)", name):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).touch()
+        if name.endswith(".lock"):  # is read while the options are
+            Path(name).write_text(json.dumps(LOCK))
         if name in FOLDERS:
             Path(name).mkdir(exist_ok=True)
     command: click.Command = PROGRAMS[program]

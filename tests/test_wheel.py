@@ -21,7 +21,7 @@ from descriptor_gen.cli import descgen
 from recognizer.cli import recognize
 from tests.fixtures.chat_server import ChatServer
 from tests.fixtures.films import make_film
-from tests.fixtures.wheel import ROOT, build_wheel, install
+from tests.fixtures.wheel import ROOT, add, build_wheel, install
 
 PACKAGES = ("db", "descriptor_gen", "encoders", "prompts", "recognizer")
 DEVELOPERS_ONLY = "db/migrations/script.py.mako"  # what a new revision is written from
@@ -91,6 +91,29 @@ def test_the_demo_runs_from_the_wheel(installed: Installed, server: ChatServer) 
     installed.run("recognize", "report", run["id"], "-o", "run.html")
     assert "<!doctype html>" in (installed.home / "run.html").read_text().lower()
     assert json.loads(installed.run("recognize", "doctor", "--json").stdout)["usable"]
+
+
+@pytest.mark.slow
+def test_a_text_pack_gives_the_same_run_in_a_new_environment(
+    wheel: Path, installed: Installed, server: ChatServer, tmp_path: Path
+) -> None:
+    folder = installed.home / "packed"
+    for name in ("red", "green"):
+        (folder / name).mkdir(parents=True)
+        make_film(folder / name / "a.mp4", (name, 1))
+    installed.run("descgen", "build", "-d", folder, "--llm", "openai:m", "--base-url", server.url, "-k", "description")
+    before = json.loads(installed.run("recognize", "eval", folder, "-e", "objects", "--json").stdout)
+    told = ("--licence", "CC0-1.0", "--output", tmp_path, "--json")
+    pack = json.loads(installed.run("descgen", "pack", "films", "-d", "packed", *told).stdout)["file"]
+    (tmp_path / "home").mkdir()
+    other = Installed(install(wheel, tmp_path / "environment"), tmp_path / "home")
+    add(Path(pack), other.commands)
+    assert "licence: CC0-1.0" in other.run("descgen", "import", "--pack", "films").stderr
+    run = ("eval", folder, "-e", "objects", "--texts", "pack:films", "--json")
+    after = json.loads(other.run("recognize", *run).stdout)
+    assert (after["predictions"], after["results"]) == (before["predictions"], before["results"])
+    assert len(after["predictions"]) == 2
+    assert {d["text"] for d in after["descriptors"]} == {d["text"] for d in before["descriptors"]} != set()
 
 
 @contextmanager

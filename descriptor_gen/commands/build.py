@@ -19,14 +19,12 @@ from descriptor_gen.commands.options import (
     language_option,
     name_option,
     number_option,
-    stored_templates,
     template_option,
 )
-from descriptor_gen.llms import Sampling
+from descriptor_gen.commands.planning import locked_option, planned, refuse_other_build, refuse_other_result
 from descriptor_gen.llms.options import ApiOptions
 from encoders.registry import trusting_files
 
-_SAMPLES_TEMPERATURE = 0.8  # default for several samples
 _TO_RETRY = {
     False: "Run the same command to retry them",
     True: "To retry them: the same command with --write-batch instead of --read-batch, or without both",
@@ -34,6 +32,7 @@ _TO_RETRY = {
 
 
 @click.command()
+@locked_option
 @dataset_option
 @name_option
 @click.option(
@@ -75,26 +74,14 @@ _TO_RETRY = {
 def build(
     database: Database,
     /,
-    dataset_name: str,
-    name: str | None,
     llm_name: str,
-    kind_names: tuple[str, ...],
-    templates: tuple[Path, ...],
-    action_names: tuple[str, ...],
-    temperature: float | None,
-    seed: int,
-    batch_size: int,
-    base_url: str | None,
-    against: str | None,
-    rival_count: int,
+    locked: Path | None,
     api: ApiOptions,
-    parameters: dict[str, Any],
-    reasoning_tokens: int | None,
     write_batch: Path | None,
     read_batch: tuple[Path, ...],
     dry_run: bool,
     as_json: bool,
-    **build_options: Any,
+    **asked: Any,
 ) -> None:
     """Write the missing descriptors of a dataset with an LLM.
 
@@ -102,25 +89,15 @@ def build(
     """
     from descriptor_gen.generate import batch_file
     from descriptor_gen.generate.build import build_descriptors, estimate_build
-    from descriptor_gen.generate.calls import BuildOptions
-    from descriptor_gen.generate.rivals import find_rivals
-    from descriptor_gen.llms.registry import LLMOptions, open_llm, toy_note
-    from descriptor_gen.prompting.prompt import choose_prompts, origin_notes
+    from descriptor_gen.llms.registry import toy_note
+    from descriptor_gen.prompting.prompt import origin_notes
 
-    if temperature is not None and "temperature" in parameters:
-        raise UsageError("--temperature and --param temperature=null contradict each other: leave one out")
-    prompts = choose_prompts(kind_names, templates, stored_templates(database))
-    dataset = database.store.resolve(dataset_name, name=name, update="phrases")
-    names = tuple(action.name for action in tables.select(dataset, action_names).actions)
-    rivals = find_rivals(database.store, dataset, prompts, against, count=rival_count)
-    options = BuildOptions(actions=names, rivals=rivals, **build_options)
     if write_batch or read_batch:
-        api, options = replace(api, batch_files=read_batch), replace(options, attempts=1)
-    sampling = _sampling(temperature, seed, options.samples)
-    llm_options = LLMOptions(batch_size, base_url, sampling, api, parameters, reasoning_tokens)
-    llm = open_llm(llm_name, llm_options)
+        api, asked["attempts"] = replace(api, batch_files=read_batch), 1
+    dataset, llm, prompts, options = planned(database, llm_name=llm_name, api=api, **asked)
     if (write_batch or read_batch) and not isinstance(llm, batch_file.AskedByFile):
         raise UsageError(f"{llm_name} is not asked by files: leave out --write-batch and --read-batch")
+    refuse_other_build(database, locked, dataset, llm, prompts, options)
     for note in filter(None, (*origin_notes(prompts), toy_note(llm_name))):
         notes.print(note, soft_wrap=True)
     if dry_run:
@@ -141,9 +118,4 @@ def build(
     end_if_stopped(report, api)
     if report.invalid or report.failed:
         raise UserError(f"{report.invalid + report.failed} calls gave no descriptors. {_TO_RETRY[bool(read_batch)]}")
-
-
-def _sampling(temperature: float | None, seed: int, samples: int) -> Sampling:
-    if samples > 1 and temperature == 0:
-        raise UsageError(f"--samples {samples} at --temperature 0 would give the same reply {samples} times")
-    return Sampling(_SAMPLES_TEMPERATURE if temperature is None and samples > 1 else temperature or 0.0, seed)
+    refuse_other_result(database, locked, dataset)

@@ -10,6 +10,7 @@ from db.commandline import Database, console, json_option, notes, print_json
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.errors import UsageError
 from db.records import STATUSES
+from db.vocabulary import BUILT_IN
 from descriptor_gen import tables
 from descriptor_gen.commands.options import dataset_option, name_option, writer_option
 
@@ -19,8 +20,15 @@ _SUFFIXES = {".csv": "csv", ".json": "json"}
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@dataset_option
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--pack", "pack_name", metavar="NAME", help="An installed text pack, instead of FILE.")
+@click.option(
+    "--dataset",
+    "-d",
+    "dataset_name",
+    metavar="NAME|PATH",
+    help=f"{', '.join(BUILT_IN)}; a file of labels; or a folder of class folders. Needed with FILE. [of the pack]",
+)
 @name_option
 @click.option("--kind", "-k", metavar="KIND", help="Kind of texts without a kind in the file. [guessed from its name]")
 @click.option("--strict", is_flag=True, help="Import nothing if a class name is unknown or an item is refused.")
@@ -28,8 +36,9 @@ _SUFFIXES = {".csv": "csv", ".json": "json"}
 @click.pass_obj
 def import_descriptors(
     database: Database,
-    file: Path,
-    dataset_name: str,
+    file: Path | None,
+    pack_name: str | None,
+    dataset_name: str | None,
     name: str | None,
     kind: str | None,
     strict: bool,
@@ -38,18 +47,29 @@ def import_descriptors(
     """Add the descriptors of FILE to those in the database; importing it twice adds nothing.
 
     FILE is an export of descgen (JSON, CSV, or a Parquet folder), JSON of class -> texts or label -> texts as
-    published with TEAR, CuPL and OST, or a CSV file with the columns action and text.
+    published with TEAR, CuPL, OST, MPVR, FROSTER and classify_by_description, or a CSV file with the columns action and
+    text. A text pack is installed with pip, and knows its dataset.
     """
+    from db.packs import open_pack
     from descriptor_gen.exchange.importing import import_descriptors as import_contents
     from descriptor_gen.exchange.readers import read
+    from descriptor_gen.packs.facts import facts_lines
 
-    contents = read(file)
+    if (file is None) == (pack_name is None):
+        raise UsageError("What is to be imported? Give either FILE, or --pack NAME")
+    if file and not dataset_name:
+        raise UsageError(f"Which dataset are the texts of {file} about? Give --dataset NAME or a file of labels")
+    pack = open_pack(pack_name) if pack_name else None
+    contents = read(pack.file if pack else file or Path())
+    dataset_name = dataset_name or (contents.dataset.name if contents.dataset else "")
     try:
         dataset = database.store.resolve(dataset_name, name=name, update="phrases")
     except UsageError:  # the file may list the classes of a dataset that is not stored yet
         if contents.dataset is None or contents.dataset.name != dataset_name:
             raise
         dataset = contents.dataset
+    for line in facts_lines(pack) if pack else ():
+        notes.print(line, soft_wrap=True)
     report = import_contents(database.store, dataset, contents, kind=kind, strict=strict)
     print_json(report) if as_json else console.print(tables.import_report(report), soft_wrap=True)
 

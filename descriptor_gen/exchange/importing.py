@@ -133,6 +133,8 @@ def _no_class(dataset: Dataset, contents: Contents, unmapped: Sequence[str]) -> 
 
 def _fault(entry: Entry) -> str | None:
     """Return why an item cannot be imported; None if it can."""
+    if entry.text == []:
+        return "an empty list"
     if not isinstance(entry.text, str):
         return f"{type(entry.text).__name__}, not a text"
     not_storable = NOT_STORABLE.search(entry.text)

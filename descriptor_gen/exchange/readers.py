@@ -13,18 +13,22 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from db import spreadsheets, strict_json
-from db.errors import UserError
+from db.errors import UserError, shortened
 from db.given_files import MOST_BYTES, read_bytes
 from db.numbering import NumberingError, without_numbers
 from db.records import Call, Dataset, Original
 from db.storable import LARGEST_INTEGER, NOT_STORABLE
+from db.vocabulary import spelling
 from descriptor_gen.exchange import parquet
 from descriptor_gen.exchange.documents import ShapeError, checked, read_call, read_export
 
 SHAPES = (
-    "JSON, CSV and Parquet as descgen export writes them; JSON of class -> texts (TEAR, CuPL) and of label index -> "
-    "texts (OST) or one text (FROSTER, TC-CLIP); numbered lines, a text each; CSV with the columns action and text"
+    "JSON, CSV and Parquet as descgen export writes them; JSON of class -> texts (TEAR, CuPL, MPVR, "
+    "classify_by_description), of class -> question -> texts (MPVR's scripts), and of label index -> texts (OST) or "
+    "one text (FROSTER, TC-CLIP); numbered lines, a text each; CSV with the columns action and text"
 )
+
+_NO_TEXTS = "is JSON of an unknown shape: no name in it has a text or a list of texts"
 
 
 def _storable(original: Original) -> Original:
@@ -114,13 +118,37 @@ def _read_json(data: bytes) -> tuple[list[Entry], Dataset | None]:
     if "descgen" in document:
         dataset, calls, descriptors = read_export(document)
         return [_entry(row, calls) for row in descriptors], dataset
+    return [Entry(key, text) for key, texts in _texts_by_name(document).items() for text in texts], None
+
+
+def _texts_by_name(document: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return name -> texts, of JSON of name -> texts, name -> text, or class -> question -> texts.
+
+    An empty list stays as the one item of its name, to be refused and counted.
+
+    Raises:
+        ShapeError: it is none of them.
+    """
     values = list(document.values())
-    if not any(isinstance(texts, list) for texts in values) and not (
-        values and all(isinstance(v, str) for v in values)
-    ):
-        raise ShapeError("is JSON of an unknown shape: no name in it has a text or a list of texts")
-    lists = {key: texts if isinstance(texts, list) and texts else [texts] for key, texts in document.items()}
-    return [Entry(key, text) for key, texts in lists.items() for text in texts], None
+    if values and all(isinstance(value, dict) for value in values):
+        document = {name: _answers(name, by_question) for name, by_question in document.items()}
+    elif not any(isinstance(texts, list) for texts in values) and not all(isinstance(text, str) for text in values):
+        raise ShapeError(_NO_TEXTS)
+    lists = {name: texts if isinstance(texts, list) and texts else [texts] for name, texts in document.items()}
+    if not any(isinstance(text, str) for texts in lists.values() for text in texts):
+        raise ShapeError(_NO_TEXTS)
+    return lists
+
+
+def _answers(name: str, by_question: Mapping[str, Any]) -> list[Any]:
+    """Return the answers to the questions about a class; what else might lie one level deeper is not guessed at."""
+    for question, texts in by_question.items():
+        if spelling(name) not in spelling(question) or not isinstance(texts, list):
+            raise ShapeError(
+                f"is JSON of an unknown shape: below {shortened(name)!r} it has {shortened(question)!r}, which is no "
+                "question that names this class, with a list of texts"
+            )
+    return [text for texts in by_question.values() for text in texts]
 
 
 def _numbered_lines(data: bytes) -> list[Entry]:

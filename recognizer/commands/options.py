@@ -61,6 +61,7 @@ _ROOT = "Folder of its videos. [FOLDER, or data/<dataset>, or <dataset> in the f
 _SPLIT = "Official test split, or val or test of a CSV file of videos. [1 if the dataset has split lists]"
 _LIMIT = "Use at most this many videos, evenly spread over the list."
 _LLM = f"{LLM_HELP}; give it again to use several together. [the only one]"
+_TEXTS_HELP = "Use the texts of an installed pack and no others; first: descgen import --pack NAME."
 _PARTIAL = "Score classes that lack descriptors without them, instead of refusing."
 _CLIPS = "Sets of frames per video, each over its whole length; their scores are averaged."
 _CROPS = "Views per frame: 1, or 3 squares along its longer side; their scores are averaged."
@@ -108,6 +109,7 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "kinds": click.option("--kind", "-k", "kinds", multiple=True, metavar="KIND", help="Descriptor kind. [all kinds]"),
     "llm": click.option("--llm", "-l", metavar="NAME", multiple=True, help=_LLM),
     "status": click.option("--status", type=click.Choice(list(STATUSES)), default="any", help=_STATUSES),
+    "texts": click.option("--texts", metavar="pack:NAME", help=_TEXTS_HELP),
     "partial": click.option("--partial", is_flag=True, help=_PARTIAL),
     "frames": click.option("--frames", type=COUNT, default=16, help="Frames per video or clip."),
     "clips": click.option("--clips", type=COUNT, default=1, help=_CLIPS),
@@ -237,7 +239,7 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 SAMPLING = ("frames", "clips", "crops", "allow_truncated")
-TEXTS = ("encoder", "precision", "protocol", "kinds", "llm", "status")
+TEXTS = ("encoder", "precision", "protocol", "kinds", "llm", "status", "texts")
 scoring_options = gathered(
     _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "unit_frames", "templates", "condition",
     "temperature",
@@ -245,7 +247,7 @@ scoring_options = gathered(
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
 texts_options = gathered(
-    _options, "options", "protocol", "kinds", "llm", "status", "partial", "method", "templates", "condition"
+    _options, "options", "protocol", "kinds", "llm", "status", "texts", "partial", "method", "templates", "condition"
 )
 sweep_options = gathered(Settings, "base", "encoder", "precision", *SAMPLING, "temperature")
 
@@ -332,7 +334,7 @@ class Classes:
         try:
             texts = ClassTexts.choose(store, store.resolve(name), options.settings)
         except UserError:
-            if not (self.labels and options.llm):
+            if options.texts or not (self.labels and options.llm):
                 raise
             store = write_missing(session.database, self.labels, options)
             texts = ClassTexts.choose(store, store.resolve(name), options.settings)

@@ -11,6 +11,7 @@ from encoders.protocol import Precision
 from encoders.registry import label_templates
 from recognizer.datasets.records import Split
 from recognizer.scoring.methods import METHODS, method_of
+from recognizer.scoring.pack_texts import pack_reference
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.protocols import Protocol, protocol_of
 from recognizer.scoring.selection import DescriptorChoice
@@ -123,12 +124,14 @@ class Options(ScoringSettings):
             needed if there are several.
         status: `any` uses pending and accepted descriptors, `accepted` only those.
         partial: score classes that lack descriptors of a kind without them, instead of refusing the choice.
+        texts: `pack:NAME`: the texts of an installed pack that are in the database, and no others.
     """
 
     kinds: Sequence[str] | None = None
     llm: str | Sequence[str] | None = None
     status: Status = "any"
     partial: bool = False
+    texts: str | None = None
 
     @property
     def settings(self) -> Settings:
@@ -136,13 +139,15 @@ class Options(ScoringSettings):
 
         Raises:
             UsageError: a name is unknown.
-            UserError: a file of templates is invalid.
+            UserError: a file of templates is invalid, or the pack of `texts` is damaged.
         """
         if self.status not in STATUSES:
             raise UsageError(unknown("status", self.status, STATUSES))
         kinds = None if self.kinds is None else tuple(self.kinds)
         shared = {option.name: getattr(self, option.name) for option in fields(ScoringSettings)}
         llms = (self.llm,) if isinstance(self.llm, str) else tuple(self.llm or ()) or None
-        settings = Settings(**shared, choice=DescriptorChoice(kinds, STATUSES[self.status], llms, self.partial))
+        texts = pack_reference(self.texts) if self.texts else None
+        choice = DescriptorChoice(kinds, STATUSES[self.status], llms, self.partial, texts)
+        settings = Settings(**shared, choice=choice)
         settings.check()
         return settings

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from db.descriptor_filter import find_writer
 from db.errors import UserError, first_few
 from db.records import Dataset, Descriptor
+from recognizer.scoring.pack_texts import pack_descriptors
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -25,12 +26,15 @@ class DescriptorChoice:
         llms: their models or imported files, as `db.descriptor_filter.find_writer` reads them; the texts of several
             form one ensemble. None: the only one that there is. Texts written by people are always used.
         partial: use the classes that have texts with them, the others by label alone.
+        texts: a text pack, as `pack_reference` gives it, whose texts form one ensemble whoever wrote them; None: what
+            the database has.
     """
 
     kinds: tuple[str, ...] | None = None
     statuses: tuple[str, ...] = ("pending", "accepted")
     llms: tuple[str, ...] | None = None
     partial: bool = False
+    texts: str | None = None
 
 
 def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice) -> list[Descriptor]:
@@ -38,22 +42,28 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
 
     Raises:
         UserError: there are none; classes lack a kind; they are from several LLMs or files of which none is chosen; or
-            a name of `choice.llms` means no writer, or several.
+            a name of `choice.llms` means no writer, or several; or the texts of a pack are not all there.
     """
     if choice.kinds == ():
         return []
-    everything = store.descriptors(dataset, statuses=choice.statuses)
+    everything = _everything(store, dataset, choice)
     descriptors = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
     if choice.llms:
-        writers = _writers(choice.llms, store.descriptors(dataset))
+        writers = _writers(choice.llms, everything if choice.texts else store.descriptors(dataset))
         descriptors = [d for d in descriptors if d.by_hand or d.writer in writers]
-    else:
+    elif not choice.texts:
         _refuse_mixtures(dataset, descriptors)
     known_kinds = sorted({descriptor.kind for descriptor in everything})
     _refuse_nothing(dataset, choice, descriptors, known_kinds)
     if not choice.partial:
         _refuse_gaps(dataset, choice, descriptors)
     return descriptors
+
+
+def _everything(store: Store, dataset: Dataset, choice: DescriptorChoice) -> list[Descriptor]:
+    if choice.texts is None:
+        return store.descriptors(dataset, statuses=choice.statuses)
+    return [d for d in pack_descriptors(store, dataset, choice.texts) if d.status in choice.statuses]
 
 
 def classes_without(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Mapping[str, int]:

@@ -281,7 +281,7 @@ def test_what_is_not_taken_is_listed_and_strict_takes_nothing(
         "refused: wave, item 6: list, not a text",
         "refused: wave, item 7: holds the character '\\x00'",
         "refused: wave, item 8: holds the character '\\ud800'",
-        "refused: walk, item 1: list, not a text",
+        "refused: walk, item 1: an empty list",
         "names that are no class of hmdb51 (1): Sing",
     ]
     assert lines[8].startswith("no texts for 50 classes: brush_hair, cartwheel, ")

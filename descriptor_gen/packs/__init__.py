@@ -1,0 +1,1 @@
+"""Text packs: the descriptors of a dataset as a package that pip installs."""
