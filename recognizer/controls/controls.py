@@ -133,8 +133,9 @@ def measure_controls(
     """
     with bars(f"run {run.id}", "videos") as advance:
         replayed = replay(store, run, encoder, root=root, on_progress=advance)
-    if not replayed.descriptors or len(replayed.ensemble.present) < 2:
-        reason = "used no descriptors" if not replayed.descriptors else "has one class only"
+    texts = (replayed.ensemble.kind >= 0).any()
+    if not texts or len(replayed.ensemble.present) < 2:
+        reason = "used no descriptors" if not texts else "has one class only"
         raise UserError(f"Run {run.id} {reason}: there are no texts to exchange. Runs with descriptors: recognize runs")
     measured = controls_of(replayed, encoder, settings=settings, bars=bars)
     if run.id is not None and not store.read_only:
@@ -225,7 +226,7 @@ class _Bench:
     def _permuted(self, kind: str) -> Permuted:
         """Return the videos with the texts of a kind, or all of them, in the hands of other classes."""
         ensemble = self.replayed.ensemble
-        moved = ensemble.ids >= 0 if kind == WHOLE else ensemble.kind == ensemble.kinds.index(kind)
+        moved = ensemble.kind >= 0 if kind == WHOLE else ensemble.kind == ensemble.kinds.index(kind)
         with self.bars(f"run {self.replayed.run.id}, texts of other classes: {kind}", "lists") as advance:
             return permute(
                 self._score, ensemble, moved, labels_of(self.replayed.features),
@@ -236,8 +237,11 @@ class _Bench:
     def _random_texts(self, own: Tensor, design: Design) -> Iterator[Control]:
         """Yield each control of `RANDOM_TEXTS`, in the words of the run's texts."""
         replayed, count = self.replayed, self.settings.replicates
+        labels = set(replayed.ensemble.ids[:, 0].tolist())  # of the names that stand for labels: they stay
+        names = [text for text in replayed.descriptors if text.id in labels]
+        others = [text for text in replayed.descriptors if text.id not in labels]
         made = {
-            name: [make(replayed.descriptors, Random(self.settings.seed + n)) for n in range(count)]
+            name: [[*names, *make(others, Random(self.settings.seed + n))] for n in range(count)]
             for name, (_, make) in RANDOM_TEXTS.items()
         }
         if not count:

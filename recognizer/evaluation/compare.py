@@ -18,7 +18,7 @@ from recognizer.scoring.metrics import Rate, difference, rate
 # settings that can change accuracies; the others describe the machine, or follow from these
 CHOICES = (
     "encoder", "encoder_revision", "precision", "protocol", "method", "frames", "pooling", "unit_frames",
-    "templates", "label_templates", "condition", "temperature", "kinds", "llms", "statuses", "layout", "limit",
+    "templates", "label_templates", "names", "condition", "temperature", "kinds", "llms", "statuses", "layout", "limit",
     "allow_truncated",
 )  # fmt: skip
 

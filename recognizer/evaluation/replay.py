@@ -89,7 +89,8 @@ def settings_of(run: Run) -> Settings:
         kinds = None if choice["kinds"] is None else tuple(choice["kinds"])
         llm = choice.get("llm")  # of runs before several could be chosen
         llms = (llm,) if llm else tuple(choice.get("llms") or ()) or None
-        stored["choice"] = DescriptorChoice(kinds, tuple(choice["statuses"]), llms, choice.get("partial", False))
+        partial, names = choice.get("partial", False), choice.get("names", "off")
+        stored["choice"] = DescriptorChoice(kinds, tuple(choice["statuses"]), llms, partial, names)
     return Settings(**stored)
 
 

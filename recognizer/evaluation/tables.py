@@ -20,7 +20,7 @@ from recognizer.evaluation.means import means_of
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.scoring.metrics import MEASURES, Spread
-from recognizer.scoring.protocols import PROTOCOLS
+from recognizer.scoring.protocols import NAMES, PROTOCOLS
 from recognizer.scoring.selection import classes_without
 from recognizer.video.sampling import Sampling
 
@@ -97,10 +97,11 @@ def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
 def changed_choices(settings: Mapping[str, Any]) -> list[str]:
     """Return the choices besides protocol and method that differ from their defaults."""
     defaults = {"precision": "float32", "pooling": "avg", "unit_frames": False, "templates": "protocol",
-                "condition": False, "temperature": 1}  # fmt: skip
+                "names": "off", "condition": False, "temperature": 1}  # fmt: skip
     values = {name: settings.get(name, default) for name, default in defaults.items()}
     changed = [name for name, default in defaults.items() if values[name] != default]
     in_words = {"condition": "the label before each descriptor", "unit_frames": "frames to unit length"}
+    in_words["names"] = NAMES[values["names"]]
     words = [in_words.get(name, f"{name} {values[name]}") for name in changed]
     return [*words, "truncated videos allowed"] if settings.get("allow_truncated") else words
 
@@ -233,7 +234,7 @@ def made_with(texts: ClassTexts) -> list[str]:
         str(settings.sampling),
         "score: cosine",
         *([] if settings.method == "mean" else [f"method {settings.method}"]),
-        *changed_choices(asdict(settings)),
+        *changed_choices({**asdict(settings), "names": settings.choice.names}),
     ]
     missing = classes_without(texts.dataset, descriptors)
     weak = [WEAK, *([UNCALIBRATED] if settings.temperature != 1 else [])] if settings.encoder == "objects" else []
