@@ -18,7 +18,7 @@ from encoders.protocol import Encoder
 from recognizer.controls.frames import FRAMES, changed
 from recognizer.controls.random_texts import RANDOM_TEXTS
 from recognizer.controls.swapped import Permuted, margins_of, permute
-from recognizer.controls.verdicts import verdicts
+from recognizer.controls.verdicts import verdicts, verdicts_by_class, verdicts_by_kind
 from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Replay, replay
@@ -83,13 +83,23 @@ class Control:
 
 @dataclass(frozen=True)
 class ClassControl:
-    """A class with its own texts, and the mean over the permutations; p is not corrected for the number of classes."""
+    """A class with its own texts, and the permutations; p and `p_worse` are not corrected for the number of classes.
+
+    Attributes:
+        texts: the ids of its descriptors.
+        real: its share of right videos.
+        swapped: the mean of that share over the permutations.
+        p: how likely a permutation is at least as good.
+        p_worse: how likely a permutation is at most as good.
+    """
 
     name: str
     videos: int
-    real: float  # its share of right videos
+    texts: tuple[int, ...]
+    real: float
     swapped: float
     p: float
+    p_worse: float
 
 
 @dataclass(frozen=True)
@@ -164,9 +174,16 @@ def with_controls(store: Store, run: Run, encoder: CachingEncoder, *, bars: Prog
 
 
 def _summary(controls: RunControls) -> dict[str, Any]:
-    """Return what is stored with a run."""
+    """Return what is stored with a run; the review shows its sentences about texts."""
     kept = asdict(controls)
-    return {"controls": {name: kept[name] for name in ("settings", "texts", "kinds", "frames", "verdicts")}}
+    by_class = verdicts_by_class(controls.classes)
+    return {
+        "controls": {
+            **{name: kept[name] for name in ("settings", "texts", "kinds", "frames", "verdicts")},
+            "by_kind": verdicts_by_kind(controls.kinds),
+            "by_class": {each.name: {"verdict": by_class[each.name], "texts": each.texts} for each in controls.classes},
+        }
+    }
 
 
 @dataclass(frozen=True)
@@ -263,13 +280,14 @@ class _Bench:
 
     def _classes(self, permuted: Permuted, own: Tensor, labels: Tensor) -> tuple[ClassControl, ...]:
         """Return each class that has videos, by its p."""
-        made = []
+        made, ensemble = [], self.replayed.ensemble
         for label in labels.unique().tolist():
             right, share = permuted.hits[:, labels == label].double().mean(dim=1), own[labels == label].double().mean()
-            as_good = int((right >= share - 1e-9).sum())
-            p = as_good / len(right) if permuted.exact else (as_good + 1) / (len(right) + 1)
+            as_good, as_bad = int((right >= share - 1e-9).sum()), int((right <= share + 1e-9).sum())
+            p, p_worse = (n / len(right) if permuted.exact else (n + 1) / (len(right) + 1) for n in (as_good, as_bad))
             name, videos = self.replayed.dataset.actions[label].name, int((labels == label).sum())
-            made.append(ClassControl(name, videos, float(share), float(right.mean()), p))
+            texts = tuple(ensemble.ids[label, ensemble.kind[label] >= 0].tolist())
+            made.append(ClassControl(name, videos, texts, float(share), float(right.mean()), p, p_worse))
         return tuple(sorted(made, key=lambda c: (c.p, -(c.real - c.swapped), c.name)))
 
     def _frames(self, design: Design) -> Iterator[Control]:
