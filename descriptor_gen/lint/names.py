@@ -20,7 +20,7 @@ _EMPTY = frozenset(
 )  # fmt: skip
 _ENDINGS = ("ing", "ers", "er", "es", "ed", "s", "e", "y")  # the longest first
 _SENTENCE = re.compile(
-    r"^(an?|the|two|some|several)\s+(\w+\s+)?(is|are|has|have)\b|\b(is|are)\s+\w+ing\b|^(he|she|they|it|someone)\b"
+    r"^(an?|the|two|some|several)\s+(\w+\s+)?(is|are|has|have)\b|\b(is|are)\s+\w+ing\b|^(he|she|they|it|someone)\s\w+s\b"
 )
 _LIST = re.compile(r"[,;/|\n]|\s(or|&)\s")
 

@@ -56,12 +56,17 @@ def test_a_name_of_another_class_is_an_error() -> None:
         ("riding a bike along the road to the far sea", "10 words, a label has at most 8"),
         ("a person is riding a bike", "a sentence, not a phrase"),
         ("a cyclist is riding a bike", "a sentence, not a phrase"),
+        ("someone rides a bike", "a sentence, not a phrase"),
         ("riding a bike, cycling", "a list, not one phrase"),
         ("bike riding or cycling", "a list, not one phrase"),
     ],
 )
 def test_a_name_is_one_short_phrase(name: str, detail: str) -> None:
     assert ("name-form", "warning", detail) in found("bike", name)
+
+
+def test_a_phrase_about_people_is_no_sentence() -> None:
+    assert [rule for rule, _, _ in found("bike", "someone on a bike")] == []
 
 
 def test_what_no_camera_sees_is_found_in_names_too() -> None:
