@@ -50,6 +50,7 @@ def run_report(run: Run) -> RenderableType:
         *(f"note: {note}" for note in settings.get("encoder_notes", ())),
         *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
         *(f"controls: {verdict}" for verdict in run.results.get("controls", {}).get("verdicts", ())),
+        *(f"worlds: {line}" for line in run.results.get("worlds", {}).get("lines", ())),
         *cautions(run),
     ]
     number = f"run {run.id} · " if run.id else ""
