@@ -142,7 +142,7 @@ def _refuse_different_datasets(first: Run, second: Run) -> None:
 def _changed(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
     """Return the settings that differ; descriptors as their number and the start of their digest."""
     before, after = (
-        {name: {"precision": "float32", **run.settings}.get(name) for name in CHOICES}
+        {name: {"precision": "float32", "names": "off", **run.settings}.get(name) for name in CHOICES}
         | {"descriptors": f"{len(run.descriptor_ids)} ({run.descriptors_sha256[:8]})" if run.descriptor_ids else "none"}
         for run in (first, second)
     )

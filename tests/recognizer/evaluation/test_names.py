@@ -155,7 +155,7 @@ def test_report_and_compare_tell_them(descgen: Run, recognize: Run, balls: Path)
     page = balls.parent / "run.html"
     assert recognize("report", 2, "-o", page).exit_code == 0
     assert "the name in place of the label" in page.read_text()
-    assert "names: None → replace" in recognize("compare", 1, 2).stdout
+    assert "names: off → replace" in recognize("compare", 1, 2).stdout
 
 
 def test_a_sweep_has_names_as_a_list(descgen: Run, recognize: Run, balls: Path) -> None:
