@@ -10,6 +10,7 @@ from db.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+NAME = "name"  # the kind whose texts are other words for labels: one for each class
 _LONGEST_SHOWN = 100
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -358,6 +358,33 @@ class Agreement:
     observed: float | None
     kappa: float | None
     undefined: str | None
+
+
+@dataclass(frozen=True)
+class ClassVerdict:
+    """What controls say about the texts of one class: a sentence, and the ids of the texts that it is about."""
+
+    sentence: str
+    texts: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the controls of a run say about its texts, in sentences.
+
+    Attributes:
+        run: id of the run.
+        made_with: encoder, method and number of videos of the run.
+        of_all: about all texts.
+        by_kind: about the texts of one kind.
+        by_class: about the texts of one class, by its name.
+    """
+
+    run: int
+    made_with: str
+    of_all: Sequence[str] = ()
+    by_kind: Mapping[str, str] = field(default_factory=dict)
+    by_class: Mapping[str, ClassVerdict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

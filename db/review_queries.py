@@ -1,4 +1,4 @@
-"""Queries of the review application: calls, writers of texts, impacts.
+"""Queries of the review application: calls, writers of texts, impacts, verdicts of controls.
 
 review_queries = store.review_queries()
 review_queries.stamps(dataset)  # cheap: shows which classes changed since the last call
@@ -14,7 +14,8 @@ from sqlalchemy import func, select
 from db import queries
 from db.engine import Transactions
 from db.errors import UsageError
-from db.records import Dataset, Descriptor, HistoryEntry, Impact, Writer
+from db.local_paths import without_folders
+from db.records import ClassVerdict, Dataset, Descriptor, HistoryEntry, Impact, Verdicts, Writer
 from db.schema import ActionRow, DatasetRow, DescriptorRow, GenerationRow, ImpactRow, LLMRow, RunRow, TemplateRow
 
 Stamp = tuple[int, ...]
@@ -26,7 +27,7 @@ class ReviewQueries(Transactions):
     def stamps(self, dataset: Dataset) -> Mapping[str, Stamp]:
         """Return, by action name, a value that changes whenever a descriptor in use is changed, added or removed.
 
-        The value of the empty name changes with the impacts.
+        The value of the empty name changes with the newest run that has impacts, and that which has verdicts.
         """
         names = {action.name for action in dataset.actions}
         query = (
@@ -42,9 +43,9 @@ class ReviewQueries(Transactions):
             .group_by(ActionRow.name)
         )
         with self._read() as session:
-            newest = session.scalar(_newest_impact_run(dataset)) or 0
+            newest = (session.scalar(_newest_impact_run(dataset)) or 0, session.scalar(_newest_controls(dataset)) or 0)
             stamps = {name: tuple(numbers) for name, *numbers in session.execute(query) if name in names}
-            return {**stamps, "": (newest,)}
+            return {**stamps, "": newest}
 
     def call(self, generation: int) -> HistoryEntry:
         """Return one LLM call by its id.
@@ -91,6 +92,32 @@ class ReviewQueries(Transactions):
         with self._read() as session:
             rows = session.scalars(query)
             return {row.descriptor_id: queries.to_record(Impact, row, run=row.run_id) for row in rows}
+
+    def verdicts(self, dataset: Dataset) -> Verdicts | None:
+        """Return what the controls of the newest run that has some say about its texts; None without such a run."""
+        with self._read() as session:
+            row = session.get(RunRow, session.scalar(_newest_controls(dataset)) or 0)
+            return _verdicts(row) if row else None
+
+
+def _verdicts(row: RunRow) -> Verdicts:
+    controls, settings = row.results["controls"], row.settings
+    made_with = (
+        f"encoder {without_folders(settings['encoder'])}, method {settings['method']}, {row.counts['evaluated']} videos"
+    )
+    by_class = controls.get("by_class", {})  # older versions kept sentences about all texts alone
+    return Verdicts(
+        run=row.id,
+        made_with=made_with,
+        of_all=controls["verdicts"][: len(controls["texts"])],  # the others are about frames
+        by_kind=controls.get("by_kind", {}),
+        by_class={name: ClassVerdict(of["verdict"], frozenset(of["texts"])) for name, of in by_class.items()},
+    )
+
+
+def _newest_controls(dataset: Dataset) -> Any:
+    has_controls = RunRow.results["controls"].as_string().is_not(None)
+    return select(func.max(RunRow.id)).where(RunRow.dataset == dataset.name, has_controls)
 
 
 def _newest_impact_run(dataset: Dataset) -> Any:

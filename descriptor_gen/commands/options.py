@@ -35,7 +35,7 @@ kind_option = click.option(
     "kind_names",
     multiple=True,
     metavar="KIND",
-    help=f"{', '.join(built_in_kinds())}, or your own; may be given again. [all but contrast]",
+    help=f"{', '.join(built_in_kinds())}, or your own; may be given again. [all but contrast and name]",
 )
 template_option = click.option(
     "--template",

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import cast, get_args
 
 from db.errors import UsageError, UserError, first_few, shortened
+from db.kinds import NAME
 from db.records import Dataset, DescriptorSource, DescriptorStatus, PortableDescriptor, Rephrased
 from db.storable import NOT_STORABLE
 from db.store import Store
@@ -168,7 +169,8 @@ def _kind(contents: Contents, kind: str | None) -> str:
             raise UsageError(f"{contents.name} gives the kind of each text. Leave --kind out")
         return ""
     words = re.split(r"[\W_]+", contents.name.lower())
-    named = [kind] if kind else [name for name in kinds() if name in words]
+    # "name" in a file's name may be about anything: class_name.json
+    named = [kind] if kind else [name for name in kinds() if name in words and name != NAME]
     if len(named) != 1 or not KIND.fullmatch(named[0]):
         problem = f"{kind!r} is no name of a kind" if kind else f"{contents.name} does not say its kind"
         raise UsageError(f"{problem}. Give --kind with one of {', '.join(kinds())}, or a word of your own such as all")

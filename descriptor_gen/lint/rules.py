@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from db.errors import UsageError
+from db.kinds import NAME
 from db.records import Dataset, Descriptor
-from descriptor_gen.lint import clip_tokens, wording
+from descriptor_gen.lint import clip_tokens, names, wording
 from descriptor_gen.lint.similarity import cosines_between
 from encoders.protocol import TextEncoder
 from encoders.registry import open_text_encoder
@@ -251,6 +252,50 @@ def _sense(subject: _Subject) -> Iterator[Finding]:
             yield _finding("sense", "warning", descriptor, detail)
 
 
+def _names(subject: _Subject) -> Iterator[Descriptor]:
+    return (descriptor for descriptor in subject.descriptors if descriptor.kind == NAME)
+
+
+def _labels(subject: _Subject) -> dict[str, str]:
+    return {action.name: action.phrase for action in subject.dataset.actions}
+
+
+def _name_same(subject: _Subject) -> Iterator[Finding]:
+    """Find names that are their label in other words."""
+    labels = _labels(subject)
+    for descriptor in _names(subject):
+        if detail := names.same_as_label(descriptor.text, labels[descriptor.action]):
+            yield _finding("name-same", "warning", descriptor, detail)
+
+
+def _name_action(subject: _Subject) -> Iterator[Finding]:
+    """Find names that may be of another action: without a word of the label or of what is known about the class."""
+    labels, texts = _labels(subject), subject.groups(lambda d: d.action)
+    for descriptor in _names(subject):
+        known = [text.text for text in texts[descriptor.action] if text.kind != NAME]
+        if detail := names.other_action(descriptor.text, [labels[descriptor.action], *known]):
+            yield _finding("name-action", "warning", descriptor, detail)
+
+
+def _name_class(subject: _Subject) -> Iterator[Finding]:
+    """Find names that are also the label or a name of another class: the two could not be told apart."""
+    written = [*_labels(subject).items(), *((d.action, d.text) for d in _names(subject))]
+    classes: dict[frozenset[str], list[str]] = defaultdict(list)
+    for action, text in written:
+        classes[names.stems(text)].append(action)
+    for descriptor in _names(subject):
+        others = [action for action in classes[names.stems(descriptor.text)] if action != descriptor.action]
+        if others and names.stems(descriptor.text):
+            yield _finding("name-class", "error", descriptor, f"the same words as class {others[0]}")
+
+
+def _name_form(subject: _Subject) -> Iterator[Finding]:
+    """Find names that are no single short phrase."""
+    for descriptor in _names(subject):
+        if detail := names.not_a_name(descriptor.text):
+            yield _finding("name-form", "warning", descriptor, detail)
+
+
 RULES: Mapping[str, Rule] = {
     "too-long": _per_text("too-long", "error", _too_long),
     "echo": _per_text("echo", "error", lambda text, _: wording.echo(text)),
@@ -262,4 +307,8 @@ RULES: Mapping[str, Rule] = {
     "not-visual": _per_text("not-visual", "warning", lambda text, _: wording.not_visual(text)),
     "glued": _per_text("glued", "warning", lambda text, _: wording.glued(text)),
     "sense": _sense,
+    "name-same": _name_same,
+    "name-action": _name_action,
+    "name-class": _name_class,
+    "name-form": _name_form,
 }

@@ -32,6 +32,7 @@ ANSWERS: dict[str, Any] = {
     "description": "someone does it in the open while others look on",
     "before": "someone gets ready for it",
     "after": "someone rests from it",
+    "name": "someone with a ball",
     "features": ["someone in a red shirt", "a rope along the wall", "both arms raised high"],
 }
 """A valid value for each field of the built-in templates."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from db.errors import UsageError, UserError, unknown
 from db.given_files import TooLargeError, read_text
-from db.kinds import built_in_kinds
+from db.kinds import NAME, built_in_kinds
 from db.records import Action, Template
 from descriptor_gen.llms import Message, Request
 from descriptor_gen.prompting import untrusted
@@ -218,7 +218,8 @@ def choose_prompts(names: Sequence[str], templates: Sequence[Path], stored: Sequ
 
     A kind may also be named by its template in the database: see `load_prompts`.
 
-    Prompts that compare must be named: their questions depend on the other classes.
+    Prompts that compare must be named: their questions depend on the other classes. So must `name`, which is for
+    labels.
 
     Raises:
         UsageError: a kind or file does not exist.
@@ -227,7 +228,7 @@ def choose_prompts(names: Sequence[str], templates: Sequence[Path], stored: Sequ
     own = read_prompts(templates)
     if names or own:
         return load_prompts(names or [prompt.kind for prompt in own], own=own, stored=stored)
-    return [prompt for prompt in load_prompts(kinds()) if not prompt.compares]
+    return [prompt for prompt in load_prompts(kinds()) if not prompt.compares and prompt.kind != NAME]
 
 
 def origin_notes(prompts: Sequence[Prompt]) -> list[str]:

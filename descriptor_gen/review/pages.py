@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from markupsafe import Markup
 
+from db import vocabulary
 from db.records import Action, Conflict, Descriptor, Impact, ReviewEvent, State
 from descriptor_gen.lint.rules import Finding
 from descriptor_gen.review.conflicts import by_text
 from descriptor_gen.review.filters import ORDERS, Filter
 from descriptor_gen.review.flags import Flags
-from descriptor_gen.review.session import Counts, ReviewSession, stamp
+from descriptor_gen.review.session import Counts, ReviewSession, Snapshot, stamp
 
 Values = dict[str, Any]
 _MAX_EVENTS = 500
@@ -96,6 +97,9 @@ def overview(session: ReviewSession, filter_: Filter) -> Values:
         "stamp": stamp(pending),
         "checking": is_linting,
         "impact": bool(snapshot.impacts),
+        "verdicts": snapshot.verdicts,
+        "replaced": len(_replaced(snapshot, snapshot.by_action)),
+        "is_benchmark": session.dataset.stored_as in vocabulary.BUILT_IN,
         "choices": {
             "kinds": sorted({d.kind for d in snapshot.descriptors}),
             "sources": sorted({d.writer for d in snapshot.descriptors}),
@@ -122,6 +126,17 @@ def class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: st
         if (descriptors := by_class.get(action.name))
     ]
     return sorted(rows, key=_ORDER[order])
+
+
+def _replaced(snapshot: Snapshot, actions: Iterable[str]) -> set[int]:
+    """Return the texts of some classes that a verdict is about and that are no longer in use, or rejected."""
+    verdicts = snapshot.verdicts.by_class if snapshot.verdicts else {}
+    return {
+        text
+        for name in actions
+        if name in verdicts
+        for text in verdicts[name].texts - {d.id for d in snapshot.by_action.get(name, ()) if d.status != "rejected"}
+    }
 
 
 def one_class(session: ReviewSession, action: Action, filter_: Filter) -> Values:
@@ -173,6 +188,9 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
         "folded": sum(not text.matches for text in texts),
         "request": request,
         "gone": [conflict for conflict in request["conflicts"] if not conflict.in_use],
+        "verdicts": snapshot.verdicts,
+        "verdict": snapshot.verdicts.by_class.get(action.name) if snapshot.verdicts else None,
+        "replaced": len(_replaced(snapshot, [action.name])),
         "can_regenerate": session.jobs is not None,
     }
 

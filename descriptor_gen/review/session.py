@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from db.errors import ConflictError, UsageError, UserError
-from db.records import STATUSES, Action, Conflict, Dataset, Decision, Descriptor, DescriptorRef, Impact
+from db.records import STATUSES, Action, Conflict, Dataset, Decision, Descriptor, DescriptorRef, Impact, Verdicts
 from db.store import Store
 from descriptor_gen.prompting.prompt import load_prompts
 from descriptor_gen.review.conflicts import cause
@@ -50,10 +50,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The descriptors in use by action name, in label order, and the impacts by descriptor id."""
+    """The descriptors in use by action name, in label order; the impacts by descriptor id; the verdicts of controls."""
 
     by_action: Mapping[str, Sequence[Descriptor]]
     impacts: Mapping[int, Impact]
+    verdicts: Verdicts | None = None
 
     @property
     def descriptors(self) -> list[Descriptor]:
@@ -151,7 +152,8 @@ class ReviewSession:
         old = self._snapshot
         names = (action.name for action in self.dataset.actions)
         by_action = {name: texts for name in names if (texts := (new if name in changed else old.by_action).get(name))}
-        self._snapshot = Snapshot(by_action, self.queries.impacts(self.dataset))
+        impacts, verdicts = self.queries.impacts(self.dataset), self.queries.verdicts(self.dataset)
+        self._snapshot = Snapshot(by_action, impacts, verdicts)
         if _linted(old) != _linted(self._snapshot):
             self._linter.submit(self._snapshot.descriptors)
 

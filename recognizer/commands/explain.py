@@ -24,7 +24,9 @@ from recognizer.evaluation.settings import Options
 @videos_argument
 @classes_options
 @click.option("--top", type=COUNT, default=5, help="Classes to explain per video.")
-@click.option("--class", "names", multiple=True, metavar="NAME", help="Explain this class too, wherever it ranks.")
+@click.option(
+    "--class", "class_names", multiple=True, metavar="NAME", help="Explain this class too, wherever it ranks."
+)
 @click.option(
     "--output",
     "-o",
@@ -39,7 +41,7 @@ def explain_classes(
     videos: tuple[Path, ...],
     classes: Classes,
     top: int,
-    names: tuple[str, ...],
+    class_names: tuple[str, ...],
     output: Path | None,
     options: Options,
 ) -> None:
@@ -58,7 +60,7 @@ def explain_classes(
         if output:
             refuse_pictures(encoder)
         pictured = encoder.clip_frames is None
-        explanations = explain(texts, clips, encoder, top=top, class_names=names, bars=progress)
+        explanations = explain(texts, clips, encoder, top=top, class_names=class_names, bars=progress)
     explained = [explanation.for_programs() for explanation in explanations]
     report = {"settings": texts.for_programs(), "explanations": explained}
     session.show(report, explanation_report(explanations, made_with=lines_above(texts)))

@@ -18,6 +18,7 @@ from db.commandline import Database, console, json_option, notes, print_json, tr
 from db.descriptor_filter import LLM_HELP
 from db.errors import UsageError, UserError
 from db.interrupts import interrupts
+from db.kinds import NAME
 from db.records import Dataset
 from encoders.protocol import Precision
 from encoders.registry import trusting_files
@@ -27,7 +28,7 @@ from recognizer.defaults import default_features
 from recognizer.evaluation.settings import STATUSES, Options, Settings
 from recognizer.scoring.methods import METHODS
 from recognizer.scoring.pooling import POOLINGS
-from recognizer.scoring.protocols import PROTOCOLS, TEMPLATES
+from recognizer.scoring.protocols import NAMES, PROTOCOLS, TEMPLATES
 
 if TYPE_CHECKING:
     from db.catalogue import Catalogue
@@ -47,6 +48,7 @@ TEMPLATES_HELP = (
     f"Templates around texts: protocol (its own, or the encoder's for labels), {', '.join(TEMPLATES)}, "
     "or a file with one a line."
 )
+NAMES_HELP = f"Use of texts of kind {NAME}. " + "; ".join(f"{name}: {about}" for name, about in NAMES.items()) + "."
 CONDITION_HELP = "Put the label before each descriptor."
 POOLING_HELP = "How the frames of a video become one vector."
 UNIT_FRAMES_HELP = "Bring each frame to unit length before pooling."
@@ -106,7 +108,9 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
         help=_PRECISION,
     ),
     "protocol": click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="default", help=_PROTOCOLS),
-    "kinds": click.option("--kind", "-k", "kinds", multiple=True, metavar="KIND", help="Descriptor kind. [all kinds]"),
+    "kinds": click.option(
+        "--kind", "-k", "kinds", multiple=True, metavar="KIND", help=f"Descriptor kind. [all but {NAME}]"
+    ),
     "llm": click.option("--llm", "-l", metavar="NAME", multiple=True, help=_LLM),
     "status": click.option("--status", type=click.Choice(list(STATUSES)), default="any", help=_STATUSES),
     "texts": click.option("--texts", metavar="pack:NAME", help=_TEXTS_HELP),
@@ -119,6 +123,7 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "pooling": click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", help=POOLING_HELP),
     "unit_frames": click.option("--unit-frames", is_flag=True, help=UNIT_FRAMES_HELP),
     "templates": click.option("--templates", default="protocol", metavar="NAME|FILE", help=TEMPLATES_HELP),
+    "names": click.option("--names", type=click.Choice(list(NAMES)), default="off", help=NAMES_HELP),
     "condition": click.option("--condition", is_flag=True, help=CONDITION_HELP),
     "temperature": click.option(
         "--temperature", type=click.FloatRange(min=0, min_open=True), default=1.0, help=_TEMPERATURE
@@ -241,13 +246,24 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 SAMPLING = ("frames", "clips", "crops", "allow_truncated")
 TEXTS = ("encoder", "precision", "protocol", "kinds", "llm", "status", "texts")
 scoring_options = gathered(
-    _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "unit_frames", "templates", "condition",
-    "temperature",
+    _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "unit_frames", "templates", "names",
+    "condition", "temperature",
 )  # fmt: skip
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
 texts_options = gathered(
-    _options, "options", "protocol", "kinds", "llm", "status", "texts", "partial", "method", "templates", "condition"
+    _options,
+    "options",
+    "protocol",
+    "kinds",
+    "llm",
+    "status",
+    "texts",
+    "partial",
+    "method",
+    "templates",
+    "names",
+    "condition",
 )
 sweep_options = gathered(Settings, "base", "encoder", "precision", *SAMPLING, "temperature")
 

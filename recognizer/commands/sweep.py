@@ -16,6 +16,7 @@ from recognizer.commands.options import (
     CONDITION_HELP,
     FILE,
     METHOD_HELP,
+    NAMES_HELP,
     POOLING_HELP,
     TEMPLATES_HELP,
     UNIT_FRAMES_HELP,
@@ -27,7 +28,7 @@ from recognizer.commands.options import (
 )
 from recognizer.evaluation.settings import STATUSES, Settings
 from recognizer.scoring.pooling import POOLINGS
-from recognizer.scoring.protocols import PROTOCOLS
+from recognizer.scoring.protocols import NAMES, PROTOCOLS
 
 if TYPE_CHECKING:
     from recognizer.evaluation.sweep import Grid
@@ -47,6 +48,7 @@ ALL_KINDS, LABEL = "every", "label"
 )
 @click.option("--method", "methods", multiple=True, metavar="NAME", help=f"{METHOD_HELP} [mean]")
 @click.option("--templates", multiple=True, metavar="NAME|FILE", help=f"{TEMPLATES_HELP} [protocol]")
+@click.option("--names", multiple=True, type=click.Choice(list(NAMES)), help=f"{NAMES_HELP} [off]")
 @click.option(
     "--condition", "conditions", multiple=True, type=click.Choice(["yes", "no"]), help=f"{CONDITION_HELP} [no]"
 )

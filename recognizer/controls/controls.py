@@ -18,7 +18,7 @@ from encoders.protocol import Encoder
 from recognizer.controls.frames import FRAMES, changed
 from recognizer.controls.random_texts import RANDOM_TEXTS
 from recognizer.controls.swapped import Permuted, margins_of, permute
-from recognizer.controls.verdicts import verdicts
+from recognizer.controls.verdicts import verdicts, verdicts_by_class, verdicts_by_kind
 from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Replay, replay
@@ -83,13 +83,23 @@ class Control:
 
 @dataclass(frozen=True)
 class ClassControl:
-    """A class with its own texts, and the mean over the permutations; p is not corrected for the number of classes."""
+    """A class with its own texts, and the permutations; p and `p_worse` are not corrected for the number of classes.
+
+    Attributes:
+        texts: the ids of its descriptors.
+        real: its share of right videos.
+        swapped: the mean of that share over the permutations.
+        p: how likely a permutation is at least as good.
+        p_worse: how likely a permutation is at most as good.
+    """
 
     name: str
     videos: int
-    real: float  # its share of right videos
+    texts: tuple[int, ...]
+    real: float
     swapped: float
     p: float
+    p_worse: float
 
 
 @dataclass(frozen=True)
@@ -133,8 +143,9 @@ def measure_controls(
     """
     with bars(f"run {run.id}", "videos") as advance:
         replayed = replay(store, run, encoder, root=root, on_progress=advance)
-    if not replayed.descriptors or len(replayed.ensemble.present) < 2:
-        reason = "used no descriptors" if not replayed.descriptors else "has one class only"
+    texts = (replayed.ensemble.kind >= 0).any()
+    if not texts or len(replayed.ensemble.present) < 2:
+        reason = "used no descriptors" if not texts else "has one class only"
         raise UserError(f"Run {run.id} {reason}: there are no texts to exchange. Runs with descriptors: recognize runs")
     measured = controls_of(replayed, encoder, settings=settings, bars=bars)
     if run.id is not None and not store.read_only:
@@ -163,9 +174,16 @@ def with_controls(store: Store, run: Run, encoder: CachingEncoder, *, bars: Prog
 
 
 def _summary(controls: RunControls) -> dict[str, Any]:
-    """Return what is stored with a run."""
+    """Return what is stored with a run; the review shows its sentences about texts."""
     kept = asdict(controls)
-    return {"controls": {name: kept[name] for name in ("settings", "texts", "kinds", "frames", "verdicts")}}
+    by_class = verdicts_by_class(controls.classes)
+    return {
+        "controls": {
+            **{name: kept[name] for name in ("settings", "texts", "kinds", "frames", "verdicts")},
+            "by_kind": verdicts_by_kind(controls.kinds),
+            "by_class": {each.name: {"verdict": by_class[each.name], "texts": each.texts} for each in controls.classes},
+        }
+    }
 
 
 @dataclass(frozen=True)
@@ -225,7 +243,7 @@ class _Bench:
     def _permuted(self, kind: str) -> Permuted:
         """Return the videos with the texts of a kind, or all of them, in the hands of other classes."""
         ensemble = self.replayed.ensemble
-        moved = ensemble.ids >= 0 if kind == WHOLE else ensemble.kind == ensemble.kinds.index(kind)
+        moved = ensemble.kind >= 0 if kind == WHOLE else ensemble.kind == ensemble.kinds.index(kind)
         with self.bars(f"run {self.replayed.run.id}, texts of other classes: {kind}", "lists") as advance:
             return permute(
                 self._score, ensemble, moved, labels_of(self.replayed.features),
@@ -236,8 +254,11 @@ class _Bench:
     def _random_texts(self, own: Tensor, design: Design) -> Iterator[Control]:
         """Yield each control of `RANDOM_TEXTS`, in the words of the run's texts."""
         replayed, count = self.replayed, self.settings.replicates
+        labels = set(replayed.ensemble.ids[:, 0].tolist())  # of the names that stand for labels: they stay
+        names = [text for text in replayed.descriptors if text.id in labels]
+        others = [text for text in replayed.descriptors if text.id not in labels]
         made = {
-            name: [make(replayed.descriptors, Random(self.settings.seed + n)) for n in range(count)]
+            name: [[*names, *make(others, Random(self.settings.seed + n))] for n in range(count)]
             for name, (_, make) in RANDOM_TEXTS.items()
         }
         if not count:
@@ -260,13 +281,14 @@ class _Bench:
 
     def _classes(self, permuted: Permuted, own: Tensor, labels: Tensor) -> tuple[ClassControl, ...]:
         """Return each class that has videos, by its p."""
-        made = []
+        made, ensemble = [], self.replayed.ensemble
         for label in labels.unique().tolist():
             right, share = permuted.hits[:, labels == label].double().mean(dim=1), own[labels == label].double().mean()
-            as_good = int((right >= share - 1e-9).sum())
-            p = as_good / len(right) if permuted.exact else (as_good + 1) / (len(right) + 1)
+            as_good, as_bad = int((right >= share - 1e-9).sum()), int((right <= share + 1e-9).sum())
+            p, p_worse = (n / len(right) if permuted.exact else (n + 1) / (len(right) + 1) for n in (as_good, as_bad))
             name, videos = self.replayed.dataset.actions[label].name, int((labels == label).sum())
-            made.append(ClassControl(name, videos, float(share), float(right.mean()), p))
+            texts = tuple(ensemble.ids[label, ensemble.kind[label] >= 0].tolist())
+            made.append(ClassControl(name, videos, texts, float(share), float(right.mean()), p, p_worse))
         return tuple(sorted(made, key=lambda c: (c.p, -(c.real - c.swapped), c.name)))
 
     def _frames(self, design: Design) -> Iterator[Control]:

@@ -18,7 +18,7 @@ from recognizer.scoring.metrics import Rate, difference, rate
 # settings that can change accuracies; the others describe the machine, or follow from these
 CHOICES = (
     "encoder", "encoder_revision", "precision", "protocol", "method", "frames", "pooling", "unit_frames",
-    "templates", "label_templates", "condition", "temperature", "kinds", "llms", "statuses", "layout", "limit",
+    "templates", "label_templates", "names", "condition", "temperature", "kinds", "llms", "statuses", "layout", "limit",
     "allow_truncated",
 )  # fmt: skip
 
@@ -142,7 +142,7 @@ def _refuse_different_datasets(first: Run, second: Run) -> None:
 def _changed(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
     """Return the settings that differ; descriptors as their number and the start of their digest."""
     before, after = (
-        {name: {"precision": "float32", **run.settings}.get(name) for name in CHOICES}
+        {name: {"precision": "float32", "names": "off", **run.settings}.get(name) for name in CHOICES}
         | {"descriptors": f"{len(run.descriptor_ids)} ({run.descriptors_sha256[:8]})" if run.descriptor_ids else "none"}
         for run in (first, second)
     )

@@ -194,6 +194,7 @@ def _run_settings(
     return {
         **asdict(settings),
         **text_settings(embedded.dataset, descriptors, embedded.encoder, settings.wording(), cut=ensemble.cut),
+        **({"names": settings.choice.names} if settings.choice.names != "off" else {}),
         "layout": embedded.video_list.layout,
         "ignored": dict(embedded.video_list.skipped),
         "statuses": dict(Counter(d.status for d in descriptors)),

@@ -115,6 +115,7 @@ def _model(run: Run) -> dict[str, Any]:
         settings["protocol"],
         settings["method"],
         *(settings["kinds"] or ["label"]),
+        *([f"names-{settings['names']}"] if "names" in settings else []),
     ]
     parts += [f"by {name}" for name in settings["llms"]]
     unknown = ("release_date", "n_parameters", "memory_usage_mb", "embed_dim", "license", "open_weights",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,7 @@ def measure_impact(
     """
     with bars(f"run {run.id}", "videos") as advance:
         replayed = replay(store, run, encoder, root=root, on_progress=advance)
-    if not replayed.descriptors or replayed.ensemble.present.shape[0] < 2:
+    if not replayed.descriptors or len(replayed.ensemble.present) < 2:
         reason = "used no descriptors" if not replayed.descriptors else "has one class only"
         raise UserError(f"Run {run.id} {reason}: no text can be left out")
     labels, scored = labels_of(replayed.features), replayed.scores()
@@ -116,6 +116,8 @@ def leave_one_out(
 ) -> Changes:
     """Return the effect of leaving out each text of each class by itself; a class's only text is never left out.
 
+    Without its name, a class has its label as it is; that counts as leaving out text k = 0, also without `with_labels`.
+
     Where the scores of a class depend only on its own texts, slot k is cleared in all classes at once, and the new
     column of each class is compared with the unchanged columns of the others. Elsewhere each text is an evaluation.
 
@@ -132,8 +134,10 @@ def leave_one_out(
     before, after_slot = _margins(score(ensemble), labels), (_apart if apart else _together)(score, ensemble, labels)
     gained, lost, margin = (torch.zeros(ensemble.present.shape) for _ in range(3))
     slots = ensemble.present.shape[1]
-    for k in range(0 if with_labels else 1, slots):
-        after, exists = after_slot(k), _can_go(ensemble, k)  # [V, C], [C]
+    named = ensemble.named()
+    for k in range(0 if with_labels or named.any() else 1, slots):
+        exists = _can_go(ensemble, k) if k or with_labels else named  # [C]
+        after = after_slot(k, exists)  # [V, C]
         gained[:, k] = ((after > 0) & (before <= 0)).sum(dim=0) * exists
         lost[:, k] = ((after <= 0) & (before > 0)).sum(dim=0) * exists
         margin[:, k] = (after - before).mean(dim=0) * exists
@@ -150,12 +154,13 @@ def _margins(scored: Tensor, labels: Tensor) -> Tensor:
 
 
 def _can_go(ensemble: Ensemble, slot: int) -> Tensor:
-    """Return the classes that have text k = `slot` and another one, bool [C]."""
-    return ensemble.present[:, slot] & (ensemble.text_counts().squeeze(1) > 1)
+    """Return the classes that have text k = `slot` and another one, or their label in its place, bool [C]."""
+    another = (ensemble.text_counts().squeeze(1) > 1) | (ensemble.named() & (slot == 0))
+    return ensemble.present[:, slot] & another
 
 
-def _apart(score: Score, ensemble: Ensemble, labels: Tensor) -> Callable[[int], Tensor]:
-    """Return (slot) -> the margins [V, C] without that text of class c alone, from one evaluation without all."""
+def _apart(score: Score, ensemble: Ensemble, labels: Tensor) -> Callable[[int, Tensor], Tensor]:
+    """Return (slot, classes [C]) -> the margins [V, C] without that text of class c alone, from one evaluation."""
     import torch
     from torch.nn.functional import one_hot
 
@@ -165,27 +170,24 @@ def _apart(score: Score, ensemble: Ensemble, labels: Tensor) -> Callable[[int], 
     best, classes = scored.masked_fill(own, -torch.inf).topk(2, dim=1)  # [V, 2], the best other classes
     rest = best[:, 1:].where(one_hot(classes[:, 0], scored.shape[1]).bool(), best[:, :1])  # [V, C], also without c
 
-    def after(slot: int) -> Tensor:
-        left_out = score(ensemble.without(slot))  # [V, C]
+    def after(slot: int, exists: Tensor) -> Tensor:
+        left_out = score(ensemble.without(slot, classes=exists))  # [V, C]
         return torch.where(own, left_out - best[:, :1], true - torch.maximum(rest, left_out))
 
     return after
 
 
-def _together(score: Score, ensemble: Ensemble, labels: Tensor) -> Callable[[int], Tensor]:
-    """Return (slot) -> the margins [V, C] without that text of class c alone, an evaluation each."""
+def _together(score: Score, ensemble: Ensemble, labels: Tensor) -> Callable[[int, Tensor], Tensor]:
+    """Return (slot, classes [C]) -> the margins [V, C] without that text of class c alone, an evaluation each."""
     import torch
 
     before = _margins(score(ensemble), labels)  # [V, 1]
 
-    def without(c: int, slot: int) -> Ensemble:
-        present = ensemble.present.clone()
-        present[c, slot] = False
-        return replace(ensemble, present=present)
-
-    def after(slot: int) -> Tensor:
-        exists = _can_go(ensemble, slot).tolist()
-        columns = [_margins(score(without(c, slot)), labels) if has else before for c, has in enumerate(exists)]
+    def after(slot: int, exists: Tensor) -> Tensor:
+        columns = [
+            _margins(score(ensemble.without(slot, classes=[c])), labels) if has else before
+            for c, has in enumerate(exists.tolist())
+        ]
         return torch.cat(columns, dim=1)
 
     return after

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from db.kinds import NAME
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from db.store import Store
@@ -41,7 +42,9 @@ class ClassTexts:
             UserError: as `choose_descriptors`.
         """
         if not method_of(settings.method).uses_descriptors:  # they are shown, as not used
-            return cls(dataset, store.descriptors(dataset, statuses=settings.choice.statuses), settings)
+            names = choose_descriptors(store, dataset, settings.choice.without_descriptors)
+            others = store.descriptors(dataset, statuses=settings.choice.statuses)
+            return cls(dataset, [*names, *(d for d in others if d.kind != NAME)], settings)
         any_will_do = replace(settings.choice, partial=False) == DescriptorChoice()
         if any_will_do and not store.descriptors(dataset):
             return cls(dataset, [], settings)
@@ -56,6 +59,7 @@ class ClassTexts:
         return {
             "dataset": self.dataset.name,
             **{field.name: getattr(self.settings, field.name) for field in fields(ScoringSettings)},
+            "names": self.settings.choice.names,
             "descriptors": len(self.descriptors),
             "descriptors_sha256": descriptors_digest(self.descriptors),
         }

@@ -96,7 +96,7 @@ def settings_of(run: Run) -> Settings:
         kinds = None if choice["kinds"] is None else tuple(choice["kinds"])
         llm = choice.get("llm")  # of runs before several could be chosen
         llms = (llm,) if llm else tuple(choice.get("llms") or ()) or None
-        later = {name: choice[name] for name in ("partial", "texts") if name in choice}
+        later = {name: choice[name] for name in ("partial", "texts", "names") if name in choice}
         stored["choice"] = DescriptorChoice(kinds, tuple(choice["statuses"]), llms, **later)
     return Settings(**stored)
 

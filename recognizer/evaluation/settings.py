@@ -13,7 +13,7 @@ from recognizer.datasets.records import Split
 from recognizer.scoring.methods import METHODS, method_of
 from recognizer.scoring.pack_texts import pack_reference
 from recognizer.scoring.pooling import Pooling
-from recognizer.scoring.protocols import Protocol, protocol_of
+from recognizer.scoring.protocols import NAMES, Names, Protocol, protocol_of
 from recognizer.scoring.selection import DescriptorChoice
 from recognizer.video.sampling import Sampling
 
@@ -109,9 +109,14 @@ class Settings(ScoringSettings):
     split: Split | None = None
     choice: DescriptorChoice = field(default_factory=DescriptorChoice)
 
+    def wording(self) -> Protocol:
+        """Return the protocol with the chosen templates, conditioning and use of names."""
+        return replace(super().wording(), names=self.choice.names)
+
     def with_texts_used(self) -> Settings:
         """Return the same settings; with a method that uses the labels alone, no descriptors are chosen."""
-        return self if method_of(self.method).uses_descriptors else replace(self, choice=DescriptorChoice(kinds=()))
+        used = method_of(self.method).uses_descriptors
+        return self if used else replace(self, choice=self.choice.without_descriptors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +130,7 @@ class Options(ScoringSettings):
         status: `any` uses pending and accepted descriptors, `accepted` only those.
         partial: score classes that lack descriptors of a kind without them, instead of refusing the choice.
         texts: `pack:NAME`: the texts of an installed pack that are in the database, and no others.
+        names: what texts of the kind `name` are used for: `off`, `replace` the labels, or `join` them.
     """
 
     kinds: Sequence[str] | None = None
@@ -132,6 +138,7 @@ class Options(ScoringSettings):
     status: Status = "any"
     partial: bool = False
     texts: str | None = None
+    names: Names = "off"
 
     @property
     def settings(self) -> Settings:
@@ -143,11 +150,13 @@ class Options(ScoringSettings):
         """
         if self.status not in STATUSES:
             raise UsageError(unknown("status", self.status, STATUSES))
+        if self.names not in NAMES:
+            raise UsageError(unknown("use of names", self.names, NAMES))
         kinds = None if self.kinds is None else tuple(self.kinds)
         shared = {option.name: getattr(self, option.name) for option in fields(ScoringSettings)}
         llms = (self.llm,) if isinstance(self.llm, str) else tuple(self.llm or ()) or None
         texts = pack_reference(self.texts) if self.texts else None
-        choice = DescriptorChoice(kinds, STATUSES[self.status], llms, self.partial, texts)
+        choice = DescriptorChoice(kinds, STATUSES[self.status], llms, self.partial, texts, self.names)
         settings = Settings(**shared, choice=choice)
         settings.check()
         return settings

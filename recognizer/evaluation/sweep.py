@@ -35,7 +35,7 @@ from recognizer.scoring.ensemble import Ensemble, build_ensembles, labels_again
 from recognizer.scoring.intervals import Design
 from recognizer.scoring.methods import BASELINE, method_of
 from recognizer.scoring.pooling import Pooling, VideoBatch
-from recognizer.scoring.protocols import Protocol
+from recognizer.scoring.protocols import Names, Protocol
 from recognizer.scoring.selection import DescriptorChoice, choose_descriptors
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Grid:
     poolings: tuple[Pooling, ...] = ("avg",)
     unit_frames: tuple[bool, ...] = (False,)
     protocols: tuple[str, ...] = ("default",)
+    names: tuple[Names, ...] = ("off",)
 
     def settings(self, base: Settings) -> list[Settings]:
         """Return the settings of each combination, without duplicates; `base` has the shared ones.
@@ -71,7 +72,8 @@ class Grid:
         """
         axes = (self.protocols, self.templates, self.conditions, self.poolings, self.unit_frames, self.methods)
         names = ("protocol", "templates", "condition", "pooling", "unit_frames", "method")
-        choices = [DescriptorChoice(*parts) for parts in product(self.kinds, self.statuses, self.llms)]
+        parts = product(self.kinds, self.statuses, self.llms, (False,), self.names)
+        choices = [DescriptorChoice(*each) for each in parts]
         combinations: Iterator[dict[str, Any]] = (dict(zip(names, values, strict=True)) for values in product(*axes))
         every = (replace(base, **values, choice=choice) for values, choice in product(combinations, choices))
         distinct = list(dict.fromkeys(map(_without_idle_choices, every)))
@@ -83,7 +85,7 @@ class Grid:
 def _without_idle_choices(settings: Settings) -> Settings:
     if settings.choice.kinds != ():
         return settings
-    settings = replace(settings, choice=DescriptorChoice(kinds=()))
+    settings = replace(settings, choice=settings.choice.without_descriptors)
     if settings.wording().label_again:
         return settings
     pools = method_of(settings.method).pools

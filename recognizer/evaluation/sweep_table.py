@@ -16,7 +16,7 @@ from recognizer.evaluation.csv_files import write_rows
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.tables import cautions, counts_line, interval, method_notes, over_groups, signed_interval
 
-CHOICES = ("protocol", "kinds", "method", "templates", "condition", "llm", "status", "pooling")
+CHOICES = ("protocol", "kinds", "method", "templates", "condition", "names", "llm", "status", "pooling")
 
 
 def row_of(run: Run) -> dict[str, Any]:
@@ -51,6 +51,7 @@ def _choices(settings: Mapping[str, Any]) -> dict[str, str]:
         "method": settings["method"],
         "templates": settings["templates"],
         "condition": "yes" if settings["condition"] else "no",
+        "names": choice.get("names", "off"),
         "llm": "+".join(choice.get("llms") or ([choice["llm"]] if choice.get("llm") else [])),
         "status": "any" if "pending" in choice["statuses"] else "accepted",
         "pooling": settings["pooling"] + (" of unit frames" if settings["unit_frames"] else ""),
@@ -72,7 +73,7 @@ def sweep_report(runs: Sequence[Run]) -> RenderableType:
     first, shared, varying = runs[0], _choices(runs[0].settings), _varying(runs)
     lines = [
         f"encoder {first.settings['encoder']} · {first.settings['frames']} frames · {first.settings['layout']}",
-        " · ".join(f"{name} {shared[name]}" for name in CHOICES if name not in varying and shared[name]),
+        " · ".join(f"{name} {shared[name]}" for name in CHOICES if name not in varying and _is_shown(name, shared)),
         counts_line(first),
         *dict.fromkeys(note for run in runs for note in method_notes(run.settings)),
         *_cut(runs),
@@ -88,6 +89,10 @@ def sweep_report(runs: Sequence[Run]) -> RenderableType:
     )
     title = Text(f"{first.dataset} · {len(runs)} evaluations", style="bold")
     return Group(title, Text("\n".join(lines)), Text(), table(*columns, rows=body), Text(), Text(caution))
+
+
+def _is_shown(name: str, shared: Mapping[str, str]) -> bool:
+    return bool(shared[name]) and (name, shared[name]) != ("names", "off")
 
 
 def _elsewhere(best: Run) -> str:

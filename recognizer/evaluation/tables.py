@@ -21,7 +21,7 @@ from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.scoring.methods import BASELINE, METHODS
 from recognizer.scoring.metrics import MEASURES, Spread
-from recognizer.scoring.protocols import PROTOCOLS
+from recognizer.scoring.protocols import NAMES, PROTOCOLS
 from recognizer.scoring.selection import classes_without
 from recognizer.video.sampling import Sampling
 
@@ -51,6 +51,7 @@ def run_report(run: Run) -> RenderableType:
         *(f"note: {note}" for note in settings.get("encoder_notes", ())),
         *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
         *(f"controls: {verdict}" for verdict in run.results.get("controls", {}).get("verdicts", ())),
+        *(f"worlds: {line}" for line in run.results.get("worlds", {}).get("lines", ())),
         *cautions(run),
     ]
     number = f"run {run.id} · " if run.id else ""
@@ -98,10 +99,11 @@ def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
 def changed_choices(settings: Mapping[str, Any]) -> list[str]:
     """Return the choices besides protocol and method that differ from their defaults, and the method's note."""
     defaults = {"precision": "float32", "pooling": "avg", "unit_frames": False, "templates": "protocol",
-                "condition": False, "temperature": 1}  # fmt: skip
+                "names": "off", "condition": False, "temperature": 1}  # fmt: skip
     values = {name: settings.get(name, default) for name, default in defaults.items()}
     changed = [name for name, default in defaults.items() if values[name] != default]
     in_words = {"condition": "the label before each descriptor", "unit_frames": "frames to unit length"}
+    in_words["names"] = NAMES[values["names"]]
     words = [*method_notes(settings), *(in_words.get(name, f"{name} {values[name]}") for name in changed)]
     return [*words, "truncated videos allowed"] if settings.get("allow_truncated") else words
 
@@ -248,7 +250,7 @@ def made_with(texts: ClassTexts) -> list[str]:
         str(settings.sampling),
         "score: cosine",
         *([] if settings.method == "mean" else [f"method {settings.method}"]),
-        *changed_choices(asdict(settings)),
+        *changed_choices({**asdict(settings), "names": settings.choice.names}),
     ]
     missing = classes_without(texts.dataset, descriptors)
     weak = [WEAK, *([UNCALIBRATED] if settings.temperature != 1 else [])] if settings.encoder == "objects" else []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.errors import UsageError, did_you_mean
+from db.kinds import NAME
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from db.vocabulary import class_finder
@@ -36,7 +37,7 @@ class TextEffect:
         id: `Descriptor.id`; None for the label.
         kind: of the descriptor, or `label`.
         position: of the descriptor within its kind, from 0; None for the label.
-        text: as it was written, without templates.
+        text: as it was written, without templates; of a label joined with its name, both with a plus.
         status: of the descriptor; None for the label.
         used: whether the method uses it.
         step: its number among the steps of the class, from 0; None if it is not a step.
@@ -236,18 +237,20 @@ class _Explainer:
         used, steps = method_of(self.settings.method).uses(ensemble)[label], ensemble.steps()[label].tolist()
         for k in ensemble.present[label].nonzero().flatten().tolist():
             fields: dict[str, Any] = {name: values[..., label, k].tolist() for name, values in numbers.items()}
-            fields |= self._source(label, int(ensemble.ids[label, k]), is_label=k == 0)
+            fields |= self._source(label, int(ensemble.ids[label, k]))
             if is_winner:
                 fields["above_winner"] = None
             yield TextEffect(**fields, used=bool(used[k]), step=steps[k] if steps[k] >= 0 else None)
 
-    def _source(self, label: int, id_: int, *, is_label: bool) -> dict[str, Any]:
-        """Return the fields of `TextEffect` that identify a text."""
-        if is_label:
-            dataset = self.scored.texts.dataset
-            text = self.settings.wording().label_text(dataset, dataset.actions[label])
-            return {"id": None, "kind": LABEL, "position": None, "text": text, "status": None}
-        return {name: getattr(self.by_id[id_], name) for name in ("id", "kind", "position", "text", "status")}
+    def _source(self, label: int, id_: int) -> dict[str, Any]:
+        """Return the fields of `TextEffect` that identify a text: a label, a descriptor, or the name of a class."""
+        dataset, protocol = self.scored.texts.dataset, self.settings.wording()
+        as_it_is = protocol.label_text(dataset, dataset.actions[label])
+        if id_ < 0:
+            return {"id": None, "kind": LABEL, "position": None, "text": as_it_is, "status": None}
+        fields = {name: getattr(self.by_id[id_], name) for name in ("id", "kind", "position", "text", "status")}
+        joined = fields["kind"] == NAME and protocol.names == "join"
+        return fields | ({"text": f"{as_it_is} + {fields['text']}"} if joined else {})
 
 
 def above_reference(added: Tensor, reference: Tensor, kind: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from db.errors import UserError
+from db.errors import UsageError, UserError
 from db.progress import Progress, ProgressBars, no_bars
 from db.records import Dataset, Descriptor
 from encoders.protocol import Encoder, Precision
@@ -148,6 +148,8 @@ def find_actions(
 ) -> Localization:
     """Find the actions of a dataset in video files and folders of them; arguments as in `localize_videos`."""
     chosen = texts.settings
+    if chosen.choice.names != "off":
+        raise UsageError("recognize localize compares segments with labels as they are: leave names out")
     query = Query(
         chosen.encoder,
         chosen.protocol,

@@ -57,8 +57,11 @@ def leave_one_out_effects(
 
     def among(texts: Ensemble) -> Ensemble:
         """Return texts of the two classes among what their scores depend on: all classes, unless they stand apart."""
+        if apart:
+            return texts
         present = replayed.ensemble.present.index_copy(0, classes, texts.present)
-        return texts if apart else replace(replayed.ensemble, present=present)
+        vectors = replayed.ensemble.texts.index_copy(0, classes, texts.texts)  # a label may be back for its name
+        return replace(replayed.ensemble, present=present, texts=vectors)
 
     def of_pair(values: Tensor) -> Tensor:
         return values if apart else values[:, classes]

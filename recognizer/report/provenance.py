@@ -9,6 +9,7 @@ from typing import Any
 from db.records import Run
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.tables import in_words, method_notes
+from recognizer.scoring.protocols import NAMES
 from recognizer.video.sampling import Sampling
 
 _SHORT = 16  # characters shown of a digest before it is unfolded
@@ -59,6 +60,8 @@ def _descriptors(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
         several = Fact(f"around {name}s", f"{len(templates)} templates", templates)
         yield Fact(f"around {name}s", *templates) if len(templates) == 1 else several
     yield Fact("the label before each descriptor", "yes" if settings.get("condition") else "no")
+    if (names := settings.get("names", "off")) != "off":
+        yield Fact("names of classes", NAMES[names])
     if not run.descriptor_ids:
         yield Fact("descriptors", "none: labels alone")
         return
@@ -94,6 +97,6 @@ def _text(value: Any) -> str:
 _SHOWN = frozenset(
     ("classes", "layout", "root", "split", "limit", "ignored", "encoder", "encoder_revision", "frames", "clips",
      "crops", "pooling", "unit_frames", "preprocessing", "protocol", "method", "temperature", "templates",
-     "label_templates", "descriptor_templates", "condition", "kinds", "llms", "statuses", "edited", "texts_cut",
-     "context_length", "device", "readers", "versions", "choice", "truncated")
+     "label_templates", "descriptor_templates", "condition", "names", "kinds", "llms", "statuses", "edited",
+     "texts_cut", "context_length", "device", "readers", "versions", "choice", "truncated")
 )  # fmt: skip

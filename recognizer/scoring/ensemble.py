@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from db.kinds import NAME
 from db.records import Dataset, Descriptor
 from encoders.protocol import LOGIT_SCALE, Encoder, logits_of
 from recognizer.scoring.protocols import Protocol
@@ -23,15 +24,18 @@ class Ensemble:
     """The texts of every class. To leave texts out, clear them in `present`: every method respects it.
 
     Attributes:
-        texts: [C, K, D], unit norm where present, else zero; k = 0 is the label, the rest are descriptors in order
-            (decomposition, description, context, other kinds by name; within a kind by position).
+        texts: [C, K, D], unit norm where present, else zero; k = 0 is the label, or what stands for it by
+            `Protocol.names`; the rest are descriptors in order (decomposition, description, context, other kinds by
+            name; within a kind by position).
         present: bool [C, K]; classes have different numbers of texts.
         kinds: the kinds of the descriptors.
         kind: int64 [C, K], index into `kinds`; -1 for the label and where there is no text.
         position: int64 [C, K], of a descriptor within its kind; -1 likewise.
-        ids: int64 [C, K], `Descriptor.id`; -1 likewise.
+        ids: int64 [C, K], `Descriptor.id`; -1 likewise, but at k = 0 that of the name, where a class has one.
         cut: the texts that exceed the encoder's context and were cut.
         logit_scale, logit_bias: of the encoder; see `Logits`.
+        logit_scale: of the encoder; see `Logits`.
+        labels: [C, D], unit norm, each label as it is; None if no name stands for one: then it is the text k = 0.
     """
 
     texts: Tensor
@@ -43,21 +47,43 @@ class Ensemble:
     cut: tuple[str, ...]
     logit_scale: float = LOGIT_SCALE
     logit_bias: float = 0.0
+    labels: Tensor | None = None
 
     def select(self, index: Any) -> Ensemble:
         """Return the ensemble with every tensor [C, K, ...] indexed: by a list of classes, or by (classes, slots)."""
         names = ("texts", "present", "kind", "position", "ids")
-        return replace(self, **{name: getattr(self, name)[index] for name in names})
+        labels = None if self.labels is None else self.labels[index[0] if isinstance(index, tuple) else index]
+        return replace(self, labels=labels, **{name: getattr(self, name)[index] for name in names})
 
     def label_only(self) -> Ensemble:
-        """Return the ensemble of the labels alone, the baseline."""
-        return self.select((slice(None), slice(1)))
+        """Return the ensemble of the labels alone as they are, the baseline."""
+        return self.without_names().select((slice(None), slice(1)))
 
-    def without(self, slot: int) -> Ensemble:
-        """Return the ensemble without text k = `slot` of each class; a class that has no other text keeps it."""
+    def named(self) -> Tensor:
+        """Return the classes whose label has a name in its place, bool [C]."""
+        return self.ids[:, 0] >= 0
+
+    def without_names(self, classes: Any = slice(None)) -> Ensemble:
+        """Return the ensemble with the label as it is, in all classes or in those of an index."""
+        if self.labels is None:
+            return self
+        texts, ids = self.texts.clone(), self.ids.clone()
+        texts[classes, 0], ids[classes, 0] = self.labels[classes], -1
+        return replace(self, texts=texts, ids=ids)
+
+    def without(self, slot: int, *, classes: Any = slice(None)) -> Ensemble:
+        """Return the ensemble without text k = `slot` of each class, or of those of an index.
+
+        Without its name, a class has its label as it is. A class that has no other text keeps it.
+        """
+        import torch
+
+        chosen = torch.zeros(len(self.present), dtype=torch.bool)
+        chosen[classes] = True
+        named = chosen & self.named() & (slot == 0)
         present = self.present.clone()
-        present[:, slot : slot + 1] &= self.text_counts() < 2
-        return replace(self, present=present)
+        present[chosen & ~named & (self.text_counts().squeeze(1) > 1), slot] = False
+        return replace(self.without_names(named), present=present)
 
     def text_sums(self) -> Tensor:
         """Return the sum of each class's texts, [C, D]."""
@@ -87,7 +113,9 @@ def build_ensemble(
 ) -> Ensemble:
     """Encode the labels and descriptors of a dataset; each distinct string goes through the encoder once.
 
-    A text is the normalised mean of its normalised embeddings over the protocol's templates (as in CLIP and TEAR).
+    A text is the normalised mean of its normalised embeddings over the protocol's templates (as in CLIP and TEAR). By
+    `Protocol.names`, texts of the kind `name` stand for labels: they are put into the templates of labels; a label
+    joined with its name is the mean over the templates of both.
     """
     return build_ensembles(dataset, [(descriptors, protocol)], encoder)[0]
 
@@ -97,7 +125,9 @@ def build_ensembles(
 ) -> list[Ensemble]:
     """Return an ensemble for each (descriptors, protocol); each distinct string of all of them is encoded once."""
     text_lists = [_texts(dataset, descriptors, protocol) for descriptors, protocol in choices]
-    encoded = _encode(list(dict.fromkeys(text.strings for texts in text_lists for text in texts)), encoder)
+    encoded = _encode(
+        list(dict.fromkeys(part for texts in text_lists for text in texts for part in text.parts)), encoder
+    )
     logits = logits_of(encoder)
     return [
         replace(_ensemble(len(dataset.actions), texts, *encoded), logit_scale=logits.scale, logit_bias=logits.bias)
@@ -108,7 +138,7 @@ def build_ensembles(
 def strings_of(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protocol) -> list[str]:
     """Return every distinct string that `build_ensemble` encodes, templates filled in."""
     texts = _texts(dataset, descriptors, protocol)
-    return list(dict.fromkeys(string for text in texts for string in text.strings))
+    return list(dict.fromkeys(string for text in texts for part in text.parts for string in part))
 
 
 def labels_again(dataset: Dataset, protocol: Protocol) -> list[Descriptor]:
@@ -131,20 +161,37 @@ class _Text:
     position: int
     id: int
     strings: _Strings
+    label: _Strings = ()  # of the label as it is, if a name stands for it
+
+    @property
+    def parts(self) -> tuple[_Strings, ...]:
+        return (self.strings, self.label) if self.label else (self.strings,)
 
 
 def _texts(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protocol) -> list[_Text]:
     """Return the texts of all classes; within a class, in the order of their slots."""
     row = {action.name: index for index, action in enumerate(dataset.actions)}
     labels = [protocol.label_text(dataset, action) for action in dataset.actions]
-    texts = [_Text(c, 0, "", -1, -1, _filled(protocol.label_templates, label)) for c, label in enumerate(labels)]
-    filled = [1] * len(row)
-    for descriptor in sorted(descriptors, key=_in_order):
+    names = {row[d.action]: d for d in descriptors if d.kind == NAME} if protocol.names != "off" else {}
+    texts = [_label(c, label, names.get(c), protocol) for c, label in enumerate(labels)]
+    if protocol.names == "replace":
+        labels = [names[c].text if c in names else label for c, label in enumerate(labels)]
+    filled, placed = [1] * len(row), {name.id for name in names.values()}
+    for descriptor in sorted((d for d in descriptors if d.id not in placed), key=_in_order):
         c = row[descriptor.action]
         strings = _filled(protocol.descriptor_templates, protocol.descriptor_text(labels[c], descriptor.text))
         texts.append(_Text(c, filled[c], descriptor.kind, descriptor.position, descriptor.id, strings))
         filled[c] += 1
     return texts
+
+
+def _label(c: int, label: str, name: Descriptor | None, protocol: Protocol) -> _Text:
+    """Return text k = 0 of class c: its label, or its name, or both."""
+    as_it_is = _filled(protocol.label_templates, label)
+    if name is None:
+        return _Text(c, 0, "", -1, -1, as_it_is)
+    named = _filled(protocol.label_templates, name.text)
+    return _Text(c, 0, "", -1, name.id, named if protocol.names == "replace" else as_it_is + named, label=as_it_is)
 
 
 def _in_order(descriptor: Descriptor) -> tuple[tuple[int, str], int, int]:
@@ -182,6 +229,7 @@ def _ensemble(classes: int, texts: Sequence[_Text], vectors: dict[_Strings, Tens
     kinds = tuple(sorted({text.kind for text in texts if text.kind}))
     cells = torch.tensor([text.row for text in texts]), torch.tensor([text.slot for text in texts])
     shape = classes, int(cells[1].max()) + 1
+    labels = torch.stack([vectors[text.label or text.strings] for text in texts[:classes]])  # [C, D]
 
     def spread(values: Tensor, empty: int) -> Tensor:
         """Return values [N, ...] as [C, K, ...]."""
@@ -194,5 +242,6 @@ def _ensemble(classes: int, texts: Sequence[_Text], vectors: dict[_Strings, Tens
         kind=spread(torch.tensor([kinds.index(text.kind) if text.kind else -1 for text in texts]), -1),
         position=spread(torch.tensor([text.position for text in texts]), -1),
         ids=spread(torch.tensor([text.id for text in texts]), -1),
-        cut=tuple(dict.fromkeys(string for text in texts for string in text.strings if string in cut)),
+        cut=tuple(dict.fromkeys(string for text in texts for part in text.parts for string in part if string in cut)),
+        labels=labels if any(text.label for text in texts) else None,
     )

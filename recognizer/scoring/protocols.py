@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from db.errors import UsageError, UserError, unknown
 from db.given_files import read_text
@@ -32,6 +33,12 @@ TEAR_TEMPLATES = (
     "The man is  {}",
     "The woman is  {}",
 )
+Names = Literal["off", "replace", "join"]
+NAMES: dict[Names, str] = {
+    "off": "they are not used",
+    "replace": "the name in place of the label",
+    "join": "the mean of label and name in place of the label",
+}  # what texts of the kind `name` are used for
 _MOST_BYTES = 2**20  # of a file of templates
 VIDEO_TEMPLATES = ("a video of {}", "a photo of {}", "footage of {}", "a scene of {}")
 TEMPLATES = {
@@ -58,6 +65,7 @@ class Protocol:
         label_again: whether a sweep of labels alone adds each label as a descriptor, as in TEAR's `only_label`.
         separator: between label and descriptor, if conditioned.
         conditioned: whether the label stands before each descriptor.
+        names: what texts of the kind `name` are used for, a key of `NAMES`.
     """
 
     name: str
@@ -71,6 +79,7 @@ class Protocol:
     label_again: bool
     separator: str
     conditioned: bool = False
+    names: Names = "off"
 
     def descriptor_text(self, label: str, text: str) -> str:
         """Return the text of a descriptor that fills the templates; `label` is the label text of its class."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from db.descriptor_filter import find_writer
-from db.errors import UserError, first_few
+from db.errors import UsageError, UserError, first_few
+from db.kinds import NAME
 from db.records import Dataset, Descriptor
 from recognizer.scoring.pack_texts import pack_descriptors
+from recognizer.scoring.protocols import Names
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -21,13 +24,14 @@ class DescriptorChoice:
     """Which descriptors are used.
 
     Attributes:
-        kinds: descriptor kinds; None is all kinds, () is labels alone.
+        kinds: descriptor kinds; None is all kinds but `name`, () is labels alone.
         statuses: review statuses.
         llms: their models or imported files, as `db.descriptor_filter.find_writer` reads them; the texts of several
             form one ensemble. None: the only one that there is. Texts written by people are always used.
         partial: use the classes that have texts with them, the others by label alone.
         texts: a text pack, as `pack_reference` gives it, whose texts form one ensemble whoever wrote them; None: what
             the database has.
+        names: what texts of the kind `name` are used for, a key of `NAMES`; other than `off` chooses them too.
     """
 
     kinds: tuple[str, ...] | None = None
@@ -35,19 +39,40 @@ class DescriptorChoice:
     llms: tuple[str, ...] | None = None
     partial: bool = False
     texts: str | None = None
+    names: Names = "off"
+
+    @property
+    def without_descriptors(self) -> DescriptorChoice:
+        """The same choice, of labels or their names alone."""
+        return DescriptorChoice(kinds=()) if self.names == "off" else replace(self, kinds=())
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The kinds that are asked for by name."""
+        return tuple(dict.fromkeys((*(self.kinds or ()), *((NAME,) if self.names != "off" else ()))))
+
+    def takes(self, kind: str) -> bool:
+        """Return whether texts of a kind are chosen."""
+        if kind == NAME:
+            return self.names != "off"
+        return self.kinds is None or kind in self.kinds
 
 
 def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice) -> list[Descriptor]:
     """Return the descriptors of a choice: at least one of each kind for every class, unless the choice is partial.
 
     Raises:
-        UserError: there are none; classes lack a kind; they are from several LLMs or files of which none is chosen; or
-            a name of `choice.llms` means no writer, or several; or the texts of a pack are not all there.
+        UsageError: the kind `name` is chosen, but not what its texts are used for.
+        UserError: there are none; classes lack a kind; they are from several LLMs or files of which none is chosen; a
+            name of `choice.llms` means no writer, or several; a class has several texts of the kind `name`; or the
+            texts of a pack are not all there.
     """
-    if choice.kinds == ():
+    if NAME in (choice.kinds or ()) and choice.names == "off":
+        raise UsageError(f"Texts of kind {NAME} stand for labels. Say how: --names replace or --names join")
+    if choice.kinds == () and choice.names == "off":
         return []
     everything = _everything(store, dataset, choice)
-    descriptors = [d for d in everything if choice.kinds is None or d.kind in choice.kinds]
+    descriptors = [d for d in everything if choice.takes(d.kind)]
     if choice.llms:
         writers = _writers(choice.llms, everything if choice.texts else store.descriptors(dataset))
         descriptors = [d for d in descriptors if d.by_hand or d.writer in writers]
@@ -57,6 +82,7 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
     _refuse_nothing(dataset, choice, descriptors, known_kinds)
     if not choice.partial:
         _refuse_gaps(dataset, choice, descriptors)
+    _refuse_several_names(descriptors)
     return descriptors
 
 
@@ -108,7 +134,7 @@ def _refuse_nothing(
 ) -> None:
     """Refuse a choice, or a kind of it, that no descriptor fits."""
     written = {descriptor.kind for descriptor in descriptors}
-    empty = [kind for kind in choice.kinds or () if kind not in written]
+    empty = [kind for kind in choice.required if kind not in written]
     if empty or not descriptors:
         of_kind = f" of kind {', '.join(empty)}" if empty else ""
         known = f" (known kinds: {', '.join(known_kinds)})" if empty and known_kinds else ""
@@ -117,13 +143,24 @@ def _refuse_nothing(
 
 def _refuse_gaps(dataset: Dataset, choice: DescriptorChoice, descriptors: Sequence[Descriptor]) -> None:
     """Refuse classes without descriptors of a kind: their scores would not be comparable to the others'."""
-    for kind in choice.kinds or sorted({descriptor.kind for descriptor in descriptors}):
+    for kind in dict.fromkeys((*choice.required, *sorted({descriptor.kind for descriptor in descriptors}))):
         if missing := _without(dataset, descriptors, kind):
             raise UserError(
                 f"No {_described(choice)} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
                 f"{dataset.name}: {first_few(missing)}. {_next(dataset, choice, [kind])}, or score those classes "
                 "by label alone: --partial"
             )
+
+
+def _refuse_several_names(descriptors: Sequence[Descriptor]) -> None:
+    """Refuse several texts that would each stand for the label of one class."""
+    names = Counter(descriptor.action for descriptor in descriptors if descriptor.kind == NAME)
+    if several := [action for action, count in names.items() if count > 1]:
+        ids = " ".join(str(d.id) for d in descriptors if d.kind == NAME and d.action == several[0])
+        raise UserError(
+            f"{len(several)} classes have several texts of kind {NAME}, and a label has one: {first_few(several)}. "
+            f"Choose with --llm NAME, or reject all but one of each class: descgen reject ID (of {several[0]}: {ids})"
+        )
 
 
 def _without(dataset: Dataset, descriptors: Sequence[Descriptor], kind: str) -> list[str]:

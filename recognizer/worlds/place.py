@@ -61,10 +61,10 @@ def place_run(
     Raises:
         UserError: the run has no descriptors or one class only, or as in `replay`.
     """
-    if not run.descriptor_ids:
-        raise UserError(f"Run {run.id} used no descriptors: what its texts are like cannot be told")
     with bars(f"run {run.id}", "videos") as advance:
         replayed = replay(store, run, encoder, root=root, on_progress=advance)
+    if not run.descriptor_ids or not (replayed.ensemble.kind >= 0).any():  # names that stand for labels are no others
+        raise UserError(f"Run {run.id} used no descriptors: what its texts are like cannot be told")
     labels = labels_of(replayed.features).repeat_interleave(replayed.features.views)
     return place(Labelled(replayed.batch, replayed.ensemble, labels))
 

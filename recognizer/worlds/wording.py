@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recognizer.scoring.metrics import Rate
 from recognizer.worlds.measure import WorldMap
 from recognizer.worlds.place import FAR, Placement
 
@@ -55,6 +56,11 @@ def points(gain: float) -> str:
     """Return a gain, -1 to 1, in signed points of a percent."""
     rounded = round(100 * gain, 1)
     return f"{rounded:+.1f}" if rounded else "0.0"
+
+
+def with_interval(gain: Rate) -> str:
+    """Return a gain, -1 to 1, in signed points with its 95% interval."""
+    return f"{points(gain.value)} [{points(gain.low)}, {points(gain.high)}]"
 
 
 def marked(found: WorldMap, world: str, method: str) -> str:

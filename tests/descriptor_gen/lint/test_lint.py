@@ -118,7 +118,7 @@ def test_a_thing_may_be_shared_by_few_classes_and_a_sentence_by_none() -> None:
 
 def test_the_number_of_items_is_that_of_the_template() -> None:
     limits = Limits(items=template_items())
-    one_to_three = {"decomposition": (3, 3), "description": (1, 1), "situation": (2, 2)}
+    one_to_three = {"decomposition": (3, 3), "description": (1, 1), "name": (1, 1), "situation": (2, 2)}
     assert limits.items == {"context": (3, 6), "contrast": (3, 3), **one_to_three}
     steps = [("wave", "decomposition", text) for text in ("one", "two", "three", "four")]
     (finding,) = found(*steps, rules=["count"], limits=limits)

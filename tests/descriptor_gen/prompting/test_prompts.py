@@ -111,7 +111,7 @@ def test_show_prints_the_source(descgen: Run, colours: Path) -> None:
     assert shown == load_prompts(["context"])[0].template.source
     unknown = descgen("prompts", "show", "colour", "-t", colours)
     assert unknown.exit_code == 2
-    known = "colours, context, contrast, decomposition, description, situation"
+    known = "colours, context, contrast, decomposition, description, name, situation"
     assert f"Unknown kind 'colour'. Did you mean colours? Known: {known}" in unknown.stderr
 
 

@@ -14,6 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from db.store import Store
 from tests.fixtures.browser import CHROMIUM, DRIVER, Browser, Open, open_browser, press, served, wait
 from tests.fixtures.reviewed import ODD, filled
+from tests.fixtures.runs import with_controls
 
 __all__ = ["filled", "open_browser"]  # fixtures
 
@@ -72,6 +73,27 @@ def test_a_reviewer_decides_from_the_keyboard(filled: Path, open_browser: Open) 
         press(browser, "]")
         wait(browser, lambda b: "/class/2" in b.current_url)
     assert set(statuses(filled, "brush_hair").values()) == {"accepted", "pending"}  # context was not on the page
+
+
+def test_what_controls_say_stays_beside_the_texts_that_are_decided_on(filled: str, open_browser: Open) -> None:
+    store = Store.open(filled, create=False)
+    own = [d.id for d in store.descriptors(store.dataset("hmdb51")) if d.action == "brush_hair"]
+    with_controls(store, {"brush_hair": own})
+    store.close()
+    with served(filled, "anna") as address:
+        browser = open_browser()
+        browser.get(address)
+        summary = browser.find_element(By.CSS_SELECTOR, ".verdicts summary")
+        assert summary.text == "Controls of run 1: no better than others"
+        summary.send_keys(Keys.ENTER)
+        wait(browser, lambda b: "nor than noise" in b.find_element(By.CSS_SELECTOR, ".verdicts").text)
+        browser.get(f"{address}/class/0")
+        shown = browser.find_element(By.CSS_SELECTOR, ".verdicts")
+        assert shown.text == "Controls of run 1: <b>brush_hair</b> cannot be told"
+        press(browser, "r")
+        wait(browser, lambda b: items(b).count("rejected") == 1)
+        text = f"1 of these {len(own)} texts have been rejected or replaced since"
+        wait(browser, lambda b: text in b.find_element(By.CSS_SELECTOR, ".verdicts").text)
 
 
 def test_keys_pressed_faster_than_the_server_answers_decide_on_one_text_after_the_other(

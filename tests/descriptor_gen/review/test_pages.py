@@ -19,6 +19,7 @@ from descriptor_gen.review.app import create_app
 from descriptor_gen.review.security import access_rules
 from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.commands import Run
+from tests.fixtures.runs import with_controls
 
 
 class Browser:
@@ -140,6 +141,46 @@ def test_classes_are_sorted_by_impact(browser: Browser, store: Store) -> None:
     assert re.findall(r"<small>(\w+)</small></th>", page) == ["catch", "brush_hair", "cartwheel"]
     assert "+2.00" in page
     assert "impact +2.00 points" in browser.get("/class/2")
+
+
+def test_the_verdicts_of_controls_stand_where_a_class_is_decided(browser: Browser, store: Store) -> None:
+    assert "Controls of run" not in browser.get("/") + browser.get("/class/0")
+    texts = store.descriptors(store.dataset("hmdb51"))
+    own = [d.id for d in texts if d.action == "brush_hair"]
+    run = with_controls(store, {"brush_hair": own, "catch": [10**6]})
+    browser.session.refresh()
+    page = browser.get("/")
+    assert f"Controls of run {run}: no better than others" in page
+    assert "nor than noise" in page
+    assert "the context is better" in page
+    assert "about frames" not in page
+    assert "Made with encoder hf:clip, method mean, 30 videos. 1 of its texts have been rejected or replaced" in page
+    assert "If its videos are the test set of hmdb51" in page
+    page = browser.get("/class/0")
+    assert f"Controls of run {run}: &lt;b&gt;brush_hair&lt;/b&gt; cannot be told</p>" in page
+    assert f"All classes, run {run}: the context is better" in page
+    assert "Controls of run" not in browser.get("/class/1")  # it had no videos
+
+
+def test_a_verdict_says_which_of_its_texts_are_gone(browser: Browser, store: Store) -> None:
+    own = [d for d in store.descriptors(store.dataset("hmdb51")) if d.action == "brush_hair"]
+    with_controls(store, {"brush_hair": [d.id for d in own]})
+    browser.session.refresh()
+    first, second, third = browser.session.snapshot().by_action["brush_hair"][-3:]
+    browser.post("/decide", decision="accept", label=0, refs=[[third.id, third.version]])
+    assert "rejected or replaced" not in browser.get("/class/0")
+    browser.post("/decide", decision="edit", label=0, refs=[[first.id, first.version]], text="a brush in the hand")
+    decided = browser.post("/decide", decision="reject", label=0, refs=[[second.id, second.version]])
+    assert f"2 of these {len(own)} texts have been rejected or replaced since" in decided["html"]
+
+
+def test_runs_of_older_versions_kept_sentences_about_all_texts(browser: Browser, store: Store) -> None:
+    settings, controls = {"encoder": "objects", "method": "mean"}, {"texts": [{}], "verdicts": ["as good as noise"]}
+    store.save_run(StoredRun("hmdb51", settings, "", (), {"evaluated": 9}, (), {"controls": controls}, 1.0))
+    store.save_run(StoredRun("hmdb51", settings, "", (), {"evaluated": 9}, (), {}, 1.0))
+    browser.session.refresh()
+    assert "Controls of run 1: as good as noise" in browser.get("/")
+    assert "Controls of run" not in browser.get("/class/0")
 
 
 def test_decisions_are_in_the_log_and_impossible_ones_change_nothing(browser: Browser) -> None:

@@ -17,9 +17,11 @@ from torch.nn.functional import normalize, one_hot
 
 from db.records import Dataset, Descriptor
 from encoders.testing import FakeEncoder
+from recognizer.controls.controls import ClassControl
 from recognizer.controls.frames import FRAMES, changed
 from recognizer.controls.random_texts import scrambled, shared, waffle
 from recognizer.controls.swapped import Permuted, assignments, permute, swap
+from recognizer.controls.verdicts import verdicts_by_class
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import METHODS, scores
 from recognizer.scoring.pooling import VideoBatch
@@ -211,6 +213,18 @@ def test_the_command_measures_stores_and_says_it(recognize: Run, misled: Path) -
     assert whole["mean"] == pytest.approx((1 + 3 / 3) / 6)
     assert whole["p"] == 1
     assert random.keys() == {"scrambled", "waffle", "shared"}
+    # a class is right in the two of six orders in which it has its own colour
+    assert [(c["real"], c["swapped"], c["p"], c["p_worse"]) for c in measured["classes"]] == [
+        (0, pytest.approx(2 / 6), 1, pytest.approx(4 / 6))
+    ] * 3
+    kept = json.loads(recognize("runs", 1, "--json").stdout)
+    by_class = kept["results"]["controls"]["by_class"]
+    ids = {name: [d["id"] for d in kept["descriptors"] if d["action"] == name] for name in by_class}
+    assert {name: of["texts"] for name, of in by_class.items()} == ids
+    assert by_class["red_ball"]["verdict"] == (
+        "The texts of this class cannot be told from those of other classes: 0% of 2 videos right, 33% with the texts "
+        "of other classes, p = 1.000"
+    )
     assert [each["name"] for each in measured["frames"]] == [
         *["reversed"] * 3, *["shuffled"] * 3, *["one frame"] * 4
     ]  # fmt: skip
@@ -218,6 +232,39 @@ def test_the_command_measures_stores_and_says_it(recognize: Run, misled: Path) -
     assert "cannot be told from the texts of other classes" in shown.output
     assert "6 videos are too few to compare anything" in shown.output
     assert "controls: These texts cannot be told" in recognize("runs", 1).output
+
+
+def test_a_sentence_about_a_class_says_better_worse_or_neither() -> None:
+    texts = (1, 2)
+    said = verdicts_by_class(
+        [
+            ClassControl("a", 20, texts, 0.9, 0.4, p=0.004, p_worse=1.0),
+            ClassControl("b", 1, texts, 0.0, 0.8, p=1.0, p_worse=0.01),
+            ClassControl("c", 9, texts, 0.5, 0.5, p=0.06, p_worse=0.9),
+        ]
+    )
+    assert said == {
+        "a": "The texts of this class are better than those of other classes: 90% of 20 videos right, 40% with the "
+        "texts of other classes, p = 0.004 (of 3 classes, about 0.2 by chance)",
+        "b": "The texts of this class are worse than those of other classes: 0% of 1 video right, 80% with the texts "
+        "of other classes, p = 0.010 (of 3 classes, about 0.2 by chance)",
+        "c": "The texts of this class cannot be told from those of other classes: 50% of 9 videos right, 50% with the "
+        "texts of other classes, p = 0.060",
+    }
+
+
+def test_kinds_have_sentences_of_their_own(recognize: Run, descgen: Run, misled: Path) -> None:
+    file = misled.parent / "context.json"
+    file.write_text(json.dumps({f"{colour}_ball": [f"a {colour} place"] for colour in ("red", "green", "blue")}))
+    assert descgen("import", file, "-d", misled, "-k", "context").exit_code == 0
+    evaluated(recognize, misled, "--llm", "context", "--llm", "decomposition")
+    measured = json.loads(recognize("controls", 1, "--json").stdout)
+    by_kind = json.loads(recognize("runs", 1, "--json").stdout)["results"]["controls"]["by_kind"]
+    assert by_kind.keys() == {"context", "decomposition"}
+    for each in measured["kinds"]:
+        points = f"{100 * each['difference']['value']:+.1f} ["
+        assert by_kind[each["part"]].startswith(f"Texts of kind {each['part']} ")
+        assert f"those of other classes: {points}" in by_kind[each["part"]]
 
 
 def test_eval_with_controls_says_the_same(recognize: Run, misled: Path) -> None:

@@ -159,3 +159,17 @@ def test_texts_that_cannot_be_written_end_the_prediction(recognize: Run, balls: 
     result = recognize("predict", balls / "red_ball" / "a", "--labels", labels, "--llm", "nobody", "-e", "fake")
     assert result.exit_code == 1
     assert f"The command was: descgen build --dataset {labels} --llm nobody" in result.stderr
+
+
+@pytest.mark.parametrize(("options", "kinds"), [
+    (("--method", "label"), "--kind name"), (("-k", "context"), "--kind context --kind name"), ((), ""),
+])  # fmt: skip
+def test_names_are_written_too_where_they_are_used(
+    recognize: Run, balls: Path, options: tuple[str, ...], kinds: str
+) -> None:
+    labels = balls.parent / "labels.txt"
+    labels.write_text("red ball\ngreen ball\n")
+    asked = ("predict", balls / "red_ball" / "a", "--labels", labels, "--llm", "nobody", "-e", "fake")
+    result = recognize(*asked, "--names", "replace", *options)
+    assert result.exit_code == 1
+    assert result.stderr.strip().endswith(f"--llm nobody {kinds}".strip())

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import attribution, scores
 from recognizer.scoring.pooling import VideoBatch
+from tests.fixtures.parity import Reference, by_video
 from tests.fixtures.random_texts import random_ensemble, random_videos
 
 
@@ -51,6 +52,17 @@ def reference(video: Tensor, ensemble: Ensemble) -> Tensor:
     return found
 
 
+def score_of_video(frames: Tensor, ensemble: Ensemble) -> Tensor:
+    return reference(frames.mean(dim=0), ensemble).sum(dim=1)
+
+
+PARITY = {
+    "autoclip": Reference(
+        "AutoCLIP ([arXiv 2309.16414](https://arxiv.org/abs/2309.16414)), sections 3.2 and 3.4, and the authors' "
+        "`auto_clip_simulated.py`",
+        by_video(score_of_video),
+    )
+}
 SHAPES = {
     "the same texts in each class, as in the paper": {"look": [4] * 5},
     "classes with different texts": {"context": [1, 0, 2, 1, 0], "decomposition": [3, 3, 0, 2, 0]},

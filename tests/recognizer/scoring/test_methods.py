@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import combinations_with_replacement
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from recognizer.scoring.methods import METHODS, attribution, log_probabilities, 
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import PROTOCOLS
 from recognizer.scoring.temporal import best_assignment, best_path, steps_of_frames
+from tests.fixtures.parity import Reference, by_class
 from tests.fixtures.texts import TEXTS, T, V, dataset, descriptors, ensemble, frames
 
 __all__ = ["dataset", "descriptors", "ensemble", "frames"]  # fixtures
@@ -70,10 +72,12 @@ def by_max(video: Tensor, label: Tensor, texts: dict[tuple[str, int], list[Tenso
     return max(pooled @ text for text in (label, *(t for group in texts.values() for t in group)))
 
 
-def by_soft(video: Tensor, label: Tensor, texts: dict[tuple[str, int], list[Tensor]]) -> Tensor:
+def by_soft(
+    video: Tensor, label: Tensor, texts: dict[tuple[str, int], list[Tensor]], temperature: float = 20.0
+) -> Tensor:
     pooled = unit(video.mean(dim=0))
     cosines = [pooled @ text for text in (label, *(t for group in texts.values() for t in group))]
-    return torch.stack([(cosine * 100 / 20).exp() for cosine in cosines]).mean().log() * 20 / 100
+    return torch.stack([(cosine * 100 / temperature).exp() for cosine in cosines]).mean().log() * temperature / 100
 
 
 def by_parts(video: Tensor, label: Tensor, texts: dict[tuple[str, int], list[Tensor]]) -> Tensor:
@@ -81,7 +85,7 @@ def by_parts(video: Tensor, label: Tensor, texts: dict[tuple[str, int], list[Ten
     whole = unit(video.mean(dim=0))
     cosines = [whole @ text for text in (label, *others)]
     for number, wordings in enumerate(steps):
-        start, end = number * T // len(steps), (number + 1) * T // len(steps)
+        start, end = number * len(video) // len(steps), (number + 1) * len(video) // len(steps)
         part = unit(video[start : max(end, start + 1)].mean(dim=0))
         cosines += [part @ text for text in wordings]
     return torch.stack(cosines).mean()
@@ -94,7 +98,7 @@ def by_align(video: Tensor, label: Tensor, texts: dict[tuple[str, int], list[Ten
     if steps:
         means = torch.stack([torch.stack(wordings).mean(dim=0) for wordings in steps])  # [S, D]
         similarity = normalize(video, dim=-1) @ means.T  # [T, S]
-        cosines += [torch.tensor(brute_force(similarity.tolist()))] * sum(len(wordings) for wordings in steps)
+        cosines += [video.new_tensor(brute_force(similarity.tolist()))] * sum(len(wordings) for wordings in steps)
     return torch.stack(cosines).mean()
 
 
@@ -106,10 +110,24 @@ def brute_force(similarity: list[list[float]]) -> float:
     return max(sum(similarity[t][step] for t, step in enumerate(a)) / count for a in allowed)
 
 
+def by_label(video: Tensor, label: Tensor, _texts: dict[tuple[str, int], list[Tensor]]) -> Tensor:
+    return unit(video.mean(dim=0)) @ label
+
+
+_OURS = "its definition in [protocols.md](protocols.md#methods), which is ours"
+PARITY = {
+    "label": Reference("its definition: CLIP's zero-shot classification", by_class(by_label)),
+    "max": Reference(_OURS, by_class(by_max)),
+    "soft": Reference(_OURS, by_class(partial(by_soft, temperature=1.0))),
+    "parts": Reference(f"{_OURS}; TEAR's `uniform` is another", by_class(by_parts)),
+    "align": Reference(f"{_OURS}: all assignments are tried", by_class(by_align)),
+}
+
+
 @pytest.mark.parametrize(
     ("method", "loop"),
     [("mean", by_mean), ("ensemble", by_ensemble), ("max", by_max), ("soft", by_soft), ("parts", by_parts),
-     ("align", by_align), ("label", lambda video, label, _: unit(video.mean(dim=0)) @ label)],
+     ("align", by_align), ("label", by_label)],
 )  # fmt: skip
 def test_a_method_is_what_its_definition_says(
     method: str, loop: object, frames: Tensor, dataset: Dataset, descriptors: list[Descriptor],

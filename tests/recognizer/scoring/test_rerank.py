@@ -11,6 +11,7 @@ from torch import Tensor
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import METHODS, attribution, scores
 from recognizer.scoring.pooling import VideoBatch
+from tests.fixtures.parity import Reference, by_video
 from tests.fixtures.random_texts import random_ensemble, random_videos
 
 CLASSES = 14
@@ -35,6 +36,26 @@ def reference(video: Tensor, ensemble: Ensemble) -> tuple[list[int], list[float]
         follow_up[c] = float(video @ mean / mean.norm())
     decided = sorted(follow_up, key=lambda c: -follow_up[c])
     return [*decided, *order[10:]], [follow_up[c] for c in decided]
+
+
+def score_of_video(frames: Tensor, ensemble: Ensemble) -> Tensor:
+    """Return the scores [C]: the worst candidate has that of the tenth label, the others their lead over it on top."""
+    video = frames.mean(dim=0) / frames.mean(dim=0).norm()
+    by_label = ensemble.texts[:, 0] @ video
+    order, follow_up = reference(video, ensemble)
+    tenth, found = by_label.sort(descending=True).values[9], by_label.clone()
+    for c, value in zip(order, follow_up, strict=False):
+        found[c] = tenth + value - follow_up[-1]
+    return found
+
+
+PARITY = {
+    "rerank": Reference(
+        "FuDD ([arXiv 2309.07593](https://arxiv.org/abs/2309.07593)), section 3, and the authors' `fudd_model.py`",
+        by_video(score_of_video),
+        TEXTS,
+    )
+}
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -24,6 +24,8 @@ from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import log_probabilities, scores
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import TEAR_TEMPLATES, protocol_of
+from tests.fixtures.parity import Reference as Parity
+from tests.fixtures.parity import Score
 
 VIDEOS, FRAMES, TEMPERATURE = 40, 16, 0.5  # the temperature of TEAR's scripts
 KINDS = ("decomposition", "description", "context")  # the order in its files of all texts
@@ -80,6 +82,32 @@ class Reference:
                     logits.append(100.0 * dot(video, text) / TEMPERATURE)
             means.append(sum(logits) / len(logits))
         return means
+
+
+def scored_by(name: str, *, first_used: bool = True) -> Score:
+    """Return the scores [V, C] of a method of `Reference` for texts that are vectors already."""
+
+    def score(frames: Tensor, ensemble: Ensemble) -> Tensor:
+        vectors = {f"{c} {k}": ensemble.texts[c, k].tolist() for c, k in ensemble.present.nonzero().tolist()}
+        texts: dict[str, list[str]] = {}
+        for cell in vectors:
+            c, k = cell.split()
+            texts.setdefault(f"{c} 0", []).extend([cell] if k != "0" else [])
+        reference = Reference(vectors.__getitem__, texts, templates=("{}",), conditioning=False, first_used=first_used)
+        logits = [getattr(reference, name)(video) for video in frames.tolist()]
+        return torch.tensor(logits, dtype=torch.double) * TEMPERATURE / 100.0
+
+    return score
+
+
+_TEAR = "TEAR ([arXiv 2408.16412](https://arxiv.org/abs/2408.16412)):"
+PARITY = {
+    "mean": Parity(f"{_TEAR} `simple`, paper and code", scored_by("simple")),
+    "ensemble": Parity(f"{_TEAR} `ensemble` as its paper has it", scored_by("ensemble")),
+    "ensemble-published": Parity(
+        f"{_TEAR} `ensemble` as its released code has it", scored_by("ensemble", first_used=False)
+    ),
+}
 
 
 def dot(a: Vector, b: Vector) -> float:

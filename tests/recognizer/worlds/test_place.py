@@ -93,6 +93,18 @@ def test_a_trait_that_is_not_defined_is_left_out() -> None:
         place(labelled(World(classes=1, group=1)))
 
 
+def test_eval_says_so_where_no_world_is_near(recognize: Run, descgen: Run, balls: Path) -> None:
+    file = balls.parent / "context.json"
+    file.write_text(json.dumps({f"{colour}_ball": [f"a {colour} thing"] for colour in ("blue", "green", "red")}))
+    assert descgen("import", file, "-d", balls, "-k", "context").exit_code == 0
+    run = json.loads(recognize("eval", balls, "-e", "fake", "--worlds", "--json").stdout)
+    like, far, more = run["results"]["worlds"]["lines"]
+    assert like.startswith("run 1 is most like ")
+    assert far == "No world is near (within 1.5): what the map says may not hold for run 1."
+    assert more == "More: recognize worlds --run 1"
+    assert run["results"]["worlds"]["gains"] == {}
+
+
 def test_a_stored_run_is_placed_beside_the_worlds_it_is_most_like(recognize: Run, descgen: Run, balls: Path) -> None:
     said = {"blue_ball": ["a blue thing"], "green_ball": ["a green thing"], "red_ball": ["a red thing"]}
     file = balls.parent / "context.json"
