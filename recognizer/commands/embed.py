@@ -84,7 +84,7 @@ def embed(
 
     shard = _of_launcher(shard, os.environ)
     dataset, root = selection.open(session.database.catalogue)
-    video_list = find_videos(dataset, root, split=selection.split)
+    video_list = find_videos(dataset, root, split=selection.split).with_outside
     title = f"{dataset.name}, {options.encoder}"
     with (
         session.encoder(options.encoder, options.precision) as encoder,

@@ -16,6 +16,7 @@ from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from encoders.protocol import Encoder, logits_of, traits_of
 from recognizer.datasets.find import VideoList, find_videos
+from recognizer.evaluation.multi_label import multi_label_results
 from recognizer.evaluation.ranking import (
     LABEL_ONLY,
     WITH_DESCRIPTORS,
@@ -112,7 +113,7 @@ def make_run(
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
         counts=_counts(video_list, features),
         left_out=(*features.unreadable, *((video.id, "missing") for video in video_list.videos if not video.path)),
-        results=_results(embedded, rows),
+        results=(multi_label_results if video_list.multi_label else _results)(embedded, rows),
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, rows) if with_predictions else (),
     )
@@ -164,10 +165,10 @@ def _by_split(embedded: EmbeddedDataset, rows: Mapping[str, TrueRanks]) -> dict[
 def _predictions(features: Features, rows: Mapping[str, TrueRanks]) -> tuple[Prediction, ...]:
     row = rows[WITH_DESCRIPTORS]
     best = row.scores.topk(min(_STORED_CLASSES, row.scores.shape[1]), dim=1)
-    columns = (best.indices, best.values, row.ranks, rows[LABEL_ONLY].ranks)
+    columns = (row.labels, best.indices, best.values, row.ranks, rows[LABEL_ONLY].ranks)
     return tuple(
-        Prediction(video.id, video.label, tuple(zip(labels, scores, strict=True)), rank, label_only_rank)
-        for video, labels, scores, rank, label_only_rank in zip(
+        Prediction(video.id, true, tuple(zip(labels, scores, strict=True)), rank, label_only_rank)
+        for video, true, labels, scores, rank, label_only_rank in zip(
             features.videos, *(column.tolist() for column in columns), strict=True
         )
     )
@@ -194,6 +195,7 @@ def _run_settings(
         **asdict(settings),
         **text_settings(embedded.dataset, descriptors, embedded.encoder, settings.wording(), cut=ensemble.cut),
         "layout": embedded.video_list.layout,
+        **({"multi_label": True} if embedded.video_list.multi_label else {}),
         "ignored": dict(embedded.video_list.skipped),
         "statuses": dict(Counter(d.status for d in descriptors)),
         "edited": sum(d.edited_from is not None for d in descriptors),

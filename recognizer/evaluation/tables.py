@@ -17,6 +17,7 @@ from encoders.protocol import LOGIT_SCALE
 from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
 from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
+from recognizer.evaluation.multi_label import is_multi_label
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.scoring.metrics import MEASURES, Spread
@@ -49,6 +50,7 @@ def run_report(run: Run) -> RenderableType:
         *texts_cut(settings),
         *(f"note: {note}" for note in settings.get("encoder_notes", ())),
         *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
+        *_several_labels(run),
         *(f"controls: {verdict}" for verdict in run.results.get("controls", {}).get("verdicts", ())),
         *cautions(run),
     ]
@@ -107,7 +109,7 @@ def changed_choices(settings: Mapping[str, Any]) -> list[str]:
 
 def _log_loss(run: Run) -> list[str]:
     """Return the log loss if the temperature is not the default: accuracies do not show its effect."""
-    if run.settings.get("temperature", 1) == 1:
+    if run.settings.get("temperature", 1) == 1 or is_multi_label(run):
         return []
     label_only, with_descriptors = (run.results["log_loss"][row] for row in _ROWS)
     line = f"log loss: {label_only:.3f} by {LABEL_ONLY}, {with_descriptors:.3f} with descriptors"
@@ -137,7 +139,30 @@ def cautions(run: Run) -> list[str]:
     return [*weak, few] if run.counts["evaluated"] < FEW else weak
 
 
+def _several_labels(run: Run) -> list[str]:
+    """Return a line on the classes and videos of a run whose videos have several labels."""
+    if not is_multi_label(run):
+        return []
+    counted = run.results["rows"][LABEL_ONLY]
+    none, every = counted["of_no_class"], len(run.settings["classes"])
+    return [
+        f"several labels a video: mAP is the mean over the {counted['classes']} of {every} classes that have videos"
+        + (f"; videos of no class, which count as wrong for each: {none}" if none else "")
+    ]
+
+
+def _precisions(run: Run) -> RenderableType:
+    """Return the table of a run whose videos have several labels."""
+    rows, gain, names = run.results["rows"], run.results["gain"], ("map", "top1_in_set")
+    body = [(name, rows[name]["videos"], *(interval(rows[name][key]) for key in names)) for name in _rows(run)]
+    if len(body) > 1:
+        body.append(("difference, points", rows[LABEL_ONLY]["videos"], *(signed_interval(gain[key]) for key in names)))
+    return table("texts", ">videos", ">mAP %", ">first class is one of its labels %", rows=body)
+
+
 def _accuracies(run: Run) -> RenderableType:
+    if is_multi_label(run):
+        return _precisions(run)
     splits = run.results.get("splits", {})
     parts = {"": run.results["rows"], **{f", split {split}": rows for split, rows in splits.items()}}
     body = [
@@ -190,12 +215,16 @@ def run_table(runs: Sequence[Run]) -> RenderableType:
             *(run.settings[name] for name in ("encoder", "protocol", "method")),
             "+".join(run.settings["kinds"]),
             f"{run.counts['evaluated']}/{run.counts['listed']}",
-            *(interval(run.results["rows"][row]["top1"]) for row in _ROWS),
+            *(_main_number(run.results["rows"][row]) for row in _ROWS),
         )
         for run in runs
     ]
     choices = ("dataset", "encoder", "protocol", "method", "kinds")
     return table(">run", "UTC", *choices, ">videos", ">label only, top-1 %", ">top-1 %", rows=body)
+
+
+def _main_number(row: Mapping[str, Any]) -> str:
+    return interval(row["top1"]) if "top1" in row else f"mAP {interval(row['map'])}"
 
 
 def mean_report(runs: Sequence[Run]) -> RenderableType:

@@ -10,6 +10,7 @@ from db.errors import UserError
 from db.local_paths import public_run
 from db.records import Run
 from recognizer.evaluation.csv_files import write_rows
+from recognizer.evaluation.multi_label import refuse_multi_label
 from recognizer.evaluation.ranking import predicted
 from recognizer.report.confusion import confusion
 from recognizer.report.findings import class_accuracies
@@ -30,6 +31,7 @@ def write_run(run: Run, folder: Path) -> list[Path]:
     Raises:
         UserError: the folder cannot be created.
     """
+    refuse_multi_label(run, "--csv")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
