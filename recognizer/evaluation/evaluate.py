@@ -11,12 +11,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from db.errors import UserError
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from encoders.protocol import Encoder, logits_of, traits_of
 from recognizer.datasets.find import VideoList, find_videos
+from recognizer.evaluation.background import Background
+from recognizer.evaluation.measure_rejection import Outside, with_rejection
 from recognizer.evaluation.multi_label import multi_label_results
+from recognizer.evaluation.none_of_these import Gate
 from recognizer.evaluation.ranking import (
     LABEL_ONLY,
     WITH_DESCRIPTORS,
@@ -27,7 +31,7 @@ from recognizer.evaluation.ranking import (
     pooled,
     rank_true_classes,
 )
-from recognizer.evaluation.settings import Settings
+from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
@@ -68,13 +72,23 @@ def evaluate(
     descriptors = choose_descriptors(store, dataset, settings.choice)
     if not store.read_only:
         store.register(dataset)  # labels alone need no build, but a run needs its classes
+    background = Background.choose(store, dataset, settings)
     video_list = find_videos(dataset, root, split=settings.split)
+    if background and video_list.multi_label:
+        raise UserError(f"--none-of-these needs one label a video, and {root} has several. Leave it out for the mAP")
     start = time.perf_counter()
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
     with bars(f"{dataset.name}, {settings.encoder}", "videos") as advance:
         embedded = embed_listed(dataset, video_list, encoder, settings=settings, on_progress=advance)
     batch = pooled(embedded.features, settings=settings)
-    run = make_run(embedded, batch, ensemble, descriptors, settings=settings)
+    if background:
+        outside = Outside.embed(embedded, encoder, settings, bars=bars)
+        embedded = replace(embedded, video_list=replace(video_list, outside=()))  # they do not count as skipped
+    rows = both_rows(embedded.features, batch, ensemble, settings=settings)
+    run = make_run(embedded, batch, ensemble, descriptors, settings=settings, rows=rows)
+    if background:
+        gate = Gate.of(background, encoder, settings)
+        run = with_rejection(run, gate, embedded, outside, batch, ensemble, rows, settings=settings)
     run = replace(run, seconds=time.perf_counter() - start)
     return run if store.read_only else store.run(store.save_run(run))
 
@@ -102,10 +116,7 @@ def make_run(
     """
     start = time.perf_counter()
     video_list, features = embedded.video_list, embedded.features
-    rows = rows or {
-        LABEL_ONLY: rank_true_classes(features, batch, ensemble.label_only(), settings=settings),
-        WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
-    }
+    rows = rows or both_rows(features, batch, ensemble, settings=settings)
     return Run(
         dataset=embedded.dataset.name,
         settings=_run_settings(settings, embedded, ensemble, descriptors),
@@ -117,6 +128,16 @@ def make_run(
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, rows) if with_predictions else (),
     )
+
+
+def both_rows(
+    features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings
+) -> dict[str, TrueRanks]:
+    """Return the ranks by the labels alone and with descriptors; arguments as in `video_scores`."""
+    return {
+        LABEL_ONLY: rank_true_classes(features, batch, ensemble.label_only(), settings=settings),
+        WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
+    }
 
 
 def with_texts(store: Store, run: Run) -> dict[str, Any]:

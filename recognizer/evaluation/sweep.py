@@ -126,6 +126,8 @@ def sweep(
     """
     for each in settings:
         each.check_for(encoder)
+        if each.none_of_these:
+            raise UsageError("A sweep rejects no videos. Leave none_of_these out, and evaluate the best choice with it")
     settings = [replace(each, root=str(root.resolve())) for each in settings]
     choices = dict.fromkeys(each.choice for each in settings)
     descriptors = {choice: choose_descriptors(store, dataset, choice) for choice in choices}

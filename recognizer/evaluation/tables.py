@@ -15,11 +15,20 @@ from db.commandline import table
 from db.records import Run
 from encoders.protocol import LOGIT_SCALE
 from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
+from recognizer.evaluation.html import interval, signed_interval
 from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
 from recognizer.evaluation.multi_label import is_multi_label
+from recognizer.evaluation.multi_label_table import multi_label_lines, precisions_table
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.evaluation.rejection_table import (
+    background_line,
+    rejected_count,
+    rejection_lines,
+    rejection_tables,
+    verdict_line,
+)
 from recognizer.scoring.metrics import MEASURES, Spread
 from recognizer.scoring.protocols import PROTOCOLS
 from recognizer.scoring.selection import classes_without
@@ -50,13 +59,15 @@ def run_report(run: Run) -> RenderableType:
         *texts_cut(settings),
         *(f"note: {note}" for note in settings.get("encoder_notes", ())),
         *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
-        *_several_labels(run),
+        *multi_label_lines(run),
+        *rejection_lines(run),
         *(f"controls: {verdict}" for verdict in run.results.get("controls", {}).get("verdicts", ())),
         *cautions(run),
     ]
     number = f"run {run.id} · " if run.id else ""
     title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
-    return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run))
+    rejection = rejection_tables(run, _rows(run))
+    return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run), *rejection)
 
 
 def _truncated(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -139,30 +150,9 @@ def cautions(run: Run) -> list[str]:
     return [*weak, few] if run.counts["evaluated"] < FEW else weak
 
 
-def _several_labels(run: Run) -> list[str]:
-    """Return a line on the classes and videos of a run whose videos have several labels."""
-    if not is_multi_label(run):
-        return []
-    counted = run.results["rows"][LABEL_ONLY]
-    none, every = counted["of_no_class"], len(run.settings["classes"])
-    return [
-        f"several labels a video: mAP is the mean over the {counted['classes']} of {every} classes that have videos"
-        + (f"; videos of no class, which count as wrong for each: {none}" if none else "")
-    ]
-
-
-def _precisions(run: Run) -> RenderableType:
-    """Return the table of a run whose videos have several labels."""
-    rows, gain, names = run.results["rows"], run.results["gain"], ("map", "top1_in_set")
-    body = [(name, rows[name]["videos"], *(interval(rows[name][key]) for key in names)) for name in _rows(run)]
-    if len(body) > 1:
-        body.append(("difference, points", rows[LABEL_ONLY]["videos"], *(signed_interval(gain[key]) for key in names)))
-    return table("texts", ">videos", ">mAP %", ">first class is one of its labels %", rows=body)
-
-
 def _accuracies(run: Run) -> RenderableType:
     if is_multi_label(run):
-        return _precisions(run)
+        return precisions_table(run, _rows(run))
     splits = run.results.get("splits", {})
     parts = {"": run.results["rows"], **{f", split {split}": rows for split, rows in splits.items()}}
     body = [
@@ -187,16 +177,6 @@ def _rows(run: Run) -> tuple[str, ...]:
 
 def _spread_row(name: str, values: Mapping[str, Spread]) -> tuple[object, ...]:
     return (name, None, *(f"{100 * values[key].mean:.1f} ± {100 * values[key].deviation:.1f}" for key in MEASURES))
-
-
-def interval(rate: Mapping[str, float]) -> str:
-    """Return a rate in percent with its 95% interval, as `41.2 [38.0, 44.5]`."""
-    return f"{100 * rate['value']:.1f} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]"
-
-
-def signed_interval(rate: Mapping[str, float]) -> str:
-    """Return a difference in points with its 95% interval, as `+1.2 [-0.8, +3.1]`."""
-    return f"{100 * rate['value']:+.1f} [{100 * rate['low']:+.1f}, {100 * rate['high']:+.1f}]"
 
 
 def over_groups(groups: int | None, videos: int) -> list[str]:
@@ -240,6 +220,7 @@ def ranking_report(texts: ClassTexts, rankings: Sequence[Ranking]) -> Renderable
     """Return the rankings of videos, below lines on the settings."""
     unreadable = sum(ranking.unreadable is not None for ranking in rankings)
     counted = f"videos: {len(rankings)}" + (f", {unreadable} of them cannot be read" if unreadable else "")
+    counted += rejected_count(rankings)
     parts: list[RenderableType] = [Text(line) for line in (*made_with(texts), counted)]
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking, with_probability=texts.settings.temperature != 1)]
@@ -265,8 +246,9 @@ def made_with(texts: ClassTexts) -> list[str]:
         *changed_choices(asdict(settings)),
     ]
     missing = classes_without(texts.dataset, descriptors)
-    weak = [WEAK, *([UNCALIBRATED] if settings.temperature != 1 else [])] if settings.encoder == "objects" else []
-    return [" · ".join(parts), *classes_scored_without(missing), *weak]
+    shows_probability = settings.temperature != 1 or texts.background is not None
+    weak = [WEAK, *([UNCALIBRATED] if shows_probability else [])] if settings.encoder == "objects" else []
+    return [" · ".join(parts), *background_line(texts), *classes_scored_without(missing), *weak]
 
 
 def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:
@@ -279,7 +261,7 @@ def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableTyp
     ]
     probability = (">probability",) if with_probability else ()
     rows = table(">rank", "class", ">score", *probability, ">rank by label only", rows=body)
-    return Group(Text(f"{ranking.video}{part}", style="bold"), rows)
+    return Group(Text(f"{ranking.video}{part}", style="bold"), *map(Text, verdict_line(ranking)), rows)
 
 
 def compare_report(comparison: Comparison, *, names: tuple[str, str], show: int) -> RenderableType:
