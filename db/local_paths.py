@@ -19,6 +19,7 @@ _FOLDERS = re.compile(
     r"(?:(?:(?! · )[^/\\\n])+[/\\]+)*"  # folders; " · " ends a setting in a line of several
 )
 _TEXTS = frozenset(("classes", "label_templates", "descriptor_templates", "texts_cut"))  # settings that hold no paths
+_VIDEOS = ("rejected", "outside_videos", "outside_rejected")  # lists of videos in the results of `--none-of-these`
 
 
 def without_folders(text: str) -> str:
@@ -53,12 +54,18 @@ def distinct_ends(paths: Sequence[PurePath], *, separator: str = "/") -> list[st
 
 def public_run(run: Run) -> Run:
     """Return a run to show to others: its settings and its videos without absolute paths."""
-    names = public_names([*(p.video for p in run.predictions), *(video for video, _ in run.left_out)])
+    rejection = run.results.get("none_of_these", {})
+    outside = rejection.get("outside_videos", ())
+    names = public_names([*(p.video for p in run.predictions), *(video for video, _ in run.left_out), *outside])
+    listed = {
+        name: [names.get(v, without_folders(v)) for v in rejection[name]] for name in _VIDEOS if name in rejection
+    }
     return replace(
         run,
         settings=public_settings(run.settings),
         left_out=tuple((names[video], without_folders(reason)) for video, reason in run.left_out),
         predictions=tuple(replace(p, video=names[p.video]) for p in run.predictions),
+        results={**run.results, "none_of_these": {**rejection, **listed}} if rejection else run.results,
     )
 
 

@@ -414,7 +414,11 @@ class Writer:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The ranking of one video: (label index, score) of the best classes, and the rank of the true label from 1."""
+    """The ranking of one video: (label index, score) of the best classes, and the rank of the true label from 1.
+
+    In a run whose videos have several labels, `label` is the one that scores best with the run's texts (-1: it has
+    none), and a rank is that of the best one among the classes that are not its own.
+    """
 
     video: str
     label: int

@@ -79,7 +79,8 @@ def check_videos(
         raise UsageError("Give either --dataset NAME (and its --root), or files and folders to read")
     dataset = database.catalogue.resolve(name) if name else None
     root = root_of(dataset, root, data) if dataset else None
-    video_list = find_videos(dataset, root, split=split or "listed") if dataset and root else list_given(paths)
+    listed = find_videos(dataset, root, split=split or "listed").with_outside if dataset and root else None
+    video_list = listed or list_given(paths)
     title = dataset.name if dataset else ", ".join(map(str, paths))
     checked = [root] if root else paths
     with InspectionCache.of(checked, cache, forget=retry) as inspections, progress(title, "videos") as advance:

@@ -113,7 +113,7 @@ def embed(
     if devices and engine == "ray":
         raise UsageError("--devices are of this machine: give either them or --engine ray")
     dataset, root = selection.open(session.database.catalogue)
-    video_list = find_videos(dataset, root, split=selection.split)
+    video_list = find_videos(dataset, root, split=selection.split).with_outside
     title = f"{dataset.name}, {options.encoder}"
     with (
         session.encoder(options.encoder, options.precision) as encoder,

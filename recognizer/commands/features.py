@@ -156,7 +156,7 @@ def export_file(session: Session, selection: VideoSelection, options: Options, t
 
     check_export(output, to)
     dataset, root = selection.open(session.database.catalogue)
-    video_list = find_videos(dataset, root, split=selection.split)
+    video_list = find_videos(dataset, root, split=selection.split).with_outside
     title = f"{dataset.name}, {options.encoder}"
     with session.encoder(options.encoder, options.precision) as encoder, progress(title, "videos") as advance:
         report = export_features(
@@ -201,7 +201,7 @@ def import_file(
     given = read_array(file, ids=ids, ids_option="--ids")
     given_texts = read_array(texts, ids=text_ids, ids_option="--text-ids") if texts else None
     dataset, root = selection.open(session.database.catalogue)
-    video_list = find_videos(dataset, root, split="listed")
+    video_list = find_videos(dataset, root, split="listed").with_outside
     with FeatureStore.open(session.features) as store, progress(f"import {file.name}", "videos") as advance:
         report = import_features(store, name, given, video_list, texts=given_texts, on_progress=advance)
     session.show(report, import_report(report, session.features))

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @click.argument("numbers", nargs=-1, type=int, metavar="[RUN]...")
 @click.option("--dataset", "-d", "datasets", multiple=True, metavar="NAME", help="Only runs on this dataset. [all]")
 @click.option(
-    "--measure", type=click.Choice(("top1", "top5", "mean_per_class")), default="top1", help="Accuracy shown."
+    "--measure",
+    type=click.Choice(("top1", "top5", "mean_per_class", "map")),
+    default="top1",
+    help="Number shown; map: of videos with several labels.",
 )
 @click.option(
     "--format",
@@ -50,7 +53,8 @@ def show_leaderboard(
     check_output(output, layout)
     board = leaderboard(database.reading(as_json=layout == "json"), runs=numbers, datasets=datasets, measure=measure)
     if not board.entries and layout != "json":
-        raise UserError("No runs yet. Make one with: recognize eval --dataset hmdb51 --root FOLDER --encoder objects")
+        make_one = "Make one with: recognize eval --dataset hmdb51 --root FOLDER --encoder objects"
+        raise UserError(". ".join(board.notes) or f"No runs yet. {make_one}")
     if output:
         write(board, output, layout)
         notes.print(f"Written: {output}, {len(board.entries)} numbers", soft_wrap=True)

@@ -25,7 +25,7 @@ from encoders.registry import trusting_files
 from recognizer.commands.write_texts import write_missing
 from recognizer.datasets.records import Split
 from recognizer.defaults import default_features
-from recognizer.evaluation.settings import STATUSES, Options, Settings
+from recognizer.evaluation.settings import KNOWN, STATUSES, Options, Settings
 from recognizer.scoring.methods import METHODS
 from recognizer.scoring.pooling import POOLINGS
 from recognizer.scoring.protocols import NAMES, PROTOCOLS, TEMPLATES
@@ -71,6 +71,9 @@ _TRUNCATED = "Use what is there of videos that break off; without it they are le
 _RETRY = "Read videos again that could not be read before."
 _WORKERS = "Processes that decode videos; 0: none, and a decoder that dies ends the command. [one for each core]"
 _TIMEOUT = "Longest time to decode one video. [60, and 10 more for each MB]"
+_NONE_OF_THESE = "Reject videos that are of no class, and answer `none of these`: by background texts."
+_BACKGROUND = "What such videos may show: known (classes of built-in datasets, neutral scenes), or a dataset."
+_THRESHOLD = "Least probability of being of one of the classes, else a video is rejected."
 _TEMPERATURE = (
     "Softmax temperature: probabilities are softmax(scale * score / temperature), by the encoder's logit scale; also "
     "used by method soft."
@@ -125,6 +128,9 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "templates": click.option("--templates", default="protocol", metavar="NAME|FILE", help=TEMPLATES_HELP),
     "names": click.option("--names", type=click.Choice(list(NAMES)), default="off", help=NAMES_HELP),
     "condition": click.option("--condition", is_flag=True, help=CONDITION_HELP),
+    "none_of_these": click.option("--none-of-these", is_flag=True, help=_NONE_OF_THESE),
+    "background": click.option("--background", default=KNOWN, metavar="NAME|PATH", help=_BACKGROUND),
+    "threshold": click.option("--threshold", type=float, default=0.5, help=_THRESHOLD),
     "temperature": click.option(
         "--temperature", type=click.FloatRange(min=0, min_open=True), default=1.0, help=_TEMPERATURE
     ),
@@ -245,10 +251,11 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 SAMPLING = ("frames", "clips", "crops", "allow_truncated")
 TEXTS = ("encoder", "precision", "protocol", "kinds", "llm", "status", "texts")
-scoring_options = gathered(
-    _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "unit_frames", "templates", "names",
-    "condition", "temperature",
+_SCORING = (
+    *TEXTS, "partial", *SAMPLING, "method", "pooling", "unit_frames", "templates", "names", "condition", "temperature"
 )  # fmt: skip
+scoring_options = gathered(_options, "options", *_SCORING)
+rejecting_options = gathered(_options, "options", *_SCORING, "none_of_these", "background", "threshold")
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
 texts_options = gathered(

@@ -20,6 +20,7 @@ from recognizer.controls.random_texts import RANDOM_TEXTS
 from recognizer.controls.swapped import Permuted, margins_of, permute
 from recognizer.controls.verdicts import verdicts, verdicts_by_class, verdicts_by_kind
 from recognizer.datasets.official import clip_groups
+from recognizer.evaluation.multi_label import refuse_multi_label
 from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Replay, replay
 from recognizer.evaluation.tables import cautions, method_notes
@@ -141,6 +142,7 @@ def measure_controls(
     Raises:
         UserError: the run has no descriptors, or its dataset has only one class.
     """
+    refuse_multi_label(run, "recognize controls")
     with bars(f"run {run.id}", "videos") as advance:
         replayed = replay(store, run, encoder, root=root, on_progress=advance)
     texts = (replayed.ensemble.kind >= 0).any()

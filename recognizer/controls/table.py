@@ -10,7 +10,8 @@ from rich.text import Text
 
 from db.commandline import table
 from recognizer.controls.controls import ClassControl, Control, RunControls
-from recognizer.evaluation.tables import interval, over_groups, signed_interval
+from recognizer.evaluation.html import interval, signed_interval
+from recognizer.evaluation.tables import over_groups
 
 
 def controls_report(controls: RunControls, *, show: int) -> RenderableType:

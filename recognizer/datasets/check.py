@@ -15,7 +15,7 @@ from db.vocabulary import class_finder
 from recognizer.datasets.given import videos_at
 from recognizer.datasets.inspect_video import Inspection, InspectionCache, inspect
 from recognizer.datasets.official import OFFICIAL_DATASETS
-from recognizer.datasets.records import Video, VideoList, printable
+from recognizer.datasets.records import NO_CLASS, Video, VideoList, printable
 from recognizer.datasets.scan import SkipReason
 from recognizer.video.container import REMEMBERED, InaccessibleVideo, UnreadableVideo, tolerated
 from recognizer.video.extracted import refuse_other_frames
@@ -76,7 +76,7 @@ class _Inspected:
 def list_given(paths: Sequence[Path]) -> VideoList:
     """Return the videos in files and folders (see `videos_at`), without classes."""
     given = videos_at(paths)
-    videos = {path: Video(printable(str(path)), -1, path, ()) for path in given.paths}
+    videos = {path: Video(printable(str(path)), NO_CLASS, path, ()) for path in given.paths}
     return VideoList.build("files", videos.values(), given.skipped, labels_by="folders")
 
 
@@ -187,7 +187,7 @@ def _misplaced(video_list: VideoList, dataset: Dataset) -> Iterator[Fault]:
     find_class, official = class_finder(dataset), OFFICIAL_DATASETS.get(dataset.stored_as)
     by_folder = video_list.labels_by == "folders"
     for video in video_list.videos:
-        expected = {video.label}
+        expected = set(video.labels or (video.label,)) - {NO_CLASS}
         if by_folder:
             expected = official.classes_by_file_name(stem(Path(video.id).name), dataset) if official else set()
         folder = video.path.parent.name if video.path else ""
@@ -210,7 +210,8 @@ def _duplicates(readable: Sequence[_Inspected], cache: InspectionCache, *, harm:
             by_content[cache.content(result.path, result.source)].append(result)
     for first, *others in by_content.values():
         for other in others:
-            beyond = "" if first.video.label == other.video.label else ", a video of another class"
+            same = (first.video.label, first.video.labels) == (other.video.label, other.video.labels)
+            beyond = "" if same else ", a video of another class"
             yield Fault("same content", other.video.id, f"as {first.video.id}{beyond}", harm)
 
 

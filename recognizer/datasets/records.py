@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -15,6 +15,8 @@ from recognizer.datasets.scan import SkipReason, Tree, skipped_by_kind
 Split = Literal["1", "2", "3", "all", "val", "test"]  # the last two only in manifests
 LabelsBy = Literal["lists", "manifest", "folders"]
 
+NO_CLASS = -1  # label of a video that is of no class of the dataset
+NONE_OF_THESE = "(none of these)"  # marks such a video in a manifest, and stands for it in tables
 TRAINING = frozenset(("train", "training"))
 
 
@@ -23,9 +25,15 @@ class Video:
     """One video to classify."""
 
     id: str  # as the dataset's own list names it, else its path from the root, with "/"
-    label: int  # label index of its class
+    label: int  # label index of its class; NO_CLASS if it is of none
     path: Path | None  # a file or a folder of frames; None: listed but not on disk
     splits: tuple[int, ...]  # the chosen test splits that list it; () without official lists
+    labels: tuple[int, ...] = ()  # all its classes, in a list with several labels a video; `label` is the first of them
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The label indices of all its classes; empty if it is of none."""
+        return self.labels or ((self.label,) if self.label != NO_CLASS else ())
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,10 @@ class VideoList:
     skipped_files: tuple[tuple[str, SkipReason], ...] = ()  # (path from the root, reason), sorted
     skipped_rows: Mapping[SkipReason, int] = field(default_factory=dict)  # reason -> rows of a list
     labels_by: LabelsBy = "lists"  # where the class of each video comes from
+    multi_label: bool = False  # whether a video may have several labels (`Video.labels`), or none
+    outside: tuple[
+        Video, ...
+    ] = ()  # listed as of no class of the dataset, where each other video has one; sorted by id
 
     @classmethod
     def build(
@@ -59,16 +71,25 @@ class VideoList:
         *,
         skipped_rows: Mapping[SkipReason, int] | None = None,
         labels_by: LabelsBy = "lists",
+        multi_label: bool = False,
+        outside: Iterable[Video] = (),
     ) -> Self:
         """Return a list that is sorted, with names of skipped files that can be stored."""
         files = sorted((printable(name), reason) for name, reason in skipped_files)
-        ordered = sorted(videos, key=lambda video: video.id)
-        return cls(layout, tuple(ordered), tuple(files), skipped_rows or {}, labels_by)
+        inside, beyond = (tuple(sorted(part, key=lambda video: video.id)) for part in (videos, outside))
+        return cls(layout, inside, tuple(files), skipped_rows or {}, labels_by, multi_label, beyond)
+
+    @property
+    def with_outside(self) -> Self:
+        """The same list, with the videos of no class among the others."""
+        every = sorted((*self.videos, *self.outside), key=lambda video: video.id)
+        return replace(self, videos=tuple(every), outside=())
 
     @property
     def skipped(self) -> dict[str, int]:
         """How many files and rows were skipped, by reason; of files that are no videos also by suffix."""
         rows = Counter({str(reason): count for reason, count in self.skipped_rows.items()})
+        rows += Counter({str(SkipReason.OF_NO_CLASS): len(self.outside)})
         return dict(Counter(skipped_by_kind(self.skipped_files)) + rows)
 
 

@@ -32,6 +32,7 @@ class SkipReason(StrEnum):
     IN_TRAINING = "in the training part"
     SAME_NAME = "another file of the same name"
     OTHER_DATASET = "of another dataset"
+    OF_NO_CLASS = "of no class of the dataset"
     REPLACED = "replaced by the file of that name in a folder `replacement`"
     REPLACES_NOTHING = "replacement of a video that is not evaluated"
 

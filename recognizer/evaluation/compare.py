@@ -12,6 +12,7 @@ import numpy as np
 from db.errors import UserError
 from db.records import Prediction, Run
 from recognizer.datasets.official import clip_groups
+from recognizer.evaluation.multi_label import refuse_multi_label
 from recognizer.scoring.intervals import Design, Flags, mcnemar, sign_flip
 from recognizer.scoring.metrics import Rate, difference, rate
 
@@ -90,6 +91,8 @@ def compare(first: Run, second: Run | None = None) -> Comparison:
     Raises:
         UserError: their datasets or classes differ, or they have no predictions or no video in common.
     """
+    for run in (first, *([second] if second else [])):
+        refuse_multi_label(run, "recognize compare")
     if second is None:
         first, second = _by_labels_alone(first), first
     _refuse_different_datasets(first, second)

@@ -11,6 +11,7 @@ from db.local_paths import public_names, public_settings, without_folders
 from recognizer.evaluation.predict import ClassTexts, Ranking
 
 _RANKED = ("rank", "class", "phrase", "score", "probability", "label_only_rank")
+_VERDICT = ("rejected", "one_of_these", "best_background_text")  # only if videos of no class are rejected
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -26,11 +27,19 @@ def write_rankings(path: Path, texts: ClassTexts, rankings: Sequence[Ranking]) -
     made_with = {**public_settings(texts.for_programs()), "descriptors": len(texts.descriptors)}
     names = public_names([ranking.video for ranking in rankings])
     rows = [{"video": names[ranking.video], **made_with, **found} for ranking in rankings for found in _found(ranking)]
-    write_rows(path, ("video", *_RANKED, "unreadable", *made_with), rows)
+    verdict = _VERDICT if texts.background else ()
+    write_rows(path, ("video", *_RANKED, *verdict, "unreadable", *made_with), rows)
 
 
 def _found(ranking: Ranking) -> list[dict[str, Any]]:
     if ranking.unreadable:
         return [{"unreadable": without_folders(ranking.unreadable)}]
     values = ((c.rank, c.name, c.phrase, c.score, c.probability, c.label_only_rank) for c in ranking.candidates)
-    return [dict(zip(_RANKED, value, strict=True)) for value in values]
+    return [dict(zip(_RANKED, value, strict=True)) | _verdict(ranking) for value in values]
+
+
+def _verdict(ranking: Ranking) -> dict[str, Any]:
+    if not (verdict := ranking.verdict):
+        return {}
+    values = ("yes" if verdict.rejected else "no", verdict.one_of_these, verdict.background)
+    return dict(zip(_VERDICT, values, strict=True))

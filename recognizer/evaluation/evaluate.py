@@ -11,11 +11,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from db.errors import UserError
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from encoders.protocol import Encoder, logits_of, traits_of
 from recognizer.datasets.find import VideoList, find_videos
+from recognizer.evaluation.background import Background
+from recognizer.evaluation.measure_rejection import Outside, with_rejection
+from recognizer.evaluation.multi_label import multi_label_results
+from recognizer.evaluation.none_of_these import Gate
 from recognizer.evaluation.ranking import (
     LABEL_ONLY,
     WITH_DESCRIPTORS,
@@ -27,7 +32,7 @@ from recognizer.evaluation.ranking import (
     rank_by_labels,
     rank_true_classes,
 )
-from recognizer.evaluation.settings import Settings
+from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
@@ -68,13 +73,23 @@ def evaluate(
     descriptors = choose_descriptors(store, dataset, settings.choice)
     if not store.read_only:
         store.register(dataset)  # labels alone need no build, but a run needs its classes
+    background = Background.choose(store, dataset, settings)
     video_list = find_videos(dataset, root, split=settings.split)
+    if background and video_list.multi_label:
+        raise UserError(f"--none-of-these needs one label a video, and {root} has several. Leave it out for the mAP")
     start = time.perf_counter()
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
     with bars(f"{dataset.name}, {settings.encoder}", "videos") as advance:
         embedded = embed_listed(dataset, video_list, encoder, settings=settings, on_progress=advance)
     batch = pooled(embedded.features, settings=settings)
-    run = make_run(embedded, batch, ensemble, descriptors, settings=settings)
+    if background:
+        outside = Outside.embed(embedded, encoder, settings, bars=bars)
+        embedded = replace(embedded, video_list=replace(video_list, outside=()))  # they do not count as skipped
+    rows = both_rows(embedded.features, batch, ensemble, settings=settings)
+    run = make_run(embedded, batch, ensemble, descriptors, settings=settings, rows=rows)
+    if background:
+        gate = Gate.of(background, encoder, settings)
+        run = with_rejection(run, gate, embedded, outside, batch, ensemble, rows, settings=settings)
     run = replace(run, seconds=time.perf_counter() - start)
     return run if store.read_only else store.run(store.save_run(run))
 
@@ -102,10 +117,7 @@ def make_run(
     """
     start = time.perf_counter()
     video_list, features = embedded.video_list, embedded.features
-    rows = rows or {
-        LABEL_ONLY: rank_by_labels(features, batch, ensemble, settings=settings),
-        WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
-    }
+    rows = rows or both_rows(features, batch, ensemble, settings=settings)
     return Run(
         dataset=embedded.dataset.name,
         settings=_run_settings(settings, embedded, ensemble, descriptors),
@@ -113,10 +125,20 @@ def make_run(
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
         counts=_counts(video_list, features),
         left_out=(*features.unreadable, *((video.id, "missing") for video in video_list.videos if not video.path)),
-        results=_results(embedded, rows),
+        results=(multi_label_results if video_list.multi_label else _results)(embedded, rows),
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, rows) if with_predictions else (),
     )
+
+
+def both_rows(
+    features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings
+) -> dict[str, TrueRanks]:
+    """Return the ranks by the labels alone and with descriptors; arguments as in `video_scores`."""
+    return {
+        LABEL_ONLY: rank_by_labels(features, batch, ensemble, settings=settings),
+        WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
+    }
 
 
 def with_texts(store: Store, run: Run) -> dict[str, Any]:
@@ -165,10 +187,10 @@ def _by_split(embedded: EmbeddedDataset, rows: Mapping[str, TrueRanks]) -> dict[
 def _predictions(features: Features, rows: Mapping[str, TrueRanks]) -> tuple[Prediction, ...]:
     row = rows[WITH_DESCRIPTORS]
     best = row.scores.topk(min(_STORED_CLASSES, row.scores.shape[1]), dim=1)
-    columns = (best.indices, best.values, row.ranks, rows[LABEL_ONLY].ranks)
+    columns = (row.labels, best.indices, best.values, row.ranks, rows[LABEL_ONLY].ranks)
     return tuple(
-        Prediction(video.id, video.label, tuple(zip(labels, scores, strict=True)), rank, label_only_rank)
-        for video, labels, scores, rank, label_only_rank in zip(
+        Prediction(video.id, true, tuple(zip(labels, scores, strict=True)), rank, label_only_rank)
+        for video, true, labels, scores, rank, label_only_rank in zip(
             features.videos, *(column.tolist() for column in columns), strict=True
         )
     )
@@ -196,6 +218,7 @@ def _run_settings(
         **text_settings(embedded.dataset, descriptors, embedded.encoder, settings.wording(), cut=ensemble.cut),
         **({"names": settings.choice.names} if settings.choice.names != "off" else {}),
         "layout": embedded.video_list.layout,
+        **({"multi_label": True} if embedded.video_list.multi_label else {}),
         "ignored": dict(embedded.video_list.skipped),
         "statuses": dict(Counter(d.status for d in descriptors)),
         "edited": sum(d.edited_from is not None for d in descriptors),

@@ -16,6 +16,7 @@ from db.records import Prediction, Run
 from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.datasets.records import MtebTask
 from recognizer.evaluation.evaluate import FORMAT
+from recognizer.evaluation.multi_label import refuse_multi_label
 from recognizer.evaluation.ranking import predicted
 
 _FORMAT = "2.26.24"  # version of mteb with this file format
@@ -51,6 +52,7 @@ def task_of(run: Run) -> MtebTask:
     Raises:
         UserError: there is none.
     """
+    refuse_multi_label(run, "MTEB's zero-shot classification")
     official = OFFICIAL_DATASETS.get(run.dataset)
     task = official.mteb if official else "it is your own dataset"
     if not isinstance(task, MtebTask):

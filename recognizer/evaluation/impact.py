@@ -15,6 +15,7 @@ from db.progress import Progress, ProgressBars, no_bars
 from db.records import Descriptor, Impact, Run
 from db.store import Store
 from recognizer.datasets.official import clip_groups
+from recognizer.evaluation.multi_label import refuse_multi_label
 from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Replay, replay
 from recognizer.features.caching_encoder import CachingEncoder
@@ -69,6 +70,7 @@ def measure_impact(
     Raises:
         UserError: the run has no descriptors, or its dataset has only one class.
     """
+    refuse_multi_label(run, "recognize impact")
     with bars(f"run {run.id}", "videos") as advance:
         replayed = replay(store, run, encoder, root=root, on_progress=advance)
     if not replayed.descriptors or len(replayed.ensemble.present) < 2:

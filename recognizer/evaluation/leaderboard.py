@@ -19,16 +19,18 @@ from db.local_paths import without_folders
 from db.records import Run
 from db.store import Store
 from recognizer.datasets.official import OFFICIAL_DATASETS
+from recognizer.evaluation.multi_label import is_multi_label
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.tables import FEW, WEAK, changed_choices
 from recognizer.scoring.protocols import TEMPLATES
 from recognizer.video.sampling import Sampling
 
-Measure = Literal["top1", "top5", "mean_per_class"]
+Measure = Literal["top1", "top5", "mean_per_class", "map"]
 MEASURE_NAMES: Mapping[Measure, str] = {
     "top1": "top-1 %",
     "top5": "top-5 %",
     "mean_per_class": "mean per class %",
+    "map": "mAP %",
 }
 _SPLITS = re.compile(r" test splits? (\d(?:, \d)*)")  # in a layout that has the videos of official splits
 
@@ -164,7 +166,8 @@ def leaderboard(
 
 def _leaderboard(runs: Sequence[Run], videos: Mapping[int, Sequence[tuple[str, int]]], measure: Measure) -> Leaderboard:
     cells: dict[tuple[Row, Column], list[Run]] = {}
-    for run in runs:
+    shown = [run for run in runs if is_multi_label(run) == (measure == "map")]
+    for run in shown:
         cells.setdefault((_row(run), _column(run, videos.get(run.id or 0, ()))), []).append(run)
     entries = [_entry(row, column, of_cell, measure) for (row, column), of_cell in cells.items()]
     rows_of = Counter(entry.column for entry in entries)
@@ -175,7 +178,8 @@ def _leaderboard(runs: Sequence[Run], videos: Mapping[int, Sequence[tuple[str, i
         return ([-values.get((row, column), -1.0) for column in columns], astuple(row))
 
     rows = sorted({entry.row for entry in entries}, key=best_first)
-    return Leaderboard(measure, tuple(columns), tuple(rows), tuple(entries), tuple(_notes(columns, entries)))
+    notes = [*_others(len(runs) - len(shown), measure), *_notes(columns, entries)]
+    return Leaderboard(measure, tuple(columns), tuple(rows), tuple(entries), tuple(notes))
 
 
 def _digest(value: Any) -> str:
@@ -194,7 +198,7 @@ def _column(run: Run, videos: Sequence[tuple[str, int]]) -> Column:
         classes_sha256=_digest(classes),
         listed=run.counts["listed"],
         videos=run.counts["evaluated"],
-        videos_sha256=_digest(sorted(videos)),
+        videos_sha256=run.results.get("labels_sha256") or _digest(sorted(videos)),
     )
 
 
@@ -271,6 +275,13 @@ def _notes(columns: Sequence[Column], entries: Sequence[Entry]) -> list[str]:
         *([WEAK] if any(entry.row.encoder == "objects" for entry in entries) else []),
         *_selected(columns, entries),
     ]
+
+
+def _others(count: int, measure: Measure) -> list[str]:
+    """Return a sentence if runs have no such measure."""
+    kinds = ("one label", "top1") if measure == "map" else ("several labels", "map")
+    runs = "1 run is" if count == 1 else f"{count} runs are"
+    return [f"{runs} not shown, of videos with {kinds[0]} each: --measure {kinds[1]}"] if count else []
 
 
 def _apart(columns: Sequence[Column]) -> list[str]:

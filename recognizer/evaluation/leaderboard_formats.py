@@ -14,8 +14,8 @@ from typing import Any
 
 from db.local_paths import public_settings
 from db.outputs import check_file
+from recognizer.evaluation.html import interval
 from recognizer.evaluation.leaderboard import MEASURE_NAMES, Column, Entry, Leaderboard, Row
-from recognizer.evaluation.tables import interval
 
 _FOLDED = ("method", "choices")  # said once if all rows share them
 _RATES = ("value", "low", "high")

@@ -11,6 +11,7 @@ from typing import Any
 from db import vocabulary
 from db.errors import UserError
 from db.records import Run
+from recognizer.evaluation.multi_label import refuse_multi_label
 from recognizer.scoring.metrics import over_splits
 
 _ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different videos
@@ -39,6 +40,8 @@ def means_of(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         UserError: two of them are on different datasets, classes or videos, and not on two parts or splits of one.
     """
+    for run in runs:
+        refuse_multi_label(run, "a mean over runs")
     for first, second in combinations(runs, 2):
         if difference := _differ(first, second):
             raise UserError(

@@ -13,6 +13,8 @@ from db.records import Dataset, Descriptor
 from db.store import Store
 from recognizer.datasets.find import Video
 from recognizer.datasets.given import videos_at
+from recognizer.evaluation.background import Background
+from recognizer.evaluation.none_of_these import Gate, Verdict
 from recognizer.evaluation.ranking import pooled, video_scores
 from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
@@ -33,6 +35,7 @@ class ClassTexts:
     dataset: Dataset
     descriptors: Sequence[Descriptor]  # empty: labels alone
     settings: Settings
+    background: Background | None = None  # if videos of no class are rejected
 
     @classmethod
     def choose(cls, store: Store, dataset: Dataset, settings: Settings) -> ClassTexts:
@@ -41,14 +44,19 @@ class ClassTexts:
         Raises:
             UserError: as `choose_descriptors`.
         """
+        background = Background.choose(store, dataset, settings)
+        return cls(dataset, cls._descriptors(store, dataset, settings), settings, background)
+
+    @staticmethod
+    def _descriptors(store: Store, dataset: Dataset, settings: Settings) -> Sequence[Descriptor]:
         if not method_of(settings.method).uses_descriptors:  # they are shown, as not used
             names = choose_descriptors(store, dataset, settings.choice.without_descriptors)
             others = store.descriptors(dataset, statuses=settings.choice.statuses)
-            return cls(dataset, [*names, *(d for d in others if d.kind != NAME)], settings)
+            return [*names, *(d for d in others if d.kind != NAME)]
         any_will_do = replace(settings.choice, partial=False) == DescriptorChoice()
         if any_will_do and not store.descriptors(dataset):
-            return cls(dataset, [], settings)
-        return cls(dataset, choose_descriptors(store, dataset, settings.choice), settings)
+            return []
+        return choose_descriptors(store, dataset, settings.choice)
 
     def ensemble(self, encoder: CachingEncoder) -> Ensemble:
         """Return labels and descriptors as vectors, [C, K, D]."""
@@ -85,6 +93,7 @@ class Ranking:
     candidates: tuple[Candidate, ...]
     unreadable: str | None = None
     truncated: str | None = None  # how much is there of a file that breaks off
+    verdict: Verdict | None = None  # whether it is of any class; None if that was not asked
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ class ScoredVideos:
     ensemble: Ensemble
     batch: VideoBatch  # the V * W views, pooled
     scores: Tensor  # [V, C], in the units of cosines; the mean over the views
+    label_only: Tensor  # the same by the labels alone
     probabilities: Tensor  # [V, C]
     ranks: Tensor  # int64 [V, C], from 1
     label_only_ranks: Tensor  # the same by the labels alone
@@ -131,7 +141,8 @@ def score_videos(
     scored = video_scores(features, batch, ensemble, settings=settings)
     by_label = features.over_views(scores(batch, ensemble.label_only(), method=BASELINE))
     probabilities = log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature).exp()
-    return ScoredVideos(texts, features, ensemble, batch, scored, probabilities, _ranks(scored), _ranks(by_label))
+    ranks = _ranks(scored), _ranks(by_label)
+    return ScoredVideos(texts, features, ensemble, batch, scored, by_label, probabilities, *ranks)
 
 
 def _ranks(scores: Tensor) -> Tensor:
@@ -159,7 +170,17 @@ def predict(
     scored = score_videos(texts, clips, encoder, bars=bars)
     rankings = {video: Ranking(video, (), reason) for video, reason in scored.features.unreadable}
     truncated = dict(scored.features.truncated)
+    verdicts = _verdicts(scored, encoder)
     for row, video in enumerate(scored.features.videos):
         candidates = tuple(scored.candidate(row, label) for label in scored.best(row, top))
-        rankings[video.id] = Ranking(video.id, candidates, truncated=truncated.get(video.id))
+        rankings[video.id] = Ranking(video.id, candidates, truncated=truncated.get(video.id), verdict=verdicts[row])
     return [rankings[str(clip)] for clip in clips]
+
+
+def _verdicts(scored: ScoredVideos, encoder: CachingEncoder) -> Sequence[Verdict | None]:
+    """Return whether each video is of any class; None for each if that was not asked."""
+    if not scored.texts.background:
+        return [None] * len(scored.features.videos)
+    gate = Gate.of(scored.texts.background, encoder, scored.texts.settings)
+    background = gate.background_scores(scored.features, scored.batch)
+    return gate.verdicts(scored.scores, scored.label_only, background)

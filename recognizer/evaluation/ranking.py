@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from db.errors import UserError
 from db.progress import Progress
@@ -12,10 +15,12 @@ from db.records import Dataset, Prediction
 from encoders.protocol import Encoder
 from recognizer.datasets.find import VideoList
 from recognizer.datasets.official import clip_groups
+from recognizer.datasets.records import NO_CLASS, Video
 from recognizer.evaluation.settings import ScoringSettings, Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos, videos_on_disk
 from recognizer.scoring.ensemble import Ensemble
+from recognizer.scoring.intervals import Flags
 from recognizer.scoring.methods import BASELINE, log_probabilities, scores
 from recognizer.scoring.metrics import log_loss, ranks
 from recognizer.scoring.pooling import VideoBatch
@@ -68,8 +73,9 @@ class TrueRanks:
     """The scores of one set of texts for V videos, and the ranks of the true classes."""
 
     scores: Tensor  # [V, C]
-    ranks: Tensor  # of the true class, from 1, int64 [V]
-    log_loss: float  # see `metrics.log_loss`
+    labels: Tensor  # of the true class, int64 [V]; of the best one, if videos have several labels (see `best_true`)
+    ranks: Tensor  # of that class, from 1, int64 [V]
+    log_loss: float | None  # see `metrics.log_loss`; None if videos have several labels
 
 
 def rank_true_classes(
@@ -77,10 +83,12 @@ def rank_true_classes(
 ) -> TrueRanks:
     """Score the texts of an ensemble and rank the true classes; arguments as in `video_scores`."""
     scored, labels = video_scores(features, batch, ensemble, settings=settings), labels_of(features)
+    if any(video.classes != (video.label,) or video.labels for video in features.videos):
+        return TrueRanks(scored, *best_true(scored, features.videos), log_loss=None)
     loss = log_loss(
         log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature), labels
     )
-    return TrueRanks(scored, ranks(scored, labels), loss)
+    return TrueRanks(scored, labels, ranks(scored, labels), loss)
 
 
 def rank_by_labels(
@@ -113,6 +121,34 @@ def labels_of(features: Features) -> Tensor:
     import torch
 
     return torch.tensor([video.label for video in features.videos])
+
+
+def truth_of(videos: Sequence[Video], classes: int) -> Flags:
+    """Return the true classes of videos, bool [V, C]."""
+    truth = np.zeros((len(videos), classes), dtype=bool)
+    for row, video in enumerate(videos):
+        truth[row, list(video.classes)] = True
+    return truth
+
+
+def best_true(scores: Tensor, videos: Sequence[Video]) -> tuple[Tensor, Tensor]:
+    """Return the true class of each video that scores best, and its rank from 1 among the classes that are not true.
+
+    A tie with another class counts against it. Without a true class they are `NO_CLASS` and C + 1.
+
+    Args:
+        scores: [V, C].
+        videos: V videos.
+
+    Returns:
+        Two tensors, int64 [V].
+    """
+    import torch
+
+    truth = torch.from_numpy(truth_of(videos, scores.shape[1]))
+    best, label = scores.masked_fill(~truth, -torch.inf).max(dim=1)
+    rank = (~(scores < best[:, None]) & ~truth).sum(dim=1) + 1
+    return label.masked_fill(~truth.any(dim=1), NO_CLASS), rank
 
 
 def predicted(prediction: Prediction) -> int:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recognizer.features.caching_encoder import CachingEncoder
 
 Status = Literal["any", "accepted"]
+KNOWN = "known"  # the background texts that are there without asking
 STATUSES: Mapping[Status, tuple[str, ...]] = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
 
@@ -43,6 +44,9 @@ class ScoringSettings:
             name of a set, or a file.
         condition: whether the label is put before each descriptor.
         temperature: softmax temperature of the probabilities, and of method `soft`.
+        none_of_these: whether `predict` and `evaluate` reject videos that are of no class; others do not look at it.
+        background: texts of what such videos may show: `known`, or the name or path of a dataset.
+        threshold: probability of being of one of the classes below which a video is rejected, above 0 and below 1.
     """
 
     encoder: str = "ViT-B/16"
@@ -58,10 +62,17 @@ class ScoringSettings:
     templates: str = "protocol"
     condition: bool = False
     temperature: float = 1.0
+    none_of_these: bool = False
+    background: str = KNOWN
+    threshold: float = 0.5
 
     def check(self) -> None:
-        """Raise UsageError for an unknown name, UserError for an invalid file of templates."""
+        """Raise UsageError for an unknown name or a bad value, UserError for an invalid file of templates."""
         method_of(self.method)
+        if not 0 < self.threshold < 1:
+            raise UsageError(f"--threshold is a probability above 0 and below 1, not {self.threshold:g}")
+        if not self.none_of_these and (self.background, self.threshold) != (KNOWN, 0.5):
+            raise UsageError("--background and --threshold say how --none-of-these rejects videos: give it too")
         self.wording()
 
     def check_for(self, encoder: CachingEncoder) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from db.errors import UsageError, unknown
+from db.errors import UsageError, UserError, unknown
 from db.progress import Progress, ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
@@ -134,10 +134,17 @@ def sweep(
     """
     for each in settings:
         each.check_for(encoder)
+        if each.none_of_these:
+            raise UsageError("A sweep rejects no videos. Leave none_of_these out, and evaluate the best choice with it")
     settings = [replace(each, root=str(root.resolve())) for each in settings]
     choices = dict.fromkeys(each.choice for each in settings)
     descriptors = {choice: choose_descriptors(store, dataset, choice) for choice in choices}
     video_list = find_videos(dataset, root, split=settings[0].split)
+    if video_list.multi_label:
+        raise UserError(
+            f"{root} has several labels a video, and a sweep is sorted by top-1. Evaluate one choice at a time: "
+            "recognize eval"
+        )
     with bars(f"{dataset.name}, {settings[0].encoder}", "videos") as advance:
         by_preprocessing = {each.wording().preprocessing: each for each in settings}  # nearly always one
         embedded = {

@@ -13,8 +13,9 @@ from db.commandline import table
 from db.local_paths import public_settings, without_folders
 from db.records import Run
 from recognizer.evaluation.csv_files import write_rows
+from recognizer.evaluation.html import interval, signed_interval
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.evaluation.tables import cautions, counts_line, interval, method_notes, over_groups, signed_interval
+from recognizer.evaluation.tables import cautions, counts_line, method_notes, over_groups
 
 CHOICES = ("protocol", "kinds", "method", "templates", "condition", "names", "llm", "status", "pooling")
 

@@ -15,10 +15,20 @@ from db.commandline import table
 from db.records import Run
 from encoders.protocol import LOGIT_SCALE
 from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
+from recognizer.evaluation.html import interval, signed_interval
 from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
+from recognizer.evaluation.multi_label import is_multi_label
+from recognizer.evaluation.multi_label_table import multi_label_lines, precisions_table
 from recognizer.evaluation.predict import ClassTexts, Ranking
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.evaluation.rejection_table import (
+    background_line,
+    rejected_count,
+    rejection_lines,
+    rejection_tables,
+    verdict_line,
+)
 from recognizer.scoring.methods import BASELINE, METHODS
 from recognizer.scoring.metrics import MEASURES, Spread
 from recognizer.scoring.protocols import NAMES, PROTOCOLS
@@ -50,13 +60,16 @@ def run_report(run: Run) -> RenderableType:
         *texts_cut(settings),
         *(f"note: {note}" for note in settings.get("encoder_notes", ())),
         *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
+        *multi_label_lines(run),
+        *rejection_lines(run),
         *(f"controls: {verdict}" for verdict in run.results.get("controls", {}).get("verdicts", ())),
         *(f"worlds: {line}" for line in run.results.get("worlds", {}).get("lines", ())),
         *cautions(run),
     ]
     number = f"run {run.id} · " if run.id else ""
     title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
-    return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run))
+    rejection = rejection_tables(run, _rows(run))
+    return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run), *rejection)
 
 
 def _truncated(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -117,7 +130,7 @@ def method_notes(settings: Mapping[str, Any]) -> list[str]:
 
 def _log_loss(run: Run) -> list[str]:
     """Return the log loss if the temperature is not the default: accuracies do not show its effect."""
-    if run.settings.get("temperature", 1) == 1:
+    if run.settings.get("temperature", 1) == 1 or is_multi_label(run):
         return []
     label_only, with_descriptors = (run.results["log_loss"][row] for row in _ROWS)
     line = f"log loss: {label_only:.3f} by {LABEL_ONLY}, {with_descriptors:.3f} with descriptors"
@@ -148,6 +161,8 @@ def cautions(run: Run) -> list[str]:
 
 
 def _accuracies(run: Run) -> RenderableType:
+    if is_multi_label(run):
+        return precisions_table(run, _rows(run))
     splits = run.results.get("splits", {})
     parts = {"": run.results["rows"], **{f", split {split}": rows for split, rows in splits.items()}}
     body = [
@@ -181,16 +196,6 @@ def _spread_row(name: str, values: Mapping[str, Spread]) -> tuple[object, ...]:
     return (name, None, *(f"{100 * values[key].mean:.1f} ± {100 * values[key].deviation:.1f}" for key in MEASURES))
 
 
-def interval(rate: Mapping[str, float]) -> str:
-    """Return a rate in percent with its 95% interval, as `41.2 [38.0, 44.5]`."""
-    return f"{100 * rate['value']:.1f} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]"
-
-
-def signed_interval(rate: Mapping[str, float]) -> str:
-    """Return a difference in points with its 95% interval, as `+1.2 [-0.8, +3.1]`."""
-    return f"{100 * rate['value']:+.1f} [{100 * rate['low']:+.1f}, {100 * rate['high']:+.1f}]"
-
-
 def over_groups(groups: int | None, videos: int) -> list[str]:
     """Return a line if intervals are over groups of clips."""
     several = groups is not None and groups < videos
@@ -207,12 +212,16 @@ def run_table(runs: Sequence[Run]) -> RenderableType:
             *(run.settings[name] for name in ("encoder", "protocol", "method")),
             "+".join(run.settings["kinds"]),
             f"{run.counts['evaluated']}/{run.counts['listed']}",
-            *(interval(run.results["rows"][row]["top1"]) for row in _ROWS),
+            *(_main_number(run.results["rows"][row]) for row in _ROWS),
         )
         for run in runs
     ]
     choices = ("dataset", "encoder", "protocol", "method", "kinds")
     return table(">run", "UTC", *choices, ">videos", ">label only, top-1 %", ">top-1 %", rows=body)
+
+
+def _main_number(row: Mapping[str, Any]) -> str:
+    return interval(row["top1"]) if "top1" in row else f"mAP {interval(row['map'])}"
 
 
 def mean_report(runs: Sequence[Run]) -> RenderableType:
@@ -228,6 +237,7 @@ def ranking_report(texts: ClassTexts, rankings: Sequence[Ranking]) -> Renderable
     """Return the rankings of videos, below lines on the settings."""
     unreadable = sum(ranking.unreadable is not None for ranking in rankings)
     counted = f"videos: {len(rankings)}" + (f", {unreadable} of them cannot be read" if unreadable else "")
+    counted += rejected_count(rankings)
     parts: list[RenderableType] = [Text(line) for line in (*made_with(texts), counted)]
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking, with_probability=texts.settings.temperature != 1)]
@@ -253,8 +263,9 @@ def made_with(texts: ClassTexts) -> list[str]:
         *changed_choices({**asdict(settings), "names": settings.choice.names}),
     ]
     missing = classes_without(texts.dataset, descriptors)
-    weak = [WEAK, *([UNCALIBRATED] if settings.temperature != 1 else [])] if settings.encoder == "objects" else []
-    return [" · ".join(parts), *classes_scored_without(missing), *weak]
+    shows_probability = settings.temperature != 1 or texts.background is not None
+    weak = [WEAK, *([UNCALIBRATED] if shows_probability else [])] if settings.encoder == "objects" else []
+    return [" · ".join(parts), *background_line(texts), *classes_scored_without(missing), *weak]
 
 
 def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableType:
@@ -267,7 +278,7 @@ def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableTyp
     ]
     probability = (">probability",) if with_probability else ()
     rows = table(">rank", "class", ">score", *probability, ">rank by label only", rows=body)
-    return Group(Text(f"{ranking.video}{part}", style="bold"), rows)
+    return Group(Text(f"{ranking.video}{part}", style="bold"), *map(Text, verdict_line(ranking)), rows)
 
 
 def compare_report(comparison: Comparison, *, names: tuple[str, str], show: int) -> RenderableType:

@@ -15,6 +15,7 @@ from db.outputs import check_file
 from db.progress import Progress
 from db.records import Dataset
 from recognizer.datasets.find import VideoList
+from recognizer.datasets.records import NO_CLASS, NONE_OF_THESE
 from recognizer.features.arrays import FRAMES
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import embed_videos, videos_on_disk
@@ -79,10 +80,10 @@ def export_features(
         raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")
     views = features.frames.reshape(len(features.videos), features.views, *features.frames.shape[1:])  # [V, W, T, D]
     names = public_names([video.id for video in features.videos])
-    classes = {action.label: action.name for action in dataset.actions}
+    classes = {NO_CLASS: NONE_OF_THESE, **{action.label: action.name for action in dataset.actions}}
     facts = {
         "ids": [names[video.id] for video in features.videos],
-        "labels": [classes[video.label] for video in features.videos],
+        "labels": [";".join(classes[label] for label in video.labels or (video.label,)) for video in features.videos],
         "dataset": without_folders(dataset.name),
         "encoder": without_folders(encoder.id),
         "revision": encoder.revision,

@@ -9,13 +9,16 @@ from typing import Any
 from db.errors import UserError
 from db.local_paths import public_run
 from db.records import Run
+from recognizer.datasets.records import NONE_OF_THESE
 from recognizer.evaluation.csv_files import write_rows
+from recognizer.evaluation.multi_label import refuse_multi_label
 from recognizer.evaluation.ranking import predicted
 from recognizer.report.confusion import confusion
 from recognizer.report.findings import class_accuracies
 from recognizer.scoring.metrics import Rate
 
 Rows = list[dict[str, Any]]
+_REJECTION = "none_of_these"  # among the results of a run that rejects videos
 
 
 def write_run(run: Run, folder: Path) -> list[Path]:
@@ -30,6 +33,7 @@ def write_run(run: Run, folder: Path) -> list[Path]:
     Raises:
         UserError: the folder cannot be created.
     """
+    refuse_multi_label(run, "--csv")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -63,7 +67,16 @@ def _predictions(run: Run) -> Rows:
         }
         for p in run.predictions
     ]
-    return [*evaluated, *({"video": video, "left_out": reason} for video, reason in run.left_out)]
+    left_out = [{"video": video, "left_out": reason} for video, reason in run.left_out]
+    return [*(_with_verdicts(run, evaluated) if _REJECTION in run.results else evaluated), *left_out]
+
+
+def _with_verdicts(run: Run, rows: Rows) -> Rows:
+    """Return the rows with whether each video was rejected, and rows of the videos of no class."""
+    result = run.results[_REJECTION]
+    rejected = {*result["rejected"], *result["outside_rejected"]}
+    outside = [{"video": video, "true": NONE_OF_THESE} for video in result["outside_videos"]]
+    return [{**row, "rejected": "yes" if row["video"] in rejected else "no"} for row in (*rows, *outside)]
 
 
 def _classes(run: Run) -> Rows:
@@ -99,7 +112,10 @@ def _confusion(run: Run) -> Rows:
 
 _RATES = tuple(f"{row}top1{end}" for row in ("", "label_only_") for end in ("", "_low", "_high"))
 _TABLES: Mapping[str, tuple[tuple[str, ...], Callable[[Run], Rows]]] = {
-    "predictions": (("video", "true", "predicted", "score", "rank", "label_only_rank", "left_out"), _predictions),
+    "predictions": (
+        ("video", "true", "predicted", "score", "rank", "label_only_rank", "rejected", "left_out"),
+        _predictions,
+    ),
     "classes": (("label", "class", "phrase", "videos", "right", "label_only_right", *_RATES), _classes),
     "confusion": (("true", "predicted", "videos", "of"), _confusion),
 }

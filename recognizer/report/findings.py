@@ -17,6 +17,7 @@ from db.store import Store
 from recognizer.datasets.find import Video, find_videos
 from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.compare import Comparison, compare
+from recognizer.evaluation.multi_label import refuse_multi_label
 from recognizer.evaluation.ranking import rival
 from recognizer.evaluation.replay import Replay, replay, settings_of
 from recognizer.features.caching_encoder import open_caching_encoder
@@ -212,6 +213,7 @@ def build_findings(
     Raises:
         UserError: it has no predictions.
     """
+    refuse_multi_label(run, "recognize report")
     findings = _from_predictions(run, samples=samples)
     try:
         precision = run.settings.get("precision", "float32")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -68,6 +69,8 @@ def write_page(findings: Findings, file: Path, *, decoding: Decoding | None = No
         cells=_cells(findings.confusion),
         levels=LEVELS,
         sorts=_SORTS,
+        rejection=run.results.get("none_of_these"),
+        curve_path=_curve_path,
         strips=strips,
         video_names=public_names(videos),
         shown_texts=SHOWN_TEXTS,
@@ -83,6 +86,11 @@ def write_page(findings: Findings, file: Path, *, decoding: Decoding | None = No
 def _public_strip(path: Path | None, pool: Pool) -> Strip:
     frames = strip_in(pool, path)
     return replace(frames, missing=without_folders(frames.missing))
+
+
+def _curve_path(curve: Sequence[Sequence[float]]) -> str:
+    """Return the path of (coverage, top-1) in a picture of 100 x 100, whose y goes down."""
+    return "M" + "L".join(f"{100 * coverage:.1f} {100 - 100 * top1:.1f}" for coverage, top1 in curve)
 
 
 def _hash(text: str) -> str:

@@ -77,6 +77,10 @@ def _descriptors(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
 
 
 def _results(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
+    if rejection := run.results.get("none_of_these"):
+        texts = tuple(rejection["background"]["texts"])
+        yield Fact("none of these below", f"{rejection['threshold']:g}")
+        yield Fact("background texts", f"{len(texts)}: {_text(settings['background'])}", texts)
     if loss := run.results.get("log_loss"):
         yield Fact("log loss", f"{loss[LABEL_ONLY]:.3f} by label only, {loss[WITH_DESCRIPTORS]:.3f} with descriptors")
     yield Fact("took", f"{run.seconds:.1f} seconds")
@@ -98,5 +102,6 @@ _SHOWN = frozenset(
     ("classes", "layout", "root", "split", "limit", "ignored", "encoder", "encoder_revision", "frames", "clips",
      "crops", "pooling", "unit_frames", "preprocessing", "protocol", "method", "temperature", "templates",
      "label_templates", "descriptor_templates", "condition", "names", "kinds", "llms", "statuses", "edited",
-     "texts_cut", "context_length", "device", "readers", "versions", "choice", "truncated")
+     "texts_cut", "context_length", "device", "readers", "versions", "choice", "truncated", "none_of_these",
+     "background", "threshold")
 )  # fmt: skip

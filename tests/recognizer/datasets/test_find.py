@@ -9,7 +9,7 @@ import pytest
 
 from db.errors import UserError
 from db.records import Action, Dataset
-from db.vocabulary import load
+from db.vocabulary import from_labels, load
 from recognizer.datasets.find import Split, Video, find_videos
 from recognizer.datasets.official import clip_groups
 
@@ -384,12 +384,58 @@ def test_manifest(tmp_path: Path) -> None:
         ("path,label\na.mp4,fly\nb.mp4,sing\n", "not classes of shop: 'fly', 'sing'"),
         ("file,class\na.mp4,PickUp\n", "it has: file, class"),
         ("path,label\n", "it has: no rows"),
+        ("path,label\na.mp4,fly\n", r"a video of no class is \(none of these\)"),
+        (
+            "path,label\na.mp4,PickUp\na.mp4,put down\n",
+            "PickUp and put_down.*If videos have several, name the column lab",
+        ),
+        ("path,label\na.mp4,PickUp\na.mp4,(none of these)\n", r"two labels, PickUp and \(none of these\)"),
+        ("path,label,labels\na.mp4,PickUp,PickUp\n", "both columns label .* and labels"),
+        ("path,labels\na.mp4,PickUp; fly\n", "not classes of shop: 'fly'"),
+        ("path,labels\na.mp4,\n", "a.mp4 has no label"),
+        ("path,labels\na.mp4,PickUp; (none of these)\n", r"a.mp4 has \(none of these\) beside a class"),
+        ("path,labels\na.mp4,PickUp\na.mp4,(none of these)\n", r"has two labels"),
     ],
 )
 def test_a_wrong_manifest_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     write(tmp_path / "list.csv", text)
     with pytest.raises(UserError, match=message):
         find_videos(OWN, tmp_path / "list.csv")
+
+
+def test_videos_of_no_class_are_listed_apart(tmp_path: Path) -> None:
+    rows = "path,label\na.mp4,PickUp\nb.mp4,(none of these)\nc.mp4,(None of These)\n"
+    write(tree(tmp_path, "a.mp4", "b.mp4") / "list.csv", rows)
+    video_list = find_videos(OWN, tmp_path / "list.csv")
+    assert [video.id for video in video_list.videos] == ["a.mp4"]
+    assert video_list.outside == (
+        Video("b.mp4", -1, tmp_path / "b.mp4", ()),
+        Video("c.mp4", -1, None, ()),
+    )
+    assert video_list.skipped == {"of no class of the dataset": 2}
+    every = video_list.with_outside
+    assert [video.id for video in every.videos] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert (every.outside, every.skipped) == ((), {})
+
+
+def test_a_manifest_with_several_labels_a_video(tmp_path: Path) -> None:
+    rows = (
+        "path,labels\na.mp4,put down; Pick Up\nb.mp4,PickUp\nb.mp4,put_down\nb.mp4,pick up\nc.mp4,put down;\n"
+        "d.mp4,(none of these)\n"
+    )
+    write(tree(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4") / "list.csv", rows)
+    video_list = find_videos(OWN, tmp_path / "list.csv")
+    assert video_list.multi_label
+    assert [(video.id, video.label, video.labels) for video in video_list.videos] == [
+        ("a.mp4", 0, (0, 1)), ("b.mp4", 0, (0, 1)), ("c.mp4", 1, (1,)), ("d.mp4", -1, ()),
+    ]  # fmt: skip
+    assert (video_list.outside, video_list.skipped) == ((), {})
+
+
+def test_a_class_name_with_a_semicolon_is_one_label(tmp_path: Path) -> None:
+    odd = from_labels("odd", ["stop; go", "stop"])
+    write(tree(tmp_path, "a.mp4") / "list.csv", "path,labels\na.mp4,stop; go\n")
+    assert find_videos(odd, tmp_path / "list.csv").videos[0].labels == (0,)
 
 
 def test_where_nothing_fits_the_error_shows_what_is_there(tmp_path: Path) -> None:
