@@ -191,6 +191,7 @@ class _Site:
         return {
             "message": message,
             "decided": self._session.totals().decided,
+            "left": self._session.time_left(),
             "html": self._panel(action, filter_, request) if action and not goes else "",
             "page": f"/class/{follows.action.label}?{filter_.query}" if goes and follows.action else "",
             "label": follows.action.label if follows.action else None,
@@ -211,7 +212,8 @@ class _Site:
         return self._rendered("_class", values | {"filter": filter_})
 
     def _page(self, name: str, values: Mapping[str, Any], filter_: Filter) -> Response:
-        shared = {"page": name, "filter": filter_, "totals": self._session.totals()}
+        session = self._session
+        shared = {"page": name, "filter": filter_, "totals": session.totals(), "left": session.time_left()}
         return HTMLResponse(self._rendered(name, shared | dict(values)))
 
     def _rendered(self, name: str, values: Mapping[str, Any]) -> str:

@@ -29,7 +29,9 @@ def _text(description: str, media_type: str = "text/plain") -> dict[str, Any]:
 
 
 _NUMBER = {"type": ["integer", "null"]}
-_DECIDED = _object(message=_TEXT, html=_TEXT, page=_TEXT, decided={"type": "integer"}, label=_NUMBER, focus=_NUMBER)
+_DECIDED = _object(
+    message=_TEXT, html=_TEXT, page=_TEXT, left=_TEXT, decided={"type": "integer"}, label=_NUMBER, focus=_NUMBER
+)
 
 ANYWHERE: Replies = {
     303: {"description": "The token of the address is now in a cookie; go on without it"},

@@ -19,6 +19,7 @@ from descriptor_gen.review.faults import Faults
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.flags import Flags, Linter
 from descriptor_gen.review.jobs import Job, Jobs, OpenLLM
+from descriptor_gen.review.pace import Pace
 
 _log = logging.getLogger(__name__)
 _FRESH_SECONDS = 0.1  # one request reads several times; a decision about an outdated text is a conflict
@@ -121,6 +122,7 @@ class ReviewSession:
         self._read_at = float("-inf")
         self._lock = threading.Lock()
         self._linter = Linter(dataset)
+        self._pace = Pace()
 
     def close(self) -> None:
         """End the jobs."""
@@ -171,6 +173,10 @@ class ReviewSession:
         """Count all descriptors by status."""
         return Counts.of(self.snapshot().descriptors)
 
+    def time_left(self) -> str:
+        """Return how long all pending texts take at the pace of this sitting, see `Pace.left`."""
+        return self._pace.left(self.totals().pending)
+
     def decide(self, request: DecisionRequest) -> Outcome:
         """Make a decision and record it.
 
@@ -183,6 +189,8 @@ class ReviewSession:
         try:
             refs = self._pending(request) if request.stamp else request.refs
             decision = _DECIDE[request.decision](self, request, refs)
+            if decision.what in ("accept", "reject", "edit"):
+                self._pace.decided(len(decision.changes) + decision.already)
             return Outcome(_message(decision), decision)
         except ConflictError as error:
             return Outcome(_conflicted(error.conflicts, self.reviewer), conflicts=error.conflicts)

@@ -10,6 +10,8 @@ export const panel = () => document.getElementById("class");
 // The texts (or classes) that keys go through: those that the filter folds are left out.
 export const items = () => [...document.querySelectorAll(".item")].filter((item) => !item.closest(".folded"));
 export const current = () => document.activeElement?.closest(".item") || null;
+// The text that the bar of actions is about: the last one that had the focus.
+export const chosen = () => document.querySelector(".item.chosen");
 
 export function show(text) {
   messages.textContent = text;
@@ -54,15 +56,24 @@ export function focus(item) {
 
 // Scroll such that neither the header nor the message covers an element.
 function uncover(element) {
-  if (!element || element === document.body || element.closest("dialog, header")) return;
+  if (!element || element === document.body || element.closest("dialog, header, .actions")) return;
   const place = element.getBoundingClientRect();
   const top = document.querySelector(".top").getBoundingClientRect();
   const header = getComputedStyle(document.querySelector(".top")).position === "sticky" ? top.bottom : 0;
-  const bottom = messages.textContent ? messages.getBoundingClientRect().top : innerHeight;
+  const bar = document.querySelector(".actions");
+  const covers = [...(bar ? [bar] : []), ...(messages.textContent ? [messages] : [])];
+  const bottom = Math.min(innerHeight, ...covers.map((cover) => cover.getBoundingClientRect().top));
   if (place.top < header) scrollBy(0, place.top - header - 4);
   else if (place.bottom > bottom) scrollBy(0, Math.min(place.bottom - bottom + 4, place.top - header - 4));
 }
-document.addEventListener("focusin", (event) => uncover(event.target));
+document.addEventListener("focusin", (event) => {
+  const item = event.target.closest(".item");
+  if (item && item !== chosen()) {
+    chosen()?.classList.remove("chosen");
+    item.classList.add("chosen");
+  }
+  uncover(event.target);
+});
 new ResizeObserver(([entry]) => {
   document.documentElement.style.scrollPaddingTop = `${entry.target.offsetHeight + 4}px`;
 }).observe(document.querySelector(".top"));

@@ -1,16 +1,17 @@
 // Decisions and keys. The server renders the pages; it says which text gets the focus after a decision.
 import { drop, edit, keep, reopen } from "./drafts.js";
-import { confirmed, current, focus, items, panel, request, sheet, show, visit } from "./page.js";
+import { chosen, confirmed, current, focus, items, panel, request, sheet, show, visit } from "./page.js";
 
 const refs = (elements) => elements.map((e) => [Number(e.dataset.id), Number(e.dataset.version)]);
 
 // Send a decision. Returns whether it was made.
 async function decide(decision, more) {
   const page = panel() ? { label: Number(panel().dataset.label), query: panel().dataset.query } : {};
-  const answer = await request("/decide", { decision, current: Number(current()?.dataset.id || 0), ...page, ...more });
+  const answer = await request("/decide", { decision, current: Number((current() || chosen())?.dataset.id || 0), ...page, ...more });
   if (!answer) return false;
-  const { html, decided, message, page: address, focus: text, label } = answer.value;
+  const { html, decided, left, message, page: address, focus: text, label } = answer.value;
   document.getElementById("decided").textContent = decided;
+  document.getElementById("left").textContent = left;
   document.querySelector(".top progress").value = decided;
   if (address || !panel()) waiting.length = 0; // keys were meant for this page
   if (address || !panel()) await visit(address || location.href);
@@ -57,7 +58,7 @@ async function all(button) {
 }
 
 async function regenerate(kind) {
-  const id = current()?.dataset.id, label = panel().dataset.label;
+  const id = (current() || chosen())?.dataset.id, label = panel().dataset.label;
   const answer = await request("/regenerate", { kind, label: Number(label) });
   if (!answer) return;
   const job = await ended(answer.value);
@@ -109,7 +110,7 @@ const pageCommands = {
     const open = items().filter((item) => item.dataset.status === "pending");
     return open.length && panel() ? decide("accept", { refs: refs(open) }) : undefined;
   },
-  add: () => { const field = (current()?.closest(".kind") || document).querySelector(".add input"); if (field) field.focus(); },
+  add: () => { const field = ((current() || chosen())?.closest(".kind") || document).querySelector(".add input"); if (field) field.focus(); },
   sheet: () => { const button = current()?.closest(".column")?.querySelector("[data-sheet]"); if (button) sheet(button.dataset.sheet); },
 };
 
@@ -121,7 +122,7 @@ const keys = {
 // Run a command; for a decision, return a promise of whether it was made.
 function execute(name, id) {
   if (pageCommands[name]) return pageCommands[name]();
-  const item = id ? document.getElementById(`d${id}`) : current();
+  const item = id ? document.getElementById(`d${id}`) : current() || chosen();
   if (!item || !item.dataset.id || !itemCommands[name]) return undefined;
   return itemCommands[name](item);
 }

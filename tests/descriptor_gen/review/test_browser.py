@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from selenium.webdriver.common.keys import Keys
 
 from db.store import Store
 from tests.fixtures.browser import CHROMIUM, DRIVER, Browser, Open, open_browser, press, served, wait
+from tests.fixtures.commands import Run
 from tests.fixtures.reviewed import ODD, filled
 from tests.fixtures.runs import with_controls
 
@@ -174,7 +176,8 @@ def test_words_that_were_typed_outlive_a_decision_on_another_text_and_another_pa
         browser = open_browser()
         browser.get(f"{address}/class/0?kind=decomposition")
         write(browser, "an arm is lifted")
-        browser.find_elements(By.CSS_SELECTOR, "[data-do=reject]")[2].click()
+        browser.find_elements(By.CSS_SELECTOR, ".item.text")[2].click()
+        browser.find_element(By.CSS_SELECTOR, "[data-do=reject]").click()
         wait(browser, lambda b: items(b) == ["pending", "pending", "rejected"])
         assert boxes(browser) == ["an arm is lifted"]
         leaving = "const e = new Event('beforeunload', {cancelable: true}); dispatchEvent(e); return e.defaultPrevented"
@@ -283,7 +286,8 @@ def test_markup_in_texts_is_shown_as_text(filled: Path, open_browser: Open) -> N
         wait(browser, lambda b: "document.title='owned'" in b.find_element(By.ID, "sheet-body").text)
         assert browser.execute_script("return document.getElementById('sheet').scrollTop") == 0
         press(browser, Keys.ESCAPE)
-        browser.find_elements(By.CSS_SELECTOR, "[data-do=history]")[1].click()
+        browser.find_elements(By.CSS_SELECTOR, ".item.text")[1].click()
+        browser.find_element(By.CSS_SELECTOR, "[data-do=history]").click()
         wait(browser, lambda b: ODD in b.find_element(By.ID, "sheet-body").text)
         assert "owned" not in browser.title
         assert not browser.find_elements(By.CSS_SELECTOR, "main b")
@@ -389,6 +393,33 @@ def test_steps_are_moved_and_texts_added(filled: Path, open_browser: Open) -> No
         press(browser, "?")
         wait(browser, lambda b: b.find_element(By.ID, "help").is_displayed())
         assert "undo your last decision" in browser.find_element(By.ID, "help").text
+
+
+PHONE = {"width": 390, "height": 780, "deviceScaleFactor": 2, "mobile": True}
+BAR = "const r = document.querySelector('.actions').getBoundingClientRect(); return [r.top, r.bottom, r.left, r.right]"
+
+
+def test_thirty_decisions_over_three_classes_take_thirty_keys(
+    filled: Path, descgen: Run, open_browser: Open, tmp_path: Path
+) -> None:
+    more = {name: [f"a thing {n} of {name}" for n in range(4)] for name in ("brush_hair", "cartwheel", "catch")}
+    (tmp_path / "more.json").write_text(json.dumps(more))
+    assert descgen("import", tmp_path / "more.json", "-d", "hmdb51", "-k", "objects").exit_code == 0
+    with served(filled, "anna") as address:
+        browser = open_browser()
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+        browser.get(f"{address}/class/0")
+        bar = browser.execute_script(BAR)
+        for number, key in enumerate("arara" * 6, start=1):
+            press(browser, key)
+            wait(browser, lambda b, n=number: b.find_element(By.ID, "decided").text == str(n))  # type: ignore[misc]
+            wait(browser, lambda b, n=number: n == 30 or focused(b) != "")  # type: ignore[misc]
+            assert browser.execute_script(BAR) == bar
+        assert bar[1] == 780  # at the lower edge
+        assert "Everything that matches is decided" in message(browser)
+        assert "left" not in browser.find_element(By.ID, "left").text
+    found = [status for name in more for status in statuses(filled, name).values()]
+    assert (found.count("accepted"), found.count("rejected")) == (18, 12)
 
 
 def test_it_fits_a_phone_and_follows_a_dark_system(filled: Path, open_browser: Open) -> None:
