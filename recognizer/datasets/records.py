@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -64,6 +65,11 @@ class VideoList:
         files = sorted((printable(name), reason) for name, reason in skipped_files)
         ordered = sorted(videos, key=lambda video: video.id)
         return cls(layout, tuple(ordered), tuple(files), skipped_rows or {}, labels_by)
+
+    @cached_property
+    def missing(self) -> tuple[str, ...]:
+        """The ids of listed videos that are not on disk."""
+        return tuple(video.id for video in self.videos if video.path is None)
 
     @property
     def skipped(self) -> dict[str, int]:
