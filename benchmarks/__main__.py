@@ -219,6 +219,38 @@ def impact_of_texts() -> Outcome:
     return f"impact of {len(descriptors)} texts on 3783 videos, mean and align", seconds, "under 10 s", seconds < 10
 
 
+def embedding() -> Outcome:
+    """`recognize embed` with an encoder that takes longer than decoding, compared with both alone."""
+    from benchmarks.embedding import CLIPS, FRAMES, SECONDS, times
+
+    found, ratio = times(), times().over_parts()
+    title = (
+        f"recognize embed ({found.embed:.0f} s, whole process) over CPU time of decord alone ({found.decoding:.0f} s) "
+        f"and ViT-B/32 alone ({found.encoding:.0f} s) on all cores; {CLIPS} clips of {SECONDS} s, {FRAMES} frames each"
+    )
+    return title, ratio, "at most 1.05", ratio <= 1.05
+
+
+def embedding_tiny() -> Outcome:
+    """The same with tiny towers, compared with decoding alone."""
+    from benchmarks.embedding import times
+
+    ratio = times().over_decoding()
+    title = f"the same with tiny towers of 224 px ({times().embed_tiny:.0f} s) over decord alone on all cores"
+    return title, ratio, "at most 1.60", ratio <= 1.6
+
+
+def embedding_memory() -> Outcome:
+    """The largest resident memory of the command itself, which grows with the number of videos only by their list."""
+    from benchmarks.embedding import FEW, MANY, peaks
+
+    few, many = peaks()
+    title = (
+        f"memory of recognize embed on {MANY} videos ({many:.0f} MB) over {FEW} ({few:.0f} MB), 16 frames, tiny towers"
+    )
+    return title, many / few, "at most 1.10", many / few <= 1.1
+
+
 def controls_of_texts() -> Outcome:
     """A stored run as large as UCF101's first test split, as `recognize controls` measures it: 1000 permutations."""
     from benchmarks.synthetic import measured_controls
@@ -242,6 +274,9 @@ BENCHMARKS: tuple[Callable[[], Outcome], ...] = (
     second_sweep,
     impact_of_texts,
     controls_of_texts,
+    embedding,
+    embedding_tiny,
+    embedding_memory,
     generation_in_batches,
 )
 

@@ -18,18 +18,18 @@ KINETICS_600, MANY = 480_000, 100_000_000
 _SIZE, _SECONDS, _RATE = (340, 256), 10, 25  # of a made clip, as those of Kinetics are often kept
 
 
-def made_clip(path: Path) -> Path:
+def made_clip(path: Path, *, seconds: int = _SECONDS, size: tuple[int, int] = _SIZE) -> Path:
     """Write a clip of H.264 with smooth moving colours and noise."""
     import av
     import numpy as np
 
     noise = np.random.default_rng(0)
-    width, height = _SIZE
+    width, height = size
     ramp = np.add.outer(np.arange(height), np.arange(width))[..., None]
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=_RATE)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(_SECONDS * _RATE):
+        for number in range(seconds * _RATE):
             image = (ramp + 3 * number * np.array([1, 2, 3])) % 256 * 0.8 + noise.integers(0, 40, (height, width, 1))
             frame = av.VideoFrame.from_ndarray(image.astype(np.uint8), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, _RATE)

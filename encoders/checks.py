@@ -56,9 +56,10 @@ def check_texts(name: str, texts: Sequence[str], vectors: Tensor) -> None:
     Raises:
         UserError: one is not finite, or all are the same though the texts differ in letters or digits.
     """
-    _check_finite(name, "text", list(map(repr, texts)), vectors)
-    different = {" ".join(re.findall(r"\w+", text.lower())) for text in texts}
-    if len(different) > 1 and (vectors == vectors[0]).all():
+    _check_finite(name, "text", texts, vectors)
+    if len(texts) < 2 or not (vectors == vectors[0]).all():
+        return
+    if len({" ".join(re.findall(r"\w+", text.lower())) for text in texts}) > 1:
         raise UserError(
             f"{name} gives different texts the same vector, such as {texts[0]!r} and {texts[-1]!r}. Its tokenizer or "
             "its text tower is not what it was trained with; check its files, or take another encoder with --encoder"
@@ -71,7 +72,7 @@ def check_frames(name: str, pixels: Tensor, vectors: Tensor, *, what: str = "fra
     Raises:
         UserError: one is not finite, or all are the same though the frames differ clearly.
     """
-    _check_finite(name, what, list(map(str, range(len(vectors)))), vectors)
+    _check_finite(name, what, range(len(vectors)), vectors)
     if len(vectors) < 2 or not (vectors == vectors[0]).all():
         return
     unit = 1.0 if pixels.is_floating_point() else _DEVIATION
@@ -83,11 +84,11 @@ def check_frames(name: str, pixels: Tensor, vectors: Tensor, *, what: str = "fra
         )
 
 
-def _check_finite(name: str, what: str, inputs: Sequence[str], vectors: Tensor) -> None:
+def _check_finite(name: str, what: str, inputs: Sequence[str | int], vectors: Tensor) -> None:
     finite = vectors.isfinite().all(dim=1)
     if not finite.all():
         first = inputs[int(finite.int().argmin())]
         raise UserError(
             f"{name} gives {int((~finite).sum())} of {len(vectors)} {what}s a vector that is not finite, such as "
-            f"{what} {first}. Its weights are damaged, or its precision is too low: try --precision float32"
+            f"{what} {first!r}. Its weights are damaged, or its precision is too low: try --precision float32"
         )

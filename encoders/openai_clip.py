@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
@@ -36,7 +37,9 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 # S of the published models, from their names and section 3.2 of the paper; the others have 224.
 _SIDES = {"RN50x4": 288, "RN50x16": 384, "RN50x64": 448, "ViT-L/14@336px": 336}
-_TEXTS_TO_REMEMBER = 4096  # texts are encoded, then counted, by 2048; splitting one takes as long as a small tower
+_TEXTS_TO_REMEMBER = 4096  # texts are encoded, then counted, by 2048
+_WORDS_TO_REMEMBER = 2**16
+_PLAIN = re.compile(r"[ -%'-~]*")  # printable ASCII but for &: the tokenizer's cleaning leaves it as it is
 
 
 def published_squares(name: str) -> Squares:
@@ -62,7 +65,7 @@ class OpenAIClip:
         self.context_length = int(model.context_length)
         self._model = _in_precision(model, precision)
         self._clip = _import_clip()
-        self._tokens = lru_cache(maxsize=_TEXTS_TO_REMEMBER)(self._clip.clip._tokenizer.encode)
+        self._tokens = lru_cache(maxsize=_TEXTS_TO_REMEMBER)(by_words(self._clip.clip._tokenizer))
         self._squares = Squares(model.visual.input_resolution)
         self._normalize = normalizer(mean=MEAN, std=STD)
         check_encoder(self)
@@ -143,11 +146,24 @@ class OpenAIClip:
         import torch
 
         start, end = (self._clip.clip._tokenizer.encoder[f"<|{word}oftext|>"] for word in ("start", "end"))
-        padded = torch.zeros(len(texts), self.context_length, dtype=torch.int)
-        for row, text in zip(padded, texts, strict=True):
-            tokens = [start, *self._tokens(text)[: self.context_length - 2], end]
-            row[: len(tokens)] = torch.tensor(tokens)
-        return padded
+        rows = [[start, *self._tokens(text)[: self.context_length - 2], end] for text in texts]
+        return torch.tensor([[*row, *[0] * (self.context_length - len(row))] for row in rows], dtype=torch.int)
+
+
+def by_words(tokenizer: Any) -> Callable[[str], list[int]]:
+    """Return `encode` of the tokenizer of `clip`, with the tokens of each word remembered.
+
+    Cleaning a text and splitting its words again takes as long as a small tower. Texts that cleaning may change go
+    through the tokenizer's own.
+    """
+    of_word = lru_cache(maxsize=_WORDS_TO_REMEMBER)(tokenizer.encode)
+
+    def encode(text: str) -> list[int]:
+        if not _PLAIN.fullmatch(text):
+            return tokenizer.encode(text)  # type: ignore[no-any-return]
+        return [token for word in tokenizer.pat.findall(text.lower()) for token in of_word(word)]
+
+    return encode
 
 
 def is_torchscript(path: Path) -> bool:

@@ -12,6 +12,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from db.errors import UsageError, did_you_mean, unknown
+from db.imports import uncollected
 from db.plugins import offered_names
 from encoders.clip_models import clip_traits
 from encoders.imported import PREFIX as IMPORTED
@@ -218,7 +219,9 @@ class LazyEncoder:
             UserError: they cannot be downloaded or read.
         """
         with self._lock:
-            self._loaded = self._loaded or self._load()
+            if self._loaded is None:
+                with uncollected():  # torch and transformers
+                    self._loaded = self._load()
             return self._loaded
 
     @property

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -84,6 +85,11 @@ class VideoList:
         """The same list, with the videos of no class among the others."""
         every = sorted((*self.videos, *self.outside), key=lambda video: video.id)
         return replace(self, videos=tuple(every), outside=())
+
+    @cached_property
+    def missing(self) -> tuple[str, ...]:
+        """The ids of listed videos that are not on disk."""
+        return tuple(video.id for video in self.videos if video.path is None)
 
     @property
     def skipped(self) -> dict[str, int]:

@@ -124,7 +124,7 @@ def make_run(
         descriptors_sha256=descriptors_digest(descriptors),
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
         counts=_counts(video_list, features),
-        left_out=(*features.unreadable, *((video.id, "missing") for video in video_list.videos if not video.path)),
+        left_out=(*features.unreadable, *((id_, "missing") for id_ in video_list.missing)),
         results=(multi_label_results if video_list.multi_label else _results)(embedded, rows),
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, rows) if with_predictions else (),
@@ -197,7 +197,7 @@ def _predictions(features: Features, rows: Mapping[str, TrueRanks]) -> tuple[Pre
 
 
 def _counts(video_list: VideoList, features: Features) -> dict[str, int]:
-    missing = sum(video.path is None for video in video_list.videos)
+    missing = len(video_list.missing)
     tried = len(features.videos) + len(features.unreadable)
     return {
         "listed": len(video_list.videos),

@@ -16,7 +16,6 @@ from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from encoders.protocol import Preprocessing
 from recognizer.datasets.find import find_videos
-from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.best_of import corrected_p, elsewhere
 from recognizer.evaluation.evaluate import make_run
 from recognizer.evaluation.ranking import (
@@ -136,7 +135,8 @@ def sweep(
         each.check_for(encoder)
         if each.none_of_these:
             raise UsageError("A sweep rejects no videos. Leave none_of_these out, and evaluate the best choice with it")
-    settings = [replace(each, root=str(root.resolve())) for each in settings]
+    recorded = str(root.resolve())
+    settings = [replace(each, root=recorded) for each in settings]
     choices = dict.fromkeys(each.choice for each in settings)
     descriptors = {choice: choose_descriptors(store, dataset, choice) for choice in choices}
     video_list = find_videos(dataset, root, split=settings[0].split)
@@ -195,20 +195,20 @@ def score_grid(
         runs.append(run)
         hits.append((baselines[labels].ranks <= 1, ranked.ranks <= 1))
         on_progress(len(runs), len(settings))
-    return _best_first(runs, hits, [video.id for video in videos.features.videos])
+    return _best_first(runs, hits, videos.groups)
 
 
-def _best_first(runs: Sequence[Run], hits: Sequence[tuple[Tensor, Tensor]], videos: Sequence[str]) -> list[Run]:
+def _best_first(runs: Sequence[Run], hits: Sequence[tuple[Tensor, Tensor]], sources: Sequence[str]) -> list[Run]:
     """Return the runs, best top-1 first, each with its p corrected for their number; the first, if they are several,
     also says what the best is worth on other videos.
 
     Args:
         runs: of the same V videos.
         hits: by run, which videos are right by the labels alone and with descriptors, bool [V] each.
-        videos: their ids.
+        sources: their groups; see `clip_groups`.
     """
     before, after = (np.stack([row.numpy() for row in rows]) for rows in zip(*hits, strict=True))
-    groups = Design.of([0] * len(videos), clip_groups(videos)).groups
+    groups = Design.of([0] * len(sources), sources).groups
     with_p = [
         replace(run, results={**run.results, "corrected_p": p})
         for run, p in zip(runs, corrected_p(before, after, groups), strict=True)

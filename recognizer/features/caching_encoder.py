@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -55,6 +55,7 @@ class CachingEncoder:
         self._store = store
         self.traits = traits_of(encoder)
         self._texts = self._shelf(what="texts", **self.traits.texts_key)
+        self._last: tuple[tuple[str, ...], list[str], StoredRecords] | None = None
 
     def _shelf(self, **key: object) -> Shelf:
         return Shelf(self._store, {"encoder": self.id, "revision": self.revision, **self.traits.key, **key})
@@ -131,7 +132,8 @@ class CachingEncoder:
 
         if not texts:
             return torch.empty(0, self.width)
-        rows = torch.from_numpy(self._stored(texts).rows([text_key(text) for text in texts]))
+        keys, stored = self._stored(texts)
+        rows = torch.from_numpy(stored.rows(keys))
         check_texts(self.id, texts, rows)
         return rows
 
@@ -147,12 +149,21 @@ class CachingEncoder:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, start and end included, before any cut."""
-        entries = self._stored(texts).entries
-        return [int(entries[text_key(text)].note) for text in texts]
+        keys, stored = self._stored(texts)
+        return [int(stored.entries[key].note) for key in keys]
 
-    def _stored(self, texts: Sequence[str]) -> StoredRecords:
-        """Encode and store the texts that are not stored, and return the records of all."""
-        by_key = {text_key(text): text for text in texts}
+    def _stored(self, texts: Sequence[str]) -> tuple[list[str], StoredRecords]:
+        """Encode and store the texts that are not stored; return their keys, and the records of all.
+
+        Those of the last call are kept: texts are encoded, then counted.
+        """
+        if self._last is None or self._last[0] != tuple(texts):
+            keys = [text_key(text) for text in texts]
+            self._last = tuple(texts), keys, self._loaded(dict(zip(keys, texts, strict=True)))
+        return self._last[1:]
+
+    def _loaded(self, by_key: Mapping[str, str]) -> StoredRecords:
+        """Return the records of texts by key; those that are not stored are encoded and stored before."""
         stored = self._texts.load(by_key)
         missing = [text for key, text in by_key.items() if key not in stored.entries]
         if self.imported:

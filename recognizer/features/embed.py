@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
+from db.imports import uncollected
 from db.progress import Progress
 from db.records import Dataset
 from recognizer.datasets.find import Video, VideoList
@@ -88,20 +90,47 @@ def embed_videos(
     Raises:
         UserError: the encoder's weights are missing, or the store cannot be read or written.
     """
-    job = _Job(encoder, sampling)
-    with ThreadPool(THREADS) as threads:
-        pending = list(threads.map(lambda video: locate(video, sampling), videos))
+    job = _Job(encoder, sampling, with_vectors=True)
+    return job.features(*_embed(videos, job, engine=engine, on_progress=on_progress))
+
+
+def _embed(
+    videos: Sequence[Video], job: _Job, *, engine: Engine, on_progress: Progress
+) -> tuple[_Outcome, StoredRecords]:
+    """Compute and store what is not in the store; return what became of each video, and the stored records."""
+    pending = _located(videos, job.work.sampling)
     stored = job.load(pending)
     todo = [p for p in pending if not p.failure and not job.records.are_enough(p.key or "", stored.entries.get)]
     new, done = 0, len(pending) - len(todo)
     on_progress(done, len(pending))
-    embed = nowhere if encoder.imported else engine
+    embed = nowhere if job.imported else engine
     with closing(embed(batches_of(todo, job.work), job.work)) as batches:  # Ctrl-C ends what the engine started
         for batch in batches:
             new += job.store(batch)
             done += len(batch)
             on_progress(done, len(pending))
-    return job.features(pending, job.load(pending) if todo else stored, new=new)
+    stored = job.load(pending) if todo else stored
+    return job.outcome(pending, stored, new=new), stored
+
+
+def _located(videos: Sequence[Video], sampling: Sampling) -> list[PendingVideo]:
+    """Locate the files of videos: in threads, since a network drive answers slowly, and several at a time in each."""
+    size = 1 + len(videos) // (4 * THREADS)
+    parts = [videos[start : start + size] for start in range(0, len(videos), size)]
+    with ThreadPool(THREADS) as threads:
+        return list(chain(*threads.map(lambda part: [locate(video, sampling) for video in part], parts)))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a list of videos."""
+
+    videos: tuple[Video, ...]  # that have embeddings in the store
+    keys: tuple[str, ...]  # of their records
+    unreadable: tuple[tuple[str, str], ...]  # see `Features`, like the others
+    readers: Mapping[str, int]
+    new: int
+    truncated: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -137,11 +166,19 @@ class _Records:
 
 
 class _Job:
-    """The embedding of videos by one encoder and sampling: one shelf of the store."""
+    """The embedding of videos by one encoder and sampling: one shelf of the store.
 
-    def __init__(self, encoder: CachingEncoder, sampling: Sampling) -> None:
+    Attributes:
+        imported: whether the embeddings were made elsewhere.
+        records: looks contents up.
+        work: for an engine.
+    """
+
+    def __init__(self, encoder: CachingEncoder, sampling: Sampling, *, with_vectors: bool) -> None:
+        self.imported = encoder.imported
         self._encoder = encoder
         self._sampling = sampling
+        self._with_vectors = with_vectors
         self._shelf = encoder.frames_shelf(sampling)
         self.records = _Records(self._shelf, allow_truncated=sampling.allow_truncated, retry=encoder.retry)
         self._read = set[str]()  # keys of what was read just now
@@ -149,13 +186,17 @@ class _Job:
         self.work = Work(encoder.uncached, sampling, encoder.decoding, self.records.is_stored)
 
     def load(self, pending: Sequence[PendingVideo]) -> StoredRecords:
-        """Fill in the keys of unchanged files, and return the stored records of all videos with keys."""
+        """Fill in the keys of unchanged files, and return the stored records of all videos with keys.
+
+        Unless it is `with_vectors`, they are checked and left in the store.
+        """
         known = self._shelf.known_files(p.path for p in pending if p.source and not p.key)
         for p in pending:
             if p.source and p.path in known and known[p.path].stamp == p.source.stamp:
                 p.key = known[p.path].key
         keys = [p.key for p in pending if p.key]
-        stored = self._shelf.load([*keys, *map(truncated_key, keys)] if self._sampling.allow_truncated else keys)
+        keys += map(truncated_key, keys) if self._sampling.allow_truncated else ()
+        stored = self._shelf.load(keys) if self._with_vectors else self._shelf.without_vectors(keys)
         self._keep(pending, stored.entries.get)
         return stored
 
@@ -183,23 +224,33 @@ class _Job:
         entry = self._shelf.entry(key)
         return entry is not None and entry.slot is not None
 
-    def features(self, pending: Sequence[PendingVideo], stored: StoredRecords, *, new: int) -> Features:
-        """Return the stored embeddings of all videos; see `Features`."""
-        import torch
-
+    def outcome(self, pending: Sequence[PendingVideo], stored: StoredRecords, *, new: int) -> _Outcome:
+        """Return what became of each video."""
         entries = [(p, *self._stored(p, stored)) for p in pending]
         readable = [(p, key, entry.note.partition("; ")) for p, key, entry in entries if entry.slot is not None]
-        frames = self._no_views()
-        if readable:
-            frames = torch.from_numpy(stored.rows([key for _, key, _ in readable])).flatten(0, 1)  # [V * W, T, D]
-        return Features(
-            frames=frames,
-            views=self._sampling.views,
+        return _Outcome(
             videos=tuple(p.video for p, _, _ in readable),
+            keys=tuple(key for _, key, _ in readable),
             unreadable=tuple((p.video.id, entry.note) for p, _, entry in entries if entry.slot is None),
-            truncated=tuple((p.video.id, seen) for p, _, (_, _, seen) in readable if seen),
             readers=Counter(reader for _, _, (reader, _, _) in readable),
             new=new,
+            truncated=tuple((p.video.id, seen) for p, _, (_, _, seen) in readable if seen),
+        )
+
+    def features(self, outcome: _Outcome, stored: StoredRecords) -> Features:
+        """Return the stored embeddings of all videos; see `Features`."""
+        with uncollected():
+            import torch
+
+        frames = torch.from_numpy(stored.rows(outcome.keys)) if outcome.keys else None
+        return Features(
+            frames=self._no_views() if frames is None else frames.flatten(0, 1),  # [V * W, T, D]
+            views=self._sampling.views,
+            videos=outcome.videos,
+            unreadable=outcome.unreadable,
+            readers=outcome.readers,
+            new=outcome.new,
+            truncated=outcome.truncated,
             of_clips=self._encoder.clip_frames is not None,
         )
 
@@ -263,14 +314,15 @@ def embed_dataset(
     """
     start = time.perf_counter()
     present = videos_on_disk(dataset, video_list, limit)
-    features = embed_videos(shard.of(present), encoder, sampling=sampling, engine=engine, on_progress=on_progress)
-    missing = sum(video.path is None for video in video_list.videos)
+    job = _Job(encoder, sampling, with_vectors=False)
+    embedded, _ = _embed(shard.of(present), job, engine=engine, on_progress=on_progress)
+    missing = len(video_list.missing)
     counts = {
         "listed": len(video_list.videos),
-        "stored before": len(features.videos) - features.new,
-        "embedded": features.new,
-        "truncated": len(features.truncated),
-        "unreadable": len(features.unreadable),
+        "stored before": len(embedded.videos) - embedded.new,
+        "embedded": embedded.new,
+        "truncated": len(embedded.truncated),
+        "unreadable": len(embedded.unreadable),
         **({"in other shards": len(present) - len(shard.of(present))} if shard.count > 1 else {}),
         "missing": missing,
         "beyond the limit": len(video_list.videos) - missing - len(present),
@@ -281,7 +333,7 @@ def embed_dataset(
         layout=video_list.layout,
         counts=counts,
         ignored=video_list.skipped,
-        unreadable=features.unreadable,
-        truncated=features.truncated,
+        unreadable=embedded.unreadable,
+        truncated=embedded.truncated,
         seconds=time.perf_counter() - start,
     )

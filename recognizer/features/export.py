@@ -93,7 +93,7 @@ def export_features(
         "versions": {package: version(package) for package in _PACKAGES},
     }
     _write(file, lambda part: _WRITERS[to](part, views, facts))
-    missing = sum(video.path is None for video in video_list.videos)
+    missing = len(video_list.missing)
     videos, width_views, frames, width = views.shape
     return ExportReport(
         file=str(file),

@@ -18,10 +18,11 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from threading import RLock
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, BinaryIO, Literal, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,8 @@ CREATE TABLE IF NOT EXISTS seen (
   PRIMARY KEY (shelf, path)
 ) WITHOUT ROWID;
 """
+_VALUES = 500  # in one IN clause; SQLite's oldest limit on parameters is 999
+_SOME_FILES = "SELECT path, stamp, key FROM seen WHERE shelf = ? AND path IN ({marks})"
 _SOME_ENTRIES = """
 SELECT key, slot, checksum, note FROM entry WHERE shelf = ? AND key IN (SELECT value FROM json_each(?))
 """
@@ -204,7 +207,13 @@ class FeatureStore:
             return np.empty(shape, np.float32)
         return np.memmap(path, "<f4", mode="c", shape=shape).view(np.ndarray)  # c: torch warns of read-only arrays
 
+    def opened(self, row: ShelfRow) -> BinaryIO:
+        """Open the file of a shelf to read its records; one that does not exist is empty."""
+        path = self.folder / row.file
+        return cast(BinaryIO, path.open("rb", buffering=0)) if path.exists() else BytesIO()
 
+
+_NOTHING = np.empty((0, 0), np.float32)
 _kept_open = ExitStack()
 
 
@@ -234,12 +243,15 @@ class Shelf:
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, KnownFile]:
         """Return the known files among paths, whether or not they changed since."""
-        row, statement = self.row(), "SELECT stamp, key FROM seen WHERE shelf = ? AND path = ?"
+        row, by_bytes = self.row(), {_path_bytes(path): path for path in paths}
         if row is None:
             return {}
+        wanted, found = list(by_bytes), list[tuple[Any, ...]]()
         with self._store.reading():  # one lock for all paths
-            pairs = ((path, self._store.query(statement, row.id, _path_bytes(path))) for path in paths)
-            return {path: KnownFile(path, *rows[0]) for path, rows in pairs if rows}
+            for start in range(0, len(wanted), _VALUES):
+                part = wanted[start : start + _VALUES]
+                found += self._store.query(_SOME_FILES.format(marks=",".join("?" * len(part))), row.id, *part)
+        return {by_bytes[path]: KnownFile(by_bytes[path], stamp, key) for path, stamp, key in found}
 
     def load(self, keys: Iterable[str]) -> StoredRecords:
         """Return the stored records of keys; damaged ones are dropped, so that they are computed again.
@@ -249,16 +261,30 @@ class Shelf:
         with self._store.reading():
             row = self.row()
             if row is None:
-                return StoredRecords({}, np.empty((0, 0), np.float32))
+                return StoredRecords({}, _NOTHING)
             entries, arrays = self._store.entries(row, keys), self._store.arrays(row)
+        return StoredRecords(self._undamaged(row, entries, damaged_keys(entries, arrays)), arrays)
+
+    def without_vectors(self, keys: Iterable[str]) -> StoredRecords:
+        """Return what `load` does without the arrays: each is read for its check alone, and memory does not grow."""
+        with self._store.reading():
+            row = self.row()
+            if row is None:
+                return StoredRecords({}, _NOTHING)
+            entries, file = self._store.entries(row, keys), self._store.opened(row)
+        with file:
+            damaged = {key for key, entry in entries.items() if entry.slot is not None and _damaged(file, row, entry)}
+        return StoredRecords(self._undamaged(row, entries, damaged), _NOTHING)
+
+    def _undamaged(self, row: ShelfRow, entries: Mapping[str, IndexEntry], damaged: set[str]) -> dict[str, IndexEntry]:
+        """Drop the damaged entries, and return the others."""
         if row.used_at != _today():
             with suppress(UserError), self._store.writing() as connection:  # a store may be read-only
                 connection.execute("UPDATE shelf SET used_at = ? WHERE id = ?", (_today(), row.id))
-        damaged = damaged_keys(entries, arrays)
         if damaged:
             with self._store.writing() as connection:
                 drop_entries(connection, row.id, damaged)
-        return StoredRecords({key: entry for key, entry in entries.items() if key not in damaged}, arrays)
+        return {key: entry for key, entry in entries.items() if key not in damaged}
 
     def add(
         self,
@@ -326,6 +352,13 @@ def damaged_keys(entries: Mapping[str, IndexEntry], arrays: NDArray[np.float32])
         for key, (slot, checksum, _) in entries.items()
         if slot is not None and (slot >= len(arrays) or zlib.crc32(arrays[slot].data) != checksum)
     }
+
+
+def _damaged(file: BinaryIO, row: ShelfRow, entry: IndexEntry) -> bool:
+    """Whether the record of an entry is missing from an open file or does not match its checksum."""
+    file.seek((entry.slot or 0) * row.record_bytes)
+    record = file.read(row.record_bytes)
+    return len(record) < row.record_bytes or zlib.crc32(record) != entry.checksum
 
 
 def drop_entries(connection: sqlite3.Connection, shelf_id: int, keys: Iterable[str]) -> None:

@@ -40,3 +40,13 @@ def test_only_what_modules_made_is_left_out_of_collections() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_everything_is_collected_when_the_program_ends() -> None:
+    code = (
+        "import atexit, gc; from db.imports import uncollected\n"
+        "atexit.register(lambda: print(gc.get_freeze_count()))\n"  # the first to register is the last to run
+        "with uncollected(): import decimal\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")

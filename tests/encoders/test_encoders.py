@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import string
 import subprocess
 import sys
 import urllib.error
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -272,6 +275,16 @@ def test_hf_clip_counts_the_same_tokens_as_openai_clip(hf_clip: Encoder, openai:
 def test_tear_is_the_same_for_every_clip(hf_clip: Encoder, openai: Encoder, frames: NDArray[np.uint8]) -> None:
     pixels = hf_clip.preprocess(frames, preprocessing="tear")
     torch.testing.assert_close(pixels, openai.preprocess(frames, preprocessing="tear"), rtol=0, atol=1e-5)
+
+
+@given(st.text(st.characters(max_codepoint=0x2FF)) | st.text(string.printable))
+@example("it's  a DON'T; <|startoftext|> 3rd '& &amp; \t\x1b[0m x")
+def test_words_that_are_remembered_give_the_tokens_of_clip(text: str) -> None:
+    import clip
+
+    from encoders.openai_clip import by_words
+
+    assert by_words(clip.clip._tokenizer)(text) == clip.clip._tokenizer.encode(text)
 
 
 def test_siglip_texts_are_padded_in_full_and_seen_without_mask(siglip: Encoder, tiny_siglip_folder: Path) -> None:

@@ -28,6 +28,7 @@ from recognizer.features.store import FeatureStore
 from recognizer.video.frames import read_frames
 from recognizer.video.sampling import Sampling
 from tests.fixtures.commands import Run
+from tests.fixtures.light import run_without
 from tests.fixtures.videos import make_video, replace_content
 
 ROOT = Path(__file__).parents[3]
@@ -508,6 +509,13 @@ def test_ctrl_c_says_what_is_kept(
     assert "Traceback" not in errors
     records = {shelf["what"]: shelf["records"] for shelf in shelves(recognize)}
     assert sum(count for what, count in records.items() if what != "texts") == kept
+
+
+def test_once_all_is_stored_embed_loads_no_torch(recognize: Run, clips: Path) -> None:
+    command = ["embed", str(clips), "-e", "tests.fixtures.mortal:make", "--json"]
+    first = recognize(*command)
+    assert json.loads(first.stdout)["counts"]["embedded"] == VIDEOS, first.output
+    run_without(["torch"], "recognize", [command])
 
 
 def test_two_processes_at_once_store_each_video_once(recognize: Run, clips: Path, database: Path) -> None:
