@@ -23,6 +23,7 @@ FORMAT = "descgen pack, version 1"
 FACTS, TEXTS = "pack.json", "texts.json"
 PREFIX = "pack:"
 _LARGEST_FACTS = 2**20  # bytes
+_NEEDED = ("version", "dataset", "texts_sha256")  # facts, without which a pack is not used
 
 
 class PackText(NamedTuple):
@@ -74,6 +75,8 @@ class Pack:
 def _text(item: Mapping[str, Any], call: Mapping[str, Any] | None) -> PackText:
     writer = call["llm"]["model"] if call else item["origin"] or "hand"
     own = (item["action"], item["kind"], item["position"], item["text"], item["source"])
+    if not all(isinstance(value, str | int) for value in (*own, writer)):
+        raise TypeError("a field of a text is a list or an object")
     return PackText(*own, writer, call["sample"] if call else None)
 
 
@@ -106,6 +109,8 @@ def open_pack(name: str) -> Pack:
             f"The pack {name} is not a {FORMAT!r}, the one that this program reads. Take another version of the pack, "
             "or: pip install --upgrade descgen-recognize"
         )
+    if not all(isinstance(facts.get(name), str) for name in _NEEDED):
+        raise _damaged(name, f"{FACTS} lacks one of {', '.join(_NEEDED)}")
     if hashlib.sha256(texts).hexdigest() != facts.get("texts_sha256"):
         raise _damaged(name, f"{TEXTS} is not the file that it was made with")
     return Pack(name, facts, folder / TEXTS)

@@ -117,7 +117,10 @@ def test_an_installed_pack_gives_the_same_run(
     imported = elsewhere("descgen", "import", "--pack", "balls-made")
     assert imported.exit_code == 0, imported.output
     assert "pack balls-made 1.2\nballs: 15 texts about 3 of 3 classes\nlicence: CC-BY-4.0\n" in imported.stderr
-    assert "balls: 15 added, 0 already stored; context, decomposition of 3 classes" in imported.stdout
+    assert (
+        "balls: 15 added, 0 already stored; context, decomposition of 3 classes, from pack balls-made"
+        in imported.stdout
+    )
     assert "0 added, 15 already" in elsewhere("descgen", "import", "--pack", "balls-made").stdout
     after = evaluated(elsewhere("recognize", "eval", reviewed, "--texts", "pack:balls-made", *EVAL))
     for part in ("predictions", "results", "counts", "dataset"):
@@ -213,7 +216,10 @@ def test_a_pack_that_cannot_be_used_says_why(
     assert "The pack balls-made is damaged: texts.json is not the file that it was made with" in refused(
         "pack:balls-made"
     )
-    facts.write_text(facts.read_text().replace("version 1", "version 9"))
+    whole = facts.read_text()
+    facts.write_text(whole.replace('"version"', '"no version"'))
+    assert "is damaged: pack.json lacks one of version, dataset, texts_sha256" in refused("pack:balls-made")
+    facts.write_text(whole.replace("version 1", "version 9"))
     assert "is not a 'descgen pack, version 1'" in refused("pack:balls-made")
     facts.write_text("{")
     assert "is damaged: pack.json or texts.json cannot be read" in refused("pack:balls-made")
@@ -323,6 +329,18 @@ def test_a_run_is_told_with_its_controls(
     other = descgen("pack", "balls", "-d", "balls", "--licence", "MIT", "--run", 1)
     assert other.exit_code == 1
     assert "which are not the 15 of this pack on balls" in other.stderr
+
+
+def test_two_packages_with_one_pack_are_refused(
+    descgen: Run, reviewed: Path, pack: Callable[..., Path], install: Install
+) -> None:
+    folder = install(pack("balls-made"))
+    install(pack("other-balls"))
+    points = folder / "descgen_pack_other_balls-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text().replace("other-balls =", "balls-made ="))
+    refused = descgen("import", "--pack", "balls-made")
+    assert refused.exit_code == 2
+    assert "offered by several packages (descgen-pack-balls-made, descgen-pack-other-balls)" in refused.stderr
 
 
 @pytest.mark.parametrize(

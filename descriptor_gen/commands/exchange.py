@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -61,6 +62,7 @@ def import_descriptors(
         raise UsageError(f"Which dataset are the texts of {file} about? Give --dataset NAME or a file of labels")
     pack = open_pack(pack_name) if pack_name else None
     contents = read(pack.file if pack else file or Path())
+    contents = replace(contents, name=f"pack {pack.name}") if pack else contents
     dataset_name = dataset_name or (contents.dataset.name if contents.dataset else "")
     try:
         dataset = database.store.resolve(dataset_name, name=name, update="phrases")
