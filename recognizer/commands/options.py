@@ -250,7 +250,18 @@ rejecting_options = gathered(_options, "options", *_SCORING, "none_of_these", "b
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
 texts_options = gathered(
-    _options, "options", "protocol", "kinds", "llm", "status", "partial", "method", "templates", "condition"
+    _options,
+    "options",
+    "protocol",
+    "kinds",
+    "llm",
+    "status",
+    "partial",
+    "method",
+    "templates",
+    "condition",
+    "none_of_these",
+    "background",
 )
 sweep_options = gathered(Settings, "base", "encoder", "precision", *SAMPLING, "temperature")
 
