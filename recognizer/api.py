@@ -93,6 +93,7 @@ class Recognizer(Options):
     def predict(self, *videos: str | Path, top: int = 5) -> list[Ranking]:
         """Return the `top` classes of each video: files, folders of videos, folders of frames.
 
+        With `none_of_these`, a ranking also has a verdict: whether the video is of any class.
         If the dataset has no descriptors, the labels alone are used. An unreadable video has a reason instead; if no
         video can be read, a `UserError` is raised.
         """
@@ -129,7 +130,7 @@ class Recognizer(Options):
         """Classify the videos of the dataset, with its labels alone and with its descriptors; store and return the run.
 
         Args:
-            root: folder of the videos, or a CSV file with the columns path and label.
+            root: folder of the videos, or a CSV file with the columns path and label (or labels: several a video).
             split: official test split; None means 1 if the dataset has split lists.
             limit: use at most this many videos, evenly spread over the list.
         """

@@ -214,6 +214,7 @@ def import_file(
 @click.pass_obj
 def print_texts(database: Database, dataset: str, options: Options, as_json: bool) -> None:
     """Print every text that an evaluation with these options needs, one a line, to encode them elsewhere."""
+    from recognizer.evaluation.background import Background
     from recognizer.scoring.ensemble import strings_of
     from recognizer.scoring.selection import choose_descriptors
 
@@ -221,6 +222,8 @@ def print_texts(database: Database, dataset: str, options: Options, as_json: boo
     store = database.existing_or_empty
     classes = store.resolve(dataset)
     texts = strings_of(classes, choose_descriptors(store, classes, settings.choice), settings.wording())
+    if background := Background.choose(store, classes, settings):
+        texts = list(dict.fromkeys([*texts, *background.strings(settings.wording())]))
     broken = [text for text in texts if "\n" in text]
     if broken and not as_json:
         raise UserError(f"{len(broken)} texts have several lines, such as {broken[0]!r}. Take --json")

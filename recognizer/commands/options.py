@@ -271,6 +271,8 @@ texts_options = gathered(
     "templates",
     "names",
     "condition",
+    "none_of_these",
+    "background",
 )
 sweep_options = gathered(Settings, "base", "encoder", "precision", *SAMPLING, "temperature")
 

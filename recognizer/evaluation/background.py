@@ -12,7 +12,7 @@ from db.records import Action, Dataset
 from db.store import Store
 from encoders.protocol import Encoder
 from recognizer.evaluation.settings import KNOWN, ScoringSettings
-from recognizer.scoring.ensemble import Ensemble, build_ensemble
+from recognizer.scoring.ensemble import Ensemble, build_ensemble, strings_of
 from recognizer.scoring.protocols import Protocol
 
 _DATASETS = ("ucf101", "hmdb51", "kinetics400", "kinetics600")
@@ -71,8 +71,16 @@ class Background:
 
     def ensemble(self, encoder: Encoder, protocol: Protocol) -> Ensemble:
         """Return the texts as vectors, each as the label of a class, [B, 1, D]."""
+        return build_ensemble(self._as_classes, [], encoder, protocol)
+
+    def strings(self, protocol: Protocol) -> list[str]:
+        """Return every distinct string that `ensemble` encodes."""
+        return strings_of(self._as_classes, [], protocol)
+
+    @property
+    def _as_classes(self) -> Dataset:
         actions = tuple(Action(index, text, text) for index, text in enumerate(self.texts))
-        return build_ensemble(Dataset("background", actions, stored_as="background"), [], encoder, protocol)
+        return Dataset("background", actions, stored_as="background")
 
 
 def _of(dataset: Dataset, protocol: Protocol) -> Iterator[tuple[str, str]]:

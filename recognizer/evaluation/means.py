@@ -14,7 +14,7 @@ from db.records import Run
 from recognizer.evaluation.multi_label import refuse_multi_label
 from recognizer.scoring.metrics import over_splits
 
-_ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different videos
+_ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different videos, or change no number
     (
         "root",
         "split",
@@ -27,6 +27,9 @@ _ABOUT_VIDEOS = frozenset(  # settings that differ between runs on different vid
         "readers",
         "device",
         "versions",
+        "none_of_these",  # these three change no accuracy
+        "background",
+        "threshold",
     )
 )
 _SPLIT = re.compile(r" test split (\d)")  # in a layout that has the videos of one official split

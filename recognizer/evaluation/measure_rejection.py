@@ -109,6 +109,7 @@ class Outside:
         return {
             "listed": listed,
             "evaluated": self.count,
+            "truncated": len(self.features.truncated) if self.features else 0,
             "missing": missing,
             "unreadable": unreadable,
             "beyond the limit": listed - missing - unreadable - self.count,

@@ -21,7 +21,7 @@ def multi_label_lines(run: Run) -> list[str]:
     none, every = counted["of_no_class"], len(run.settings["classes"])
     return [
         f"several labels a video: mAP is the mean over the {counted['classes']} of {every} classes that have videos"
-        + (f"; videos of no class, which count as wrong for each: {none}" if none else "")
+        + (f"; {none} of the videos are of no class: wrong for each in mAP, not in the other number" if none else "")
     ]
 
 

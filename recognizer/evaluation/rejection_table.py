@@ -12,8 +12,8 @@ from db.commandline import table
 from db.records import Run
 from recognizer.evaluation.html import interval, signed_interval
 from recognizer.evaluation.predict import ClassTexts, Ranking
-from recognizer.evaluation.ranking import WITH_DESCRIPTORS
 
+_ABOUT_AURC = "AURC: error rate, mean over all shares kept; lower is better. Kept by chance it would be 100 - top-1"
 _SHOWN = (0.2, 0.4, 0.6, 0.8, 1.0)  # shares of videos kept
 
 
@@ -44,7 +44,7 @@ def rejection_tables(run: Run, names: Sequence[str]) -> list[RenderableType]:
     result = run.results.get("none_of_these")
     if not result:
         return []
-    tables = [Text(), _risk_table(result, names), Text(), _curve_table(result, names), Text(_about_aurc(run))]
+    tables = [Text(), _risk_table(result, names), Text(), _curve_table(result, names), Text(_ABOUT_AURC)]
     return [*tables, Text(), _detection_table(result, names)] if "detection" in result else tables
 
 
@@ -77,13 +77,6 @@ def _curve_table(result: Mapping[str, Any], names: Sequence[str]) -> RenderableT
 def _top1_at(curve: Sequence[Sequence[float]], share: float) -> str:
     """Return the top-1 at the smallest coverage that is at least a share."""
     return f"{100 * next(top1 for coverage, top1 in curve if coverage >= share - 1e-9):.1f}"
-
-
-def _about_aurc(run: Run) -> str:
-    wrong = 100 * (1 - run.results["rows"][WITH_DESCRIPTORS]["top1"]["value"])
-    return (
-        f"AURC: error rate, mean over all shares kept; lower is better. Kept by chance: {wrong:.1f}, that of all videos"
-    )
 
 
 def _detection_table(result: Mapping[str, Any], names: Sequence[str]) -> RenderableType:

@@ -77,6 +77,27 @@ def test_every_fault_of_own_videos_is_named(recognize: Run, shop: Path) -> None:
     assert (report["listed"], report["present"], report["readable"], report["frames"]) == (4, 4, 3, 43)
 
 
+@pytest.mark.parametrize(
+    ("column", "first", "harmful"),
+    [
+        ("label", "PickUp", 0),
+        ("labels", "put down;PickUp", 0),
+        ("labels", "put down", 1),
+        ("label", "(none of these)", 0),
+    ],
+)
+def test_manifests_with_several_labels_and_with_videos_of_no_class(
+    recognize: Run, shop: Path, column: str, first: str, harmful: int
+) -> None:
+    make_video(shop / "put_down" / "other.mp4", 17)
+    rows = f"path,{column}\nPickUp/whole.mp4,{first}\nput_down/other.mp4,(none of these)\n"
+    (shop / "list.csv").write_text(rows)
+    report = checked(recognize, "-d", shop, "--root", shop / "list.csv")
+    assert (report["listed"], report["readable"], report["ignored"]) == (2, 2, {})
+    placed = {("in the folder of another class", "PickUp/whole.mp4", "of put_down, but in the folder PickUp")}
+    assert faults(report) == (placed if harmful else set())
+
+
 def test_a_clean_folder_says_so_and_ends_well(recognize: Run, shop: Path) -> None:
     result = recognize("check", "-d", shop, "--root", shop)
     assert result.exit_code == 0

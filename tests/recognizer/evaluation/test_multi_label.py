@@ -78,8 +78,8 @@ def test_what_is_printed_says_what_is_in_the_mean(recognize: Run, manifest: Path
     run = evaluated(recognize, manifest)
     shown = recognize("runs", "1").stdout
     assert (
-        "several labels a video: mAP is the mean over the 2 of 3 classes that have videos; videos of no class, which "
-        "count as wrong for each: 1"
+        "several labels a video: mAP is the mean over the 2 of 3 classes that have videos; 1 of the videos are of no "
+        "class: wrong for each in mAP, not in the other number"
     ) in " ".join(shown.split())
     value = 100 * run["results"]["rows"]["label only"]["map"]["value"]
     assert "label only" in shown

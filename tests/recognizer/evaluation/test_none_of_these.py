@@ -90,7 +90,9 @@ def test_eval_tells_what_rejection_costs_and_gains(recognize: Run, videos: Path)
     assert run["counts"]["evaluated"] == run["counts"]["listed"] == 6
     assert run["settings"]["ignored"] == {}
     result = run["results"]["none_of_these"]
-    assert result["outside"] == {"listed": 3, "evaluated": 2, "missing": 1, "unreadable": 0, "beyond the limit": 0}
+    assert result["outside"] == {
+        "listed": 3, "evaluated": 2, "truncated": 0, "missing": 1, "unreadable": 0, "beyond the limit": 0,
+    }  # fmt: skip
     assert ["other/gone", "missing"] in run["left_out"]
     assert result["background"] == {"texts": ["yellow things", "grey things"], "same": ["red ball"]}
     for row in ("label only", "label + descriptors"):
@@ -200,6 +202,13 @@ def test_a_named_background_is_used_as_it_is_given(store: Store) -> None:
     assert "Biking" in background.texts  # a word of `riding a bike`, but the user named it; as TEAR words it
     assert "Horse Riding" in background.texts
     assert {"fencing", "golf swing"} & set(background.same)
+
+
+def test_texts_to_encode_elsewhere_include_the_background(recognize: Run, videos: Path) -> None:
+    asked = ("features", "texts", "-d", "balls", "--json")
+    alone, both = (json.loads(recognize(*asked, *more).stdout) for more in ((), ("--none-of-these", *BACKGROUND)))
+    assert both == [*alone, *(f"{part} of {text}" for text in ("yellow things", "grey things")
+                              for part in ("a video", "a photo", "footage", "a scene"))]  # fmt: skip
 
 
 def test_words_of_a_phrase() -> None:

@@ -97,6 +97,21 @@ def test_the_exported_file_says_what_it_holds_and_no_path(recognize: Run, distin
     assert str(tmp_path).encode() not in file.read_bytes()
 
 
+def test_exported_labels_are_all_labels_of_a_video_or_say_that_it_has_none(
+    recognize: Run, distinct: Path, tmp_path: Path
+) -> None:
+    rows = ("red_ball/a,red_ball;blue_ball", "red_ball/b,(none of these)", "blue_ball/a,blue_ball")
+    for column, skipped in (("labels", 0), ("label", 1)):
+        (distinct / "list.csv").write_text("\n".join([f"path,{column}", *rows[skipped:]]))
+        export(recognize, distinct / "list.csv", tmp_path / "balls.safetensors")
+        with safe_open(tmp_path / "balls.safetensors", framework="np") as opened:
+            facts = {name: json.loads(value) for name, value in opened.metadata().items()}
+        labels = dict(zip(facts["ids"], facts["labels"], strict=True))
+        assert labels["red_ball/b"] == "(none of these)"
+        assert labels["blue_ball/a"] == "blue_ball"
+        assert labels.get("red_ball/a", "blue_ball;red_ball") == "blue_ball;red_ball"
+
+
 def test_parquet_has_a_row_a_video_and_the_documented_lines_read_it(
     recognize: Run, distinct: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
