@@ -46,7 +46,7 @@ class ClassTexts:
             others = store.descriptors(dataset, statuses=settings.choice.statuses)
             return cls(dataset, [*names, *(d for d in others if d.kind != NAME)], settings)
         any_will_do = replace(settings.choice, partial=False) == DescriptorChoice()
-        if any_will_do and not store.descriptors(dataset):
+        if any_will_do and not any(settings.choice.takes(text.kind) for text in store.descriptors(dataset)):
             return cls(dataset, [], settings)
         return cls(dataset, choose_descriptors(store, dataset, settings.choice), settings)
 
