@@ -54,7 +54,7 @@ class ClassTexts:
             others = store.descriptors(dataset, statuses=settings.choice.statuses)
             return [*names, *(d for d in others if d.kind != NAME)]
         any_will_do = replace(settings.choice, partial=False) == DescriptorChoice()
-        if any_will_do and not store.descriptors(dataset):
+        if any_will_do and not any(settings.choice.takes(text.kind) for text in store.descriptors(dataset)):
             return []
         return choose_descriptors(store, dataset, settings.choice)
 

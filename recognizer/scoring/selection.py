@@ -138,7 +138,10 @@ def _refuse_nothing(
     if empty or not descriptors:
         of_kind = f" of kind {', '.join(empty)}" if empty else ""
         known = f" (known kinds: {', '.join(known_kinds)})" if empty and known_kinds else ""
-        raise UserError(f"No {_described(choice)}{of_kind} for {dataset.name}{known}. {_next(dataset, choice, empty)}")
+        names = f", or use its names alone: --names replace --kind {NAME}" if known_kinds == [NAME] else ""
+        raise UserError(
+            f"No {_described(choice)}{of_kind} for {dataset.name}{known}. {_next(dataset, choice, empty)}{names}"
+        )
 
 
 def _refuse_gaps(dataset: Dataset, choice: DescriptorChoice, descriptors: Sequence[Descriptor]) -> None:

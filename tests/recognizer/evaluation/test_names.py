@@ -74,6 +74,17 @@ def test_without_the_option_names_are_not_used(descgen: Run, recognize: Run, des
     assert "Texts of kind name stand for labels. Say how: --names replace or --names join" in refused.stderr
 
 
+def test_names_that_are_not_asked_for_are_as_if_there_were_no_texts(descgen: Run, recognize: Run, balls: Path) -> None:
+    imported(descgen, balls, NAMES)
+    predicted = recognize("predict", balls / "red_ball" / "a", "-d", "balls", "-e", "fake")
+    assert predicted.exit_code == 0
+    assert "no descriptors: labels alone" in predicted.stdout
+    refused = recognize("eval", balls, "-e", "fake")
+    assert refused.exit_code == 1
+    assert refused.stderr.strip().endswith("or use its names alone: --names replace --kind name")
+    assert evaluated(recognize, balls, "--names", "replace", "--kind", "name")["settings"]["kinds"] == ["name"]
+
+
 def test_names_and_descriptors_of_a_kind(descgen: Run, recognize: Run, described: Path) -> None:
     imported(descgen, described, NAMES)
     run = evaluated(
