@@ -12,8 +12,8 @@ from recognizer.commands.options import (
     VideoSelection,
     dataset_options,
     reading_options,
-    scoring_options,
     tables_option,
+    together_options,
 )
 from recognizer.evaluation.settings import Options
 from recognizer.scoring.methods import method_of
@@ -21,7 +21,7 @@ from recognizer.scoring.methods import method_of
 
 @click.command("eval")
 @dataset_options
-@scoring_options
+@together_options
 @tables_option
 @click.option("--controls", is_flag=True, help="Compare with other classes' texts and random ones too: see controls.")
 @reading_options

@@ -28,6 +28,7 @@ from recognizer.evaluation.settings import STATUSES, Options, Settings
 from recognizer.scoring.methods import METHODS
 from recognizer.scoring.pooling import POOLINGS
 from recognizer.scoring.protocols import PROTOCOLS, TEMPLATES
+from recognizer.scoring.transductive import TRANSDUCTIVE
 
 if TYPE_CHECKING:
     from db.catalogue import Catalogue
@@ -72,6 +73,11 @@ _TEMPERATURE = (
     "Softmax temperature: probabilities are softmax(scale * score / temperature), by the encoder's logit scale; also "
     "used by method soft."
 )
+
+_TRANSDUCTIVE = "Score the videos together too, without their labels. " + (
+    "; ".join(f"{way.name}: {way.about}" for way in TRANSDUCTIVE.values()) + "."
+)
+_CLASS_PRIOR = "Shares of the classes for --transductive sinkhorn: a CSV file, class,share. [all alike]"
 
 
 def _precision(context: click.Context, _option: click.Parameter, value: Any) -> Precision:
@@ -120,6 +126,10 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "condition": click.option("--condition", is_flag=True, help=CONDITION_HELP),
     "temperature": click.option(
         "--temperature", type=click.FloatRange(min=0, min_open=True), default=1.0, help=_TEMPERATURE
+    ),
+    "transductive": click.option("--transductive", type=click.Choice(list(TRANSDUCTIVE)), help=_TRANSDUCTIVE),
+    "class_prior": click.option(
+        "--class-prior", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help=_CLASS_PRIOR
     ),
 }
 videos_argument = click.argument("videos", nargs=-1, required=True, type=EXISTING, metavar="VIDEO...")
@@ -238,10 +248,9 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 SAMPLING = ("frames", "clips", "crops", "allow_truncated")
 TEXTS = ("encoder", "precision", "protocol", "kinds", "llm", "status")
-scoring_options = gathered(
-    _options, "options", *TEXTS, "partial", *SAMPLING, "method", "pooling", "unit_frames", "templates", "condition",
-    "temperature",
-)  # fmt: skip
+SCORING = (*TEXTS, "partial", *SAMPLING, "method", "pooling", "unit_frames", "templates", "condition", "temperature")
+scoring_options = gathered(_options, "options", *SCORING)
+together_options = gathered(_options, "options", *SCORING, "transductive", "class_prior")
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
 texts_options = gathered(

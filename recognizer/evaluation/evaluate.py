@@ -21,13 +21,13 @@ from recognizer.evaluation.ranking import (
     WITH_DESCRIPTORS,
     EmbeddedDataset,
     TrueRanks,
+    both_rows,
     embed_listed,
     labels_of,
     pooled,
-    rank_by_labels,
-    rank_true_classes,
 )
 from recognizer.evaluation.settings import Settings
+from recognizer.evaluation.together import transductive_results
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
@@ -61,7 +61,7 @@ def evaluate(
         bars: opens a progress bar.
 
     Raises:
-        UserError: some classes lack descriptors, or no video is on disk or can be read.
+        UserError: some classes lack descriptors, or no video is on disk or can be read; or as in `transduce`.
     """
     settings.check_for(encoder)
     settings = replace(settings.with_texts_used(), root=str(root.resolve()))
@@ -74,7 +74,10 @@ def evaluate(
     with bars(f"{dataset.name}, {settings.encoder}", "videos") as advance:
         embedded = embed_listed(dataset, video_list, encoder, settings=settings, on_progress=advance)
     batch = pooled(embedded.features, settings=settings)
-    run = make_run(embedded, batch, ensemble, descriptors, settings=settings)
+    rows = both_rows(embedded.features, batch, ensemble, settings=settings)
+    together = transductive_results(embedded, batch, ensemble, rows[WITH_DESCRIPTORS], settings=settings)
+    run = make_run(embedded, batch, ensemble, descriptors, settings=settings, rows=rows)
+    run = replace(run, results={**run.results, **together})
     run = replace(run, seconds=time.perf_counter() - start)
     return run if store.read_only else store.run(store.save_run(run))
 
@@ -102,10 +105,7 @@ def make_run(
     """
     start = time.perf_counter()
     video_list, features = embedded.video_list, embedded.features
-    rows = rows or {
-        LABEL_ONLY: rank_by_labels(features, batch, ensemble, settings=settings),
-        WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
-    }
+    rows = rows or both_rows(features, batch, ensemble, settings=settings)
     return Run(
         dataset=embedded.dataset.name,
         settings=_run_settings(settings, embedded, ensemble, descriptors),

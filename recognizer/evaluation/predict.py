@@ -14,6 +14,7 @@ from recognizer.datasets.find import Video
 from recognizer.datasets.given import videos_at
 from recognizer.evaluation.ranking import pooled, video_scores
 from recognizer.evaluation.settings import ScoringSettings, Settings
+from recognizer.evaluation.together import scored_together
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
@@ -63,7 +64,10 @@ class ClassTexts:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One class for one video: its score (cosine, -1 to 1), its probability, and its rank by the labels alone."""
+    """One class for one video: its score (cosine, -1 to 1), its probability, and its rank by the labels alone.
+
+    `inductive_rank` is its rank without the other videos: `rank`, unless the videos are scored together.
+    """
 
     rank: int
     name: str
@@ -71,6 +75,16 @@ class Candidate:
     score: float
     probability: float
     label_only_rank: int
+    inductive_rank: int
+
+
+@dataclass(frozen=True)
+class Together:
+    """What is said of videos that are scored together: their number, and as in `Transduced`."""
+
+    videos: int
+    classes_present: float
+    cautions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,7 @@ class Ranking:
     candidates: tuple[Candidate, ...]
     unreadable: str | None = None
     truncated: str | None = None  # how much is there of a file that breaks off
+    together: Together | None = None  # if it is scored with other videos
 
 
 @dataclass(frozen=True)
@@ -95,13 +110,15 @@ class ScoredVideos:
     probabilities: Tensor  # [V, C]
     ranks: Tensor  # int64 [V, C], from 1
     label_only_ranks: Tensor  # the same by the labels alone
+    inductive_ranks: Tensor  # the same without the other videos
+    together: Together | None = None  # if the videos are scored together
 
     def candidate(self, video: int, label: int) -> Candidate:
         """Return the scores and ranks of one class for one video, both by index."""
         action, cell = self.texts.dataset.actions[label], (video, label)
         score, probability = float(self.scores[cell]), float(self.probabilities[cell])
-        rank, label_only_rank = int(self.ranks[cell]), int(self.label_only_ranks[cell])
-        return Candidate(rank, action.name, action.phrase, score, probability, label_only_rank)
+        rank, *others = (int(ranks[cell]) for ranks in (self.ranks, self.label_only_ranks, self.inductive_ranks))
+        return Candidate(rank, action.name, action.phrase, score, probability, *others)
 
     def views_of(self, video: int) -> VideoBatch:
         """Return the W views of a video."""
@@ -125,9 +142,15 @@ def score_videos(
     ensemble = texts.ensemble(encoder)
     batch = pooled(features, settings=settings)
     scored = video_scores(features, batch, ensemble, settings=settings)
+    alone, together = _ranks(scored), None
+    if settings.transductive:
+        found = scored_together(texts.dataset, features, batch, ensemble, scored, settings=settings)
+        scored, together = found.scores, Together(len(scored), found.present, found.cautions)
     by_label = features.over_views(scores(batch, ensemble.label_only(), method=BASELINE))
     probabilities = log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature).exp()
-    return ScoredVideos(texts, features, ensemble, batch, scored, probabilities, _ranks(scored), _ranks(by_label))
+    return ScoredVideos(
+        texts, features, ensemble, batch, scored, probabilities, _ranks(scored), _ranks(by_label), alone, together
+    )
 
 
 def _ranks(scores: Tensor) -> Tensor:
@@ -149,7 +172,7 @@ def predict(
         bars: opens a progress bar.
 
     Raises:
-        UserError: a folder has neither videos nor images.
+        UserError: a folder has neither videos nor images; or as in `transduce`, if the videos are scored together.
     """
     clips = videos_at(paths).paths
     scored = score_videos(texts, clips, encoder, bars=bars)
@@ -157,5 +180,5 @@ def predict(
     truncated = dict(scored.features.truncated)
     for row, video in enumerate(scored.features.videos):
         candidates = tuple(scored.candidate(row, label) for label in scored.best(row, top))
-        rankings[video.id] = Ranking(video.id, candidates, truncated=truncated.get(video.id))
+        rankings[video.id] = Ranking(video.id, candidates, truncated=truncated.get(video.id), together=scored.together)
     return [rankings[str(clip)] for clip in clips]

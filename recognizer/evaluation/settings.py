@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from db.errors import UsageError, unknown
@@ -14,6 +15,7 @@ from recognizer.scoring.methods import METHODS, method_of
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.protocols import Protocol, protocol_of
 from recognizer.scoring.selection import DescriptorChoice
+from recognizer.scoring.transductive import TRANSDUCTIVE
 from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ class ScoringSettings:
             name of a set, or a file.
         condition: whether the label is put before each descriptor.
         temperature: softmax temperature of the probabilities, and of method `soft`.
+        transductive: how `eval` and `predict` also score the videos together, a name in
+            `recognizer.scoring.transductive.TRANSDUCTIVE`; None: each by itself alone.
+        class_prior: CSV file of the shares of the classes, for `sinkhorn`; None: all alike.
     """
 
     encoder: str = "ViT-B/16"
@@ -57,11 +62,30 @@ class ScoringSettings:
     templates: str = "protocol"
     condition: bool = False
     temperature: float = 1.0
+    transductive: str | None = None
+    class_prior: str | Path | None = None
 
     def check(self) -> None:
-        """Raise UsageError for an unknown name, UserError for an invalid file of templates."""
+        """Raise UsageError for an unknown name or choices that do not go together, UserError for invalid templates."""
         method_of(self.method)
         self.wording()
+        if self.transductive not in (None, *TRANSDUCTIVE):
+            raise UsageError(unknown("transductive", str(self.transductive), TRANSDUCTIVE))
+        if self.class_prior and not (self.transductive and TRANSDUCTIVE[self.transductive].uses_prior):
+            users = " or ".join(f"--transductive {way.name}" for way in TRANSDUCTIVE.values() if way.uses_prior)
+            raise UsageError(f"--class-prior is used by {users} alone: give both, or leave it out")
+
+    def refuse_transductive(self, what: str) -> None:
+        """Refuse to score videos together.
+
+        Args:
+            what: the command, and why it cannot.
+
+        Raises:
+            UsageError: the settings ask for it.
+        """
+        if self.transductive:
+            raise UsageError(f"{what}: leave transductive out; recognize eval and predict have it")
 
     def check_for(self, encoder: CachingEncoder) -> None:
         """Refuse what compares texts with single frames, if the encoder gives one vector for a clip.
@@ -142,6 +166,7 @@ class Options(ScoringSettings):
             raise UsageError(unknown("status", self.status, STATUSES))
         kinds = None if self.kinds is None else tuple(self.kinds)
         shared = {option.name: getattr(self, option.name) for option in fields(ScoringSettings)}
+        shared["class_prior"] = str(self.class_prior) if self.class_prior else None  # a run stores it as JSON
         llms = (self.llm,) if isinstance(self.llm, str) else tuple(self.llm or ()) or None
         settings = Settings(**shared, choice=DescriptorChoice(kinds, STATUSES[self.status], llms, self.partial))
         settings.check()

@@ -132,6 +132,7 @@ def sweep(
     """
     for each in settings:
         each.check_for(encoder)
+        each.refuse_transductive("A sweep scores each video by itself")
     settings = [replace(each, root=str(root.resolve())) for each in settings]
     choices = dict.fromkeys(each.choice for each in settings)
     descriptors = {choice: choose_descriptors(store, dataset, choice) for choice in choices}

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from db.local_paths import without_folders
 from db.records import Run
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.evaluation.tables import in_words, method_notes
+from recognizer.evaluation.tables import in_words, method_notes, transductive_lines
 from recognizer.video.sampling import Sampling
 
 _SHORT = 16  # characters shown of a digest before it is unfolded
@@ -52,6 +53,8 @@ def _videos(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
 def _descriptors(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("protocol", settings["protocol"])
     yield Fact("method", ": ".join([settings["method"], *method_notes(settings)]))
+    if lines := transductive_lines(run):
+        yield Fact("transductive", without_folders(lines[0]), tuple(lines[1:]))
     yield Fact("temperature", f"{settings.get('temperature', 1.0):g}")
     yield Fact("templates", settings.get("templates", "protocol"))
     for name in ("label", "descriptor"):
@@ -95,5 +98,5 @@ _SHOWN = frozenset(
     ("classes", "layout", "root", "split", "limit", "ignored", "encoder", "encoder_revision", "frames", "clips",
      "crops", "pooling", "unit_frames", "preprocessing", "protocol", "method", "temperature", "templates",
      "label_templates", "descriptor_templates", "condition", "kinds", "llms", "statuses", "edited", "texts_cut",
-     "context_length", "device", "readers", "versions", "choice", "truncated")
+     "context_length", "device", "readers", "versions", "choice", "truncated", "transductive", "class_prior")
 )  # fmt: skip
