@@ -1,12 +1,11 @@
-"""Make the map in docs/methods.md and its picture again: python docs/methods_map.py, in about ten seconds."""
+"""Make the map in docs/methods.md and its picture again: python docs/methods_map.py, in a minute or two."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from recognizer.scoring.methods import METHODS
-from recognizer.worlds.measure import measure
+from recognizer.worlds.measure import COLUMNS, measure
 from recognizer.worlds.named import WORLDS
 from recognizer.worlds.picture import draw_map
 from recognizer.worlds.table import markdown
@@ -18,7 +17,7 @@ BETWEEN = re.compile(r"(?<=<!-- map -->\n).*(?=<!-- end of the map -->)", re.DOT
 
 def main() -> None:
     """Replace what stands between the marks, and the picture."""
-    found = measure(list(WORLDS.values()), list(METHODS), seeds=SEEDS)
+    found = measure(list(WORLDS.values()), list(COLUMNS), seeds=SEEDS)
     document = FOLDER / "methods.md"
     made = markdown(found)
     document.write_text(BETWEEN.sub(lambda _: f"\n{made}\n", document.read_text(encoding="utf-8")), encoding="utf-8")

@@ -36,7 +36,7 @@ def test_a_documented_command_parses(line: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     program, *arguments = takewhile(lambda word: word != ">", shlex.split(line, comments=True))
     for name in arguments:
-        if re.fullmatch(r"[\w/]+\.(mp4|txt|avi|pt|json|npy)", name):
+        if re.fullmatch(r"[\w/]+\.(mp4|txt|avi|pt|json|npy|csv)", name):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).touch()
         if name.endswith(".lock"):  # is read while the options are

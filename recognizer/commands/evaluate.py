@@ -11,8 +11,8 @@ from recognizer.commands.options import (
     Session,
     VideoSelection,
     dataset_options,
+    full_scoring_options,
     reading_options,
-    rejecting_options,
     tables_option,
 )
 from recognizer.evaluation.settings import Options
@@ -21,7 +21,7 @@ from recognizer.scoring.methods import method_of
 
 @click.command("eval")
 @dataset_options
-@rejecting_options
+@full_scoring_options
 @tables_option
 @click.option("--controls", is_flag=True, help="Compare with other classes' texts and random ones too: see controls.")
 @click.option("--worlds", is_flag=True, help="Say which made worlds the run is most like: see worlds. [seconds]")

@@ -29,6 +29,7 @@ from recognizer.evaluation.settings import KNOWN, STATUSES, Options, Settings
 from recognizer.scoring.methods import METHODS
 from recognizer.scoring.pooling import POOLINGS
 from recognizer.scoring.protocols import NAMES, PROTOCOLS, TEMPLATES
+from recognizer.scoring.transductive import TRANSDUCTIVE
 
 if TYPE_CHECKING:
     from db.catalogue import Catalogue
@@ -78,6 +79,11 @@ _TEMPERATURE = (
     "Softmax temperature: probabilities are softmax(scale * score / temperature), by the encoder's logit scale; also "
     "used by method soft."
 )
+
+_TRANSDUCTIVE = "Score the videos together too, without their labels. " + (
+    "; ".join(f"{way.name}: {way.about}" for way in TRANSDUCTIVE.values()) + "."
+)
+_CLASS_PRIOR = "Shares of the classes for --transductive sinkhorn: a CSV file, class,share. [all alike]"
 
 
 def _precision(context: click.Context, _option: click.Parameter, value: Any) -> Precision:
@@ -133,6 +139,10 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "threshold": click.option("--threshold", type=float, default=0.5, help=_THRESHOLD),
     "temperature": click.option(
         "--temperature", type=click.FloatRange(min=0, min_open=True), default=1.0, help=_TEMPERATURE
+    ),
+    "transductive": click.option("--transductive", type=click.Choice(list(TRANSDUCTIVE)), help=_TRANSDUCTIVE),
+    "class_prior": click.option(
+        "--class-prior", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help=_CLASS_PRIOR
     ),
 }
 videos_argument = click.argument("videos", nargs=-1, required=True, type=EXISTING, metavar="VIDEO...")
@@ -255,7 +265,9 @@ _SCORING = (
     *TEXTS, "partial", *SAMPLING, "method", "pooling", "unit_frames", "templates", "names", "condition", "temperature"
 )  # fmt: skip
 scoring_options = gathered(_options, "options", *_SCORING)
-rejecting_options = gathered(_options, "options", *_SCORING, "none_of_these", "background", "threshold")
+full_scoring_options = gathered(
+    _options, "options", *_SCORING, "none_of_these", "background", "threshold", "transductive", "class_prior"
+)
 long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
 texts_options = gathered(

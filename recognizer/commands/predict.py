@@ -14,8 +14,8 @@ from recognizer.commands.options import (
     Classes,
     Session,
     classes_options,
+    full_scoring_options,
     reading_options,
-    rejecting_options,
     videos_argument,
 )
 from recognizer.evaluation.settings import Options
@@ -26,7 +26,7 @@ from recognizer.evaluation.settings import Options
 @classes_options
 @click.option("--top", type=COUNT, default=5, help="Classes to show per video.")
 @click.option("--csv", "csv_file", type=FILE, help="Write the rankings to a CSV file.")
-@rejecting_options
+@full_scoring_options
 @reading_options
 def predict_videos(
     session: Session, videos: tuple[Path, ...], classes: Classes, top: int, csv_file: Path | None, options: Options

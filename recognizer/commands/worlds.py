@@ -38,8 +38,7 @@ def measure_worlds(
     """Measure every scoring method on made videos and texts with known truth; no model or database is used."""
     from rich.console import Group
 
-    from recognizer.scoring.methods import METHODS
-    from recognizer.worlds.measure import measure
+    from recognizer.worlds.measure import COLUMNS, measure
     from recognizer.worlds.named import WORLDS, world_of
     from recognizer.worlds.picture import draw_map
     from recognizer.worlds.table import map_report, placement_report
@@ -54,7 +53,7 @@ def measure_worlds(
     with progress("Worlds", "worlds") as advance:
         found = measure(
             worlds or [WORLDS[name] for name in nearest],
-            list(dict.fromkeys(methods)) or list(METHODS),
+            list(dict.fromkeys(methods)) or list(COLUMNS),
             seeds=seeds,
             on_progress=advance,
         )

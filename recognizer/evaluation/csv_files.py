@@ -10,7 +10,7 @@ from typing import Any
 from db.local_paths import public_names, public_settings, without_folders
 from recognizer.evaluation.predict import ClassTexts, Ranking
 
-_RANKED = ("rank", "class", "phrase", "score", "probability", "label_only_rank")
+_RANKED = ("rank", "class", "phrase", "score", "probability", "label_only_rank", "inductive_rank")
 _VERDICT = ("rejected", "one_of_these", "best_background_text")  # only if videos of no class are rejected
 
 
@@ -34,7 +34,10 @@ def write_rankings(path: Path, texts: ClassTexts, rankings: Sequence[Ranking]) -
 def _found(ranking: Ranking) -> list[dict[str, Any]]:
     if ranking.unreadable:
         return [{"unreadable": without_folders(ranking.unreadable)}]
-    values = ((c.rank, c.name, c.phrase, c.score, c.probability, c.label_only_rank) for c in ranking.candidates)
+    values = (
+        (c.rank, c.name, c.phrase, c.score, c.probability, c.label_only_rank, c.inductive_rank)
+        for c in ranking.candidates
+    )
     return [dict(zip(_RANKED, value, strict=True)) | _verdict(ranking) for value in values]
 
 

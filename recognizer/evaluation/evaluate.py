@@ -26,13 +26,13 @@ from recognizer.evaluation.ranking import (
     WITH_DESCRIPTORS,
     EmbeddedDataset,
     TrueRanks,
+    both_rows,
     embed_listed,
     labels_of,
     pooled,
-    rank_by_labels,
-    rank_true_classes,
 )
-from recognizer.evaluation.settings import ScoringSettings, Settings
+from recognizer.evaluation.settings import Settings
+from recognizer.evaluation.together import transductive_results
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
@@ -66,7 +66,7 @@ def evaluate(
         bars: opens a progress bar.
 
     Raises:
-        UserError: some classes lack descriptors, or no video is on disk or can be read.
+        UserError: some classes lack descriptors, or no video is on disk or can be read; or as in `transduce`.
     """
     settings.check_for(encoder)
     settings = replace(settings.with_texts_used(), root=str(root.resolve()))
@@ -77,6 +77,8 @@ def evaluate(
     video_list = find_videos(dataset, root, split=settings.split)
     if background and video_list.multi_label:
         raise UserError(f"--none-of-these needs one label a video, and {root} has several. Leave it out for the mAP")
+    if settings.transductive and video_list.multi_label:
+        raise UserError(f"--transductive needs one label a video, and {root} has several. Leave it out for the mAP")
     start = time.perf_counter()
     ensemble = build_ensemble(dataset, descriptors, encoder, settings.wording())
     with bars(f"{dataset.name}, {settings.encoder}", "videos") as advance:
@@ -90,6 +92,8 @@ def evaluate(
     if background:
         gate = Gate.of(background, encoder, settings)
         run = with_rejection(run, gate, embedded, outside, batch, ensemble, rows, settings=settings)
+    together = transductive_results(embedded, batch, ensemble, rows[WITH_DESCRIPTORS], settings=settings)
+    run = replace(run, results={**run.results, **together})
     run = replace(run, seconds=time.perf_counter() - start)
     return run if store.read_only else store.run(store.save_run(run))
 
@@ -129,16 +133,6 @@ def make_run(
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, rows) if with_predictions else (),
     )
-
-
-def both_rows(
-    features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings
-) -> dict[str, TrueRanks]:
-    """Return the ranks by the labels alone and with descriptors; arguments as in `video_scores`."""
-    return {
-        LABEL_ONLY: rank_by_labels(features, batch, ensemble, settings=settings),
-        WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
-    }
 
 
 def with_texts(store: Store, run: Run) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from recognizer.evaluation.background import Background
 from recognizer.evaluation.none_of_these import Gate, Verdict
 from recognizer.evaluation.ranking import pooled, video_scores
 from recognizer.evaluation.settings import ScoringSettings, Settings
+from recognizer.evaluation.together import scored_together
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features, embed_videos
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
@@ -75,7 +76,10 @@ class ClassTexts:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One class for one video: its score (cosine, -1 to 1), its probability, and its rank by the labels alone."""
+    """One class for one video: its score (cosine, -1 to 1), its probability, and its rank by the labels alone.
+
+    `inductive_rank` is its rank without the other videos: `rank`, unless the videos are scored together.
+    """
 
     rank: int
     name: str
@@ -83,6 +87,16 @@ class Candidate:
     score: float
     probability: float
     label_only_rank: int
+    inductive_rank: int
+
+
+@dataclass(frozen=True)
+class Together:
+    """What is said of videos that are scored together: their number, and as in `Transduced`."""
+
+    videos: int
+    classes_present: float
+    cautions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,7 @@ class Ranking:
     unreadable: str | None = None
     truncated: str | None = None  # how much is there of a file that breaks off
     verdict: Verdict | None = None  # whether it is of any class; None if that was not asked
+    together: Together | None = None  # if it is scored with other videos
 
 
 @dataclass(frozen=True)
@@ -109,13 +124,15 @@ class ScoredVideos:
     probabilities: Tensor  # [V, C]
     ranks: Tensor  # int64 [V, C], from 1
     label_only_ranks: Tensor  # the same by the labels alone
+    inductive_ranks: Tensor  # the same without the other videos
+    together: Together | None = None  # if the videos are scored together
 
     def candidate(self, video: int, label: int) -> Candidate:
         """Return the scores and ranks of one class for one video, both by index."""
         action, cell = self.texts.dataset.actions[label], (video, label)
         score, probability = float(self.scores[cell]), float(self.probabilities[cell])
-        rank, label_only_rank = int(self.ranks[cell]), int(self.label_only_ranks[cell])
-        return Candidate(rank, action.name, action.phrase, score, probability, label_only_rank)
+        rank, *others = (int(ranks[cell]) for ranks in (self.ranks, self.label_only_ranks, self.inductive_ranks))
+        return Candidate(rank, action.name, action.phrase, score, probability, *others)
 
     def views_of(self, video: int) -> VideoBatch:
         """Return the W views of a video."""
@@ -139,10 +156,25 @@ def score_videos(
     ensemble = texts.ensemble(encoder)
     batch = pooled(features, settings=settings)
     scored = video_scores(features, batch, ensemble, settings=settings)
+    alone, together = _ranks(scored), None
+    if settings.transductive:
+        found = scored_together(texts.dataset, features, batch, ensemble, scored, settings=settings)
+        scored, together = found.scores, Together(len(scored), found.present, found.cautions)
     by_label = features.over_views(scores(batch, ensemble.label_only(), method=BASELINE))
     probabilities = log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature).exp()
-    ranks = _ranks(scored), _ranks(by_label)
-    return ScoredVideos(texts, features, ensemble, batch, scored, by_label, probabilities, *ranks)
+    return ScoredVideos(
+        texts,
+        features,
+        ensemble,
+        batch,
+        scored,
+        by_label,
+        probabilities,
+        _ranks(scored),
+        _ranks(by_label),
+        alone,
+        together,
+    )
 
 
 def _ranks(scores: Tensor) -> Tensor:
@@ -164,7 +196,7 @@ def predict(
         bars: opens a progress bar.
 
     Raises:
-        UserError: a folder has neither videos nor images.
+        UserError: a folder has neither videos nor images; or as in `transduce`, if the videos are scored together.
     """
     clips = videos_at(paths).paths
     scored = score_videos(texts, clips, encoder, bars=bars)
@@ -173,7 +205,10 @@ def predict(
     verdicts = _verdicts(scored, encoder)
     for row, video in enumerate(scored.features.videos):
         candidates = tuple(scored.candidate(row, label) for label in scored.best(row, top))
-        rankings[video.id] = Ranking(video.id, candidates, truncated=truncated.get(video.id), verdict=verdicts[row])
+        part = truncated.get(video.id)
+        rankings[video.id] = Ranking(
+            video.id, candidates, truncated=part, verdict=verdicts[row], together=scored.together
+        )
     return [rankings[str(clip)] for clip in clips]
 
 

@@ -82,13 +82,17 @@ def rank_true_classes(
     features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings
 ) -> TrueRanks:
     """Score the texts of an ensemble and rank the true classes; arguments as in `video_scores`."""
-    scored, labels = video_scores(features, batch, ensemble, settings=settings), labels_of(features)
+    scored = video_scores(features, batch, ensemble, settings=settings)
     if any(video.classes != (video.label,) or video.labels for video in features.videos):
         return TrueRanks(scored, *best_true(scored, features.videos), log_loss=None)
-    loss = log_loss(
-        log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature), labels
-    )
-    return TrueRanks(scored, labels, ranks(scored, labels), loss)
+    return ranked(features, scored, ensemble, settings=settings)
+
+
+def ranked(features: Features, scored: Tensor, ensemble: Ensemble, *, settings: ScoringSettings) -> TrueRanks:
+    """Rank the true classes by scores [V, C], in the units of cosines; each video has one label."""
+    labels = labels_of(features)
+    logs = log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature)
+    return TrueRanks(scored, labels, ranks(scored, labels), log_loss(logs, labels))
 
 
 def rank_by_labels(
@@ -97,6 +101,16 @@ def rank_by_labels(
     """Rank the true classes by the labels alone, the baseline of every method; arguments as in `video_scores`."""
     settings = replace(settings, method=BASELINE)
     return rank_true_classes(features, batch, ensemble.label_only(), settings=settings)
+
+
+def both_rows(
+    features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings
+) -> dict[str, TrueRanks]:
+    """Return the ranks of both rows of a table, by labels alone and with descriptors; as in `video_scores`."""
+    return {
+        LABEL_ONLY: rank_by_labels(features, batch, ensemble, settings=settings),
+        WITH_DESCRIPTORS: rank_true_classes(features, batch, ensemble, settings=settings),
+    }
 
 
 def pooled(features: Features, *, settings: ScoringSettings) -> VideoBatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from db.errors import UsageError, unknown
@@ -15,6 +16,7 @@ from recognizer.scoring.pack_texts import pack_reference
 from recognizer.scoring.pooling import Pooling
 from recognizer.scoring.protocols import NAMES, Names, Protocol, protocol_of
 from recognizer.scoring.selection import DescriptorChoice
+from recognizer.scoring.transductive import TRANSDUCTIVE
 from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ class ScoringSettings:
         none_of_these: whether `predict` and `evaluate` reject videos that are of no class; others do not look at it.
         background: texts of what such videos may show: `known`, or the name or path of a dataset.
         threshold: probability of being of one of the classes below which a video is rejected, above 0 and below 1.
+        transductive: how `eval` and `predict` also score the videos together, a name in
+            `recognizer.scoring.transductive.TRANSDUCTIVE`; None: each by itself alone.
+        class_prior: CSV file of the shares of the classes, for `sinkhorn`; None: all alike.
     """
 
     encoder: str = "ViT-B/16"
@@ -65,15 +70,38 @@ class ScoringSettings:
     none_of_these: bool = False
     background: str = KNOWN
     threshold: float = 0.5
+    transductive: str | None = None
+    class_prior: str | Path | None = None
 
     def check(self) -> None:
-        """Raise UsageError for an unknown name or a bad value, UserError for an invalid file of templates."""
+        """Raise UsageError for an unknown name or choices that do not go together, UserError for invalid templates."""
         method_of(self.method)
         if not 0 < self.threshold < 1:
             raise UsageError(f"--threshold is a probability above 0 and below 1, not {self.threshold:g}")
         if not self.none_of_these and (self.background, self.threshold) != (KNOWN, 0.5):
             raise UsageError("--background and --threshold say how --none-of-these rejects videos: give it too")
         self.wording()
+        if self.none_of_these and self.transductive:
+            raise UsageError(
+                "--none-of-these judges each video by itself, --transductive all of them: give one of both"
+            )
+        if self.transductive not in (None, *TRANSDUCTIVE):
+            raise UsageError(unknown("transductive", str(self.transductive), TRANSDUCTIVE))
+        if self.class_prior and not (self.transductive and TRANSDUCTIVE[self.transductive].uses_prior):
+            users = " or ".join(f"--transductive {way.name}" for way in TRANSDUCTIVE.values() if way.uses_prior)
+            raise UsageError(f"--class-prior is used by {users} alone: give both, or leave it out")
+
+    def refuse_transductive(self, what: str) -> None:
+        """Refuse to score videos together.
+
+        Args:
+            what: the command, and why it cannot.
+
+        Raises:
+            UsageError: the settings ask for it.
+        """
+        if self.transductive:
+            raise UsageError(f"{what}: leave transductive out; recognize eval and predict have it")
 
     def check_for(self, encoder: CachingEncoder) -> None:
         """Refuse what compares texts with single frames, if the encoder gives one vector for a clip.
@@ -165,6 +193,7 @@ class Options(ScoringSettings):
             raise UsageError(unknown("use of names", self.names, NAMES))
         kinds = None if self.kinds is None else tuple(self.kinds)
         shared = {option.name: getattr(self, option.name) for option in fields(ScoringSettings)}
+        shared["class_prior"] = str(self.class_prior) if self.class_prior else None  # a run stores it as JSON
         llms = (self.llm,) if isinstance(self.llm, str) else tuple(self.llm or ()) or None
         texts = pack_reference(self.texts) if self.texts else None
         choice = DescriptorChoice(kinds, STATUSES[self.status], llms, self.partial, texts, self.names)

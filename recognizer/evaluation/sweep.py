@@ -135,6 +135,7 @@ def sweep(
         each.check_for(encoder)
         if each.none_of_these:
             raise UsageError("A sweep rejects no videos. Leave none_of_these out, and evaluate the best choice with it")
+        each.refuse_transductive("A sweep scores each video by itself")
     recorded = str(root.resolve())
     settings = [replace(each, root=recorded) for each in settings]
     choices = dict.fromkeys(each.choice for each in settings)

@@ -20,7 +20,7 @@ from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
 from recognizer.evaluation.multi_label import is_multi_label
 from recognizer.evaluation.multi_label_table import multi_label_lines, precisions_table
-from recognizer.evaluation.predict import ClassTexts, Ranking
+from recognizer.evaluation.predict import ClassTexts, Ranking, Together
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.rejection_table import (
     background_line,
@@ -33,6 +33,7 @@ from recognizer.scoring.methods import BASELINE, METHODS
 from recognizer.scoring.metrics import MEASURES, Spread
 from recognizer.scoring.protocols import NAMES, PROTOCOLS
 from recognizer.scoring.selection import classes_without
+from recognizer.scoring.transductive import TRANSDUCTIVE
 from recognizer.video.sampling import Sampling
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
@@ -47,7 +48,7 @@ def run_report(run: Run) -> RenderableType:
     settings = run.settings
     lines = [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
-        f"{_sampling(settings)} · {settings['layout']}",
+        f"{_transductive(run)}{_sampling(settings)} · {settings['layout']}",
         *_label_templates(settings),
         *([" · ".join(choices)] if (choices := changed_choices(settings)) else []),
         _descriptors(run),
@@ -62,6 +63,7 @@ def run_report(run: Run) -> RenderableType:
         *over_groups(run.results["rows"][LABEL_ONLY].get("groups"), run.counts["evaluated"]),
         *multi_label_lines(run),
         *rejection_lines(run),
+        *transductive_lines(run),
         *(f"controls: {verdict}" for verdict in run.results.get("controls", {}).get("verdicts", ())),
         *(f"worlds: {line}" for line in run.results.get("worlds", {}).get("lines", ())),
         *cautions(run),
@@ -70,6 +72,31 @@ def run_report(run: Run) -> RenderableType:
     title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
     rejection = rejection_tables(run, _rows(run))
     return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run), *rejection)
+
+
+def _transductive(run: Run) -> str:
+    together = run.results.get("transductive")
+    return f"transductive {together['name']} · " if together else ""
+
+
+def transductive_lines(run: Run) -> list[str]:
+    """Return what the transductive row of a run is, if it has one, and its cautions, a line each."""
+    together = run.results.get("transductive")
+    if not together:
+        return []
+    prior = f", class prior {together['class_prior']}" if TRANSDUCTIVE[together["name"]].uses_prior else ""
+    return [
+        f"transductive {together['name']}{prior}: each video is scored with the {run.counts['evaluated'] - 1} others; "
+        f"{signed_interval(together['gain']['top1'])} points of top-1 over the row above it; all "
+        "other numbers and the predictions are of that row, each video by itself",
+        classes_line(together["classes_present"], len(run.settings["classes"])),
+        *(f"WARNING: {caution}" for caution in together["cautions"]),
+    ]
+
+
+def classes_line(present: float, classes: int) -> str:
+    """Return the estimated number of classes with videos."""
+    return f"the videos seem to be of about {present:.1f} of the {classes} classes (estimated without their labels)"
 
 
 def _truncated(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -170,6 +197,10 @@ def _accuracies(run: Run) -> RenderableType:
         for part, rows in parts.items()
         for name in _rows(run)
     ]
+    if together := run.results.get("transductive"):
+        row, above = together["row"], _row_name(run, _rows(run)[-1])
+        name = f"{above}, transductive: {together['name']}"
+        body.insert(len(_rows(run)), (name, row["videos"], *(interval(row[key]) for key in MEASURES)))
     for name, values in run.results.get("over_splits", {}).items():
         if name not in _rows(run):
             continue
@@ -239,9 +270,20 @@ def ranking_report(texts: ClassTexts, rankings: Sequence[Ranking]) -> Renderable
     counted = f"videos: {len(rankings)}" + (f", {unreadable} of them cannot be read" if unreadable else "")
     counted += rejected_count(rankings)
     parts: list[RenderableType] = [Text(line) for line in (*made_with(texts), counted)]
+    together = next((ranking.together for ranking in rankings if ranking.together), None)
+    if together:
+        parts += [Text(line) for line in _scored_together(texts, together)]
     for ranking in rankings:
         parts += [Text(), _ranking_table(ranking, with_probability=texts.settings.temperature != 1)]
     return Group(*parts)
+
+
+def _scored_together(texts: ClassTexts, together: Together) -> list[str]:
+    return [
+        f"each video is scored with the {together.videos - 1} others; rank alone is without them",
+        classes_line(together.classes_present, len(texts.dataset.actions)),
+        *(f"WARNING: {caution}" for caution in together.cautions),
+    ]
 
 
 def made_with(texts: ClassTexts) -> list[str]:
@@ -258,8 +300,10 @@ def made_with(texts: ClassTexts) -> list[str]:
         f"protocol {settings.protocol}",
         f"encoder {settings.encoder}",
         str(settings.sampling),
-        "score: cosine",
+        "score: log of the probability / logit scale" if settings.transductive else "score: cosine",
         *([] if settings.method == "mean" else [f"method {settings.method}"]),
+        *([f"transductive {settings.transductive}"] if settings.transductive else []),
+        *([f"class prior {settings.class_prior}"] if settings.class_prior else []),
         *changed_choices({**asdict(settings), "names": settings.choice.names}),
     ]
     missing = classes_without(texts.dataset, descriptors)
@@ -273,11 +317,17 @@ def _ranking_table(ranking: Ranking, *, with_probability: bool) -> RenderableTyp
         return Text(f"{ranking.video}\nunreadable: {ranking.unreadable}")
     part = f" · truncated: {ranking.truncated}" if ranking.truncated else ""
     body = [
-        (c.rank, c.phrase, f"{c.score:.3f}", *([f"{c.probability:.3f}"] if with_probability else []), c.label_only_rank)
+        (
+            *(c.rank, c.phrase, f"{c.score:.3f}"),
+            *([f"{c.probability:.3f}"] if with_probability else []),
+            *([c.inductive_rank] if ranking.together else []),
+            c.label_only_rank,
+        )
         for c in ranking.candidates
     ]
     probability = (">probability",) if with_probability else ()
-    rows = table(">rank", "class", ">score", *probability, ">rank by label only", rows=body)
+    alone = (">rank alone",) if ranking.together else ()
+    rows = table(">rank", "class", ">score", *probability, *alone, ">rank by label only", rows=body)
     return Group(Text(f"{ranking.video}{part}", style="bold"), *map(Text, verdict_line(ranking)), rows)
 
 

@@ -130,6 +130,7 @@ def explain(
     Raises:
         UsageError: the dataset has no class with such a name.
     """
+    texts.settings.refuse_transductive("explain shows what the texts add to the score of a video by itself")
     clips, labels = videos_at(paths).paths, class_labels(texts.dataset, class_names)
     scored = score_videos(texts, clips, encoder, bars=bars)
     by_id = {descriptor.id: descriptor for descriptor in texts.descriptors}

@@ -64,7 +64,11 @@ def write_page(findings: Findings, file: Path, *, decoding: Decoding | None = No
         phrases=phrases,
         facts=facts(run),
         gone=[without_folders(line) for line in findings.gone],
-        cautions=[*over_groups(findings.paired.groups, findings.paired.both), *cautions(run)],
+        cautions=[
+            *over_groups(findings.paired.groups, findings.paired.both),
+            *run.results.get("transductive", {}).get("cautions", ()),
+            *cautions(run),
+        ],
         matrix=draw_matrix(findings.confusion, names),
         cells=_cells(findings.confusion),
         levels=LEVELS,

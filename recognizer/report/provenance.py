@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from db.local_paths import without_folders
 from db.records import Run
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.evaluation.tables import in_words, method_notes
+from recognizer.evaluation.tables import in_words, method_notes, transductive_lines
 from recognizer.scoring.protocols import NAMES
 from recognizer.video.sampling import Sampling
 
@@ -53,6 +54,8 @@ def _videos(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
 def _descriptors(run: Run, settings: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("protocol", settings["protocol"])
     yield Fact("method", ": ".join([settings["method"], *method_notes(settings)]))
+    if lines := transductive_lines(run):
+        yield Fact("transductive", without_folders(lines[0]), tuple(lines[1:]))
     yield Fact("temperature", f"{settings.get('temperature', 1.0):g}")
     yield Fact("templates", settings.get("templates", "protocol"))
     for name in ("label", "descriptor"):
@@ -103,5 +106,5 @@ _SHOWN = frozenset(
      "crops", "pooling", "unit_frames", "preprocessing", "protocol", "method", "temperature", "templates",
      "label_templates", "descriptor_templates", "condition", "names", "kinds", "llms", "statuses", "edited",
      "texts_cut", "context_length", "device", "readers", "versions", "choice", "truncated", "none_of_these",
-     "background", "threshold")
+     "background", "threshold", "transductive", "class_prior")
 )  # fmt: skip

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from db.errors import UsageError
-from recognizer.scoring.methods import BASELINE, method_of, scores
+from db.errors import UsageError, unknown
+from recognizer.scoring.methods import BASELINE, METHODS, method_of, scores
+from recognizer.scoring.methods.means import class_weights
 from recognizer.scoring.metrics import Rate, ranks
+from recognizer.scoring.transductive import TRANSDUCTIVE, Unlabelled
 from recognizer.worlds.named import NamedWorld
 from recognizer.worlds.sample import Sample, sample
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+COLUMNS = (*METHODS, *(f"mean+{name}" for name in TRANSDUCTIVE))  # what the map is of
 # Two-sided 95% quantiles of Student's t for 1, 2, ... degrees of freedom.
 _T95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -55,7 +58,8 @@ class WorldMap:
 
     Attributes:
         worlds: the rows.
-        methods: the columns.
+        methods: the columns, some of `COLUMNS`: a method, or one with `+` and a way to score videos together, which is
+            measured also where `eval` would refuse it.
         seeds: drawings of each world.
         label_only: top1 of labels alone by world.
         cells: by (world, method).
@@ -94,7 +98,7 @@ def measure(
     if seeds < 2:
         raise UsageError(f"An interval over seeds needs at least 2, not {seeds}")
     for method in methods:
-        method_of(method)
+        _check(method)
     label_only, cells = {}, {}
     for done, world in enumerate(worlds):
         on_progress(done, len(worlds))
@@ -107,6 +111,14 @@ def measure(
     return WorldMap(tuple(worlds), tuple(methods), seeds, label_only, cells)
 
 
+def _check(column: str) -> None:
+    """Refuse a name that is neither a method nor a method, `+` and a way to score videos together."""
+    name, plus, together = column.partition("+")
+    method_of(name)
+    if plus and together not in TRANSDUCTIVE:
+        raise UsageError(unknown("transductive", together, TRANSDUCTIVE))
+
+
 def _by_seed(world: NamedWorld, methods: Sequence[str], seeds: int) -> tuple[list[float], dict[str, list[float]]]:
     """Return the top1 of each seed, by labels alone and by each method."""
     drawn = [sample(world.world, seed=seed) for seed in range(seeds)]
@@ -115,9 +127,22 @@ def _by_seed(world: NamedWorld, methods: Sequence[str], seeds: int) -> tuple[lis
 
 
 def top1(drawn: Sample, method: str) -> float:
-    """Return the share of a drawing's videos that a method ranks first; ties count against it."""
-    scored: Tensor = scores(drawn.videos, drawn.ensemble, method=method)
+    """Return the share of a drawing's videos that a method of `COLUMNS` ranks first; ties count against it."""
+    name, _, together = method.partition("+")
+    scored = scores(drawn.videos, drawn.ensemble, method=name)
+    scored = TRANSDUCTIVE[together].log_predictions(unlabelled(drawn, scored)) if together else scored
     return float((ranks(scored, drawn.labels) == 1).double().mean())
+
+
+def unlabelled(drawn: Sample, scored: Tensor) -> Unlabelled:
+    """Return a drawing with scores [V, C] as transductive methods get it, with a uniform prior."""
+    return Unlabelled(
+        scores=scored,
+        videos=drawn.videos.pooled,
+        texts=class_weights(drawn.ensemble),
+        prior=None,
+        scale=drawn.ensemble.logit_scale,
+    )
 
 
 def over_seeds(values: Sequence[float]) -> Rate:

@@ -63,7 +63,9 @@ def _name(axes: Axes, found: WorldMap) -> None:
         f"{world.about}   $\\bf{{{world.name}}}$   {100 * found.label_only[world.name].value:.0f}%"
         for world in found.worlds
     ]
-    axes.set_xticks(range(len(found.methods)), [m.replace("-", "-\n") for m in found.methods], fontsize=8)
+    axes.set_xticks(
+        range(len(found.methods)), [m.replace("-", "-\n").replace("+", "+\n") for m in found.methods], fontsize=8
+    )
     axes.set_yticks(range(len(worlds)), worlds, fontsize=8)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)

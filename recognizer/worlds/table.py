@@ -15,7 +15,7 @@ from recognizer.worlds.wording import marked, placed, rules, sentences
 
 def map_report(found: WorldMap) -> RenderableType:
     """Return the map: a row for each world, a column for each method, and what it says in words."""
-    heads = [">" + method.replace("-", "-\n") for method in found.methods]
+    heads = [">" + method.replace("-", "-\n").replace("+", "+\n") for method in found.methods]
     rows = [
         (world.name, f"{100 * found.label_only[world.name].value:.1f}", *_cells(found, world.name))
         for world in found.worlds

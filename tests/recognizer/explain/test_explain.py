@@ -79,8 +79,10 @@ def test_the_ranking_is_that_of_predict_and_the_numbers_of_texts_add_up(
         assert sum(added) == pytest.approx(each["score"], abs=1e-5)
         assert sum(above) == pytest.approx(each["above_mean"], abs=1e-5) == each["score"] - mean
         assert [text["used"] for text in each["texts"]] == [
-            method not in {"label", "ensemble-published"} or k == 0 or (method != "label" and k != 1) for k in range(10)
+            {"label": k == 0, "ensemble-published": k != 1, "dtw": text["kind"] == "decomposition"}.get(method, True)
+            for k, text in enumerate(each["texts"])
         ]
+        assert len(each["texts"]) == 10
         if each is best:
             assert {text["above_winner"] for text in each["texts"]} == {each["above_winner"]} == {None}
         else:
@@ -148,8 +150,8 @@ def test_json_says_everything(recognize: Run, lights: Path, balls: Path) -> None
     assert read["frames"] == [{"number": number, "seconds": None} for number in range(16)]
     (best,) = read["classes"]
     assert best.keys() == {
-        "rank", "name", "phrase", "score", "probability", "label_only_rank", "asked", "above_mean", "above_winner",
-        "texts", "path",
+        "rank", "name", "phrase", "score", "probability", "label_only_rank", "inductive_rank", "asked", "above_mean",
+        "above_winner", "texts", "path",
     }  # fmt: skip
     label, step = best["texts"][:2]
     assert (label["id"], label["kind"], label["text"], label["position"], label["step"]) == (

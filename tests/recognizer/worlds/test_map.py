@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.scoring.methods import METHODS
-from recognizer.worlds.measure import measure, over_seeds
+from recognizer.worlds.measure import COLUMNS, measure, over_seeds
 from recognizer.worlds.named import WORLDS
 from tests.fixtures.commands import Run
 
@@ -57,7 +56,7 @@ def test_json_has_every_world_and_method_with_its_parameters(recognize: Run) -> 
     shown = json.loads(recognize("worlds", "--world", "few", "--world", "plain", "--seeds", 2, "--json").stdout)
     rows = shown["map"]
     assert shown["placement"] is None
-    assert [(row["world"], row["method"]) for row in rows] == [(w, m) for w in ("few", "plain") for m in METHODS]
+    assert [(row["world"], row["method"]) for row in rows] == [(w, m) for w in ("few", "plain") for m in COLUMNS]
     assert rows[0]["parameters"]["classes_present"] == 3
     assert all(len(row["gain_by_seed"]) == 2 and row["gain"]["low"] <= row["gain"]["value"] for row in rows)
 
@@ -67,6 +66,7 @@ def test_json_has_every_world_and_method_with_its_parameters(recognize: Run) -> 
     [
         (["--world", "plane"], "Unknown world 'plane'. Did you mean plain"),
         (["--method", "maen"], "Unknown method 'maen'. Did you mean mean"),
+        (["--method", "mean+sinkhole"], "Unknown transductive 'sinkhole'. Did you mean sinkhorn"),
         (["--seeds", "1"], "1 is not in the range x>=2"),
         (["--root", "."], "--root is for the videos of a run: give its number with --run"),
         (["--picture", "map.gif"], "map.gif ends in .gif. Known: .png, .svg, .pdf"),
@@ -89,14 +89,14 @@ def documented() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_map_in_the_documents_has_every_world_and_method() -> None:
-    known = {(world, method) for world in WORLDS for method in METHODS}
+    known = {(world, method) for world in WORLDS for method in COLUMNS}
     assert {(world, method) for world, method, _ in documented()} == known, "make it again: python docs/methods_map.py"
 
 
 def test_clear_cells_of_the_map_in_the_documents_have_their_sign_again() -> None:
     clear = [(w, m, float(cell[:-1]) > 0) for w, m, cell in documented() if cell.endswith("*")]
     assert len(clear) > len(WORLDS)
-    fresh = measure(list(WORLDS.values()), list(METHODS), seeds=3).cells
+    fresh = measure(list(WORLDS.values()), list(COLUMNS), seeds=3).cells
     reversed_ = [(w, m) for w, m, up in clear if fresh[w, m].verdict != "unclear" and (fresh[w, m].gain.low > 0) != up]
     assert not reversed_, "make the map again: python docs/methods_map.py"
     assert sum((fresh[w, m].gain.value > 0) == up for w, m, up in clear) > 0.9 * len(clear)
