@@ -195,7 +195,8 @@ class _Job:
             if p.source and p.path in known and known[p.path].stamp == p.source.stamp:
                 p.key = known[p.path].key
         keys = [p.key for p in pending if p.key]
-        keys += map(truncated_key, keys) if self._sampling.allow_truncated else ()
+        if self._sampling.allow_truncated:
+            keys = [*keys, *map(truncated_key, keys)]
         stored = self._shelf.load(keys) if self._with_vectors else self._shelf.without_vectors(keys)
         self._keep(pending, stored.entries.get)
         return stored
