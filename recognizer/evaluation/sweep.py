@@ -71,8 +71,10 @@ class Grid:
         """
         axes = (self.protocols, self.templates, self.conditions, self.poolings, self.unit_frames, self.methods)
         names = ("protocol", "templates", "condition", "pooling", "unit_frames", "method")
-        parts = product(self.kinds, self.statuses, self.llms, (False,), self.names)
-        choices = [DescriptorChoice(*each) for each in parts]
+        parts = product(self.kinds, self.statuses, self.llms, self.names)
+        choices = [
+            DescriptorChoice(kinds, statuses, llms, names=labels_by) for kinds, statuses, llms, labels_by in parts
+        ]
         combinations: Iterator[dict[str, Any]] = (dict(zip(names, values, strict=True)) for values in product(*axes))
         every = (replace(base, **values, choice=choice) for values, choice in product(combinations, choices))
         distinct = list(dict.fromkeys(map(_without_idle_choices, every)))

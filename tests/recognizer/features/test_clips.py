@@ -61,6 +61,7 @@ def test_the_whole_road(model: str, recognize: Run, rolling: Path, request: pyte
     swept = recognize(
         "sweep", *videos, *chosen, "--method", "ensemble", "--method", "soft", "--kinds", "every", "--json"
     )
+    assert swept.exit_code == 0, (swept.output, swept.exception)
     [row] = [row for row in json.loads(swept.stdout) if row["method"] == "ensemble"]
     assert row["top1"] == of_run
     assert recognize("impact", run["id"]).exit_code == 0
