@@ -16,6 +16,7 @@ from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import METHODS, attribution, scores
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import PROTOCOLS
+from tests.fixtures.parity import Reference, by_video
 from tests.fixtures.random_texts import random_ensemble, random_videos
 from tests.fixtures.texts import dataset, descriptors
 
@@ -59,6 +60,27 @@ def as_cosine(affinity: float, ensemble: Ensemble) -> float:
 def steps_of(ensemble: Ensemble, c: int) -> list[Tensor]:
     slots = [k for k in range(ensemble.texts.shape[1]) if ensemble.kind[c, k] == ensemble.kinds.index("decomposition")]
     return [ensemble.texts[c, k] for k in slots]
+
+
+def score_of_video(video: Tensor, ensemble: Ensemble) -> Tensor:
+    """Return the scores [C]; a class without steps has the mean of the cosines of its texts with the mean frame."""
+    pooled = video.mean(dim=0) / video.mean(dim=0).norm()
+    found = []
+    for c, present in enumerate(ensemble.present):
+        steps = steps_of(ensemble, c)
+        texts = ensemble.texts[c][present]
+        found.append(reference(video, steps, ensemble)[0] if steps else float((texts @ pooled).mean()))
+    return torch.tensor(found, dtype=torch.double)
+
+
+PARITY = {
+    "dtw": Reference(
+        "ActAlign ([arXiv 2506.22967](https://arxiv.org/abs/2506.22967)): the best of all warping paths, by trying "
+        "each; cosines, without a bias",
+        by_video(score_of_video),
+        {"context": [1, 0, 2, 1, 1], "decomposition": [3, 1, 4, 2, 0]},
+    )
+}
 
 
 @pytest.mark.parametrize("bias", BIASES)

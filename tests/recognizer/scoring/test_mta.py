@@ -14,6 +14,7 @@ from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import METHODS, attribution, scores
 from recognizer.scoring.methods.mta import modes
 from recognizer.scoring.pooling import VideoBatch
+from tests.fixtures.parity import Reference, by_video
 from tests.fixtures.random_texts import random_ensemble, random_videos
 
 TEXTS = {"context": [1, 0, 2, 1, 0], "decomposition": [3, 3, 0, 2, 0]}
@@ -54,6 +55,22 @@ def reference(video: Tensor, start: Tensor, ensemble: Ensemble) -> Tensor:
             mean = sum(w * frame for w, frame in zip(weights, frames, strict=True)) / sum(weights)
             mode = mean / mean.norm()
     return mode
+
+
+def score_of_video(video: Tensor, ensemble: Ensemble) -> Tensor:
+    """Return the scores [C] of the mode that is reached from the mean frame."""
+    mode = reference(video, video.mean(dim=0) / video.mean(dim=0).norm(), ensemble)
+    means = [texts[present].mean(dim=0) for texts, present in zip(ensemble.texts, ensemble.present, strict=True)]
+    return torch.stack([mode @ mean / mean.norm() for mean in means])
+
+
+PARITY = {
+    "mta": Reference(
+        "MTA ([arXiv 2405.02266](https://arxiv.org/abs/2405.02266)) and the authors' `mta.py`, with frames as views, "
+        "from their mean on",
+        by_video(score_of_video),
+    )
+}
 
 
 @pytest.mark.parametrize("scale", [5.0, 100.0])
