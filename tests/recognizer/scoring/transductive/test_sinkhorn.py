@@ -12,6 +12,7 @@ from db.errors import UserError
 from db.records import Action, Dataset
 from recognizer.scoring.transductive.prior import read_prior
 from recognizer.scoring.transductive.sinkhorn import sinkhorn
+from tests.fixtures.parity import Together
 
 
 def by_newton(p: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -28,13 +29,34 @@ def by_newton(p: np.ndarray, prior: np.ndarray) -> np.ndarray:
     return q
 
 
-@pytest.mark.parametrize("scale", [1.0, 10.0])
-@pytest.mark.parametrize("seed", range(4))
-def test_it_is_the_matrix_nearest_to_the_predictions_with_the_shares_of_the_prior(scale: float, seed: int) -> None:
+def random_case(seed: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return random predictions of 30 videos and 5 classes, and a prior."""
     random = np.random.default_rng(seed)
     logits = scale * random.normal(size=(30, 5)) + random.normal(size=5)
     prior = np.full(5, 0.2) if seed % 2 else random.dirichlet([2.0] * 5)
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), prior
+
+
+def difference(seed: int) -> float:
+    """Return how far the matrix of a random case is from that of Newton's method."""
+    p, prior = random_case(seed, scale=3.0)
+    found = sinkhorn(torch.tensor(p).log(), torch.tensor(prior)).exp().numpy()
+    return float(np.abs(found - by_newton(p, prior)).max())
+
+
+PARITY = {
+    "sinkhorn": Together(
+        "the matrix nearest to the predictions with these sums ([arXiv 1306.0895](https://arxiv.org/abs/1306.0895)), "
+        "by Newton's method on the dual problem",
+        difference,
+    )
+}
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_the_matrix_nearest_to_the_predictions_with_the_shares_of_the_prior(scale: float, seed: int) -> None:
+    p, prior = random_case(seed, scale)
     found = sinkhorn(torch.tensor(p).log(), torch.tensor(prior)).exp().numpy()
     assert np.abs(found - by_newton(p, prior)).max() < 1e-5
     assert np.allclose(found.sum(axis=1), 1)
