@@ -30,7 +30,7 @@ setup: $(VENV)/installed
 
 # Installed again only when what it is made from changes. Where hashes.txt holds (its first line says for which platform
 # and Python), every package is compared with its sha256; setuptools comes first, since the sdists are built with it.
-$(VENV)/installed: pyproject.toml constraints.txt hashes.txt offline.txt
+$(VENV)/installed: pyproject.toml constraints.txt hashes.txt offline.txt tests/axe.txt
 	@echo "== Installing into $(VENV): PyTorch, transformers, and the bundled models (some minutes, about 7 GB)"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { echo "On Debian: apt install python3-venv"; exit 1; }
@@ -42,7 +42,7 @@ $(VENV)/installed: pyproject.toml constraints.txt hashes.txt offline.txt
 	else set -e; \
 	  echo "hashes.txt is for another platform or Python: installing the versions of constraints.txt, without hashes"; set -x; \
 	  $(INSTALL) -c constraints.txt -e '.[dev]'; \
-	  $(INSTALL) --no-deps -r offline.txt; \
+	  $(INSTALL) --no-deps -r offline.txt -r tests/axe.txt; \
 	fi
 	@touch $@
 

@@ -17,7 +17,7 @@ from typing import Any
 PROJECT = "descgen-recognize"
 REQUIREMENTS = (
     ("-c", "constraints.txt", ".[dev]"),
-    ("--no-deps", "-r", "offline.txt"),
+    ("--no-deps", "-r", "offline.txt", "-r", "tests/axe.txt"),
 )
 
 
@@ -43,7 +43,7 @@ def hash_line(package: dict[str, Any]) -> str:
 def hash_lines(packages: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield the file: for what it holds, how it is made, and a line for each package but the project itself."""
     yield made_for()
-    yield "# Made by `make supply` from pyproject.toml, constraints.txt and offline.txt. Not edited by hand."
+    yield "# Made by `make supply` from pyproject.toml, constraints.txt, offline.txt and tests/axe.txt"
     yield from sorted((hash_line(each) for each in packages if each["metadata"]["name"] != PROJECT), key=str.casefold)
 
 

@@ -45,6 +45,7 @@ PACKAGES = (
     Package("click", "click"),
     Package("rich", "rich"),
     Package("platformdirs", "platformdirs"),
+    Package("packaging", "packaging", "text packs"),
     Package("sqlalchemy", "sqlalchemy"),
     Package("alembic", "alembic"),
     Package("numpy", "numpy"),

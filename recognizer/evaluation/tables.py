@@ -145,6 +145,8 @@ def changed_choices(settings: Mapping[str, Any]) -> list[str]:
     in_words = {"condition": "the label before each descriptor", "unit_frames": "frames to unit length"}
     in_words["names"] = NAMES[values["names"]]
     words = [*method_notes(settings), *(in_words.get(name, f"{name} {values[name]}") for name in changed)]
+    if pack := settings.get("choice", {}).get("texts"):
+        words.append(f"texts of {pack}")
     return [*words, "truncated videos allowed"] if settings.get("allow_truncated") else words
 
 
