@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +177,7 @@ def _texts(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protoc
     if protocol.names == "replace":
         labels = [names[c].text if c in names else label for c, label in enumerate(labels)]
     filled, placed = [1] * len(row), {name.id for name in names.values()}
-    for descriptor in sorted((d for d in descriptors if d.id not in placed), key=_in_order):
+    for descriptor in sorted((d for d in descriptors if d.id not in placed), key=_in_order(row)):
         c = row[descriptor.action]
         strings = _filled(protocol.descriptor_templates, protocol.descriptor_text(labels[c], descriptor.text))
         texts.append(_Text(c, filled[c], descriptor.kind, descriptor.position, descriptor.id, strings))
@@ -194,8 +194,13 @@ def _label(c: int, label: str, name: Descriptor | None, protocol: Protocol) -> _
     return _Text(c, 0, "", -1, name.id, named if protocol.names == "replace" else as_it_is + named, label=as_it_is)
 
 
-def _in_order(descriptor: Descriptor) -> tuple[tuple[int, str], int, int]:
-    return kind_order(descriptor.kind), descriptor.position, descriptor.id
+def _in_order(row: Mapping[str, int]) -> Callable[[Descriptor], tuple[Any, ...]]:
+    """Return the key by which texts are sorted. Ids come last: they follow the order in which replies came.
+
+    The last bits of an embedding depend on its place among those that are encoded together, and those of a mean on the
+    order of its texts; so the same texts in another database have the same order.
+    """
+    return lambda d: (kind_order(d.kind), d.position, row[d.action], d.text, d.id)
 
 
 def kind_order(kind: str) -> tuple[int, str]:
