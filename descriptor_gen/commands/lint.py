@@ -9,12 +9,10 @@ from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.errors import UserError
 from db.records import STATUSES
 from descriptor_gen import tables
-from descriptor_gen.commands.options import dataset_option, kind_option, writer_option
+from descriptor_gen.commands.options import USABLE, dataset_option, kind_option, usable_option, writer_option
 from descriptor_gen.lint.rules import RULES, Limits, lint_report, template_items
 from descriptor_gen.lint.table import listing, summary
 from encoders.registry import trusting_files
-
-_STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
 
 @click.command("lint")
@@ -22,13 +20,7 @@ _STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 @kind_option
 @writer_option
 @click.option("--rule", "-r", "rules", multiple=True, type=click.Choice(list(RULES)), help="May be given again. [all]")
-@click.option(
-    "--status",
-    type=click.Choice(list(_STATUSES)),
-    default="any",
-    show_default=True,
-    help="Review status; any: all but rejected.",
-)
+@usable_option
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 @click.option(
     "--context-length",
@@ -73,7 +65,7 @@ def lint_descriptors(
     """
     store = database.reading(as_json=as_json)
     dataset = store.resolve(dataset_name)
-    descriptor_filter = DescriptorFilter(_STATUSES[status], tables.select_kinds(store, kind_names), llm)
+    descriptor_filter = DescriptorFilter(USABLE[status], tables.select_kinds(store, kind_names), llm)
     stored = store.descriptors(dataset, statuses=STATUSES)
     descriptors = filter_descriptors(dataset, stored, descriptor_filter) if stored or not as_json else []
     limits = Limits(context_length, shared, template_items())

@@ -51,6 +51,15 @@ action_option = click.option(
 )
 writer_option = click.option("--llm", "-l", metavar="NAME", help=f"{LLM_HELP}. [any]")
 
+USABLE = {"any": ("pending", "accepted"), "accepted": ("accepted",)}  # value of --status -> statuses
+usable_option = click.option(
+    "--status",
+    type=click.Choice(list(USABLE)),
+    default="any",
+    show_default=True,
+    help="Review status; any: all but rejected.",
+)
+
 
 def _language(context: click.Context, option: click.Parameter, name: str) -> str:
     return language_name(name)

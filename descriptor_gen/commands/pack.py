@@ -9,9 +9,7 @@ import click
 from db.commandline import Database, console, json_option, print_json
 from db.descriptor_filter import DescriptorFilter
 from descriptor_gen import tables
-from descriptor_gen.commands.options import dataset_option, writer_option
-
-_STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
+from descriptor_gen.commands.options import USABLE, dataset_option, usable_option, writer_option
 
 
 @click.command("pack")
@@ -22,13 +20,7 @@ _STATUSES = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 )
 @click.option("--version", default="1.0", show_default=True, metavar="N.N", help="Of the pack.")
 @click.option("--kind", "-k", "kind_names", multiple=True, metavar="KIND", help="May be given again. [all]")
-@click.option(
-    "--status",
-    type=click.Choice(list(_STATUSES)),
-    default="any",
-    show_default=True,
-    help="Review status; any: all but rejected.",
-)
+@usable_option
 @writer_option
 @click.option(
     "--run", "run", type=int, metavar="RUN", help="Tell the accuracies and controls of this run of the texts."
@@ -68,7 +60,7 @@ def pack(
         store,
         store.resolve(dataset_name),
         output,
-        chosen=DescriptorFilter(_STATUSES[status], kind_names or None, llm),
+        chosen=DescriptorFilter(USABLE[status], kind_names or None, llm),
         options=PackOptions(name, version, licence, run),
     )
     print_json(built) if as_json else console.print(tables.built_pack(built), soft_wrap=True)

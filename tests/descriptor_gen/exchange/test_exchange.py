@@ -22,6 +22,9 @@ from db.store import Store
 from db.vocabulary import from_labels
 from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.commands import Run
+from tests.fixtures.imports import imported, write
+
+__all__ = ["write"]  # fixture
 
 # file -> dataset, --kind, texts, texts that say the same as another of their class (kept: the file says them)
 PUBLISHED: dict[str, tuple[str, str | None, int, int]] = {
@@ -88,26 +91,6 @@ def elsewhere(other_db_url: str) -> tuple[str, Run]:
     from descriptor_gen.cli import descgen as command
 
     return other_db_url, lambda *given: CliRunner().invoke(command, ["--db", other_db_url, *map(str, given)])
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, Any], Path]:
-    """Write a file of JSON, or of text as it is."""
-
-    def written(name: str, content: Any) -> Path:
-        path = tmp_path / name
-        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-        return path
-
-    return written
-
-
-def imported(descgen: Run, *arguments: Any) -> dict[str, Any]:
-    """Run `descgen import --json`; return its report."""
-    result = descgen("import", *arguments, "--json")
-    assert result.exit_code == 0, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

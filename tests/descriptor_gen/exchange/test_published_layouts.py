@@ -11,37 +11,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from db.store import Store
 from tests.fixtures.commands import Run
+from tests.fixtures.imports import Write, imported, write
 
-Write = Callable[[str, Any], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Write a file of JSON, or of text as it is."""
-
-    def written(name: str, content: Any) -> Path:
-        path = tmp_path / name
-        path.write_text(content if isinstance(content, str) else json.dumps(content, indent=4), encoding="utf-8")
-        return path
-
-    return written
-
-
-def imported(descgen: Run, *arguments: Any) -> dict[str, Any]:
-    result = descgen("import", *arguments, "--json")
-    assert result.exit_code == 0, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
+__all__ = ["write"]  # fixture
 
 
 def in_words(name: str) -> str:
