@@ -15,9 +15,12 @@ from db.errors import UsageError, first_few
 from db.records import Dataset
 from db.schema import (
     ActionRow,
+    BlindVerdictRow,
+    CommentRow,
     DatasetRow,
     DescriptorRow,
     GenerationRow,
+    GuidelineRow,
     ImpactRow,
     PredictionRow,
     ReviewEventRow,
@@ -186,7 +189,8 @@ def _delete_all(session: Session, row: DatasetRow) -> None:
         (ImpactRow, or_(ImpactRow.run_id.in_(runs), ImpactRow.descriptor_id.in_(descriptors))),
         (PredictionRow, PredictionRow.run_id.in_(runs)),
         (RunRow, RunRow.dataset == row.name),
-        (ReviewEventRow, ReviewEventRow.descriptor_id.in_(descriptors)),
+        *((table, table.descriptor_id.in_(descriptors)) for table in (ReviewEventRow, CommentRow, BlindVerdictRow)),
+        (GuidelineRow, GuidelineRow.dataset_id == row.id),
         (DescriptorRow, DescriptorRow.action_id.in_(actions)),
         (GenerationRow, GenerationRow.action_id.in_(actions)),
         (ActionRow, ActionRow.dataset_id == row.id),

@@ -438,6 +438,7 @@ class Run:
         counts: videos evaluated, missing, unreadable and listed.
         left_out: (video, reason) of each listed video that was not evaluated.
         results: metrics by table row (`label`, `label + descriptors`).
+        name, note, tags: what people call it and say about it.
     """
 
     dataset: str
@@ -451,3 +452,6 @@ class Run:
     created_at: datetime | None = None
     id: int | None = None
     predictions: tuple[Prediction, ...] = field(default=(), repr=False)
+    name: str | None = None
+    note: str | None = None
+    tags: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeDecorator
 
 from db.records import DecisionKind, DescriptorSource, DescriptorStatus, GenerationStatus
 
-HEAD = "0004"  # the newest revision in migrations/versions; a test compares them
+HEAD = "0005"  # the newest revision in migrations/versions; a test compares them
 
 
 def utc_now() -> datetime:
@@ -168,8 +168,39 @@ class ReviewEventRow(Base):
     undoes: Mapped[int | None]
 
 
+class CommentRow(Base):
+    """What a reviewer says about a descriptor. Rows are added, never changed."""
+
+    __tablename__ = "comment"
+    descriptor_id: Mapped[int] = mapped_column(ForeignKey("descriptor.id"), index=True)
+    text: Mapped[str] = mapped_column(Text)
+    reviewer: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class GuidelineRow(Base):
+    """What reviewers of a dataset should go by, as Markdown. Rows are added, never changed; the newest one applies."""
+
+    __tablename__ = "guideline"
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"), index=True)
+    text: Mapped[str] = mapped_column(Text)
+    reviewer: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class BlindVerdictRow(Base):
+    """A reviewer's own verdict on a version of a descriptor, which changes nothing. Rows are added, never changed."""
+
+    __tablename__ = "blind_verdict"
+    descriptor_id: Mapped[int] = mapped_column(ForeignKey("descriptor.id"), index=True)
+    version: Mapped[int]
+    verdict: Mapped[str] = mapped_column(String(20))
+    reviewer: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
 class RunRow(Base):
-    """One evaluation."""
+    """One evaluation. Name, note and tags are people's, and change nothing that was measured."""
 
     __tablename__ = "run"
     dataset: Mapped[str] = mapped_column(String(200))
@@ -181,6 +212,9 @@ class RunRow(Base):
     results: Mapped[dict[str, Any]]
     seconds: Mapped[float]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    name: Mapped[str | None] = mapped_column(String(200))
+    note: Mapped[str | None] = mapped_column(Text)
+    tags: Mapped[list[Any] | None]
 
 
 class PredictionRow(Base):

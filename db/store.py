@@ -399,7 +399,8 @@ class Store(Transactions, Catalogue):
 
 def _run(row: RunRow, predictions: Sequence[Prediction] = ()) -> Run:
     ids, left_out = tuple(row.descriptor_ids), tuple(map(tuple, row.left_out))
-    return queries.to_record(Run, row, descriptor_ids=ids, left_out=left_out, predictions=tuple(predictions))
+    shown = {"tags": tuple(row.tags or ()), "predictions": tuple(predictions)}
+    return queries.to_record(Run, row, descriptor_ids=ids, left_out=left_out, **shown)
 
 
 def _prediction(row: PredictionRow) -> Prediction:

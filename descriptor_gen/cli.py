@@ -37,7 +37,7 @@ _COMMANDS = {
         "Show which classes are alike to a text encoder, by their labels and by their descriptors.",
     ),
     "review": Listed(
-        "descriptor_gen.commands.review_server:review",
+        "studio.command:review",
         "Review the descriptors of a dataset in a browser, or with --tui in the terminal.",
     ),
     "accept": Listed(

@@ -26,7 +26,9 @@ PROGRAMS: dict[str, click.Group] = {"descgen": descgen_program, "recognize": rec
 SUGGESTED = re.compile(r"(?<![\w`])(?:descgen|recognize)(?= [a-z-])(?:'[^']*'|[^\s'.:;,()]|[.](?=\S)|\s)+")
 PLACES = {"FILE": "copy.json", "FOLDER": "'my videos/clips'", "NAME": "fake"}  # what a user fills in
 SOURCES = [
-    path for folder in ("db", "encoders", "descriptor_gen", "recognizer") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("db", "encoders", "descriptor_gen", "recognizer", "studio")
+    for path in (ROOT / folder).rglob("*.py")
 ]
 
 

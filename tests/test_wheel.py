@@ -23,7 +23,7 @@ from tests.fixtures.chat_server import ChatServer
 from tests.fixtures.films import make_film
 from tests.fixtures.wheel import ROOT, add, build_wheel, install
 
-PACKAGES = ("db", "descriptor_gen", "encoders", "prompts", "recognizer")
+PACKAGES = ("db", "descriptor_gen", "encoders", "prompts", "recognizer", "studio")
 DEVELOPERS_ONLY = "db/migrations/script.py.mako"  # what a new revision is written from
 OF_THE_CHECKOUT = re.compile(r"\bdocs/|\boffline\.txt|\bconstraints\.txt|\bMakefile|\bmake (setup|demo|test)|\btests/")
 

@@ -119,7 +119,8 @@ def first_schema(any_database: str) -> str:
 def _old_rows(connection: Any) -> list[Any]:
     """Return the rows of the columns that revision 0001 had."""
     columns = "action_id, kind, position, text, source, generation_id, status, version, superseded_at, id"
-    queries = (f"SELECT {columns} FROM descriptor ORDER BY id", "SELECT * FROM impact", "SELECT * FROM run")  # noqa: S608
+    of_run = "dataset, settings, descriptors_sha256, descriptor_ids, counts, left_out, results, seconds, created_at, id"
+    queries = (f"SELECT {columns} FROM descriptor ORDER BY id", "SELECT * FROM impact", f"SELECT {of_run} FROM run")  # noqa: S608
     return [list(map(tuple, connection.execute(text(query)))) for query in queries]
 
 

@@ -1,4 +1,4 @@
-"""`descgen review`: review in a browser, or in a terminal."""
+"""`descgen review` and `recognize serve`: the application in a browser, or the review in a terminal."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""What the application is made of: sites, each with its routes, templates and scripts, and the renderer they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from descriptor_gen.review.filters import Filter
+from descriptor_gen.review.replies import Replies
+from descriptor_gen.review.session import ReviewSession
+
+Route = tuple[Callable[..., Response], Replies]  # a plain function, which runs in a thread and may wait; its replies
+
+
+def _session_of(request: Request) -> ReviewSession:
+    session: ReviewSession = request.app.state.session_of(request)
+    return session
+
+
+Current = Annotated[ReviewSession, Depends(_session_of)]
+"""The session of the reviewer who sent the request."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A part of the application.
+
+    Attributes:
+        get, post: path -> route; a POST needs the secret of our own pages.
+        package: has the folders `templates` and `static`; static files are served at /static/<package>/.
+        links: (address, name) of its pages in the navigation.
+        scripts, styles: static files that every page loads.
+        beside: templates that the page of a class shows beside its texts.
+    """
+
+    get: Mapping[str, Route]
+    package: str
+    post: Mapping[str, Route] = field(default_factory=dict)
+    links: Sequence[tuple[str, str]] = ()
+    scripts: Sequence[str] = ()
+    styles: Sequence[str] = ()
+    beside: Sequence[str] = ()
+
+
+class Renderer:
+    """Renders the templates of every site; pages extend `base.html` of the review."""
+
+    def __init__(self, csrf: str) -> None:
+        """Start without sites; `csrf` is the secret that our own pages hold."""
+        self._loaders: list[PackageLoader] = []
+        self._sites: list[Site] = []
+        self._environment = Environment(
+            loader=ChoiceLoader(self._loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        self._environment.globals.update(csrf=csrf, sites=self._sites)
+
+    def include(self, site: Site) -> None:
+        """Add the templates of a site, and its links and scripts to every page."""
+        self._loaders.append(PackageLoader(site.package))
+        self._sites.append(site)
+
+    def share(self, values: Mapping[str, Any], **filters: Callable[..., Any]) -> None:
+        """Add values and filters that every template may use."""
+        self._environment.globals.update(values)
+        self._environment.filters.update(filters)
+
+    def part(self, session: ReviewSession, name: str, values: Mapping[str, Any]) -> str:
+        """Return a part of a page."""
+        shared = {"dataset": session.dataset.name, "reviewer": session.reviewer}
+        return self._environment.get_template(f"{name}.html").render(shared | dict(values))
+
+    def page(self, session: ReviewSession, name: str, values: Mapping[str, Any], filter_: Filter) -> Response:
+        """Return a whole page: a template that extends `base.html`."""
+        shared = {"page": name, "filter": filter_, "totals": session.totals(), "left": session.time_left()}
+        return HTMLResponse(self.part(session, name, shared | dict(values)))
