@@ -104,14 +104,16 @@ class ReviewSession:
         *,
         reviewer: str,
         open_llm: OpenLLM | None = None,
+        blind: bool = False,
         report: Callable[[str], None] = _log.error,
     ) -> None:
         """Open a session; without `open_llm` it cannot regenerate texts.
 
         Args:
+            blind: whether the reviewer must not learn what others decided or said.
             report: takes the line about a fault of the database, which pages do not show.
         """
-        self.dataset, self.reviewer = dataset, reviewer
+        self.dataset, self.reviewer, self.blind = dataset, reviewer, blind
         self.phrases = {action.name: action.phrase for action in dataset.actions}
         self.reviews, self.queries = store.reviews(), store.review_queries()
         self.faults = Faults(report)
