@@ -17,7 +17,7 @@ from studio.findings import Effect
 from studio.watch import View
 
 _POINTS = 60  # of a sparkline
-_WIDTH, _HEIGHT, _EDGE = 96, 20, 2  # of a sparkline
+_WIDTH, _HEIGHT, _EDGE = 96, 20, 3  # of a sparkline
 
 
 def sparkline(firing: Firing) -> dict[str, Any] | None:
