@@ -38,12 +38,13 @@ function put(label, value) {
 
 function put_said(id, html) {
   const item = document.getElementById(`d${id}`), before = document.getElementById(`said${id}`);
-  if (!item || before?.outerHTML === html) return;
+  if (!item || before?.made === html) return;
   if (before) before.outerHTML = html;
   else {
     item.querySelector(".impact")?.remove();
     item.querySelector(".about").insertAdjacentHTML("beforeend", html);
   }
+  document.getElementById(`said${id}`).made = html;
 }
 
 // Tint each frame by its cosine with the text in focus; without one, with the label.
