@@ -134,24 +134,28 @@ def outcome(view: View, video: int) -> str:
     return f"taken for {view.evidence.dataset.actions[int(values.argmax())].phrase}"
 
 
-def detail(view: View, action: Action, descriptor: Descriptor) -> str:
-    """Return the whole verdict about a text, beside its label alone."""
+def detail(view: View, action: Action, descriptor: Descriptor) -> tuple[str, str]:
+    """Return the whole verdict about a text, beside its label alone: the main numbers, and the others."""
     phrases = [action.phrase for action in view.evidence.dataset.actions]
     firing, label = view.firing(descriptor.id, action.label), view.firing(None, action.label)
-    verdict = firing.sentence(phrases)
-    areas = f"AUROC {_area(firing)}, its label alone {_area(label)}: {_against(firing)}" if firing.area else ""
     effect = view.findings.effects.get(descriptor.id) if view.findings else None
+    areas = f"AUROC {_area(firing)}, its label alone {_area(label)}" if firing.area else ""
     left_out = without(effect, view, firing) if effect else ""
-    parts = (verdict, areas, _best(firing, phrases), left_out)
-    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts if part)
+    rest = (_against(firing) if firing.area else "", _best(firing, phrases), left_out)
+    return _sentences(firing.sentence(phrases), areas), _sentences(*rest)
 
 
-def label_detail(view: View, action: Action) -> str:
-    """Return what the label alone fires on."""
+def label_detail(view: View, action: Action) -> tuple[str, str]:
+    """Return what the label alone fires on, likewise."""
     phrases = [action.phrase for action in view.evidence.dataset.actions]
     firing = view.firing(None, action.label)
-    areas = f", AUROC {_area(firing)}: {_against(firing)}" if firing.area else ""
-    return f"The label alone {firing.sentence(phrases)}{areas}. {_best(firing, phrases)}."
+    areas = f"AUROC {_area(firing)}" if firing.area else ""
+    rest = (_against(firing) if firing.area else "", _best(firing, phrases))
+    return _sentences(f"the label alone {firing.sentence(phrases)}", areas), _sentences(*rest)
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts if part)
 
 
 def _area(firing: Firing) -> str:
@@ -160,7 +164,7 @@ def _area(firing: Firing) -> str:
 
 
 def _against(firing: Firing) -> str:
-    return f"{firing.videos:,} videos of its class against {firing.others:,} others"
+    return f"AUROC of {firing.videos:,} videos of its class against {firing.others:,} others"
 
 
 def _best(firing: Firing, phrases: Sequence[str]) -> str:

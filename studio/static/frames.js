@@ -52,7 +52,7 @@ function tint() {
   if (!known || !column()?.querySelector(".clips")) return;
   const id = chosen()?.dataset.id in known.cosines ? chosen().dataset.id : "label";
   const [low, high] = known.scale;
-  document.getElementById("about-text").textContent = known.details[id];
+  [document.getElementById("about-text").textContent, document.getElementById("more-about-text").textContent] = known.details[id];
   column().querySelector(".low").textContent = low.toFixed(3);
   column().querySelector(".high").textContent = high.toFixed(3);
   column().querySelectorAll(".strip").forEach((strip, number) => {
