@@ -65,6 +65,11 @@ _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same
 @click.option(
     "--encoder", "-e", metavar="NAME", help="With --videos: the encoder. [ViT-B/16] Else: of the newest run with it."
 )
+@click.option(
+    "--what-if-on-test",
+    is_flag=True,
+    help="Say what an edit does on the videos of a published test set too. Their accuracy is no valid estimate then.",
+)
 @trust_option(trusting_files)
 @features_option
 @reviewer_option
@@ -83,6 +88,7 @@ def review(
     status: str | None,
     videos: Path | None,
     encoder: str | None,
+    what_if_on_test: bool,
     features: Path,
     reviewer: str,
 ) -> None:
@@ -113,7 +119,10 @@ def review(
             _in_terminal(session, kind=kind, status=status or "")
         else:
             shown = videos_of(store, dataset, videos=videos, encoder=encoder, features=features, report=report)
-            _in_browser(session, shown, host=host, port=port, allowed_hosts=allowed_hosts, open_browser=not no_browser)
+            _in_browser(
+                session, shown, host=host, port=port, allowed_hosts=allowed_hosts, open_browser=not no_browser,
+                what_if_on_test=what_if_on_test,
+            )  # fmt: skip
     finally:
         session.close()
 
@@ -148,14 +157,16 @@ def videos_of(
     return Videos(load, report)
 
 
-def make_app(session: ReviewSession, rules: AccessRules, videos: Videos) -> FastAPI:
+def make_app(session: ReviewSession, rules: AccessRules, videos: Videos, *, what_if_on_test: bool = False) -> FastAPI:
     """Return the whole application: the review and the sites of this package."""
     from descriptor_gen.review.app import create_app
     from studio.frames_site import frames_site
     from studio.pictures import Pictures
+    from studio.what_if_site import what_if_site
 
-    pictures = Pictures()
-    return create_app(session, rules, sites=[partial(frames_site, videos=videos, pictures=pictures)])
+    frames = partial(frames_site, videos=videos, pictures=Pictures())
+    what_if = partial(what_if_site, videos=videos, on_test=what_if_on_test)
+    return create_app(session, rules, sites=[frames, what_if])
 
 
 def _in_browser(
@@ -166,6 +177,7 @@ def _in_browser(
     port: int | None,
     allowed_hosts: tuple[str, ...],
     open_browser: bool,
+    what_if_on_test: bool,
 ) -> None:
     from descriptor_gen.review.security import access_rules
     from descriptor_gen.review.server import address, bind, serve
@@ -180,6 +192,6 @@ def _in_browser(
             webbrowser.open(url)
 
     try:
-        serve(make_app(session, rules, videos), listener, on_ready=on_ready)
+        serve(make_app(session, rules, videos, what_if_on_test=what_if_on_test), listener, on_ready=on_ready)
     finally:
         videos.close()
