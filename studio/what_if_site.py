@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 _SECONDS = 1.0  # that a request waits; the page asks again while the answer is being made
 _LONGEST_TEXT, _LONGEST_NAME = 2000, 300
 _SHOWN = 3  # videos that are named
+_OWN_VIDEOS = "Evaluate texts chosen by this on other videos: on these they look better than they are."
 _STATE: Replies = {
     200: {
         "description": "What the decision would do; or why that is not known, or not yet",
@@ -112,8 +113,8 @@ class Questions:
             _log.exception("What an edit does could not be counted")
             return _answer("refused", f"What this does is not known: {without_folders(repr(error))}")
         phrase = session.phrases.__getitem__
-        numbers = _numbers(effect, phrase)
-        return _answer("known", short(effect, phrase), more=details(effect, evidence, phrase), numbers=numbers)
+        more = {"caution": _caution(evidence), "more": details(effect, evidence, phrase)}
+        return _answer("known", short(effect, phrase), **more, numbers=_numbers(effect, phrase))
 
     def _asked(
         self, session: ReviewSession, evidence: Evidence, possible: Possible, snapshot: Snapshot
@@ -178,13 +179,14 @@ def details(effect: Effect, evidence: Evidence, phrase: Phrase) -> list[str]:
     return [
         *(_changes(effect, phrase) if effect.changes else []),
         f"{source}: {how}. {wording.left_out(evidence).capitalize()}.",
-        _caution(evidence),
+        *([] if evidence.is_benchmark else [_OWN_VIDEOS]),
     ]
 
 
 def _changes(effect: Effect, phrase: Phrase) -> list[str]:
     own = effect.class_margin_change
-    of_class = f"of the {effect.class_videos:,} videos of the class {own:+.4f}, " if own is not None else ""
+    videos = "video" if effect.class_videos == 1 else f"{effect.class_videos:,} videos"
+    of_class = f"of the {videos} of the class {own:+.4f}, " if own is not None else ""
     test = "McNemar's" if effect.groups == effect.videos else f"sign flips of {effect.groups:,} groups of clips"
     return [
         f"Difference {_points(effect.top1.difference)}, p {effect.top1.p:.2g} ({test}; not corrected for the number of "
@@ -198,12 +200,13 @@ def _changes(effect: Effect, phrase: Phrase) -> list[str]:
 
 
 def _caution(evidence: Evidence) -> str:
-    if evidence.is_benchmark:
-        return (
-            f"These videos are a published test set of {evidence.dataset.name}: once texts are chosen by this, the "
-            "accuracy on them is no longer a valid estimate."
-        )
-    return "Evaluate texts chosen by this on other videos: on these they look better than they are."
+    """Return what has to stand beside every number; empty for videos of one's own."""
+    if not evidence.is_benchmark:
+        return ""
+    return (
+        f"These videos are a published test set of {evidence.dataset.name}: once texts are chosen by this, the "
+        "accuracy on them is no longer a valid estimate."
+    )
 
 
 def _points(rate: Rate) -> str:

@@ -30,13 +30,14 @@ function line(box) {
   const more = document.createElement("details");
   more.hidden = true;
   more.append(Object.assign(document.createElement("summary"), { textContent: "How sure, and on which videos" }), document.createElement("ul"));
-  made.append(effect, more);
+  made.append(effect, Object.assign(document.createElement("p"), { className: "caution" }), more);
   home.append(made);
   return made;
 }
 
-function put(box, { state = "", sentence = "", more = [] }) {
-  const [effect, details] = line(box).children;
+function put(box, { state = "", sentence = "", caution = "", more = [] }) {
+  const [effect, warning, details] = line(box).children;
+  warning.textContent = caution;
   effect.textContent = sentence;
   effect.dataset.state = state;
   details.hidden = !more.length;
