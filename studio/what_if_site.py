@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -16,11 +16,12 @@ from pydantic import BaseModel, Field
 
 from db.errors import UserError
 from db.local_paths import public_names, without_folders
+from db.records import Descriptor, DescriptorRef
 from db.storable import LARGEST_INTEGER
 from descriptor_gen.review import replies
 from descriptor_gen.review.replies import Replies
 from descriptor_gen.review.routes import action_of
-from descriptor_gen.review.session import ReviewSession, Snapshot
+from descriptor_gen.review.session import ReviewSession
 from descriptor_gen.review.site import Current, Renderer, Site
 from recognizer.evaluation.decided import Possible
 from recognizer.evaluation.what_if import Effect, Nearest, WhatIf
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 _SECONDS = 1.0  # that a request waits; the page asks again while the answer is being made
 _LONGEST_TEXT, _LONGEST_NAME = 2000, 300
 _SHOWN = 3  # videos that are named
+Texts = Mapping[str, Sequence[Descriptor]]  # in use, by class: the same object as long as none of them changes
 _OWN_VIDEOS = "Evaluate texts chosen by this on other videos: on these they look better than they are."
 _STATE: Replies = {
     200: {
@@ -69,10 +71,10 @@ def what_if_site(_renderer: Renderer, *, videos: Videos, on_test: bool = False) 
 
 @dataclass(frozen=True)
 class _Question:
-    """The last question of a session, about the texts of a snapshot."""
+    """The last question of a session, about the texts in use then."""
 
     possible: Possible
-    snapshot: Snapshot
+    texts: Texts
     effect: Future[Effect]
 
 
@@ -84,7 +86,7 @@ class Questions:
         self._last: WeakKeyDictionary[ReviewSession, _Question] = WeakKeyDictionary()
         self._lock = Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="what-if")
-        self._prepared: tuple[WhatIf, Snapshot] | None = None
+        self._prepared: tuple[WhatIf, Texts] | None = None
 
     def what_if(self, session: Current, body: WhatIfBody) -> Response:
         """Say what a decision would do."""
@@ -98,13 +100,13 @@ class Questions:
         action = action_of(session, body.label) if body.decision == "add" else None
         possible = Possible(body.decision, body.descriptor, body.text, action.name if action else "", body.kind)
         snapshot = session.snapshot()
-        if action is None and (body.descriptor, body.version) not in {(d.id, d.version) for d in snapshot.descriptors}:
+        if action is None and DescriptorRef(body.descriptor, body.version) not in {d.ref for d in snapshot.descriptors}:
             return _answer("refused", "This text was changed meanwhile: reload the page to try words in its place")
-        return self._answered(session, evidence, possible, snapshot)
+        return self._answered(session, evidence, possible, snapshot.by_action)
 
-    def _answered(self, session: ReviewSession, evidence: Evidence, possible: Possible, snapshot: Snapshot) -> Response:
+    def _answered(self, session: ReviewSession, evidence: Evidence, possible: Possible, texts: Texts) -> Response:
         try:
-            effect = self._asked(session, evidence, possible, snapshot).result(_SECONDS)
+            effect = self._asked(session, evidence, possible, texts).result(_SECONDS)
         except (TimeoutError, CancelledError):
             return _answer("loading", "This is being counted.")
         except UserError as error:
@@ -116,26 +118,24 @@ class Questions:
         more = {"caution": _caution(evidence), "more": details(effect, evidence, phrase)}
         return _answer("known", short(effect, phrase), **more, numbers=_numbers(effect, phrase))
 
-    def _asked(
-        self, session: ReviewSession, evidence: Evidence, possible: Possible, snapshot: Snapshot
-    ) -> Future[Effect]:
+    def _asked(self, session: ReviewSession, evidence: Evidence, possible: Possible, texts: Texts) -> Future[Effect]:
         """Return the answer to a question, which may be asked again; the one before it is given up."""
         with self._lock:
             last = self._last.get(session)
-            if last and last.possible == possible and last.snapshot is snapshot and not last.effect.cancelled():
+            if last and last.possible == possible and last.texts is texts and not last.effect.cancelled():
                 return last.effect
             if last:
                 last.effect.cancel()
-            effect = self._worker.submit(self._effect, evidence, possible, snapshot)
-            self._last[session] = _Question(possible, snapshot, effect)
+            effect = self._worker.submit(self._effect, evidence, possible, texts)
+            self._last[session] = _Question(possible, texts, effect)
             return effect
 
-    def _effect(self, evidence: Evidence, possible: Possible, snapshot: Snapshot) -> Effect:
+    def _effect(self, evidence: Evidence, possible: Possible, texts: Texts) -> Effect:
         with evidence.texts.lock:  # the encoder is shared with what else looks at texts
             what_if, known = self._prepared or (_prepare(evidence), None)
-            if known is not snapshot:
-                what_if.update(snapshot.descriptors)
-                self._prepared = what_if, snapshot
+            if known is not texts:
+                what_if.update([descriptor for of_class in texts.values() for descriptor in of_class])
+                self._prepared = what_if, texts
             return what_if.effect(possible)
 
 

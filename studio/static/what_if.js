@@ -3,7 +3,7 @@ import { panel, request } from "/static/descriptor_gen.review/page.js";
 
 const PAUSE = 300; // milliseconds after the last key
 const AGAIN = 500; // until the next question, while the answer is being made
-const BOXES = ".item textarea, form.add input";
+const BOXES = ".item > textarea, form.add input";
 let timer = 0, busy = false, waiting = null;
 
 const plain = (text) => text.trim().split(/\s+/).join(" ");
