@@ -19,9 +19,9 @@ from studio.evidence import Evidence, Videos
 from studio.findings import Findings, Verdicts, find
 
 _log = logging.getLogger(__name__)
-_AFTER = 0.05  # seconds after a change: the answer to a decision goes first, it needs the same core
+_PAUSE = 0.3  # seconds without another change, before the texts are looked at again: decisions need the same core
 
-Find = Callable[[Evidence, Sequence[Descriptor]], Findings]
+Find = Callable[..., Findings]
 
 
 @dataclass
@@ -90,17 +90,20 @@ class Watcher:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _work(self, evidence: Evidence, state: _State, snapshot: Snapshot) -> None:
-        time.sleep(_AFTER)
+        if state.findings and state.wanted is snapshot:
+            time.sleep(_PAUSE)
         if state.wanted is not snapshot:
             return  # newer texts wait behind these
         self._verdicts = self._verdicts or Verdicts(evidence)
-        findings, note = self._found(evidence, snapshot.descriptors)
+        findings, note = self._found(evidence, snapshot.descriptors, state.findings)
         with self._lock:
             state.findings, state.note, state.known = findings, note, snapshot
 
-    def _found(self, evidence: Evidence, descriptors: Sequence[Descriptor]) -> tuple[Findings | None, str]:
+    def _found(
+        self, evidence: Evidence, descriptors: Sequence[Descriptor], before: Findings | None
+    ) -> tuple[Findings | None, str]:
         try:
-            return self._find(evidence, descriptors), ""
+            return self._find(evidence, descriptors, before=before), ""
         except UserError as error:
             return None, f"Numbers are not shown: {without_folders(str(error))}"
         except Exception as error:  # whatever a model's library raises: the review goes on
