@@ -71,7 +71,7 @@ class Reviews(Transactions):
         The new row keeps the generation of the old one, and so its LLM.
         """
         with self._decide(reviewer) as (session, name):
-            changes = review_decisions.edit(session, ref, text=_normalised(text))
+            changes = review_decisions.edit(session, ref, text=normalised(text))
             return review_log.append(session, "edit", changes, reviewer=name)
 
     def add(self, dataset: Dataset, action: str, kind: str, text: str, *, reviewer: str) -> Decision:
@@ -79,7 +79,7 @@ class Reviews(Transactions):
         with self._decide(reviewer) as (session, name):
             refuse_unknown_kind(session, kind)
             row = _action(session, dataset, action)
-            changes = review_decisions.add(session, row, kind=kind, text=_normalised(text))
+            changes = review_decisions.add(session, row, kind=kind, text=normalised(text))
             return review_log.append(session, "add", changes, reviewer=name)
 
     def reorder(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> Decision:
@@ -153,8 +153,8 @@ class Reviews(Transactions):
             yield session, name
 
 
-def _normalised(text: str) -> str:
-    """Return a reviewer's text with one space between words, and without what terminals obey.
+def normalised(text: str) -> str:
+    """Return a reviewer's text as it is stored: with one space between words, and without what terminals obey.
 
     Raises:
         UsageError: it is empty, or has characters that databases refuse.

@@ -58,11 +58,16 @@ def thumbnail(pixels: Pixels, *, height: int) -> Pixels:
 
 def data_uri(pixels: Pixels, *, quality: int = 80, form: str = "jpeg") -> str:
     """Return a frame [H, W, 3] as a data URI of a JPEG file, or of one in another format of Pillow."""
+    return f"data:image/{form};base64,{b64encode(compressed(pixels, quality=quality, form=form)).decode()}"
+
+
+def compressed(pixels: Pixels, *, quality: int, form: str = "jpeg") -> bytes:
+    """Return a frame [H, W, 3] as a file."""
     from PIL import Image
 
     file = BytesIO()
     Image.fromarray(pixels).save(file, form, quality=quality)
-    return f"data:image/{form};base64,{b64encode(file.getvalue()).decode()}"
+    return file.getvalue()
 
 
 def side_by_side(pictures: Sequence[Pixels], *, height: int) -> Pixels:
@@ -106,3 +111,13 @@ def shown_frames(path: Path, sampling: Sampling) -> tuple[ShownFrame, ...]:
         ShownFrame(number, times[number] if number < len(times) else None, thumbnail(frame, height=_SHOWN_HEIGHT))
         for number, frame in zip(numbers, pixels, strict=True)
     )
+
+
+def frame_files(path: Path, frames: int, *, height: int = 96) -> tuple[bytes, ...]:
+    """Return evenly spread frames of a video as small JPEG files, in order of time.
+
+    Raises:
+        UnreadableVideo: with a reason.
+    """
+    pixels = read_frames(path, frames, allow_truncated=True).pixels  # [T, H, W, 3]
+    return tuple(compressed(thumbnail(frame, height=height), quality=76) for frame in pixels)
