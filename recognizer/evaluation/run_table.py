@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from rich.console import RenderableType
@@ -10,11 +11,13 @@ from db.commandline import table
 from recognizer.evaluation.html import interval
 from recognizer.evaluation.run_list import RunSummary
 
+_DIGEST = re.compile(" sha256:[0-9a-f]+")  # of an imported file: `recognize runs RUN` shows it
+
 
 def run_table(runs: Sequence[RunSummary]) -> RenderableType:
     """Return a row for each run, with what it is in lines below its name."""
     shown = table(
-        *(">run", "name, settings", ">videos", ">label only, top-1 %", ">top-1 %"),
+        *(">run", "name, settings", ">videos", ">label only,\ntop-1 %", ">top-1 %"),
         rows=[
             (
                 run.id,
@@ -29,7 +32,7 @@ def run_table(runs: Sequence[RunSummary]) -> RenderableType:
     for column in shown.columns:
         column.overflow = "fold"
     for column in (shown.columns[0], *shown.columns[2:]):
-        column.no_wrap = column.header != "label only, top-1 %"
+        column.no_wrap = True
     return shown
 
 
@@ -39,7 +42,8 @@ def _lines(run: RunSummary) -> list[str]:
     when = f"{run.created_at:%Y-%m-%d %H:%M}" if run.created_at else ""
     split = f" split {run.split}" if run.split else ""
     together = f"transductive {run.transductive}" if run.transductive else ""
-    settings = (f"{run.dataset}{split}", run.encoder, run.protocol, run.method, together, run.texts, when)
+    texts = _DIGEST.sub("", run.texts)
+    settings = (f"{run.dataset}{split}", run.encoder, run.protocol, run.method, together, texts, when)
     note = run.note.splitlines()[0] if run.note else ""
     return [*([called] if called else []), " · ".join(filter(None, settings)), *([note] if note else [])]
 
