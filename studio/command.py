@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import sys
 import webbrowser
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from db.addresses import hide, secrets_in
-from db.commandline import Database, console, notes
+from db.commandline import Database, console, notes, trust_option
 from db.errors import UsageError, UserError
 from db.records import STATUSES
 from db.texts import clean
 from descriptor_gen.commands.options import dataset_option
 from descriptor_gen.commands.review import reviewer_option
+from encoders.registry import trusting_files
+from recognizer.commands.options import features_option
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from db.records import Dataset
+    from db.store import Store
+    from descriptor_gen.review.security import AccessRules
     from descriptor_gen.review.session import ReviewSession
+    from studio.evidence import Videos
 
 _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same texts again
 
@@ -44,6 +55,18 @@ _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same
 @click.option("--tui", is_flag=True, help="Review in this terminal, without a browser.")
 @click.option("--kind", "-k", metavar="KIND", default="", help="With --tui: only texts of this kind. [all]")
 @click.option("--status", type=click.Choice(STATUSES), help="With --tui: only texts of this status. [all]")
+@click.option(
+    "--videos",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="ROOT",
+    help="Show frames of these videos beside the texts: a folder or CSV file, as `recognize eval` takes it, with its "
+    "default settings. Embed them first: recognize embed. [those of the newest run]",
+)
+@click.option(
+    "--encoder", "-e", metavar="NAME", help="With --videos: the encoder. [ViT-B/16] Else: of the newest run with it."
+)
+@trust_option(trusting_files)
+@features_option
 @reviewer_option
 @click.pass_obj
 def review(
@@ -58,6 +81,9 @@ def review(
     tui: bool,
     kind: str,
     status: str | None,
+    videos: Path | None,
+    encoder: str | None,
+    features: Path,
     reviewer: str,
 ) -> None:
     """Review the descriptors of a dataset in a browser, or with --tui in the terminal.
@@ -86,7 +112,8 @@ def review(
         if tui:
             _in_terminal(session, kind=kind, status=status or "")
         else:
-            _in_browser(session, host=host, port=port, allowed_hosts=allowed_hosts, open_browser=not no_browser)
+            shown = videos_of(store, dataset, videos=videos, encoder=encoder, features=features, report=report)
+            _in_browser(session, shown, host=host, port=port, allowed_hosts=allowed_hosts, open_browser=not no_browser)
     finally:
         session.close()
 
@@ -105,10 +132,41 @@ def _in_terminal(session: ReviewSession, *, kind: str, status: str) -> None:
     Terminal(session, shown, console, click.getchar, read_text).run()
 
 
-def _in_browser(
-    session: ReviewSession, *, host: str, port: int | None, allowed_hosts: tuple[str, ...], open_browser: bool
-) -> None:
+def videos_of(
+    store: Store,
+    dataset: Dataset,
+    *,
+    videos: Path | None,
+    encoder: str | None,
+    features: Path,
+    report: Callable[[str], None],
+) -> Videos:
+    """Return the videos of an application; they load when a page first asks for them. Options as of the command."""
+    from studio.evidence import Videos, load_evidence
+
+    load = partial(load_evidence, store, dataset, videos=videos, encoder=encoder, features=features)
+    return Videos(load, report)
+
+
+def make_app(session: ReviewSession, rules: AccessRules, videos: Videos) -> FastAPI:
+    """Return the whole application: the review and the sites of this package."""
     from descriptor_gen.review.app import create_app
+    from studio.frames_site import frames_site
+    from studio.pictures import Pictures
+
+    pictures = Pictures()
+    return create_app(session, rules, sites=[partial(frames_site, videos=videos, pictures=pictures)])
+
+
+def _in_browser(
+    session: ReviewSession,
+    videos: Videos,
+    *,
+    host: str,
+    port: int | None,
+    allowed_hosts: tuple[str, ...],
+    open_browser: bool,
+) -> None:
     from descriptor_gen.review.security import access_rules
     from descriptor_gen.review.server import address, bind, serve
 
@@ -121,4 +179,7 @@ def _in_browser(
         if open_browser:
             webbrowser.open(url)
 
-    serve(create_app(session, rules), listener, on_ready=on_ready)
+    try:
+        serve(make_app(session, rules, videos), listener, on_ready=on_ready)
+    finally:
+        videos.close()

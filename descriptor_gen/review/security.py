@@ -86,7 +86,7 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                _secure(MutableHeaders(scope=message))
             await send(message)
 
         refusal = self._refusal(scope)
@@ -118,6 +118,14 @@ class Guard:
         response = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
         response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
         return response
+
+
+def _secure(headers: MutableHeaders) -> None:
+    """Add the security headers. Only a picture may be kept by the browser that asked for it."""
+    kept = headers.get("cache-control", "") if headers.get("content-type", "").startswith("image/") else ""
+    headers.update(_HEADERS)
+    if kept.startswith("private"):
+        headers["Cache-Control"] = kept
 
 
 def _length_refusal(scope: Scope, headers: Headers) -> Response | None:

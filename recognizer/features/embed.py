@@ -94,6 +94,25 @@ def embed_videos(
     return job.features(*_embed(videos, job, engine=engine, on_progress=on_progress))
 
 
+def stored_videos(
+    videos: Sequence[Video], encoder: CachingEncoder, *, sampling: Sampling
+) -> tuple[Features, tuple[Video, ...]]:
+    """Return the embeddings that are in the store, and the videos that are not; nothing is decoded or hashed.
+
+    A file that was moved or changed since it was embedded counts as not stored. Arguments as in `embed_videos`.
+
+    Raises:
+        UserError: the store cannot be read.
+    """
+    job = _Job(encoder, sampling, with_vectors=True)
+    pending = _located(videos, sampling)
+    stored = job.load(pending)
+    is_known = [bool(p.failure) or job.records.are_enough(p.key or "", stored.entries.get) for p in pending]
+    known = [p for p, known in zip(pending, is_known, strict=True) if known]
+    features = job.features(job.outcome(known, stored, new=0), stored)
+    return features, tuple(p.video for p, known in zip(pending, is_known, strict=True) if not known)
+
+
 def _embed(
     videos: Sequence[Video], job: _Job, *, engine: Engine, on_progress: Progress
 ) -> tuple[_Outcome, StoredRecords]:

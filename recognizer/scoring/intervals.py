@@ -131,6 +131,28 @@ def wilson(rate: Floats, videos: Floats) -> tuple[Floats, Floats]:
     return (centre - spread) / scale, (centre + spread) / scale
 
 
+def newcombe(area: Floats, positive: Floats, negative: Floats, *, z: float = _Z95) -> tuple[Floats, Floats]:
+    """Return the score-like interval [...] of an AUROC (Newcombe, Stat. in Med. 25, 2006, part 2, method 5).
+
+    An area is inside if the observed one is at most z of its standard errors away; the error is that of Hanley and
+    McNeil (Radiology 143, 1982) with the mean of both numbers for each. It holds for few items too, and for areas of 0
+    and 1. The limits are found by bisection.
+
+    Args:
+        area: 0 to 1.
+        positive, negative: numbers of independent items of both sides, at least 1.
+        z: quantile of the normal distribution.
+    """
+    half = (positive + negative) / 2 - 1
+
+    def outside(true: Floats) -> Flags:
+        spread = true * (1 - true) * (1 + half * (1 - true) / (2 - true) + half * true / (1 + true))
+        result: Flags = (area - true) ** 2 > z**2 * spread / (positive * negative)
+        return result
+
+    return _bisect(outside, area, np.zeros_like(area)), _bisect(outside, area, np.ones_like(area))
+
+
 def tango(gained: Floats, lost: Floats, videos: Floats) -> tuple[Floats, Floats]:
     """Return the score interval [...] of gained - lost, shares of independent videos (Tango, Stat. in Med. 17, 1998).
 

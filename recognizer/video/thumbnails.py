@@ -57,11 +57,16 @@ def thumbnail(pixels: Pixels, *, height: int) -> Pixels:
 
 def data_uri(pixels: Pixels, *, quality: int = 80) -> str:
     """Return a frame [H, W, 3] as a data URI of a JPEG file."""
+    return f"data:image/jpeg;base64,{b64encode(jpeg(pixels, quality=quality)).decode()}"
+
+
+def jpeg(pixels: Pixels, *, quality: int) -> bytes:
+    """Return a frame [H, W, 3] as a JPEG file."""
     from PIL import Image
 
     file = BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
+    return file.getvalue()
 
 
 def strip(path: Path | None, *, frames: int = 5, height: int = 112) -> Strip:
@@ -100,3 +105,13 @@ def shown_frames(path: Path, sampling: Sampling) -> tuple[ShownFrame, ...]:
         ShownFrame(number, times[number] if number < len(times) else None, thumbnail(frame, height=_SHOWN_HEIGHT))
         for number, frame in zip(numbers, pixels, strict=True)
     )
+
+
+def frame_files(path: Path, frames: int, *, height: int = 96) -> tuple[bytes, ...]:
+    """Return evenly spread frames of a video as small JPEG files, in order of time.
+
+    Raises:
+        UnreadableVideo: with a reason.
+    """
+    pixels = read_frames(path, frames, allow_truncated=True).pixels  # [T, H, W, 3]
+    return tuple(jpeg(thumbnail(frame, height=height), quality=76) for frame in pixels)
