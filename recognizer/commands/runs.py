@@ -153,14 +153,14 @@ def _show(store: Store, chosen: Sequence[Run], *, form: str | None, output: Path
 
 
 def _list(store: Store, dataset: str | None, given: dict[str, Any], *, sort: str, as_json: bool) -> None:
-    from recognizer.evaluation.run_list import RunFilter, listed
+    from recognizer.evaluation.run_list import RunFilter, listed, summary
     from recognizer.evaluation.run_table import run_table
 
     since: datetime | None = given["since"]
     texts = {name: given[name] for name in ("encoder", "method", "protocol", "search")}
     filter_ = RunFilter(**texts, tag=given["tagged"], since=since.replace(tzinfo=UTC) if since else None)
     stored = store.runs(vocabulary.canonical(dataset) if dataset else None)
-    rows = listed(stored, filter_, sort=sort)
+    rows = listed(map(summary, stored), filter_, sort=sort)
     if as_json:
         print_json(rows)
     elif rows:

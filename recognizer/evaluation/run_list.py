@@ -14,6 +14,7 @@ from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.scoring.methods import BASELINE
 
 _SPLITS = re.compile(r" test splits? (\d(?:, \d)*)")  # in a layout that has the videos of official splits
+_DIGEST = re.compile(" sha256:[0-9a-f]+")
 _MEASURES = ("top1", "top5", "mean_per_class", "map", "top1_in_set")
 
 
@@ -57,6 +58,11 @@ class RunSummary:
     gain: Mapping[str, Mapping[str, float]]
     created_at: datetime | None
     seconds: float
+
+    @property
+    def short_texts(self) -> str:
+        """`texts` without the digests of imported files, which the run itself shows."""
+        return _DIGEST.sub("", self.texts)
 
     @property
     def label_only(self) -> Mapping[str, float]:
@@ -169,6 +175,6 @@ SORTS: Mapping[str, Callable[[RunSummary], tuple[Any, ...]]] = {
 }
 
 
-def listed(runs: Iterable[Run], filter_: RunFilter, *, sort: str = "oldest") -> Sequence[RunSummary]:
-    """Return the runs that pass a filter in short, in an order of `SORTS`."""
-    return sorted(filter(filter_.passes, map(summary, runs)), key=SORTS[sort])
+def listed(runs: Iterable[RunSummary], filter_: RunFilter, *, sort: str = "oldest") -> Sequence[RunSummary]:
+    """Return the runs that pass a filter, in an order of `SORTS`."""
+    return sorted(filter(filter_.passes, runs), key=SORTS[sort])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from rich.console import RenderableType
@@ -10,8 +9,6 @@ from rich.console import RenderableType
 from db.commandline import table
 from recognizer.evaluation.html import interval
 from recognizer.evaluation.run_list import RunSummary
-
-_DIGEST = re.compile(" sha256:[0-9a-f]+")  # of an imported file: `recognize runs RUN` shows it
 
 
 def run_table(runs: Sequence[RunSummary]) -> RenderableType:
@@ -42,8 +39,7 @@ def _lines(run: RunSummary) -> list[str]:
     when = f"{run.created_at:%Y-%m-%d %H:%M}" if run.created_at else ""
     split = f" split {run.split}" if run.split else ""
     together = f"transductive {run.transductive}" if run.transductive else ""
-    texts = _DIGEST.sub("", run.texts)
-    settings = (f"{run.dataset}{split}", run.encoder, run.protocol, run.method, together, texts, when)
+    settings = (f"{run.dataset}{split}", run.encoder, run.protocol, run.method, together, run.short_texts, when)
     note = run.note.splitlines()[0] if run.note else ""
     return [*([called] if called else []), " · ".join(filter(None, settings)), *([note] if note else [])]
 

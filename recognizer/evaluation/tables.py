@@ -19,7 +19,7 @@ from recognizer.evaluation.html import interval, signed_interval
 from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
 from recognizer.evaluation.multi_label import is_multi_label
-from recognizer.evaluation.multi_label_table import multi_label_lines, precisions_table
+from recognizer.evaluation.multi_label_table import Numbers, multi_label_lines, precisions
 from recognizer.evaluation.predict import ClassTexts, Ranking, Together
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.rejection_table import (
@@ -47,8 +47,18 @@ _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
 
 def run_report(run: Run) -> RenderableType:
     """Return one run in full."""
+    number = f"run {run.id} · " if run.id else ""
+    title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
+    rejection = rejection_tables(run, shown_rows(run))
+    heads, rows = numbers(run)
+    said = Text("\n".join(run_lines(run)))
+    return Group(Text(title, style="bold"), said, Text(), table(*heads, rows=rows), *rejection)
+
+
+def run_lines(run: Run) -> list[str]:
+    """Return what is to be said about a run beside its numbers, a line each: choices, what was left out, cautions."""
     settings = run.settings
-    lines = [
+    return [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{_transductive(run)}{_sampling(settings)} · {settings['layout']}",
         *_label_templates(settings),
@@ -70,10 +80,6 @@ def run_report(run: Run) -> RenderableType:
         *(f"worlds: {line}" for line in run.results.get("worlds", {}).get("lines", ())),
         *cautions(run),
     ]
-    number = f"run {run.id} · " if run.id else ""
-    title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
-    rejection = rejection_tables(run, shown_rows(run))
-    return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run), *rejection)
 
 
 def _transductive(run: Run) -> str:
@@ -176,8 +182,10 @@ def _sampling(settings: Mapping[str, Any]) -> str:
 def texts_cut(settings: Mapping[str, Any]) -> list[str]:
     """Return a line if texts of a run or localization were cut."""
     cut = settings["texts_cut"]
+    if not cut:
+        return []
     line = f"{len(cut)} texts are longer than the encoder's {settings['context_length']} tokens and were cut"
-    return [f"{line} (all of them: --json), such as: {cut[0]}"] if cut else []
+    return [f"{line} (all of them: --json), such as: {cut[0]}"]
 
 
 def cautions(run: Run) -> list[str]:
@@ -191,9 +199,10 @@ def cautions(run: Run) -> list[str]:
     return [*weak, few] if run.counts["evaluated"] < FEW else weak
 
 
-def _accuracies(run: Run) -> RenderableType:
+def numbers(run: Run) -> Numbers:
+    """Return the numbers of a run as a table: its heads, `>` before those of numbers, and its rows."""
     if is_multi_label(run):
-        return precisions_table(run, shown_rows(run))
+        return precisions(run, shown_rows(run))
     splits = run.results.get("splits", {})
     parts = {"": run.results["rows"], **{f", split {split}": rows for split, rows in splits.items()}}
     body = [
@@ -213,7 +222,7 @@ def _accuracies(run: Run) -> RenderableType:
         body.append(
             _spread_row(f"{_row_name(run, name)}, mean ± deviation of splits {', '.join(splits)}{alone}", spreads)
         )
-    return table(*_MEASURED, rows=body)
+    return _MEASURED, body
 
 
 def _row_name(run: Run, name: str) -> str:
