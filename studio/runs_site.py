@@ -14,7 +14,7 @@ from fastapi import Depends, Path, Query, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
-from db.errors import UsageError, UserError
+from db.errors import DatabaseError, UsageError, UserError
 from db.local_paths import without_folders
 from db.records import Run
 from db.runs import LONGEST_NAME, LONGEST_NOTE, RunChange, RunContents, RunLabels
@@ -33,7 +33,6 @@ from recognizer.scoring.metrics import MEASURES
 from studio.pictures import MISSING, Pictures, grey
 from studio.runs import (
     OUTCOME_NAMES,
-    PAGE,
     ListChoice,
     RunMemory,
     StoredRun,
@@ -42,6 +41,7 @@ from studio.runs import (
     left_out,
     matrix,
     no_pictures,
+    paged,
     rejection,
     run_list,
     shown_run,
@@ -54,7 +54,12 @@ Asked = Annotated[int, Query(ge=1, le=LARGEST_INTEGER)]
 _FRAME, _FRAMES = 3, 8  # the picture of a video: this frame of so many
 _LONGEST_TAGS = 2000
 
-_PAGE = replies.PAGE | replies.UNKNOWN_ID
+_PAGE: replies.Replies = replies.PAGE | {
+    400: {
+        "description": "Why it cannot be shown",
+        "content": {"text/html": {"schema": {"type": "string"}}, "application/json": {}},
+    }
+}
 _TOLD = {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]}
 _CHANGED: replies.Replies = replies.CHANGE | {
     200: {"description": "What was done", "content": {"application/json": {"schema": _TOLD}}}
@@ -155,17 +160,20 @@ class _Routes:
         return run, urlencode({"label": name})
 
     def list(self, session: Seeing, choice: Annotated[ListChoice, Depends()]) -> Response:
-        return self._page(session, "runs", run_list(self._store, session.dataset, choice))
+        return self._page(session, "runs", lambda: run_list(self._store, session.dataset, choice))
 
     def one(self, session: Seeing, run: Number, choice: Annotated[VideoChoice, Depends()]) -> Response:
-        stored = self._memory.get(run)
+        return self._page(session, "run", lambda: self._one(session, run, choice))
+
+    def _one(self, session: ReviewSession, number: int, choice: VideoChoice) -> dict[str, Any]:
+        stored = self._memory.get(number)
         try:
-            shown = videos(stored, session.dataset, choice)
+            shown = videos(stored, session.dataset, choice) | {"problem": ""}
         except UsageError as error:
-            shown = {"rows": [], "matching": 0, "first": 0, "number": 1, "pages": 1, "problem": str(error)}
+            shown = paged([], "1")[1] | {"rows": [], "problem": str(error)}
         public = shown_run(stored)
         heads, rows = numbers(public)
-        values = rejection(public) | {
+        values = {
             "heads": heads,
             "numbers": rows,
             "gain": public.results.get("gain", {}) if len(rows) > 1 and not is_multi_label(public) else {},
@@ -177,18 +185,8 @@ class _Routes:
             "classes": stored.classes,
             "texts": self._texts(session, stored, choice),
             "no_pictures": no_pictures(stored.run),
-            "problem": "",
-            "page_size": PAGE,
         }
-        return self._page(session, "run", self._about(stored, public) | values | shown)
-
-    def _about(self, stored: StoredRun, public: Run) -> dict[str, Any]:
-        return {
-            "run": public,
-            "read": RunLabels.of(public),
-            "several_labels": is_multi_label(public),
-            "has_predictions": bool(stored.run.predictions),
-        }
+        return _about(stored, public) | rejection(public) | values | shown
 
     def _texts(self, session: ReviewSession, stored: StoredRun, choice: VideoChoice) -> Any:
         """Return the texts of the class that the videos are chosen by, that of the true class first."""
@@ -198,19 +196,33 @@ class _Routes:
         return texts_of(self._store, session.dataset, stored.run, name, in_use)
 
     def confusion(self, session: Seeing, run: Number) -> Response:
-        stored = self._memory.get(run)
-        about = self._about(stored, shown_run(stored))
+        return self._page(session, "run_confusion", lambda: self._confusion(session, run))
+
+    def _confusion(self, session: ReviewSession, number: int) -> dict[str, Any]:
+        stored = self._memory.get(number)
+        about = _about(stored, shown_run(stored))
         is_drawn = about["has_predictions"] and not about["several_labels"]
-        drawn = matrix(stored, session.dataset) if is_drawn else {"matrix": None}
-        return self._page(session, "run_confusion", about | drawn)
+        return about | (matrix(stored, session.dataset) if is_drawn else {"matrix": None})
 
     def compare(self, session: Seeing, a: Asked, b: Asked | None = None, show: str = "", page: str = "1") -> Response:
-        """Compare run a with run b; without b, its labels alone with its descriptors. Errors as in `compare`."""
-        first, second = self._memory.get(a), self._memory.get(b) if b else None
-        return self._page(session, "runs_compare", compared(first, second, session.dataset, show=show, page=page))
+        """Compare run a with run b; without b, its labels alone with its descriptors."""
 
-    def _page(self, session: ReviewSession, name: str, values: dict[str, Any]) -> Response:
-        return self._renderer.page(session, name, values, Filter())
+        def values() -> dict[str, Any]:
+            first, second = self._memory.get(a), self._memory.get(b) if b else None
+            return compared(first, second, session.dataset, show=show, page=page)
+
+        return self._page(session, "runs_compare", values)
+
+    def _page(self, session: ReviewSession, name: str, values: Callable[[], dict[str, Any]]) -> Response:
+        """Return a page, or one that says why there is none."""
+        try:
+            return self._renderer.page(session, name, values(), Filter())
+        except DatabaseError:
+            raise
+        except UserError as error:
+            refused = self._renderer.page(session, "runs_refused", {"message": str(error)}, Filter())
+            refused.status_code = 400
+            return refused
 
     def contents(self, _session: Seeing, run: Number) -> Response:
         [contents] = self._store.run_changes().contents([run])
@@ -254,6 +266,15 @@ class _Routes:
         """Return what gives the addresses of the pictures of the videos in a folder."""
         found = find_videos(self._store.dataset(dataset), File(root), split=split)
         return self._pictures.offer({video.id: video.path for video in found.videos if video.path})
+
+
+def _about(stored: StoredRun, public: Run) -> dict[str, Any]:
+    return {
+        "run": public,
+        "read": RunLabels.of(public),
+        "several_labels": is_multi_label(public),
+        "has_predictions": bool(stored.run.predictions),
+    }
 
 
 def _no_picture(reason: str) -> Response:
