@@ -89,9 +89,7 @@ class Runs(Transactions):
         with self._write() as session:
             rows = [run_row(session, run) for run in runs]
             if read and any(RunLabels.of(run_record(row)) != read for row in rows):
-                raise UserError(
-                    f"Nothing was changed: somebody else changed run {rows[0].id} meanwhile. {_now(rows[0])}"
-                )
+                raise UserError(f"Nothing was changed: run {rows[0].id} has been changed meanwhile. {_now(rows[0])}")
             for row in rows:
                 _apply(session, row, change)
             return [run_record(row) for row in rows]

@@ -29,7 +29,7 @@ Values = dict[str, Any]
 Row = TypeVar("Row")
 PAGE, RUNS = 100, 50  # videos, and runs, on one page
 _KEPT = 4  # runs whose predictions stay in memory; one of 30,000 videos takes about 60 MB
-PAIRS = 100  # confused pairs that are listed
+PAIRS, CLASSES = 100, 40  # confused pairs, and classes won or lost, that are listed
 OUTCOME_NAMES: Mapping[str, str] = {
     "won": "won by the descriptors",
     "lost": "lost by the descriptors",
@@ -362,7 +362,6 @@ def matrix(stored: StoredRun, dataset: Dataset) -> Values:
         "levels": LEVELS,
         "pairs": [(links.of_class(names[p.true]), links.of_class(names[p.predicted]), p) for p in pairs[:PAIRS]],
         "all_pairs": len(pairs),
-        "classes": names,
     }
 
 
@@ -408,5 +407,6 @@ def compared(first: StoredRun, second: StoredRun | None, dataset: Dataset, *, sh
         "lost": [(links.of_class(c.name), c) for c in reversed(comparison.classes) if c.second < c.first],
         "groups": over_groups(comparison.groups, comparison.both),
         "no_pictures": no_pictures(shown.run),
+        "most": CLASSES,
         "show": show if show in ("gained", "lost") else "",
     }

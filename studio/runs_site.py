@@ -67,6 +67,9 @@ _CHANGED: replies.Replies = replies.CHANGE | {
 _CONTENTS: replies.Replies = replies.UNKNOWN_ID | {
     200: {"description": "What goes with a run", "content": {"application/json": {}}}
 }
+_CLASSES: replies.Replies = replies.UNKNOWN_ID | {
+    200: {"description": "The names of the classes", "content": {"application/json": {}}}
+}
 _FRAME_REPLIES: replies.Replies = replies.UNKNOWN_ID | {
     200: {"description": "A grey picture: there is no other", "content": {"image/jpeg": {}}},
     307: {"description": "Where the picture is"},
@@ -144,6 +147,7 @@ class _Routes:
             "/runs/compare": (self.compare, _PAGE),
             "/runs/{run}": (self.one, _PAGE),
             "/runs/{run}/confusion": (self.confusion, _PAGE),
+            "/runs/{run}/classes": (self.classes, _CLASSES),
             "/runs/{run}/contents": (self.contents, _CONTENTS),
             "/runs/{run}/frame/{place}": (self.frame, _FRAME_REPLIES),
         }
@@ -182,7 +186,6 @@ class _Routes:
             "facts": facts(public),
             "left_out": left_out(public),
             "choice": choice,
-            "classes": stored.classes,
             "texts": self._texts(session, stored, choice),
             "no_pictures": no_pictures(stored.run),
         }
@@ -223,6 +226,10 @@ class _Routes:
             refused = self._renderer.page(session, "runs_refused", {"message": str(error)}, Filter())
             refused.status_code = 400
             return refused
+
+    def classes(self, _session: Seeing, run: Number) -> Response:
+        """Answer with the names of the classes, which a page offers when the user begins to type one."""
+        return JSONResponse(self._memory.get(run).classes)
 
     def contents(self, _session: Seeing, run: Number) -> Response:
         [contents] = self._store.run_changes().contents([run])

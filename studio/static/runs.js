@@ -56,6 +56,16 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   save(event.target);
 });
+// The names of the classes, once one is typed: 600 of them are not part of every page.
+document.addEventListener("focusin", async (event) => {
+  const list = event.target.matches("input[list]") && event.target.list;
+  if (!list || !list.dataset.from) return;
+  const address = list.dataset.from;
+  delete list.dataset.from;
+  const answer = await request(address, undefined, { quiet: true });
+  if (!answer) list.dataset.from = address;
+  else list.append(...answer.value.map((name) => Object.assign(document.createElement("option"), { value: name })));
+});
 addEventListener("beforeunload", (event) => {
   if ([...document.querySelectorAll(".labels-form")].some(isChanged)) event.preventDefault();
 });
