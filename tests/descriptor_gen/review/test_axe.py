@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from tests.fixtures.browser import CHROMIUM, DRIVER, Browser, Open, open_browser, press, served, wait
+from tests.fixtures.axe import PACKAGE, PHONE, faults
+from tests.fixtures.browser import CHROMIUM, DRIVER, Open, open_browser, press, served, wait
 from tests.fixtures.reviewed import filled
 
 __all__ = ["filled", "open_browser"]  # fixtures
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium: apt install chromium chromium-driver")
-PACKAGE = importlib.util.find_spec("axe_playwright_python")  # its file axe.min.js is read, its code never runs
 PAGES = (
     "/",
     "/?status=pending&q=hand",
@@ -24,20 +20,6 @@ PAGES = (
     "/compare?kind=decomposition",
     "/log",
 )
-PHONE = {"width": 390, "height": 780, "deviceScaleFactor": 2, "mobile": True}
-
-
-def faults(browser: Browser) -> list[str]:
-    """Return what axe-core finds on the page as it is now, a line for each fault."""
-    assert PACKAGE is not None
-    assert PACKAGE.origin is not None
-    browser.execute_script(Path(PACKAGE.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
-    result: dict[str, Any] = browser.execute_async_script(
-        "const done = arguments[0]; axe.run(document).then(done, (error) => done({ error: String(error) }))"
-    )
-    assert "error" not in result, result
-    assert len(result["passes"]) > 10  # it did look
-    return [f"{rule['id']}: {node['html'][:120]}" for rule in result["violations"] for node in rule["nodes"]]
 
 
 @pytest.mark.skipif(PACKAGE is None, reason="no axe-core: pip install --no-deps axe-playwright-python")
