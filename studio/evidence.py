@@ -129,17 +129,19 @@ class Evidence:
         """The files or folders of the V videos, by id."""
         return {video.id: video.path for video in self.features.videos if video.path}
 
-    def choose(self, descriptors: Sequence[Descriptor]) -> list[Descriptor]:
+    def choose(self, descriptors: Sequence[Descriptor], *, partial: bool = False) -> list[Descriptor]:
         """Return the descriptors that an evaluation would use.
 
         Args:
             descriptors: those in use, of any status, such as of a review's snapshot.
+            partial: whether classes that lack texts are taken without them, where an evaluation would refuse.
 
         Raises:
             UserError: as in `choose_descriptors`.
         """
         store = cast(Store, _InUse(descriptors))
-        return choose_descriptors(store, self.dataset, self.settings.with_texts_used().choice)
+        choice = self.settings.with_texts_used().choice
+        return choose_descriptors(store, self.dataset, replace(choice, partial=choice.partial or partial))
 
     def ensemble(self, descriptors: Sequence[Descriptor]) -> Ensemble:
         """Return the labels and some descriptors as vectors; only strings that are new are encoded."""
@@ -298,6 +300,9 @@ class Videos:
     def _run(self) -> None:
         try:
             self._evidence = self._stack.enter_context(self._load())
+            if self._evidence and self._evidence.advice:
+                left_out = self._evidence.left_out["not embedded yet"]
+                self._report(f"{left_out} videos are not embedded yet. Embed them: {self._evidence.advice}")
             self.note = ""
         except UserError as error:
             self._fail(str(error))

@@ -10,6 +10,7 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from db.records import Descriptor
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.replies import Replies
 from descriptor_gen.review.session import ReviewSession
@@ -47,6 +48,11 @@ class Site:
     beside: Sequence[str] = ()
 
 
+def _nothing(_session: ReviewSession, _descriptor: Descriptor) -> str:
+    """Return what another site says about a text in place of its stored impact, as HTML; a site may `share` its own."""
+    return ""
+
+
 class Renderer:
     """Renders the templates of every site; pages extend `base.html` of the review."""
 
@@ -57,7 +63,7 @@ class Renderer:
         self._environment = Environment(
             loader=ChoiceLoader(self._loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._environment.globals.update(csrf=csrf, sites=self._sites)
+        self._environment.globals.update(csrf=csrf, sites=self._sites, said_of=_nothing)
 
     def include(self, site: Site) -> None:
         """Add the templates of a site, and its links and scripts to every page."""
@@ -71,7 +77,7 @@ class Renderer:
 
     def part(self, session: ReviewSession, name: str, values: Mapping[str, Any]) -> str:
         """Return a part of a page."""
-        shared = {"dataset": session.dataset.name, "reviewer": session.reviewer}
+        shared = {"session": session, "dataset": session.dataset.name, "reviewer": session.reviewer}
         return self._environment.get_template(f"{name}.html").render(shared | dict(values))
 
     def page(self, session: ReviewSession, name: str, values: Mapping[str, Any], filter_: Filter) -> Response:

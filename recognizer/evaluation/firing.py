@@ -11,12 +11,12 @@ import numpy as np
 
 from recognizer.datasets.official import clip_groups
 from recognizer.datasets.records import Video
-from recognizer.evaluation.ranking import truth_of
-from recognizer.scoring.intervals import Flags, Floats, newcombe
+from recognizer.scoring.intervals import Flags, Floats, Indices, newcombe
 from recognizer.scoring.metrics import Rate
 
 LEAST = 3  # videos of a class about which something is said
 FIRES = 0.7  # AUROC from which a text fires on a class: 7 of 10 pairs in order (Hosmer and Lemeshow: acceptable)
+CHANCE = 0.5  # AUROC of a text that says nothing about a class
 ALSO = 0.5  # share of the own class's height from which another class is named beside it
 _LEVEL = 0.05  # two-sided
 
@@ -29,11 +29,12 @@ class Firing:
 
     Attributes:
         verdict: `own`: it fires on its class; `also`: on another one too; `more`: on another one more, or instead;
-            `nothing`: on no class in particular; `few`: its class has fewer than `LEAST` videos, or the others have.
+            `nothing`: on no class in particular; `few`: its class or the others have fewer than `LEAST` videos, or the
+            interval of `area` holds both chance and what would be firing.
         videos: number of its class's videos.
         others: number of all other videos.
         area: AUROC of its class's videos against all others by their cosine with the text, with the 95% interval over
-            groups of clips cut from one source; None if the verdict is `few`.
+            groups of clips cut from one source; None with fewer than `LEAST` videos.
         rival: the other class of the highest mean cosine, of those with `LEAST` videos; None if there is none.
         means: mean cosine with the videos of each class, [C]; NaN for a class without videos.
         rank: place of its class by `means`, from 1; 0 if it has no videos.
@@ -64,13 +65,14 @@ class Crowd:
     """V videos by class: what the texts of C classes are measured on.
 
     Attributes:
-        truth: bool [V, C]; a video may have several classes.
+        rows, classes: the pairs of a video, numbered from 0, and one of its classes, [N] each.
         counts: [C], videos of each class.
         units: [C], groups of clips cut from one source, of each class: as many as videos, if no groups are known.
         other_units: [C], groups of the videos of no such class.
     """
 
-    truth: Flags
+    rows: Indices
+    classes: Indices
     counts: Floats
     units: Floats
     other_units: Floats
@@ -78,31 +80,34 @@ class Crowd:
     @classmethod
     def of(cls, videos: Sequence[Video], classes: int) -> Crowd:
         """Count videos and their groups by class."""
-        truth = truth_of(videos, classes)
-        names = clip_groups(video.id for video in videos)
-        groups = np.unique(names, return_inverse=True)[1]
-        units, others = (
-            np.array([len(np.unique(groups[side[:, c]])) for c in range(classes)], float) for side in (truth, ~truth)
-        )
-        return cls(truth, truth.sum(axis=0).astype(float), units, others)
+        pairs = [(row, c) for row, video in enumerate(videos) for c in video.classes]
+        rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        _, group, size = np.unique(clip_groups(video.id for video in videos), return_inverse=True, return_counts=True)
+        shared, inside = np.unique(np.stack([columns, group[rows]]), axis=1, return_counts=True)
+        whole = np.bincount(shared[0, inside == size[shared[1]]], minlength=classes)  # groups of this class alone
+        counts, units = (np.bincount(of, minlength=classes).astype(float) for of in (columns, shared[0]))
+        return cls(rows, columns, counts, units, (len(size) - whole).astype(float))
 
     def firing(self, cosines: Floats, own: int) -> Firing:
         """Return what the videos say about a text of class `own`, by its cosines with them [V]."""
         with np.errstate(invalid="ignore"):
-            means = cosines @ self.truth / self.counts  # [C], NaN without videos
+            means = self._sums(cosines) / self.counts  # [C], NaN without videos
         videos, others = int(self.counts[own]), int(len(cosines) - self.counts[own])
         told = self.counts >= LEAST
         rival = self._rival(means, own, told)
         rank = 1 + int((means > means[own]).sum()) if videos else 0
         if not told[own] or others < LEAST:
             return Firing("few", videos, others, None, rival, means, rank)
-        areas = self._areas(cosines)
+        areas, heights = self._areas(cosines), _standardised(means, told)
         area = self._rate(areas, own)
-        heights = _standardised(means, told)
-        verdict: Verdict = "own" if _fires(area) else "nothing"
+        verdict: Verdict = "own" if _fires(area) else "few" if area.low <= CHANCE and area.high >= FIRES else "nothing"
         if rival is not None and _fires(self._rate(areas, rival, corrected=True)):
-            verdict = _with_rival(heights[own], heights[rival], fires=verdict == "own")
+            verdict = _with_rival(verdict, heights[own], heights[rival])
         return Firing(verdict, videos, others, area, rival, means, rank)
+
+    def _sums(self, values: Floats) -> Floats:
+        """Return the sum of values [V] over the videos of each class, [C]."""
+        return np.bincount(self.classes, values[self.rows], minlength=len(self.counts)).astype(float)
 
     def _rival(self, means: Floats, own: int, told: Flags) -> int | None:
         candidates = np.where(told, means, -np.inf)
@@ -114,7 +119,7 @@ class Crowd:
         """Return the AUROC of the videos of each class against all others, [C], by rank sums (Mann and Whitney)."""
         ordered = np.sort(cosines)
         ranks = (np.searchsorted(ordered, cosines, "left") + np.searchsorted(ordered, cosines, "right") + 1) / 2
-        wins = ranks @ self.truth - self.counts * (self.counts + 1) / 2
+        wins = self._sums(ranks) - self.counts * (self.counts + 1) / 2
         with np.errstate(invalid="ignore"):
             areas: Floats = wins / (self.counts * (len(cosines) - self.counts))
         return areas
@@ -135,10 +140,11 @@ def _standardised(means: Floats, told: Flags) -> Floats:
 
 
 def _fires(area: Rate) -> bool:
-    return area.value >= FIRES and area.low > 0.5
+    return area.value >= FIRES and area.low > CHANCE
 
 
-def _with_rival(own: float, rival: float, *, fires: bool) -> Verdict:
-    if not fires or rival > own:
+def _with_rival(verdict: Verdict, own: float, rival: float) -> Verdict:
+    """Return the verdict about a text that fires on another class too, by the heights of both."""
+    if rival > own:
         return "more"
-    return "also" if rival >= ALSO * own else "own"
+    return "also" if verdict == "own" and rival >= ALSO * own else verdict

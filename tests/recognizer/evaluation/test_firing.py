@@ -125,3 +125,15 @@ def test_the_interval_holds_the_true_area_in_19_of_20_samples() -> None:
     assert (low[0], high[1]) == (0, 1)
     assert 0 < high[0] < 1
     assert low[1] == pytest.approx(1 - high[0])
+
+
+def test_what_is_not_firing_and_what_cannot_be_told() -> None:
+    cosines = np.array([0.1, 0.5, 0.55, 0.9, *np.linspace(0, 1, 8)])
+    few = crowd_of([0] * 4 + [1] * 8, classes=2).firing(cosines, 0)
+    assert few.area is not None
+    assert few.area.low < 0.5 < 0.7 < few.area.high
+    assert few.sentence(PHRASES) == "too few videos to say (4 of its class, 8 of others)"
+    many = crowd_of(([0] * 4 + [1] * 8) * 20, classes=2).firing(np.tile(cosines, 20), 0)
+    assert many.area is not None
+    assert many.area.value == few.area.value
+    assert many.sentence(PHRASES) == "fires on nothing in particular"
