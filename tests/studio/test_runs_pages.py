@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from socket import socket
 from typing import Any
 from urllib.parse import unquote
 
@@ -405,3 +406,29 @@ def test_markup_in_what_people_say_is_text(web: Web, store: Store) -> None:
         page = web.text(address)
         assert "<script>alert" not in page, address
         assert html.escape(odd, quote=False)[:20] in page, address
+
+
+def test_serve_opens_at_the_runs_of_the_newest_one(
+    store: Store, recognize: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def serve(app: object, listener: socket, *, on_ready: Callable[[], None]) -> None:
+        started.append(app)
+        listener.close()
+        on_ready()
+
+    monkeypatch.setattr("descriptor_gen.review.server.serve", serve)
+    none = recognize("serve", "--no-browser")
+    assert none.exit_code == 2
+    assert "No runs yet, so say which dataset: recognize serve --dataset NAME" in none.stderr
+    by_hand(store)
+    large(store, "ucf101", each=1)
+    for given, dataset in ((), "ucf101"), (("-d", "hmdb51"), "hmdb51"):
+        result = recognize("serve", "--no-browser", "--reviewer", "anna", *given)
+        assert result.exit_code == 0, result.output
+        assert re.search(rf"^{dataset}, reviewed by anna: http://127.0.0.1:\d+/runs  ", result.stderr)
+    away = recognize("serve", "--no-browser", "--host", "0.0.0.0")
+    assert re.search(r"/runs\?token=\S+", away.stderr)
+    assert len(started) == 3
+    assert recognize("serve", "-d", "nothing").exit_code == 2
