@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from db.runs import RunChange
@@ -33,7 +35,7 @@ from tests.fixtures.runs import BY_HAND, by_hand, large
 
 __all__ = ["balls", "described", "encoder"]  # fixtures
 
-NAMES = ("brush_hair", "cartwheel", "catch")  # labels 0, 1, 2 of hmdb51
+JSON = {"content-type": "application/json"}
 
 
 class Web:
@@ -424,11 +426,43 @@ def test_serve_opens_at_the_runs_of_the_newest_one(
     assert "No runs yet, so say which dataset: recognize serve --dataset NAME" in none.stderr
     by_hand(store)
     large(store, "ucf101", each=1)
-    for given, dataset in ((), "ucf101"), (("-d", "hmdb51"), "hmdb51"):
-        result = recognize("serve", "--no-browser", "--reviewer", "anna", *given)
+    for options, dataset in ((), "ucf101"), (("-d", "hmdb51"), "hmdb51"):
+        result = recognize("serve", "--no-browser", "--reviewer", "anna", *options)
         assert result.exit_code == 0, result.output
         assert re.search(rf"^{dataset}, reviewed by anna: http://127.0.0.1:\d+/runs  ", result.stderr)
     away = recognize("serve", "--no-browser", "--host", "0.0.0.0")
     assert re.search(r"/runs\?token=\S+", away.stderr)
     assert len(started) == 3
     assert recognize("serve", "-d", "nothing").exit_code == 2
+
+
+QUERIES = st.dictionaries(
+    st.sampled_from(["a", "b", "of", "sort", "tag", "q", "page", "label", "true", "predicted", "outcome", "show", "x"]),
+    st.text(max_size=12) | st.sampled_from(["1", "2", "cartwheel", "lost", "all"]),
+)
+
+
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(
+    page=st.sampled_from(["", "/1", "/2", "/1/confusion", "/compare", "/1/contents", "/1/classes", "/0", "/x"]),
+    query=QUERIES,
+)
+def test_no_address_is_a_fault_of_the_server(web: Web, page: str, query: dict[str, str]) -> None:
+    answer = web.client.get(f"/runs{page}", params=query)
+    assert answer.status_code in (200, 400, 422), (page, query)
+    assert "Traceback" not in answer.text
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(
+    body=st.dictionaries(
+        st.sampled_from(["name", "note", "tags", "read", "x"]),
+        st.text(max_size=30)
+        | st.none()
+        | st.dictionaries(st.sampled_from(["name", "note", "tags"]), st.text(max_size=9)),
+    )
+)
+def test_no_change_is_a_fault_of_the_server(web: Web, body: dict[str, Any]) -> None:
+    for address in ("/runs/1", "/runs/1/delete"):
+        answer = web.client.post(address, content=json.dumps(body), headers=web.secret | JSON)
+        assert answer.status_code in (200, 400, 422), body
