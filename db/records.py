@@ -15,7 +15,7 @@ DescriptorSource = Literal["llm", "import", "human"]
 STATUSES: tuple[DescriptorStatus, ...] = get_args(DescriptorStatus)
 GenerationStatus = Literal["ok", "invalid", "error", "late"]
 """`late`: valid, but another builder had stored a reply to the same call first; it never comes in use."""
-DecisionKind = Literal["accept", "reject", "restore", "edit", "add", "reorder", "undo"]
+DecisionKind = Literal["accept", "reject", "restore", "edit", "replace", "add", "reorder", "undo"]
 
 
 @dataclass(frozen=True)
@@ -332,6 +332,32 @@ class Conflict:
     in_use: bool
     event: ReviewEvent | None
     at: datetime | None
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What a reviewer says about a descriptor.
+
+    Attributes:
+        descriptor: id of the text that it was written about; an edit of that text has another id.
+        at: time (UTC).
+    """
+
+    id: int
+    descriptor: int
+    text: str
+    reviewer: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Guidelines:
+    """What reviewers of a dataset should go by; `at`: time (UTC)."""
+
+    id: int
+    text: str
+    reviewer: str
+    at: datetime
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from db.errors import UsageError, UserError
 from db.records import Change, Dataset, Decision, DecisionKind, DescriptorRef, ReviewEvent, State
 from db.schema import ActionRow, DatasetRow, DescriptorRow, ReviewEventRow, utc_now
 
+_NO_VERDICTS = ("reorder", "replace", "undo")  # these leave the status as it is, whoever gave it
 UNDONE = select(ReviewEventRow.undoes).where(ReviewEventRow.undoes.is_not(None))  # ids of the decisions
 
 
@@ -132,7 +133,7 @@ def last_statuses(session: Session, reviewer: str, rows: Sequence[DescriptorRow]
         query = select(ReviewEventRow.after).where(
             ReviewEventRow.descriptor_id.in_(chunk),
             ReviewEventRow.reviewer == reviewer,
-            ReviewEventRow.what.not_in(("reorder", "undo")),
+            ReviewEventRow.what.not_in(_NO_VERDICTS),
             ReviewEventRow.decision.not_in(UNDONE),
         )
         statuses.update((after["id"], after["status"]) for after in session.scalars(query.order_by(ReviewEventRow.id)))

@@ -48,6 +48,7 @@ from db.schema import (
 
 if TYPE_CHECKING:
     from db.claims import Claims
+    from db.comments import Comments
     from db.own_datasets import OwnDatasets
     from db.review_queries import ReviewQueries
     from db.reviews import Reviews
@@ -103,6 +104,12 @@ class Store(Transactions, Catalogue):
         from db.reviews import Reviews
 
         return Reviews(self._engine)
+
+    def comments(self) -> Comments:
+        """Return the access to comments and guidelines: see `db.comments`."""
+        from db.comments import Comments
+
+        return Comments(self._engine)
 
     def review_queries(self) -> ReviewQueries:
         """Return the queries of the review application: see `db.review_queries`."""

@@ -337,6 +337,7 @@ _DONE: dict[DecisionKind, str] = {
     "reject": "rejected",
     "restore": "made pending",
     "edit": "edited",
+    "replace": "reworded",
     "add": "added",
     "reorder": "moved",
     "undo": "put back",

@@ -262,6 +262,7 @@ _DONE = {
     "reject": "Rejected",
     "restore": "Back to pending",
     "edit": "Edited, and accepted",
+    "replace": "Replaced words in",
     "add": "Added",
     "reorder": "Moved",
 }
