@@ -53,6 +53,10 @@ _COMMANDS = {
         "Make descriptors pending again: those with the ids given, or all that match the filters.",
     ),
     "edit": Listed("descriptor_gen.commands.review:edit", "Replace a descriptor by TEXT."),
+    "replace": Listed(
+        "descriptor_gen.commands.replace:replace_words",
+        "Replace OLD by NEW in all texts that match the filters, as one decision that one descgen undo restores.",
+    ),
     "add": Listed("descriptor_gen.commands.review:add", "Add TEXT, accepted, to the descriptors of a class."),
     "reorder": Listed(
         "descriptor_gen.commands.review:reorder",

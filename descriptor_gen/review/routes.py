@@ -7,16 +7,18 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
-from fastapi import Depends, HTTPException, Path, Response
+from fastapi import Depends, HTTPException, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
 from db.records import STATUSES, Action, DescriptorRef
 from db.storable import LARGEST_INTEGER
 from descriptor_gen.review import compare, conflicts, pages, queue, replies
+from descriptor_gen.review.asked import LONGEST_NAME, LONGEST_QUERY, LONGEST_TEXT, Asked, Id, Number
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.session import DecisionRequest, Outcome, ReviewSession
 from descriptor_gen.review.site import Current, Renderer, Route, Site
+from descriptor_gen.review.text_routes import TextRoutes
 
 KEYS = (
     (("j", "↓"), "next text"),
@@ -36,19 +38,6 @@ KEYS = (
     (("/",), "search"),
     (("?",), "these keys"),
 )
-_LONGEST_TEXT = 2000
-_LONGEST_NAME = 300
-_LONGEST_QUERY = 4000
-
-Number = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
-Id = Annotated[int, Path(ge=1, le=LARGEST_INTEGER)]
-
-
-def _asked(query: Annotated[Filter, Depends()]) -> Filter:
-    return Filter.from_query(asdict(query))
-
-
-Asked = Annotated[Filter, Depends(_asked)]
 
 
 class DecisionBody(BaseModel):
@@ -57,13 +46,13 @@ class DecisionBody(BaseModel):
     `label` and `query` are those of the page's address; `current` is the text that has the focus.
     """
 
-    decision: str = Field(max_length=_LONGEST_NAME)
+    decision: str = Field(max_length=LONGEST_NAME)
     refs: list[tuple[Number, Number]] = Field(default_factory=list, max_length=100_000)
-    text: str = Field(default="", max_length=_LONGEST_TEXT)
-    kind: str = Field(default="", max_length=_LONGEST_NAME)
+    text: str = Field(default="", max_length=LONGEST_TEXT)
+    kind: str = Field(default="", max_length=LONGEST_NAME)
     label: int | None = None
-    query: str = Field(default="", max_length=_LONGEST_QUERY)
-    stamp: str = Field(default="", max_length=_LONGEST_NAME)
+    query: str = Field(default="", max_length=LONGEST_QUERY)
+    stamp: str = Field(default="", max_length=LONGEST_NAME)
     current: int = Field(default=0, ge=0, le=LARGEST_INTEGER)
 
 
@@ -71,19 +60,19 @@ class RegenerateBody(BaseModel):
     """A request for new texts of a class and kind."""
 
     label: int
-    kind: str = Field(max_length=_LONGEST_NAME)
+    kind: str = Field(max_length=LONGEST_NAME)
 
 
 def review_site(renderer: Renderer) -> Site:
     """Return the pages on which texts are read and decided on."""
-    routes = _Routes(renderer)
+    routes, texts = _Routes(renderer), TextRoutes(renderer)
     return Site(
-        routes.get,
+        {**routes.get, **texts.get},
         "descriptor_gen.review",
-        routes.post,
+        {**routes.post, **texts.post},
         links=(("/compare", "Compare"), ("/log", "Decisions")),
-        scripts=("review.js",),
-        styles=("review.css",),
+        scripts=("review.js", "texts.js"),
+        styles=("review.css", "texts.css"),
     )
 
 

@@ -23,6 +23,8 @@ PAGES = (
     "/compare",
     "/compare?kind=decomposition",
     "/log",
+    "/replace?old=hand&new=arm",
+    "/replace?old=the+hand+falls+0&new=a+hand+is+raised+0",
 )
 PHONE = {"width": 390, "height": 780, "deviceScaleFactor": 2, "mobile": True}
 
