@@ -144,6 +144,16 @@ class Reviews(Transactions):
         with self._read() as session:
             return review_log.dataset_events(session, dataset, kinds)
 
+    def event_ids(self, dataset: Dataset) -> list[int]:
+        """Return the ids of the events about a dataset's actions, in time order."""
+        with self._read() as session:
+            return review_log.dataset_event_ids(session, dataset)
+
+    def events_by_id(self, ids: Sequence[int]) -> list[ReviewEvent]:
+        """Return events by their ids, in time order."""
+        with self._read() as session:
+            return review_log.events_by_id(session, ids)
+
     def agreement(self, dataset: Dataset | None = None) -> list[Agreement]:
         """Return the agreement of each pair of reviewers on a dataset, or on all datasets."""
         with self._read() as session:

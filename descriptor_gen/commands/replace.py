@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def replace_words(
-    database: Database, dataset_name: str, dry_run: bool, reviewer: str, as_json: bool, **options: Any
+    database: Database, /, dataset_name: str, dry_run: bool, reviewer: str, as_json: bool, **options: Any
 ) -> None:
     """Replace OLD by NEW in all texts that match the filters, as one decision that one descgen undo restores.
 

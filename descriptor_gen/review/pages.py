@@ -17,10 +17,10 @@ from descriptor_gen.lint.rules import Finding
 from descriptor_gen.review.conflicts import by_text
 from descriptor_gen.review.filters import ORDERS, Filter
 from descriptor_gen.review.flags import Flags
+from descriptor_gen.review.paging import paged
 from descriptor_gen.review.session import Counts, ReviewSession, Snapshot, stamp
 
 Values = dict[str, Any]
-_MAX_EVENTS = 500
 _FIRST_LINT_SECONDS = 5.0  # how long the first page of a new server waits for flags
 
 
@@ -83,16 +83,17 @@ _ORDER: Mapping[str, Callable[[ClassRow], tuple[float, ...]]] = {
 }
 
 
-def overview(session: ReviewSession, filter_: Filter) -> Values:
-    """Return the classes with descriptors that pass a filter."""
+def overview(session: ReviewSession, filter_: Filter, number: str = "") -> Values:
+    """Return the classes with descriptors that pass a filter, 100 on a page; `number`: of the page."""
     matching = session.matching(filter_, wait=_FIRST_LINT_SECONDS)
     snapshot, (flags, is_linting) = session.snapshot(), session.flags()
     pending = [d for d in matching if d.status == "pending"]
     counts = Counter(rule for rules in flags.rules.values() for rule in rules)
     return {
-        "rows": class_rows(session, matching, filter_.order),
+        "rows": paged(class_rows(session, matching, filter_.order), number, filter_.query),
         "classes": len(session.dataset.actions),
         "matching": len(matching),
+        "matching_classes": len({d.action for d in matching}),
         "pending": len(pending),
         "stamp": stamp(pending),
         "checking": is_linting,
@@ -141,7 +142,8 @@ def _replaced(snapshot: Snapshot, actions: Iterable[str]) -> set[int]:
 
 def one_class(session: ReviewSession, action: Action, filter_: Filter) -> Values:
     """Return a class, with the labels of its neighbours in the order of the overview."""
-    labels = [row.action.label for row in overview(session, filter_)["rows"]]
+    matching = session.matching(filter_, wait=_FIRST_LINT_SECONDS)
+    labels = [row.action.label for row in class_rows(session, matching, filter_.order)]
     if action.label in labels:
         index = labels.index(action.label)
         before = labels[index - 1] if index else None
@@ -204,11 +206,12 @@ def _columns(texts: Sequence[Text], flags: Flags) -> list[Column]:
     return columns
 
 
-def events(session: ReviewSession) -> list[Values]:
-    """Return the newest events of the dataset, newest first."""
+def log(session: ReviewSession, number: str) -> Values:
+    """Return the events of the dataset, newest first, 100 on a page; `number`: of the page."""
+    rows = paged(session.reviews.event_ids(session.dataset)[::-1], number)
     subjects = {d.id: f"{session.phrases[d.action]}, {d.kind}" for d in session.snapshot().descriptors}
-    newest = session.reviews.events(session.dataset)[::-1][:_MAX_EVENTS]
-    return [_event(event, subject=_subject(event, subjects)) for event in newest]
+    shown = session.reviews.events_by_id(rows.shown)[::-1]
+    return {"rows": rows, "events": [_event(event, subject=_subject(event, subjects)) for event in shown]}
 
 
 def _subject(event: ReviewEvent, subjects: Mapping[int, str]) -> str:

@@ -99,8 +99,8 @@ class _Routes:
             "/regenerate": (self.regenerate, changed | replies.JOB),
         }
 
-    def overview(self, session: Current, filter_: Asked) -> Response:
-        return self._renderer.page(session, "overview", pages.overview(session, filter_), filter_)
+    def overview(self, session: Current, filter_: Asked, page: str = "") -> Response:
+        return self._renderer.page(session, "overview", pages.overview(session, filter_, page), filter_)
 
     def one_class(self, session: Current, label: int, filter_: Asked) -> Response:
         values = pages.one_class(session, action_of(session, label), filter_)
@@ -112,8 +112,8 @@ class _Routes:
     def compare(self, session: Current, chosen: Annotated[compare.Choice, Depends()], filter_: Asked) -> Response:
         return self._renderer.page(session, "compare", compare.page(session, chosen), filter_)
 
-    def log(self, session: Current) -> Response:
-        return self._renderer.page(session, "log", {"events": pages.events(session)}, Filter())
+    def log(self, session: Current, page: str = "") -> Response:
+        return self._renderer.page(session, "log", pages.log(session, page), Filter())
 
     def history(self, session: Current, descriptor: Id) -> Response:
         return HTMLResponse(self._renderer.part(session, "_history", pages.history(session, descriptor)))

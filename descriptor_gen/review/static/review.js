@@ -45,10 +45,17 @@ function move(item, by) {
 function step(by) {
   const all = items(), item = current();
   const place = all.indexOf(item);
-  if (place >= 0) return focus(all[Math.max(0, Math.min(place + by, all.length - 1))]);
+  if (place >= 0 && all[place + by]) return focus(all[place + by]);
+  const further = document.querySelector(`main a[rel=${by > 0 ? "next" : "prev"}][data-page]`);
+  if (place >= 0) return further ? turn(further.href, by) : undefined;
   // From a folded text: to the next one that matches.
   const after = all.findIndex((other) => item && item.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING);
   return focus(by > 0 ? all[after] || all.at(-1) : all[(after < 0 ? all.length : after) - 1] || all[0]);
+}
+
+// Go on in the next page of a long table.
+async function turn(address, by) {
+  if (await visit(address)) focus(items().at(by > 0 ? 0 : -1));
 }
 
 async function all(button) {

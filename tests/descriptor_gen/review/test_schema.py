@@ -72,7 +72,8 @@ def test_the_schema_has_every_parameter(fuzzed: Fuzzed) -> None:
         for path, methods in paths.items()
         if "get" in methods
     }
-    assert queries["/"] == queries["/class/{label}"] == queries["/class/{label}/panel"] == FILTER
+    assert queries["/class/{label}"] == queries["/class/{label}/panel"] == FILTER
+    assert (queries["/"], queries["/log"]) == (FILTER | {"page"}, {"page"})
     assert queries["/compare"] == FILTER | {"left", "right", "page"}
     assert queries["/replace"] == FILTER | {"old", "new", "whole", "case", "page"}
     assert paths["/decide"]["post"]["security"] == paths["/regenerate"]["post"]["security"] != []
