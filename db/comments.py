@@ -27,6 +27,10 @@ LONGEST_COMMENT = 2000  # characters
 LONGEST_GUIDELINES = 20_000
 
 
+class OutdatedError(UserError):
+    """Somebody else has changed the guidelines since the reviewer read them."""
+
+
 class Comments(Transactions):
     """Comments and guidelines.
 
@@ -55,15 +59,18 @@ class Comments(Transactions):
             dataset: its texts, in use or not.
             reviewer: only comments of this reviewer; None: of all.
         """
-        query = _commented(dataset)
-        query = query if reviewer is None else query.where(CommentRow.reviewer == reviewer_name(reviewer))
+        query = _by(_commented(dataset), reviewer)
         names = {action.name for action in dataset.actions}
         with self._read() as session:
             rows = [_comment(row) for row, action in session.execute(query) if action in names]
             return _by_text(rows, _first_texts(session, dataset)) if rows else {}
 
-    def of(self, descriptor: int) -> Sequence[Comment]:
+    def of(self, descriptor: int, *, reviewer: str | None = None) -> Sequence[Comment]:
         """Return the comments on a text, in use or not, on the texts it was edited from and on its edits.
+
+        Args:
+            descriptor: id of the text.
+            reviewer: only comments of this reviewer; None: of all.
 
         Raises:
             UsageError: the descriptor does not exist.
@@ -72,7 +79,7 @@ class Comments(Transactions):
             [row] = review_decisions.rows_by_id(session, [descriptor])
             name = session.scalars(select(DatasetRow.name).join(ActionRow).where(ActionRow.id == row.action_id)).one()
             query = select(CommentRow).join(DescriptorRow, DescriptorRow.id == CommentRow.descriptor_id)
-            of_class = query.where(DescriptorRow.action_id == row.action_id).order_by(CommentRow.id)
+            of_class = _by(query.where(DescriptorRow.action_id == row.action_id).order_by(CommentRow.id), reviewer)
             rows = [_comment(comment) for comment in session.scalars(of_class)]
             return _by_text(rows, _first_texts(session, name)).get(descriptor, ())
 
@@ -95,14 +102,14 @@ class Comments(Transactions):
 
         Raises:
             UsageError: the text is too long, or the reviewer has no name.
-            UserError: others apply than those that the reviewer read.
+            OutdatedError: others apply than those that the reviewer read; nothing was changed.
         """
         words = _checked(text, "guideline", LONGEST_GUIDELINES) if text.strip() else ""
         name = reviewer_name(reviewer)
         with self._write() as session:
             now = _newest(session, dataset)
             if replaces is not None and replaces != (now.id if now and now.text else 0):
-                raise UserError(_changed(dataset, now))
+                raise OutdatedError(_changed(dataset, now))
             queries.register(session, dataset)
             dataset_id = session.scalars(select(DatasetRow.id).where(DatasetRow.name == dataset.stored_as)).one()
             session.add(row := GuidelineRow(dataset_id=dataset_id, text=words, reviewer=name))
@@ -135,6 +142,10 @@ def _commented(dataset: Dataset) -> Any:
         .where(DatasetRow.name == dataset.stored_as)
         .order_by(CommentRow.id)
     )
+
+
+def _by(query: Any, reviewer: str | None) -> Any:
+    return query if reviewer is None else query.where(CommentRow.reviewer == reviewer_name(reviewer))
 
 
 def _first_texts(session: Session, dataset: Dataset | str) -> Mapping[int, int]:

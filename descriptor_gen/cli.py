@@ -62,6 +62,14 @@ _COMMANDS = {
         "descriptor_gen.commands.review:reorder",
         "Reorder the texts of one reply, or those that people added to a class.",
     ),
+    "comment": Listed(
+        "descriptor_gen.commands.notes:comment",
+        "Say something about the descriptor ID; descgen show and descgen review show it.",
+    ),
+    "guidelines": Listed(
+        "descriptor_gen.commands.notes:guidelines",
+        "Show what reviewers of a dataset should go by, or set it: paragraphs, and lists of lines that begin with -.",
+    ),
     "undo": Listed("descriptor_gen.commands.review:undo", "Undo a whole decision."),
     "import": Listed(
         "descriptor_gen.commands.exchange:import_descriptors",

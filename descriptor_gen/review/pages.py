@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from db import vocabulary
-from db.records import Action, Conflict, Descriptor, Impact, ReviewEvent, State
+from db.records import Action, Comment, Conflict, Descriptor, Impact, ReviewEvent, State
 from descriptor_gen.lint.rules import Finding
 from descriptor_gen.review.conflicts import by_text
 from descriptor_gen.review.filters import ORDERS, Filter
@@ -30,12 +30,14 @@ class ClassRow:
 
     Attributes:
         impact: top-1 accuracy, in points, that leaving out the worst text would gain; None if not measured.
+        comments: on these texts.
     """
 
     action: Action
     counts: Counts
     flagged: int
     impact: float | None
+    comments: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Text:
     Attributes:
         matches: whether it passes the filter; other texts of the class are folded.
         conflict: what somebody else did to it before a decision of the reviewer, which was refused.
+        comments: what reviewers say about it.
     """
 
     descriptor: Descriptor
@@ -52,6 +55,7 @@ class Text:
     impact: Impact | None
     matches: bool = True
     conflict: Conflict | None = None
+    comments: Sequence[Comment] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,8 @@ def overview(session: ReviewSession, filter_: Filter, number: str = "") -> Value
         "stamp": stamp(pending),
         "checking": is_linting,
         "impact": bool(snapshot.impacts),
+        "guidelines": session.notes.guidelines(session.dataset),
+        "comments": bool(session.comments()),
         "verdicts": snapshot.verdicts,
         "replaced": len(_replaced(snapshot, snapshot.by_action)),
         "is_benchmark": session.dataset.stored_as in vocabulary.BUILT_IN,
@@ -112,7 +118,7 @@ def overview(session: ReviewSession, filter_: Filter, number: str = "") -> Value
 
 def class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: str) -> list[ClassRow]:
     """Return the classes of descriptors that match, in an order of `filters.ORDERS`."""
-    impacts, rules = session.snapshot().impacts, session.flags()[0].rules
+    impacts, rules, comments = session.snapshot().impacts, session.flags()[0].rules, session.comments()
     by_class: dict[str, list[Descriptor]] = defaultdict(list)
     for descriptor in matching:
         by_class[descriptor.action].append(descriptor)
@@ -122,6 +128,7 @@ def class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: st
             Counts.of(descriptors),
             flagged=sum(d.id in rules for d in descriptors),
             impact=max((100 * impacts[d.id].top1_change for d in descriptors if d.id in impacts), default=None),
+            comments=sum(len(comments.get(d.id, ())) for d in descriptors),
         )
         for action in session.dataset.actions
         if (descriptors := by_class.get(action.name))
@@ -177,12 +184,8 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
     """
     request = request or {"conflicts": (), "decision": "", "text": ""}
     matching = {d.id for d in session.matching(filter_)}
-    conflicts = by_text(request["conflicts"])
     snapshot, (flags, _) = session.snapshot(), session.flags()
-    texts = [
-        Text(d, flags.by_id.get(d.id, ()), snapshot.impacts.get(d.id), d.id in matching, conflicts.get(d.id))
-        for d in shown(session, action, filter_)
-    ]
+    texts = as_texts(session, shown(session, action, filter_), matching, request["conflicts"])
     kinds = groupby(texts, key=lambda text: text.descriptor.kind)
     return {
         "sections": {kind: _columns(list(of_kind), flags) for kind, of_kind in kinds},
@@ -195,6 +198,28 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
         "replaced": len(_replaced(snapshot, [action.name])),
         "can_regenerate": session.jobs is not None,
     }
+
+
+def as_texts(
+    session: ReviewSession,
+    descriptors: Iterable[Descriptor],
+    matching: Collection[int],
+    conflicts: tuple[Conflict, ...] = (),
+) -> list[Text]:
+    """Return descriptors with everything that their cards show; `matching`: ids of those that pass the filter."""
+    impacts, flags, comments = session.snapshot().impacts, session.flags()[0].by_id, session.comments()
+    changed = by_text(conflicts)
+    return [
+        Text(
+            d,
+            flags.get(d.id, ()),
+            impacts.get(d.id),
+            matches=d.id in matching,
+            conflict=changed.get(d.id),
+            comments=comments.get(d.id, ()),
+        )
+        for d in descriptors
+    ]
 
 
 def _columns(texts: Sequence[Text], flags: Flags) -> list[Column]:
@@ -229,6 +254,13 @@ def history(session: ReviewSession, descriptor_id: int) -> Values:
         "source": descriptor.writer,
         "events": [_event(event, subject=descriptor.kind) for event in session.reviews.history(descriptor_id)],
     }
+
+
+def comments(session: ReviewSession, descriptor_id: int) -> Values:
+    """Return what is said about one descriptor; to who is blind, only what they said."""
+    [descriptor] = session.reviews.descriptors([descriptor_id])
+    said = session.notes.of(descriptor_id, reviewer=session.reviewer if session.blind else None)
+    return {"text": descriptor.text, "comments": said, "about": descriptor_id, "blind": session.blind}
 
 
 def call(session: ReviewSession, generation_id: int) -> Values:

@@ -56,3 +56,4 @@ DECISION: Replies = {
     409: _json("Nothing was changed: others have changed these texts", _DECIDED),
 }
 DONE: Replies = {200: _json("It was done", _DONE)}
+NEWER: Replies = {409: _refusal("Somebody else was faster; nothing was changed")}

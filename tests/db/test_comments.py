@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from db.comments import LONGEST_COMMENT, Comments
-from db.errors import UsageError, UserError
+from db.comments import LONGEST_COMMENT, Comments, OutdatedError
+from db.errors import UsageError
 from db.records import Dataset, Descriptor
 from db.store import Store
 from descriptor_gen.generate.build import build_descriptors
@@ -114,7 +114,7 @@ def test_the_newest_guidelines_apply(store: Store, dataset: Dataset, comments: C
     assert (first.text, first.reviewer) == ("Reject what cannot be seen.\n\n- no names", "anna")
     second = comments.set_guidelines(dataset, "Accept all.", reviewer="ben", replaces=first.id)
     assert comments.guidelines(dataset) == second
-    with pytest.raises(UserError, match="ben changed the guidelines of hmdb51 after you read them"):
+    with pytest.raises(OutdatedError, match="ben changed the guidelines of hmdb51 after you read them"):
         comments.set_guidelines(dataset, "Reject all.", reviewer="anna", replaces=first.id)
     assert comments.guidelines(dataset) == second
     assert comments.set_guidelines(dataset, " ", reviewer="anna") is None

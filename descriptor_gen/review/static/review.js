@@ -1,5 +1,6 @@
 // Decisions and keys. The server renders the pages; it says which text gets the focus after a decision.
 import { drop, edit, keep, reopen } from "./drafts.js";
+import { note } from "./notes.js";
 import { chosen, confirmed, current, focus, items, panel, request, sheet, show, visit } from "./page.js";
 
 const refs = (elements) => elements.map((e) => [Number(e.dataset.id), Number(e.dataset.version)]);
@@ -69,14 +70,18 @@ async function regenerate(kind) {
   const answer = await request("/regenerate", { kind, label: Number(label) });
   if (!answer) return;
   const job = await ended(answer.value);
-  if (job.done && panel()?.dataset.label === label) {
-    const html = await request(`/class/${label}/panel?${panel().dataset.query}`);
-    if (!html) return;
-    panel().innerHTML = html.value;
-    reopen(save);
-    focus(document.getElementById(`d${id}`) || items().find((item) => item.dataset.status === "pending"));
-  }
+  if (job.done && panel()?.dataset.label === label) await refresh(id);
   show(job.message);
+}
+
+// Show the page as it is now; the focus stays at its text.
+async function refresh(id) {
+  if (!panel()) return (await visit(location.href)) && focus(items()[0]);
+  const html = await request(`/class/${panel().dataset.label}/panel?${panel().dataset.query}`);
+  if (!html) return undefined;
+  panel().innerHTML = html.value;
+  reopen(save);
+  return focus(document.getElementById(`d${id}`) || items().find((item) => item.dataset.status === "pending"));
 }
 
 // Wait for the end of a job. A server that was stopped knows nothing of it; what it had stored is kept.
@@ -99,6 +104,7 @@ const itemCommands = {
   edit: (item) => edit(item, save),
   up: (item) => move(item, -1),
   down: (item) => move(item, 1),
+  comment: (item) => note(`/comments/${item.dataset.id}`, () => refresh(item.dataset.id)),
   history: (item) => sheet(`/history/${item.dataset.id}`),
   "use-mine": (item) => {
     const { decision, text } = item.querySelector("[data-do=use-mine]").dataset;
@@ -111,6 +117,7 @@ const itemCommands = {
 const pageCommands = {
   undo: () => decide("undo", {}),
   help: () => document.getElementById("help").showModal(),
+  guidelines: () => note("/guidelines", () => refresh((current() || chosen())?.dataset.id)),
   next: () => step(1),
   previous: () => step(-1),
   "accept-all": () => {
@@ -122,8 +129,8 @@ const pageCommands = {
 };
 
 const keys = {
-  a: "accept", r: "reject", e: "edit", p: "restore", h: "history", "<": "up", ">": "down",
-  j: "next", ArrowDown: "next", k: "previous", ArrowUp: "previous", u: "undo", A: "accept-all", n: "add", "?": "help", i: "sheet",
+  a: "accept", r: "reject", e: "edit", p: "restore", c: "comment", h: "history", "<": "up", ">": "down",
+  j: "next", ArrowDown: "next", k: "previous", ArrowUp: "previous", u: "undo", A: "accept-all", n: "add", "?": "help", i: "sheet", g: "guidelines",
 };
 
 // Run a command; for a decision, return a promise of whether it was made.

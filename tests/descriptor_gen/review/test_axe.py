@@ -72,7 +72,7 @@ def test_axe_finds_nothing_in_dialogs_editors_and_conflicts(filled: str, open_br
         assert faults(ben) == []
         press(ben, "e")
         assert faults(ben) == []
-        for button in ("[data-do=help]", "[data-do=history]", "[data-sheet]"):
+        for button in ("[data-do=help]", "[data-do=history]", "[data-sheet]", "[data-do=comment]", "[data-do=guidelines]"):
             anna.find_element("css selector", button).click()
             wait(anna, lambda b: b.find_elements("css selector", "dialog[open]"))
             assert faults(anna) == [], button
