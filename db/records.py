@@ -430,12 +430,26 @@ class Impact:
 
 @dataclass(frozen=True)
 class Writer:
-    """An LLM with a template version that wrote texts of a kind; `actions` counts the actions it wrote about."""
+    """Who wrote texts of a kind.
 
-    llm: str
-    template_sha256: str
-    template_version: int
-    actions: int
+    Attributes:
+        source: a model, a file (imported, or a text pack), or people.
+        name: of the model or file; `hand` for people.
+        template_sha256, template_version: of a model's prompt template; empty and 0 for all of its templates.
+    """
+
+    source: Literal["model", "file", "hand"]
+    name: str
+    template_sha256: str = ""
+    template_version: int = 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a writer wrote about one action: ids of the newest calls (none for files and people), number of texts."""
+
+    calls: frozenset[int]
+    texts: int
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ class Text:
         matches: whether it passes the filter; other texts of the class are folded.
         conflict: what somebody else did to it before a decision of the reviewer, which was refused.
         comments: what reviewers say about it.
+        marks: the text with the words marked that the one it is compared with lacks, which are `lacking`.
     """
 
     descriptor: Descriptor
@@ -56,6 +57,8 @@ class Text:
     matches: bool = True
     conflict: Conflict | None = None
     comments: Sequence[Comment] = ()
+    marks: Markup | None = None
+    lacking: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

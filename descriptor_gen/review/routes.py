@@ -45,7 +45,8 @@ KEYS = (
 class DecisionBody(BaseModel):
     """A decision sent by a page; see `session.DecisionRequest`.
 
-    `label` and `query` are those of the page's address; `current` is the text that has the focus.
+    `label` and `query` are those of the page's address, `compare` is the query of the page that compares; `current` is
+    the text that has the focus.
     """
 
     decision: str = Field(max_length=LONGEST_NAME)
@@ -56,6 +57,7 @@ class DecisionBody(BaseModel):
     query: str = Field(default="", max_length=LONGEST_QUERY)
     stamp: str = Field(default="", max_length=LONGEST_NAME)
     current: int = Field(default=0, ge=0, le=LARGEST_INTEGER)
+    compare: str = Field(default="", max_length=LONGEST_QUERY)
 
 
 class RegenerateBody(BaseModel):
@@ -135,6 +137,8 @@ class _Routes:
         outcome = session.decide(
             DecisionRequest(body.decision, refs, body.text, body.kind, action, filter_, body.stamp)
         )
+        if body.compare:
+            return self._compared(session, body, outcome)
         if outcome.conflicts:
             return self._conflicted(session, body, outcome, action, filter_)
         assert outcome.decision is not None  # noqa: S101 - there are conflicts, or a decision
@@ -142,6 +146,25 @@ class _Routes:
         follows = queue.after(session, outcome.decision, action=action, current=current, filter_=filter_)
         message = f"{outcome.message}. {follows.end}" if follows.end else outcome.message
         return JSONResponse(self._answer(session, message, action, follows, filter_))
+
+    def _compared(self, session: ReviewSession, body: DecisionBody, outcome: Outcome) -> Response:
+        """Answer a decision that was made on the page that compares."""
+        chosen = compare.Choice.from_query(dict(parse_qsl(body.compare)))
+        request = {"conflicts": outcome.conflicts, "decision": body.decision, "text": body.text}
+        now = [conflict.now.id for conflict in outcome.conflicts if conflict.in_use]
+        current = body.current or (body.refs[0][0] if body.refs else 0)
+        focus = compare.focus_after(session, chosen, outcome.decision, current) if outcome.decision else None
+        values = compare.page(session, chosen, request=request) | {"filter": Filter()}
+        answer = {
+            "message": outcome.message,
+            "decided": session.totals().decided,
+            "left": session.time_left(),
+            "html": self._renderer.part(session, "_compare", values),
+            "page": "",
+            "label": None,
+            "focus": next(iter(now), focus),
+        }
+        return JSONResponse(answer, 409 if outcome.conflicts else 200)
 
     def _conflicted(
         self, session: ReviewSession, body: DecisionBody, outcome: Outcome, action: Action | None, filter_: Filter

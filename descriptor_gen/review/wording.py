@@ -26,10 +26,13 @@ def differences(before: str, after: str) -> tuple[list[Part], list[Part]]:
 
 def marked(parts: Sequence[Part], tag: str) -> Markup:
     """Return pieces as HTML, those that the other text lacks inside `tag`; everything in them is escaped."""
-    return Markup("").join(
-        Markup("<{0}>{1}</{0}>").format(Markup(tag), piece) if differs and piece.strip() else piece  # noqa: S704 - ours
-        for piece, differs in parts
-    )
+    return Markup("").join(_inside(piece, tag) if differs and piece.strip() else piece for piece, differs in parts)
+
+
+def _inside(piece: str, tag: str) -> Markup:
+    words = piece.strip()
+    before, after = piece.split(words)[0], piece.split(words)[-1]
+    return Markup("{1}<{0}>{2}</{0}>{3}").format(Markup(tag), before, words, after)  # noqa: S704 - a tag of ours
 
 
 def lacking(parts: Sequence[Part]) -> list[str]:

@@ -5,9 +5,11 @@ import { chosen, confirmed, current, focus, items, panel, request, sheet, show, 
 
 const refs = (elements) => elements.map((e) => [Number(e.dataset.id), Number(e.dataset.version)]);
 
+const compared = () => panel()?.dataset.compare;
+
 // Send a decision. Returns whether it was made.
 async function decide(decision, more) {
-  const page = panel() ? { label: Number(panel().dataset.label), query: panel().dataset.query } : {};
+  const page = !panel() ? {} : compared() ? { compare: compared() } : { label: Number(panel().dataset.label), query: panel().dataset.query };
   const answer = await request("/decide", { decision, current: Number((current() || chosen())?.dataset.id || 0), ...page, ...more });
   if (!answer) return false;
   const { html, decided, left, message, page: address, focus: text, label } = answer.value;
@@ -36,6 +38,7 @@ async function save(item, text) {
 
 function move(item, by) {
   const column = item.closest(".column");
+  if (!column) return undefined; // texts that are compared stay where they are
   const order = [...column.querySelectorAll(".text")].sort((a, b) => a.dataset.position - b.dataset.position);
   const from = order.indexOf(item), to = from + by;
   if (to < 0 || to >= order.length) return undefined;
@@ -76,7 +79,7 @@ async function regenerate(kind) {
 
 // Show the page as it is now; the focus stays at its text.
 async function refresh(id) {
-  if (!panel()) return (await visit(location.href)) && focus(items()[0]);
+  if (!panel() || compared()) return (await visit(location.href)) && focus(document.getElementById(`d${id}`) || items()[0]);
   const html = await request(`/class/${panel().dataset.label}/panel?${panel().dataset.query}`);
   if (!html) return undefined;
   panel().innerHTML = html.value;
@@ -122,7 +125,7 @@ const pageCommands = {
   previous: () => step(-1),
   "accept-all": () => {
     const open = items().filter((item) => item.dataset.status === "pending");
-    return open.length && panel() ? decide("accept", { refs: refs(open) }) : undefined;
+    return open.length && panel() && !compared() ? decide("accept", { refs: refs(open) }) : undefined;
   },
   add: () => { const field = ((current() || chosen())?.closest(".kind") || document).querySelector(".add input"); if (field) field.focus(); },
   sheet: () => { const button = current()?.closest(".column")?.querySelector("[data-sheet]"); if (button) sheet(button.dataset.sheet); },
