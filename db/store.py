@@ -303,13 +303,19 @@ class Store(Transactions, Catalogue):
         with self._read() as session:
             return list(session.scalars(query.order_by(DescriptorRow.kind)))
 
-    def portable(self, dataset: Dataset) -> list[PortableDescriptor]:
-        """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order."""
+    def portable(self, dataset: Dataset, ids: Collection[int] | None = None) -> list[PortableDescriptor]:
+        """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order.
+
+        Args:
+            dataset: of the descriptors.
+            ids: only these; None: all.
+        """
         from db import transfer
 
         with self._read() as session:
             descriptors = queries.descriptors(session, queries.descriptor_query(dataset.stored_as))
-            return transfer.portable(session, queries.in_order(dataset, descriptors))
+            ordered = queries.in_order(dataset, descriptors)
+            return transfer.portable(session, [d for d in ordered if ids is None or d.id in ids])
 
     def add_portable(self, dataset: Dataset, items: Sequence[PortableDescriptor]) -> ImportCounts:
         """Register a dataset and add the descriptors that are not stored yet, in one transaction and in their order.

@@ -56,4 +56,10 @@ DECISION: Replies = {
     409: _json("Nothing was changed: others have changed these texts", _DECIDED),
 }
 DONE: Replies = {200: _json("It was done", _DONE)}
+FILE: Replies = {
+    200: {
+        "description": "A file that descgen import reads",
+        "content": {"text/csv": {"schema": _TEXT}, "application/json": {"schema": {"type": "object"}}},
+    }
+}
 NEWER: Replies = {409: _refusal("Somebody else was faster; nothing was changed")}

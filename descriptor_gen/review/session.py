@@ -21,6 +21,7 @@ from db.records import (
     Descriptor,
     DescriptorRef,
     Impact,
+    PortableDescriptor,
     Verdicts,
 )
 from db.store import Store
@@ -186,6 +187,10 @@ class ReviewSession:
         commented = self.comments() if filter_.comments else ()
         passes = filter_.predicate(self.phrases, self.flags(wait=wait)[0].rules, commented)
         return [descriptor for descriptor in snapshot.descriptors if passes(descriptor)]
+
+    def portable(self, filter_: Filter) -> list[PortableDescriptor]:
+        """Return the descriptors that pass a filter with all of their provenance."""
+        return self._store.portable(self.dataset, {descriptor.id for descriptor in self.matching(filter_)})
 
     def totals(self) -> Counts:
         """Count all descriptors by status."""

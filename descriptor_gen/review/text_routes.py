@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from db.comments import LONGEST_GUIDELINES, OutdatedError
 from db.storable import LARGEST_INTEGER
-from descriptor_gen.review import pages, replace_page, replies
+from descriptor_gen.review import downloads, pages, replace_page, replies
 from descriptor_gen.review.asked import LONGEST_NAME, LONGEST_QUERY, LONGEST_TEXT, Asked, Id, Number
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.prose import prose
@@ -54,6 +54,7 @@ class TextRoutes:
         renderer.share({}, prose=prose)
         self.get: Mapping[str, Route] = {
             "/replace": (self.preview, replies.PAGE | replies.CHANGE),
+            "/download": (self.download, replies.FILE | replies.CHANGE),
             "/comments/{descriptor}": (self.comments, replies.PAGE | replies.UNKNOWN_ID),
             "/guidelines": (self.guidelines, replies.PAGE),
         }
@@ -72,6 +73,11 @@ class TextRoutes:
         decision = replace_page.apply(session, words, filter_, body.stamp)
         count = len(decision.changes)
         return _done(session, f"Replaced words in {count} text{'s' if count > 1 else ''}; one undo restores them")
+
+    def download(self, session: Current, filter_: Asked, format: str = "csv") -> Response:  # noqa: A002 - of the address
+        file = downloads.download(session, filter_, format)
+        disposition = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        return Response(file.text, media_type=file.media_type, headers=disposition)
 
     def comments(self, session: Current, descriptor: Id) -> Response:
         return HTMLResponse(self._renderer.part(session, "_comments", pages.comments(session, descriptor)))

@@ -19,7 +19,7 @@ from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.commands import Run
 
 FILTER = {"kind", "source", "status", "flag", "comments", "q", "order"}
-OPERATIONS = 16
+OPERATIONS = 17
 SEVERAL = st.dictionaries(st.sampled_from([*sorted(FILTER), "page", "left", "token", "x"]), st.text(max_size=20))
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
@@ -75,6 +75,7 @@ def test_the_schema_has_every_parameter(fuzzed: Fuzzed) -> None:
     assert queries["/class/{label}"] == queries["/class/{label}/panel"] == FILTER
     assert (queries["/"], queries["/log"]) == (FILTER | {"page"}, {"page"})
     assert queries["/compare"] == FILTER | {"left", "right", "page"}
+    assert queries["/download"] == FILTER | {"format"}
     assert queries["/replace"] == FILTER | {"old", "new", "whole", "case", "page"}
     assert paths["/decide"]["post"]["security"] == paths["/regenerate"]["post"]["security"] != []
 
