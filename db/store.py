@@ -17,6 +17,7 @@ from db.catalogue import Catalogue
 from db.dataset_changes import Update
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
 from db.errors import DatabaseError, UsageError, UserError, first_few
+from db.progress import Progress, no_progress
 from db.records import (
     STATUSES,
     Dataset,
@@ -317,10 +318,12 @@ class Store(Transactions, Catalogue):
             ordered = queries.in_order(dataset, descriptors)
             return transfer.portable(session, [d for d in ordered if ids is None or d.id in ids])
 
-    def add_portable(self, dataset: Dataset, items: Sequence[PortableDescriptor]) -> ImportCounts:
+    def add_portable(
+        self, dataset: Dataset, items: Sequence[PortableDescriptor], *, on_item: Progress = no_progress
+    ) -> ImportCounts:
         """Register a dataset and add the descriptors that are not stored yet, in one transaction and in their order.
 
-        No descriptor is changed.
+        No descriptor is changed. `on_item` is called with the numbers of texts done and of all.
         """
         from db import transfer
 
@@ -329,7 +332,7 @@ class Store(Transactions, Catalogue):
             if changed:
                 queries.register(session, changed[0])
             actions = {name: row.id for name, row in queries.actions(session, dataset).items()}
-            return transfer.Import(session, actions).add(items)
+            return transfer.Import(session, actions).add(items, on_item)
 
     def counts(self) -> list[dict[str, Any]]:
         """Count the descriptors in use by dataset, kind, LLM, source and status."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import Database, console, json_option, notes, print_json
+from db.commandline import Database, bar, console, json_option, notes, print_json
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.errors import UsageError, UserError
 from db.records import STATUSES, Dataset
@@ -80,7 +80,8 @@ def import_descriptors(
         dataset = contents.dataset
     for line in facts_lines(pack) if pack else ():
         notes.print(line, soft_wrap=True)
-    report = import_contents(database.store, dataset, contents, kind=kind, strict=strict)
+    with bar(f"{dataset.name}, {contents.name}", "texts") as advance:
+        report = import_contents(database.store, dataset, contents, kind=kind, strict=strict, on_item=advance)
     print_json(report) if as_json else console.print(tables.import_report(report), soft_wrap=True)
 
 
