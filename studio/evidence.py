@@ -277,13 +277,14 @@ class Videos:
     Attributes:
         note: what pages say while there is none: that it is being loaded, or why it cannot be; empty if there are no
             videos, or they are loaded.
+        is_closed: whether the server has stopped.
     """
 
     def __init__(
         self, load: Callable[[], AbstractContextManager[Evidence | None]], report: Callable[[str], None] = _log.error
     ) -> None:
         """Take the loader, and what prints the line about a fault in full: a page leaves folders out."""
-        self.note = LOADING
+        self.note, self.is_closed = LOADING, False
         self._load, self._report = load, report
         self._stack = ExitStack()
         self._evidence: Evidence | None = None
@@ -315,6 +316,7 @@ class Videos:
 
     def close(self) -> None:
         """Close the encoder; a load that still runs ends with the process."""
+        self.is_closed = True
         if self._done.is_set():
             self._stack.close()
 

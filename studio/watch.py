@@ -6,8 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from weakref import WeakKeyDictionary
 
 from db.errors import UserError
@@ -69,7 +69,8 @@ class Watcher:
         self._states: WeakKeyDictionary[ReviewSession, _State] = WeakKeyDictionary()
         self._verdicts: Verdicts | None = None
         self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="findings")
+        self._waiting: SimpleQueue[tuple[Evidence, _State, Snapshot]] = SimpleQueue()
+        threading.Thread(target=self._run, daemon=True).start()  # ends with the process, whatever it does
 
     def view(self, session: ReviewSession) -> View | None:
         """Return what is known now, and look at newer texts; None while there are no videos."""
@@ -81,13 +82,13 @@ class Watcher:
             state = self._states.setdefault(session, _State())
             if state.wanted is not snapshot:
                 state.wanted = snapshot
-                self._worker.submit(self._work, evidence, state, snapshot)
+                self._waiting.put((evidence, state, snapshot))
             is_fresh = state.known is snapshot
             return View(evidence, self._verdicts, state.findings, is_fresh, state.note)
 
-    def close(self) -> None:
-        """Start nothing more."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+    def _run(self) -> None:
+        while True:
+            self._work(*self._waiting.get())
 
     def _work(self, evidence: Evidence, state: _State, snapshot: Snapshot) -> None:
         if state.findings and state.wanted is snapshot:
@@ -107,5 +108,7 @@ class Watcher:
         except UserError as error:
             return None, f"Numbers are not shown: {without_folders(str(error))}"
         except Exception as error:  # whatever a model's library raises: the review goes on
+            if self._videos.is_closed:
+                return None, ""
             _log.exception("The texts could not be compared with the videos")
             return None, f"Numbers are not shown: {without_folders(repr(error))}"
