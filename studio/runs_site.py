@@ -31,11 +31,10 @@ from recognizer.evaluation.tables import in_words, numbers, run_lines
 from recognizer.report.provenance import facts
 from recognizer.scoring.metrics import MEASURES
 from studio.pictures import MISSING, Pictures, grey
+from studio.run_memory import RunMemory, StoredRun
 from studio.runs import (
     OUTCOME_NAMES,
     ListChoice,
-    RunMemory,
-    StoredRun,
     VideoChoice,
     compared,
     left_out,
@@ -164,7 +163,7 @@ class _Routes:
         return run, urlencode({"label": name})
 
     def list(self, session: Seeing, choice: Annotated[ListChoice, Depends()]) -> Response:
-        return self._page(session, "runs", lambda: run_list(self._store, session.dataset, choice))
+        return self._page(session, "runs", lambda: run_list(self._memory, session.dataset, choice))
 
     def one(self, session: Seeing, run: Number, choice: Annotated[VideoChoice, Depends()]) -> Response:
         return self._page(session, "run", lambda: self._one(session, run, choice))
