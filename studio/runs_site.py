@@ -118,6 +118,7 @@ def runs_site(renderer: Renderer, *, store: Store, pictures: Pictures) -> Site:
         rate=lambda rate: interval(_mapping(rate)),
         change=lambda rate: signed_interval(_mapping(rate)),
         public=without_folders,
+        begin=lambda text: text[:1].upper() + text[1:],  # `capitalize` would change the letters of a name
     )
     return Site(
         routes.get,

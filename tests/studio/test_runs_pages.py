@@ -401,6 +401,12 @@ def test_rejected_videos_and_the_transductive_row_are_told(recognize: Run, descr
     assert "also transductive (stata)" in web.text("/runs")
 
 
+def test_names_are_shown_letter_by_letter(web: Web, store: Store) -> None:
+    store.run_changes().change([1], RunChange(name="TEAR vs Mine"))
+    for address in ("/runs/1", "/runs/1/confusion", "/runs/compare?a=1"):
+        assert "un 1 (TEAR vs Mine)" in Page(web.text(address)).text, address
+
+
 def test_markup_in_what_people_say_is_text(web: Web, store: Store) -> None:
     odd = "<script>alert(1)</script>\"'"
     store.run_changes().change([1], RunChange(name=odd, note=odd, tag=(odd,)))
