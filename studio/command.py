@@ -91,6 +91,8 @@ def review(
 
     Ctrl-C quits; every decision is kept.
     """
+    if tui and (videos or encoder):
+        raise UsageError("--videos and --encoder show frames in a browser: leave --tui out, or them")
     from descriptor_gen.llms import LLM, Sampling
     from descriptor_gen.llms.registry import LLMOptions, open_llm
     from descriptor_gen.review.session import ReviewSession

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,7 +18,8 @@ from db.local_paths import without_folders
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from recognizer.datasets.find import Video, VideoList, find_videos
-from recognizer.evaluation.ranking import pooled
+from recognizer.datasets.official import clip_groups
+from recognizer.evaluation.ranking import labels_of, pooled
 from recognizer.evaluation.replay import settings_of, wording_of
 from recognizer.evaluation.settings import Options, Settings
 from recognizer.features.caching_encoder import CachingEncoder, open_caching_encoder
@@ -124,7 +126,26 @@ class Evidence:
     def is_benchmark(self) -> bool:
         return self.dataset.stored_as in vocabulary.BUILT_IN
 
-    @property
+    @cached_property
+    def groups(self) -> list[str]:
+        """The source that each of the V videos was cut from; see `clip_groups`."""
+        return clip_groups(video.id for video in self.features.videos)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The true labels of the V videos, int64 [V]; where each has one."""
+        return labels_of(self.features)
+
+    @cached_property
+    def members(self) -> list[list[int]]:
+        """The videos of each of the C classes, as numbers in `features.videos`."""
+        members: list[list[int]] = [[] for _ in self.dataset.actions]
+        for row, video in enumerate(self.features.videos):
+            for label in video.classes:
+                members[label].append(row)
+        return members
+
+    @cached_property
     def paths(self) -> dict[str, Path]:
         """The files or folders of the V videos, by id."""
         return {video.id: video.path for video in self.features.videos if video.path}
@@ -217,7 +238,7 @@ def _of_stored(
     advice = embed_command(dataset, root, settings) if absent else ""
     if not features.videos:
         raise UserError(
-            f"None of the {len(present)} videos in {root} is in the feature store, or can be read. "
+            f"None of the {len(present)} videos is in the feature store, or can be read. "
             f"Embed them: {advice or embed_command(dataset, root, settings)}"
         )
     return Evidence(
@@ -242,12 +263,12 @@ def _left_out(
 def embed_command(dataset: Dataset, root: Path, settings: Settings) -> str:
     """Return the command that embeds the videos of an evaluation."""
     plain = Settings()
-    words = ["recognize", "embed", "--dataset", dataset.argument, "--root", shlex.quote(str(root))]
-    words += ["--encoder", shlex.quote(settings.encoder)]
+    words = ["recognize", "embed", "--dataset", dataset.argument, "--encoder", shlex.quote(settings.encoder)]
     for name in ("precision", "protocol", "frames", "clips", "crops", "split", "limit"):
         if (value := getattr(settings, name)) != getattr(plain, name):
             words += [f"--{name}", str(value)]
-    return " ".join([*words, *(["--allow-truncated"] if settings.allow_truncated else [])])
+    words += ["--allow-truncated"] if settings.allow_truncated else []
+    return " ".join([*words, "--root", shlex.quote(str(root))])  # last: a page leaves its folders out
 
 
 class Videos:
@@ -256,13 +277,14 @@ class Videos:
     Attributes:
         note: what pages say while there is none: that it is being loaded, or why it cannot be; empty if there are no
             videos, or they are loaded.
+        is_closed: whether the server has stopped.
     """
 
     def __init__(
         self, load: Callable[[], AbstractContextManager[Evidence | None]], report: Callable[[str], None] = _log.error
     ) -> None:
         """Take the loader, and what prints the line about a fault in full: a page leaves folders out."""
-        self.note = LOADING
+        self.note, self.is_closed = LOADING, False
         self._load, self._report = load, report
         self._stack = ExitStack()
         self._evidence: Evidence | None = None
@@ -294,6 +316,7 @@ class Videos:
 
     def close(self) -> None:
         """Close the encoder; a load that still runs ends with the process."""
+        self.is_closed = True
         if self._done.is_set():
             self._stack.close()
 

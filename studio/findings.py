@@ -11,10 +11,9 @@ import numpy as np
 
 from db.errors import UserError
 from db.records import Descriptor
-from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.firing import Crowd, Firing
 from recognizer.evaluation.impact import leave_one_out
-from recognizer.evaluation.ranking import labels_of, truth_of, video_scores
+from recognizer.evaluation.ranking import video_scores
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.methods import BASELINE, method_of
 from recognizer.scoring.metrics import Accuracy, accuracy, ranks
@@ -76,11 +75,12 @@ class Findings:
         return self.by_texts or self.by_labels
 
 
-def find(evidence: Evidence, descriptors: Sequence[Descriptor]) -> Findings:
+def find(evidence: Evidence, descriptors: Sequence[Descriptor], *, before: Findings | None = None) -> Findings:
     """Score the videos with texts, and without each of them.
 
     Args:
         evidence: the videos.
+        before: earlier findings about them; labels do not change.
         descriptors: every text in use, of any status. Classes that lack texts that the settings choose are scored
             without them, as with `--partial`.
     """
@@ -94,7 +94,7 @@ def find(evidence: Evidence, descriptors: Sequence[Descriptor]) -> Findings:
     labels = everything.label_only().texts[:, 0]
     if evidence.video_list.multi_label:
         return Findings(vectors, labels, None, None, {})
-    by_labels = _scores(evidence, everything.label_only(), method=BASELINE)
+    by_labels = (before and before.by_labels) or _scores(evidence, everything.label_only(), method=BASELINE)
     try:
         chosen = evidence.ensemble(evidence.choose(descriptors, partial=True))
     except UserError as error:
@@ -106,10 +106,8 @@ def find(evidence: Evidence, descriptors: Sequence[Descriptor]) -> Findings:
 def _scores(evidence: Evidence, ensemble: Ensemble, *, method: str) -> Scores:
     settings = replace(evidence.settings, method=method)
     values = video_scores(evidence.features, evidence.batch, ensemble, settings=settings)
-    labels = labels_of(evidence.features)
-    ranked = ranks(values, labels)
-    groups = clip_groups(video.id for video in evidence.features.videos)
-    return Scores(values, ranked <= 1, accuracy(ranked, labels, groups))
+    ranked = ranks(values, evidence.labels)
+    return Scores(values, ranked <= 1, accuracy(ranked, evidence.labels, evidence.groups))
 
 
 def _effects(evidence: Evidence, ensemble: Ensemble) -> dict[int, Effect]:
@@ -121,7 +119,7 @@ def _effects(evidence: Evidence, ensemble: Ensemble) -> dict[int, Effect]:
     def score(texts: Ensemble) -> Tensor:
         return video_scores(evidence.features, evidence.batch, texts, settings=evidence.settings)
 
-    changes = leave_one_out(score, ensemble, labels_of(evidence.features))
+    changes = leave_one_out(score, ensemble, evidence.labels)
     cells = zip(*(values.flatten().tolist() for values in (ensemble.ids, changes.gained, changes.lost)), strict=True)
     return {id_: Effect(gained, lost) for id_, gained, lost in cells if id_ >= 0}
 
@@ -160,7 +158,7 @@ class Rival:
 
 def rival_of(evidence: Evidence, scores: Scores, label: int) -> Rival | None:
     """Return the class for which most videos of a class are taken; if for none, the one that scores best on them."""
-    rows = [row for row, video in enumerate(evidence.features.videos) if label in video.classes]
+    rows = evidence.members[label]
     if not rows or scores.values.shape[1] < 2:
         return None
     others = scores.values[rows].clone()
@@ -180,16 +178,14 @@ def clips_of(evidence: Evidence, scores: Scores | None, label: int, rival: int |
     Of the class: the clip nearest to the rival, one in the middle, and the farthest; of the rival: those nearest to the
     class. Without scores or rival, the first ones.
     """
-    truth = truth_of(evidence.features.videos, len(evidence.dataset.actions))
-    own = np.flatnonzero(truth[:, label])
+    own = evidence.members[label]
     if scores is None or rival is None:
-        return own[:_OWN_CLIPS].tolist(), []
-    margins = (scores.values[:, label] - scores.values[:, rival]).numpy()
-    own = own[np.argsort(margins[own], kind="stable")]
-    chosen = own[np.unique(np.linspace(0, len(own) - 1, min(_OWN_CLIPS, len(own))).round().astype(int))]
-    theirs = np.flatnonzero(truth[:, rival])
-    theirs = theirs[np.argsort(-margins[theirs], kind="stable")][:_RIVAL_CLIPS]
-    return chosen.tolist(), theirs.tolist()
+        return own[:_OWN_CLIPS], []
+    margins = (scores.values[:, label] - scores.values[:, rival]).tolist()
+    own = sorted(own, key=lambda video: margins[video])
+    places = np.unique(np.linspace(0, len(own) - 1, min(_OWN_CLIPS, len(own))).round().astype(int)).tolist()
+    theirs = sorted(evidence.members[rival], key=lambda video: -margins[video])
+    return [own[place] for place in places], theirs[:_RIVAL_CLIPS]
 
 
 def frame_cosines(evidence: Evidence, video: int, texts: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from weakref import WeakKeyDictionary
 
 from db.errors import UserError
@@ -19,9 +19,9 @@ from studio.evidence import Evidence, Videos
 from studio.findings import Findings, Verdicts, find
 
 _log = logging.getLogger(__name__)
-_AFTER = 0.05  # seconds after a change: the answer to a decision goes first, it needs the same core
+_PAUSE = 0.3  # seconds without another change, before the texts are looked at again: decisions need the same core
 
-Find = Callable[[Evidence, Sequence[Descriptor]], Findings]
+Find = Callable[..., Findings]
 
 
 @dataclass
@@ -69,7 +69,8 @@ class Watcher:
         self._states: WeakKeyDictionary[ReviewSession, _State] = WeakKeyDictionary()
         self._verdicts: Verdicts | None = None
         self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="findings")
+        self._waiting: SimpleQueue[tuple[Evidence, _State, Snapshot]] = SimpleQueue()
+        threading.Thread(target=self._run, daemon=True).start()  # ends with the process, whatever it does
 
     def view(self, session: ReviewSession) -> View | None:
         """Return what is known now, and look at newer texts; None while there are no videos."""
@@ -81,28 +82,33 @@ class Watcher:
             state = self._states.setdefault(session, _State())
             if state.wanted is not snapshot:
                 state.wanted = snapshot
-                self._worker.submit(self._work, evidence, state, snapshot)
+                self._waiting.put((evidence, state, snapshot))
             is_fresh = state.known is snapshot
             return View(evidence, self._verdicts, state.findings, is_fresh, state.note)
 
-    def close(self) -> None:
-        """Start nothing more."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+    def _run(self) -> None:
+        while True:
+            self._work(*self._waiting.get())
 
     def _work(self, evidence: Evidence, state: _State, snapshot: Snapshot) -> None:
-        time.sleep(_AFTER)
+        if state.findings and state.wanted is snapshot:
+            time.sleep(_PAUSE)
         if state.wanted is not snapshot:
             return  # newer texts wait behind these
         self._verdicts = self._verdicts or Verdicts(evidence)
-        findings, note = self._found(evidence, snapshot.descriptors)
+        findings, note = self._found(evidence, snapshot.descriptors, state.findings)
         with self._lock:
             state.findings, state.note, state.known = findings, note, snapshot
 
-    def _found(self, evidence: Evidence, descriptors: Sequence[Descriptor]) -> tuple[Findings | None, str]:
+    def _found(
+        self, evidence: Evidence, descriptors: Sequence[Descriptor], before: Findings | None
+    ) -> tuple[Findings | None, str]:
         try:
-            return self._find(evidence, descriptors), ""
+            return self._find(evidence, descriptors, before=before), ""
         except UserError as error:
             return None, f"Numbers are not shown: {without_folders(str(error))}"
         except Exception as error:  # whatever a model's library raises: the review goes on
+            if self._videos.is_closed:
+                return None, ""
             _log.exception("The texts could not be compared with the videos")
             return None, f"Numbers are not shown: {without_folders(repr(error))}"

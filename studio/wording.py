@@ -95,7 +95,7 @@ def _numbers(view: View, label: int) -> str:
     findings = view.findings
     if findings is None or findings.by_labels is None:
         return ""
-    rows = [row for row, video in enumerate(view.evidence.features.videos) if label in video.classes]
+    rows = view.evidence.members[label]
     by_labels = findings.by_labels
     alone = f"by labels alone {percent(by_labels.accuracy.top1)}"
     right_alone = int(by_labels.right[rows].sum())

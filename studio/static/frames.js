@@ -28,7 +28,7 @@ function put(label, value) {
   if (!value.html) return;
   const content = column().querySelector(".content"), old = content.querySelector("details");
   if (known?.html !== value.html || known.label !== label || !old) {
-    content.innerHTML = value.html;
+    content.innerHTML = value.html; // made by our server, which escapes
     content.querySelector("details").open = old ? old.open : wide.matches;
   }
   known = { ...value, label };
@@ -82,8 +82,12 @@ document.addEventListener("load", async ({ target }) => {
 document.addEventListener("focusin", (event) => { if (event.target.closest(".item")) tint(); });
 wide.addEventListener("change", () => { const details = column()?.querySelector("details"); if (details) details.open = wide.matches; });
 
-// A decision or a visit has put new texts on the page.
+// A decision or a visit has put new texts on the page. After a decision the numbers take a moment.
+let soon = 0;
 new MutationObserver((changes) => {
-  if (changes.some(({ target }) => target.id === "class" || target === document.body)) refresh();
+  if (!changes.some(({ target }) => target.id === "class" || target === document.body)) return;
+  clearTimeout(soon);
+  if (column() && known && panel()?.dataset.label === known.label) soon = setTimeout(refresh, POLL);
+  else refresh();
 }).observe(document.body, { childList: true, subtree: true });
 refresh();

@@ -95,10 +95,21 @@ def test_what_is_not_embedded_is_counted_and_the_command_embeds_it(
     assert (len(evidence.features.videos), evidence.advice) == (8, "")
 
 
+def test_a_link_to_the_videos_is_the_same_videos(
+    described: Path, recognize: Run, store: Store, features: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(described)
+    evaluated(recognize, link)
+    for videos in (None, link, described):
+        evidence = loaded(store, features, videos=videos, encoder="fake")
+        assert (len(evidence.features.videos), evidence.left_out) == (6, {"unreadable": 1})
+
+
 def test_videos_that_nobody_embedded_are_refused_with_the_command(
     described: Path, recognize: Run, store: Store, features: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"Embed them: recognize embed --dataset balls --root \S+ --encoder fake$"):
+    with pytest.raises(UserError, match=r"Embed them: recognize embed --dataset balls --encoder fake --root \S+$"):
         loaded(store, features, videos=described, encoder="fake")
     evaluated(recognize, described)
     with pytest.raises(UserError, match=r"No run with the encoder other \(runs have: fake\)"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.axe import PACKAGE, PHONE, faults
+from tests.fixtures.axe import faults, look, needs_axe
 from tests.fixtures.browser import CHROMIUM, DRIVER, Open, open_browser, press, served, wait
 from tests.fixtures.reviewed import filled
 
@@ -22,24 +22,20 @@ PAGES = (
 )
 
 
-@pytest.mark.skipif(PACKAGE is None, reason="no axe-core: pip install --no-deps axe-playwright-python")
+@needs_axe
 def test_axe_finds_nothing(filled: str, open_browser: Open) -> None:
     with served(filled, "anna") as address:
         browser = open_browser()
         browser.get(f"{address}/class/0?kind=context")
         press(browser, "a", "r")  # texts of each status, and decisions in the log
-        for look in ("light", "dark", "phone"):
-            scheme = "dark" if look == "dark" else "light"
-            features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
-            if look == "phone":
-                browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+        for name in ("light", "dark", "phone"):
+            look(browser, name)
             for page in PAGES:
                 browser.get(address + page)
-                assert faults(browser) == [], (look, page)
+                assert faults(browser) == [], (name, page)
 
 
-@pytest.mark.skipif(PACKAGE is None, reason="no axe-core: pip install --no-deps axe-playwright-python")
+@needs_axe
 def test_axe_finds_nothing_in_dialogs_editors_and_conflicts(filled: str, open_browser: Open) -> None:
     with served(filled, "anna") as annas, served(filled, "ben") as bens:
         anna, ben = open_browser(), open_browser()
