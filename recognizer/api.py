@@ -305,7 +305,7 @@ class Recognizer(Options):
         settings = {"precision": "float32", **run.settings} if run else {f: getattr(self, f) for f in _ENCODER}
         encoder = _open(settings["encoder"], precision=settings["precision"])
         with FeatureStore.open(self._features) as features:
-            yield CachingEncoder(encoder, features, retry=self.retry, decoding=self._decoding)
+            yield CachingEncoder(encoder, features, retry=self.retry, decoding=self._decoding, bars=self._bars)
 
     @property
     def _decoding(self) -> Decoding:

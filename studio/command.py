@@ -65,6 +65,11 @@ _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same
 @click.option(
     "--encoder", "-e", metavar="NAME", help="With --videos: the encoder. [ViT-B/16] Else: of the newest run with it."
 )
+@click.option(
+    "--what-if-on-test",
+    is_flag=True,
+    help="Say what an edit does on the videos of a published test set too. Their accuracy is no valid estimate then.",
+)
 @trust_option(trusting_files)
 @features_option
 @reviewer_option
@@ -83,6 +88,7 @@ def review(
     status: str | None,
     videos: Path | None,
     encoder: str | None,
+    what_if_on_test: bool,
     features: Path,
     reviewer: str,
     page: str = "/",
@@ -117,8 +123,8 @@ def review(
         else:
             shown = videos_of(store, dataset, videos=videos, encoder=encoder, features=features, report=report)
             _in_browser(
-                session, shown, store, page=page, host=host, port=port, allowed_hosts=allowed_hosts,
-                open_browser=not no_browser,
+                session, shown, page=page, host=host, port=port, allowed_hosts=allowed_hosts,
+                open_browser=not no_browser, what_if_on_test=what_if_on_test,
             )  # fmt: skip
     finally:
         session.close()
@@ -183,28 +189,31 @@ def videos_of(
     return Videos(load, report)
 
 
-def make_app(session: ReviewSession, rules: AccessRules, videos: Videos, store: Store) -> FastAPI:
-    """Return the whole application: the review and the sites of this package; `store` has the runs."""
+def make_app(session: ReviewSession, rules: AccessRules, videos: Videos, *, what_if_on_test: bool = False) -> FastAPI:
+    """Return the whole application: the review and the sites of this package."""
     from descriptor_gen.review.app import create_app
     from studio.frames_site import frames_site
     from studio.pictures import Pictures
     from studio.runs_site import runs_site
+    from studio.what_if_site import what_if_site
 
     pictures = Pictures()
     frames = partial(frames_site, videos=videos, pictures=pictures)
-    return create_app(session, rules, sites=[frames, partial(runs_site, store=store, pictures=pictures)])
+    what_if = partial(what_if_site, videos=videos, on_test=what_if_on_test)
+    runs = partial(runs_site, store=session.store, pictures=pictures)
+    return create_app(session, rules, sites=[frames, what_if, runs])
 
 
 def _in_browser(
     session: ReviewSession,
     videos: Videos,
-    store: Store,
     *,
     page: str,
     host: str,
     port: int | None,
     allowed_hosts: tuple[str, ...],
     open_browser: bool,
+    what_if_on_test: bool,
 ) -> None:
     from descriptor_gen.review import server
     from descriptor_gen.review.security import access_rules
@@ -219,6 +228,7 @@ def _in_browser(
             webbrowser.open(url)
 
     try:
-        server.serve(make_app(session, rules, videos, store), listener, on_ready=on_ready)
+        app = make_app(session, rules, videos, what_if_on_test=what_if_on_test)
+        server.serve(app, listener, on_ready=on_ready)
     finally:
         videos.close()
