@@ -54,6 +54,18 @@ class RunLabels:
 
 
 @dataclass(frozen=True)
+class RunHeading:
+    """What of a run may change, with its number and time."""
+
+    id: int
+    created_at: datetime
+    dataset: str
+    name: str | None
+    note: str | None
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunContents:
     """What goes when a run is deleted."""
 
@@ -121,6 +133,15 @@ class Runs(Transactions):
         """Return one run without its predictions."""
         with self._read() as session:
             return run_record(run_row(session, run))
+
+    def headings(self, dataset: str | None = None) -> list[RunHeading]:
+        """Return what may change of the runs of a dataset, or of all, oldest first."""
+        columns = (RunRow.id, RunRow.created_at, RunRow.dataset, RunRow.name, RunRow.note, RunRow.tags)
+        query = select(*columns).order_by(RunRow.id)
+        query = query.where(RunRow.dataset == dataset) if dataset else query
+        with self._read() as session:
+            rows = session.execute(query).all()
+        return [RunHeading(i, at, name, called, note, tuple(tags or ())) for i, at, name, called, note, tags in rows]
 
     def newest(self, dataset: str | None = None) -> Run | None:
         """Return the newest run, of a dataset or of all, without its predictions; None if there is none."""

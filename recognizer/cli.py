@@ -60,7 +60,7 @@ _COMMANDS = {
     ),
     "runs": Listed(
         "recognizer.commands.runs:runs",
-        "List all runs, show one in full, or the mean and deviation over several.",
+        "List all runs, show one in full, or the mean and deviation over several; name, mark or delete them.",
     ),
     "report": Listed(
         "recognizer.commands.report:report_run",

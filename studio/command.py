@@ -125,7 +125,7 @@ def review(
         else:
             shown = videos_of(store, dataset, videos=videos, encoder=encoder, features=features, report=report)
             _in_browser(
-                session, shown, store, page=page, host=host, port=port, allowed_hosts=allowed_hosts,
+                session, shown, page=page, host=host, port=port, allowed_hosts=allowed_hosts,
                 open_browser=not no_browser, what_if_on_test=what_if_on_test,
             )  # fmt: skip
     finally:
@@ -191,10 +191,8 @@ def videos_of(
     return Videos(load, report)
 
 
-def make_app(
-    session: ReviewSession, rules: AccessRules, videos: Videos, store: Store, *, what_if_on_test: bool = False
-) -> FastAPI:
-    """Return the whole application: the review and the sites of this package; `store` has the runs."""
+def make_app(session: ReviewSession, rules: AccessRules, videos: Videos, *, what_if_on_test: bool = False) -> FastAPI:
+    """Return the whole application: the review and the sites of this package."""
     from descriptor_gen.review.app import create_app
     from studio.frames_site import frames_site
     from studio.pictures import Pictures
@@ -204,13 +202,13 @@ def make_app(
     pictures = Pictures()
     frames = partial(frames_site, videos=videos, pictures=pictures)
     what_if = partial(what_if_site, videos=videos, on_test=what_if_on_test)
-    return create_app(session, rules, sites=[frames, what_if, partial(runs_site, store=store, pictures=pictures)])
+    runs = partial(runs_site, store=session.store, pictures=pictures)
+    return create_app(session, rules, sites=[frames, what_if, runs])
 
 
 def _in_browser(
     session: ReviewSession,
     videos: Videos,
-    store: Store,
     *,
     page: str,
     host: str,
@@ -232,7 +230,7 @@ def _in_browser(
             webbrowser.open(url)
 
     try:
-        app = make_app(session, rules, videos, store, what_if_on_test=what_if_on_test)
+        app = make_app(session, rules, videos, what_if_on_test=what_if_on_test)
         server.serve(app, listener, on_ready=on_ready)
     finally:
         videos.close()

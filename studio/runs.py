@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from db.errors import UsageError, unknown
-from db.local_paths import public_names, public_run, without_folders
+from db.local_paths import public_run, without_folders
 from db.records import Action, Dataset, Descriptor, Prediction, Run
 from db.store import Store
 from recognizer.evaluation.compare import compare
 from recognizer.evaluation.html import interval
-from recognizer.evaluation.multi_label import is_multi_label
-from recognizer.evaluation.ranking import predicted
 from recognizer.evaluation.run_list import SORTS as ORDERS
-from recognizer.evaluation.run_list import RunFilter, RunSummary, listed, shown_rows, summary
+from recognizer.evaluation.run_list import RunFilter, RunSummary, listed, shown_rows
 from recognizer.evaluation.tables import over_groups
 from recognizer.report.confusion import LEVELS, Confusion, confused_pairs, confusion, draw_matrix
 from recognizer.report.findings import SORTS as OUTCOMES
+from studio.run_memory import RunMemory, StoredRun
 
 Values = dict[str, Any]
 Row = TypeVar("Row")
 PAGE, RUNS = 100, 50  # videos, and runs, on one page
-_KEPT = 4  # runs whose predictions stay in memory; one of 30,000 videos takes about 60 MB
 PAIRS, CLASSES = 100, 40  # confused pairs, and classes won or lost, that are listed
 OUTCOME_NAMES: Mapping[str, str] = {
     "won": "won by the descriptors",
@@ -58,10 +53,9 @@ class ListChoice:
         return urlencode({name: value for name, value in values.items() if str(value) != default[name]})
 
 
-def run_list(store: Store, dataset: Dataset, choice: ListChoice) -> Values:
+def run_list(memory: RunMemory, dataset: Dataset, choice: ListChoice) -> Values:
     """Return the runs that are chosen, and what can be chosen."""
-    stored = store.runs(None if choice.of == "all" else dataset.name)
-    runs = [_public(summary(run)) for run in stored]
+    runs = [_public(run) for run in memory.summaries(None if choice.of == "all" else dataset.name)]
     filter_ = RunFilter(choice.encoder, choice.method, choice.protocol, choice.tag, choice.q)
     sort = choice.sort if choice.sort in ORDERS else "newest"
     shown, values = paged(listed(runs, filter_, sort=sort), choice.page, size=RUNS)
@@ -79,71 +73,6 @@ def run_list(store: Store, dataset: Dataset, choice: ListChoice) -> Values:
 
 def _public(run: RunSummary) -> RunSummary:
     return replace(run, encoder=without_folders(run.encoder), texts=without_folders(run.texts))
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run with its predictions, by the names of its classes.
-
-    Attributes:
-        run: as stored.
-        names: a name for each video, without folders of this machine.
-    """
-
-    run: Run
-    names: Mapping[str, str]
-
-    @property
-    def classes(self) -> list[str]:
-        """The names of its classes, by label."""
-        return [name for name, _ in self.run.settings["classes"]]
-
-    @cached_property
-    def labels(self) -> dict[str, int]:
-        """Name of a class -> label."""
-        return {name: label for label, name in enumerate(self.classes)}
-
-    def label(self, name: str) -> int | None:
-        """Return the label of a class by its name; None for an empty name.
-
-        Raises:
-            UsageError: there is none.
-        """
-        if name and name not in self.labels:
-            raise UsageError(unknown("class", name, self.classes, listed=5))
-        return self.labels[name] if name else None
-
-    def predicted(self, prediction: Prediction) -> int:
-        """Return the label that a video got; with several labels a video, the class that scores best."""
-        return prediction.ranking[0][0] if is_multi_label(self.run) else predicted(prediction)
-
-
-class RunMemory:
-    """The runs whose videos pages show; their predictions are read once."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._kept: OrderedDict[tuple[Any, ...], StoredRun] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, number: int) -> StoredRun:
-        """Return a run as it is now: people may have renamed it, and commands may have added results.
-
-        Raises:
-            UsageError: it does not exist.
-        """
-        now = self._store.run_changes().without_predictions(number)
-        key = (now.id, now.created_at)  # a number may be used again
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is None:
-                run = self._store.run(number)
-                kept = StoredRun(run, public_names([p.video for p in run.predictions]))
-                self._kept[key] = kept
-                while len(self._kept) > _KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
-        return StoredRun(replace(now, predictions=kept.run.predictions), kept.names)
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,10 @@ from recognizer.evaluation.tables import in_words, numbers, run_lines
 from recognizer.report.provenance import facts
 from recognizer.scoring.metrics import MEASURES
 from studio.pictures import MISSING, Pictures, grey
+from studio.run_memory import RunMemory, StoredRun
 from studio.runs import (
     OUTCOME_NAMES,
     ListChoice,
-    RunMemory,
-    StoredRun,
     VideoChoice,
     compared,
     left_out,
@@ -119,6 +118,7 @@ def runs_site(renderer: Renderer, *, store: Store, pictures: Pictures) -> Site:
         rate=lambda rate: interval(_mapping(rate)),
         change=lambda rate: signed_interval(_mapping(rate)),
         public=without_folders,
+        begin=lambda text: text[:1].upper() + text[1:],  # `capitalize` would change the letters of a name
     )
     return Site(
         routes.get,
@@ -163,10 +163,10 @@ class _Routes:
             return None
         return run, urlencode({"label": name})
 
-    def list(self, session: Seeing, choice: Annotated[ListChoice, Depends()]) -> Response:
-        return self._page(session, "runs", lambda: run_list(self._store, session.dataset, choice))
+    def list(self, session: Current, choice: Annotated[ListChoice, Depends()]) -> Response:
+        return self._page(session, "runs", lambda: run_list(self._memory, session.dataset, choice))
 
-    def one(self, session: Seeing, run: Number, choice: Annotated[VideoChoice, Depends()]) -> Response:
+    def one(self, session: Current, run: Number, choice: Annotated[VideoChoice, Depends()]) -> Response:
         return self._page(session, "run", lambda: self._one(session, run, choice))
 
     def _one(self, session: ReviewSession, number: int, choice: VideoChoice) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class _Routes:
         in_use = {d.id: actions[d.action] for d in session.snapshot().descriptors}
         return texts_of(self._store, session.dataset, stored.run, name, in_use)
 
-    def confusion(self, session: Seeing, run: Number) -> Response:
+    def confusion(self, session: Current, run: Number) -> Response:
         return self._page(session, "run_confusion", lambda: self._confusion(session, run))
 
     def _confusion(self, session: ReviewSession, number: int) -> dict[str, Any]:
@@ -207,7 +207,7 @@ class _Routes:
         is_drawn = about["has_predictions"] and not about["several_labels"]
         return about | (matrix(stored, session.dataset) if is_drawn else {"matrix": None})
 
-    def compare(self, session: Seeing, a: Asked, b: Asked | None = None, show: str = "", page: str = "1") -> Response:
+    def compare(self, session: Current, a: Asked, b: Asked | None = None, show: str = "", page: str = "1") -> Response:
         """Compare run a with run b; without b, its labels alone with its descriptors."""
 
         def values() -> dict[str, Any]:
@@ -219,6 +219,7 @@ class _Routes:
     def _page(self, session: ReviewSession, name: str, values: Callable[[], dict[str, Any]]) -> Response:
         """Return a page, or one that says why there is none."""
         try:
+            _not_blind(session)
             return self._renderer.page(session, name, values(), Filter())
         except DatabaseError:
             raise

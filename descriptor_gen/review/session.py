@@ -138,6 +138,11 @@ class ReviewSession:
         self._linter = Linter(dataset)
         self._pace = Pace()
 
+    @property
+    def store(self) -> Store:
+        """The database of the session."""
+        return self._store
+
     def close(self) -> None:
         """End the jobs."""
         if self.jobs:

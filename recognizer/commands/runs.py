@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,16 +77,11 @@ def runs(
     RUN is the number or the name of a run.
     """
     change = _change(given)
-    wants = [wish for wish, is_wanted in (("delete", delete), ("change", change), ("export", form)) if is_wanted]
-    if len(wants) > 1:
-        raise UsageError(f"Do one after the other: {' and '.join(wants)} cannot be done by one command")
-    if wants and not names:
-        raise UsageError(f"Which runs to {wants[0]}? Give their numbers or names. All runs: recognize runs")
+    _refuse_mixtures(names, {"delete": delete, "change": change, "export": form}, given)
     if delete or change:
-        store = database.existing
-        numbers = [store.run_changes().without_predictions(name).id or 0 for name in names]
-        act = _delete if delete else _apply
-        act(store.run_changes(), list(dict.fromkeys(numbers)), change=change, yes=yes, as_json=as_json)
+        changes = database.existing.run_changes()
+        numbers = list(dict.fromkeys(changes.without_predictions(name).id or 0 for name in names))
+        _apply(changes, numbers, change, as_json) if change else _delete(changes, numbers, yes=yes, as_json=as_json)
         return
     store = database.reading(as_json=as_json)
     if names:
@@ -94,6 +89,18 @@ def runs(
         _show(store, chosen, form=form, output=output, as_json=as_json)
     else:
         _list(store, dataset, given, sort=sort, as_json=as_json)
+
+
+def _refuse_mixtures(names: Sequence[str], wishes: Mapping[str, object], given: Mapping[str, Any]) -> None:
+    """Raise a UsageError if options of several uses of the command are given, or the runs are missing."""
+    wanted = [wish for wish, is_wanted in wishes.items() if is_wanted]
+    filters = [f"--{name}" for name in ("encoder", "method", "protocol", "tagged", "search", "since") if given[name]]
+    if len(wanted) > 1:
+        raise UsageError(f"Do one after the other: {' and '.join(wanted)} cannot be done by one command")
+    if names and filters:
+        raise UsageError(f"{filters[0]} chooses runs for the list: leave it out, or {' '.join(names)}")
+    if wanted and not names:
+        raise UsageError(f"Which runs to {wanted[0]}? Give their numbers or names. All runs: recognize runs")
 
 
 def _change(given: dict[str, Any]) -> RunChange | None:
@@ -104,16 +111,15 @@ def _change(given: dict[str, Any]) -> RunChange | None:
     return None if change == RunChange() else change
 
 
-def _apply(changes: Runs, runs: list[int], *, change: RunChange | None, yes: bool, as_json: bool) -> None:
+def _apply(changes: Runs, runs: Sequence[int], change: RunChange, as_json: bool) -> None:
     from recognizer.evaluation.run_list import summary
     from recognizer.evaluation.run_table import run_table
 
-    assert change is not None  # noqa: S101 - as `runs` calls it
     changed = [summary(run) for run in changes.change(runs, change)]
     print_json(changed) if as_json else console.print(run_table(changed))
 
 
-def _delete(changes: Runs, runs: list[int], *, change: RunChange | None, yes: bool, as_json: bool) -> None:
+def _delete(changes: Runs, runs: Sequence[int], *, yes: bool, as_json: bool) -> None:
     contents = changes.contents(runs)
     for each in contents:
         notes.print(_going(each), soft_wrap=True)

@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 
 from db.runs import RunChange
 from db.store import Store
-from tests.fixtures.axe import PACKAGE, PHONE, faults
+from tests.fixtures.axe import faults, look, needs_axe
 from tests.fixtures.browser import BIN, CHROMIUM, DRIVER, Browser, Open, open_browser, press, wait
 from tests.fixtures.runs import by_hand
 
@@ -180,26 +180,22 @@ PAGES = (
 )
 
 
-@pytest.mark.skipif(PACKAGE is None, reason="no axe-core: pip install --no-deps axe-playwright-python")
+@needs_axe
 def test_axe_finds_nothing(runs: Store, db_url: str, open_browser: Open) -> None:
     runs.run_changes().change([1], RunChange(name="best", note="a note", tag=("paper",)))
     with serving(db_url, open_browser) as (browser, address):
-        for look in ("light", "dark", "phone"):
-            scheme = "dark" if look == "dark" else "light"
-            features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
-            if look == "phone":
-                browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+        for name in ("light", "dark", "phone"):
+            look(browser, name)
             for page in PAGES:
                 browser.get(address + page)
                 for summary in browser.find_elements("css selector", "main details:not([open]) > summary"):
                     browser.execute_script("arguments[0].parentElement.open = true", summary)
-                assert faults(browser) == [], (look, page)
+                assert faults(browser) == [], (name, page)
                 width = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-                assert width[0] <= width[1], (look, page)
+                assert width[0] <= width[1], (name, page)
             browser.get(f"{address}/runs")
             browser.find_element("css selector", "#run1 [data-edit-run]").click()
-            assert faults(browser) == [], look
+            assert faults(browser) == [], name
             browser.find_element("css selector", "[data-delete-run]").click()
             wait(browser, lambda b: b.find_elements("css selector", "#confirm[open]"))
-            assert faults(browser) == [], look
+            assert faults(browser) == [], name

@@ -328,17 +328,13 @@ def test_pages_hold_no_folder_of_the_machine(described: Path, recognize: Run, st
 def test_a_blind_reviewer_sees_no_run(store: Store) -> None:
     by_hand(store)
     web = Web(store, "hmdb51", blind=True)
-    for address in (
-        "/runs",
-        "/runs/1",
-        "/runs/1/confusion",
-        "/runs/compare?a=1",
-        "/runs/1/contents",
-        "/runs/1/frame/0",
-    ):
-        assert web.client.get(address).json() == {
-            "message": "Runs tell what others decided on texts: they are not shown in a blind review"
-        }, address
+    said = "Runs tell what others decided on texts: they are not shown in a blind review"
+    for page in ("", "/1", "/1/confusion", "/compare?a=1"):
+        shown = web.text(f"/runs{page}", status=400)
+        assert said in shown
+        assert "a/1" not in shown
+    for page in ("/1/contents", "/1/classes", "/1/frame/0"):
+        assert web.client.get(f"/runs{page}").json() == {"message": said}, page
 
 
 def test_a_run_without_predictions_says_so(store: Store) -> None:
@@ -399,6 +395,12 @@ def test_rejected_videos_and_the_transductive_row_are_told(recognize: Run, descr
     ]  # fmt: skip
     assert "all other numbers and the predictions are of that row, each video by itself" in web.text("/runs/2")
     assert "also transductive (stata)" in web.text("/runs")
+
+
+def test_names_are_shown_letter_by_letter(web: Web, store: Store) -> None:
+    store.run_changes().change([1], RunChange(name="TEAR vs Mine"))
+    for address in ("/runs/1", "/runs/1/confusion", "/runs/compare?a=1"):
+        assert "un 1 (TEAR vs Mine)" in Page(web.text(address)).text, address
 
 
 def test_markup_in_what_people_say_is_text(web: Web, store: Store) -> None:

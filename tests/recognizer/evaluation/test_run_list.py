@@ -102,6 +102,7 @@ def test_changes_are_shown_and_refused_as_a_whole(recognize: Run, three: Store) 
         ((1, "--delete", "--note", "x"), "Do one after the other"),
         ((1, "--name", "7"), "cannot have the name 7"),
         ((9, "--note", "x"), "No run 9"),
+        ((1, 2, "--method", "mean", "--delete"), "--method chooses runs for the list: leave it out, or 1 2"),
     ):
         result = recognize("runs", *wrong)
         assert result.exit_code == 2, wrong
