@@ -12,7 +12,7 @@ from db.records import Decision
 from descriptor_gen.review.asked import LONGEST_TEXT
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.paging import paged, query_of
-from descriptor_gen.review.replacing import Preview, Replaced, Words, preview
+from descriptor_gen.review.replacing import Preview, Replaced, Words, linted, preview
 from descriptor_gen.review.session import ReviewSession, stamp
 from descriptor_gen.review.wording import differences, marked
 
@@ -44,6 +44,7 @@ def page(session: ReviewSession, chosen: Choice, filter_: Filter) -> dict[str, A
     """Return the values of the page: each text before and after, 100 at a time."""
     refuse_blind(session)
     would = _preview(session, chosen.words, filter_) if chosen.old.strip() else None
+    would = linted(session.dataset, session.snapshot().descriptors, would) if would else None
     query = query_of(asdict(chosen) | asdict(filter_) | {"page": ""})
     rows = paged(would.replaced if would else (), chosen.page, query)
     return {
@@ -60,7 +61,7 @@ def page(session: ReviewSession, chosen: Choice, filter_: Filter) -> dict[str, A
 
 
 def _preview(session: ReviewSession, words: Words, filter_: Filter) -> Preview:
-    return preview(session.dataset, session.snapshot().descriptors, session.matching(filter_), words)
+    return preview(session.snapshot().descriptors, session.matching(filter_), words)
 
 
 def _stamp(would: Preview) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -114,6 +114,8 @@ class _Routes:
         return HTMLResponse(self._panel(session, action_of(session, label), filter_))
 
     def compare(self, session: Current, chosen: Annotated[compare.Choice, Depends()], filter_: Asked) -> Response:
+        if filter_.kind == compare.EVERY_KIND:
+            filter_ = replace(filter_, kind="")  # for the links to other pages, which have no such kind
         return self._renderer.page(session, "compare", compare.page(session, chosen), filter_)
 
     def log(self, session: Current, page: str = "") -> Response:
