@@ -110,8 +110,10 @@ class Comments(Transactions):
             now = _newest(session, dataset)
             if replaces is not None and replaces != (now.id if now and now.text else 0):
                 raise OutdatedError(_changed(dataset, now))
-            queries.register(session, dataset)
-            dataset_id = session.scalars(select(DatasetRow.id).where(DatasetRow.name == dataset.stored_as)).one()
+            of_name = select(DatasetRow.id).where(DatasetRow.name == dataset.stored_as)
+            if session.scalar(of_name) is None:
+                queries.register(session, dataset)
+            dataset_id = session.scalars(of_name).one()
             session.add(row := GuidelineRow(dataset_id=dataset_id, text=words, reviewer=name))
             session.flush()
             return queries.to_record(Guidelines, row) if words else None

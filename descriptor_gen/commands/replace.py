@@ -60,7 +60,7 @@ def replace_words(
 
 def _preview(store: Store, dataset: Dataset, options: Mapping[str, Any]) -> Preview:
     """Return what replacing would do to the texts that match the options of the command."""
-    from descriptor_gen.review.replacing import Words, preview
+    from descriptor_gen.review.replacing import Words, linted, preview
 
     every, selected = store.descriptors(dataset, statuses=STATUSES), tables.select(dataset, options["action_names"])
     names, status = {action.name for action in selected.actions}, options["status"]
@@ -68,7 +68,7 @@ def _preview(store: Store, dataset: Dataset, options: Mapping[str, Any]) -> Prev
     chosen = DescriptorFilter(statuses, kinds, options["llm"])
     matching = filter_descriptors(selected, [d for d in every if d.action in names], chosen)
     words = Words(options["old"], options["new"], whole=options["whole"], case=options["case"])
-    return preview(dataset, every, matching, words)
+    return linted(dataset, every, preview(every, matching, words))
 
 
 def _lines(would: Preview) -> Iterator[str]:

@@ -9,10 +9,9 @@ from markupsafe import Markup
 
 from db.errors import ConflictError, UserError
 from db.records import Decision
-from descriptor_gen.review.asked import LONGEST_TEXT
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.paging import paged, query_of
-from descriptor_gen.review.replacing import Preview, Replaced, Words, preview
+from descriptor_gen.review.replacing import Preview, Replaced, Words, linted, preview
 from descriptor_gen.review.session import ReviewSession, stamp
 from descriptor_gen.review.wording import differences, marked
 
@@ -35,15 +34,16 @@ class Choice:
         """The words.
 
         Raises:
-            UsageError: there are none.
+            UsageError: there are none, or they are too long.
         """
-        return Words(self.old[:LONGEST_TEXT], self.new[:LONGEST_TEXT], whole=bool(self.whole), case=bool(self.case))
+        return Words(self.old, self.new, whole=bool(self.whole), case=bool(self.case))
 
 
 def page(session: ReviewSession, chosen: Choice, filter_: Filter) -> dict[str, Any]:
     """Return the values of the page: each text before and after, 100 at a time."""
     refuse_blind(session)
     would = _preview(session, chosen.words, filter_) if chosen.old.strip() else None
+    would = linted(session.dataset, session.snapshot().descriptors, would) if would else None
     query = query_of(asdict(chosen) | asdict(filter_) | {"page": ""})
     rows = paged(would.replaced if would else (), chosen.page, query)
     return {
@@ -60,7 +60,7 @@ def page(session: ReviewSession, chosen: Choice, filter_: Filter) -> dict[str, A
 
 
 def _preview(session: ReviewSession, words: Words, filter_: Filter) -> Preview:
-    return preview(session.dataset, session.snapshot().descriptors, session.matching(filter_), words)
+    return preview(session.snapshot().descriptors, session.matching(filter_), words)
 
 
 def _stamp(would: Preview) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from db.errors import UsageError
 from db.records import Dataset, Descriptor
 from db.reviews import normalised
+from db.texts import clean
 from descriptor_gen.lint.rules import Finding, Limits, template_items
 from descriptor_gen.review.flags import lint_flags
 
@@ -37,6 +38,8 @@ class Words:
     def __post_init__(self) -> None:
         if not self.old.strip():
             raise UsageError("Which words are to be replaced? Give at least one character")
+        if (longest := max(len(self.old), len(self.new))) > LONGEST_TEXT:
+            raise UsageError(f"Words to replace have at most {LONGEST_TEXT} characters; these have {longest}")
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -81,11 +84,10 @@ class Preview:
     left_out: tuple[LeftOut, ...]
 
 
-def preview(dataset: Dataset, every: Sequence[Descriptor], chosen: Iterable[Descriptor], words: Words) -> Preview:
+def preview(every: Sequence[Descriptor], chosen: Iterable[Descriptor], words: Words) -> Preview:
     """Return what replacing words in the chosen texts would do.
 
     Args:
-        dataset: of the texts.
         every: all texts in use; a text may not become the same as another one of its class and kind.
         chosen: some of them.
         words: to be replaced.
@@ -93,20 +95,21 @@ def preview(dataset: Dataset, every: Sequence[Descriptor], chosen: Iterable[Desc
     Raises:
         UsageError: the new words have a character that databases refuse.
     """
-    searched, texts, left_out = 0, {}, []
+    searched, replaced, left_out = 0, [], []
     taken = {_place(d, d.text): d.id for d in every}
     for descriptor in chosen:
         searched += 1
         text = words.applied(descriptor.text)
+        if text != descriptor.text:
+            text = normalised(text) if clean(text).strip() else ""
         if text == descriptor.text:
             continue
-        text = normalised(text) if text.strip() else ""
         if reason := _reason(descriptor, text, taken):
             left_out.append(LeftOut(descriptor, reason))
             continue
-        texts[descriptor] = text
+        replaced.append(Replaced(descriptor, text))
         taken[_place(descriptor, text)] = descriptor.id
-    return Preview(searched, _linted(dataset, every, texts), tuple(left_out))
+    return Preview(searched, tuple(replaced), tuple(left_out))
 
 
 def _place(descriptor: Descriptor, text: str) -> tuple[str, str, str]:
@@ -122,16 +125,20 @@ def _reason(descriptor: Descriptor, text: str, taken: Mapping[tuple[str, str, st
     return "would be the same as another text" if other != descriptor.id else None
 
 
-def _linted(dataset: Dataset, every: Sequence[Descriptor], texts: Mapping[Descriptor, str]) -> tuple[Replaced, ...]:
-    """Return the new texts with what lint finds in them alone."""
-    if not texts:
-        return ()
-    by_id = {descriptor.id: text for descriptor, text in texts.items()}
+def linted(dataset: Dataset, every: Sequence[Descriptor], would: Preview) -> Preview:
+    """Return a preview with what lint finds in the new texts and not in the old ones."""
+    if not would.replaced:
+        return would
+    by_id = {item.descriptor.id: item.text for item in would.replaced}
     after = [replace(d, text=by_id[d.id]) if d.id in by_id else d for d in every]
     limits = Limits(items=template_items())
     old, new = (lint_flags(dataset, part, limits).by_id for part in (every, after))
     known = {(number, finding.rule) for number, findings in old.items() for finding in findings}
-    return tuple(
-        Replaced(d, text, tuple(f for f in new.get(d.id, ()) if (d.id, f.rule) not in known))
-        for d, text in texts.items()
+    return replace(
+        would, replaced=tuple(_flagged(item, new.get(item.descriptor.id, ()), known) for item in would.replaced)
     )
+
+
+def _flagged(item: Replaced, findings: Sequence[Finding], known: Collection[tuple[int, str]]) -> Replaced:
+    new = tuple(finding for finding in findings if (item.descriptor.id, finding.rule) not in known)
+    return replace(item, flags=new)

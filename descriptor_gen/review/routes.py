@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -114,6 +114,8 @@ class _Routes:
         return HTMLResponse(self._panel(session, action_of(session, label), filter_))
 
     def compare(self, session: Current, chosen: Annotated[compare.Choice, Depends()], filter_: Asked) -> Response:
+        if filter_.kind == compare.EVERY_KIND:
+            filter_ = replace(filter_, kind="")  # for the links to other pages, which have no such kind
         return self._renderer.page(session, "compare", compare.page(session, chosen), filter_)
 
     def log(self, session: Current, page: str = "") -> Response:
@@ -153,10 +155,11 @@ class _Routes:
         request = {"conflicts": outcome.conflicts, "decision": body.decision, "text": body.text}
         now = [conflict.now.id for conflict in outcome.conflicts if conflict.in_use]
         current = body.current or (body.refs[0][0] if body.refs else 0)
-        focus = compare.focus_after(session, chosen, outcome.decision, current) if outcome.decision else None
+        decision = outcome.decision
+        focus, end = compare.focus_after(session, chosen, decision, current) if decision else (None, "")
         values = compare.page(session, chosen, request=request) | {"filter": Filter()}
         answer = {
-            "message": outcome.message,
+            "message": f"{outcome.message}. {end}" if end else outcome.message,
             "decided": session.totals().decided,
             "left": session.time_left(),
             "html": self._renderer.part(session, "_compare", values),

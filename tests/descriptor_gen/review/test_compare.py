@@ -105,6 +105,13 @@ def test_all_kinds_are_compared_at_once(client: ReviewClient) -> None:
     assert sides(client.get("/compare?kind=*&left=fake&right=fake"))[0]  # one writer alone
 
 
+def test_the_links_of_all_kinds_lead_to_pages_that_exist(client: ReviewClient) -> None:
+    page = client.get("/compare?kind=*")
+    home = re.search(r'class="home" href="([^"]*)"', page)
+    assert home
+    assert "2 of 51 classes" in shown(client.get(home[1]))
+
+
 def test_a_template_that_was_replaced_is_shown_and_cannot_be_decided_on(
     client: ReviewClient, descgen: Run, llm: FakeLLM, tmp_path: Path
 ) -> None:
@@ -203,4 +210,7 @@ def test_texts_are_decided_on_in_place(written: str, open_browser: Open) -> None
         assert "anna rejected this text before you" in other.find_element(By.CSS_SELECTOR, ".conflict").text
         other.find_element(By.CSS_SELECTOR, "[data-do=use-mine]").click()
         wait(other, lambda b: items(b)[:2] == ["accepted", "accepted"])
+        press(other, "a", "a", "a", "a", "a")
+        wait(other, lambda b: "Everything on this page is decided" in message(b))
+        assert items(other) == ["accepted"] * 6
     assert statuses(written)["someone moves on with it"] == "accepted"
