@@ -16,7 +16,8 @@ from db.addresses import hide, public_provider, secrets_in
 from db.catalogue import Catalogue
 from db.dataset_changes import Update
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
-from db.errors import DatabaseError, UsageError, UserError, first_few
+from db.errors import DatabaseError, UserError, first_few
+from db.progress import Progress, no_progress
 from db.records import (
     STATUSES,
     Dataset,
@@ -33,6 +34,7 @@ from db.records import (
     Run,
     Template,
 )
+from db.runs import Runs, run_record, run_row
 from db.schema import (
     ActionRow,
     DatasetRow,
@@ -48,6 +50,7 @@ from db.schema import (
 
 if TYPE_CHECKING:
     from db.claims import Claims
+    from db.comments import Comments
     from db.own_datasets import OwnDatasets
     from db.review_queries import ReviewQueries
     from db.reviews import Reviews
@@ -104,11 +107,21 @@ class Store(Transactions, Catalogue):
 
         return Reviews(self._engine)
 
+    def comments(self) -> Comments:
+        """Return the access to comments and guidelines: see `db.comments`."""
+        from db.comments import Comments
+
+        return Comments(self._engine)
+
     def review_queries(self) -> ReviewQueries:
         """Return the queries of the review application: see `db.review_queries`."""
         from db.review_queries import ReviewQueries
 
         return ReviewQueries(self._engine)
+
+    def run_changes(self) -> Runs:
+        """Return the changes of stored runs: see `db.runs`."""
+        return Runs(self._engine)
 
     def own_datasets(self) -> OwnDatasets:
         """Return the changes of stored datasets: see `db.own_datasets`."""
@@ -296,18 +309,26 @@ class Store(Transactions, Catalogue):
         with self._read() as session:
             return list(session.scalars(query.order_by(DescriptorRow.kind)))
 
-    def portable(self, dataset: Dataset) -> list[PortableDescriptor]:
-        """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order."""
+    def portable(self, dataset: Dataset, ids: Collection[int] | None = None) -> list[PortableDescriptor]:
+        """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order.
+
+        Args:
+            dataset: of the descriptors.
+            ids: only these; None: all.
+        """
         from db import transfer
 
         with self._read() as session:
             descriptors = queries.descriptors(session, queries.descriptor_query(dataset.stored_as))
-            return transfer.portable(session, queries.in_order(dataset, descriptors))
+            ordered = queries.in_order(dataset, descriptors)
+            return transfer.portable(session, [d for d in ordered if ids is None or d.id in ids])
 
-    def add_portable(self, dataset: Dataset, items: Sequence[PortableDescriptor]) -> ImportCounts:
+    def add_portable(
+        self, dataset: Dataset, items: Sequence[PortableDescriptor], *, on_item: Progress = no_progress
+    ) -> ImportCounts:
         """Register a dataset and add the descriptors that are not stored yet, in one transaction and in their order.
 
-        No descriptor is changed.
+        No descriptor is changed. `on_item` is called with the numbers of texts done and of all.
         """
         from db import transfer
 
@@ -316,7 +337,7 @@ class Store(Transactions, Catalogue):
             if changed:
                 queries.register(session, changed[0])
             actions = {name: row.id for name, row in queries.actions(session, dataset).items()}
-            return transfer.Import(session, actions).add(items)
+            return transfer.Import(session, actions).add(items, on_item)
 
     def counts(self) -> list[dict[str, Any]]:
         """Count the descriptors in use by dataset, kind, LLM, source and status."""
@@ -360,20 +381,18 @@ class Store(Transactions, Catalogue):
         query = select(RunRow).order_by(RunRow.id)
         query = query.where(RunRow.dataset == dataset) if dataset else query
         with self._read() as session:
-            return [_run(row) for row in session.scalars(query)]
+            return [run_record(row) for row in session.scalars(query)]
 
-    def run(self, run_id: int) -> Run:
-        """Return one run with its predictions.
+    def run(self, run: int | str) -> Run:
+        """Return one run, by its number or its name, with its predictions.
 
         Raises:
             UsageError: the run does not exist.
         """
-        query = select(PredictionRow).where(PredictionRow.run_id == run_id).order_by(PredictionRow.video)
         with self._read() as session:
-            row = session.get(RunRow, run_id)
-            if row is None:
-                raise UsageError(f"No run {run_id}. The runs are listed by: recognize runs")
-            return _run(row, [_prediction(item) for item in session.scalars(query)])
+            row = run_row(session, run)
+            query = select(PredictionRow).where(PredictionRow.run_id == row.id).order_by(PredictionRow.video)
+            return run_record(row, [_prediction(item) for item in session.scalars(query)])
 
     def videos_of_runs(self, runs: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
         """Return, by run, the evaluated videos with their true labels."""
@@ -395,12 +414,6 @@ class Store(Transactions, Catalogue):
             session.execute(delete(ImpactRow).where(ImpactRow.run_id.in_({row["run_id"] for row in rows})))
             if rows:
                 session.execute(insert(ImpactRow), rows)
-
-
-def _run(row: RunRow, predictions: Sequence[Prediction] = ()) -> Run:
-    ids, left_out = tuple(row.descriptor_ids), tuple(map(tuple, row.left_out))
-    shown = {"tags": tuple(row.tags or ()), "predictions": tuple(predictions)}
-    return queries.to_record(Run, row, descriptor_ids=ids, left_out=left_out, **shown)
 
 
 def _prediction(row: PredictionRow) -> Prediction:

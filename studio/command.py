@@ -7,7 +7,7 @@ import webbrowser
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -65,6 +65,11 @@ _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same
 @click.option(
     "--encoder", "-e", metavar="NAME", help="With --videos: the encoder. [ViT-B/16] Else: of the newest run with it."
 )
+@click.option(
+    "--what-if-on-test",
+    is_flag=True,
+    help="Say what an edit does on the videos of a published test set too. Their accuracy is no valid estimate then.",
+)
 @trust_option(trusting_files)
 @features_option
 @reviewer_option
@@ -83,8 +88,10 @@ def review(
     status: str | None,
     videos: Path | None,
     encoder: str | None,
+    what_if_on_test: bool,
     features: Path,
     reviewer: str,
+    page: str = "/",
 ) -> None:
     """Review the descriptors of a dataset in a browser, or with --tui in the terminal.
 
@@ -92,6 +99,8 @@ def review(
     """
     if tui and (videos or encoder):
         raise UsageError("--videos and --encoder show frames in a browser: leave --tui out, or them")
+    if tui and what_if_on_test:
+        raise UsageError("--what-if-on-test is for the browser: leave --tui out, or it")
     from descriptor_gen.llms import LLM, Sampling
     from descriptor_gen.llms.registry import LLMOptions, open_llm
     from descriptor_gen.review.session import ReviewSession
@@ -106,7 +115,7 @@ def review(
         notes.print(clean(hide(line, secrets_in(database.url))), soft_wrap=True)
 
     session = ReviewSession(store, dataset, reviewer=reviewer, open_llm=open_with_seed, report=report)
-    if not session.snapshot().by_action:
+    if page == "/" and not session.snapshot().by_action:
         raise UserError(
             f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
         )
@@ -115,9 +124,41 @@ def review(
             _in_terminal(session, kind=kind, status=status or "")
         else:
             shown = videos_of(store, dataset, videos=videos, encoder=encoder, features=features, report=report)
-            _in_browser(session, shown, host=host, port=port, allowed_hosts=allowed_hosts, open_browser=not no_browser)
+            _in_browser(
+                session, shown, page=page, host=host, port=port, allowed_hosts=allowed_hosts,
+                open_browser=not no_browser, what_if_on_test=what_if_on_test,
+            )  # fmt: skip
     finally:
         session.close()
+
+
+def _serve(dataset_name: str | None, **options: Any) -> None:
+    """Show runs with their videos and texts in a browser: the application of `descgen review`, opened at the runs.
+
+    Ctrl-C quits.
+    """
+    context = click.get_current_context()
+    dataset = dataset_name or _dataset_of_newest_run(context.obj.existing)
+    context.invoke(review, dataset_name=dataset, page="/runs", **options)
+
+
+def _dataset_of_newest_run(store: Store) -> str:
+    run = store.run_changes().newest()
+    if run is None:
+        raise UsageError("No runs yet, so say which dataset: recognize serve --dataset NAME")
+    return run.dataset
+
+
+_OF_REVIEW_ALONE = ("dataset_name", "tui", "kind", "status")
+serve = click.Command(
+    "serve",
+    callback=_serve,
+    params=[
+        click.Option(["--dataset", "-d", "dataset_name"], metavar="NAME|PATH", help="[that of the newest run]"),
+        *(option for option in review.params if option.name not in _OF_REVIEW_ALONE),
+    ],
+    help=_serve.__doc__,
+)
 
 
 def _in_terminal(session: ReviewSession, *, kind: str, status: str) -> None:
@@ -150,31 +191,38 @@ def videos_of(
     return Videos(load, report)
 
 
-def make_app(session: ReviewSession, rules: AccessRules, videos: Videos) -> FastAPI:
+def make_app(session: ReviewSession, rules: AccessRules, videos: Videos, *, what_if_on_test: bool = False) -> FastAPI:
     """Return the whole application: the review and the sites of this package."""
     from descriptor_gen.review.app import create_app
     from studio.frames_site import frames_site
     from studio.pictures import Pictures
+    from studio.runs_site import runs_site
+    from studio.what_if_site import what_if_site
 
     pictures = Pictures()
-    return create_app(session, rules, sites=[partial(frames_site, videos=videos, pictures=pictures)])
+    frames = partial(frames_site, videos=videos, pictures=pictures)
+    what_if = partial(what_if_site, videos=videos, on_test=what_if_on_test)
+    runs = partial(runs_site, store=session.store, pictures=pictures)
+    return create_app(session, rules, sites=[frames, what_if, runs])
 
 
 def _in_browser(
     session: ReviewSession,
     videos: Videos,
     *,
+    page: str,
     host: str,
     port: int | None,
     allowed_hosts: tuple[str, ...],
     open_browser: bool,
+    what_if_on_test: bool,
 ) -> None:
+    from descriptor_gen.review import server
     from descriptor_gen.review.security import access_rules
-    from descriptor_gen.review.server import address, bind, serve
 
     rules = access_rules(host, allowed_hosts)
-    listener = bind(host, port)
-    url = address(host, listener, rules.token)
+    listener = server.bind(host, port)
+    url = server.address(host, listener, rules.token, page=page)
 
     def on_ready() -> None:
         notes.print(f"{session.dataset.name}, reviewed by {session.reviewer}: {url}  (Ctrl-C quits)", soft_wrap=True)
@@ -182,6 +230,7 @@ def _in_browser(
             webbrowser.open(url)
 
     try:
-        serve(make_app(session, rules, videos), listener, on_ready=on_ready)
+        app = make_app(session, rules, videos, what_if_on_test=what_if_on_test)
+        server.serve(app, listener, on_ready=on_ready)
     finally:
         videos.close()

@@ -101,7 +101,7 @@ class _Routes:
             "chip": wording.chip(effect, view, firing) if effect else None,
             "impact": session.snapshot().impacts.get(descriptor.id),
         }
-        return Markup(self._renderer.part(session, "_said", values))  # noqa: S704 - a template of ours, which escapes
+        return Markup(self._renderer.part(session, "_videos_say", values))  # noqa: S704 - a template of ours, which escapes
 
     def _column(self, session: ReviewSession, view: View, action: Action) -> dict[str, Any]:
         """Return the values of the column: what was evaluated, and the clips of the class and of its rival."""

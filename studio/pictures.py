@@ -23,7 +23,7 @@ from descriptor_gen.review.site import Route
 from recognizer.video.container import UnreadableVideo
 from recognizer.video.pictures import files_in
 from recognizer.video.pool import Decoding, Pool, cores
-from recognizer.video.thumbnails import jpeg
+from recognizer.video.thumbnails import compressed
 
 LIMIT = 64 * 2**20  # bytes of pictures that are kept; a strip of 16 takes about 60 kB
 SHOWN = 8  # frames of a video, unless a page asks for another number
@@ -150,4 +150,4 @@ def grey() -> bytes:
     """Return the picture that stands for a frame that cannot be shown."""
     import numpy as np
 
-    return jpeg(np.full((_GREY, _GREY, 3), 128, np.uint8), quality=76)
+    return compressed(np.full((_GREY, _GREY, 3), 128, np.uint8), quality=76)

@@ -11,7 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from db.errors import ConflictError, UsageError, UserError
-from db.records import STATUSES, Action, Conflict, Dataset, Decision, Descriptor, DescriptorRef, Impact, Verdicts
+from db.records import (
+    STATUSES,
+    Action,
+    Comment,
+    Conflict,
+    Dataset,
+    Decision,
+    Descriptor,
+    DescriptorRef,
+    Impact,
+    PortableDescriptor,
+    Verdicts,
+)
 from db.store import Store
 from descriptor_gen.prompting.prompt import load_prompts
 from descriptor_gen.review.conflicts import cause
@@ -115,7 +127,7 @@ class ReviewSession:
         """
         self.dataset, self.reviewer, self.blind = dataset, reviewer, blind
         self.phrases = {action.name: action.phrase for action in dataset.actions}
-        self.reviews, self.queries = store.reviews(), store.review_queries()
+        self.reviews, self.queries, self.notes = store.reviews(), store.review_queries(), store.comments()
         self.faults = Faults(report)
         self.jobs = Jobs(store, dataset, open_llm, faults=self.faults) if open_llm else None
         self._store = store
@@ -125,6 +137,11 @@ class ReviewSession:
         self._lock = threading.Lock()
         self._linter = Linter(dataset)
         self._pace = Pace()
+
+    @property
+    def store(self) -> Store:
+        """The database of the session."""
+        return self._store
 
     def close(self) -> None:
         """End the jobs."""
@@ -165,11 +182,20 @@ class ReviewSession:
         """Return the lint flags, and whether newer texts are still being linted after `wait` seconds."""
         return self._linter.flags(wait=wait)
 
+    def comments(self) -> Mapping[int, Sequence[Comment]]:
+        """Return the comments by descriptor id, see `db.comments`; who is blind sees only their own."""
+        return self.notes.of_dataset(self.dataset, reviewer=self.reviewer if self.blind else None)
+
     def matching(self, filter_: Filter, *, wait: float = 0.0) -> list[Descriptor]:
         """Return the descriptors that pass a filter, in label order; `wait`: seconds to wait for lint flags."""
         snapshot = self.snapshot()
-        passes = filter_.predicate(self.phrases, self.flags(wait=wait)[0].rules)
+        commented = self.comments() if filter_.comments else ()
+        passes = filter_.predicate(self.phrases, self.flags(wait=wait)[0].rules, commented)
         return [descriptor for descriptor in snapshot.descriptors if passes(descriptor)]
+
+    def portable(self, filter_: Filter) -> list[PortableDescriptor]:
+        """Return the descriptors that pass a filter with all of their provenance."""
+        return self._store.portable(self.dataset, {descriptor.id for descriptor in self.matching(filter_)})
 
     def totals(self) -> Counts:
         """Count all descriptors by status."""
@@ -262,6 +288,7 @@ _DONE = {
     "reject": "Rejected",
     "restore": "Back to pending",
     "edit": "Edited, and accepted",
+    "replace": "Replaced words in",
     "add": "Added",
     "reorder": "Moved",
 }

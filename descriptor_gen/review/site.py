@@ -66,8 +66,16 @@ class Renderer:
         self._environment.globals.update(csrf=csrf, sites=self._sites, said_of=_nothing)
 
     def include(self, site: Site) -> None:
-        """Add the templates of a site, and its links and scripts to every page."""
-        self._loaders.append(PackageLoader(site.package))
+        """Add the templates of a site, and its links and scripts to every page.
+
+        Raises:
+            ValueError: another package has a template of the same name, which would be rendered instead.
+        """
+        if site.package not in {other.package for other in self._sites}:
+            loader = PackageLoader(site.package)
+            if clash := set(loader.list_templates()) & set(self._environment.list_templates()):
+                raise ValueError(f"{site.package} has templates with the names of others: {sorted(clash)}")
+            self._loaders.append(loader)
         self._sites.append(site)
 
     def share(self, values: Mapping[str, Any], **filters: Callable[..., Any]) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,18 @@ class Features:
     new: int  # number of videos that were not stored before
     truncated: tuple[tuple[str, str], ...] = ()  # (id of a video that breaks off, how much of it is there)
     of_clips: bool = False  # whether the encoder gives one vector for a clip
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The true labels of the videos, int64 [V]; of several, the first."""
+        import torch
+
+        return torch.tensor([video.label for video in self.videos])
+
+    @cached_property
+    def multi_label(self) -> bool:
+        """Whether videos have several labels, or none."""
+        return any(video.classes != (video.label,) or video.labels for video in self.videos)
 
     def over_views(self, scores: Tensor) -> Tensor:
         """Return the mean of scores [V * W, C] over each video's views: [V, C]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -55,18 +56,23 @@ def thumbnail(pixels: Pixels, *, height: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
 
 
-def data_uri(pixels: Pixels, *, quality: int = 80) -> str:
-    """Return a frame [H, W, 3] as a data URI of a JPEG file."""
-    return f"data:image/jpeg;base64,{b64encode(jpeg(pixels, quality=quality)).decode()}"
+def data_uri(pixels: Pixels, *, quality: int = 80, form: str = "jpeg") -> str:
+    """Return a frame [H, W, 3] as a data URI of a JPEG file, or of one in another format of Pillow."""
+    return f"data:image/{form};base64,{b64encode(compressed(pixels, quality=quality, form=form)).decode()}"
 
 
-def jpeg(pixels: Pixels, *, quality: int) -> bytes:
-    """Return a frame [H, W, 3] as a JPEG file."""
+def compressed(pixels: Pixels, *, quality: int, form: str = "jpeg") -> bytes:
+    """Return a frame [H, W, 3] as a file."""
     from PIL import Image
 
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    Image.fromarray(pixels).save(file, form, quality=quality)
     return file.getvalue()
+
+
+def side_by_side(pictures: Sequence[Pixels], *, height: int) -> Pixels:
+    """Return pictures, all of one size, as one [height, W, 3], from left to right; a page cuts them out again."""
+    return np.concatenate([thumbnail(picture, height=height) for picture in pictures], axis=1)
 
 
 def strip(path: Path | None, *, frames: int = 5, height: int = 112) -> Strip:
@@ -114,4 +120,4 @@ def frame_files(path: Path, frames: int, *, height: int = 96) -> tuple[bytes, ..
         UnreadableVideo: with a reason.
     """
     pixels = read_frames(path, frames, allow_truncated=True).pixels  # [T, H, W, 3]
-    return tuple(jpeg(thumbnail(frame, height=height), quality=76) for frame in pixels)
+    return tuple(compressed(thumbnail(frame, height=height), quality=76) for frame in pixels)
