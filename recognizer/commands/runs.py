@@ -125,8 +125,8 @@ def _delete(changes: Runs, runs: Sequence[int], *, yes: bool, as_json: bool) -> 
         notes.print(_going(each), soft_wrap=True)
     if not yes:
         copy = f"recognize runs {runs[0]} --json > run-{runs[0]}.json"
-        each = " (and so for each of the others)" if len(runs) > 1 else ""
-        notes.print(f"This cannot be undone. To keep a copy: {copy}{each}", soft_wrap=True)
+        others = " (and so for each of the others)" if len(runs) > 1 else ""
+        notes.print(f"This cannot be undone. To keep a copy: {copy}{others}", soft_wrap=True)
         click.confirm(f"Delete {_counted(len(contents), 'run')}?", abort=True, err=True)
     changes.delete(contents)
     print_json(contents) if as_json else console.print(f"Deleted {_counted(len(contents), 'run')}")
