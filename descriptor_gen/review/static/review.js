@@ -207,6 +207,6 @@ document.addEventListener("submit", (event) => {
   decide("add", { kind, text }).then((made) => { if (!made) { keep(`add:${kind}`, text); reopen(save); } });
 });
 
-// Start at the first pending text of a class, or at the first class of a table.
+// Start at the first pending text of a class, or at the class of a table that the address names, or at its first.
 reopen(save);
-focus(items().find((item) => item.dataset.status === "pending") || items()[0]);
+focus(document.getElementById(`c${new URL(location).searchParams.get("at")}`) || items().find((item) => item.dataset.status === "pending") || items()[0]);

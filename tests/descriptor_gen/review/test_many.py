@@ -135,6 +135,8 @@ def test_undo_gives_the_focus_to_the_class_on_whatever_page_it_is(many: str, ope
         browser.get(f"{address}/class/350?kind=context")
         press(browser, "r")
         wait(browser, lambda b: "Rejected" in b.find_element("id", "message").text)
+        press(browser, "o")
+        wait(browser, lambda b: focused(b) == "c350")  # the table begins at the class that was left
         browser.get(f"{address}/?kind=context")
         wait(browser, lambda b: focused(b) == "c0")
         press(browser, "u")
