@@ -112,7 +112,7 @@ class Guard:
             return None
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if scope["method"] not in _SAFE_METHODS or not _same("".join(query.pop("token", [])), token):
-            return PlainTextResponse("Open the address with the token that descgen review printed\n", 401)
+            return PlainTextResponse("Open the address with the token that the server printed\n", 401)
         rest = urlencode(query, doseq=True)
         path = "/" + scope["path"].lstrip("/")  # never //other.site
         response = RedirectResponse(f"{path}?{rest}" if rest else path, 303)

@@ -18,6 +18,7 @@ async function decide(decision, more) {
   document.querySelector(".top progress").value = decided;
   if (address || !panel()) waiting.length = 0; // keys were meant for this page
   if (address || !panel()) await visit(address || location.href);
+  if (label !== null && document.body.dataset.page === "overview" && !document.getElementById(`c${label}`)) await visit(pageOf(label));
   else if (html) panel().innerHTML = html;
   reopen(save);
   const first = items().find((item) => item.dataset.status === "pending") || items()[0];
@@ -57,6 +58,14 @@ function step(by) {
   return focus(by > 0 ? all[after] || all.at(-1) : all[(after < 0 ? all.length : after) - 1] || all[0]);
 }
 
+// The address of the page of the overview that has a class.
+function pageOf(label) {
+  const address = new URL(location);
+  address.searchParams.delete("page");
+  address.searchParams.set("at", label);
+  return address.pathname + address.search;
+}
+
 // Go on in the next page of a long table.
 async function turn(address, by) {
   if (await visit(address)) focus(items().at(by > 0 ? 0 : -1));
@@ -94,7 +103,7 @@ async function ended(job) {
     await new Promise((resolve) => setTimeout(resolve, 700));
     const answer = await request(`/jobs/${job.id}`, undefined, { quiet: true });
     if (!answer)
-      return { message: "The server was stopped while the model wrote. Start descgen review, reload the page, and ask again if the texts are not new." };
+      return { message: "The server was stopped while the model wrote. Start it again, reload the page, and ask again if the texts are not new." };
     job = answer.value;
   }
   return job;
