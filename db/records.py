@@ -346,6 +346,8 @@ class Agreement:
         observed: equal verdicts / n, 0 to 1; None for n = 0.
         kappa: Cohen's kappa, -1 to 1; None if undefined.
         undefined: why kappa is undefined.
+        interval: of kappa, 95%, for large n; None if kappa is undefined or 1.
+        kind: of the descriptors; empty: all kinds.
     """
 
     first: str
@@ -358,6 +360,8 @@ class Agreement:
     observed: float | None
     kappa: float | None
     undefined: str | None
+    interval: tuple[float, float] | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,15 +48,19 @@ class Linter:
         self._dataset = dataset
         self._limits = Limits(items=template_items())
         self._submitted: Sequence[Descriptor] | None = None
+        self._linted: Sequence[tuple[int, str, int, bool]] = ()  # what flags depend on
         self._flags = Flags()
         self._changed = threading.Condition()
         self._busy = False
         threading.Thread(target=self._work, daemon=True).start()
 
     def submit(self, descriptors: Sequence[Descriptor]) -> None:
-        """Lint these next; they replace submitted ones that linting has not started on."""
+        """Lint these next, unless they are as those before; they replace ones that linting has not started on."""
+        linted = [(d.id, d.text, d.position, d.status == "rejected") for d in descriptors]
         with self._changed:
-            self._submitted = descriptors
+            if linted == self._linted:
+                return
+            self._linted, self._submitted = linted, descriptors
             self._changed.notify_all()
 
     def flags(self, *, wait: float = 0.0) -> tuple[Flags, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -99,6 +99,7 @@ def overview(session: ReviewSession, filter_: Filter) -> Values:
         "impact": bool(snapshot.impacts),
         "verdicts": snapshot.verdicts,
         "replaced": len(_replaced(snapshot, snapshot.by_action)),
+        "own_classes": len(session.classes) if session.classes is not None else None,
         "is_benchmark": session.dataset.stored_as in vocabulary.BUILT_IN,
         "choices": {
             "kinds": sorted({d.kind for d in snapshot.descriptors}),
@@ -174,7 +175,7 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
             and the `text` of the reviewer.
     """
     request = request or {"conflicts": (), "decision": "", "text": ""}
-    matching = {d.id for d in session.matching(filter_)}
+    matching = {d.id for d in session.matching(replace(filter_, classes="all"))}
     conflicts = by_text(request["conflicts"])
     snapshot, (flags, _) = session.snapshot(), session.flags()
     texts = [

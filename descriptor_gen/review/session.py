@@ -10,8 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from db.blind_verdicts import BlindReviews
 from db.errors import ConflictError, UsageError, UserError
 from db.records import STATUSES, Action, Conflict, Dataset, Decision, Descriptor, DescriptorRef, Impact, Verdicts
+from db.review_queries import ReviewQueries
+from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen.prompting.prompt import load_prompts
 from descriptor_gen.review.conflicts import cause
@@ -105,25 +108,34 @@ class ReviewSession:
         reviewer: str,
         open_llm: OpenLLM | None = None,
         blind: bool = False,
+        classes: frozenset[str] | None = None,
+        beside: ReviewSession | None = None,
         report: Callable[[str], None] = _log.error,
     ) -> None:
-        """Open a session; without `open_llm` it cannot regenerate texts.
+        """Open a session; without `open_llm` it cannot regenerate texts, and blind it changes none.
 
         Args:
             blind: whether the reviewer must not learn what others decided or said.
+            classes: names of the classes that are the reviewer's own; None: all.
+            beside: the session of another reviewer, with which this one shares the jobs, and the linter if both or
+                neither are blind.
             report: takes the line about a fault of the database, which pages do not show.
         """
-        self.dataset, self.reviewer, self.blind = dataset, reviewer, blind
+        self.dataset, self.reviewer, self.blind, self.classes = dataset, reviewer, blind, classes
         self.phrases = {action.name: action.phrase for action in dataset.actions}
-        self.reviews, self.queries = store.reviews(), store.review_queries()
-        self.faults = Faults(report)
-        self.jobs = Jobs(store, dataset, open_llm, faults=self.faults) if open_llm else None
+        own = store.blind_reviews(dataset, reviewer) if blind else None
+        self.reviews: Reviews | BlindReviews = own or store.reviews()
+        self.queries: ReviewQueries = store.blind_queries(own) if own else store.review_queries()
+        self.faults: Faults = beside.faults if beside else Faults(report)
+        jobs = Jobs(store, dataset, open_llm, faults=self.faults) if open_llm and not blind else None
+        self.jobs: Jobs | None = beside.jobs if beside and not blind else jobs
+        self._own = own
         self._store = store
         self._stamps: Mapping[str, tuple[int, ...]] = {}
-        self._snapshot = Snapshot({}, {})
+        self._snapshot = self._everything = Snapshot({}, {})
         self._read_at = float("-inf")
         self._lock = threading.Lock()
-        self._linter = Linter(dataset)
+        self._linter: Linter = beside._linter if beside and beside.blind == blind else Linter(dataset)
         self._pace = Pace()
 
     def close(self) -> None:
@@ -151,29 +163,44 @@ class ReviewSession:
     def _read(self, changed: set[str]) -> None:
         actions = tuple(action for action in self.dataset.actions if action.name in changed)
         new: dict[str, list[Descriptor]] = {}
-        for descriptor in self._store.descriptors(replace(self.dataset, actions=actions), statuses=STATUSES):
+        for descriptor in self._texts(replace(self.dataset, actions=actions)):
             new.setdefault(descriptor.action, []).append(descriptor)
-        old = self._snapshot
+        old = self._everything
         names = (action.name for action in self.dataset.actions)
         by_action = {name: texts for name in names if (texts := (new if name in changed else old.by_action).get(name))}
         impacts, verdicts = self.queries.impacts(self.dataset), self.queries.verdicts(self.dataset)
-        self._snapshot = Snapshot(by_action, impacts, verdicts)
-        if _linted(old) != _linted(self._snapshot):
-            self._linter.submit(self._snapshot.descriptors)
+        self._everything = Snapshot(by_action, impacts, verdicts)
+        # one linter for all blind reviewers: flags that depend on a verdict would tell it to the others
+        self._linter.submit([replace(d, status="pending") if self.blind else d for d in self._everything.descriptors])
+        shown = self.classes if self.blind else None
+        of_reviewer = {name: texts for name, texts in by_action.items() if shown is None or name in shown}
+        self._snapshot = Snapshot(of_reviewer, impacts, verdicts)
+
+    def _texts(self, part: Dataset) -> list[Descriptor]:
+        """Return the texts of some classes; a blind reviewer sees them as they were written."""
+        return self._own.texts(part) if self._own else self._store.descriptors(part, statuses=STATUSES)
 
     def flags(self, *, wait: float = 0.0) -> tuple[Flags, bool]:
         """Return the lint flags, and whether newer texts are still being linted after `wait` seconds."""
         return self._linter.flags(wait=wait)
 
     def matching(self, filter_: Filter, *, wait: float = 0.0) -> list[Descriptor]:
-        """Return the descriptors that pass a filter, in label order; `wait`: seconds to wait for lint flags."""
-        snapshot = self.snapshot()
+        """Return the descriptors that pass a filter, in label order; `wait`: seconds to wait for lint flags.
+
+        Those of the reviewer's own classes, unless the filter asks for all.
+        """
         passes = filter_.predicate(self.phrases, self.flags(wait=wait)[0].rules)
-        return [descriptor for descriptor in snapshot.descriptors if passes(descriptor)]
+        texts = self.snapshot().descriptors if filter_.classes else self.own()
+        return [descriptor for descriptor in texts if passes(descriptor)]
+
+    def own(self) -> list[Descriptor]:
+        """Return the descriptors of the reviewer's own classes, in label order."""
+        texts = self.snapshot().descriptors
+        return texts if self.classes is None else [text for text in texts if text.action in self.classes]
 
     def totals(self) -> Counts:
-        """Count all descriptors by status."""
-        return Counts.of(self.snapshot().descriptors)
+        """Count the descriptors of the reviewer's own classes by status."""
+        return Counts.of(self.own())
 
     def time_left(self) -> str:
         """Return how long all pending texts take at the pace of this sitting, see `Pace.left`."""
@@ -190,6 +217,7 @@ class ReviewSession:
         self.refresh()
         try:
             refs = self._pending(request) if request.stamp else request.refs
+            self._refuse_foreign(refs)
             decision = _DECIDE[request.decision](self, request, refs)
             if decision.what in ("accept", "reject", "edit"):
                 self._pace.decided(len(decision.changes) + decision.already)
@@ -198,6 +226,12 @@ class ReviewSession:
             return Outcome(_conflicted(error.conflicts, self.reviewer), conflicts=error.conflicts)
         finally:
             self.refresh()  # the next page must show the decision
+
+    def _refuse_foreign(self, refs: Sequence[DescriptorRef]) -> None:
+        """Refuse texts that a blind reviewer was not given."""
+        given = {text.id for text in self.snapshot().descriptors} if self.blind else set()
+        if self.blind and (foreign := [str(ref.id) for ref in refs if ref.id not in given]):
+            raise UserError(f"Not among your texts: {', '.join(foreign[:10])}. Reload the page and decide again")
 
     def _pending(self, request: DecisionRequest) -> list[DescriptorRef]:
         """Return the pending descriptors of a filter, if they are unchanged since the reviewer read them.
@@ -216,17 +250,14 @@ class ReviewSession:
         Raises:
             UserError: the session has no LLM, or the kind no template.
         """
+        if self.blind:
+            raise UserError("A blind review changes no text: say in a comment what to change")
         if self.jobs is None:
             raise UserError("This server was started without an LLM. Start it with: descgen review --llm NAME")
         [prompt] = load_prompts([kind], stored=self._store.templates())
         if prompt.compares:
             raise UserError(f"{kind} compares classes. Regenerate it with: descgen build --kind {kind} --refresh")
         return self.jobs.start(action, prompt)
-
-
-def _linted(snapshot: Snapshot) -> list[tuple[int, str, int, bool]]:
-    """Return what lint flags depend on: of the status, whether a text is rejected."""
-    return [(d.id, d.text, d.position, d.status == "rejected") for d in snapshot.descriptors]
 
 
 def stamp(descriptors: Iterable[Descriptor]) -> str:

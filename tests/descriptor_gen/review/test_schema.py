@@ -18,7 +18,7 @@ from descriptor_gen.review.security import access_rules
 from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.commands import Run
 
-FILTER = {"kind", "source", "status", "flag", "q", "order"}
+FILTER = {"kind", "source", "status", "flag", "q", "order", "classes"}
 OPERATIONS = 10
 SEVERAL = st.dictionaries(st.sampled_from([*sorted(FILTER), "page", "left", "token", "x"]), st.text(max_size=20))
 VALUES: st.SearchStrategy[Any] = st.recursive(

@@ -1,0 +1,39 @@
+"""The queries of the review application for a blind reviewer: nothing in their results tells what others decided."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Engine
+
+from db.blind_verdicts import BlindReviews
+from db.records import Dataset, Descriptor, Impact, Verdicts
+from db.review_queries import ReviewQueries, Stamp
+from db.written_texts import written_in
+
+
+class BlindQueries(ReviewQueries):
+    """Queries for the reviewer of some blind verdicts."""
+
+    def __init__(self, engine: Engine, own: BlindReviews) -> None:
+        super().__init__(engine)
+        self._own = own
+
+    def stamps(self, dataset: Dataset) -> Mapping[str, Stamp]:
+        """Return, by action name, a value that changes with the texts in use and with the reviewer's own verdicts."""
+        texts, own = super().stamps(dataset), self._own.stamps()
+        return {name: (*stamp, *own.get(name, ())) for name, stamp in texts.items()}
+
+    def texts(self, dataset: Dataset, kind: str, calls: Collection[int]) -> Mapping[str, Sequence[Descriptor]]:
+        """Return, by action name, the texts of some calls as they were written, in order."""
+        with self._read() as session:
+            texts = self._own.with_verdicts(session, written_in(session, dataset, kind, calls))
+        return {name: [d for d in texts if d.action == name] for name in dict.fromkeys(d.action for d in texts)}
+
+    def impacts(self, dataset: Dataset) -> Mapping[int, Impact]:
+        """Return none: a run of accepted texts would tell which ones they are."""
+        return {}
+
+    def verdicts(self, dataset: Dataset) -> Verdicts | None:
+        """Return none, as for impacts."""
+        return None
