@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Engine
 
 from db.blind_verdicts import BlindReviews
-from db.records import Dataset, Descriptor, Impact, Verdicts
+from db.records import Action, Dataset, Descriptor, Impact, Verdicts
 from db.review_queries import ReviewQueries, Stamp
 from db.written_texts import written_in
 
@@ -29,6 +29,14 @@ class BlindQueries(ReviewQueries):
         with self._read() as session:
             texts = self._own.with_verdicts(session, written_in(session, dataset, kind, calls))
         return {name: [d for d in texts if d.action == name] for name in dict.fromkeys(d.action for d in texts)}
+
+    def last_event(self) -> int:
+        """Return 0: the log is that of others."""
+        return 0
+
+    def changed_by(self, dataset: Dataset, action: Action, *, since: int) -> Mapping[str, int]:
+        """Return nobody."""
+        return {}
 
     def impacts(self, dataset: Dataset) -> Mapping[int, Impact]:
         """Return none: a run of accepted texts would tell which ones they are."""

@@ -33,11 +33,13 @@ from db.records import (
     Descriptor,
     DescriptorRef,
     DescriptorStatus,
+    Progress,
     ReviewEvent,
     State,
 )
+from db.reviews import normalised_name
 from db.schema import ActionRow, BlindVerdictRow, DatasetRow, DescriptorRow, utc_now
-from db.written_texts import VERSION, are_in_use, as_written, by_id, in_use, judgeable, root_ids
+from db.written_texts import VERSION, are_in_use, as_written, by_id, in_use, judgeable, root_ids, written_by_id
 
 Verdict = Literal["accepted", "rejected", "pending", "undone"]
 """`pending`: the reviewer took a verdict back; `undone`: the last decision that stood does so no more."""
@@ -45,7 +47,7 @@ Verdict = Literal["accepted", "rejected", "pending", "undone"]
 _KINDS: Mapping[Verdict, DecisionKind] = dict(
     zip(get_args(Verdict), ("accept", "reject", "restore", "undo"), strict=True)
 )
-_REFUSED = "A blind review changes no text: accept it or reject it, and say in a comment what to change"
+REFUSED = "A blind review changes no text: accept it or reject it, and say in a comment what to change"
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,13 @@ class BlindReviews(Transactions):
     """
 
     def __init__(self, engine: Engine, dataset: Dataset, reviewer: str) -> None:
+        """Open the verdicts of a reviewer on a dataset.
+
+        Raises:
+            UsageError: the reviewer has no name, or a long one.
+        """
         super().__init__(engine)
-        self._dataset, self._reviewer = dataset, reviewer
+        self._dataset, self._reviewer = dataset, normalised_name(reviewer)
 
     def texts(self, dataset: Dataset) -> list[Descriptor]:
         """Return the texts of a dataset's actions as they were written; their status is this reviewer's verdict."""
@@ -153,15 +160,15 @@ class BlindReviews(Transactions):
 
     def edit(self, ref: DescriptorRef, text: str, *, reviewer: str) -> NoReturn:
         """Refuse it."""
-        raise UserError(_REFUSED)
+        raise UserError(REFUSED)
 
     def add(self, dataset: Dataset, action: str, kind: str, text: str, *, reviewer: str) -> NoReturn:
         """Refuse it."""
-        raise UserError(_REFUSED)
+        raise UserError(REFUSED)
 
     def reorder(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> NoReturn:
         """Refuse it."""
-        raise UserError(_REFUSED)
+        raise UserError(REFUSED)
 
     def undo(self, *, reviewer: str, decision: int | None = None) -> Decision:
         """Undo this reviewer's last decision that is not undone.
@@ -210,8 +217,7 @@ class BlindReviews(Transactions):
         """
         with self._read() as session:
             self._refuse_unusable(session, ids)
-            every = queries.every_descriptor().where(DescriptorRow.id.in_(list(ids)))
-            texts = self.with_verdicts(session, queries.descriptors(session, every))
+            texts = self.with_verdicts(session, written_by_id(session, ids))
         written = {text.id: replace(text, version=VERSION) for text in texts}
         return [written[id_] for id_ in ids]
 
@@ -257,6 +263,21 @@ class BlindReviews(Transactions):
             raise UserError("A build has replaced a text. Reload the page and decide again")
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A text that blind reviewers judged.
+
+    Attributes:
+        written: as they saw it, whatever its status is.
+        now: what is in use in its place, itself or an edit of it; None if a build replaced it.
+        verdicts: reviewer -> whether the verdict that stands accepted it, by name.
+    """
+
+    written: Descriptor
+    now: Descriptor | None
+    verdicts: Mapping[str, bool]
+
+
 class BlindVerdicts(Transactions):
     """The verdicts of all blind reviewers, for those who settle them."""
 
@@ -284,16 +305,24 @@ class BlindVerdicts(Transactions):
             statuses[reviewer].update(_sitting(of_one).statuses)
         return dict(statuses), {row.descriptor_id: row.kind for row in rows}
 
-    def last(self, dataset: Dataset) -> Mapping[str, datetime]:
-        """Return reviewer -> time of the last decision."""
+    def progress(self, dataset: Dataset) -> dict[str, Progress]:
+        """Return reviewer -> what the reviewer has judged of a dataset."""
         with self._read() as session:
-            return {row.reviewer: row.at for row in session.execute(_rows(dataset.stored_as))}
+            times = {row.reviewer: row.at for row in session.execute(_rows(dataset.stored_as))}
+        given = self.given(dataset)
+        return {name: Progress.of(given[name], at) for name, at in times.items()}
 
-    def in_use(self, dataset: Dataset) -> Mapping[int, Descriptor]:
-        """Return, by the id of each text as it was written, the text that is in use now: itself, or an edit of it."""
+    def judged(self, dataset: Dataset) -> list[Judged]:
+        """Return every text with a verdict that stands, in order."""
+        verdicts: dict[int, dict[str, bool]] = defaultdict(dict)
+        for reviewer, of_one in sorted(self.given(dataset).items()):
+            for id_, accepted in of_one.items():
+                verdicts[id_][reviewer] = accepted
         with self._read() as session:
             texts = in_use(session, dataset)
-            return {root: text for text, root in zip(texts, root_ids(session, texts), strict=True)}
+            now = dict(zip(root_ids(session, texts), texts, strict=True))
+            written = queries.in_order(dataset, written_by_id(session, list(verdicts)))
+        return [Judged(text, now.get(text.id), verdicts[text.id]) for text in written]
 
 
 def _accepted(statuses: Mapping[int, DescriptorStatus]) -> dict[int, bool]:

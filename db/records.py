@@ -365,6 +365,21 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """The verdicts of one reviewer that stand, and the time of the last decision; refused: rejected or edited."""
+
+    accepted: int
+    refused: int
+    last: datetime
+
+    @classmethod
+    def of(cls, verdicts: Mapping[int, bool], last: datetime) -> Progress:
+        """Count verdicts: descriptor id -> whether it accepted the text unchanged."""
+        accepted = sum(verdicts.values())
+        return cls(accepted, len(verdicts) - accepted, last)
+
+
+@dataclass(frozen=True)
 class ClassVerdict:
     """What controls say about the texts of one class: a sentence, and the ids of the texts that it is about."""
 

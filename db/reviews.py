@@ -28,6 +28,7 @@ from db.records import (
     Descriptor,
     DescriptorRef,
     DescriptorStatus,
+    Progress,
     ReviewEvent,
 )
 from db.schema import ActionRow, DescriptorRow
@@ -143,14 +144,31 @@ class Reviews(Transactions):
         with self._read() as session:
             return agreements(verdicts(session, dataset.stored_as if dataset else None))
 
+    def progress(self, dataset: Dataset) -> dict[str, Progress]:
+        """Return reviewer -> what the reviewer has decided on a dataset."""
+        with self._read() as session:
+            times = review_log.last_times(session, dataset)
+            given = verdicts(session, dataset.stored_as)
+        return {name: Progress.of(given.get(name, {}), at) for name, at in times.items()}
+
     @contextmanager
     def _decide(self, reviewer: str) -> Iterator[tuple[Session, str]]:
         """Open a write transaction; yield it with the reviewer's normalised name."""
-        name = " ".join(reviewer.split())
-        if not name or len(name) > _LONGEST_NAME:
-            raise UsageError(f"A reviewer has a name of at most {_LONGEST_NAME} characters, not {reviewer!r}")
+        name = normalised_name(reviewer)
         with self._write() as session:
             yield session, name
+
+
+def normalised_name(reviewer: str) -> str:
+    """Return the name of a reviewer with one space between words.
+
+    Raises:
+        UsageError: it is empty or too long.
+    """
+    name = " ".join(reviewer.split())
+    if not name or len(name) > _LONGEST_NAME:
+        raise UsageError(f"A reviewer has a name of at most {_LONGEST_NAME} characters, not {reviewer!r}")
+    return name
 
 
 def _normalised(text: str) -> str:

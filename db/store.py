@@ -110,7 +110,7 @@ class Store(Transactions, Catalogue):
         """Return the access of one blind reviewer to own verdicts: see `db.blind_verdicts`."""
         from db.blind_verdicts import BlindReviews
 
-        return BlindReviews(self._engine, dataset, " ".join(reviewer.split()))
+        return BlindReviews(self._engine, dataset, reviewer)
 
     def blind_queries(self, own: BlindReviews) -> BlindQueries:
         """Return the queries of the review application for a blind reviewer: see `db.blind_queries`."""

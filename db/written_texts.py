@@ -56,6 +56,13 @@ def in_use(session: Session, dataset: Dataset) -> list[Descriptor]:
     return queries.in_order(dataset, queries.descriptors(session, query))
 
 
+def written_by_id(session: Session, ids: Sequence[int]) -> list[Descriptor]:
+    """Return texts by the ids that they were written under, in use or not, in no order."""
+    query = queries.every_descriptor()
+    parts = [query.where(DescriptorRow.id.in_(chunk)) for chunk in queries.chunks(ids)]
+    return [text for part in parts for text in queries.descriptors(session, part)]
+
+
 def root_ids(session: Session, texts: Sequence[Descriptor]) -> list[int]:
     """Return the id of each text as it was written."""
     return [root.id for root in _roots(session, texts)]

@@ -15,8 +15,10 @@ from db.records import STATUSES
 from db.texts import clean
 from descriptor_gen.commands.options import dataset_option
 from descriptor_gen.commands.review import reviewer_option
+from descriptor_gen.commands.reviewers import reviewers_options
 
 if TYPE_CHECKING:
+    from descriptor_gen.review.reviewers import Panel
     from descriptor_gen.review.session import ReviewSession
 
 _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same texts again
@@ -45,6 +47,7 @@ _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same
 @click.option("--kind", "-k", metavar="KIND", default="", help="With --tui: only texts of this kind. [all]")
 @click.option("--status", type=click.Choice(STATUSES), help="With --tui: only texts of this status. [all]")
 @reviewer_option
+@reviewers_options
 @click.pass_obj
 def review(
     database: Database,
@@ -59,6 +62,7 @@ def review(
     kind: str,
     status: str | None,
     reviewer: str,
+    panel: Panel,
 ) -> None:
     """Review the descriptors of a dataset in a browser, or with --tui in the terminal.
 
@@ -71,13 +75,26 @@ def review(
     def open_with_seed(seed: int) -> LLM:
         return open_llm(llm_name, LLMOptions(base_url=base_url, sampling=Sampling(_TEMPERATURE, seed)))
 
+    if tui and panel.header:
+        raise UsageError("--reviewer-header is for browsers. With --tui give --reviewer NAME")
     store = database.existing
     dataset = store.resolve(dataset_name)
 
     def report(line: str) -> None:
         notes.print(clean(hide(line, secrets_in(database.url))), soft_wrap=True)
 
-    session = ReviewSession(store, dataset, reviewer=reviewer, open_llm=open_with_seed, report=report)
+    is_blind = panel.blind and (tui or not panel.several)  # else the server's starter, who settles
+    session = ReviewSession(
+        store,
+        dataset,
+        reviewer=reviewer,
+        open_llm=open_with_seed,
+        blind=is_blind,
+        classes=panel.classes_of(" ".join(reviewer.split()), dataset) if tui else None,
+        report=report,
+    )
+    if is_blind and not session.snapshot().by_action and store.descriptors(dataset, statuses=STATUSES):
+        raise UserError(f"No text of {dataset.name} is for {reviewer} to judge blind: not what people added")
     if not session.snapshot().by_action:
         raise UserError(
             f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
@@ -86,7 +103,7 @@ def review(
         if tui:
             _in_terminal(session, kind=kind, status=status or "")
         else:
-            _in_browser(session, host=host, port=port, allowed_hosts=allowed_hosts, open_browser=not no_browser)
+            _in_browser(session, panel, host=host, port=port, allowed_hosts=allowed_hosts, browser=not no_browser)
     finally:
         session.close()
 
@@ -106,19 +123,30 @@ def _in_terminal(session: ReviewSession, *, kind: str, status: str) -> None:
 
 
 def _in_browser(
-    session: ReviewSession, *, host: str, port: int | None, allowed_hosts: tuple[str, ...], open_browser: bool
+    session: ReviewSession,
+    panel: Panel,
+    *,
+    host: str,
+    port: int | None,
+    allowed_hosts: tuple[str, ...],
+    browser: bool,
 ) -> None:
     from descriptor_gen.review.app import create_app
+    from descriptor_gen.review.reviewers import Reviewers
     from descriptor_gen.review.security import access_rules
     from descriptor_gen.review.server import address, bind, serve
 
-    rules = access_rules(host, allowed_hosts)
+    reviewers = Reviewers(panel, session) if panel.several else None
+    rules = access_rules(host, allowed_hosts, identities=reviewers.identities(host) if reviewers else None)
     listener = bind(host, port)
     url = address(host, listener, rules.token)
 
     def on_ready() -> None:
+        if reviewers is not None:
+            notes.print(reviewers.announced(lambda secret: address(host, listener, secret)), soft_wrap=True)
+            return
         notes.print(f"{session.dataset.name}, reviewed by {session.reviewer}: {url}  (Ctrl-C quits)", soft_wrap=True)
-        if open_browser:
+        if browser:
             webbrowser.open(url)
 
-    serve(create_app(session, rules), listener, on_ready=on_ready)
+    serve(create_app(session, rules, reviewers=reviewers), listener, on_ready=on_ready)

@@ -188,6 +188,7 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
         "counts": Counts.of(text.descriptor for text in texts if text.matches),
         "folded": sum(not text.matches for text in texts),
         "request": request,
+        "event": snapshot.event,
         "gone": [conflict for conflict in request["conflicts"] if not conflict.in_use],
         "verdicts": snapshot.verdicts,
         "verdict": snapshot.verdicts.by_class.get(action.name) if snapshot.verdicts else None,

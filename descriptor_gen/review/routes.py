@@ -36,6 +36,7 @@ KEYS = (
     (("/",), "search"),
     (("?",), "these keys"),
 )
+CHANGING_KEYS = ("e", "<", "n")  # the first of those that change a text, which blind reviewers do not
 _LONGEST_TEXT = 2000
 _LONGEST_NAME = 300
 _LONGEST_QUERY = 4000
@@ -84,6 +85,7 @@ def review_site(renderer: Renderer) -> Site:
         links=(("/compare", "Compare"), ("/log", "Decisions")),
         scripts=("review.js",),
         styles=("review.css",),
+        blind=True,
     )
 
 
@@ -92,7 +94,7 @@ class _Routes:
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
-        shared = {"keys": KEYS, "statuses": STATUSES, "cause": conflicts.cause}
+        shared = {"keys": KEYS, "statuses": STATUSES, "cause": conflicts.cause, "changing_keys": CHANGING_KEYS}
         renderer.share(shared, marked=pages.marked)
         self.get: Mapping[str, Route] = {
             "/": (self.overview, replies.PAGE),

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from db.blind_verdicts import BlindReviews
+from db.blind_verdicts import REFUSED, BlindReviews
 from db.errors import ConflictError, UsageError, UserError
 from db.records import STATUSES, Action, Conflict, Dataset, Decision, Descriptor, DescriptorRef, Impact, Verdicts
 from db.review_queries import ReviewQueries
@@ -54,11 +54,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The descriptors in use by action name, in label order; the impacts by descriptor id; the verdicts of controls."""
+    """The descriptors in use by action name, in label order; the impacts by descriptor id; the verdicts of controls.
+
+    `event` is an event of the log that the descriptors hold, with all before it.
+    """
 
     by_action: Mapping[str, Sequence[Descriptor]]
     impacts: Mapping[int, Impact]
     verdicts: Verdicts | None = None
+    event: int = 0
 
     @property
     def descriptors(self) -> list[Descriptor]:
@@ -129,6 +133,8 @@ class ReviewSession:
         self.faults: Faults = beside.faults if beside else Faults(report)
         jobs = Jobs(store, dataset, open_llm, faults=self.faults) if open_llm and not blind else None
         self.jobs: Jobs | None = beside.jobs if beside and not blind else jobs
+        self.log = None if blind else store.reviews()
+        self.all_verdicts = None if blind else store.blind_verdicts()
         self._own = own
         self._store = store
         self._stamps: Mapping[str, tuple[int, ...]] = {}
@@ -137,6 +143,12 @@ class ReviewSession:
         self._lock = threading.Lock()
         self._linter: Linter = beside._linter if beside and beside.blind == blind else Linter(dataset)
         self._pace = Pace()
+
+    def for_reviewer(
+        self, reviewer: str, *, blind: bool, classes: frozenset[str] | None, beside: ReviewSession
+    ) -> ReviewSession:
+        """Return a session of another reviewer of the same texts."""
+        return ReviewSession(self._store, self.dataset, reviewer=reviewer, blind=blind, classes=classes, beside=beside)
 
     def close(self) -> None:
         """End the jobs."""
@@ -152,11 +164,13 @@ class ReviewSession:
         with self._lock:
             if time.monotonic() - self._read_at < _FRESH_SECONDS:
                 return self._snapshot
+            event = self.queries.last_event()  # before the texts: a decision between the two is told, not missed
             stamps = self.queries.stamps(self.dataset)
             changed = {name for name, _ in stamps.items() ^ self._stamps.items()}
             if changed:
                 self._read(changed)
                 self._stamps = stamps
+            self._snapshot = replace(self._snapshot, event=event)
             self._read_at = time.monotonic()
             return self._snapshot
 
@@ -251,7 +265,7 @@ class ReviewSession:
             UserError: the session has no LLM, or the kind no template.
         """
         if self.blind:
-            raise UserError("A blind review changes no text: say in a comment what to change")
+            raise UserError(REFUSED)
         if self.jobs is None:
             raise UserError("This server was started without an LLM. Start it with: descgen review --llm NAME")
         [prompt] = load_prompts([kind], stored=self._store.templates())

@@ -22,7 +22,7 @@ export function show(text) {
 
 // Return { ok, status, value }: JSON, or text. Null if there is no answer that a page can use; the reviewer was told why.
 export async function request(path, body, { quiet = false } = {}) {
-  const slow = setTimeout(() => show("Waiting for the server ..."), 1000 * SLOW);
+  const slow = quiet ? 0 : setTimeout(() => show("Waiting for the server ..."), 1000 * SLOW);
   try {
     const answer = await fetch(path, { ...(body === undefined ? {} : posted(body)), signal: AbortSignal.timeout(1000 * SECONDS) });
     const json = (answer.headers.get("content-type") || "").includes("json");
@@ -55,7 +55,7 @@ export function focus(item) {
 }
 
 // Scroll such that neither the header nor the message covers an element.
-function uncover(element) {
+export function uncover(element) {
   if (!element || element === document.body || element.closest("dialog, header, .actions")) return;
   const place = element.getBoundingClientRect();
   const top = document.querySelector(".top").getBoundingClientRect();

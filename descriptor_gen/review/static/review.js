@@ -62,14 +62,19 @@ async function regenerate(kind) {
   const answer = await request("/regenerate", { kind, label: Number(label) });
   if (!answer) return;
   const job = await ended(answer.value);
-  if (job.done && panel()?.dataset.label === label) {
-    const html = await request(`/class/${label}/panel?${panel().dataset.query}`);
-    if (!html) return;
-    panel().innerHTML = html.value;
-    reopen(save);
-    focus(document.getElementById(`d${id}`) || items().find((item) => item.dataset.status === "pending"));
-  }
+  if (job.done && panel()?.dataset.label === label && !(await renew(id))) return;
   show(job.message);
+}
+
+// Show the texts of the class as they are now, with the focus on the text that it was on. Returns whether they came.
+export async function renew(id = (current() || chosen())?.dataset.id) {
+  const { label, query } = panel().dataset;
+  const html = await request(`/class/${label}/panel?${query}`);
+  if (!html || panel()?.dataset.label !== label) return false;
+  panel().innerHTML = html.value;
+  reopen(save);
+  focus(document.getElementById(`d${id}`) || items().find((item) => item.dataset.status === "pending"));
+  return true;
 }
 
 // Wait for the end of a job. A server that was stopped knows nothing of it; what it had stored is kept.
