@@ -11,11 +11,10 @@ added, never changed; the verdicts of one decision share their time, and an undo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from itertools import groupby
-from typing import Any, Literal, NoReturn, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import NoReturn
 
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
@@ -29,7 +28,6 @@ from db.records import (
     Change,
     Dataset,
     Decision,
-    DecisionKind,
     Descriptor,
     DescriptorRef,
     DescriptorStatus,
@@ -39,73 +37,10 @@ from db.records import (
 )
 from db.reviews import normalised_name
 from db.schema import ActionRow, BlindVerdictRow, DatasetRow, DescriptorRow, utc_now
-from db.written_texts import VERSION, are_in_use, as_written, by_id, in_use, judgeable, root_ids, written_by_id
+from db.sittings import KINDS, Given, Sitting, Sittings, Verdict
+from db.written_texts import VERSION, are_in_use, as_written, by_id, judgeable, root_ids, written_by_id
 
-Verdict = Literal["accepted", "rejected", "pending", "undone"]
-"""`pending`: the reviewer took a verdict back; `undone`: the last decision that stood does so no more."""
-
-_KINDS: Mapping[Verdict, DecisionKind] = dict(
-    zip(get_args(Verdict), ("accept", "reject", "restore", "undo"), strict=True)
-)
 REFUSED = "A blind review changes no text: accept it or reject it, and say in a comment what to change"
-
-
-@dataclass(frozen=True)
-class _Given:
-    """One decision of one reviewer: descriptor id -> (status before, status after), in the order of the request."""
-
-    id: int
-    what: DecisionKind
-    at: datetime
-    statuses: Mapping[int, tuple[DescriptorStatus, DescriptorStatus]]
-    undoes: int | None = None
-
-
-@dataclass
-class _Sitting:
-    """All that one reviewer decided, in time order, and the status of each text that results from it."""
-
-    given: list[_Given] = field(default_factory=list)
-    statuses: dict[int, DescriptorStatus] = field(default_factory=dict)
-    standing: list[_Given] = field(default_factory=list)  # without those that were undone
-
-    def take(self, rows: Sequence[Any]) -> None:
-        """Add the decision of some rows."""
-        verdict = rows[0].verdict
-        undone = self.standing.pop() if verdict == "undone" else None
-        statuses = {
-            row.descriptor_id: (
-                self.statuses.get(row.descriptor_id, "pending"),
-                undone.statuses[row.descriptor_id][0] if undone else verdict,
-            )
-            for row in rows
-        }
-        decision = _Given(rows[0].id, _KINDS[verdict], rows[0].at, statuses, undone.id if undone else None)
-        self.given.append(decision)
-        self.statuses.update({id_: after for id_, (_, after) in statuses.items()})
-        if not undone:
-            self.standing.append(decision)
-
-
-def _sitting(rows: Iterable[Any]) -> _Sitting:
-    """Replay rows of one reviewer, in time order."""
-    sitting = _Sitting()
-    for _, of_one in groupby(rows, key=lambda row: row.at):
-        sitting.take(list(of_one))
-    return sitting
-
-
-def _rows(dataset: str | None) -> Any:
-    """Return the query of verdicts with kind and dataset of their texts, in time order."""
-    row = BlindVerdictRow
-    query = (
-        select(row.id, row.descriptor_id, row.verdict, row.reviewer, row.at, DescriptorRow.kind, ActionRow.dataset_id)
-        .join(DescriptorRow, DescriptorRow.id == row.descriptor_id)
-        .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
-        .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
-        .order_by(row.id)
-    )
-    return query if dataset is None else query.where(DatasetRow.name == dataset)
 
 
 class BlindReviews(Transactions):
@@ -125,6 +60,7 @@ class BlindReviews(Transactions):
         """
         super().__init__(engine)
         self._dataset, self._reviewer = dataset, normalised_name(reviewer)
+        self._sittings = Sittings(dataset.stored_as, self._reviewer)
 
     def texts(self, dataset: Dataset) -> list[Descriptor]:
         """Return the texts of a dataset's actions as they were written; their status is this reviewer's verdict."""
@@ -138,11 +74,14 @@ class BlindReviews(Transactions):
 
     def stamps(self) -> Mapping[str, tuple[int, ...]]:
         """Return, by action name, a value that changes with each of this reviewer's verdicts."""
-        rows = _rows(self._dataset.stored_as).where(BlindVerdictRow.reviewer == self._reviewer).subquery()
-        query = select(ActionRow.name, func.count(rows.c.id), func.max(rows.c.id)).join(
-            DescriptorRow, DescriptorRow.action_id == ActionRow.id
+        query = (
+            select(ActionRow.name, func.count(BlindVerdictRow.id), func.max(BlindVerdictRow.id))
+            .join(DescriptorRow, DescriptorRow.id == BlindVerdictRow.descriptor_id)
+            .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
+            .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+            .where(DatasetRow.name == self._dataset.stored_as, BlindVerdictRow.reviewer == self._reviewer)
+            .group_by(ActionRow.name)
         )
-        query = query.join(rows, rows.c.descriptor_id == DescriptorRow.id).group_by(ActionRow.name)
         with self._read() as session:
             return {name: tuple(numbers) for name, *numbers in session.execute(query)}
 
@@ -178,10 +117,10 @@ class BlindReviews(Transactions):
         """
         self._refuse_others(reviewer)
         with self._write() as session:
-            standing = self._sitting(session).standing
-            if not standing or decision not in (None, standing[-1].id):
+            sitting = self._sitting(session)
+            if not sitting.standing or decision not in (None, sitting.standing[-1].id):
                 raise UserError(f"{self._reviewer} has no decision to undo")
-            return self._append(session, "undone", list(standing[-1].statuses), 0)
+            return self._append(session, sitting, "undone", list(sitting.standing[-1].statuses), 0)
 
     def _judge(self, verdict: DescriptorStatus, refs: Sequence[DescriptorRef], reviewer: str) -> Decision:
         self._refuse_others(reviewer)
@@ -190,21 +129,25 @@ class BlindReviews(Transactions):
             raise UsageError("A decision needs at least one descriptor")
         with self._write() as session:
             self._refuse_unusable(session, ids)
-            statuses = self._sitting(session).statuses
-            new = [id_ for id_ in ids if statuses.get(id_, "pending") != verdict]
-            return self._append(session, verdict, new, len(ids) - len(new))
+            sitting = self._sitting(session)
+            new = [id_ for id_ in ids if sitting.statuses.get(id_, "pending") != verdict]
+            return self._append(session, sitting, verdict, new, len(ids) - len(new))
 
-    def _append(self, session: Session, verdict: Verdict, ids: Sequence[int], already: int) -> Decision:
+    def _append(
+        self, session: Session, sitting: Sitting, verdict: Verdict, ids: Sequence[int], already: int
+    ) -> Decision:
         """Add the rows of a decision; return it."""
         if not ids:
-            return Decision(None, _KINDS[verdict], self._reviewer, utc_now(), (), already)
+            return Decision(None, KINDS[verdict], self._reviewer, utc_now(), (), already)
         last = session.scalar(select(func.max(BlindVerdictRow.at)).where(BlindVerdictRow.reviewer == self._reviewer))
         at = max(utc_now(), last + timedelta(microseconds=1)) if last else utc_now()  # a decision is one time
         versions = by_id(session, ids, DescriptorRow.version)
         shared = {"verdict": verdict, "reviewer": self._reviewer, "at": at}
         rows = [{"descriptor_id": id_, "version": versions[id_]} | shared for id_ in ids]
         session.execute(insert(BlindVerdictRow), rows)
-        given = self._sitting(session).given[-1]
+        own = (BlindVerdictRow.reviewer == self._reviewer) & (BlindVerdictRow.at == at)
+        first = session.scalars(select(func.min(BlindVerdictRow.id)).where(own)).one()
+        given = sitting.after(verdict, ids, id_=first, at=at)
         changes = self._changes(session, [given])[given.id]
         return Decision(given.id, given.what, self._reviewer, given.at, changes, already, given.undoes)
 
@@ -236,11 +179,10 @@ class BlindReviews(Transactions):
             for change in changes[decision.id]
         ]
 
-    def _sitting(self, session: Session) -> _Sitting:
-        own = _rows(self._dataset.stored_as).where(BlindVerdictRow.reviewer == self._reviewer)
-        return _sitting(session.execute(own))
+    def _sitting(self, session: Session) -> Sitting:
+        return next(iter(self._sittings.read(session).values()), Sitting())
 
-    def _changes(self, session: Session, given: Sequence[_Given]) -> Mapping[int, tuple[Change, ...]]:
+    def _changes(self, session: Session, given: Sequence[Given]) -> Mapping[int, tuple[Change, ...]]:
         """Return decision id -> what it changed in this reviewer's own view."""
         words = by_id(session, {id_ for decision in given for id_ in decision.statuses}, DescriptorRow.text)
 
@@ -281,52 +223,50 @@ class Judged:
 class BlindVerdicts(Transactions):
     """The verdicts of all blind reviewers, for those who settle them."""
 
-    def given(self, dataset: Dataset | None = None) -> dict[str, dict[int, bool]]:
-        """Return reviewer -> descriptor id -> whether the verdict that stands accepted the text, in use or not."""
-        return {reviewer: _accepted(statuses) for reviewer, statuses in self._statuses(dataset)[0].items()}
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._sittings: dict[str | None, Sittings] = {}
 
     def agreement(self, dataset: Dataset | None = None) -> list[Agreement]:
         """Return the agreement of each pair of reviewers on texts of all kinds, followed by those of each kind."""
-        statuses, kinds = self._statuses(dataset)
-        verdicts = {reviewer: _accepted(of_one) for reviewer, of_one in statuses.items()}
+        verdicts, kinds = self._given(dataset)
         by_kind = {kind: _of_kind(verdicts, kinds, kind) for kind in sorted(set(kinds.values()))}
         parts = [agreements(verdicts), *(agreements(of_kind, kind=kind) for kind, of_kind in by_kind.items())]
         return [pair for of_pair in zip(*parts, strict=True) for pair in of_pair if pair.n or not pair.kind]
 
-    def _statuses(self, dataset: Dataset | None) -> tuple[dict[str, dict[int, DescriptorStatus]], dict[int, str]]:
-        """Return reviewer -> descriptor id -> status, and descriptor id -> kind; an undo is of one dataset."""
-        with self._read() as session:
-            rows = session.execute(_rows(dataset.stored_as if dataset else None)).all()
-        sittings: dict[tuple[str, int], list[Any]] = defaultdict(list)
-        for row in rows:
-            sittings[row.reviewer, row.dataset_id].append(row)
-        statuses: dict[str, dict[int, DescriptorStatus]] = defaultdict(dict)
-        for (reviewer, _), of_one in sittings.items():
-            statuses[reviewer].update(_sitting(of_one).statuses)
-        return dict(statuses), {row.descriptor_id: row.kind for row in rows}
-
     def progress(self, dataset: Dataset) -> dict[str, Progress]:
         """Return reviewer -> what the reviewer has judged of a dataset."""
-        with self._read() as session:
-            times = {row.reviewer: row.at for row in session.execute(_rows(dataset.stored_as))}
-        given = self.given(dataset)
-        return {name: Progress.of(given[name], at) for name, at in times.items()}
+        sittings = self._read_sittings(dataset)
+        return {name: Progress.of(sitting.accepted(), sitting.given[-1].at) for (name, _), sitting in sittings.items()}
 
-    def judged(self, dataset: Dataset) -> list[Judged]:
-        """Return every text with a verdict that stands, in order."""
+    def judged(self, dataset: Dataset, in_use: Sequence[Descriptor]) -> list[Judged]:
+        """Return every text with a verdict that stands, in order.
+
+        Args:
+            in_use: all descriptors in use of the dataset.
+        """
         verdicts: dict[int, dict[str, bool]] = defaultdict(dict)
-        for reviewer, of_one in sorted(self.given(dataset).items()):
+        for reviewer, of_one in sorted(self._given(dataset)[0].items()):
             for id_, accepted in of_one.items():
                 verdicts[id_][reviewer] = accepted
         with self._read() as session:
-            texts = in_use(session, dataset)
-            now = dict(zip(root_ids(session, texts), texts, strict=True))
-            written = queries.in_order(dataset, written_by_id(session, list(verdicts)))
-        return [Judged(text, now.get(text.id), verdicts[text.id]) for text in written]
+            now = dict(zip(root_ids(session, in_use), in_use, strict=True))
+            written = {id_: text for id_, text in now.items() if text.id == id_ and id_ in verdicts}
+            replaced = written_by_id(session, [id_ for id_ in verdicts if id_ not in written])
+        texts = queries.in_order(dataset, [*written.values(), *replaced])
+        return [Judged(text, now.get(text.id), verdicts[text.id]) for text in texts]
 
+    def _given(self, dataset: Dataset | None) -> tuple[dict[str, dict[int, bool]], Mapping[int, str]]:
+        """Return reviewer -> descriptor id -> whether the verdict that stands accepted it; descriptor id -> kind."""
+        verdicts: dict[str, dict[int, bool]] = defaultdict(dict)
+        for (reviewer, _), sitting in self._read_sittings(dataset).items():
+            verdicts[reviewer].update(sitting.accepted())
+        return dict(verdicts), self._sittings[dataset.stored_as if dataset else None].kinds
 
-def _accepted(statuses: Mapping[int, DescriptorStatus]) -> dict[int, bool]:
-    return {id_: status == "accepted" for id_, status in statuses.items() if status != "pending"}
+    def _read_sittings(self, dataset: Dataset | None) -> dict[tuple[str, int], Sitting]:
+        name = dataset.stored_as if dataset else None
+        with self._read() as session:
+            return self._sittings.setdefault(name, Sittings(name)).read(session)
 
 
 def _of_kind(

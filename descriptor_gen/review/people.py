@@ -35,13 +35,13 @@ class Person:
 def page(session: ReviewSession, reviewers: Reviewers | None) -> dict[str, Any]:
     """Return the values of the page of reviewers; a blind one sees only the own row."""
     verdicts, log = session.all_verdicts, session.log
-    if verdicts is None or log is None:
+    if log is None:
         return {"people": [_myself(session)], "pairs": [], "is_blind": True, "differing": None}
     is_blind = reviewers is not None and reviewers.panel.blind
-    progress = verdicts.progress(session.dataset) if is_blind else log.progress(session.dataset)
+    progress = verdicts.progress(session.dataset) if verdicts and is_blind else log.progress(session.dataset)
     assigned = reviewers.panel.names if reviewers else ()
     names = [*assigned, *sorted(progress.keys() - set(assigned))]
-    judged = verdicts.judged(session.dataset)
+    judged = verdicts.judged(session.dataset, session.snapshot().descriptors) if verdicts else []
     return {
         "people": [_person(name, session, reviewers, progress.get(name), is_blind=is_blind) for name in names],
         "pairs": [] if is_blind else log.agreement(session.dataset),

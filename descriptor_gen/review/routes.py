@@ -11,6 +11,7 @@ from fastapi import Depends, HTTPException, Path, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
+from db.blind_verdicts import REFUSED
 from db.records import STATUSES, Action, DescriptorRef
 from db.storable import LARGEST_INTEGER
 from descriptor_gen.review import compare, conflicts, pages, queue, replies
@@ -95,6 +96,7 @@ class _Routes:
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
         shared = {"keys": KEYS, "statuses": STATUSES, "cause": conflicts.cause, "changing_keys": CHANGING_KEYS}
+        shared |= {"refused_when_blind": REFUSED}
         renderer.share(shared, marked=pages.marked)
         self.get: Mapping[str, Route] = {
             "/": (self.overview, replies.PAGE),

@@ -148,7 +148,9 @@ class ReviewSession:
         self, reviewer: str, *, blind: bool, classes: frozenset[str] | None, beside: ReviewSession
     ) -> ReviewSession:
         """Return a session of another reviewer of the same texts."""
-        return ReviewSession(self._store, self.dataset, reviewer=reviewer, blind=blind, classes=classes, beside=beside)
+        other = ReviewSession(self._store, self.dataset, reviewer=reviewer, blind=blind, classes=classes, beside=beside)
+        other.all_verdicts = None  # who started the server settles
+        return other
 
     def close(self) -> None:
         """End the jobs."""
@@ -185,7 +187,7 @@ class ReviewSession:
         impacts, verdicts = self.queries.impacts(self.dataset), self.queries.verdicts(self.dataset)
         self._everything = Snapshot(by_action, impacts, verdicts)
         # one linter for all blind reviewers: flags that depend on a verdict would tell it to the others
-        self._linter.submit([replace(d, status="pending") if self.blind else d for d in self._everything.descriptors])
+        self._linter.submit(self._everything.descriptors, regardless=self.blind)
         shown = self.classes if self.blind else None
         of_reviewer = {name: texts for name, texts in by_action.items() if shown is None or name in shown}
         self._snapshot = Snapshot(of_reviewer, impacts, verdicts)

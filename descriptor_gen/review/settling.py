@@ -43,10 +43,13 @@ def verdicts_of(session: ReviewSession) -> BlindVerdicts:
     """Return the verdicts of all reviewers.
 
     Raises:
-        UserError: the session is blind.
+        UserError: the session is not that of the person who started the server, or is blind.
     """
     if session.all_verdicts is None:
-        raise UserError("Blind reviewers do not settle. Open the address that was printed as: to settle")
+        raise UserError(
+            "Who started the server settles a blind review, at the address printed as: to settle; or alone, with: "
+            f"descgen review --dataset {session.dataset.argument}"
+        )
     return session.all_verdicts
 
 
@@ -64,7 +67,7 @@ def _is_open(text: Judged) -> bool:
 def page(session: ReviewSession) -> dict[str, Any]:
     """Return the values of the page: agreement, groups, and the texts on which reviewers differ, open ones first."""
     verdicts = verdicts_of(session)
-    judged = verdicts.judged(session.dataset)
+    judged = verdicts.judged(session.dataset, session.snapshot().descriptors)
     differing = [text for text in judged if len(set(text.verdicts.values())) > 1]
     differing.sort(key=lambda text: not _is_open(text))  # stable: by label within
     return {
@@ -86,10 +89,11 @@ def settle(session: ReviewSession, which: Which, verdict: Verdict, *, expected: 
         expected: `Group.stamp` of the group as the page showed it.
 
     Raises:
-        UserError: the group has changed since, or the session is blind.
+        UserError: the group has changed since, or the session may not settle.
     """
     session.refresh()
-    now = group(verdicts_of(session).judged(session.dataset), which, verdict)
+    judged = verdicts_of(session).judged(session.dataset, session.snapshot().descriptors)
+    now = group(judged, which, verdict)
     if not now.texts or now.stamp != expected:
         raise UserError("These verdicts have changed. Reload the page and decide again")
     refs = tuple(text.now.ref for text in now.texts if text.now)

@@ -114,7 +114,7 @@ def test_what_others_decided_leaves_no_trace(store: Store, dataset: Dataset) -> 
     for hidden in (edited.id, twice.id, added.id, 999):
         with pytest.raises(UsageError, match=f"No descriptor {hidden} to judge"):
             anna.reject([DescriptorRef(hidden, 1)], reviewer="anna")
-    [judged] = store.blind_verdicts().judged(dataset)
+    [judged] = store.blind_verdicts().judged(dataset, everything(store, dataset))
     assert judged.now is not None
     assert (judged.written.text, judged.now.text, judged.verdicts) == (one.text, "another edit of bob", {"anna": True})
 
@@ -127,8 +127,10 @@ def test_a_text_that_a_build_replaced_is_not_judged(store: Store, dataset: Datas
     assert old.id not in {text.id for text in anna.texts(dataset)}
     with pytest.raises(UserError, match="A build has replaced a text"):
         anna.reject([old.ref], reviewer="anna")
-    assert [(text.written.id, text.now) for text in store.blind_verdicts().judged(dataset)] == [(old.id, None)]
-    assert store.blind_verdicts().given(store.dataset("ucf101")) == {}
+    assert [
+        (text.written.id, text.now) for text in store.blind_verdicts().judged(dataset, everything(store, dataset))
+    ] == [(old.id, None)]
+    assert store.blind_verdicts().judged(store.dataset("ucf101"), []) == []
 
 
 def test_nothing_but_verdicts_is_taken(store: Store, dataset: Dataset) -> None:

@@ -126,6 +126,8 @@ const keys = {
 
 // Run a command; for a decision, return a promise of whether it was made.
 function execute(name, id) {
+  const { blind } = document.body.dataset;
+  if (blind && ["edit", "add", "up", "down"].includes(name)) return void show(blind);
   if (pageCommands[name]) return pageCommands[name]();
   const item = id ? document.getElementById(`d${id}`) : current() || chosen();
   if (!item || !item.dataset.id || !itemCommands[name]) return undefined;

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from db.store import Store
 from tests.fixtures.browser import CHROMIUM, DRIVER, Browser, Open, open_browser, press, served, wait
 from tests.fixtures.reviewed import filled
 
@@ -23,6 +24,8 @@ PAGES = (
     "/compare",
     "/compare?kind=decomposition",
     "/log",
+    "/reviewers",
+    "/disagreements",
 )
 PHONE = {"width": 390, "height": 780, "deviceScaleFactor": 2, "mobile": True}
 
@@ -40,8 +43,21 @@ def faults(browser: Browser) -> list[str]:
     return [f"{rule['id']}: {node['html'][:120]}" for rule in result["violations"] for node in rule["nodes"]]
 
 
+def judge_blind(database: str) -> None:
+    """Have two reviewers judge three texts blind, and differ on one."""
+    store = Store.open(database, create=False)
+    dataset = store.dataset("hmdb51")
+    for name, rejected in (("anna", 1), ("ben", 2)):
+        own = store.blind_reviews(dataset, name)
+        first = [text.ref for text in own.texts(dataset)[:3]]
+        own.accept(first[rejected:], reviewer=name)
+        own.reject(first[:rejected], reviewer=name)
+    store.close()
+
+
 @pytest.mark.skipif(PACKAGE is None, reason="no axe-core: pip install --no-deps axe-playwright-python")
 def test_axe_finds_nothing(filled: str, open_browser: Open) -> None:
+    judge_blind(filled)
     with served(filled, "anna") as address:
         browser = open_browser()
         browser.get(f"{address}/class/0?kind=context")

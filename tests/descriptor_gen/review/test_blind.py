@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy import select
 
-from db.records import Descriptor, Impact
+from db.records import Descriptor, Impact, PortableDescriptor
 from db.schema import BlindVerdictRow
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
@@ -131,6 +131,21 @@ def test_a_decision_is_answered_as_if_nobody_else_had_decided(opened: Open, stor
     ]  # fmt: skip
 
 
+def test_flags_do_not_tell_what_another_rejected(opened: Open, store: Store) -> None:
+    twins = [PortableDescriptor("wave", "context", n, "a raised hand", "import", origin="two.json") for n in range(2)]
+    store.add_portable(store.dataset("hmdb51"), twins)
+    server = opened("anna", "bob", blind=True, overlap=1.0)
+    anna, bob = server.client("anna"), server.client("bob")
+    wave = next(action for action in server.starter.dataset.actions if action.name == "wave")
+    session = server.reviewers.session("anna")
+    anna.get("/")
+    session.flags(wait=60)
+    assert "<strong>repeat</strong>" in anna.get(f"/class/{wave.label}")
+    bob.decide("reject", next(text.id for text in texts(store) if text.action == "wave"), label=wave.label)
+    session.flags(wait=60)
+    assert "<strong>repeat</strong>" in anna.get(f"/class/{wave.label}")
+
+
 def test_changes_of_texts_are_refused_in_a_plain_sentence(opened: Open, store: Store) -> None:
     server = opened("anna", "bob", blind=True, overlap=1.0)
     anna = server.client("anna")
@@ -143,7 +158,7 @@ def test_changes_of_texts_are_refused_in_a_plain_sentence(opened: Open, store: S
     assert "changes no text" in anna.post("/regenerate", label=0, kind="context", expected=400)["message"]
     for control in ('class="add"', 'data-do="edit"', 'data-do="up"', "data-regenerate", "<kbd>e</kbd>", 'id="event"'):
         assert control not in page, control
-    assert "Blind reviewers do not settle" in anna.get("/disagreements", expected=400)
+    assert "Who started the server settles a blind review" in anna.get("/disagreements", expected=400)
 
 
 def test_a_blind_reviewer_has_own_classes_only(opened: Open, store: Store) -> None:
@@ -183,7 +198,7 @@ def test_kappa_of_two_reviewers_is_that_by_hand(opened: Open, store: Store, desc
     # p_o = 14/20; p_e = 10/20 12/20 + 10/20 8/20 = 0.5; kappa = 0.2/0.5 = 0.4. Its error, with 1 - kappa = 0.6:
     # ((0.4 (1 - 1.1 0.6)^2 + 0.3 (1 - 0.9 0.6)^2 + 0.36 (0.1 1.1^2 + 0.2 0.9^2) - 0.1^2) / (20 0.25))^0.5 = 0.2008
     page = server.settler.get("/disagreements")
-    assert rows(page, "agreement")[0] == [
+    assert rows(page, "events agreement")[0] == [
         "anna,", "bob", "all", "20", "70.0%", "0.400", "0.01", "to", "0.79", "8", "2", "4", "6",
     ]  # fmt: skip
     stats = json.loads(descgen("stats", "--json").stdout)
@@ -199,7 +214,7 @@ def test_disagreements_are_settled_in_the_log(opened: Open, store: Store) -> Non
     server, ids = judged(opened, store)
     settler = server.settler
     page = settler.get("/disagreements")
-    listed = rows(page, "compare differing")
+    listed = rows(page, "events differing")
     assert len(listed) == 6
     assert {tuple(word for word in row if word in ("anna", "bob")) for row in listed} == {
         ("anna", "bob"),
@@ -209,7 +224,7 @@ def test_disagreements_are_settled_in_the_log(opened: Open, store: Store) -> Non
     settler.decide("accept", ids[8])
     page = settler.get("/disagreements")
     assert "5 of 6 pending" in page
-    assert "accepted" in rows(page, "compare differing")[-1]  # what is open comes first
+    assert "accepted" in rows(page, "events differing")[-1]  # what is open comes first
     assert [(event.reviewer, event.what) for event in store.reviews().events(store.dataset("hmdb51"))] == [
         ("host", "accept")
     ]
@@ -260,10 +275,10 @@ def test_what_one_reviewer_judged_alone_is_taken_over_too_but_not_edits(
 
 def test_progress_is_that_of_each_for_the_settler_and_ones_own_for_the_blind(opened: Open, store: Store) -> None:
     server, _ = judged(opened, store)
-    people = rows(server.settler.get("/reviewers"), "people")
+    people = rows(server.settler.get("/reviewers"), "events people")
     assert [row[0] for row in people] == ["anna", "bob"]
     assert [row[row.index("decided") - 3 :][:1] for row in people] == [["20"], ["20"]]
-    own = rows(server.client("anna").get("/reviewers"), "people")
+    own = rows(server.client("anna").get("/reviewers"), "events people")
     assert [row[0] for row in own] == ["anna"]
 
 
@@ -278,6 +293,14 @@ def test_the_settler_has_an_address_that_no_reviewer_has(opened: Open) -> None:
     settler = Client(by_proxy.app)
     settler.get(f"/?token={by_proxy.reviewers.secrets[SETTLER]}")
     settler.get("/disagreements")
+
+
+def test_reviewers_of_a_later_server_that_is_not_blind_do_not_see_the_verdicts(opened: Open, store: Store) -> None:
+    judged(opened, store)
+    later = opened("anna", "bob", overlap=1.0).client("anna")
+    assert "Settle the blind review" not in later.get("/reviewers")
+    later.get("/disagreements", expected=400)
+    later.post("/settle", which="agreed", decision="accept", stamp="", expected=400)
 
 
 def test_the_terminal_is_blind_too(opened: Open, descgen: Run, store: Store) -> None:
