@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from db.errors import UsageError
 from descriptor_gen.review.identity import SAFE_METHODS, Identities, same
 
 CSRF_HEADER = "x-csrf-token"
@@ -72,10 +73,16 @@ def access_rules(host: str, allowed: Iterable[str] = (), *, identities: Identiti
     Args:
         allowed: further host names.
         identities: of several reviewers.
+
+    Raises:
+        UsageError: a proxy is to be believed, and any host name would be answered to: a page of another site, whose
+            name leads here, could send the proxy's header from a browser at the proxy's address.
     """
     allowed_names = frozenset(name.lower() for name in allowed)
     if is_loopback(host):
         return AccessRules(_LOOPBACK_NAMES | allowed_names, identities=identities)
+    if identities and identities.proxy and not allowed_names:
+        raise UsageError(f"--host {host} with --reviewer-header needs the name of the proxy: --allow-host NAME")
     everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     own_name = frozenset({"*"} if everywhere and not allowed_names else {host.lower()})
     token = None if identities else secrets.token_urlsafe(24)

@@ -150,6 +150,7 @@ def test_a_header_is_refused_where_it_cannot_be_believed(opened: Open) -> None:
     assert rules is not None
     assert isinstance(rules.identify(loopback, Headers(raw=[(b"x-forwarded-user", b"\xff")])), Response)  # no UTF-8
     named = opened("anna", "bob", header="X-Forwarded-User", proxies=("10.0.0.0/24", "fd00::1"), host="0.0.0.0")
+    Client(named.app, "10.0.0.9", "evil.example").get("/", expected=421, X_Forwarded_User="anna")
     for address in ("10.0.0.9", "fd00::1", "::ffff:10.0.0.9"):
         Client(named.app, address).get("/", X_Forwarded_User="anna")
     for address in ("127.0.0.1", "10.0.1.9", "fd00::2", "testclient"):
@@ -175,6 +176,8 @@ def test_a_panel_that_makes_no_sense_is_refused(options: dict[str, Any], fault: 
 def test_a_proxy_needs_an_address_where_others_can_connect(opened: Open) -> None:
     with pytest.raises(UsageError, match="--trust-proxy ADDRESS"):
         opened(header="X-Forwarded-User", host="192.168.0.9")
+    with pytest.raises(UsageError, match="--allow-host NAME"):  # else any name would do, also one that leads here
+        opened(header="X-Forwarded-User", host="0.0.0.0", proxies=("10.0.0.5",), allowed=())
     with pytest.raises(UsageError, match=r"--trust-proxy proxy\.example: .* Give an address such as 10\.0\.0\.5"):
         opened(header="X-Forwarded-User", proxies=("proxy.example",))
 
