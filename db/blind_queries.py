@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Engine
 
 from db.blind_verdicts import BlindReviews
-from db.records import Action, Dataset, Descriptor, Impact, Verdicts
+from db.records import Action, Dataset, Descriptor, Impact, Verdicts, Writer, Written
 from db.review_queries import ReviewQueries, Stamp
 from db.written_texts import written_in
 
@@ -24,11 +24,14 @@ class BlindQueries(ReviewQueries):
         texts, own = super().stamps(dataset), self._own.stamps()
         return {name: (*stamp, *own.get(name, ())) for name, stamp in texts.items()}
 
-    def texts(self, dataset: Dataset, kind: str, calls: Collection[int]) -> Mapping[str, Sequence[Descriptor]]:
-        """Return, by action name, the texts of some calls as they were written, in order."""
+    def written(self, dataset: Dataset, kind: str) -> dict[Writer, Mapping[str, Written]]:
+        """Return what was written of a kind, by writer and action name; without what people added."""
+        return {writer: texts for writer, texts in super().written(dataset, kind).items() if writer.source != "hand"}
+
+    def out_of_use(self, dataset: Dataset, kind: str, calls: Collection[int]) -> Sequence[Descriptor]:
+        """Return all texts of some calls as they were written: which of them are in use, the snapshot knows."""
         with self._read() as session:
-            texts = self._own.with_verdicts(session, written_in(session, dataset, kind, calls))
-        return {name: [d for d in texts if d.action == name] for name in dict.fromkeys(d.action for d in texts)}
+            return self._own.with_verdicts(session, written_in(session, dataset, kind, calls))
 
     def last_event(self) -> int:
         """Return 0: the log is that of others."""

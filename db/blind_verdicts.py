@@ -35,7 +35,7 @@ from db.records import (
     ReviewEvent,
     State,
 )
-from db.reviews import normalised_name
+from db.reviews import reviewer_name
 from db.schema import ActionRow, BlindVerdictRow, DatasetRow, DescriptorRow, utc_now
 from db.sittings import KINDS, Given, Sitting, Sittings, Verdict
 from db.written_texts import VERSION, are_in_use, as_written, by_id, judgeable, root_ids, written_by_id
@@ -59,7 +59,7 @@ class BlindReviews(Transactions):
             UsageError: the reviewer has no name, or a long one.
         """
         super().__init__(engine)
-        self._dataset, self._reviewer = dataset, normalised_name(reviewer)
+        self._dataset, self._reviewer = dataset, reviewer_name(reviewer)
         self._sittings = Sittings(dataset.stored_as, self._reviewer)
 
     def texts(self, dataset: Dataset) -> list[Descriptor]:
@@ -98,6 +98,10 @@ class BlindReviews(Transactions):
         return self._judge("pending", refs, reviewer)
 
     def edit(self, ref: DescriptorRef, text: str, *, reviewer: str) -> NoReturn:
+        """Refuse it."""
+        raise UserError(REFUSED)
+
+    def replace(self, texts: Mapping[DescriptorRef, str], *, reviewer: str) -> NoReturn:
         """Refuse it."""
         raise UserError(REFUSED)
 
@@ -148,7 +152,8 @@ class BlindReviews(Transactions):
         own = (BlindVerdictRow.reviewer == self._reviewer) & (BlindVerdictRow.at == at)
         first = session.scalars(select(func.min(BlindVerdictRow.id)).where(own)).one()
         given = sitting.after(verdict, ids, id_=first, at=at)
-        changes = self._changes(session, [given])[given.id]
+        words = by_id(session, ids, DescriptorRow.text)
+        changes = tuple(_change(given, text, words[text]) for text in given.statuses)
         return Decision(given.id, given.what, self._reviewer, given.at, changes, already, given.undoes)
 
     def descriptors(self, ids: Sequence[int]) -> list[Descriptor]:
@@ -170,27 +175,29 @@ class BlindReviews(Transactions):
 
     def events(self, dataset: Dataset, *, kinds: Sequence[str] | None = None) -> list[ReviewEvent]:
         """Return this reviewer's own decisions about a dataset's actions, in time order; `kinds` does not matter."""
+        return self.events_by_id(self.event_ids(dataset))
+
+    def event_ids(self, dataset: Dataset) -> list[int]:
+        """Return the ids of this reviewer's own events, from 1, in time order; `dataset` does not matter."""
+        with self._read() as session:
+            return list(range(1, 1 + sum(len(decision.statuses) for decision in self._sitting(session).given)))
+
+    def events_by_id(self, ids: Sequence[int]) -> list[ReviewEvent]:
+        """Return events by their ids, in time order."""
         with self._read() as session:
             given = self._sitting(session).given
-            changes = self._changes(session, given)
+            every = [(decision, text) for decision in given for text in decision.statuses]
+            chosen = [(id_, *every[id_ - 1]) for id_ in sorted(ids)]
+            words = by_id(session, {text for *_, text in chosen}, DescriptorRow.text)
         return [
-            ReviewEvent(decision.id, decision.id, decision.what, self._reviewer, decision.at, change, decision.undoes)
-            for decision in given
-            for change in changes[decision.id]
+            ReviewEvent(
+                id_, given.id, given.what, self._reviewer, given.at, _change(given, text, words[text]), given.undoes
+            )
+            for id_, given, text in chosen
         ]
 
     def _sitting(self, session: Session) -> Sitting:
         return next(iter(self._sittings.read(session).values()), Sitting())
-
-    def _changes(self, session: Session, given: Sequence[Given]) -> Mapping[int, tuple[Change, ...]]:
-        """Return decision id -> what it changed in this reviewer's own view."""
-        words = by_id(session, {id_ for decision in given for id_ in decision.statuses}, DescriptorRow.text)
-
-        def change(id_: int, statuses: tuple[DescriptorStatus, DescriptorStatus]) -> Change:
-            before, after = (State(id_, VERSION, words[id_], status, 0) for status in statuses)
-            return Change(id_, before, after)
-
-        return {each.id: tuple(change(*item) for item in each.statuses.items()) for each in given}
 
     def _refuse_others(self, reviewer: str) -> None:
         if " ".join(reviewer.split()) != self._reviewer:
@@ -203,6 +210,12 @@ class BlindReviews(Transactions):
             raise UsageError(f"No descriptor {', '.join(unknown[:10])}{' ...' if len(unknown) > 10 else ''} to judge")
         if not are_in_use(session, ids):
             raise UserError("A build has replaced a text. Reload the page and decide again")
+
+
+def _change(given: Given, id_: int, words: str) -> Change:
+    """Return what a decision changed about one text, in the view of its reviewer."""
+    before, after = (State(id_, VERSION, words, status, 0) for status in given.statuses[id_])
+    return Change(id_, before, after)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from db.imports import uncollected
-from db.progress import Progress
+from db.progress import Progress, no_bars
 from db.suggestions import SuggestingConsole
 from db.texts import clean, escaped
 
@@ -141,6 +141,11 @@ def _lines(title: str, unit: str) -> Progress:
             printed = now
 
     return advance
+
+
+def bar(title: str, unit: str) -> AbstractContextManager[Progress]:
+    """Show progress as `progress` does on a terminal, and nothing without one: for what mostly takes seconds."""
+    return progress(title, unit) if notes.is_terminal else no_bars(title, unit)
 
 
 @contextmanager

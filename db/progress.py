@@ -9,6 +9,10 @@ Progress = Callable[[int, int], None]  # called with (done, total)
 ProgressBars = Callable[[str, str], AbstractContextManager[Progress]]  # (title, unit) opens a bar
 
 
+def no_progress(done: int, total: int) -> None:
+    """Show nothing."""
+
+
 def no_bars(title: str, unit: str) -> AbstractContextManager[Progress]:
     """Show nothing."""
-    return nullcontext(lambda done, total: None)
+    return nullcontext(no_progress)

@@ -15,7 +15,7 @@ DescriptorSource = Literal["llm", "import", "human"]
 STATUSES: tuple[DescriptorStatus, ...] = get_args(DescriptorStatus)
 GenerationStatus = Literal["ok", "invalid", "error", "late"]
 """`late`: valid, but another builder had stored a reply to the same call first; it never comes in use."""
-DecisionKind = Literal["accept", "reject", "restore", "edit", "add", "reorder", "undo"]
+DecisionKind = Literal["accept", "reject", "restore", "edit", "replace", "add", "reorder", "undo"]
 
 
 @dataclass(frozen=True)
@@ -335,6 +335,32 @@ class Conflict:
 
 
 @dataclass(frozen=True)
+class Comment:
+    """What a reviewer says about a descriptor.
+
+    Attributes:
+        descriptor: id of the text that it was written about; an edit of that text has another id.
+        at: time (UTC).
+    """
+
+    id: int
+    descriptor: int
+    text: str
+    reviewer: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Guidelines:
+    """What reviewers of a dataset should go by; `at`: time (UTC)."""
+
+    id: int
+    text: str
+    reviewer: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Agreement:
     """Agreement of two reviewers on the descriptors that both judged. A text is refused if it is rejected or edited.
 
@@ -423,12 +449,26 @@ class Impact:
 
 @dataclass(frozen=True)
 class Writer:
-    """An LLM with a template version that wrote texts of a kind; `actions` counts the actions it wrote about."""
+    """Who wrote texts of a kind.
 
-    llm: str
-    template_sha256: str
-    template_version: int
-    actions: int
+    Attributes:
+        source: a model, a file (imported, or a text pack), or people.
+        name: of the model or file; `hand` for people.
+        template_sha256, template_version: of a model's prompt template; empty and 0 for all of its templates.
+    """
+
+    source: Literal["model", "file", "hand"]
+    name: str
+    template_sha256: str = ""
+    template_version: int = 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a writer wrote about one action: ids of the newest calls (none for files and people), number of texts."""
+
+    calls: frozenset[int]
+    texts: int
 
 
 @dataclass(frozen=True)

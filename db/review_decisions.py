@@ -8,7 +8,7 @@ Every function returns the changes for the log, in the order of the descriptors 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
@@ -94,11 +94,23 @@ def edit(session: Session, ref: DescriptorRef, *, text: str) -> list[Change]:
     [row] = load(session, [ref])
     if row.text == text:
         raise UsageError(f"{row.id} has that text already: {text!r}. Accept it with: descgen accept {row.id}")
+    return [_reworded(session, row, text, "accepted")]
+
+
+def replace(session: Session, texts: Mapping[DescriptorRef, str]) -> list[Change]:
+    """Replace descriptors by new rows with other texts, which keep the status; the old rows are withdrawn."""
+    rows = load(session, list(texts))
+    if same := [row.id for row in rows if row.text == texts[DescriptorRef(row.id, row.version)]]:
+        raise UsageError(f"These have that text already: {_listed(set(same))}. Leave them out")
+    return [_reworded(session, row, texts[DescriptorRef(row.id, row.version)], row.status) for row in rows]
+
+
+def _reworded(session: Session, row: DescriptorRow, text: str, status: DescriptorStatus) -> Change:
     columns = {name: getattr(row, name) for name in ("action_id", "kind", "position", "origin", "generation_id")}
-    new = _add(session, text, edited_from_id=row.id, **columns)
+    new = _add(session, text, status=status, edited_from_id=row.id, **columns)
     before = _state(row)
     _withdraw(row)
-    return [Change(row.id, before, _state(new))]
+    return Change(row.id, before, _state(new))
 
 
 def add(session: Session, action: ActionRow, *, kind: str, text: str) -> list[Change]:
@@ -119,8 +131,10 @@ def add(session: Session, action: ActionRow, *, kind: str, text: str) -> list[Ch
     return [Change(new.id, None, _state(new))]
 
 
-def _add(session: Session, text: str, **columns: int | str | None) -> DescriptorRow:
-    row = DescriptorRow(text=text, source="human", status="accepted", version=1, **columns)
+def _add(
+    session: Session, text: str, *, status: DescriptorStatus = "accepted", **columns: int | str | None
+) -> DescriptorRow:
+    row = DescriptorRow(text=text, source="human", status=status, version=1, **columns)
     session.add(row)
     session.flush()
     return row

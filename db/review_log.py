@@ -14,6 +14,7 @@ from db.errors import UsageError, UserError
 from db.records import Change, Dataset, Decision, DecisionKind, DescriptorRef, ReviewEvent, State
 from db.schema import ActionRow, DatasetRow, DescriptorRow, ReviewEventRow, utc_now
 
+_NO_VERDICTS = ("reorder", "replace", "undo")  # these leave the status as it is, whoever gave it
 UNDONE = select(ReviewEventRow.undoes).where(ReviewEventRow.undoes.is_not(None))  # ids of the decisions
 
 
@@ -65,18 +66,36 @@ def events_of(session: Session, ids: Iterable[int], *, after: int = 0) -> list[R
 
 def dataset_events(session: Session, dataset: Dataset, kinds: Sequence[str] | None) -> list[ReviewEvent]:
     """Return the events about a dataset's descriptors, in use or not, in time order."""
+    query = _of_dataset(ReviewEventRow, dataset)
+    query = query if kinds is None else query.where(DescriptorRow.kind.in_(kinds))
+    names = {action.name for action in dataset.actions}
+    return [_event(row) for row, action in session.execute(query) if action in names]
+
+
+def dataset_event_ids(session: Session, dataset: Dataset) -> list[int]:
+    """Return the ids of the events about a dataset's descriptors, in use or not, in time order."""
+    names = {action.name for action in dataset.actions}
+    return [row for row, action in session.execute(_of_dataset(ReviewEventRow.id, dataset)) if action in names]
+
+
+def events_by_id(session: Session, ids: Sequence[int]) -> list[ReviewEvent]:
+    """Return events in time order."""
+    parts = (select(ReviewEventRow).where(ReviewEventRow.id.in_(chunk)) for chunk in queries.chunks(ids))
+    rows = [row for part in parts for row in session.scalars(part)]
+    return [_event(row) for row in sorted(rows, key=lambda row: row.id)]
+
+
+def _of_dataset(columns: Any, dataset: Dataset) -> Any:
+    """Return the query of the events about a dataset's descriptors, each with the name of its action."""
     query = (
-        select(ReviewEventRow, ActionRow.name)
+        select(columns, ActionRow.name)
         .join(DescriptorRow, DescriptorRow.id == ReviewEventRow.descriptor_id)
         .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
         .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
         .where(DatasetRow.name == dataset.stored_as)
         .order_by(ReviewEventRow.id)
     )
-    query = query if kinds is None else query.where(DescriptorRow.kind.in_(kinds))
-    names = {action.name for action in dataset.actions}
-    rows = session.execute(queries.only_actions(query, dataset))
-    return [_event(row) for row, action in rows if action in names]
+    return queries.only_actions(query, dataset)
 
 
 def last_times(session: Session, dataset: Dataset) -> dict[str, datetime]:
@@ -146,7 +165,7 @@ def last_statuses(session: Session, reviewer: str, rows: Sequence[DescriptorRow]
         query = select(ReviewEventRow.after).where(
             ReviewEventRow.descriptor_id.in_(chunk),
             ReviewEventRow.reviewer == reviewer,
-            ReviewEventRow.what.not_in(("reorder", "undo")),
+            ReviewEventRow.what.not_in(_NO_VERDICTS),
             ReviewEventRow.decision.not_in(UNDONE),
         )
         statuses.update((after["id"], after["status"]) for after in session.scalars(query.order_by(ReviewEventRow.id)))

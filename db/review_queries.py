@@ -11,22 +11,12 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from db import queries
+from db import queries, writers
 from db.engine import Transactions
 from db.errors import UsageError
 from db.local_paths import without_folders
-from db.records import Action, ClassVerdict, Dataset, Descriptor, HistoryEntry, Impact, Verdicts, Writer
-from db.schema import (
-    ActionRow,
-    DatasetRow,
-    DescriptorRow,
-    GenerationRow,
-    ImpactRow,
-    LLMRow,
-    ReviewEventRow,
-    RunRow,
-    TemplateRow,
-)
+from db.records import Action, ClassVerdict, Dataset, Descriptor, HistoryEntry, Impact, Verdicts, Writer, Written
+from db.schema import ActionRow, DatasetRow, DescriptorRow, GenerationRow, ImpactRow, ReviewEventRow, RunRow
 
 Stamp = tuple[int, ...]
 
@@ -93,32 +83,15 @@ class ReviewQueries(Transactions):
             raise UsageError(f"No call {generation}. Calls are listed by: descgen history --dataset NAME")
         return entries[0]
 
-    def writers(self, dataset: Dataset, kind: str) -> list[Writer]:
-        """Return the writers of a kind by name, the newest template first; texts out of use count too."""
-        rows = _replies(dataset, kind).subquery()
-        columns = (rows.c.model, rows.c.sha256, rows.c.version)
-        query = select(*columns, func.count(func.distinct(rows.c.name))).group_by(*columns)
+    def written(self, dataset: Dataset, kind: str) -> dict[Writer, Mapping[str, Written]]:
+        """Return, by writer and action name, what was written of a kind; see `db.writers`. Empty: of all kinds."""
         with self._read() as session:
-            ordered = query.order_by(rows.c.model, rows.c.version.desc(), rows.c.sha256)
-            return [Writer(*row) for row in session.execute(ordered)]
+            return writers.written(session, dataset, kind)
 
-    def replies(self, dataset: Dataset, kind: str, writer: Writer) -> Mapping[str, int]:
-        """Return, by action name, the id of the newest call in which a writer wrote texts."""
-        rows = _replies(dataset, kind).subquery()
-        newest = select(rows.c.name, func.max(rows.c.id)).group_by(rows.c.name)
-        newest = newest.where(rows.c.model == writer.llm, rows.c.sha256 == writer.template_sha256)
+    def out_of_use(self, dataset: Dataset, kind: str, calls: Collection[int]) -> Sequence[Descriptor]:
+        """Return the texts of some calls that newer replies have put out of use."""
         with self._read() as session:
-            return dict(session.execute(newest).all())
-
-    def texts(self, dataset: Dataset, kind: str, calls: Collection[int]) -> Mapping[str, Sequence[Descriptor]]:
-        """Return, by action name, the texts of some calls in order, with their edits."""
-        from_calls = (DescriptorRow.kind == kind) & ~DescriptorRow.withdrawn & DescriptorRow.generation_id.in_(calls)
-        query = queries.every_descriptor(dataset.stored_as).where(from_calls).order_by(DescriptorRow.position)
-        texts: dict[str, list[Descriptor]] = {}
-        with self._read() as session:
-            for descriptor in queries.descriptors(session, query):
-                texts.setdefault(descriptor.action, []).append(descriptor)
-        return texts
+            return writers.out_of_use(session, dataset, kind, calls)
 
     def impacts(self, dataset: Dataset) -> Mapping[int, Impact]:
         """Return descriptor id -> impact in the newest run that has stored impacts."""
@@ -157,18 +130,3 @@ def _newest_controls(dataset: Dataset) -> Any:
 def _newest_impact_run(dataset: Dataset) -> Any:
     newest = select(func.max(ImpactRow.run_id)).join(RunRow, RunRow.id == ImpactRow.run_id)
     return newest.where(RunRow.dataset == dataset.name)
-
-
-def _replies(dataset: Dataset, kind: str) -> Any:
-    """Return the query of the calls (first samples) that gave texts of a kind, in use or not."""
-    return (
-        select(ActionRow.name, LLMRow.model, TemplateRow.sha256, TemplateRow.version, GenerationRow.id)
-        .join(DescriptorRow, DescriptorRow.generation_id == GenerationRow.id)
-        .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
-        .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
-        .join(LLMRow, LLMRow.id == GenerationRow.llm_id)
-        .join(TemplateRow, TemplateRow.id == GenerationRow.template_id)
-        .where(DatasetRow.name == dataset.stored_as, DescriptorRow.kind == kind, ActionRow.label.is_not(None))
-        .where(GenerationRow.sample == 0)
-        .distinct()
-    )

@@ -10,7 +10,7 @@ since, nothing is changed, and a `ConflictError` reports the change. Decisions a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
@@ -72,15 +72,21 @@ class Reviews(Transactions):
         The new row keeps the generation of the old one, and so its LLM.
         """
         with self._decide(reviewer) as (session, name):
-            changes = review_decisions.edit(session, ref, text=_normalised(text))
+            changes = review_decisions.edit(session, ref, text=normalised(text))
             return review_log.append(session, "edit", changes, reviewer=name)
+
+    def replace(self, texts: Mapping[DescriptorRef, str], *, reviewer: str) -> Decision:
+        """Replace several descriptors by new rows with the reviewer's texts, as `edit`; each keeps its status."""
+        with self._decide(reviewer) as (session, name):
+            changes = review_decisions.replace(session, {ref: normalised(text) for ref, text in texts.items()})
+            return review_log.append(session, "replace", changes, reviewer=name)
 
     def add(self, dataset: Dataset, action: str, kind: str, text: str, *, reviewer: str) -> Decision:
         """Add a reviewer's own text, with status accepted, for an action (its name in the dataset) and a known kind."""
         with self._decide(reviewer) as (session, name):
             refuse_unknown_kind(session, kind)
             row = _action(session, dataset, action)
-            changes = review_decisions.add(session, row, kind=kind, text=_normalised(text))
+            changes = review_decisions.add(session, row, kind=kind, text=normalised(text))
             return review_log.append(session, "add", changes, reviewer=name)
 
     def reorder(self, refs: Sequence[DescriptorRef], *, reviewer: str) -> Decision:
@@ -139,6 +145,16 @@ class Reviews(Transactions):
         with self._read() as session:
             return review_log.dataset_events(session, dataset, kinds)
 
+    def event_ids(self, dataset: Dataset) -> list[int]:
+        """Return the ids of the events about a dataset's actions, in time order."""
+        with self._read() as session:
+            return review_log.dataset_event_ids(session, dataset)
+
+    def events_by_id(self, ids: Sequence[int]) -> list[ReviewEvent]:
+        """Return events by their ids, in time order."""
+        with self._read() as session:
+            return review_log.events_by_id(session, ids)
+
     def agreement(self, dataset: Dataset | None = None) -> list[Agreement]:
         """Return the agreement of each pair of reviewers on a dataset, or on all datasets."""
         with self._read() as session:
@@ -154,13 +170,13 @@ class Reviews(Transactions):
     @contextmanager
     def _decide(self, reviewer: str) -> Iterator[tuple[Session, str]]:
         """Open a write transaction; yield it with the reviewer's normalised name."""
-        name = normalised_name(reviewer)
+        name = reviewer_name(reviewer)
         with self._write() as session:
             yield session, name
 
 
-def normalised_name(reviewer: str) -> str:
-    """Return the name of a reviewer with one space between words.
+def reviewer_name(reviewer: str) -> str:
+    """Return the name of a reviewer with one space between its words.
 
     Raises:
         UsageError: it is empty or too long.
@@ -171,7 +187,7 @@ def normalised_name(reviewer: str) -> str:
     return name
 
 
-def _normalised(text: str) -> str:
+def normalised(text: str) -> str:
     """Return a reviewer's text with one space between words, and without what terminals obey.
 
     Raises:

@@ -179,7 +179,7 @@ class CommentRow(Base):
 
 
 class GuidelineRow(Base):
-    """What reviewers of a dataset should go by, as Markdown. Rows are added, never changed; the newest one applies."""
+    """What reviewers of a dataset go by, as plain text. Rows are added, never changed; the newest one applies."""
 
     __tablename__ = "guideline"
     dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"), index=True)

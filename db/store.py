@@ -17,6 +17,7 @@ from db.catalogue import Catalogue
 from db.dataset_changes import Update
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
 from db.errors import DatabaseError, UsageError, UserError, first_few
+from db.progress import Progress, no_progress
 from db.records import (
     STATUSES,
     Dataset,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from db.blind_queries import BlindQueries
     from db.blind_verdicts import BlindReviews, BlindVerdicts
     from db.claims import Claims
+    from db.comments import Comments
     from db.own_datasets import OwnDatasets
     from db.review_queries import ReviewQueries
     from db.reviews import Reviews
@@ -105,6 +107,12 @@ class Store(Transactions, Catalogue):
         from db.reviews import Reviews
 
         return Reviews(self._engine)
+
+    def comments(self) -> Comments:
+        """Return the access to comments and guidelines: see `db.comments`."""
+        from db.comments import Comments
+
+        return Comments(self._engine)
 
     def blind_reviews(self, dataset: Dataset, reviewer: str) -> BlindReviews:
         """Return the access of one blind reviewer to own verdicts: see `db.blind_verdicts`."""
@@ -316,18 +324,26 @@ class Store(Transactions, Catalogue):
         with self._read() as session:
             return list(session.scalars(query.order_by(DescriptorRow.kind)))
 
-    def portable(self, dataset: Dataset) -> list[PortableDescriptor]:
-        """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order."""
+    def portable(self, dataset: Dataset, ids: Collection[int] | None = None) -> list[PortableDescriptor]:
+        """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order.
+
+        Args:
+            dataset: of the descriptors.
+            ids: only these; None: all.
+        """
         from db import transfer
 
         with self._read() as session:
             descriptors = queries.descriptors(session, queries.descriptor_query(dataset.stored_as))
-            return transfer.portable(session, queries.in_order(dataset, descriptors))
+            ordered = queries.in_order(dataset, descriptors)
+            return transfer.portable(session, [d for d in ordered if ids is None or d.id in ids])
 
-    def add_portable(self, dataset: Dataset, items: Sequence[PortableDescriptor]) -> ImportCounts:
+    def add_portable(
+        self, dataset: Dataset, items: Sequence[PortableDescriptor], *, on_item: Progress = no_progress
+    ) -> ImportCounts:
         """Register a dataset and add the descriptors that are not stored yet, in one transaction and in their order.
 
-        No descriptor is changed.
+        No descriptor is changed. `on_item` is called with the numbers of texts done and of all.
         """
         from db import transfer
 
@@ -336,7 +352,7 @@ class Store(Transactions, Catalogue):
             if changed:
                 queries.register(session, changed[0])
             actions = {name: row.id for name, row in queries.actions(session, dataset).items()}
-            return transfer.Import(session, actions).add(items)
+            return transfer.Import(session, actions).add(items, on_item)
 
     def counts(self) -> list[dict[str, Any]]:
         """Count the descriptors in use by dataset, kind, LLM, source and status."""

@@ -10,9 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import queries
+from db.progress import Progress
 from db.queries import row_values, to_record
 from db.records import Call, Descriptor, ImportCounts, LLMIdentity, Original, PortableDescriptor, Template
 from db.schema import ActionRow, DescriptorRow, GenerationRow, LLMRow, TemplateRow, utc_now
+
+_SHOWN_EVERY = 100  # texts
 
 
 def portable(session: Session, descriptors: Sequence[Descriptor]) -> list[PortableDescriptor]:
@@ -93,12 +96,16 @@ class Import:
             if llm and row.superseded_at is None:
                 self._keys_in_use[_ReplySlot(row.action_id, row.kind, llm.model, sample)].add(key)
 
-    def add(self, items: Sequence[PortableDescriptor]) -> ImportCounts:
-        """Add the texts that are not stored yet."""
+    def add(self, items: Sequence[PortableDescriptor], on_item: Progress) -> ImportCounts:
+        """Add the texts that are not stored yet; `on_item` is called with the numbers of texts done and of all."""
         self._read_replies({item.call.generation.cache_key for item in items if item.call})
         # All exact matches first; otherwise a repeated text could take the position of another copy.
         exact = [self._match(item, item.position) for item in items]
-        outcomes = Counter(self._outcome(item, stored=stored) for item, stored in zip(items, exact, strict=True))
+        outcomes: Counter[str] = Counter()
+        for done, (item, stored) in enumerate(zip(items, exact, strict=True), start=1):
+            outcomes[self._outcome(item, stored=stored)] += 1
+            if done % _SHOWN_EVERY == 0 or done == len(items):
+                on_item(done, len(items))
         return ImportCounts(outcomes["added"], outcomes["already"], outcomes["left_out"])
 
     def _read_replies(self, keys: set[str]) -> None:

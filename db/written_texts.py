@@ -39,13 +39,15 @@ def as_written(session: Session, dataset: Dataset) -> list[Descriptor]:
 
 
 def written_in(session: Session, dataset: Dataset, kind: str, calls: Collection[int]) -> list[Descriptor]:
-    """Return the texts of a kind that some calls wrote, in use or not, by label and position, all pending."""
-    written = (DescriptorRow.kind == kind) & DescriptorRow.generation_id.in_(calls)
-    query = queries.every_descriptor(dataset.stored_as).where(written, DescriptorRow.edited_from_id.is_(None))
+    """Return the texts of a kind (empty: of all) that some calls wrote, in use or not, in order, all pending."""
+    query = queries.every_descriptor(dataset.stored_as).where(DescriptorRow.edited_from_id.is_(None))
+    query = query.where(DescriptorRow.kind == kind) if kind else query
     moved = _first_positions(session, dataset)
+    parts = (query.where(DescriptorRow.generation_id.in_(chunk)) for chunk in queries.chunks(sorted(calls)))
     texts = [
         replace(text, position=moved.get(text.id, text.position), status="pending", version=VERSION)
-        for text in queries.descriptors(session, query)
+        for part in parts
+        for text in queries.descriptors(session, part)
     ]
     return queries.in_order(dataset, texts)
 

@@ -53,10 +53,22 @@ _COMMANDS = {
         "Make descriptors pending again: those with the ids given, or all that match the filters.",
     ),
     "edit": Listed("descriptor_gen.commands.review:edit", "Replace a descriptor by TEXT."),
+    "replace": Listed(
+        "descriptor_gen.commands.replace:replace_words",
+        "Replace OLD by NEW in all texts that match the filters, as one decision that one descgen undo restores.",
+    ),
     "add": Listed("descriptor_gen.commands.review:add", "Add TEXT, accepted, to the descriptors of a class."),
     "reorder": Listed(
         "descriptor_gen.commands.review:reorder",
         "Reorder the texts of one reply, or those that people added to a class.",
+    ),
+    "comment": Listed(
+        "descriptor_gen.commands.notes:comment",
+        "Say something about the descriptor ID; descgen show and descgen review show it.",
+    ),
+    "guidelines": Listed(
+        "descriptor_gen.commands.notes:guidelines",
+        "Show what reviewers of a dataset should go by, or set it: paragraphs, and lists of lines that begin with -.",
     ),
     "undo": Listed("descriptor_gen.commands.review:undo", "Undo a whole decision."),
     "import": Listed(

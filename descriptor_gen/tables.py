@@ -22,6 +22,7 @@ from db.records import (
     STATUSES,
     Agreement,
     Change,
+    Comment,
     Dataset,
     Decision,
     DecisionKind,
@@ -201,8 +202,13 @@ def select_kinds(store: Catalogue, names: Sequence[str]) -> Sequence[str] | None
     return names or None
 
 
-def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor], *, ids: bool = False) -> RenderableType:
-    """Return a tree for each action: a branch for each kind and writer, with its texts in order (and their ids)."""
+def descriptor_tree(
+    dataset: Dataset, descriptors: Sequence[Descriptor], said: Mapping[int, Sequence[Comment]], *, ids: bool = False
+) -> RenderableType:
+    """Return a tree for each action: a branch for each kind and writer, with its texts in order (and their ids).
+
+    Below a text is what was `said` about it, by its id.
+    """
     phrases = {action.name: action.phrase for action in dataset.actions}
     trees = []
     for name, action_descriptors in groupby(descriptors, key=lambda descriptor: descriptor.action):
@@ -212,7 +218,9 @@ def descriptor_tree(dataset: Dataset, descriptors: Sequence[Descriptor], *, ids:
             for descriptor in texts:
                 number = f"{descriptor.id}  " if ids else ""
                 edited = "" if descriptor.original is None else f"  (edited; original: {descriptor.original})"
-                branch.add(Text(f"{number}{descriptor.text}  [{descriptor.status}]{edited}"))
+                leaf = branch.add(Text(f"{number}{descriptor.text}  [{descriptor.status}]{edited}"))
+                for comment in said.get(descriptor.id, ()):
+                    leaf.add(Text(f"{comment.reviewer}: {comment.text}", style="dim"))
         trees.append(tree)
     return Group(*trees)
 
@@ -240,9 +248,14 @@ def history(entries: Sequence[HistoryEntry], events: Sequence[ReviewEvent]) -> R
     return Group(table(*_HISTORY_COLUMNS, rows=body), *([Text(), _log(events)] if events else []))
 
 
-def decisions(descriptor: int, events: Sequence[ReviewEvent]) -> RenderableType:
-    """Return the decisions on one descriptor."""
-    return _log(events) if events else Text(f"Nobody has decided on {descriptor} yet: descgen accept {descriptor}")
+def decisions(descriptor: int, events: Sequence[ReviewEvent], said: Sequence[Comment]) -> RenderableType:
+    """Return the decisions on one descriptor, and what was said about it."""
+    none = Text(f"Nobody has decided on {descriptor} yet: descgen accept {descriptor}")
+    body = [(f"{comment.at:%Y-%m-%d %H:%M}", comment.reviewer, comment.text) for comment in said]
+    comments: list[RenderableType] = (
+        [Text(), table("UTC", "reviewer", "comment", title="Comments", rows=body)] if body else []
+    )
+    return Group(_log(events) if events else none, *comments)
 
 
 def raw_replies(entries: Sequence[HistoryEntry]) -> RenderableType:
@@ -346,6 +359,7 @@ _DONE: dict[DecisionKind, str] = {
     "reject": "rejected",
     "restore": "made pending",
     "edit": "edited",
+    "replace": "reworded",
     "add": "added",
     "reorder": "moved",
     "undo": "put back",

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from db.commandline import Database, console, json_option, notes, print_json
+from db.commandline import Database, bar, console, json_option, notes, print_json
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
-from db.errors import UsageError
-from db.records import STATUSES
+from db.errors import UsageError, UserError
+from db.records import STATUSES, Dataset
 from db.vocabulary import BUILT_IN
 from descriptor_gen import tables
-from descriptor_gen.commands.options import dataset_option, name_option, writer_option
+from descriptor_gen.commands.options import action_option, dataset_option, name_option, writer_option
+from descriptor_gen.lint.rules import RULES, Limits, template_items
+from descriptor_gen.review.filters import Filter
+from descriptor_gen.review.flags import lint_flags
+
+if TYPE_CHECKING:
+    from db.store import Store
 
 _STATUSES = {status: (status,) for status in STATUSES} | {"any": STATUSES}
 _NOT_REJECTED = ("pending", "accepted")  # default of `tear`, which has no statuses: rejected texts would look accepted
@@ -72,7 +80,8 @@ def import_descriptors(
         dataset = contents.dataset
     for line in facts_lines(pack) if pack else ():
         notes.print(line, soft_wrap=True)
-    report = import_contents(database.store, dataset, contents, kind=kind, strict=strict)
+    with bar(f"{dataset.name}, {contents.name}", "texts") as advance:
+        report = import_contents(database.store, dataset, contents, kind=kind, strict=strict, on_item=advance)
     print_json(report) if as_json else console.print(tables.import_report(report), soft_wrap=True)
 
 
@@ -90,11 +99,33 @@ def _layout_of(output: Path | None) -> str:
     return _SUFFIXES.get(suffix, "json")
 
 
+def _matching(store: Store, dataset: Dataset, action_names: Sequence[str], chosen: Filter) -> set[int] | None:
+    """Return the ids of the texts of some classes that pass a filter of the review; None for all.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (action_names or chosen.query):
+        return None
+    every = store.descriptors(dataset, statuses=STATUSES)
+    names = {action.name for action in tables.select(dataset, action_names).actions}
+    rules = lint_flags(dataset, every, Limits(items=template_items())).rules if chosen.flag else {}
+    passes = chosen.predicate({action.name: action.phrase for action in dataset.actions}, rules)
+    ids = {descriptor.id for descriptor in every if descriptor.action in names and passes(descriptor)}
+    if not ids:
+        conditions = [*(f"--action {name}" for name in action_names), chosen.description]
+        raise UserError(f"No text of {dataset.name} passes {', '.join(filter(None, conditions))}")
+    return ids
+
+
 @click.command("export")
 @dataset_option
 @click.option("--kind", "-k", "kind_names", multiple=True, metavar="KIND", help="May be given again. [all]")
 @click.option("--status", type=click.Choice([*_STATUSES]), help="Review status. [any; tear: all but rejected]")
 @writer_option
+@action_option
+@click.option("--search", default="", metavar="WORDS", help="Only texts, or classes, with these words. [all]")
+@click.option("--flag", type=click.Choice(["any", *RULES]), help="Only texts that this rule of lint flags. [all]")
 @click.option(
     "--format",
     "layout",
@@ -110,6 +141,9 @@ def export_descriptors(
     kind_names: tuple[str, ...],
     status: str | None,
     llm: str | None,
+    action_names: tuple[str, ...],
+    search: str,
+    flag: str | None,
     layout: str | None,
     output: Path | None,
     spreadsheet_safe: bool,
@@ -128,7 +162,9 @@ def export_descriptors(
     store = database.existing
     dataset = store.resolve(dataset_name)
     statuses = _STATUSES[status] if status else _NOT_REJECTED if layout == "tear" else _STATUSES["any"]
-    items = filter_descriptors(dataset, store.portable(dataset), DescriptorFilter(statuses, kind_names or None, llm))
+    ids = _matching(store, dataset, action_names, Filter(flag=flag or "", q=search))
+    chosen = DescriptorFilter(statuses, kind_names or None, llm)
+    items = filter_descriptors(dataset, store.portable(dataset, ids), chosen)
     if output is None:
         click.echo(text_of(dataset, items, layout=layout, spreadsheet_safe=spreadsheet_safe), nl=False)
     else:

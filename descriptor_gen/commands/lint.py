@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import click
 
-from db.commandline import Database, console, json_option, print_json, trust_option
+from db.commandline import Database, bar, console, json_option, print_json, trust_option
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.errors import UserError
+from db.progress import no_progress
 from db.records import STATUSES
 from descriptor_gen import tables
 from descriptor_gen.commands.options import USABLE, dataset_option, kind_option, usable_option, writer_option
@@ -69,7 +72,8 @@ def lint_descriptors(
     stored = store.descriptors(dataset, statuses=STATUSES)
     descriptors = filter_descriptors(dataset, stored, descriptor_filter) if stored or not as_json else []
     limits = Limits(context_length, shared, template_items())
-    report = lint_report(dataset, descriptors, limits, rules, encoder)
+    with bar(f"{dataset.name}, {encoder}", "texts") if encoder else nullcontext(no_progress) as advance:
+        report = lint_report(dataset, descriptors, limits, rules, encoder, on_batch=advance)
     if as_json:
         print_json(report)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from db.commandline import Database, console, json_option, print_json
@@ -58,7 +60,11 @@ def show_descriptors(
         print_json([])
         return
     descriptors = filter_descriptors(dataset, stored, DescriptorFilter(statuses, kinds))
-    print_json(descriptors) if as_json else console.print(tables.descriptor_tree(dataset, descriptors, ids=ids))
+    said = store.comments().of_dataset(dataset)
+    if as_json:
+        print_json([{**asdict(descriptor), "comments": said.get(descriptor.id, ())} for descriptor in descriptors])
+    else:
+        console.print(tables.descriptor_tree(dataset, descriptors, said, ids=ids))
 
 
 @click.command()
@@ -101,8 +107,9 @@ def history(
     """Show all calls and decisions about classes, or the decisions on the descriptor ID."""
     store = database.reading(as_json=as_json)
     if descriptor is not None:
-        events = store.reviews().history(descriptor)
-        print_json({"decisions": events}) if as_json else console.print(tables.decisions(descriptor, events))
+        events, said = store.reviews().history(descriptor), store.comments().of(descriptor)
+        shown = tables.decisions(descriptor, events, said)
+        print_json({"decisions": events, "comments": said}) if as_json else console.print(shown)
         return
     if dataset_name is None:
         raise UsageError("Give the id of a descriptor (descgen show --dataset NAME --ids), or --dataset")

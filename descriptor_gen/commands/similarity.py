@@ -8,7 +8,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from db.commandline import Database, console, json_option, notes, print_json, table, trust_option
+from db.commandline import Database, bar, console, json_option, notes, print_json, table, trust_option
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.outputs import CSV, PICTURES, check_file
 from descriptor_gen.commands.options import dataset_option, kind_option, number_option, writer_option
@@ -59,7 +59,9 @@ def similar_classes(
         descriptors = filter_descriptors(
             dataset, descriptors, DescriptorFilter(("pending", "accepted"), kind_names or None, llm)
         )
-    classes = similarity(dataset, descriptors, open_text_encoder(encoder))
+    opened = open_text_encoder(encoder)
+    with bar(f"{dataset.name}, {encoder}", "texts") as advance:
+        classes = similarity(dataset, descriptors, opened, on_batch=advance)
     pairs = most_alike(classes, top=top)
     if csv_file:
         write_csv(classes, csv_file)

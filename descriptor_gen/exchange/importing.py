@@ -10,6 +10,7 @@ from typing import cast, get_args
 
 from db.errors import UsageError, UserError, first_few, shortened
 from db.kinds import NAME
+from db.progress import Progress, no_progress
 from db.records import Dataset, DescriptorSource, DescriptorStatus, PortableDescriptor, Rephrased
 from db.storable import NOT_STORABLE
 from db.store import Store
@@ -66,13 +67,20 @@ class ImportReport:
 
 
 def import_descriptors(
-    store: Store, dataset: Dataset, contents: Contents, *, kind: str | None = None, strict: bool = False
+    store: Store,
+    dataset: Dataset,
+    contents: Contents,
+    *,
+    kind: str | None = None,
+    strict: bool = False,
+    on_item: Progress = no_progress,
 ) -> ImportReport:
     """Add the texts of a file to the actions of a dataset, in one transaction.
 
     Args:
         kind: the kind of texts for which the file gives none; None guesses it from the file's name.
         strict: refuse the whole file if a name matches no class, or an item cannot be imported.
+        on_item: called with the numbers of texts done and of all.
 
     Raises:
         UsageError: the kind is unknown.
@@ -90,7 +98,7 @@ def import_descriptors(
         raise UserError("\n".join(["Nothing was imported.", *left_out_lines(dataset.name, refused, unmapped)]))
     items = _portable(contents, names, _kind(contents, kind))
     rephrased = store.rephrased(dataset)
-    outcome = store.add_portable(dataset, items)
+    outcome = store.add_portable(dataset, items, on_item=on_item)
     with_texts = {item.action for item in items}
     return ImportReport(
         dataset=dataset.name,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from db.errors import UsageError
 from db.kinds import NAME
+from db.progress import Progress, no_progress
 from db.records import Dataset, Descriptor
 from descriptor_gen.lint import clip_tokens, names, wording
 from descriptor_gen.lint.similarity import cosines_between
@@ -86,6 +87,7 @@ class _Subject:
     descriptors: Sequence[Descriptor]
     limits: Limits
     encoder: TextEncoder | None
+    on_batch: Progress
 
     def groups(self, key: Callable[[Descriptor], Any]) -> dict[Any, list[Descriptor]]:
         groups: dict[Any, list[Descriptor]] = defaultdict(list)
@@ -104,19 +106,31 @@ def lint(
     limits: Limits = DEFAULT_LIMITS,
     rules: Sequence[str] = (),
     encoder: TextEncoder | None = None,
+    on_batch: Progress = no_progress,
 ) -> list[Finding]:
     """Return the findings of `rules` (() is all), rule by rule, each in the order of the descriptors.
 
     Without an encoder, the rule `sense` finds nothing.
     """
-    subject = _Subject(dataset, descriptors, limits, encoder)
+    subject = _Subject(dataset, descriptors, limits, encoder, on_batch)
     return [finding for name in RULES if not rules or name in rules for finding in RULES[name](subject)]
 
 
 def lint_report(
-    dataset: Dataset, descriptors: Sequence[Descriptor], limits: Limits, rules: Sequence[str], encoder: str | None
+    dataset: Dataset,
+    descriptors: Sequence[Descriptor],
+    limits: Limits,
+    rules: Sequence[str],
+    encoder: str | None,
+    *,
+    on_batch: Progress = no_progress,
 ) -> LintReport:
-    """Return the findings of `lint` with their numbers; `encoder` is the name of a text encoder.
+    """Return the findings of `lint` with their numbers.
+
+    Args:
+        dataset, descriptors, limits, rules: as for `lint`.
+        encoder: the name of a text encoder.
+        on_batch: called with the numbers of texts that it has encoded, and of all.
 
     Raises:
         UsageError: the rule `sense` is named without an encoder.
@@ -124,7 +138,7 @@ def lint_report(
     if encoder is None and "sense" in rules:
         raise UsageError("Rule sense needs a text encoder: --encoder minilm")
     opened = open_text_encoder(encoder) if encoder else None
-    findings = lint(dataset, descriptors, limits=limits, rules=rules, encoder=opened)
+    findings = lint(dataset, descriptors, limits=limits, rules=rules, encoder=opened, on_batch=on_batch)
     errors = sum(finding.severity == "error" for finding in findings)
     return LintReport(dataset.name, len(descriptors), errors, len(findings) - errors, tuple(findings))
 
@@ -242,7 +256,8 @@ def _sense(subject: _Subject) -> Iterator[Finding]:
     actions = subject.dataset.actions
     row = {action.name: index for index, action in enumerate(actions)}
     texts, labels = [d.text for d in subject.descriptors], [action.phrase for action in actions]
-    for descriptor, cosines in zip(subject.descriptors, cosines_between(texts, labels, subject.encoder), strict=True):
+    every = cosines_between(texts, labels, subject.encoder, on_batch=subject.on_batch)
+    for descriptor, cosines in zip(subject.descriptors, every, strict=True):
         own, nearest = row[descriptor.action], int(cosines.argmax())
         if cosines[nearest] - cosines[own] > subject.limits.sense:
             detail = (

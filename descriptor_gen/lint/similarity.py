@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.errors import UserError
+from db.progress import Progress, no_progress
 from db.records import Dataset, Descriptor
 from encoders.protocol import TextEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_AT_ONCE = 128  # texts; a multiple of what minilm takes at once, so that its batches are the same
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,16 @@ class Pair:
     change: float | None
 
 
-def similarity(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: TextEncoder) -> Similarity:
+def similarity(
+    dataset: Dataset, descriptors: Sequence[Descriptor], encoder: TextEncoder, *, on_batch: Progress = no_progress
+) -> Similarity:
     """Return how alike classes are, by label alone and with their descriptors; each distinct text is encoded once.
+
+    Args:
+        dataset: the classes.
+        descriptors: of the classes.
+        encoder: of the texts.
+        on_batch: called with the numbers of encoded and of all texts.
 
     Raises:
         UserError: the dataset has one class only.
@@ -66,7 +77,7 @@ def similarity(dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Tex
     texts: dict[str, list[str]] = {action.name: [action.phrase] for action in dataset.actions}
     for descriptor in descriptors:
         texts[descriptor.action].append(descriptor.text)
-    vectors = _unit_vectors([text for class_texts in texts.values() for text in class_texts], encoder)
+    vectors = _unit_vectors([text for class_texts in texts.values() for text in class_texts], encoder, on_batch)
     labels = _between([class_texts[:1] for class_texts in texts.values()], vectors)
     described = _between(list(texts.values()), vectors) if descriptors else None
     cut = sum(count > encoder.context_length for count in encoder.token_counts(list(vectors)))
@@ -95,19 +106,26 @@ def most_alike(classes: Similarity, *, top: int) -> list[Pair]:
     return pairs
 
 
-def cosines_between(texts: Sequence[str], others: Sequence[str], encoder: TextEncoder) -> Tensor:
+def cosines_between(
+    texts: Sequence[str], others: Sequence[str], encoder: TextEncoder, *, on_batch: Progress = no_progress
+) -> Tensor:
     """Return the cosines [N, M] of N texts with M others; each distinct text is encoded once."""
     import torch
 
-    vectors = _unit_vectors([*texts, *others], encoder)
+    vectors = _unit_vectors([*texts, *others], encoder, on_batch)
     return torch.stack([vectors[text] for text in texts]) @ torch.stack([vectors[other] for other in others]).T
 
 
-def _unit_vectors(texts: Sequence[str], encoder: TextEncoder) -> Mapping[str, Tensor]:
+def _unit_vectors(texts: Sequence[str], encoder: TextEncoder, on_batch: Progress) -> Mapping[str, Tensor]:
     from torch.nn.functional import normalize
 
-    distinct = list(dict.fromkeys(texts))
-    return dict(zip(distinct, normalize(encoder.encode_texts(distinct), dim=-1), strict=True))
+    distinct = sorted(dict.fromkeys(texts), key=len)  # texts of similar length need little padding
+    vectors: dict[str, Tensor] = {}
+    for start in range(0, len(distinct), _AT_ONCE):
+        batch = distinct[start : start + _AT_ONCE]
+        vectors.update(zip(batch, normalize(encoder.encode_texts(batch), dim=-1), strict=True))
+        on_batch(len(vectors), len(distinct))
+    return vectors
 
 
 def _between(texts: Sequence[Sequence[str]], vectors: Mapping[str, Tensor]) -> Tensor:

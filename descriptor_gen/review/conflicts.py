@@ -11,6 +11,7 @@ _DID = {
     "reject": "rejected this text",
     "restore": "made this text pending again",
     "edit": "changed this text",
+    "replace": "replaced words of this text",
     "reorder": "moved this text",
     "add": "added this text again",
     "undo": "undid a decision on this text",

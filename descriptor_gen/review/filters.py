@@ -19,6 +19,7 @@ class Filter:
     Attributes:
         source: the writer, exactly: the name of a model, an imported file, or `hand`.
         flag: the name of a lint rule, or `any`.
+        comments: `any`: somebody has said something about the text.
         q: a part of the text, or of the class's name or phrase, in any case.
         order: the order of the classes, a key of `ORDERS`; not a condition.
         classes: `all`: also those assigned to other reviewers; empty: those of the reviewer.
@@ -28,6 +29,7 @@ class Filter:
     source: str = ""
     status: str = ""
     flag: str = ""
+    comments: str = ""
     q: str = ""
     order: str = ""
     classes: str = ""
@@ -53,13 +55,14 @@ class Filter:
         return ", ".join(f"{_LABELS.get(name, name)} {value!r}" for name, value in conditions.items())
 
     def predicate(
-        self, phrases: Mapping[str, str], rules: Mapping[int, Collection[str]]
+        self, phrases: Mapping[str, str], rules: Mapping[int, Collection[str]], commented: Collection[int] = ()
     ) -> Callable[[Descriptor], bool]:
         """Return the test whether a descriptor passes.
 
         Args:
             phrases: class name -> readable phrase.
             rules: descriptor id -> names of the lint rules that flagged it.
+            commented: ids of descriptors with comments.
         """
         q = self.q.casefold()
         named = {name for name, phrase in phrases.items() if q in name.casefold() or q in phrase.casefold()}
@@ -69,6 +72,7 @@ class Filter:
             (self.status, lambda d: d.status == self.status),
             (self.flag == "any", lambda d: bool(rules.get(d.id))),
             (self.flag and self.flag != "any", lambda d: self.flag in rules.get(d.id, ())),
+            (self.comments, lambda d: d.id in commented),
             (q, lambda d: d.action in named or q in d.text.casefold()),
         ]
         tests = [test for is_active, test in conditions if is_active]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -12,15 +12,15 @@ from typing import Any
 from markupsafe import Markup
 
 from db import vocabulary
-from db.records import Action, Conflict, Descriptor, Impact, ReviewEvent, State
+from db.records import Action, Comment, Conflict, Descriptor, Impact, ReviewEvent, State
 from descriptor_gen.lint.rules import Finding
 from descriptor_gen.review.conflicts import by_text
 from descriptor_gen.review.filters import ORDERS, Filter
 from descriptor_gen.review.flags import Flags
+from descriptor_gen.review.paging import paged
 from descriptor_gen.review.session import Counts, ReviewSession, Snapshot, stamp
 
 Values = dict[str, Any]
-_MAX_EVENTS = 500
 _FIRST_LINT_SECONDS = 5.0  # how long the first page of a new server waits for flags
 
 
@@ -30,12 +30,14 @@ class ClassRow:
 
     Attributes:
         impact: top-1 accuracy, in points, that leaving out the worst text would gain; None if not measured.
+        comments: on these texts.
     """
 
     action: Action
     counts: Counts
     flagged: int
     impact: float | None
+    comments: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Text:
     Attributes:
         matches: whether it passes the filter; other texts of the class are folded.
         conflict: what somebody else did to it before a decision of the reviewer, which was refused.
+        comments: what reviewers say about it.
+        marks: the text with the words marked that the one it is compared with lacks, which are `lacking`.
     """
 
     descriptor: Descriptor
@@ -52,6 +56,9 @@ class Text:
     impact: Impact | None
     matches: bool = True
     conflict: Conflict | None = None
+    comments: Sequence[Comment] = ()
+    marks: Markup | None = None
+    lacking: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -83,20 +90,23 @@ _ORDER: Mapping[str, Callable[[ClassRow], tuple[float, ...]]] = {
 }
 
 
-def overview(session: ReviewSession, filter_: Filter) -> Values:
-    """Return the classes with descriptors that pass a filter."""
+def overview(session: ReviewSession, filter_: Filter, number: str = "") -> Values:
+    """Return the classes with descriptors that pass a filter, 100 on a page; `number`: of the page."""
     matching = session.matching(filter_, wait=_FIRST_LINT_SECONDS)
     snapshot, (flags, is_linting) = session.snapshot(), session.flags()
     pending = [d for d in matching if d.status == "pending"]
     counts = Counter(rule for rules in flags.rules.values() for rule in rules)
     return {
-        "rows": class_rows(session, matching, filter_.order),
+        "rows": paged(class_rows(session, matching, filter_.order), number, filter_.query),
         "classes": len(session.dataset.actions),
         "matching": len(matching),
+        "matching_classes": len({d.action for d in matching}),
         "pending": len(pending),
         "stamp": stamp(pending),
         "checking": is_linting,
         "impact": bool(snapshot.impacts),
+        "guidelines": session.notes.guidelines(session.dataset),
+        "comments": bool(session.comments()),
         "verdicts": snapshot.verdicts,
         "replaced": len(_replaced(snapshot, snapshot.by_action)),
         "own_classes": len(session.classes) if session.classes is not None else None,
@@ -112,7 +122,7 @@ def overview(session: ReviewSession, filter_: Filter) -> Values:
 
 def class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: str) -> list[ClassRow]:
     """Return the classes of descriptors that match, in an order of `filters.ORDERS`."""
-    impacts, rules = session.snapshot().impacts, session.flags()[0].rules
+    impacts, rules, comments = session.snapshot().impacts, session.flags()[0].rules, session.comments()
     by_class: dict[str, list[Descriptor]] = defaultdict(list)
     for descriptor in matching:
         by_class[descriptor.action].append(descriptor)
@@ -122,6 +132,7 @@ def class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: st
             Counts.of(descriptors),
             flagged=sum(d.id in rules for d in descriptors),
             impact=max((100 * impacts[d.id].top1_change for d in descriptors if d.id in impacts), default=None),
+            comments=sum(len(comments.get(d.id, ())) for d in descriptors),
         )
         for action in session.dataset.actions
         if (descriptors := by_class.get(action.name))
@@ -142,7 +153,8 @@ def _replaced(snapshot: Snapshot, actions: Iterable[str]) -> set[int]:
 
 def one_class(session: ReviewSession, action: Action, filter_: Filter) -> Values:
     """Return a class, with the labels of its neighbours in the order of the overview."""
-    labels = [row.action.label for row in overview(session, filter_)["rows"]]
+    matching = session.matching(filter_, wait=_FIRST_LINT_SECONDS)
+    labels = [row.action.label for row in class_rows(session, matching, filter_.order)]
     if action.label in labels:
         index = labels.index(action.label)
         before = labels[index - 1] if index else None
@@ -176,12 +188,8 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
     """
     request = request or {"conflicts": (), "decision": "", "text": ""}
     matching = {d.id for d in session.matching(replace(filter_, classes="all"))}
-    conflicts = by_text(request["conflicts"])
     snapshot, (flags, _) = session.snapshot(), session.flags()
-    texts = [
-        Text(d, flags.by_id.get(d.id, ()), snapshot.impacts.get(d.id), d.id in matching, conflicts.get(d.id))
-        for d in shown(session, action, filter_)
-    ]
+    texts = as_texts(session, shown(session, action, filter_), matching, request["conflicts"])
     kinds = groupby(texts, key=lambda text: text.descriptor.kind)
     return {
         "sections": {kind: _columns(list(of_kind), flags) for kind, of_kind in kinds},
@@ -197,6 +205,28 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
     }
 
 
+def as_texts(
+    session: ReviewSession,
+    descriptors: Iterable[Descriptor],
+    matching: Collection[int],
+    conflicts: tuple[Conflict, ...] = (),
+) -> list[Text]:
+    """Return descriptors with everything that their cards show; `matching`: ids of those that pass the filter."""
+    impacts, flags, comments = session.snapshot().impacts, session.flags()[0].by_id, session.comments()
+    changed = by_text(conflicts)
+    return [
+        Text(
+            d,
+            flags.get(d.id, ()),
+            impacts.get(d.id),
+            matches=d.id in matching,
+            conflict=changed.get(d.id),
+            comments=comments.get(d.id, ()),
+        )
+        for d in descriptors
+    ]
+
+
 def _columns(texts: Sequence[Text], flags: Flags) -> list[Column]:
     columns = []
     for (source, sample, generation), group in groupby(texts, key=lambda text: _reply(text.descriptor)):
@@ -206,11 +236,12 @@ def _columns(texts: Sequence[Text], flags: Flags) -> list[Column]:
     return columns
 
 
-def events(session: ReviewSession) -> list[Values]:
-    """Return the newest events of the dataset, newest first."""
+def log(session: ReviewSession, number: str) -> Values:
+    """Return the events of the dataset, newest first, 100 on a page; `number`: of the page."""
+    rows = paged(session.reviews.event_ids(session.dataset)[::-1], number)
     subjects = {d.id: f"{session.phrases[d.action]}, {d.kind}" for d in session.snapshot().descriptors}
-    newest = session.reviews.events(session.dataset)[::-1][:_MAX_EVENTS]
-    return [_event(event, subject=_subject(event, subjects)) for event in newest]
+    shown = session.reviews.events_by_id(rows.shown)[::-1]
+    return {"rows": rows, "events": [_event(event, subject=_subject(event, subjects)) for event in shown]}
 
 
 def _subject(event: ReviewEvent, subjects: Mapping[int, str]) -> str:
@@ -228,6 +259,13 @@ def history(session: ReviewSession, descriptor_id: int) -> Values:
         "source": descriptor.writer,
         "events": [_event(event, subject=descriptor.kind) for event in session.reviews.history(descriptor_id)],
     }
+
+
+def comments(session: ReviewSession, descriptor_id: int) -> Values:
+    """Return what is said about one descriptor; to who is blind, only what they said."""
+    [descriptor] = session.reviews.descriptors([descriptor_id])
+    said = session.notes.of(descriptor_id, reviewer=session.reviewer if session.blind else None)
+    return {"text": descriptor.text, "comments": said, "about": descriptor_id, "blind": session.blind}
 
 
 def call(session: ReviewSession, generation_id: int) -> Values:

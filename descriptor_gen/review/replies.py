@@ -32,6 +32,7 @@ _NUMBER = {"type": ["integer", "null"]}
 _DECIDED = _object(
     message=_TEXT, html=_TEXT, page=_TEXT, left=_TEXT, decided={"type": "integer"}, label=_NUMBER, focus=_NUMBER
 )
+_DONE = _object(message=_TEXT, left=_TEXT, decided={"type": "integer"})
 
 ANYWHERE: Replies = {
     303: {"description": "The token of the address is now in a cookie; go on without it"},
@@ -57,3 +58,11 @@ DECISION: Replies = {
     200: _json("The decision was made", _DECIDED),
     409: _json("Nothing was changed: others have changed these texts", _DECIDED),
 }
+DONE: Replies = {200: _json("It was done", _DONE)}
+FILE: Replies = {
+    200: {
+        "description": "A file that descgen import reads",
+        "content": {"text/csv": {"schema": _TEXT}, "application/json": {"schema": {"type": "object"}}},
+    }
+}
+NEWER: Replies = {409: _refusal("Somebody else was faster; nothing was changed")}

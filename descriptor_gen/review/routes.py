@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
-from fastapi import Depends, HTTPException, Path, Response
+from fastapi import Depends, HTTPException, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
@@ -15,9 +15,11 @@ from db.blind_verdicts import REFUSED
 from db.records import STATUSES, Action, DescriptorRef
 from db.storable import LARGEST_INTEGER
 from descriptor_gen.review import compare, conflicts, pages, queue, replies
+from descriptor_gen.review.asked import LONGEST_NAME, LONGEST_QUERY, LONGEST_TEXT, Asked, Id, Number
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.session import DecisionRequest, Outcome, ReviewSession
 from descriptor_gen.review.site import Current, Renderer, Route, Site
+from descriptor_gen.review.text_routes import TextRoutes
 
 KEYS = (
     (("j", "↓"), "next text"),
@@ -30,62 +32,53 @@ KEYS = (
     (("n",), "add a text of your own"),
     (("A",), "accept all pending of the class"),
     (("u",), "undo your last decision"),
+    (("c",), "comments on the text"),
     (("h",), "history of the text"),
     (("i",), "prompt and reply"),
     (("[", "]"), "previous, next class"),
+    (("g",), "guidelines"),
     (("o",), "overview"),
     (("/",), "search"),
     (("?",), "these keys"),
 )
 CHANGING_KEYS = ("e", "<", "n")  # the first of those that change a text, which blind reviewers do not
-_LONGEST_TEXT = 2000
-_LONGEST_NAME = 300
-_LONGEST_QUERY = 4000
-
-Number = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
-Id = Annotated[int, Path(ge=1, le=LARGEST_INTEGER)]
-
-
-def _asked(query: Annotated[Filter, Depends()]) -> Filter:
-    return Filter.from_query(asdict(query))
-
-
-Asked = Annotated[Filter, Depends(_asked)]
 
 
 class DecisionBody(BaseModel):
     """A decision sent by a page; see `session.DecisionRequest`.
 
-    `label` and `query` are those of the page's address; `current` is the text that has the focus.
+    `label` and `query` are those of the page's address, `compare` is the query of the page that compares; `current` is
+    the text that has the focus.
     """
 
-    decision: str = Field(max_length=_LONGEST_NAME)
+    decision: str = Field(max_length=LONGEST_NAME)
     refs: list[tuple[Number, Number]] = Field(default_factory=list, max_length=100_000)
-    text: str = Field(default="", max_length=_LONGEST_TEXT)
-    kind: str = Field(default="", max_length=_LONGEST_NAME)
+    text: str = Field(default="", max_length=LONGEST_TEXT)
+    kind: str = Field(default="", max_length=LONGEST_NAME)
     label: int | None = None
-    query: str = Field(default="", max_length=_LONGEST_QUERY)
-    stamp: str = Field(default="", max_length=_LONGEST_NAME)
+    query: str = Field(default="", max_length=LONGEST_QUERY)
+    stamp: str = Field(default="", max_length=LONGEST_NAME)
     current: int = Field(default=0, ge=0, le=LARGEST_INTEGER)
+    compare: str = Field(default="", max_length=LONGEST_QUERY)
 
 
 class RegenerateBody(BaseModel):
     """A request for new texts of a class and kind."""
 
     label: int
-    kind: str = Field(max_length=_LONGEST_NAME)
+    kind: str = Field(max_length=LONGEST_NAME)
 
 
 def review_site(renderer: Renderer) -> Site:
     """Return the pages on which texts are read and decided on."""
-    routes = _Routes(renderer)
+    routes, texts = _Routes(renderer), TextRoutes(renderer)
     return Site(
-        routes.get,
+        {**routes.get, **texts.get},
         "descriptor_gen.review",
-        routes.post,
+        {**routes.post, **texts.post},
         links=(("/compare", "Compare"), ("/log", "Decisions")),
-        scripts=("review.js",),
-        styles=("review.css",),
+        scripts=("review.js", "texts.js"),
+        styles=("review.css", "texts.css"),
         blind=True,
     )
 
@@ -114,8 +107,8 @@ class _Routes:
             "/regenerate": (self.regenerate, changed | replies.JOB),
         }
 
-    def overview(self, session: Current, filter_: Asked) -> Response:
-        return self._renderer.page(session, "overview", pages.overview(session, filter_), filter_)
+    def overview(self, session: Current, filter_: Asked, page: str = "") -> Response:
+        return self._renderer.page(session, "overview", pages.overview(session, filter_, page), filter_)
 
     def one_class(self, session: Current, label: int, filter_: Asked) -> Response:
         values = pages.one_class(session, action_of(session, label), filter_)
@@ -125,10 +118,12 @@ class _Routes:
         return HTMLResponse(self._panel(session, action_of(session, label), filter_))
 
     def compare(self, session: Current, chosen: Annotated[compare.Choice, Depends()], filter_: Asked) -> Response:
+        if filter_.kind == compare.EVERY_KIND:
+            filter_ = replace(filter_, kind="")  # for the links to other pages, which have no such kind
         return self._renderer.page(session, "compare", compare.page(session, chosen), filter_)
 
-    def log(self, session: Current) -> Response:
-        return self._renderer.page(session, "log", {"events": pages.events(session)}, Filter())
+    def log(self, session: Current, page: str = "") -> Response:
+        return self._renderer.page(session, "log", pages.log(session, page), Filter())
 
     def history(self, session: Current, descriptor: Id) -> Response:
         return HTMLResponse(self._renderer.part(session, "_history", pages.history(session, descriptor)))
@@ -148,6 +143,8 @@ class _Routes:
         outcome = session.decide(
             DecisionRequest(body.decision, refs, body.text, body.kind, action, filter_, body.stamp)
         )
+        if body.compare:
+            return self._compared(session, body, outcome)
         if outcome.conflicts:
             return self._conflicted(session, body, outcome, action, filter_)
         assert outcome.decision is not None  # noqa: S101 - there are conflicts, or a decision
@@ -155,6 +152,25 @@ class _Routes:
         follows = queue.after(session, outcome.decision, action=action, current=current, filter_=filter_)
         message = f"{outcome.message}. {follows.end}" if follows.end else outcome.message
         return JSONResponse(self._answer(session, message, action, follows, filter_))
+
+    def _compared(self, session: ReviewSession, body: DecisionBody, outcome: Outcome) -> Response:
+        """Answer a decision that was made on the page that compares."""
+        chosen = compare.Choice.from_query(dict(parse_qsl(body.compare)))
+        request = {"conflicts": outcome.conflicts, "decision": body.decision, "text": body.text}
+        now = [conflict.now.id for conflict in outcome.conflicts if conflict.in_use]
+        current = body.current or (body.refs[0][0] if body.refs else 0)
+        focus = compare.focus_after(session, chosen, outcome.decision, current) if outcome.decision else None
+        values = compare.page(session, chosen, request=request) | {"filter": Filter()}
+        answer = {
+            "message": outcome.message,
+            "decided": session.totals().decided,
+            "left": session.time_left(),
+            "html": self._renderer.part(session, "_compare", values),
+            "page": "",
+            "label": None,
+            "focus": next(iter(now), focus),
+        }
+        return JSONResponse(answer, 409 if outcome.conflicts else 200)
 
     def _conflicted(
         self, session: ReviewSession, body: DecisionBody, outcome: Outcome, action: Action | None, filter_: Filter

@@ -12,7 +12,19 @@ from dataclasses import dataclass, field, replace
 
 from db.blind_verdicts import REFUSED, BlindReviews
 from db.errors import ConflictError, UsageError, UserError
-from db.records import STATUSES, Action, Conflict, Dataset, Decision, Descriptor, DescriptorRef, Impact, Verdicts
+from db.records import (
+    STATUSES,
+    Action,
+    Comment,
+    Conflict,
+    Dataset,
+    Decision,
+    Descriptor,
+    DescriptorRef,
+    Impact,
+    PortableDescriptor,
+    Verdicts,
+)
 from db.review_queries import ReviewQueries
 from db.reviews import Reviews
 from db.store import Store
@@ -130,6 +142,7 @@ class ReviewSession:
         own = store.blind_reviews(dataset, reviewer) if blind else None
         self.reviews: Reviews | BlindReviews = own or store.reviews()
         self.queries: ReviewQueries = store.blind_queries(own) if own else store.review_queries()
+        self.notes = store.comments()
         self.faults: Faults = beside.faults if beside else Faults(report)
         jobs = Jobs(store, dataset, open_llm, faults=self.faults) if open_llm and not blind else None
         self.jobs: Jobs | None = beside.jobs if beside and not blind else jobs
@@ -200,19 +213,48 @@ class ReviewSession:
         """Return the lint flags, and whether newer texts are still being linted after `wait` seconds."""
         return self._linter.flags(wait=wait)
 
+    def comments(self) -> Mapping[int, Sequence[Comment]]:
+        """Return the comments by descriptor id, see `db.comments`; who is blind sees only their own."""
+        return self.notes.of_dataset(self.dataset, reviewer=self.reviewer if self.blind else None)
+
+    def comment(self, descriptor: int, text: str) -> None:
+        """Add a comment to a text in use; a blind reviewer knows it by the id that it was written under.
+
+        Raises:
+            UserError: there is no such text, or the comment is empty or too long.
+        """
+        if self.blind:
+            self.reviews.descriptors([descriptor])
+        self.notes.add(descriptor, text, reviewer=self.reviewer, in_use=not self.blind)
+
+    def set_guidelines(self, text: str, *, replaces: int) -> None:
+        """Set the guidelines in place of those that the reviewer read, see `db.comments`.
+
+        Raises:
+            UserError: others apply now, the text is too long, or the reviewer is blind.
+        """
+        if self.blind:
+            raise UserError("Who reviews blind does not change the guidelines: others would have other ones")
+        self.notes.set_guidelines(self.dataset, text, reviewer=self.reviewer, replaces=replaces)
+
     def matching(self, filter_: Filter, *, wait: float = 0.0) -> list[Descriptor]:
         """Return the descriptors that pass a filter, in label order; `wait`: seconds to wait for lint flags.
 
         Those of the reviewer's own classes, unless the filter asks for all.
         """
-        passes = filter_.predicate(self.phrases, self.flags(wait=wait)[0].rules)
-        texts = self.snapshot().descriptors if filter_.classes else self.own()
+        texts = self.snapshot().descriptors if filter_.classes else self.own()  # first: lint waits for new texts
+        commented = self.comments() if filter_.comments else ()
+        passes = filter_.predicate(self.phrases, self.flags(wait=wait)[0].rules, commented)
         return [descriptor for descriptor in texts if passes(descriptor)]
 
     def own(self) -> list[Descriptor]:
         """Return the descriptors of the reviewer's own classes, in label order."""
         texts = self.snapshot().descriptors
         return texts if self.classes is None else [text for text in texts if text.action in self.classes]
+
+    def portable(self, filter_: Filter) -> list[PortableDescriptor]:
+        """Return the descriptors that pass a filter with all of their provenance."""
+        return self._store.portable(self.dataset, {descriptor.id for descriptor in self.matching(filter_)})
 
     def totals(self) -> Counts:
         """Count the descriptors of the reviewer's own classes by status."""
@@ -309,6 +351,7 @@ _DONE = {
     "reject": "Rejected",
     "restore": "Back to pending",
     "edit": "Edited, and accepted",
+    "replace": "Replaced words in",
     "add": "Added",
     "reorder": "Moved",
 }

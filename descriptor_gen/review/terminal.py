@@ -12,7 +12,7 @@ from rich.text import Text
 
 from db.blind_verdicts import REFUSED
 from db.errors import UserError
-from db.records import Descriptor
+from db.records import Comment, Descriptor
 from descriptor_gen.review import pages
 from descriptor_gen.review.conflicts import in_words
 from descriptor_gen.review.filters import Filter
@@ -28,6 +28,8 @@ KEYS = (
     ("u", "undo your last decision"),
     ("j k", "next, previous text"),
     ("[ ]", "previous, next class"),
+    ("c", "comment on the text; an empty line cancels"),
+    ("g", "guidelines"),
     ("h", "history of the text"),
     ("?", "these keys"),
     ("q", "quit; every decision is kept"),
@@ -146,13 +148,13 @@ class Terminal:
         counts = self.session.totals()
         title = Text(f"{self.session.phrases[current.action]} · {current.kind} · by {current.writer}", style="bold")
         decided, position = f"{counts.decided} of {counts.all} decided", f"text {self.index + 1} of {len(texts)}"
-        blind = ", blind" if self.session.blind else ""
-        lines = [self._line(d, is_current=d.id == current.id) for d in self.reply(current)]
+        said, blind = self.session.comments(), ", blind" if self.session.blind else ""
+        lines = [self._line(d, said.get(d.id, ()), is_current=d.id == current.id) for d in self.reply(current)]
         footer = Text(f"{decided} · {position} · {self.session.reviewer}{blind}", style="dim")
         self.console.print(Group(Rule(title, align="left"), *lines, footer))
         self.console.print(Text(self.message, style="bold"))
 
-    def _line(self, descriptor: Descriptor, *, is_current: bool) -> RenderableType:
+    def _line(self, descriptor: Descriptor, said: Sequence[Comment], *, is_current: bool) -> RenderableType:
         edited = ", edited" if descriptor.original is not None else ""
         bold = "bold" if is_current else ""
         line = Text("> " if is_current else "  ", style=bold)
@@ -160,6 +162,8 @@ class Terminal:
         line.append(f"  [{descriptor.status}{edited}]", style="dim")
         for flag in self.session.flags()[0].by_id.get(descriptor.id, ()):
             line.append(f"\n    {flag.rule}: {flag.detail}", style="yellow")
+        for comment in said:
+            line.append(f"\n    {comment.reviewer} says: {comment.text}", style="cyan")
         return line
 
 
@@ -218,6 +222,24 @@ def _history(terminal: Terminal, texts: Sequence[Descriptor]) -> str:
     return "\n".join(lines) or "No decision on it yet"
 
 
+def _comment(terminal: Terminal, texts: Sequence[Descriptor]) -> str:
+    text = terminal.read_text("Your comment", "").strip()
+    if not text:
+        return "Nothing was said"
+    session = terminal.session
+    session.comment(texts[terminal.index].id, text)
+    return "Comment added"
+
+
+def _guidelines(terminal: Terminal, _texts: Sequence[Descriptor]) -> str:
+    session = terminal.session
+    now = session.notes.guidelines(session.dataset)
+    if now is None:
+        return f"No guidelines yet: descgen guidelines --dataset {session.dataset.argument} --set FILE"
+    who = "" if session.blind else f"{now.reviewer}, "
+    return f"{now.text}\n({who}{now.at:%Y-%m-%d %H:%M} UTC)"
+
+
 _COMMANDS: dict[str, Callable[[Terminal, Sequence[Descriptor]], str]] = {
     "a": lambda terminal, texts: terminal.decide("accept", texts[terminal.index]),
     "r": lambda terminal, texts: terminal.decide("reject", texts[terminal.index]),
@@ -232,6 +254,8 @@ _COMMANDS: dict[str, Callable[[Terminal, Sequence[Descriptor]], str]] = {
     "k": partial(_step, by=-1),
     "]": partial(_step_class, by=1),
     "[": partial(_step_class, by=-1),
+    "c": _comment,
+    "g": _guidelines,
     "h": _history,
     "?": lambda terminal, _texts: "\n".join(
         f"{keys:<4} {effect}" for keys, effect in KEYS if not (terminal.session.blind and _CHANGING & set(keys))

@@ -90,7 +90,7 @@ def test_undo_takes_back_whole_decisions_one_after_the_other(store: Store, datas
         anna.undo(reviewer="anna")
     assert statuses(bob.texts(dataset))[:3] == ["accepted", "accepted", "pending"]
     kinds = [(event.what, event.undoes) for event in anna.history(one.id)]
-    first, second = (event.id for event in anna.history(one.id)[:2])
+    first, second = (event.decision for event in anna.history(one.id)[:2])
     assert kinds == [("reject", None), ("accept", None), ("undo", second), ("undo", first)]
 
 

@@ -472,3 +472,40 @@ def test_an_edit_from_elsewhere_does_not_stand_beside_the_original(
     assert elsewhere.add_portable(dataset, portable(store, dataset)) == ImportCounts(added=0, already=5, left_out=1)
     assert store.add_portable(dataset, portable(elsewhere, dataset)) == ImportCounts(added=0, already=5, left_out=1)
     assert everything(store, dataset)[0].text == "edited"
+
+
+def test_words_replaced_in_many_texts_keep_each_status_and_are_undone_as_one(
+    store: Store, dataset: Dataset, reviews: Reviews
+) -> None:
+    before = everything(store, dataset)
+    reviews.accept([before[0].ref], reviewer="anna")
+    reviews.reject([before[1].ref], reviewer="anna")
+    judged = everything(store, dataset)
+    made = reviews.replace({d.ref: f"new {d.text}" for d in judged[:3]}, reviewer="ben")
+    assert (made.what, len(made.changes)) == ("replace", 3)
+    now = everything(store, dataset)
+    assert [(d.text, d.status) for d in now[:3]] == [
+        (f"new {d.text}", status) for d, status in zip(judged, ("accepted", "rejected", "pending"), strict=False)
+    ]
+    assert [(d.original, d.source, d.llm) for d in now[:3]] == [(d.text, "human", d.llm) for d in judged[:3]]
+    assert now[3:] == judged[3:]
+    assert [event.what for event in reviews.history(now[0].id)] == ["accept", "replace"]
+    assert reviews.agreement(dataset) == []  # ben judged nothing
+    assert reviews.accept([now[0].ref], reviewer="ben").already == 0  # nor is the status that stayed ben's verdict
+    reviews.undo(reviewer="ben")
+    reviews.undo(reviewer="ben")
+    assert [(d.id, d.text, d.status) for d in everything(store, dataset)] == [(d.id, d.text, d.status) for d in judged]
+
+
+def test_words_are_replaced_in_all_texts_or_in_none(store: Store, dataset: Dataset, reviews: Reviews) -> None:
+    before = everything(store, dataset)
+    reviews.edit(before[1].ref, "a hand is raised", reviewer="anna")
+    now = everything(store, dataset)
+    with pytest.raises(ConflictError) as refusal:
+        reviews.replace({d.ref: f"new {d.text}" for d in before[:3]}, reviewer="ben")
+    assert [conflict.expected for conflict in refusal.value.conflicts] == [before[1].ref]
+    with pytest.raises(UsageError, match=f"have that text already: {now[0].id}"):
+        reviews.replace({now[0].ref: now[0].text, now[2].ref: "other"}, reviewer="ben")
+    with pytest.raises(UsageError, match="needs a text"):
+        reviews.replace({now[0].ref: "other", now[2].ref: " "}, reviewer="ben")
+    assert everything(store, dataset) == now

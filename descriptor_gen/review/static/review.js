@@ -1,12 +1,15 @@
 // Decisions and keys. The server renders the pages; it says which text gets the focus after a decision.
 import { drop, edit, keep, reopen } from "./drafts.js";
+import { note } from "./notes.js";
 import { chosen, confirmed, current, focus, items, panel, request, sheet, show, visit } from "./page.js";
 
 const refs = (elements) => elements.map((e) => [Number(e.dataset.id), Number(e.dataset.version)]);
 
+const compared = () => panel()?.dataset.compare;
+
 // Send a decision. Returns whether it was made.
 async function decide(decision, more) {
-  const page = panel() ? { label: Number(panel().dataset.label), query: panel().dataset.query } : {};
+  const page = !panel() ? {} : compared() ? { compare: compared() } : { label: Number(panel().dataset.label), query: panel().dataset.query };
   const answer = await request("/decide", { decision, current: Number((current() || chosen())?.dataset.id || 0), ...page, ...more });
   if (!answer) return false;
   const { html, decided, left, message, page: address, focus: text, label } = answer.value;
@@ -35,6 +38,7 @@ async function save(item, text) {
 
 function move(item, by) {
   const column = item.closest(".column");
+  if (!column) return undefined; // texts that are compared stay where they are
   const order = [...column.querySelectorAll(".text")].sort((a, b) => a.dataset.position - b.dataset.position);
   const from = order.indexOf(item), to = from + by;
   if (to < 0 || to >= order.length) return undefined;
@@ -45,10 +49,17 @@ function move(item, by) {
 function step(by) {
   const all = items(), item = current();
   const place = all.indexOf(item);
-  if (place >= 0) return focus(all[Math.max(0, Math.min(place + by, all.length - 1))]);
+  if (place >= 0 && all[place + by]) return focus(all[place + by]);
+  const further = document.querySelector(`main a[rel=${by > 0 ? "next" : "prev"}][data-page]`);
+  if (place >= 0) return further ? turn(further.href, by) : undefined;
   // From a folded text: to the next one that matches.
   const after = all.findIndex((other) => item && item.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING);
   return focus(by > 0 ? all[after] || all.at(-1) : all[(after < 0 ? all.length : after) - 1] || all[0]);
+}
+
+// Go on in the next page of a long table.
+async function turn(address, by) {
+  if (await visit(address)) focus(items().at(by > 0 ? 0 : -1));
 }
 
 async function all(button) {
@@ -62,19 +73,18 @@ async function regenerate(kind) {
   const answer = await request("/regenerate", { kind, label: Number(label) });
   if (!answer) return;
   const job = await ended(answer.value);
-  if (job.done && panel()?.dataset.label === label && !(await renew(id))) return;
+  if (job.done && panel()?.dataset.label === label) await refresh(id);
   show(job.message);
 }
 
-// Show the texts of the class as they are now, with the focus on the text that it was on. Returns whether they came.
-export async function renew(id = (current() || chosen())?.dataset.id) {
-  const { label, query } = panel().dataset;
-  const html = await request(`/class/${label}/panel?${query}`);
-  if (!html || panel()?.dataset.label !== label) return false;
+// Show the page as it is now; the focus stays at its text.
+export async function refresh(id = (current() || chosen())?.dataset.id) {
+  if (!panel() || compared()) return (await visit(location.href)) && focus(document.getElementById(`d${id}`) || items()[0]);
+  const html = await request(`/class/${panel().dataset.label}/panel?${panel().dataset.query}`);
+  if (!html) return undefined;
   panel().innerHTML = html.value;
   reopen(save);
-  focus(document.getElementById(`d${id}`) || items().find((item) => item.dataset.status === "pending"));
-  return true;
+  return focus(document.getElementById(`d${id}`) || items().find((item) => item.dataset.status === "pending"));
 }
 
 // Wait for the end of a job. A server that was stopped knows nothing of it; what it had stored is kept.
@@ -97,6 +107,7 @@ const itemCommands = {
   edit: (item) => edit(item, save),
   up: (item) => move(item, -1),
   down: (item) => move(item, 1),
+  comment: (item) => note(`/comments/${item.dataset.id}`, () => refresh(item.dataset.id)),
   history: (item) => sheet(`/history/${item.dataset.id}`),
   "use-mine": (item) => {
     const { decision, text } = item.querySelector("[data-do=use-mine]").dataset;
@@ -109,19 +120,20 @@ const itemCommands = {
 const pageCommands = {
   undo: () => decide("undo", {}),
   help: () => document.getElementById("help").showModal(),
+  guidelines: () => note("/guidelines", () => refresh((current() || chosen())?.dataset.id)),
   next: () => step(1),
   previous: () => step(-1),
   "accept-all": () => {
     const open = items().filter((item) => item.dataset.status === "pending");
-    return open.length && panel() ? decide("accept", { refs: refs(open) }) : undefined;
+    return open.length && panel() && !compared() ? decide("accept", { refs: refs(open) }) : undefined;
   },
   add: () => { const field = ((current() || chosen())?.closest(".kind") || document).querySelector(".add input"); if (field) field.focus(); },
   sheet: () => { const button = current()?.closest(".column")?.querySelector("[data-sheet]"); if (button) sheet(button.dataset.sheet); },
 };
 
 const keys = {
-  a: "accept", r: "reject", e: "edit", p: "restore", h: "history", "<": "up", ">": "down",
-  j: "next", ArrowDown: "next", k: "previous", ArrowUp: "previous", u: "undo", A: "accept-all", n: "add", "?": "help", i: "sheet",
+  a: "accept", r: "reject", e: "edit", p: "restore", c: "comment", h: "history", "<": "up", ">": "down",
+  j: "next", ArrowDown: "next", k: "previous", ArrowUp: "previous", u: "undo", A: "accept-all", n: "add", "?": "help", i: "sheet", g: "guidelines",
 };
 
 // Run a command; for a decision, return a promise of whether it was made.

@@ -1,6 +1,6 @@
 // Other reviewers: what they changed on the page of a class meanwhile, and settling what they decided blind.
 import { confirmed, focus, items, panel, request, show, uncover, visit } from "./page.js";
-import { renew } from "./review.js";
+import { refresh } from "./review.js";
 
 const SECONDS = 15; // between two questions to the server
 const mark = () => document.getElementById("event"); // a new one comes with each new state of the texts
@@ -19,7 +19,7 @@ async function look() {
   if (!answer.value.message) return;
   const words = document.createElement("span"), button = document.createElement("button");
   words.textContent = answer.value.message;
-  Object.assign(button, { type: "button", textContent: "Show the changes", onclick: () => renew() });
+  Object.assign(button, { type: "button", textContent: "Show the changes", onclick: () => refresh() });
   line.append(words, button);
   uncover(document.activeElement);
 }

@@ -23,9 +23,12 @@ PAGES = (
     "/class/0?q=raised",
     "/compare",
     "/compare?kind=decomposition",
+    "/compare?kind=*",
     "/log",
     "/reviewers",
     "/disagreements",
+    "/replace?old=hand&new=arm",
+    "/replace?old=the+hand+falls+0&new=a+hand+is+raised+0",
 )
 PHONE = {"width": 390, "height": 780, "deviceScaleFactor": 2, "mobile": True}
 
@@ -86,7 +89,8 @@ def test_axe_finds_nothing_in_dialogs_editors_and_conflicts(filled: str, open_br
         assert faults(ben) == []
         press(ben, "e")
         assert faults(ben) == []
-        for button in ("[data-do=help]", "[data-do=history]", "[data-sheet]"):
+        opened = ("help", "history", "comment", "guidelines")
+        for button in ("[data-sheet]", *(f"[data-do={name}]" for name in opened)):
             anna.find_element("css selector", button).click()
             wait(anna, lambda b: b.find_elements("css selector", "dialog[open]"))
             assert faults(anna) == [], button

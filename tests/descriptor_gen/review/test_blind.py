@@ -25,6 +25,7 @@ from tests.fixtures.runs import with_controls
 from tests.fixtures.several import Client, Open, Several, several
 
 NAME, EDIT, ADDED = "Bartholomew", "a text that he changed", "a text that he added"
+SAID = "what he says about it"
 CLASSES = 4
 
 
@@ -66,15 +67,15 @@ def look_at_everything(server: Several, client: Client, ids: list[int], calls: l
             client.keep(client.http.post("/decide", json=body, headers={"X-CSRF-Token": client.csrf}))
     for body in ({"which": which, "decision": "accept", "stamp": ""} for which in ("agreed", "single")):
         client.keep(client.http.post("/settle", json=body, headers={"X-CSRF-Token": client.csrf}))
-    client.keep(
-        client.http.post("/regenerate", json={"label": 0, "kind": "context"}, headers={"X-CSRF-Token": client.csrf})
-    )
+    refused = {"/regenerate": {"label": 0, "kind": "context"}, "/guidelines": {"text": "longer", "replaces": 99},
+               "/replace": {"old": "a", "new": "b", "stamp": ""}}  # fmt: skip
+    for path, body in refused.items():
+        client.keep(client.http.post(path, json=body, headers={"X-CSRF-Token": client.csrf}))
     return "\n".join(client.answers)
 
 
-def test_nothing_that_one_can_reach_holds_what_others_decided(
-    opened: Open, store: Store, descgen: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_that_one_can_reach_holds_what_others_decided(opened: Open, store: Store, descgen: Run) -> None:
+    store.comments().set_guidelines(store.dataset("hmdb51"), "short and visible", reviewer=NAME)
     server = opened("anna", NAME, blind=True, overlap=1.0)
     before = texts(store)
     ids, calls = [text.id for text in before], sorted({text.generation for text in before if text.generation})
@@ -96,6 +97,8 @@ def test_nothing_that_one_can_reach_holds_what_others_decided(
     moved = [str(text.id) for text in before if text.action == "cartwheel" and text.kind == "decomposition"]
     assert descgen("reorder", *moved[::-1], *by).exit_code == 0
     assert descgen("accept", "-d", "hmdb51", "-a", "catch", *by).exit_code == 0
+    for text in (*(text.id for text in before[:4]), max(text.id for text in texts(store))):
+        store.comments().add(text, SAID, reviewer=NAME, in_use=False)
     with_controls(store, {"brush_hair": [third.id]})
     store.save_impacts({text.id: Impact(1, 0.01, 0.02) for text in texts(store) if text.status == "accepted"})
     server.reviewers.session("anna").refresh()
@@ -104,7 +107,7 @@ def test_nothing_that_one_can_reach_holds_what_others_decided(
     bart.get("/")
     server.reviewers.session("anna").flags(wait=60)
     answers = look_at_everything(server, anna, hidden, calls)
-    for trace in (NAME, EDIT, ADDED, "edited", "Controls of run"):
+    for trace in (NAME, EDIT, ADDED, SAID, "edited", "Controls of run"):
         assert trace not in answers, answers[answers.index(trace) - 300 :][:600]
     assert answers == clean  # to the last letter
     assert NAME in server.settler.get("/disagreements")  # where it may be seen, it is
@@ -144,6 +147,18 @@ def test_flags_do_not_tell_what_another_rejected(opened: Open, store: Store) -> 
     bob.decide("reject", next(text.id for text in texts(store) if text.action == "wave"), label=wave.label)
     session.flags(wait=60)
     assert "<strong>repeat</strong>" in anna.get(f"/class/{wave.label}")
+
+
+def test_a_blind_reviewer_comments_on_a_text_that_others_edited(opened: Open, store: Store, descgen: Run) -> None:
+    server = opened("anna", NAME, blind=True, overlap=1.0)
+    anna, first = server.client("anna"), texts(store)[0]
+    descgen("edit", first.id, EDIT, "--reviewer", NAME)
+    assert anna.post("/comment", descriptor=first.id, text="say where it is")["message"] == "Comment added"
+    assert "say where it is" in anna.get(f"/comments/{first.id}")
+    edit = max(text.id for text in texts(store))
+    assert "No descriptor" in anna.post("/comment", descriptor=edit, text="a", expected=400)["message"]
+    assert "say where it is" not in server.client(NAME).get(f"/comments/{first.id}")
+    assert "say where it is" in server.settler.get("/class/0")
 
 
 def test_changes_of_texts_are_refused_in_a_plain_sentence(opened: Open, store: Store) -> None:

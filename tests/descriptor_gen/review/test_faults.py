@@ -28,7 +28,17 @@ from descriptor_gen.review.security import access_rules
 from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.commands import Run
 
-PATHS = ("/", "/class/0", "/class/0/panel", "/compare", "/log", "/history/1", "/call/1")
+PATHS = (
+    "/",
+    "/class/0",
+    "/class/0/panel",
+    "/compare",
+    "/log",
+    "/history/1",
+    "/call/1",
+    "/replace?old=a",
+    "/guidelines",
+)
 DECISION = {"decision": "accept", "refs": [[1, 1]], "label": 0}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,29 +103,6 @@ def test_a_server_that_was_started_again_knows_no_job_of_before(browser: Browser
     assert server.json(f"/jobs/{now['id']}")["id"] == now["id"]
     assert server._client.get(f"/jobs/{before['id']}").status_code == 404
     again.close()
-
-
-def test_two_llms_and_two_templates_are_compared(browser: Browser, descgen: Run, llm: FakeLLM, tmp_path: Path) -> None:
-    llm.identity = FakeLLM(model="second").identity
-    llm.enqueue(
-        json.dumps({"steps": ["hair falls over the shoulder", "a brush glides through it", "the brush is put down"]})
-    )
-    descgen("build", "-d", "hmdb51", "-k", "decomposition", "--limit", "1")
-    page = browser.get("/compare?kind=decomposition")
-    assert "hair falls over the shoulder" in page
-    assert "someone begins it slowly" in page
-    assert page.count('<tr class="item"') == 3  # one of them has both
-    assert page.count(">nothing<") == 2
-    own = tmp_path / "decomposition.j2"
-    own.write_text(
-        descgen("prompts", "show", "decomposition")
-        .stdout.replace("version: 1", "version: 2")
-        .replace("You break", "Break")
-    )
-    descgen("build", "-d", "hmdb51", "-t", own, "--limit", "1")
-    options = re.findall(r"<option[^>]*>(second, template[^<]*)<", browser.get("/compare?kind=decomposition"))
-    assert [option.split(" (")[0] for option in dict.fromkeys(options)] == ["second, template 2", "second, template 1"]
-    assert len(browser.get("/compare?kind=decomposition&q=cartwheel").split('<tr class="item"')) == 2
 
 
 def test_classes_are_sorted_by_impact(browser: Browser, store: Store) -> None:

@@ -29,8 +29,12 @@ ODD_VALUES = (
 FIELDS = {
     "/decide": ("decision", "refs", "text", "kind", "label", "query", "stamp"),
     "/regenerate": ("label", "kind"),
+    "/replace": ("old", "new", "whole", "case", "query", "stamp"),
+    "/comment": ("descriptor", "text"),
+    "/guidelines": ("text", "replaces"),
 }
 USUAL = {"decision": "add", "text": "a text", "kind": "context", "label": 0, "refs": [[1, 1]], "query": "", "stamp": ""}
+USUAL |= {"old": "field", "new": "lawn", "whole": False, "case": False, "descriptor": 1, "replaces": 0}
 
 
 class Client:
@@ -121,7 +125,7 @@ def test_a_kind_that_nobody_knows_is_not_stored(client: Client, store: Store) ->
 
 
 def test_any_query_has_a_page(client: Client) -> None:
-    names = st.sampled_from(["kind", "source", "status", "flag", "q", "order", "left", "right", "page"])
+    names = st.sampled_from(["kind", "source", "status", "flag", "comments", "q", "order", "left", "right", "page"])
 
     @settings(max_examples=40, derandomize=True, database=None)
     @given(st.sampled_from(["/", "/class/0", "/class/0/panel", "/compare"]), st.dictionaries(names, st.text()))

@@ -18,8 +18,8 @@ from descriptor_gen.review.security import access_rules
 from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.commands import Run
 
-FILTER = {"kind", "source", "status", "flag", "q", "order", "classes"}
-OPERATIONS = 14
+FILTER = {"kind", "source", "status", "flag", "comments", "q", "order", "classes"}
+OPERATIONS = 21
 SEVERAL = st.dictionaries(st.sampled_from([*sorted(FILTER), "page", "left", "token", "x"]), st.text(max_size=20))
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
@@ -72,8 +72,11 @@ def test_the_schema_has_every_parameter(fuzzed: Fuzzed) -> None:
         for path, methods in paths.items()
         if "get" in methods
     }
-    assert queries["/"] == queries["/class/{label}"] == queries["/class/{label}/panel"] == FILTER
+    assert queries["/class/{label}"] == queries["/class/{label}/panel"] == FILTER
+    assert (queries["/"], queries["/log"]) == (FILTER | {"page"}, {"page"})
     assert queries["/compare"] == FILTER | {"left", "right", "page"}
+    assert queries["/download"] == FILTER | {"format"}
+    assert queries["/replace"] == FILTER | {"old", "new", "whole", "case", "page"}
     assert paths["/decide"]["post"]["security"] == paths["/regenerate"]["post"]["security"] != []
 
 

@@ -130,3 +130,18 @@ def test_an_empty_filter_and_a_missing_terminal_are_refused(review: Review, desc
         review("", kind="colours")
     piped = descgen("review", "-d", "hmdb51", "--tui")
     assert (piped.exit_code, "descgen accept, reject, edit" in piped.stderr) == (2, True)
+
+
+def test_comments_and_guidelines_are_shown_and_comments_written(review: Review, store: Store) -> None:
+    dataset = store.dataset("hmdb51")
+    first = store.descriptors(dataset, kinds=["decomposition"])[0]
+    store.comments().add(first.id, "too [bold]short[/bold]", reviewer="ben")
+    nothing = review("g", kind="decomposition")
+    assert "No guidelines yet: descgen guidelines --dataset hmdb51 --set FILE" in nothing
+    store.comments().set_guidelines(dataset, "Only what is seen.\n- no names", reviewer="ben")
+    shown = review("gcc", "I agree", " ", kind="decomposition")
+    assert "ben says: too [bold]short[/bold]" in shown
+    assert "Only what is seen.\n- no names\n(ben, " in shown
+    assert "anna says: I agree" in shown
+    assert "Nothing was said" in shown
+    assert [comment.text for comment in store.comments().of(first.id)] == ["too [bold]short[/bold]", "I agree"]
