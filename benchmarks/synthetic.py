@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,11 +16,15 @@ from db.vocabulary import load
 from encoders.testing import FakeEncoder
 from recognizer.controls.controls import ControlSettings, RunControls, controls_of
 from recognizer.datasets.find import Video, VideoList
+from recognizer.evaluation.decided import Possible
 from recognizer.evaluation.evaluate import make_run
 from recognizer.evaluation.ranking import EmbeddedDataset
 from recognizer.evaluation.replay import Replay
 from recognizer.evaluation.settings import Settings
+from recognizer.evaluation.what_if import WhatIf
+from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
+from recognizer.features.store import FeatureStore
 from recognizer.scoring.ensemble import build_ensemble
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.selection import DescriptorChoice
@@ -56,6 +63,24 @@ def measured_controls(*, permutations: int) -> RunControls:
         run, embedded.dataset, settings, settings.wording(), tuple(descriptors), embedded.features, batch, ensemble
     )
     return controls_of(replayed, embedded.encoder, settings=ControlSettings(permutations))
+
+
+def edit_seconds(*, edits: int) -> list[float]:
+    """Return how long it takes to say what each of some edits does, with the default settings."""
+    embedded, settings = random_embeddings(videos=3783, frames=16, width=512), Settings()
+    [made] = descriptors_for(embedded.dataset, [settings]).values()
+    descriptors = [replace(text, id=number + 1) for number, text in enumerate(made)]
+    with tempfile.TemporaryDirectory() as folder, FeatureStore.open(Path(folder)) as store:
+        encoder = CachingEncoder(embedded.encoder, store)
+        what_if = WhatIf(embedded.dataset, embedded.features, encoder, settings=settings)
+        what_if.update(descriptors)
+        return [_timed_edit(what_if, descriptors[46 * number].id, f"other words {number}") for number in range(edits)]
+
+
+def _timed_edit(what_if: WhatIf, descriptor: int, text: str) -> float:
+    start = time.perf_counter()
+    what_if.effect(Possible("edit", descriptor=descriptor, text=text))
+    return time.perf_counter() - start
 
 
 def descriptors_for(dataset: Dataset, settings: Sequence[Settings]) -> dict[DescriptorChoice, list[Descriptor]]:

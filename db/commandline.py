@@ -21,6 +21,7 @@ from db.suggestions import SuggestingConsole
 from db.texts import clean, escaped
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
     from rich.table import Table
 
     from db.catalogue import Catalogue
@@ -150,13 +151,40 @@ def bar(title: str, unit: str) -> AbstractContextManager[Progress]:
 
 @contextmanager
 def progress(title: str, unit: str) -> Iterator[Progress]:
-    """Show a bar with rate and time left, or plain lines without a terminal; yields a function of (done, total)."""
+    """Show a bar with rate and time left, or plain lines without a terminal; yields a function of (done, total).
+
+    A bar that is opened within another one stands below it.
+    """
     if not notes.is_terminal:
         yield _lines(title, unit)
         return
+    with _bars() as bars:
+        task = bars.add_task(title, total=None, rate="")
+        first: int | None = None
+
+        def advance(done: int, total: int) -> None:
+            nonlocal first
+            first = done if first is None else first
+            elapsed = next(shown.elapsed for shown in bars.tasks if shown.id == task) or 0
+            rate = f"{(done - first) / elapsed:.2f} {unit}/s" if elapsed and done > first else ""
+            bars.update(task, completed=done, total=total, rate=rate)
+
+        yield advance
+        bars.remove_task(task)
+
+
+_shown: list[Bars] = []  # the bars that are on the terminal now, if any: a terminal has one place for them
+
+
+@contextmanager
+def _bars() -> Iterator[Bars]:
+    """Return the bars on the terminal, or new ones, which go with the block."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
+    if _shown:
+        yield _shown[0]
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -166,15 +194,9 @@ def progress(title: str, unit: str) -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=notes, transient=True) as bar:
-        task = bar.add_task(title, total=None, rate="")
-        first: int | None = None
-
-        def advance(done: int, total: int) -> None:
-            nonlocal first
-            first = done if first is None else first
-            elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{(done - first) / elapsed:.2f} {unit}/s" if elapsed and done > first else ""
-            bar.update(task, completed=done, total=total, rate=rate)
-
-        yield advance
+    with Bars(*columns, console=notes, transient=True) as bars:
+        _shown.append(bars)
+        try:
+            yield bars
+        finally:
+            _shown.clear()

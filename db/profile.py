@@ -48,11 +48,12 @@ def _commands(program: str, names: str) -> tuple[str, ...]:
     return tuple(f"{program} {name}" for name in names.split(", "))
 
 
-_WRITING = _commands("descgen", "build, review")
+_SERVING = ("descgen review", "recognize serve")
+_WRITING = ("descgen build", *_SERVING)
 _SCORING = _commands("recognize", "eval, predict, explain, embed, sweep, localize")
 _VIDEOS = _commands("recognize", "eval, embed, sweep, check")
 _STORED = _commands("recognize", "impact, report, features list, features verify, features prune")
-_DECIDING = _commands("descgen", "review, accept, reject, restore, edit, add, reorder, undo")
+_DECIDING = _commands("descgen", "accept, reject, restore, edit, add, reorder, undo")
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
     for setting in (
@@ -61,11 +62,11 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("base-url", "address of the server of that LLM", _WRITING, "OPENAI_BASE_URL"),
         Setting("price-in", "USD per million input tokens of that LLM", ("descgen build",), is_number=True),
         Setting("price-out", "USD per million output tokens of that LLM", ("descgen build",), is_number=True),
-        Setting("reviewer", "name of the reviewer", _DECIDING, "DESCGEN_REVIEWER"),
+        Setting("reviewer", "name of the reviewer", (*_SERVING, *_DECIDING), "DESCGEN_REVIEWER"),
         Setting("encoder", "the encoder of videos and texts", _SCORING),
         Setting("root", "folder of the videos of a dataset", _VIDEOS),
         Setting("data", "folder that holds a folder for each dataset", _VIDEOS, "RECOGNIZE_DATA"),
-        Setting("features", "folder of the stored embeddings", (*_SCORING, *_STORED), "RECOGNIZE_FEATURES"),
+        Setting("features", "folder of the stored embeddings", (*_SCORING, *_STORED, *_SERVING), "RECOGNIZE_FEATURES"),
     )
 }
 OF_THE_LLM = ("base-url", "price-in", "price-out")  # used with the LLM of the same file alone

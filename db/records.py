@@ -514,3 +514,8 @@ class Run:
     name: str | None = None
     note: str | None = None
     tags: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its number, and its name if it has one: `run 3 (tear vs mine)`."""
+        return f"run {self.id}{f' ({self.name})' if self.name else ''}"

@@ -16,7 +16,7 @@ from db.addresses import hide, public_provider, secrets_in
 from db.catalogue import Catalogue
 from db.dataset_changes import Update
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
-from db.errors import DatabaseError, UsageError, UserError, first_few
+from db.errors import DatabaseError, UserError, first_few
 from db.progress import Progress, no_progress
 from db.records import (
     STATUSES,
@@ -34,6 +34,7 @@ from db.records import (
     Run,
     Template,
 )
+from db.runs import Runs, run_record, run_row
 from db.schema import (
     ActionRow,
     DatasetRow,
@@ -137,6 +138,10 @@ class Store(Transactions, Catalogue):
         from db.review_queries import ReviewQueries
 
         return ReviewQueries(self._engine)
+
+    def run_changes(self) -> Runs:
+        """Return the changes of stored runs: see `db.runs`."""
+        return Runs(self._engine)
 
     def own_datasets(self) -> OwnDatasets:
         """Return the changes of stored datasets: see `db.own_datasets`."""
@@ -396,20 +401,18 @@ class Store(Transactions, Catalogue):
         query = select(RunRow).order_by(RunRow.id)
         query = query.where(RunRow.dataset == dataset) if dataset else query
         with self._read() as session:
-            return [_run(row) for row in session.scalars(query)]
+            return [run_record(row) for row in session.scalars(query)]
 
-    def run(self, run_id: int) -> Run:
-        """Return one run with its predictions.
+    def run(self, run: int | str) -> Run:
+        """Return one run, by its number or its name, with its predictions.
 
         Raises:
             UsageError: the run does not exist.
         """
-        query = select(PredictionRow).where(PredictionRow.run_id == run_id).order_by(PredictionRow.video)
         with self._read() as session:
-            row = session.get(RunRow, run_id)
-            if row is None:
-                raise UsageError(f"No run {run_id}. The runs are listed by: recognize runs")
-            return _run(row, [_prediction(item) for item in session.scalars(query)])
+            row = run_row(session, run)
+            query = select(PredictionRow).where(PredictionRow.run_id == row.id).order_by(PredictionRow.video)
+            return run_record(row, [_prediction(item) for item in session.scalars(query)])
 
     def videos_of_runs(self, runs: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
         """Return, by run, the evaluated videos with their true labels."""
@@ -431,12 +434,6 @@ class Store(Transactions, Catalogue):
             session.execute(delete(ImpactRow).where(ImpactRow.run_id.in_({row["run_id"] for row in rows})))
             if rows:
                 session.execute(insert(ImpactRow), rows)
-
-
-def _run(row: RunRow, predictions: Sequence[Prediction] = ()) -> Run:
-    ids, left_out = tuple(row.descriptor_ids), tuple(map(tuple, row.left_out))
-    shown = {"tags": tuple(row.tags or ()), "predictions": tuple(predictions)}
-    return queries.to_record(Run, row, descriptor_ids=ids, left_out=left_out, **shown)
 
 
 def _prediction(row: PredictionRow) -> Prediction:

@@ -43,12 +43,7 @@ class MiniLM:
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings [K, 384] of texts, unit norm; float32 on the CPU."""
-        # Batches of texts of similar length need little padding.
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        encoded = encode_in_batches([texts[index] for index in order], self._encode, width=self.width, size=64)
-        result = torch.empty_like(encoded)
-        result[order] = encoded
-        return result
+        return encode_in_batches(texts, self._encode, width=self.width, size=64)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         if not texts:

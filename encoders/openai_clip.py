@@ -137,17 +137,37 @@ class OpenAIClip:
         return [len(self._tokens(text)) + 2 for text in texts]
 
     def _encode(self, texts: list[str]) -> Tensor:
-        tokens = self._padded(texts)
-        embeddings: Tensor = self._model.encode_text(tokens.to(self._model.text_projection.device))
-        return embeddings
+        return text_features(self._model, self._tokenized(texts).to(self._model.text_projection.device))
 
-    def _padded(self, texts: Sequence[str]) -> Tensor:
-        """Return what `clip.tokenize` does with `truncate`, int32 [K, L], from tokens that `token_counts` uses too."""
+    def _tokenized(self, texts: Sequence[str]) -> Tensor:
+        """Return what `clip.tokenize` does with `truncate`, but padded to the longest text: int32 [K, L]."""
         import torch
+        from torch.nn.utils.rnn import pad_sequence
 
         start, end = (self._clip.clip._tokenizer.encoder[f"<|{word}oftext|>"] for word in ("start", "end"))
         rows = [[start, *self._tokens(text)[: self.context_length - 2], end] for text in texts]
-        return torch.tensor([[*row, *[0] * (self.context_length - len(row))] for row in rows], dtype=torch.int)
+        return pad_sequence([torch.tensor(row, dtype=torch.int) for row in rows], batch_first=True)
+
+
+def text_features(model: Any, tokens: Tensor) -> Tensor:
+    """Return what `encode_text` of a model of `clip` does, [K, D], for tokens [K, L] of any length up to its context.
+
+    Its own takes 77 tokens. A token sees only those before it, so the padding after the last one changes nothing; most
+    texts have fewer than 20 tokens, so four times less is computed.
+    """
+    import torch
+
+    dtype, length = model.dtype, tokens.shape[1]
+    states = model.token_embedding(tokens).type(dtype) + model.positional_embedding[:length].type(dtype)
+    states = states.permute(1, 0, 2)  # [L, K, W]
+    mask = model.transformer.resblocks[0].attn_mask[:length, :length].to(states)
+    for block in model.transformer.resblocks:
+        normed = block.ln_1(states)
+        states = states + block.attn(normed, normed, normed, need_weights=False, attn_mask=mask)[0]
+        states = states + block.mlp(block.ln_2(states))
+    states = model.ln_final(states.permute(1, 0, 2)).type(dtype)
+    features: Tensor = states[torch.arange(len(tokens)), tokens.argmax(dim=-1)] @ model.text_projection
+    return features
 
 
 def by_words(tokenizer: Any) -> Callable[[str], list[int]]:

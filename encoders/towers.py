@@ -26,11 +26,17 @@ def best_device() -> str:
 def encode_in_batches(
     texts: Sequence[str], encode: Callable[[list[str]], Tensor], *, width: int, size: int = TEXTS_PER_FORWARD
 ) -> Tensor:
-    """Return the embeddings [K, width] of texts, at most `size` in a forward pass; float32 on the CPU."""
-    batches = [list(texts[start : start + size]) for start in range(0, len(texts), size)]
+    """Return the embeddings [K, width] of texts, at most `size` in a forward pass; float32 on the CPU.
+
+    Texts of similar length go together: they need little padding.
+    """
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    encoded = torch.empty(len(texts), width)
     with torch.no_grad():
-        parts = [encode(batch).float().cpu() for batch in batches]
-    return torch.cat([torch.empty(0, width), *parts])
+        for start in range(0, len(texts), size):
+            batch = order[start : start + size]
+            encoded[batch] = encode([texts[index] for index in batch]).float().cpu()
+    return encoded
 
 
 def encode_frames_in_batches(

@@ -187,31 +187,33 @@ class Recognizer(Options):
         refuse_unreadable([(video.video, video.unreadable) for video in localization.videos])
         return localization
 
-    def run(self, number: int) -> Run:
-        """Return a stored run with its predictions."""
+    def run(self, run: int | str) -> Run:
+        """Return a stored run, by its number or its name, with its predictions."""
         with self._open_store() as store:
-            return store.run(number)
+            return store.run(run)
 
     def runs(self) -> list[Run]:
         """Return the stored runs on this dataset, oldest first, without their predictions."""
         with self._open_store() as store:
             return store.runs(self._dataset(store).name)
 
-    def compare(self, first: Run | int, second: Run | int | None = None) -> Comparison:
+    def compare(self, first: Run | int | str, second: Run | int | str | None = None) -> Comparison:
         """Compare two runs on the videos of both; without `second`, a run's labels alone with its descriptors."""
         return compare(self._stored(first), None if second is None else self._stored(second))
 
-    def leaderboard(self, *runs: Run | int, datasets: Sequence[str] = (), measure: Measure = "top1") -> Leaderboard:
+    def leaderboard(
+        self, *runs: Run | int | str, datasets: Sequence[str] = (), measure: Measure = "top1"
+    ) -> Leaderboard:
         """Return stored runs of all datasets, or these runs or datasets, as one table.
 
         Runs that cannot be compared are in different columns. `recognizer.evaluation.leaderboard_formats.write` writes
         it to a file.
         """
-        numbers = [run if isinstance(run, int) else run.id or 0 for run in runs]
+        names = [run.id or 0 if isinstance(run, Run) else run for run in runs]
         with self._open_store() as store:
-            return leaderboard(store, runs=numbers, datasets=datasets, measure=measure)
+            return leaderboard(store, runs=names, datasets=datasets, measure=measure)
 
-    def replay(self, run: Run | int, *, root: str | Path | None = None) -> Replay:
+    def replay(self, run: Run | int | str, *, root: str | Path | None = None) -> Replay:
         """Return a stored run with its features, text vectors and scores as tensors.
 
         Uses the run's choices, not those of this recognizer.
@@ -225,7 +227,7 @@ class Recognizer(Options):
             return replay(store, run, encoder, root=moved, on_progress=advance)
 
     def report(
-        self, run: Run | int, file: str | Path | None = None, *, root: str | Path | None = None, samples: int = 3
+        self, run: Run | int | str, file: str | Path | None = None, *, root: str | Path | None = None, samples: int = 3
     ) -> Path:
         """Write a page about a run and return its path; the default is `run-<number>.html` in the current folder.
 
@@ -243,7 +245,7 @@ class Recognizer(Options):
             write_page(findings, path)
         return path
 
-    def impact(self, run: Run | int, *, root: str | Path | None = None) -> RunImpact:
+    def impact(self, run: Run | int | str, *, root: str | Path | None = None) -> RunImpact:
         """Measure what a run gains or loses without each of its descriptors, and store it for the review."""
         run, moved = self._stored(run), _path(root) if root else None
         with self._open_store() as store, self._open_encoder(run) as encoder:
@@ -251,7 +253,7 @@ class Recognizer(Options):
 
     def controls(
         self,
-        run: Run | int,
+        run: Run | int | str,
         *,
         permutations: int = 1000,
         replicates: int = 3,
@@ -294,8 +296,8 @@ class Recognizer(Options):
             return store.resolve(os.path.expanduser(self.dataset))  # noqa: PTH111 - a name is no path: Path drops "./"
         return vocabulary.from_labels("labels in a list", list(self.dataset))
 
-    def _stored(self, run: Run | int) -> Run:
-        return self.run(run) if isinstance(run, int) else run
+    def _stored(self, run: Run | int | str) -> Run:
+        return run if isinstance(run, Run) else self.run(run)
 
     @contextmanager
     def _open_encoder(self, run: Run | None = None) -> Iterator[CachingEncoder]:
@@ -303,7 +305,7 @@ class Recognizer(Options):
         settings = {"precision": "float32", **run.settings} if run else {f: getattr(self, f) for f in _ENCODER}
         encoder = _open(settings["encoder"], precision=settings["precision"])
         with FeatureStore.open(self._features) as features:
-            yield CachingEncoder(encoder, features, retry=self.retry, decoding=self._decoding)
+            yield CachingEncoder(encoder, features, retry=self.retry, decoding=self._decoding, bars=self._bars)
 
     @property
     def _decoding(self) -> Decoding:

@@ -60,11 +60,15 @@ _COMMANDS = {
     ),
     "runs": Listed(
         "recognizer.commands.runs:runs",
-        "List all runs, show one in full, or the mean and deviation over several.",
+        "List all runs, show one in full, or the mean and deviation over several; name, mark or delete them.",
     ),
     "report": Listed(
         "recognizer.commands.report:report_run",
         "Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them.",
+    ),
+    "serve": Listed(
+        "studio.command:serve",
+        "Show runs with their videos and texts in a browser: the application of `descgen review`, opened at the runs.",
     ),
     "worlds": Listed(
         "recognizer.commands.worlds:measure_worlds",
@@ -105,6 +109,7 @@ def recognize(context: click.Context, url: str) -> None:
     recognize localize long.mp4 --dataset thumos14     when actions happen in a long video
     recognize runs                                     the stored runs
     recognize report 3                                 a run as a page: classes, confusions, videos
+    recognize serve                                    runs, their videos and texts in a browser
     recognize worlds                                   where each scoring method helps, and where it collapses
     recognize doctor                                   what this machine has, and how to get what it lacks
     """

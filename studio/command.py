@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import sys
 import webbrowser
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from db.addresses import hide, secrets_in
-from db.commandline import Database, console, notes
+from db.commandline import Database, console, notes, trust_option
 from db.errors import UsageError, UserError
 from db.records import STATUSES
 from db.texts import clean
 from descriptor_gen.commands.options import dataset_option
 from descriptor_gen.commands.review import reviewer_option
 from descriptor_gen.commands.reviewers import reviewers_options
+from encoders.registry import trusting_files
+from recognizer.commands.options import features_option
 
 if TYPE_CHECKING:
-    from descriptor_gen.review.reviewers import Panel
+    from fastapi import FastAPI
+
+    from db.records import Dataset
+    from db.store import Store
+    from descriptor_gen.review.reviewers import Panel, Reviewers
+    from descriptor_gen.review.security import AccessRules
     from descriptor_gen.review.session import ReviewSession
+    from studio.evidence import Videos
 
 _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same texts again
 
@@ -46,6 +57,23 @@ _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same
 @click.option("--tui", is_flag=True, help="Review in this terminal, without a browser.")
 @click.option("--kind", "-k", metavar="KIND", default="", help="With --tui: only texts of this kind. [all]")
 @click.option("--status", type=click.Choice(STATUSES), help="With --tui: only texts of this status. [all]")
+@click.option(
+    "--videos",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="ROOT",
+    help="Show frames of these videos beside the texts: a folder or CSV file, as `recognize eval` takes it, with its "
+    "default settings. Embed them first: recognize embed. [those of the newest run]",
+)
+@click.option(
+    "--encoder", "-e", metavar="NAME", help="With --videos: the encoder. [ViT-B/16] Else: of the newest run with it."
+)
+@click.option(
+    "--what-if-on-test",
+    is_flag=True,
+    help="Say what an edit does on the videos of a published test set too. Their accuracy is no valid estimate then.",
+)
+@trust_option(trusting_files)
+@features_option
 @reviewer_option
 @reviewers_options
 @click.pass_obj
@@ -61,13 +89,20 @@ def review(
     tui: bool,
     kind: str,
     status: str | None,
+    videos: Path | None,
+    encoder: str | None,
+    what_if_on_test: bool,
+    features: Path,
     reviewer: str,
     panel: Panel,
+    page: str = "/",
 ) -> None:
     """Review the descriptors of a dataset in a browser, or with --tui in the terminal.
 
     Ctrl-C quits; every decision is kept.
     """
+    if tui and (videos or encoder):
+        raise UsageError("--videos and --encoder show frames in a browser: leave --tui out, or them")
     from descriptor_gen.llms import LLM, Sampling
     from descriptor_gen.llms.registry import LLMOptions, open_llm
     from descriptor_gen.review.session import ReviewSession
@@ -95,7 +130,7 @@ def review(
     )
     if is_blind and not session.snapshot().by_action and store.descriptors(dataset, statuses=STATUSES):
         raise UserError(f"No text of {dataset.name} is for {reviewer} to judge blind: not what people added")
-    if not session.snapshot().by_action:
+    if page == "/" and not session.snapshot().by_action:
         raise UserError(
             f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
         )
@@ -103,9 +138,42 @@ def review(
         if tui:
             _in_terminal(session, kind=kind, status=status or "")
         else:
-            _in_browser(session, panel, host=host, port=port, allowed_hosts=allowed_hosts, browser=not no_browser)
+            shown = videos_of(store, dataset, videos=videos, encoder=encoder, features=features, report=report)
+            _in_browser(
+                session, shown, panel, page=page, host=host, port=port, allowed_hosts=allowed_hosts,
+                open_browser=not no_browser, what_if_on_test=what_if_on_test,
+            )  # fmt: skip
     finally:
         session.close()
+
+
+def _serve(dataset_name: str | None, **options: Any) -> None:
+    """Show runs with their videos and texts in a browser: the application of `descgen review`, opened at the runs.
+
+    Ctrl-C quits.
+    """
+    context = click.get_current_context()
+    dataset = dataset_name or _dataset_of_newest_run(context.obj.existing)
+    context.invoke(review, dataset_name=dataset, page="/runs", **options)
+
+
+def _dataset_of_newest_run(store: Store) -> str:
+    run = store.run_changes().newest()
+    if run is None:
+        raise UsageError("No runs yet, so say which dataset: recognize serve --dataset NAME")
+    return run.dataset
+
+
+_OF_REVIEW_ALONE = ("dataset_name", "tui", "kind", "status")
+serve = click.Command(
+    "serve",
+    callback=_serve,
+    params=[
+        click.Option(["--dataset", "-d", "dataset_name"], metavar="NAME|PATH", help="[that of the newest run]"),
+        *(option for option in review.params if option.name not in _OF_REVIEW_ALONE),
+    ],
+    help=_serve.__doc__,
+)
 
 
 def _in_terminal(session: ReviewSession, *, kind: str, status: str) -> None:
@@ -122,31 +190,76 @@ def _in_terminal(session: ReviewSession, *, kind: str, status: str) -> None:
     Terminal(session, shown, console, click.getchar, read_text).run()
 
 
+def videos_of(
+    store: Store,
+    dataset: Dataset,
+    *,
+    videos: Path | None,
+    encoder: str | None,
+    features: Path,
+    report: Callable[[str], None],
+) -> Videos:
+    """Return the videos of an application; they load when a page first asks for them. Options as of the command."""
+    from studio.evidence import Videos, load_evidence
+
+    load = partial(load_evidence, store, dataset, videos=videos, encoder=encoder, features=features)
+    return Videos(load, report)
+
+
+def make_app(
+    session: ReviewSession,
+    rules: AccessRules,
+    videos: Videos,
+    *,
+    what_if_on_test: bool = False,
+    reviewers: Reviewers | None = None,
+) -> FastAPI:
+    """Return the whole application: the review and the sites of this package."""
+    from descriptor_gen.review.app import create_app
+    from studio.frames_site import frames_site
+    from studio.pictures import Pictures
+    from studio.runs_site import runs_site
+    from studio.what_if_site import what_if_site
+
+    pictures = Pictures()
+    frames = partial(frames_site, videos=videos, pictures=pictures)
+    what_if = partial(what_if_site, videos=videos, on_test=what_if_on_test)
+    runs = partial(runs_site, store=session.store, pictures=pictures)
+    return create_app(session, rules, sites=[frames, what_if, runs], reviewers=reviewers)
+
+
 def _in_browser(
     session: ReviewSession,
+    videos: Videos,
     panel: Panel,
     *,
+    page: str,
     host: str,
     port: int | None,
     allowed_hosts: tuple[str, ...],
-    browser: bool,
+    open_browser: bool,
+    what_if_on_test: bool,
 ) -> None:
-    from descriptor_gen.review.app import create_app
+    from descriptor_gen.review import server
     from descriptor_gen.review.reviewers import Reviewers
     from descriptor_gen.review.security import access_rules
-    from descriptor_gen.review.server import address, bind, serve
 
     reviewers = Reviewers(panel, session) if panel.several else None
     rules = access_rules(host, allowed_hosts, identities=reviewers.identities(host) if reviewers else None)
-    listener = bind(host, port)
-    url = address(host, listener, rules.token)
+    listener = server.bind(host, port)
+    url = server.address(host, listener, rules.token, page=page)
 
     def on_ready() -> None:
         if reviewers is not None:
-            notes.print(reviewers.announced(lambda secret: address(host, listener, secret)), soft_wrap=True)
+            announced = reviewers.announced(lambda secret: server.address(host, listener, secret, page=page))
+            notes.print(announced, soft_wrap=True)
             return
         notes.print(f"{session.dataset.name}, reviewed by {session.reviewer}: {url}  (Ctrl-C quits)", soft_wrap=True)
-        if browser:
+        if open_browser:
             webbrowser.open(url)
 
-    serve(create_app(session, rules, reviewers=reviewers), listener, on_ready=on_ready)
+    try:
+        app = make_app(session, rules, videos, what_if_on_test=what_if_on_test, reviewers=reviewers)
+        server.serve(app, listener, on_ready=on_ready)
+    finally:
+        videos.close()

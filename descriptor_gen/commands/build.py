@@ -49,7 +49,7 @@ _TO_RETRY = {
 @template_option
 @click.option(
     "--against",
-    metavar="text[:ENCODER]|run:ID",
+    metavar="text[:ENCODER]|run:RUN",
     help="For kinds that compare classes: rivals by similarity of text, or by a run's confusions. [text:minilm]",
 )
 @number_option("--rivals", "rival_count", default=3, about="For kinds that compare classes: number of rivals.")

@@ -22,9 +22,7 @@ from descriptor_gen.commands.options import USABLE, dataset_option, usable_optio
 @click.option("--kind", "-k", "kind_names", multiple=True, metavar="KIND", help="May be given again. [all]")
 @usable_option
 @writer_option
-@click.option(
-    "--run", "run", type=int, metavar="RUN", help="Tell the accuracies and controls of this run of the texts."
-)
+@click.option("--run", "run", metavar="RUN", help="Tell the accuracies and controls of this run of the texts.")
 @click.option(
     "--output",
     "-o",
@@ -44,7 +42,7 @@ def pack(
     kind_names: tuple[str, ...],
     status: str,
     llm: str | None,
-    run: int | None,
+    run: str | None,
     output: Path,
     as_json: bool,
 ) -> None:

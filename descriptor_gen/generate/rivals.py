@@ -26,7 +26,7 @@ Rivals = Mapping[str, tuple[str, ...]]
 def find_rivals(
     store: Store, dataset: Dataset, prompts: Sequence[Prompt], against: str | None, *, count: int
 ) -> Rivals:
-    """Return the `count` rivals of each action by `against`: `text` (the default), `text:ENCODER`, or `run:ID`.
+    """Return the `count` rivals of each action by `against`: `text` (the default), `text:ENCODER`, or `run:RUN`.
 
     Empty if no prompt compares; then no model is loaded.
 
@@ -40,10 +40,12 @@ def find_rivals(
         return {}
     refuse_one_class(dataset)
     source, _, name = (against or "text").partition(":")
-    if source == "run" and name.isdecimal():
-        return _by_run(dataset, store.run(int(name)), count=count)
+    if source == "run" and name:
+        return _by_run(dataset, store.run(name), count=count)
     if source != "text":
-        raise UsageError(f"--against {against!r} is neither text, text:ENCODER, nor run:ID (recognize runs lists them)")
+        raise UsageError(
+            f"--against {against!r} is neither text, text:ENCODER, nor run:RUN (recognize runs lists them)"
+        )
     return _by_text(dataset, open_text_encoder(name or "minilm"), count=count)
 
 

@@ -36,13 +36,13 @@ class PackOptions:
         name: by which it is used; the package is called `descgen-pack-<name>`.
         version: of the pack, such as `1.0`.
         licence: of the texts, an SPDX expression such as `CC-BY-4.0`.
-        run: the run whose accuracies and controls it tells; None for none.
+        run: number or name of the run whose accuracies and controls it tells; None for none.
     """
 
     name: str
     version: str
     licence: str
-    run: int | None = None
+    run: int | str | None = None
 
     def checked(self) -> PackOptions:
         """Return the same options in the normal form of their standards.
@@ -154,17 +154,17 @@ def _lint(dataset: Dataset, descriptors: Sequence[Descriptor]) -> dict[str, Any]
     return {"errors": report.errors, "warnings": report.warnings, "rules": dict(sorted(rules.items()))}
 
 
-def _run(store: Store, number: int, dataset: Dataset, descriptors: Sequence[Descriptor]) -> dict[str, Any]:
+def _run(store: Store, name: int | str, dataset: Dataset, descriptors: Sequence[Descriptor]) -> dict[str, Any]:
     """Return the settings, accuracies and controls of a run of just these texts."""
-    run = store.run(number)
+    run = store.run(name)
     if run.dataset != dataset.name or set(run.descriptor_ids) != {descriptor.id for descriptor in descriptors}:
         raise UserError(
-            f"Run {number} is on {run.dataset} with {len(run.descriptor_ids)} texts, which are not the "
+            f"Run {run.id} is on {run.dataset} with {len(run.descriptor_ids)} texts, which are not the "
             f"{len(descriptors)} of this pack on {dataset.name}. Give the same --kind, --llm and --status to both"
         )
     if "controls" not in run.results:
         raise UserError(
-            f"Run {number} has no controls yet, which a pack tells with it. Run: recognize controls {number}"
+            f"Run {run.id} has no controls yet, which a pack tells with it. Run: recognize controls {run.id}"
         )
     settings = {name: run.settings[name] for name in _RUN_SETTINGS if name in run.settings}
     results = {name: run.results[name] for name in ("rows", "gain", "controls")}

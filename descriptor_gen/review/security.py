@@ -108,7 +108,7 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                _secure(MutableHeaders(scope=message))
             await send(message)
 
         refusal = self._refusal(scope)
@@ -129,6 +129,14 @@ class Guard:
         if scope["method"] not in SAFE_METHODS and not same(headers.get(CSRF_HEADER, ""), csrf):
             return JSONResponse({"message": "This change is not from a page of this server. Reload the page"}, 403)
         return _length_refusal(scope, headers)
+
+
+def _secure(headers: MutableHeaders) -> None:
+    """Add the security headers. Only a picture may be kept by the browser that asked for it."""
+    kept = headers.get("cache-control", "") if headers.get("content-type", "").startswith("image/") else ""
+    headers.update(_HEADERS)
+    if kept.startswith("private"):
+        headers["Cache-Control"] = kept
 
 
 def _length_refusal(scope: Scope, headers: Headers) -> Response | None:

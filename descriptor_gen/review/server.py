@@ -36,11 +36,11 @@ def bind(host: str, port: int | None) -> socket.socket:
     raise AssertionError
 
 
-def address(host: str, listener: socket.socket, token: str | None) -> str:
-    """Return the URL to open in a browser."""
+def address(host: str, listener: socket.socket, token: str | None, *, page: str = "/") -> str:
+    """Return the URL to open in a browser; `page` is the path of the page."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)  # noqa: S104 - not bound here
     name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    return f"http://{name}:{listener.getsockname()[1]}{page}" + (f"?token={token}" if token else "")
 
 
 def config(app: ASGIApp, *, deadline: float = SECONDS) -> uvicorn.Config:

@@ -165,6 +165,11 @@ class ReviewSession:
         other.all_verdicts = None  # who started the server settles
         return other
 
+    @property
+    def store(self) -> Store:
+        """The database of the session."""
+        return self._store
+
     def close(self) -> None:
         """End the jobs."""
         if self.jobs:

@@ -10,6 +10,7 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from db.records import Descriptor
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.replies import Replies
 from descriptor_gen.review.session import ReviewSession
@@ -49,6 +50,11 @@ class Site:
     blind: bool = False
 
 
+def _nothing(_session: ReviewSession, _descriptor: Descriptor) -> str:
+    """Return what another site says about a text in place of its stored impact, as HTML; a site may `share` its own."""
+    return ""
+
+
 class Renderer:
     """Renders the templates of every site; pages extend `base.html` of the review."""
 
@@ -59,11 +65,20 @@ class Renderer:
         self._environment = Environment(
             loader=ChoiceLoader(self._loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
+        self._environment.globals.update(said_of=_nothing)
         self._csrf = csrf
 
     def include(self, site: Site) -> None:
-        """Add the templates of a site, and its links and scripts to every page."""
-        self._loaders.append(PackageLoader(site.package))
+        """Add the templates of a site, and its links and scripts to every page.
+
+        Raises:
+            ValueError: another package has a template of the same name, which would be rendered instead.
+        """
+        if site.package not in {other.package for other in self._sites}:
+            loader = PackageLoader(site.package)
+            if clash := set(loader.list_templates()) & set(self._environment.list_templates()):
+                raise ValueError(f"{site.package} has templates with the names of others: {sorted(clash)}")
+            self._loaders.append(loader)
         self._sites.append(site)
 
     def share(self, values: Mapping[str, Any], **filters: Callable[..., Any]) -> None:
@@ -74,11 +89,13 @@ class Renderer:
     def part(self, session: ReviewSession, name: str, values: Mapping[str, Any]) -> str:
         """Return a part of a page."""
         shared = {
+            "session": session,
             "dataset": session.dataset.name,
             "reviewer": session.reviewer,
             "blind": session.blind,
             "csrf": self._csrf(session),
             "sites": [site for site in self._sites if site.blind or not session.blind],
+            **({"said_of": _nothing} if session.blind else {}),
         }
         return self._environment.get_template(f"{name}.html").render(shared | dict(values))
 

@@ -11,7 +11,7 @@ from recognizer.commands.options import Session, moved_option, reading_options
 
 
 @click.command("controls")
-@click.argument("number", type=int, metavar="RUN")
+@click.argument("name", metavar="RUN")
 @moved_option
 @click.option(
     "--permutations", type=click.IntRange(min=1), default=1000, help="Orders of the texts among the classes; cheap."
@@ -26,14 +26,14 @@ from recognizer.commands.options import Session, moved_option, reading_options
 @click.option("--show", type=click.IntRange(min=0), default=10, help="Classes to show.")
 @reading_options
 def control_run(
-    session: Session, number: int, root: Path | None, permutations: int, replicates: int, seed: int, show: int
+    session: Session, name: str, root: Path | None, permutations: int, replicates: int, seed: int, show: int
 ) -> None:
     """Compare a run's texts with those of other classes and random words, and its frames with others."""
     from recognizer.controls.controls import ControlSettings, measure_controls
     from recognizer.controls.table import controls_report
 
     store = session.database.existing
-    run = store.run(number)
+    run = store.run(name)
     settings = ControlSettings(permutations, replicates, seed)
     with session.encoder(run.settings["encoder"], run.settings.get("precision", "float32")) as encoder:
         result = measure_controls(store, run, encoder, settings=settings, root=root, bars=progress)

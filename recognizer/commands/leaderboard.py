@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("leaderboard")
-@click.argument("numbers", nargs=-1, type=int, metavar="[RUN]...")
+@click.argument("names", nargs=-1, metavar="[RUN]...")
 @click.option("--dataset", "-d", "datasets", multiple=True, metavar="NAME", help="Only runs on this dataset. [all]")
 @click.option(
     "--measure",
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def show_leaderboard(
     database: Database,
-    numbers: tuple[int, ...],
+    names: tuple[str, ...],
     datasets: tuple[str, ...],
     measure: Measure,
     layout: str | None,
@@ -51,7 +51,7 @@ def show_leaderboard(
     if output and layout == "table":
         raise UsageError("--format table is for the terminal. Leave it out: the suffix of --output says the format")
     check_output(output, layout)
-    board = leaderboard(database.reading(as_json=layout == "json"), runs=numbers, datasets=datasets, measure=measure)
+    board = leaderboard(database.reading(as_json=layout == "json"), runs=names, datasets=datasets, measure=measure)
     if not board.entries and layout != "json":
         make_one = "Make one with: recognize eval --dataset hmdb51 --root FOLDER --encoder objects"
         raise UserError(". ".join(board.notes) or f"No runs yet. {make_one}")

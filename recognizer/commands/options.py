@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from rich.console import RenderableType
 
 from db import vocabulary
-from db.commandline import Database, console, json_option, notes, print_json, trust_option
+from db.commandline import Database, console, json_option, notes, print_json, progress, trust_option
 from db.descriptor_filter import LLM_HELP
 from db.errors import UsageError, UserError
 from db.interrupts import interrupts
@@ -212,7 +212,7 @@ class Session:
         from recognizer.features.caching_encoder import open_caching_encoder
 
         opened = open_caching_encoder(
-            name, self.features, precision=precision, retry=self.retry, decoding=self.decoding
+            name, self.features, precision=precision, retry=self.retry, decoding=self.decoding, bars=progress
         )
         with opened as encoder, interrupts(lambda: f"The features of {len(encoder.kept)} videos are kept"):
             yield encoder

@@ -13,25 +13,25 @@ from recognizer.commands.options import FILE, Session, moved_option, reading_opt
 
 
 @click.command("report")
-@click.argument("number", type=int, metavar="RUN")
+@click.argument("name", metavar="RUN")
 @click.option("--output", "-o", type=FILE, help="Page to write; an existing file is replaced. [run-<RUN>.html]")
 @tables_option
 @moved_option
 @click.option("--samples", type=click.IntRange(min=0), default=3, help="Videos to show of each of four sorts.")
 @reading_options
 def report_run(
-    session: Session, number: int, output: Path | None, tables: Path | None, root: Path | None, samples: int
+    session: Session, name: str, output: Path | None, tables: Path | None, root: Path | None, samples: int
 ) -> None:
     """Write a page about a run: its numbers, classes, confusions, and the videos and texts behind them."""
     from recognizer.report.csv_files import write_run
     from recognizer.report.findings import build_findings
     from recognizer.report.page import write_page
 
-    file = output or Path(f"run-{number}.html")
-    if not session.as_json:
-        check_file(file, PAGES)
+    if output and not session.as_json:
+        check_file(output, PAGES)
     store = session.database.existing
-    run = store.run(number)
+    run = store.run(name)
+    file = output or Path(f"run-{run.id}.html")
     for path in write_run(run, tables) if tables else ():
         notes.print(f"Written: {path}", soft_wrap=True)
     with progress(f"{run.dataset}, {run.settings['encoder']}", "videos") as advance:

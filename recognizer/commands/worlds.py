@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="Only this method; may be repeated. [all]")
 @click.option("--seeds", type=click.IntRange(min=2), default=20, help="Drawings of each world.")
 @click.option("--picture", type=FILE, help="Draw the map: .png, .svg, .pdf.")
-@click.option(
-    "--run", "number", type=int, metavar="RUN", help="Say which worlds a stored run is most like; show these."
-)
+@click.option("--run", "name", metavar="RUN", help="Say which worlds a stored run is most like; show these.")
 @moved_option
 @reading_options
 def measure_worlds(
@@ -32,7 +30,7 @@ def measure_worlds(
     methods: tuple[str, ...],
     seeds: int,
     picture: Path | None,
-    number: int | None,
+    name: str | None,
     root: Path | None,
 ) -> None:
     """Measure every scoring method on made videos and texts with known truth; no model or database is used."""
@@ -45,10 +43,10 @@ def measure_worlds(
     from recognizer.worlds.wording import SHOWN
 
     check_file(picture, PICTURES)
-    if root and number is None:
-        raise UsageError("--root is for the videos of a run: give its number with --run")
+    if root and name is None:
+        raise UsageError("--root is for the videos of a run: give its number or name with --run")
     worlds = [world_of(name) for name in dict.fromkeys(names)]
-    placement = None if number is None else _placement(session, number, root)
+    placement = None if name is None else _placement(session, name, root)
     nearest = placement.nearest[:SHOWN] if placement else WORLDS
     with progress("Worlds", "worlds") as advance:
         found = measure(
@@ -57,17 +55,17 @@ def measure_worlds(
             seeds=seeds,
             on_progress=advance,
         )
-    above = [placement_report(placement, name=f"run {number}")] if placement else []
+    above = [placement_report(placement, name=f"run {name}")] if placement else []
     session.show({"placement": placement, "map": found.for_programs()}, Group(*above, map_report(found)))
     if picture:
         draw_map(found, picture)
         notes.print(f"Written: {picture}")
 
 
-def _placement(session: Session, number: int, root: Path | None) -> Placement:
+def _placement(session: Session, name: str, root: Path | None) -> Placement:
     from recognizer.worlds.place import place_run
 
     store = session.database.existing
-    run = store.run(number)
+    run = store.run(name)
     with session.encoder(run.settings["encoder"], run.settings.get("precision", "float32")) as encoder:
         return place_run(store, run, encoder, root=root, bars=progress)

@@ -162,15 +162,18 @@ def _paired_rates(first: Flags, second: Flags, design: Design) -> PairedRates:
 
 
 def _paired(pairs: list[tuple[Prediction, Prediction]], design: Design, *, within: int) -> Paired:
-    """Return paired rates; p is McNemar's test, or its form for groups of clips if there are any."""
-    first, second = _hits(pairs, within=within)
+    return paired(*_hits(pairs, within=within), design)
+
+
+def paired(first: Flags, second: Flags, design: Design) -> Paired:
+    """Return the rates of hits [V] of two runs; p is McNemar's test, or its form for groups of clips."""
     gained, lost = int((second & ~first).sum()), int((first & ~second).sum())
     changes = np.bincount(design.groups, second.astype(int) - first).astype(int).tolist()
     return Paired(
         **vars(_paired_rates(first, second, design)),
         gained=gained,
         lost=lost,
-        p=mcnemar(gained, lost) if design.group_count == len(pairs) else sign_flip(changes),
+        p=mcnemar(gained, lost) if design.group_count == len(first) else sign_flip(changes),
     )
 
 

@@ -22,7 +22,7 @@ from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble
 from recognizer.scoring.intervals import Design, mcnemar
 from recognizer.scoring.methods import method_of
-from recognizer.scoring.metrics import Rate, ranks, rate
+from recognizer.scoring.metrics import Rate, margins, ranks, rate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,7 +133,7 @@ def leave_one_out(
     """
     import torch
 
-    before, after_slot = _margins(score(ensemble), labels), (_apart if apart else _together)(score, ensemble, labels)
+    before, after_slot = margins(score(ensemble), labels), (_apart if apart else _together)(score, ensemble, labels)
     gained, lost, margin = (torch.zeros(ensemble.present.shape) for _ in range(3))
     slots = ensemble.present.shape[1]
     named = ensemble.named()
@@ -145,14 +145,6 @@ def leave_one_out(
         margin[:, k] = (after - before).mean(dim=0) * exists
         on_progress(k, slots - 1)
     return Changes(gained.long(), lost.long(), margin)
-
-
-def _margins(scored: Tensor, labels: Tensor) -> Tensor:
-    """Return the score of the true class minus the best other, [V, 1]; a tie is wrong, as in `metrics.ranks`."""
-    import torch
-
-    true = labels[:, None]
-    return scored.gather(1, true) - scored.scatter(1, true, -torch.inf).amax(dim=1, keepdim=True)
 
 
 def _can_go(ensemble: Ensemble, slot: int) -> Tensor:
@@ -183,11 +175,11 @@ def _together(score: Score, ensemble: Ensemble, labels: Tensor) -> Callable[[int
     """Return (slot, classes [C]) -> the margins [V, C] without that text of class c alone, an evaluation each."""
     import torch
 
-    before = _margins(score(ensemble), labels)  # [V, 1]
+    before = margins(score(ensemble), labels)  # [V, 1]
 
     def after(slot: int, exists: Tensor) -> Tensor:
         columns = [
-            _margins(score(ensemble.without(slot, classes=[c])), labels) if has else before
+            margins(score(ensemble.without(slot, classes=[c])), labels) if has else before
             for c, has in enumerate(exists.tolist())
         ]
         return torch.cat(columns, dim=1)

@@ -21,6 +21,7 @@ from db.store import Store
 from recognizer.datasets.official import OFFICIAL_DATASETS
 from recognizer.evaluation.multi_label import is_multi_label
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
+from recognizer.evaluation.run_list import official_split
 from recognizer.evaluation.tables import FEW, WEAK, changed_choices
 from recognizer.scoring.protocols import TEMPLATES
 from recognizer.video.sampling import Sampling
@@ -32,7 +33,6 @@ MEASURE_NAMES: Mapping[Measure, str] = {
     "mean_per_class": "mean per class %",
     "map": "mAP %",
 }
-_SPLITS = re.compile(r" test splits? (\d(?:, \d)*)")  # in a layout that has the videos of official splits
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ class Entry:
         row: its row.
         column: its column.
         run: id of the run that it comes from, the newest of that row and column.
+        run_name: what people call it, if it has a name.
         rate: the accuracy, 0 to 1, as `value`, with the 95% interval `low`, `high`.
         label_only: the same by the labels alone: same encoder, videos and templates.
         groups: number of groups of clips that the interval is over.
@@ -107,6 +108,7 @@ class Entry:
     row: Row
     column: Column
     run: int
+    run_name: str | None
     rate: Mapping[str, float]
     label_only: Mapping[str, float]
     groups: int
@@ -141,13 +143,13 @@ class Leaderboard:
 
 
 def leaderboard(
-    store: Store, *, runs: Sequence[int] = (), datasets: Sequence[str] = (), measure: Measure = "top1"
+    store: Store, *, runs: Sequence[int | str] = (), datasets: Sequence[str] = (), measure: Measure = "top1"
 ) -> Leaderboard:
     """Return stored runs as a leaderboard; without any, it is empty.
 
     Args:
         store: has the runs.
-        runs: their ids; none means all.
+        runs: their numbers or names; none means all.
         datasets: only runs on these; none means all.
         measure: the accuracy to show.
 
@@ -155,12 +157,8 @@ def leaderboard(
         UsageError: a run does not exist.
     """
     wanted = {vocabulary.canonical(name) for name in datasets}
-    stored = store.runs()
-    known = {run.id for run in stored}
-    for number in runs:
-        if number not in known:
-            store.run(number)  # says which runs there are
-    chosen = [run for run in stored if (not runs or run.id in runs) and (not wanted or run.dataset in wanted)]
+    numbers = {store.run_changes().without_predictions(name).id for name in runs}
+    chosen = [run for run in store.runs() if (not runs or run.id in numbers) and (not wanted or run.dataset in wanted)]
     return _leaderboard(chosen, store.videos_of_runs([run.id or 0 for run in chosen]), measure)
 
 
@@ -188,11 +186,10 @@ def _digest(value: Any) -> str:
 
 def _column(run: Run, videos: Sequence[tuple[str, int]]) -> Column:
     settings, classes = run.settings, run.settings["classes"]
-    split = _SPLITS.search(settings["layout"])
     return Column(
         dataset=run.dataset,
         protocol=settings["protocol"],
-        split=split[1] if split else "",
+        split=official_split(run),
         root=None if run.dataset in OFFICIAL_DATASETS else settings.get("root"),
         classes=len(classes),
         classes_sha256=_digest(classes),
@@ -245,6 +242,7 @@ def _entry(row: Row, column: Column, runs: Sequence[Run], measure: Measure) -> E
         row=row,
         column=column,
         run=newest.id or 0,
+        run_name=newest.name,
         rate=rows[WITH_DESCRIPTORS][measure],
         label_only=rows[LABEL_ONLY][measure],
         groups=rows[LABEL_ONLY].get("groups", column.videos),

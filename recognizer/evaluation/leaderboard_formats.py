@@ -20,8 +20,8 @@ from recognizer.evaluation.leaderboard import MEASURE_NAMES, Column, Entry, Lead
 _FOLDED = ("method", "choices")  # said once if all rows share them
 _RATES = ("value", "low", "high")
 _FLAT = (
-    *(field.name for field in fields(Column)), "left_out", *(field.name for field in fields(Row)), "run", "measure",
-    *_RATES, *(f"label_only_{name}" for name in _RATES), "groups", "descriptors", "texts_cut", "older_runs",
+    *(field.name for field in fields(Column)), "left_out", *(field.name for field in fields(Row)), "run", "run_name",
+    "measure", *_RATES, *(f"label_only_{name}" for name in _RATES), "groups", "descriptors", "texts_cut", "older_runs",
 )  # fmt: skip
 
 
@@ -62,7 +62,11 @@ def cell_lines(entry: Entry | None) -> tuple[str, ...]:
     """Return a number with its interval, and below it the baseline and the run; nothing for no entry."""
     if entry is None:
         return ()
-    return (interval(entry.rate), f"labels {interval(entry.label_only)}", f"run {entry.run}")
+    return (
+        interval(entry.rate),
+        f"labels {interval(entry.label_only)}",
+        f"run {entry.run}{f' ({entry.run_name})' if entry.run_name else ''}",
+    )
 
 
 def flat_rows(board: Leaderboard) -> list[dict[str, Any]]:
@@ -77,6 +81,7 @@ def _flat(board: Leaderboard, entry: Entry) -> dict[str, Any]:
         "left_out": entry.column.left_out,
         **asdict(entry.row),
         "run": entry.run,
+        "run_name": entry.run_name or "",
         "measure": board.measure,
         **{name: entry.rate[name] for name in _RATES},
         **{f"label_only_{name}": entry.label_only[name] for name in _RATES},

@@ -1,16 +1,16 @@
-"""The numbers of a run whose videos have several labels, as lines and a table for the terminal."""
+"""The numbers of a run whose videos have several labels, as lines and a table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import RenderableType
-
-from db.commandline import table
 from db.records import Run
 from recognizer.evaluation.html import interval, signed_interval
 from recognizer.evaluation.multi_label import is_multi_label
 from recognizer.evaluation.ranking import LABEL_ONLY
+
+Numbers = tuple[tuple[str, ...], list[tuple[object, ...]]]
+"""A table: its heads, `>` before those of numbers, and its rows."""
 
 
 def multi_label_lines(run: Run) -> list[str]:
@@ -25,10 +25,12 @@ def multi_label_lines(run: Run) -> list[str]:
     ]
 
 
-def precisions_table(run: Run, names: Sequence[str]) -> RenderableType:
-    """Return the table of a run whose videos have several labels, for the rows `names`."""
+def precisions(run: Run, names: Sequence[str]) -> Numbers:
+    """Return the numbers of a run whose videos have several labels, for the rows `names`."""
     rows, gain, keys = run.results["rows"], run.results["gain"], ("map", "top1_in_set")
-    body = [(name, rows[name]["videos"], *(interval(rows[name][key]) for key in keys)) for name in names]
+    body: list[tuple[object, ...]] = [
+        (name, rows[name]["videos"], *(interval(rows[name][key]) for key in keys)) for name in names
+    ]
     if len(body) > 1:
         body.append(("difference, points", rows[LABEL_ONLY]["videos"], *(signed_interval(gain[key]) for key in keys)))
-    return table("texts", ">videos", ">mAP %", ">first class is one of its labels %", rows=body)
+    return ("texts", ">videos", ">mAP %", ">first class is one of its labels %"), body

@@ -83,7 +83,7 @@ def rank_true_classes(
 ) -> TrueRanks:
     """Score the texts of an ensemble and rank the true classes; arguments as in `video_scores`."""
     scored = video_scores(features, batch, ensemble, settings=settings)
-    if any(video.classes != (video.label,) or video.labels for video in features.videos):
+    if features.multi_label:
         return TrueRanks(scored, *best_true(scored, features.videos), log_loss=None)
     return ranked(features, scored, ensemble, settings=settings)
 
@@ -132,9 +132,7 @@ def video_scores(features: Features, batch: VideoBatch, ensemble: Ensemble, *, s
 
 def labels_of(features: Features) -> Tensor:
     """Return the true labels of videos, int64 [V]."""
-    import torch
-
-    return torch.tensor([video.label for video in features.videos])
+    return features.labels
 
 
 def truth_of(videos: Sequence[Video], classes: int) -> Flags:

@@ -72,7 +72,7 @@ def replay(
     """
     dataset = store.dataset(run.dataset)
     settings = settings_of(run)
-    protocol = _protocol(run, settings)
+    protocol = wording_of(run, settings)
     descriptors = tuple(store.descriptors_by_id(run.descriptor_ids))
     _refuse_changes(run, dataset, protocol, descriptors, encoder)
     videos = _videos(run, dataset, settings, root)
@@ -101,7 +101,7 @@ def settings_of(run: Run) -> Settings:
     return Settings(**stored)
 
 
-def _protocol(run: Run, settings: Settings) -> Protocol:
+def wording_of(run: Run, settings: Settings) -> Protocol:
     """Return the protocol of a run with its recorded templates: a file of templates may have changed since."""
     labels, descriptors = (tuple(run.settings[f"{part}_templates"]) for part in ("label", "descriptor"))
     protocol = replace(settings, templates="protocol").wording()

@@ -19,7 +19,7 @@ from recognizer.evaluation.html import interval, signed_interval
 from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
 from recognizer.evaluation.multi_label import is_multi_label
-from recognizer.evaluation.multi_label_table import multi_label_lines, precisions_table
+from recognizer.evaluation.multi_label_table import Numbers, multi_label_lines, precisions
 from recognizer.evaluation.predict import ClassTexts, Ranking, Together
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.rejection_table import (
@@ -29,7 +29,9 @@ from recognizer.evaluation.rejection_table import (
     rejection_tables,
     verdict_line,
 )
-from recognizer.scoring.methods import BASELINE, METHODS
+from recognizer.evaluation.run_list import shown_rows, summary
+from recognizer.evaluation.run_table import run_table
+from recognizer.scoring.methods import METHODS
 from recognizer.scoring.metrics import MEASURES, Spread
 from recognizer.scoring.protocols import NAMES, PROTOCOLS
 from recognizer.scoring.selection import classes_without
@@ -45,8 +47,18 @@ _MEASURED = ("texts", ">videos", ">top-1 %", ">top-5 %", ">mean per class %")
 
 def run_report(run: Run) -> RenderableType:
     """Return one run in full."""
+    number = f"run {run.id} · " if run.id else ""
+    title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
+    rejection = rejection_tables(run, shown_rows(run))
+    heads, rows = numbers(run)
+    said = Text("\n".join(run_lines(run)))
+    return Group(Text(title, style="bold"), said, Text(), table(*heads, rows=rows), *rejection)
+
+
+def run_lines(run: Run) -> list[str]:
+    """Return what is to be said about a run beside its numbers, a line each: choices, what was left out, cautions."""
     settings = run.settings
-    lines = [
+    return [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
         f"{_transductive(run)}{_sampling(settings)} · {settings['layout']}",
         *_label_templates(settings),
@@ -68,10 +80,6 @@ def run_report(run: Run) -> RenderableType:
         *(f"worlds: {line}" for line in run.results.get("worlds", {}).get("lines", ())),
         *cautions(run),
     ]
-    number = f"run {run.id} · " if run.id else ""
-    title = f"{number}{run.dataset} · {run.seconds:.1f} seconds"
-    rejection = rejection_tables(run, _rows(run))
-    return Group(Text(title, style="bold"), Text("\n".join(lines)), Text(), _accuracies(run), *rejection)
 
 
 def _transductive(run: Run) -> str:
@@ -174,8 +182,10 @@ def _sampling(settings: Mapping[str, Any]) -> str:
 def texts_cut(settings: Mapping[str, Any]) -> list[str]:
     """Return a line if texts of a run or localization were cut."""
     cut = settings["texts_cut"]
+    if not cut:
+        return []
     line = f"{len(cut)} texts are longer than the encoder's {settings['context_length']} tokens and were cut"
-    return [f"{line} (all of them: --json), such as: {cut[0]}"] if cut else []
+    return [f"{line} (all of them: --json), such as: {cut[0]}"]
 
 
 def cautions(run: Run) -> list[str]:
@@ -189,35 +199,30 @@ def cautions(run: Run) -> list[str]:
     return [*weak, few] if run.counts["evaluated"] < FEW else weak
 
 
-def _accuracies(run: Run) -> RenderableType:
+def numbers(run: Run) -> Numbers:
+    """Return the numbers of a run as a table: its heads, `>` before those of numbers, and its rows."""
     if is_multi_label(run):
-        return precisions_table(run, _rows(run))
+        return precisions(run, shown_rows(run))
     splits = run.results.get("splits", {})
     parts = {"": run.results["rows"], **{f", split {split}": rows for split, rows in splits.items()}}
     body = [
         (f"{_row_name(run, name)}{part}", rows[name]["videos"], *(interval(rows[name][key]) for key in MEASURES))
         for part, rows in parts.items()
-        for name in _rows(run)
+        for name in shown_rows(run)
     ]
     if together := run.results.get("transductive"):
-        row, above = together["row"], _row_name(run, _rows(run)[-1])
+        row, above = together["row"], _row_name(run, shown_rows(run)[-1])
         name = f"{above}, transductive: {together['name']}"
-        body.insert(len(_rows(run)), (name, row["videos"], *(interval(row[key]) for key in MEASURES)))
+        body.insert(len(shown_rows(run)), (name, row["videos"], *(interval(row[key]) for key in MEASURES)))
     for name, values in run.results.get("over_splits", {}).items():
-        if name not in _rows(run):
+        if name not in shown_rows(run):
             continue
         spreads = {key: Spread(**spread) for key, spread in values.items()}
         alone = " alone" if run.results.get("splits_without_videos") else ""
         body.append(
             _spread_row(f"{_row_name(run, name)}, mean ± deviation of splits {', '.join(splits)}{alone}", spreads)
         )
-    return table(*_MEASURED, rows=body)
-
-
-def _rows(run: Run) -> tuple[str, ...]:
-    """Return the rows to show: without descriptors both are the same."""
-    swept_labels = not run.descriptor_ids and run.settings["method"] != BASELINE
-    return _ROWS if run.descriptor_ids or swept_labels else (LABEL_ONLY,)
+    return _MEASURED, body
 
 
 def _row_name(run: Run, name: str) -> str:
@@ -235,35 +240,13 @@ def over_groups(groups: int | None, videos: int) -> list[str]:
     return [f"95% intervals over {groups} groups of clips cut from one source (by file name)"] if several else []
 
 
-def run_table(runs: Sequence[Run]) -> RenderableType:
-    """Return a row for each run."""
-    body = [
-        (
-            run.id,
-            f"{run.created_at:%Y-%m-%d %H:%M}" if run.created_at else "",
-            run.dataset,
-            *(run.settings[name] for name in ("encoder", "protocol", "method")),
-            "+".join(run.settings["kinds"]),
-            f"{run.counts['evaluated']}/{run.counts['listed']}",
-            *(_main_number(run.results["rows"][row]) for row in _ROWS),
-        )
-        for run in runs
-    ]
-    choices = ("dataset", "encoder", "protocol", "method", "kinds")
-    return table(">run", "UTC", *choices, ">videos", ">label only, top-1 %", ">top-1 %", rows=body)
-
-
-def _main_number(row: Mapping[str, Any]) -> str:
-    return interval(row["top1"]) if "top1" in row else f"mAP {interval(row['map'])}"
-
-
 def mean_report(runs: Sequence[Run]) -> RenderableType:
     """Return a table of several runs, and the mean and deviation over them."""
     means = means_of(runs)
     rows = [_spread_row(f"{row}, mean of {len(runs)} runs", each) for row, each in means["over_runs"].items()]
     differ = f"these runs differ in more than their videos: {', '.join(means['differ'])}"
     warning = [Text(differ)] if means["differ"] else []
-    return Group(run_table(runs), Text(), *warning, table(*_MEASURED, rows=rows))
+    return Group(run_table([summary(run) for run in runs]), Text(), *warning, table(*_MEASURED, rows=rows))
 
 
 def ranking_report(texts: ClassTexts, rankings: Sequence[Ranking]) -> RenderableType:

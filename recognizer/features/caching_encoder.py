@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from db.errors import UsageError
+from db.progress import ProgressBars, no_bars
 from encoders.checks import check_frames, check_texts
 from encoders.imported import Imported
 from encoders.protocol import Encoder, Logits, Precision, Preprocessing, logits_of, traits_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_TEXTS_AT_ONCE = 2048  # encoded before they are stored
+_TEXTS_AT_ONCE = 512  # encoded before they are stored
 
 
 class CachingEncoder:
@@ -40,7 +41,13 @@ class CachingEncoder:
     """
 
     def __init__(
-        self, encoder: Encoder, store: FeatureStore, *, retry: bool = False, decoding: Decoding | None = None
+        self,
+        encoder: Encoder,
+        store: FeatureStore,
+        *,
+        retry: bool = False,
+        decoding: Decoding | None = None,
+        bars: ProgressBars = no_bars,
     ) -> None:
         self.imported = isinstance(encoder, Imported)
         if isinstance(encoder, Imported):
@@ -52,7 +59,7 @@ class CachingEncoder:
         self.revision = encoder.revision
         self.preprocess = encoder.preprocess
         self.uncached = encoder
-        self._store = store
+        self._store, self._bars = store, bars
         self.traits = traits_of(encoder)
         self._texts = self._shelf(what="texts", **self.traits.texts_key)
         self._last: tuple[tuple[str, ...], list[str], StoredRecords] | None = None
@@ -168,8 +175,10 @@ class CachingEncoder:
         missing = [text for key, text in by_key.items() if key not in stored.entries]
         if self.imported:
             refuse_missing_texts(self.id, missing, len(by_key))
-        for start in range(0, len(missing), _TEXTS_AT_ONCE):
-            self._encode(missing[start : start + _TEXTS_AT_ONCE])
+        with (self._bars if len(missing) > _TEXTS_AT_ONCE else no_bars)(f"texts, {self.id}", "texts") as advance:
+            for start in range(0, len(missing), _TEXTS_AT_ONCE):
+                advance(start, len(missing))
+                self._encode(missing[start : start + _TEXTS_AT_ONCE])
         return self._texts.load(by_key) if missing else stored
 
     def _encode(self, texts: Sequence[str]) -> None:
@@ -192,8 +201,11 @@ def open_caching_encoder(
     precision: Precision = "float32",
     retry: bool = False,
     decoding: Decoding | None = None,
+    bars: ProgressBars = no_bars,
 ) -> Iterator[CachingEncoder]:
     """Open an encoder by its `--encoder` name, cached in the feature store in a folder; see `CachingEncoder`.
+
+    `bars` opens a progress bar while many texts are encoded.
 
     Raises:
         UsageError: no encoder has that name, or not that precision.
@@ -201,4 +213,4 @@ def open_caching_encoder(
     """
     encoder = find_encoder(name, precision=precision)
     with FeatureStore.open(folder) as store:
-        yield CachingEncoder(encoder, store, retry=retry, decoding=decoding)
+        yield CachingEncoder(encoder, store, retry=retry, decoding=decoding, bars=bars)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,18 @@ class Features:
     new: int  # number of videos that were not stored before
     truncated: tuple[tuple[str, str], ...] = ()  # (id of a video that breaks off, how much of it is there)
     of_clips: bool = False  # whether the encoder gives one vector for a clip
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The true labels of the videos, int64 [V]; of several, the first."""
+        import torch
+
+        return torch.tensor([video.label for video in self.videos])
+
+    @cached_property
+    def multi_label(self) -> bool:
+        """Whether videos have several labels, or none."""
+        return any(video.classes != (video.label,) or video.labels for video in self.videos)
 
     def over_views(self, scores: Tensor) -> Tensor:
         """Return the mean of scores [V * W, C] over each video's views: [V, C]."""
@@ -92,6 +106,28 @@ def embed_videos(
     """
     job = _Job(encoder, sampling, with_vectors=True)
     return job.features(*_embed(videos, job, engine=engine, on_progress=on_progress))
+
+
+def stored_videos(
+    videos: Sequence[Video], encoder: CachingEncoder, *, sampling: Sampling
+) -> tuple[Features, tuple[Video, ...]]:
+    """Return the embeddings that are in the store, and the videos that are not; nothing is decoded or hashed.
+
+    A file that was moved or changed since it was embedded counts as not stored; one that is reached by another path,
+    such as through a link, does not. Arguments as in `embed_videos`.
+
+    Raises:
+        UserError: the store cannot be read.
+    """
+    job = _Job(encoder, sampling, with_vectors=True)
+    pending = _located(videos, sampling)
+    stored = job.load(pending)
+    if job.find_links(pending):
+        stored = job.load(pending)
+    is_known = [bool(p.failure) or job.records.are_enough(p.key or "", stored.entries.get) for p in pending]
+    known = [p for p, known in zip(pending, is_known, strict=True) if known]
+    features = job.features(job.outcome(known, stored, new=0), stored)
+    return features, tuple(p.video for p, known in zip(pending, is_known, strict=True) if not known)
 
 
 def _embed(
@@ -200,6 +236,16 @@ class _Job:
         stored = self._shelf.load(keys) if self._with_vectors else self._shelf.without_vectors(keys)
         self._keep(pending, stored.entries.get)
         return stored
+
+    def find_links(self, pending: Sequence[PendingVideo]) -> bool:
+        """Fill in the keys of files that are known under another path; return whether there are any."""
+        new = [p for p in pending if p.source and not p.key and not p.failure]
+        known = {os.path.realpath(file.path): file for file in self._shelf.every_file()} if new else {}
+        for p in new:
+            file = known.get(os.path.realpath(p.path))
+            if p.source and file and file.stamp == p.source.stamp:
+                p.key = file.key
+        return any(p.key for p in new)
 
     def _keep(self, pending: Sequence[PendingVideo], find: _Find) -> None:
         """Note which videos have features in the store."""

@@ -253,6 +253,12 @@ class Shelf:
                 found += self._store.query(_SOME_FILES.format(marks=",".join("?" * len(part))), row.id, *part)
         return {by_bytes[path]: KnownFile(by_bytes[path], stamp, key) for path, stamp, key in found}
 
+    def every_file(self) -> list[KnownFile]:
+        """Return all known files, whether or not they changed since."""
+        row = self.row()
+        rows = self._store.query("SELECT path, stamp, key FROM seen WHERE shelf = ?", row.id) if row else []
+        return [KnownFile(Path(os.fsdecode(path)), stamp, key) for path, stamp, key in rows]
+
     def load(self, keys: Iterable[str]) -> StoredRecords:
         """Return the stored records of keys; damaged ones are dropped, so that they are computed again.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from db.records import Dataset
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
@@ -29,6 +30,9 @@ _SCORES: dict[Scale, str] = {
     "time": "deviations above\nits own mean",
 }
 _INCHES = 12.0  # width
+_LANE = 0.24  # inches, the height of a lane
+_BETWEEN = 0.6  # of two classes, in lanes
+Item = TypeVar("Item", "AnnotatedAction", "Segment")
 
 
 def draw_timeline(
@@ -54,16 +58,18 @@ def draw_timeline(
     annotated = [action.label for action in timeline.annotations or () if action.label is not None]
     candidates = list(dict.fromkeys([*annotated, *(s.label for s in _shown(timeline).segments[:top])]))
     classes = sorted(candidates[: len(_COLOURS)])
-    heights = pictures, _, _ = 0.9, 1.9, 0.55 * len(classes)
+    rows = _rows(timeline, classes, top)
+    heights = pictures, _, _ = 0.9, 1.9, _LANE * max(1.0, sum(row.height for row in rows.values()))
     figure = Figure(figsize=(_INCHES, sum(heights) + 1.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(3, 1, sharex=True, height_ratios=heights)
     _draw_pictures(axes[0], timeline, _INCHES / pictures, decoding)
     _draw_scores(axes[1], timeline, classes, _SCORES[scale])
-    rows = {label: row for row, label in enumerate(classes)}
-    _draw_annotations(axes[2], timeline.annotations or (), rows)
-    _draw_segments(axes[2], timeline, rows, top)
-    _label_bars(axes[2], [dataset.actions[label].phrase for label in classes])
+    _draw_ambiguous(axes[2], timeline.annotations or ())
+    highest = max((segment.score for segment in _shown(timeline).segments[:top]), default=1.0)
+    for row in rows.values():
+        _draw_row(axes[2], row, highest, timeline.video.seconds)
+    _label_rows(axes[2], [dataset.actions[label].phrase for label in classes], list(rows.values()))
     others = len(candidates) - len(classes)
     title = f"{timeline.video.path.name} · {dataset.name}" + (f" · {others} classes more" if others else "")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
@@ -104,44 +110,93 @@ def _draw_scores(axes: Axes, timeline: Timeline, classes: Sequence[int], name: s
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_annotations(axes: Axes, actions: Sequence[AnnotatedAction], rows: Mapping[int, int]) -> None:
+@dataclass(frozen=True)
+class _Row:
+    """The lanes of one class, from top to bottom: annotated, predicted, predicted by labels alone.
+
+    Items of one lane never overlap, so that each is seen with its own ends.
+    """
+
+    colour: str
+    top: float  # of its first lane, in lanes
+    annotated: Sequence[Sequence[AnnotatedAction]]
+    predicted: Sequence[Sequence[Segment]]
+    label_only: Sequence[Sequence[Segment]]
+
+    @property
+    def height(self) -> float:
+        """In lanes, with room between two classes."""
+        return len(self.annotated) + len(self.predicted) + len(self.label_only) + _BETWEEN
+
+
+def _rows(timeline: Timeline, classes: Sequence[int], top: int) -> dict[int, _Row]:
+    """Return the row of each class."""
+    rows, begin = dict[int, _Row](), 0.0
+    label_only = timeline.rows[LABEL_ONLY].segments[:top] if WITH_DESCRIPTORS in timeline.rows else ()
+    for label, colour in zip(classes, _COLOURS, strict=False):
+        annotated = _lanes([action for action in timeline.annotations or () if action.label == label])
+        predicted, alone = (
+            _lanes([segment for segment in segments if segment.label == label])
+            for segments in (_shown(timeline).segments[:top], label_only)
+        )
+        rows[label] = _Row(colour, begin, annotated, predicted, alone)
+        begin += rows[label].height
+    return rows
+
+
+def _lanes(items: Sequence[Item]) -> list[list[Item]]:
+    """Return items in lanes without overlap: each in turn, the best first, goes to the first lane that has room."""
+    lanes: list[list[Item]] = []
+    for item in items:
+        room = (lane for lane in lanes if all(item.end <= other.start or other.end <= item.start for other in lane))
+        lane = next(room, None)
+        if lane is None:
+            lanes.append(lane := [])
+        lane.append(item)
+    return lanes
+
+
+def _draw_ambiguous(axes: Axes, actions: Sequence[AnnotatedAction]) -> None:
     for action in actions:
         if action.label is None:
             axes.axvspan(action.start, action.end, color=_AMBIGUOUS, zorder=0, linewidth=0)
-        elif action.label in rows:
-            _bar(axes, action, rows[action.label] - 0.27, 0.18, color=_ANNOTATED)
 
 
-def _draw_segments(axes: Axes, timeline: Timeline, rows: Mapping[int, int], top: int) -> None:
-    """Draw the best segments, fainter for lower scores; below those with descriptors, those by labels alone."""
-    segments = _shown(timeline).segments[:top]
-    for segment in segments:
-        if segment.label in rows:
-            _draw_segment(axes, segment, rows[segment.label], segments[0].score, timeline.video.seconds)
-    if WITH_DESCRIPTORS in timeline.rows:
-        for segment in timeline.rows[LABEL_ONLY].segments[:top]:
-            if segment.label in rows:
-                _bar(axes, segment, rows[segment.label] + 0.26, 0.12, color=_LABEL_ONLY)
+def _draw_row(axes: Axes, row: _Row, highest: float, seconds: float) -> None:
+    """Draw the lanes of a class; segments are fainter for lower scores."""
+    middle = row.top + (1 + _BETWEEN) / 2
+    for actions in row.annotated:
+        for action in actions:
+            _bar(axes, action, middle, 0.5, color=_ANNOTATED)
+        middle += 1
+    for segments in row.predicted:
+        for segment in segments:
+            _draw_segment(axes, segment, middle, row.colour, highest, seconds)
+        middle += 1
+    for segments in row.label_only:
+        for segment in segments:
+            _bar(axes, segment, middle, 0.4, color=_LABEL_ONLY)
+        middle += 1
 
 
-def _draw_segment(axes: Axes, segment: Segment, row: int, highest: float, seconds: float) -> None:
-    _bar(axes, segment, row, 0.3, color=_COLOURS[row], alpha=0.25 + 0.5 * segment.score / highest)
+def _draw_segment(axes: Axes, segment: Segment, middle: float, colour: str, highest: float, seconds: float) -> None:
+    _bar(axes, segment, middle, 0.8, color=colour, alpha=0.25 + 0.5 * segment.score / highest)
     if segment.end - segment.start > seconds / 25:  # the score fits
-        middle = (segment.start + segment.end) / 2, row + 0.01
-        axes.annotate(f"{segment.score:.2f}", middle, ha="center", va="center", fontsize=7)
+        place = (segment.start + segment.end) / 2, middle + 0.02
+        axes.annotate(f"{segment.score:.2f}", place, ha="center", va="center", fontsize=7)
 
 
 def _bar(axes: Axes, item: Segment | AnnotatedAction, middle: float, height: float, **style: Any) -> None:
     axes.broken_barh([(item.start, item.end - item.start)], (middle - height / 2, height), linewidth=0, **style)
 
 
-def _label_bars(axes: Axes, names: Sequence[str]) -> None:
+def _label_rows(axes: Axes, names: Sequence[str], rows: Sequence[_Row]) -> None:
     """Write the classes in the colours of their scores, with lines between them."""
-    axes.set_yticks(range(len(names)), names, fontsize=9)
-    for text, colour in zip(axes.get_yticklabels(), _COLOURS, strict=False):
-        text.set(color=colour, fontweight="bold")
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks([number - 0.5 for number in range(1, len(names))], minor=True)
+    axes.set_yticks([row.top + row.height / 2 for row in rows], names, fontsize=9)
+    for text, row in zip(axes.get_yticklabels(), rows, strict=True):
+        text.set(color=row.colour, fontweight="bold")
+    axes.set_ylim(rows[-1].top + rows[-1].height if rows else 1, 0)
+    axes.set_yticks([row.top for row in rows[1:]], minor=True)
     axes.grid(axis="y", which="minor", color="0.88")
     axes.grid(axis="x", color="0.92")
     axes.set_axisbelow(True)

@@ -148,8 +148,9 @@ def draw_matrix(matrix: Confusion, names: Sequence[str]) -> MatrixDrawing:
         for labels in (matrix.rows, matrix.columns)
     )
     numbers, squares = [], defaultdict(list)
+    columns, rows = ({label: place for place, label in enumerate(labels)} for labels in (matrix.columns, matrix.rows))
     for cell in matrix.cells:
-        x, y = matrix.columns.index(cell.predicted), matrix.rows.index(cell.true)
+        x, y = columns[cell.predicted], rows[cell.true]
         shade = level(cell.videos / matrix.videos[cell.true])
         numbers.append((x, y, cell.videos, shade))
         squares[shade].append(f"M{x} {y}h1v1h-1z")

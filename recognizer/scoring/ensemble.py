@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from db.kinds import NAME
 from db.records import Dataset, Descriptor
-from encoders.protocol import LOGIT_SCALE, Encoder, logits_of
+from encoders.protocol import LOGIT_SCALE, TextEncoder, logits_of
 from recognizer.scoring.protocols import Protocol
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Ensemble:
 
 
 def build_ensemble(
-    dataset: Dataset, descriptors: Sequence[Descriptor], encoder: Encoder, protocol: Protocol
+    dataset: Dataset, descriptors: Sequence[Descriptor], encoder: TextEncoder, protocol: Protocol
 ) -> Ensemble:
     """Encode the labels and descriptors of a dataset; each distinct string goes through the encoder once.
 
@@ -121,7 +121,7 @@ def build_ensemble(
 
 
 def build_ensembles(
-    dataset: Dataset, choices: Sequence[tuple[Sequence[Descriptor], Protocol]], encoder: Encoder
+    dataset: Dataset, choices: Sequence[tuple[Sequence[Descriptor], Protocol]], encoder: TextEncoder
 ) -> list[Ensemble]:
     """Return an ensemble for each (descriptors, protocol); each distinct string of all of them is encoded once."""
     text_lists = [_texts(dataset, descriptors, protocol) for descriptors, protocol in choices]
@@ -212,7 +212,7 @@ def _filled(templates: Sequence[str], text: str) -> _Strings:
     return tuple(template.replace("{}", text) for template in templates)
 
 
-def _encode(texts: Sequence[_Strings], encoder: Encoder) -> tuple[dict[_Strings, Tensor], frozenset[str]]:
+def _encode(texts: Sequence[_Strings], encoder: TextEncoder) -> tuple[dict[_Strings, Tensor], frozenset[str]]:
     """Return the unit vector [D] of each distinct text, the mean over its templates, and the strings that were cut."""
     import torch
     from torch.nn.functional import normalize

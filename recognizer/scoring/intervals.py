@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,16 +74,24 @@ class Design:
         """
         videos, groups, mean = len(self.weights), self.group_count, self.mean(values)[..., None]
         spread = self.mean((values - mean) ** 2)
-        variance = self._variance(values, mean, np.arange(videos))
+        variance = self._variance(values, mean, self._videos)
         if 1 < groups < videos:
             few = 1 + 2 * (1 - groups / videos) / (groups - 1)
-            variance = np.maximum(variance, few * self._variance(values, mean, self.groups))
+            variance = np.maximum(variance, few * self._variance(values, mean, self._groups))
         known = (spread > _ROUNDING) & (groups > 1)
         group_weights = np.bincount(self.groups, self.weights)
         alike = group_weights.sum() ** 2 / (group_weights**2).sum()
         return np.where(known, spread / np.where(known, variance, 1), alike)
 
-    def _variance(self, values: Floats, mean: Floats, unit: Indices) -> Floats:
+    @cached_property
+    def _videos(self) -> _Units:
+        return _Units.of(self, np.arange(len(self.weights)))
+
+    @cached_property
+    def _groups(self) -> _Units:
+        return _Units.of(self, self.groups)
+
+    def _variance(self, values: Floats, mean: Floats, units: _Units) -> Floats:
         """Return the variance of the mean [...], with units (videos or groups) drawn independently in each class.
 
         The mean of a class of n units has the variance (s + t / n) / n. s is the variance of its units; t is that of
@@ -92,25 +101,43 @@ class Design:
         Args:
             values: [..., V].
             mean: [..., 1], of the values.
-            unit: [V], the unit of each video.
+            units: the units that are drawn.
         """
-        order = np.lexsort((unit, self.classes))
-        first = _starts(unit[order])
-        weights = np.add.reduceat(self.weights[order], first)  # [U]
+        order, first, weights, starts = units.order, units.first, units.weights, units.starts
         means = np.add.reduceat((values * self.weights)[..., order], first, axis=-1) / weights  # [..., U]
-        starts = _starts(self.classes[order][first])  # [C]
-        sizes = np.diff(starts, append=len(weights))
-
-        squares = np.add.reduceat(weights**2, starts)
-        of_class = np.add.reduceat(weights, starts)
-        count = of_class**2 / squares  # [C], units of a class; fewer if their weights differ
-        centre = np.add.reduceat(means * weights, starts, axis=-1) / of_class  # [..., C]
+        sizes, squares, count = units.sizes, units.squares, units.count
+        centre = np.add.reduceat(means * weights, starts, axis=-1) / units.of_class  # [..., C]
         own = np.add.reduceat(((means - np.repeat(centre, sizes, axis=-1)) * weights) ** 2, starts, axis=-1) / squares
         every = ((means - mean) ** 2).mean(axis=-1, keepdims=True)
         total = count + _PRIOR
         mixed = (count * own + _PRIOR * every) / total + count * _PRIOR * ((centre - mean) / total) ** 2
         variance: Floats = (squares * (own + mixed / count)).sum(axis=-1) / self.weights.sum() ** 2
         return variance
+
+
+@dataclass(frozen=True)
+class _Units:
+    """Videos, or groups of them, by class: U units of C classes. They are found once for all values of a design."""
+
+    order: Indices  # [V], the videos by class and unit
+    first: Indices  # [U], where each unit begins in that order
+    weights: Floats  # [U]
+    starts: Indices  # [C], where the units of each class begin
+    sizes: Indices  # [C], number of units
+    squares: Floats  # [C], sum of the squared weights of its units
+    of_class: Floats  # [C], weight
+    count: Floats  # [C], units; fewer if their weights differ
+
+    @classmethod
+    def of(cls, design: Design, unit: Indices) -> _Units:
+        """Return the units of a design; `unit` [V] is that of each video."""
+        order = np.lexsort((unit, design.classes))
+        first = _starts(unit[order])
+        weights = np.add.reduceat(design.weights[order], first)
+        starts = _starts(design.classes[order][first])
+        squares, of_class = np.add.reduceat(weights**2, starts), np.add.reduceat(weights, starts)
+        sizes = np.diff(starts, append=len(weights))
+        return cls(order, first, weights, starts, sizes, squares, of_class, of_class**2 / squares)
 
 
 def rate_interval(hits: Floats, design: Design) -> tuple[Floats, Floats]:
@@ -131,6 +158,28 @@ def wilson(rate: Floats, videos: Floats) -> tuple[Floats, Floats]:
     return (centre - spread) / scale, (centre + spread) / scale
 
 
+def newcombe(area: Floats, positive: Floats, negative: Floats, *, z: float = _Z95) -> tuple[Floats, Floats]:
+    """Return the score-like interval [...] of an AUROC (Newcombe, Stat. in Med. 25, 2006, part 2, method 5).
+
+    An area is inside if the observed one is at most z of its standard errors away; the error is that of Hanley and
+    McNeil (Radiology 143, 1982) with the mean of both numbers for each. It holds for few items too, and for areas of 0
+    and 1. The limits are found by bisection.
+
+    Args:
+        area: 0 to 1.
+        positive, negative: numbers of independent items of both sides, at least 1.
+        z: quantile of the normal distribution.
+    """
+    half = (positive + negative) / 2 - 1
+
+    def outside(true: Floats) -> Flags:
+        spread = true * (1 - true) * (1 + half * (1 - true) / (2 - true) + half * true / (1 + true))
+        result: Flags = (area - true) ** 2 > z**2 * spread / (positive * negative)
+        return result
+
+    return _bisect(outside, area, np.zeros_like(area)), _bisect(outside, area, np.ones_like(area))
+
+
 def tango(gained: Floats, lost: Floats, videos: Floats) -> tuple[Floats, Floats]:
     """Return the score interval [...] of gained - lost, shares of independent videos (Tango, Stat. in Med. 17, 1998).
 
@@ -146,7 +195,9 @@ def tango(gained: Floats, lost: Floats, videos: Floats) -> tuple[Floats, Floats]
         return result
 
     observed = gained - lost
-    return _bisect(outside, observed, -np.ones_like(observed)), _bisect(outside, observed, np.ones_like(observed))
+    both = np.stack([observed, observed])
+    low, high = _bisect(outside, both, np.stack([-np.ones_like(observed), np.ones_like(observed)]))
+    return low, high
 
 
 def _bisect(outside: Callable[[Floats], Flags], inner: Floats, outer: Floats) -> Floats:

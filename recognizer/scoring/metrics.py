@@ -77,6 +77,14 @@ def ranks(scores: Tensor, labels: Tensor) -> Tensor:
     return (~(scores < true)).sum(dim=1)
 
 
+def margins(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return the score of the true class minus the best other, [V, 1]; a tie is wrong, as in `ranks`."""
+    import torch
+
+    true = labels[:, None]
+    return scores.gather(1, true) - scores.scatter(1, true, -torch.inf).amax(dim=1, keepdim=True)
+
+
 def accuracy(rank: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] | None = None) -> Accuracy:
     """Return the accuracies of ranks.
 

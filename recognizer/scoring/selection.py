@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from db.descriptor_filter import find_writer
 from db.errors import UsageError, UserError, first_few
 from db.kinds import NAME
-from db.records import Dataset, Descriptor
+from db.records import STATUSES, Dataset, Descriptor
 from recognizer.scoring.pack_texts import pack_descriptors
 from recognizer.scoring.protocols import Names
 
@@ -67,14 +67,21 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
             name of `choice.llms` means no writer, or several; a class has several texts of the kind `name`; or the
             texts of a pack are not all there.
     """
-    if NAME in (choice.kinds or ()) and choice.names == "off":
-        raise UsageError(f"Texts of kind {NAME} stand for labels. Say how: --names replace or --names join")
     if choice.kinds == () and choice.names == "off":
         return []
-    everything = _everything(store, dataset, choice)
+    if choice.texts is None:
+        return choose_among(dataset, store.descriptors(dataset, statuses=STATUSES), choice)
+    return choose_among(dataset, pack_descriptors(store, dataset, choice.texts), choice)
+
+
+def choose_among(dataset: Dataset, in_use: Sequence[Descriptor], choice: DescriptorChoice) -> list[Descriptor]:
+    """Return the descriptors of a choice among those in use, of any status; errors as in `choose_descriptors`."""
+    if NAME in (choice.kinds or ()) and choice.names == "off":
+        raise UsageError(f"Texts of kind {NAME} stand for labels. Say how: --names replace or --names join")
+    everything = [d for d in in_use if d.status in choice.statuses]
     descriptors = [d for d in everything if choice.takes(d.kind)]
     if choice.llms:
-        writers = _writers(choice.llms, everything if choice.texts else store.descriptors(dataset))
+        writers = _writers(choice.llms, [d for d in in_use if d.status != "rejected"])
         descriptors = [d for d in descriptors if d.by_hand or d.writer in writers]
     elif not choice.texts:
         _refuse_mixtures(dataset, descriptors)
@@ -84,12 +91,6 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
         _refuse_gaps(dataset, choice, descriptors)
     _refuse_several_names(descriptors)
     return descriptors
-
-
-def _everything(store: Store, dataset: Dataset, choice: DescriptorChoice) -> list[Descriptor]:
-    if choice.texts is None:
-        return store.descriptors(dataset, statuses=choice.statuses)
-    return [d for d in pack_descriptors(store, dataset, choice.texts) if d.status in choice.statuses]
 
 
 def classes_without(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Mapping[str, int]:

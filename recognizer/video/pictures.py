@@ -9,7 +9,7 @@ from pathlib import Path
 from recognizer.video.container import UnreadableVideo
 from recognizer.video.pool import Pool
 from recognizer.video.sampling import Sampling
-from recognizer.video.thumbnails import ShownFrame, Strip, shown_frames, strip, unreadable_strip
+from recognizer.video.thumbnails import ShownFrame, Strip, frame_files, shown_frames, strip, unreadable_strip
 
 
 def strip_in(pool: Pool, path: Path | None, *, draw: Callable[[Path], Strip] = strip) -> Strip:
@@ -41,6 +41,17 @@ def frames_in(
         UnreadableVideo: with a reason.
     """
     return pool.call(show, path.absolute(), sampling, size=_size(path))
+
+
+def files_in(
+    pool: Pool, path: Path, frames: int, *, draw: Callable[[Path, int], tuple[bytes, ...]] = frame_files
+) -> tuple[bytes, ...]:
+    """Return evenly spread frames of a video as small JPEG files; arguments as in `strip_in`.
+
+    Raises:
+        UnreadableVideo: with a reason.
+    """
+    return pool.call(draw, path.absolute(), frames, size=_size(path))
 
 
 def _size(path: Path) -> int:

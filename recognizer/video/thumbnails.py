@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -55,13 +56,23 @@ def thumbnail(pixels: Pixels, *, height: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
 
 
-def data_uri(pixels: Pixels, *, quality: int = 80) -> str:
-    """Return a frame [H, W, 3] as a data URI of a JPEG file."""
+def data_uri(pixels: Pixels, *, quality: int = 80, form: str = "jpeg") -> str:
+    """Return a frame [H, W, 3] as a data URI of a JPEG file, or of one in another format of Pillow."""
+    return f"data:image/{form};base64,{b64encode(compressed(pixels, quality=quality, form=form)).decode()}"
+
+
+def compressed(pixels: Pixels, *, quality: int, form: str = "jpeg") -> bytes:
+    """Return a frame [H, W, 3] as a file."""
     from PIL import Image
 
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
+    Image.fromarray(pixels).save(file, form, quality=quality)
+    return file.getvalue()
+
+
+def side_by_side(pictures: Sequence[Pixels], *, height: int) -> Pixels:
+    """Return pictures, all of one size, as one [height, W, 3], from left to right; a page cuts them out again."""
+    return np.concatenate([thumbnail(picture, height=height) for picture in pictures], axis=1)
 
 
 def strip(path: Path | None, *, frames: int = 5, height: int = 112) -> Strip:
@@ -100,3 +111,13 @@ def shown_frames(path: Path, sampling: Sampling) -> tuple[ShownFrame, ...]:
         ShownFrame(number, times[number] if number < len(times) else None, thumbnail(frame, height=_SHOWN_HEIGHT))
         for number, frame in zip(numbers, pixels, strict=True)
     )
+
+
+def frame_files(path: Path, frames: int, *, height: int = 96) -> tuple[bytes, ...]:
+    """Return evenly spread frames of a video as small JPEG files, in order of time.
+
+    Raises:
+        UnreadableVideo: with a reason.
+    """
+    pixels = read_frames(path, frames, allow_truncated=True).pixels  # [T, H, W, 3]
+    return tuple(compressed(thumbnail(frame, height=height), quality=76) for frame in pixels)

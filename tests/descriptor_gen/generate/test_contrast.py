@@ -114,7 +114,7 @@ def test_a_run_that_cannot_say_is_refused(
         (f"run:{few}", 1, "has no video of 3 of the 4 classes of own: jogging, knitting, sewing. To choose rivals"),
         (f"run:{other}", 2, f"Run {other} is on hmdb51, not own"),
         ("run:99", 2, "No run 99"),
-        ("run:last", 2, "neither text, text:ENCODER, nor run:ID"),
+        ("run:last", 2, "No run last."),
     ):
         result = descgen("build", "-d", labels, "-k", "contrast", "--against", against)
         assert (result.exit_code, said in result.stderr) == (code, True), result.stderr

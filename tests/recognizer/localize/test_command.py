@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from db.records import Action, Dataset
 from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import FakeEncoder, registered
+from recognizer.evaluation.ranking import LABEL_ONLY
+from recognizer.localize.localize import Timeline
+from recognizer.localize.mean_ap import AnnotatedAction, Segment
+from recognizer.localize.segments import Segmentation
+from recognizer.localize.timeline import draw_timeline
+from recognizer.video.long import LongVideo
 from tests.fixtures.commands import Run
 from tests.fixtures.films import COLOURS, make_film
 from tests.fixtures.videos import replace_content
@@ -167,6 +176,30 @@ def test_a_timeline_is_drawn_of_each_video(
     with Image.open(folder / "other.png") as image:
         plain = np.asarray(image.convert("RGB")).astype(int)
     assert annotated > 4000 > 500 > (abs(plain - 51).sum(axis=2) == 0).sum()
+
+
+def test_segments_of_one_class_that_overlap_lie_in_lanes(film: Path, tmp_path: Path) -> None:
+    """Every segment is a bar from its start to its end, and no bar lies on another one."""
+    import torch
+
+    segments = [(0, 1.0, 9.0), (0, 2.0, 4.0), (0, 5.0, 8.0), (0, 3.0, 6.0), (1, 3.0, 6.0), (1, 6.0, 20.0)]
+    scored = tuple(Segment(*segment, 1 - 0.1 * n) for n, segment in enumerate(segments))
+    annotated = (AnnotatedAction(0, 1.5, 5.0), AnnotatedAction(0, 4.0, 7.0))
+    rows = {LABEL_ONLY: Segmentation(scored, torch.zeros(80, 2), {})}
+    timeline = Timeline(LongVideo(film, torch.zeros(80, 3), 4.0), rows, annotated)
+    dataset = Dataset("lights", (Action(0, "red", "red"), Action(1, "green", "green")), "lights")
+    draw_timeline(timeline, dataset, tmp_path / "lanes.svg", scale="softmax")
+    picture = (tmp_path / "lanes.svg").read_text()
+    paths = re.findall(r'<g id="PolyCollection[^"]*">.*?<path id="\w+" d="([^"]*)"', picture, re.DOTALL)
+    bars = []
+    for path in paths:
+        x, y = zip(*[(float(a), float(b)) for a, b in re.findall(r"[ML] (\S+) (\S+)", path)], strict=True)
+        bars.append((min(x), max(x), min(y), max(y)))
+    left, second = min(bar[0] for bar in bars), (max(bar[1] for bar in bars) - min(bar[0] for bar in bars)) / 19
+    times = sorted((round((bar[0] - left) / second + 1, 1), round((bar[1] - left) / second + 1, 1)) for bar in bars)
+    assert times == sorted([(s[1], s[2]) for s in segments] + [(1.5, 5.0), (4.0, 7.0)])
+    for one, other in combinations(bars, 2):
+        assert one[1] <= other[0] + 0.01 or other[1] <= one[0] + 0.01 or one[3] < other[2] or other[3] < one[2]
 
 
 def test_predictions_are_in_activitynets_form(recognize: Run, film: Path, labels: Path, tmp_path: Path) -> None:

@@ -1,0 +1,339 @@
+"""What the stored embeddings of a dataset's videos are: those of the newest run, or of a folder; and how they load."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from db import vocabulary
+from db.errors import UserError
+from db.local_paths import without_folders
+from db.records import Dataset, Descriptor, Run
+from db.store import Store
+from recognizer.datasets.find import Video, VideoList, find_videos
+from recognizer.datasets.official import clip_groups
+from recognizer.evaluation.ranking import labels_of, pooled
+from recognizer.evaluation.replay import settings_of, wording_of
+from recognizer.evaluation.settings import Options, Settings
+from recognizer.features.caching_encoder import CachingEncoder, open_caching_encoder
+from recognizer.features.embed import Features, stored_videos, videos_on_disk
+from recognizer.scoring.ensemble import Ensemble, build_ensemble
+from recognizer.scoring.pooling import VideoBatch
+from recognizer.scoring.protocols import Protocol
+from recognizer.scoring.selection import choose_descriptors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from encoders.protocol import Logits
+
+_log = logging.getLogger(__name__)
+DEFAULT_ENCODER = Options().encoder
+LOADING = "The videos are being loaded."
+
+
+class TextMemory:
+    """The text tower of an encoder, for several threads: each distinct string is encoded once.
+
+    `build_ensemble` takes it as its encoder. The strings go into the feature store too, as those of an evaluation do.
+    """
+
+    def __init__(self, encoder: CachingEncoder) -> None:
+        self.id, self.revision, self.traits = encoder.id, encoder.revision, encoder.traits
+        self._encoder = encoder
+        self._known: dict[str, tuple[Tensor, int]] = {}  # string -> embedding [D], not normalised; tokens
+        self.lock = threading.RLock()  # held by whoever uses the encoder itself
+
+    @property
+    def width(self) -> int:
+        """D."""
+        with self.lock:
+            return self._encoder.width
+
+    @property
+    def context_length(self) -> int:
+        """Largest number of tokens of a text."""
+        with self.lock:
+            return self._encoder.context_length
+
+    @property
+    def logits(self) -> Logits:
+        """Scale and bias of the model."""
+        with self.lock:
+            return self._encoder.logits
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return the embeddings [K, D] of texts; float32, not normalised."""
+        import torch
+
+        if not texts:
+            return torch.empty(0, self.width)
+        return torch.stack([vector for vector, _ in self._of(texts)])
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's length in tokens, before any cut."""
+        return [count for _, count in self._of(texts)]
+
+    def _of(self, texts: Sequence[str]) -> list[tuple[Tensor, int]]:
+        with self.lock:
+            new = list(dict.fromkeys(text for text in texts if text not in self._known))
+            if new:
+                vectors = self._encoder.encode_texts(new).clone()  # not a view of the mapped file
+                self._known.update(zip(new, zip(vectors, self._encoder.token_counts(new), strict=True), strict=True))
+            return [self._known[text] for text in texts]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The V embedded videos of a dataset of C classes, and how texts are compared with them.
+
+    Attributes:
+        run: id of the run whose settings these are; None: those of a plain `recognize eval`.
+        root: folder or manifest of the videos.
+        settings: every choice of that evaluation.
+        protocol: how texts are worded.
+        encoder: open; use it through `texts`, or while `texts.lock` is held.
+        texts: encodes texts.
+        video_list: the listed videos, embedded or not.
+        features: of the V videos that are in the feature store.
+        batch: their views, pooled as in the evaluation.
+        left_out: reason -> number of listed videos that are not among the V.
+        advice: the command that embeds those that are not in the store; empty if there are none.
+        is_benchmark: whether the videos are a published test set, on which texts must not be selected.
+    """
+
+    dataset: Dataset
+    run: int | None
+    root: Path
+    settings: Settings
+    protocol: Protocol
+    encoder: CachingEncoder
+    texts: TextMemory
+    video_list: VideoList
+    features: Features
+    batch: VideoBatch
+    left_out: Mapping[str, int]
+    advice: str
+
+    @property
+    def is_benchmark(self) -> bool:
+        return self.dataset.stored_as in vocabulary.BUILT_IN
+
+    @cached_property
+    def groups(self) -> list[str]:
+        """The source that each of the V videos was cut from; see `clip_groups`."""
+        return clip_groups(video.id for video in self.features.videos)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The true labels of the V videos, int64 [V]; where each has one."""
+        return labels_of(self.features)
+
+    @cached_property
+    def members(self) -> list[list[int]]:
+        """The videos of each of the C classes, as numbers in `features.videos`."""
+        members: list[list[int]] = [[] for _ in self.dataset.actions]
+        for row, video in enumerate(self.features.videos):
+            for label in video.classes:
+                members[label].append(row)
+        return members
+
+    @cached_property
+    def paths(self) -> dict[str, Path]:
+        """The files or folders of the V videos, by id."""
+        return {video.id: video.path for video in self.features.videos if video.path}
+
+    def choose(self, descriptors: Sequence[Descriptor], *, partial: bool = False) -> list[Descriptor]:
+        """Return the descriptors that an evaluation would use.
+
+        Args:
+            descriptors: those in use, of any status, such as of a review's snapshot.
+            partial: whether classes that lack texts are taken without them, where an evaluation would refuse.
+
+        Raises:
+            UserError: as in `choose_descriptors`.
+        """
+        store = cast(Store, _InUse(descriptors))
+        choice = self.settings.with_texts_used().choice
+        return choose_descriptors(store, self.dataset, replace(choice, partial=choice.partial or partial))
+
+    def ensemble(self, descriptors: Sequence[Descriptor]) -> Ensemble:
+        """Return the labels and some descriptors as vectors; only strings that are new are encoded."""
+        return build_ensemble(self.dataset, descriptors, self.texts, self.protocol)
+
+
+@dataclass(frozen=True)
+class _InUse:
+    """The descriptors in use, as `choose_descriptors` reads them from a store."""
+
+    rows: Sequence[Descriptor]
+
+    def descriptors(self, _dataset: Dataset, *, statuses: Sequence[str] = ("pending", "accepted")) -> list[Descriptor]:
+        return [descriptor for descriptor in self.rows if descriptor.status in statuses]
+
+
+@contextmanager
+def load_evidence(
+    store: Store, dataset: Dataset, *, videos: Path | None, encoder: str | None, features: Path
+) -> Iterator[Evidence | None]:
+    """Load what is in the feature store about the videos of a dataset; no video is decoded. Closed after the block.
+
+    Args:
+        store: has the runs.
+        dataset: C classes.
+        videos: folder or manifest of its videos, with the settings of a plain `recognize eval`; None: those of the
+            newest run of the dataset, and its settings.
+        encoder: of a plain `eval`, or of the run; None: the default one, or of any run.
+        features: folder of the feature store.
+
+    Yields:
+        None: no folder is given, and there is no run.
+
+    Raises:
+        UserError: the videos or the encoder are not there any more, or no video is in the feature store.
+    """
+    if videos is None:
+        run = _newest(store.runs(dataset.name), encoder)
+        if run is None:
+            yield None
+            return
+        settings, protocol, number = settings_of(run), wording_of(run, settings_of(run)), run.id
+    else:
+        settings = replace(Options(encoder=encoder or DEFAULT_ENCODER).settings, root=str(videos.resolve()))
+        protocol, number = settings.wording(), None
+    with open_caching_encoder(settings.encoder, features, precision=settings.precision) as opened:
+        yield _of_stored(dataset, settings, protocol, opened, run=number)
+
+
+def _newest(runs: Sequence[Run], encoder: str | None) -> Run | None:
+    """Return the newest run, of some encoder if one is named.
+
+    Raises:
+        UserError: there are runs, but none with that encoder.
+    """
+    fitting = [run for run in runs if encoder in (None, run.settings["encoder"])]
+    if encoder and not fitting:
+        known = ", ".join(sorted({run.settings["encoder"] for run in runs})) or "none"
+        raise UserError(f"No run with the encoder {encoder} (runs have: {known}). Name the videos too: --videos ROOT")
+    return fitting[-1] if fitting else None
+
+
+def _of_stored(
+    dataset: Dataset, settings: Settings, protocol: Protocol, encoder: CachingEncoder, *, run: int | None
+) -> Evidence:
+    if settings.root is None:
+        raise UserError(f"Run {run} does not say where its videos are. Name them: --videos ROOT")
+    settings.check_for(encoder)
+    root = Path(settings.root)
+    video_list = find_videos(dataset, root, split=settings.split)
+    present = videos_on_disk(dataset, video_list, settings.limit)
+    features, absent = stored_videos(present, encoder, sampling=settings.sampling)
+    advice = embed_command(dataset, root, settings) if absent else ""
+    if not features.videos:
+        raise UserError(
+            f"None of the {len(present)} videos is in the feature store, or can be read. "
+            f"Embed them: {advice or embed_command(dataset, root, settings)}"
+        )
+    return Evidence(
+        dataset, run, root, settings, protocol, encoder, TextMemory(encoder), video_list, features,
+        pooled(features, settings=settings), _left_out(video_list, present, features, absent), advice,
+    )  # fmt: skip
+
+
+def _left_out(
+    video_list: VideoList, present: Sequence[Video], features: Features, absent: Sequence[Video]
+) -> dict[str, int]:
+    missing = len(video_list.missing)
+    counts = {
+        "not embedded yet": len(absent),
+        "unreadable": len(features.unreadable),
+        "not on disk": missing,
+        "beyond the limit of the run": len(video_list.videos) - missing - len(present),
+    }
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def embed_command(dataset: Dataset, root: Path, settings: Settings) -> str:
+    """Return the command that embeds the videos of an evaluation."""
+    plain = Settings()
+    words = ["recognize", "embed", "--dataset", dataset.argument, "--encoder", shlex.quote(settings.encoder)]
+    for name in ("precision", "protocol", "frames", "clips", "crops", "split", "limit"):
+        if (value := getattr(settings, name)) != getattr(plain, name):
+            words += [f"--{name}", str(value)]
+    words += ["--allow-truncated"] if settings.allow_truncated else []
+    return " ".join([*words, "--root", shlex.quote(str(root))])  # last: a page leaves its folders out
+
+
+class Videos:
+    """The evidence of an application, loaded in a thread once a page has asked for it.
+
+    Attributes:
+        note: what pages say while there is none: that it is being loaded, or why it cannot be; empty if there are no
+            videos, or they are loaded.
+        is_closed: whether the server has stopped.
+    """
+
+    def __init__(
+        self, load: Callable[[], AbstractContextManager[Evidence | None]], report: Callable[[str], None] = _log.error
+    ) -> None:
+        """Take the loader, and what prints the line about a fault in full: a page leaves folders out."""
+        self.note, self.is_closed = LOADING, False
+        self._load, self._report = load, report
+        self._stack = ExitStack()
+        self._evidence: Evidence | None = None
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """None until it is loaded, and if there is none."""
+        return self._evidence
+
+    @property
+    def is_loading(self) -> bool:
+        return not self._done.is_set()
+
+    def start(self) -> None:
+        """Begin to load, unless that has begun."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+
+    def wait(self, seconds: float) -> Evidence | None:
+        """Start, and return the evidence as soon as it is loaded, or None after some seconds."""
+        self.start()
+        self._done.wait(seconds)
+        return self._evidence
+
+    def close(self) -> None:
+        """Close the encoder; a load that still runs ends with the process."""
+        self.is_closed = True
+        if self._done.is_set():
+            self._stack.close()
+
+    def _run(self) -> None:
+        try:
+            self._evidence = self._stack.enter_context(self._load())
+            if self._evidence and self._evidence.advice:
+                left_out = self._evidence.left_out["not embedded yet"]
+                self._report(f"{left_out} videos are not embedded yet. Embed them: {self._evidence.advice}")
+            self.note = ""
+        except UserError as error:
+            self._fail(str(error))
+        except Exception as error:  # whatever a model's library raises: the review goes on without videos
+            self._fail(repr(error))
+        finally:
+            self._done.set()
+
+    def _fail(self, reason: str) -> None:
+        self._report(f"Videos are not shown: {reason}")
+        self.note = f"Videos are not shown: {without_folders(reason)}"

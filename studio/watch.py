@@ -1,0 +1,114 @@
+"""The findings about the texts of each session, made again in a thread when texts change."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from weakref import WeakKeyDictionary
+
+from db.errors import UserError
+from db.local_paths import without_folders
+from db.records import Descriptor
+from descriptor_gen.review.session import ReviewSession, Snapshot
+from recognizer.evaluation.firing import Firing
+from studio.evidence import Evidence, Videos
+from studio.findings import Findings, Verdicts, find
+
+_log = logging.getLogger(__name__)
+_PAUSE = 0.3  # seconds without another change, before the texts are looked at again: decisions need the same core
+
+Find = Callable[..., Findings]
+
+
+@dataclass
+class _State:
+    """Of one session."""
+
+    wanted: Snapshot | None = None  # the snapshot whose texts are to be looked at
+    known: Snapshot | None = None  # the one that was looked at
+    findings: Findings | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known about the texts of a session.
+
+    Attributes:
+        evidence: the videos.
+        verdicts: what each text fires on; there where findings are.
+        findings: about its texts, or about those before the last change; None before the first ones.
+        is_fresh: whether they are about its texts as they are now.
+        note: why there are none; empty if there are.
+    """
+
+    evidence: Evidence
+    verdicts: Verdicts | None
+    findings: Findings | None
+    is_fresh: bool
+    note: str
+
+    def firing(self, descriptor: int | None, label: int) -> Firing:
+        """Return what a text of a class fires on, or the label of the class; there are findings, and it is known."""
+        assert self.findings is not None  # noqa: S101 - the caller looked
+        assert self.verdicts is not None  # noqa: S101 - as above
+        vector = self.findings.labels[label] if descriptor is None else self.findings.vectors[descriptor]
+        return self.verdicts.of(vector, label)
+
+
+class Watcher:
+    """Looks at the texts of sessions, one at a time; a page never waits for it."""
+
+    def __init__(self, videos: Videos, *, find: Find = find) -> None:
+        """Take the videos, and what makes findings."""
+        self._videos, self._find = videos, find
+        self._states: WeakKeyDictionary[ReviewSession, _State] = WeakKeyDictionary()
+        self._verdicts: Verdicts | None = None
+        self._lock = threading.Lock()
+        self._waiting: SimpleQueue[tuple[Evidence, _State, Snapshot]] = SimpleQueue()
+        threading.Thread(target=self._run, daemon=True).start()  # ends with the process, whatever it does
+
+    def view(self, session: ReviewSession) -> View | None:
+        """Return what is known now, and look at newer texts; None while there are no videos."""
+        evidence = self._videos.evidence
+        if evidence is None:
+            return None
+        snapshot = session.snapshot()
+        with self._lock:
+            state = self._states.setdefault(session, _State())
+            if state.wanted is not snapshot:
+                state.wanted = snapshot
+                self._waiting.put((evidence, state, snapshot))
+            is_fresh = state.known is snapshot
+            return View(evidence, self._verdicts, state.findings, is_fresh, state.note)
+
+    def _run(self) -> None:
+        while True:
+            self._work(*self._waiting.get())
+
+    def _work(self, evidence: Evidence, state: _State, snapshot: Snapshot) -> None:
+        if state.findings and state.wanted is snapshot:
+            time.sleep(_PAUSE)
+        if state.wanted is not snapshot:
+            return  # newer texts wait behind these
+        self._verdicts = self._verdicts or Verdicts(evidence)
+        findings, note = self._found(evidence, snapshot.descriptors, state.findings)
+        with self._lock:
+            state.findings, state.note, state.known = findings, note, snapshot
+
+    def _found(
+        self, evidence: Evidence, descriptors: Sequence[Descriptor], before: Findings | None
+    ) -> tuple[Findings | None, str]:
+        try:
+            return self._find(evidence, descriptors, before=before), ""
+        except UserError as error:
+            return None, f"Numbers are not shown: {without_folders(str(error))}"
+        except Exception as error:  # whatever a model's library raises: the review goes on
+            if self._videos.is_closed:
+                return None, ""
+            _log.exception("The texts could not be compared with the videos")
+            return None, f"Numbers are not shown: {without_folders(repr(error))}"
