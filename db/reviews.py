@@ -188,7 +188,7 @@ def reviewer_name(reviewer: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Return a reviewer's text as it is stored: with one space between words, and without what terminals obey.
+    """Return a reviewer's text with one space between words, and without what terminals obey.
 
     Raises:
         UsageError: it is empty, or has characters that databases refuse.

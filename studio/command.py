@@ -103,6 +103,8 @@ def review(
     """
     if tui and (videos or encoder):
         raise UsageError("--videos and --encoder show frames in a browser: leave --tui out, or them")
+    if tui and what_if_on_test:
+        raise UsageError("--what-if-on-test is for the browser: leave --tui out, or it")
     from descriptor_gen.llms import LLM, Sampling
     from descriptor_gen.llms.registry import LLMOptions, open_llm
     from descriptor_gen.review.session import ReviewSession

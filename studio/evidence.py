@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from db import vocabulary
 from db.errors import UserError
-from db.local_paths import without_folders
+from db.local_paths import public_names, without_folders
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from recognizer.datasets.find import Video, VideoList, find_videos
@@ -144,6 +144,13 @@ class Evidence:
             for label in video.classes:
                 members[label].append(row)
         return members
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of the V videos to show to others, without folders of this machine."""
+        ids = [video.id for video in self.features.videos]
+        names = public_names(ids)
+        return [names[id_] for id_ in ids]
 
     @cached_property
     def paths(self) -> dict[str, Path]:

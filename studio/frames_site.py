@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import Response
@@ -52,6 +52,7 @@ class _Routes:
     def __init__(self, renderer: Renderer, videos: Videos, pictures: Pictures) -> None:
         self._renderer, self._videos, self._pictures = renderer, videos, pictures
         self._watcher = Watcher(videos)
+        self._address: Callable[..., str] | None = None
         self._clips: dict[tuple[int, int | None], tuple[list[int], list[int]]] = {}  # they stay while one looks
 
     def state(self) -> Response:
@@ -123,15 +124,15 @@ class _Routes:
 
     def _strips(self, view: View, videos: Sequence[int], side: str) -> list[dict[str, Any]]:
         """Return the clips to show: the addresses of their frames, and how they were classified."""
-        evidence, address = view.evidence, self._pictures.offer(view.evidence.paths)
+        evidence = view.evidence
+        address = self._address = self._address or self._pictures.offer(evidence.paths)
         settings = evidence.settings
         shown, all_frames = shown_frames(settings.frames), settings.frames * settings.clips
-        names = wording.video_names(evidence)
         return [
             {
                 "side": side,
                 "video": video,
-                "name": names[video],
+                "name": evidence.names[video],
                 "outcome": wording.outcome(view, video),
                 "frames": [
                     (t, address(evidence.features.videos[video].id, t * settings.clips, all_frames)) for t in shown

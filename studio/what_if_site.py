@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from threading import Lock
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -71,11 +72,11 @@ def what_if_site(_renderer: Renderer, *, videos: Videos, on_test: bool = False) 
 
 @dataclass(frozen=True)
 class _Question:
-    """The last question of a session, about the texts in use then."""
+    """A question of a session, about the texts in use then."""
 
     possible: Possible
     texts: Texts
-    effect: Future[Effect]
+    effect: Future[Effect] = field(default_factory=Future)
 
 
 class Questions:
@@ -85,8 +86,9 @@ class Questions:
         self._videos, self._on_test = videos, on_test
         self._last: WeakKeyDictionary[ReviewSession, _Question] = WeakKeyDictionary()
         self._lock = Lock()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="what-if")
         self._prepared: tuple[WhatIf, Texts] | None = None
+        self._waiting: SimpleQueue[tuple[Evidence, _Question]] = SimpleQueue()
+        Thread(target=self._run, daemon=True).start()  # ends with the process, whatever it does
 
     def what_if(self, session: Current, body: WhatIfBody) -> Response:
         """Say what a decision would do."""
@@ -126,9 +128,18 @@ class Questions:
                 return last.effect
             if last:
                 last.effect.cancel()
-            effect = self._worker.submit(self._effect, evidence, possible, texts)
-            self._last[session] = _Question(possible, texts, effect)
-            return effect
+            self._last[session] = question = _Question(possible, texts)
+            self._waiting.put((evidence, question))
+            return question.effect
+
+    def _run(self) -> None:
+        while True:
+            evidence, question = self._waiting.get()
+            if question.effect.set_running_or_notify_cancel():
+                try:
+                    question.effect.set_result(self._effect(evidence, question.possible, question.texts))
+                except Exception as error:  # it is for the request that waits
+                    question.effect.set_exception(error)
 
     def _effect(self, evidence: Evidence, possible: Possible, texts: Texts) -> Effect:
         with evidence.texts.lock:  # the encoder is shared with what else looks at texts

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from db.local_paths import public_names, without_folders
+from db.local_paths import without_folders
 from db.records import Action, Descriptor
 from recognizer.evaluation.firing import Firing
 from recognizer.scoring.intervals import mcnemar
@@ -17,7 +17,7 @@ from studio.findings import Effect
 from studio.watch import View
 
 _POINTS = 60  # of a sparkline
-_WIDTH, _HEIGHT, _EDGE = 96, 20, 2  # of a sparkline
+_WIDTH, _HEIGHT, _EDGE = 96, 20, 3  # of a sparkline
 
 
 def sparkline(firing: Firing) -> dict[str, Any] | None:
@@ -52,13 +52,17 @@ def chip(effect: Effect, view: View, firing: Firing) -> dict[str, str]:
     videos = len(evidence.features.videos)
     verb = "costs" if net > 0 else "earns" if net < 0 else "even"
     words = f"{verb} {abs(net)} of {videos:,} videos" if net else "no effect"
-    title = (
-        f"Without this text, {effect.gained} of {videos:,} videos become right and {effect.lost} wrong "
-        f"({firing.videos} videos are of its class; {left_out(evidence)}). McNemar's p "
+    stale = " (being counted again)" if not view.is_fresh else ""
+    return {"verb": verb, "words": words + stale, "title": without(effect, view, firing) + stale}
+
+
+def without(effect: Effect, view: View, firing: Firing) -> str:
+    """Return what becomes of the videos without a text."""
+    return (
+        f"Without this text, {effect.gained} of {len(view.evidence.features.videos):,} videos become right and "
+        f"{effect.lost} wrong ({firing.videos:,} videos are of its class; {left_out(view.evidence)}). McNemar's p "
         f"{mcnemar(effect.gained, effect.lost):.2g}, not corrected for the number of texts"
     )
-    stale = " (being counted again)" if not view.is_fresh else ""
-    return {"verb": verb, "words": words + stale, "title": title + stale}
 
 
 def left_out(evidence: Evidence) -> str:
@@ -130,28 +134,28 @@ def outcome(view: View, video: int) -> str:
     return f"taken for {view.evidence.dataset.actions[int(values.argmax())].phrase}"
 
 
-def video_names(evidence: Evidence) -> list[str]:
-    """Return the names of the V videos, without folders of this machine."""
-    ids = [video.id for video in evidence.features.videos]
-    names = public_names(ids)
-    return [names[id_] for id_ in ids]
-
-
-def detail(view: View, action: Action, descriptor: Descriptor) -> str:
-    """Return the whole verdict about a text, beside its label alone."""
+def detail(view: View, action: Action, descriptor: Descriptor) -> tuple[str, str]:
+    """Return the whole verdict about a text, beside its label alone: the main numbers, and the others."""
     phrases = [action.phrase for action in view.evidence.dataset.actions]
     firing, label = view.firing(descriptor.id, action.label), view.firing(None, action.label)
-    verdict = firing.sentence(phrases)
-    areas = f"AUROC {_area(firing)}, its label alone {_area(label)}: {_against(firing)}" if firing.area else ""
-    return " ".join(f"{part[0].upper()}{part[1:]}." for part in (verdict, areas, _best(firing, phrases)) if part)
+    effect = view.findings.effects.get(descriptor.id) if view.findings else None
+    areas = f"AUROC {_area(firing)}, its label alone {_area(label)}" if firing.area else ""
+    left_out = without(effect, view, firing) if effect else ""
+    rest = (_against(firing) if firing.area else "", _best(firing, phrases), left_out)
+    return _sentences(firing.sentence(phrases), areas), _sentences(*rest)
 
 
-def label_detail(view: View, action: Action) -> str:
-    """Return what the label alone fires on."""
+def label_detail(view: View, action: Action) -> tuple[str, str]:
+    """Return what the label alone fires on, likewise."""
     phrases = [action.phrase for action in view.evidence.dataset.actions]
     firing = view.firing(None, action.label)
-    areas = f", AUROC {_area(firing)}: {_against(firing)}" if firing.area else ""
-    return f"The label alone {firing.sentence(phrases)}{areas}. {_best(firing, phrases)}."
+    areas = f"AUROC {_area(firing)}" if firing.area else ""
+    rest = (_against(firing) if firing.area else "", _best(firing, phrases))
+    return _sentences(f"the label alone {firing.sentence(phrases)}", areas), _sentences(*rest)
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts if part)
 
 
 def _area(firing: Firing) -> str:
@@ -160,7 +164,7 @@ def _area(firing: Firing) -> str:
 
 
 def _against(firing: Firing) -> str:
-    return f"{firing.videos:,} videos of its class against {firing.others:,} others"
+    return f"AUROC of {firing.videos:,} videos of its class against {firing.others:,} others"
 
 
 def _best(firing: Firing, phrases: Sequence[str]) -> str:

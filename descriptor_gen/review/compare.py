@@ -114,17 +114,20 @@ def page(session: ReviewSession, chosen: Choice, *, request: dict[str, Any] | No
     }
 
 
-def focus_after(session: ReviewSession, chosen: Choice, decision: Decision, current: int) -> int | None:
-    """Return the text of the page that gets the focus after a decision; None if none does."""
+def focus_after(session: ReviewSession, chosen: Choice, decision: Decision, current: int) -> tuple[int | None, str]:
+    """Return the text of the page that gets the focus after a decision, and how the reviewer is told that all is done.
+
+    None: no text of the page; empty: it is not done.
+    """
     order = [cell.text.descriptor for cell in _cells(_rows(session, _compared(session, chosen), ())) if not cell.reason]
     ids = [d.id for d in order]
     state = next((change.after for change in decision.changes if change.after), None)
     decided = state.id if state and state.id in ids else current
     if decision.what not in _GOES_ON or decided not in ids:
-        return decided if decided in ids else None
+        return (decided if decided in ids else None), ""
     place = ids.index(decided)
-    following = order[place + 1 :] + order[:place]
-    return next((d.id for d in following if d.status == "pending"), decided)
+    pending = [d.id for d in order[place + 1 :] + order[:place] if d.status == "pending"]
+    return next(iter(pending), decided), "" if pending else "Everything on this page is decided"
 
 
 def _compared(session: ReviewSession, chosen: Choice) -> _Compared:

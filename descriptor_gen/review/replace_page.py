@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from db.errors import ConflictError, UserError
 from db.records import Decision
-from descriptor_gen.review.asked import LONGEST_TEXT
 from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.paging import paged, query_of
 from descriptor_gen.review.replacing import Preview, Replaced, Words, linted, preview
@@ -35,9 +34,9 @@ class Choice:
         """The words.
 
         Raises:
-            UsageError: there are none.
+            UsageError: there are none, or they are too long.
         """
-        return Words(self.old[:LONGEST_TEXT], self.new[:LONGEST_TEXT], whole=bool(self.whole), case=bool(self.case))
+        return Words(self.old, self.new, whole=bool(self.whole), case=bool(self.case))
 
 
 def page(session: ReviewSession, chosen: Choice, filter_: Filter) -> dict[str, Any]:

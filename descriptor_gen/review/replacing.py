@@ -38,6 +38,8 @@ class Words:
     def __post_init__(self) -> None:
         if not self.old.strip():
             raise UsageError("Which words are to be replaced? Give at least one character")
+        if (longest := max(len(self.old), len(self.new))) > LONGEST_TEXT:
+            raise UsageError(f"Words to replace have at most {LONGEST_TEXT} characters; these have {longest}")
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:

@@ -159,10 +159,11 @@ class _Routes:
         request = {"conflicts": outcome.conflicts, "decision": body.decision, "text": body.text}
         now = [conflict.now.id for conflict in outcome.conflicts if conflict.in_use]
         current = body.current or (body.refs[0][0] if body.refs else 0)
-        focus = compare.focus_after(session, chosen, outcome.decision, current) if outcome.decision else None
+        decision = outcome.decision
+        focus, end = compare.focus_after(session, chosen, decision, current) if decision else (None, "")
         values = compare.page(session, chosen, request=request) | {"filter": Filter()}
         answer = {
-            "message": outcome.message,
+            "message": f"{outcome.message}. {end}" if end else outcome.message,
             "decided": session.totals().decided,
             "left": session.time_left(),
             "html": self._renderer.part(session, "_compare", values),

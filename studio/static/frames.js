@@ -9,10 +9,12 @@ let known = null; // the last answer
 let asked = 0;
 
 const column = () => document.getElementById("frames");
+// The label of the page's class; undefined on other pages, also on that which compares writers.
+const label_of_page = () => /^\d+$/.test(panel()?.dataset.label ?? "") ? panel().dataset.label : undefined;
 
 // Ask for what the videos say about this page's texts, until that is about the texts as they are now.
 async function refresh() {
-  const mine = ++asked, label = panel()?.dataset.label;
+  const mine = ++asked, label = label_of_page();
   const answer = await request(label === undefined ? "/videos" : `/class/${label}/frames`, undefined, { quiet: true });
   if (!answer || mine !== asked) return;
   const { value } = answer;
@@ -38,12 +40,13 @@ function put(label, value) {
 
 function put_said(id, html) {
   const item = document.getElementById(`d${id}`), before = document.getElementById(`said${id}`);
-  if (!item || before?.outerHTML === html) return;
+  if (!item || before?.made === html) return;
   if (before) before.outerHTML = html;
   else {
     item.querySelector(".impact")?.remove();
     item.querySelector(".about").insertAdjacentHTML("beforeend", html);
   }
+  document.getElementById(`said${id}`).made = html;
 }
 
 // Tint each frame by its cosine with the text in focus; without one, with the label.
@@ -51,7 +54,7 @@ function tint() {
   if (!known || !column()?.querySelector(".clips")) return;
   const id = chosen()?.dataset.id in known.cosines ? chosen().dataset.id : "label";
   const [low, high] = known.scale;
-  document.getElementById("about-text").textContent = known.details[id];
+  [document.getElementById("about-text").textContent, document.getElementById("more-about-text").textContent] = known.details[id];
   column().querySelector(".low").textContent = low.toFixed(3);
   column().querySelector(".high").textContent = high.toFixed(3);
   column().querySelectorAll(".strip").forEach((strip, number) => {
@@ -87,7 +90,7 @@ let soon = 0;
 new MutationObserver((changes) => {
   if (!changes.some(({ target }) => target.id === "class" || target === document.body)) return;
   clearTimeout(soon);
-  if (column() && known && panel()?.dataset.label === known.label) soon = setTimeout(refresh, POLL);
+  if (column() && known && label_of_page() === known.label) soon = setTimeout(refresh, POLL);
   else refresh();
 }).observe(document.body, { childList: true, subtree: true });
 refresh();

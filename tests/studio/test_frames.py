@@ -79,7 +79,9 @@ def test_the_text_in_focus_tints_the_frames_it_fires_on(
         assert all(float(cosine) < 0.2 for _, cosine, _ in tinted(browser)[:12])
         about = browser.find_element("id", "about-text").text
         assert "AUROC" in about
-        assert "5 videos of its class against 10 others" in about
+        more = browser.find_element("id", "more-about-text").text
+        assert "AUROC of 5 videos of its class against 10 others" in more
+        assert "Without this text, " in more
         facts = browser.find_element("css selector", ".evaluated").text
         assert f"Settings of run {number}: fake, protocol default, method mean" in facts
         assert "15 videos, 1 left out: 1 unreadable" in facts

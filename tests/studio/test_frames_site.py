@@ -159,7 +159,7 @@ def test_several_labels_a_video_give_verdicts_and_no_scores(
         assert "taken for" not in answer["html"]
         assert len(answer["cosines"]) == 3
         own = next(d for d in one.session.snapshot().by_action["green_ball"] if d.text == "a green thing")
-        assert "10 videos of its class against 5 others" in answer["details"][str(own.id)]
+        assert "10 videos of its class against 5 others" in answer["details"][str(own.id)][1]
 
 
 def test_a_plain_eval_of_several_writers_is_refused_and_the_page_says_so(

