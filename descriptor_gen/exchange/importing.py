@@ -86,12 +86,8 @@ def import_descriptors(
         UsageError: the kind is unknown.
         UserError: no name matches a class, or `strict` refused the file; nothing was written.
     """
-    texts: dict[str, list[str]] = {}
-    for entry in contents.entries:
-        texts.setdefault(entry.action, []).append(str(entry.text))
-    names = match(dataset, texts, file=contents.name, sizes=_sizes(store))
+    names, unmapped = _names(store, dataset, contents)
     refused = tuple(_refused(contents.entries))
-    unmapped = tuple(key for key in texts if key not in names)
     if not names:
         raise UserError(_no_class(dataset, contents, unmapped))
     if strict and (unmapped or refused):
@@ -111,6 +107,15 @@ def import_descriptors(
         refused=refused,
         rephrased=rephrased,
     )
+
+
+def _names(store: Store, dataset: Dataset, contents: Contents) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Return name in the file -> class, and the names that match no class."""
+    texts: dict[str, list[str]] = {}
+    for entry in contents.entries:
+        texts.setdefault(entry.action, []).append(str(entry.text))
+    names = match(dataset, texts, file=contents.name, sizes=_sizes(store))
+    return names, tuple(key for key in texts if key not in names)
 
 
 def left_out_lines(dataset: str, refused: Sequence[Refused], unmapped: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from descriptor_gen.lint.rules import Finding
 from descriptor_gen.review.conflicts import by_text
 from descriptor_gen.review.filters import ORDERS, Filter
 from descriptor_gen.review.flags import Flags
-from descriptor_gen.review.paging import paged
+from descriptor_gen.review.paging import ROWS, paged
 from descriptor_gen.review.session import Counts, ReviewSession, Snapshot, stamp
 
 Values = dict[str, Any]
@@ -90,17 +90,25 @@ _ORDER: Mapping[str, Callable[[ClassRow], tuple[float, ...]]] = {
 }
 
 
-def overview(session: ReviewSession, filter_: Filter, number: str = "") -> Values:
-    """Return the classes with descriptors that pass a filter, 100 on a page; `number`: of the page."""
+def overview(session: ReviewSession, filter_: Filter, number: str = "", at: str = "") -> Values:
+    """Return the classes with descriptors that pass a filter, 100 on a page.
+
+    Args:
+        session, filter_: of the page.
+        number: of the page.
+        at: the label of a class, whose page is shown.
+    """
     matching = session.matching(filter_, wait=_FIRST_LINT_SECONDS)
     snapshot, (flags, is_linting) = session.snapshot(), session.flags()
     pending = [d for d in matching if d.status == "pending"]
     counts = Counter(rule for rules in flags.rules.values() for rule in rules)
+    rows = class_rows(session, matching, filter_.order)
+    place = next((index for index, row in enumerate(rows) if at == str(row.action.label)), None)
     return {
-        "rows": paged(class_rows(session, matching, filter_.order), number, filter_.query),
+        "rows": paged(rows, number if place is None else str(place // ROWS + 1), filter_.query),
         "classes": len(session.dataset.actions),
         "matching": len(matching),
-        "matching_classes": len({d.action for d in matching}),
+        "matching_classes": len(rows),
         "pending": len(pending),
         "stamp": stamp(pending),
         "checking": is_linting,

@@ -107,8 +107,8 @@ class _Routes:
             "/regenerate": (self.regenerate, changed | replies.JOB),
         }
 
-    def overview(self, session: Current, filter_: Asked, page: str = "") -> Response:
-        return self._renderer.page(session, "overview", pages.overview(session, filter_, page), filter_)
+    def overview(self, session: Current, filter_: Asked, page: str = "", at: str = "") -> Response:
+        return self._renderer.page(session, "overview", pages.overview(session, filter_, page, at), filter_)
 
     def one_class(self, session: Current, label: int, filter_: Asked) -> Response:
         values = pages.one_class(session, action_of(session, label), filter_)

@@ -18,6 +18,7 @@ async function decide(decision, more) {
   document.querySelector(".top progress").value = decided;
   if (address || !panel()) waiting.length = 0; // keys were meant for this page
   if (address || !panel()) await visit(address || location.href);
+  if (label !== null && document.body.dataset.page === "overview" && !document.getElementById(`c${label}`)) await visit(pageOf(label));
   else if (html) panel().innerHTML = html;
   reopen(save);
   const first = items().find((item) => item.dataset.status === "pending") || items()[0];
@@ -55,6 +56,14 @@ function step(by) {
   // From a folded text: to the next one that matches.
   const after = all.findIndex((other) => item && item.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING);
   return focus(by > 0 ? all[after] || all.at(-1) : all[(after < 0 ? all.length : after) - 1] || all[0]);
+}
+
+// The address of the page of the overview that has a class.
+function pageOf(label) {
+  const address = new URL(location);
+  address.searchParams.delete("page");
+  address.searchParams.set("at", label);
+  return address.pathname + address.search;
 }
 
 // Go on in the next page of a long table.
@@ -200,6 +209,6 @@ document.addEventListener("submit", (event) => {
   decide("add", { kind, text }).then((made) => { if (!made) { keep(`add:${kind}`, text); reopen(save); } });
 });
 
-// Start at the first pending text of a class, or at the first class of a table.
+// Start at the first pending text of a class, or at the class of a table that the address names, or at its first.
 reopen(save);
-focus(items().find((item) => item.dataset.status === "pending") || items()[0]);
+focus(document.getElementById(`c${new URL(location).searchParams.get("at")}`) || items().find((item) => item.dataset.status === "pending") || items()[0]);

@@ -126,3 +126,19 @@ def test_j_and_k_go_on_in_the_next_page(many: str, open_browser: Open) -> None:
         wait(browser, lambda b: b.find_elements("id", "c150"))
         press(browser, Keys.ENTER)
         wait(browser, lambda b: "/class/100" in b.current_url)
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium: apt install chromium chromium-driver")
+def test_undo_gives_the_focus_to_the_class_on_whatever_page_it_is(many: str, open_browser: Open) -> None:
+    with served(many, "carl", dataset="kinetics600") as address:
+        browser = open_browser()
+        browser.get(f"{address}/class/350?kind=context")
+        press(browser, "r")
+        wait(browser, lambda b: "Rejected" in b.find_element("id", "message").text)
+        press(browser, "o")
+        wait(browser, lambda b: focused(b) == "c350")  # the table begins at the class that was left
+        browser.get(f"{address}/?kind=context")
+        wait(browser, lambda b: focused(b) == "c0")
+        press(browser, "u")
+        wait(browser, lambda b: focused(b) == "c350")
+        assert "Undone" in browser.find_element("id", "message").text

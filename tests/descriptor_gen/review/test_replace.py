@@ -47,9 +47,9 @@ def texts(store: Store, kind: str = "decomposition") -> list[tuple[str, str]]:
 
 def body(page: str, **more: object) -> dict[str, Any]:
     names = {"old": "old", "new": "new", "query": "filter", "stamp": "stamp"}
-    found = {name: data(page, attribute).replace("&amp;", "&") for name, attribute in names.items()}
+    attributes = {name: data(page, attribute).replace("&amp;", "&") for name, attribute in names.items()}
     flags = {name: bool(data(page, name)) for name in ("whole", "case")}
-    return {**found, **flags, **more}
+    return {**attributes, **flags, **more}
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_the_schema_has_every_parameter(fuzzed: Fuzzed) -> None:
         if "get" in methods
     }
     assert queries["/class/{label}"] == queries["/class/{label}/panel"] == FILTER
-    assert (queries["/"], queries["/log"]) == (FILTER | {"page"}, {"page"})
+    assert (queries["/"], queries["/log"]) == (FILTER | {"page", "at"}, {"page"})
     assert queries["/compare"] == FILTER | {"left", "right", "page"}
     assert queries["/download"] == FILTER | {"format"}
     assert queries["/replace"] == FILTER | {"old", "new", "whole", "case", "page"}
