@@ -124,8 +124,9 @@ def _delete(changes: Runs, runs: Sequence[int], *, yes: bool, as_json: bool) -> 
     for each in contents:
         notes.print(_going(each), soft_wrap=True)
     if not yes:
-        keep = f"recognize runs {' '.join(map(str, runs))} --json > runs.json"
-        notes.print(f"This cannot be undone. To keep a copy: {keep}", soft_wrap=True)
+        copy = f"recognize runs {runs[0]} --json > run-{runs[0]}.json"
+        others = " (and so for each of the others)" if len(runs) > 1 else ""
+        notes.print(f"This cannot be undone. To keep a copy: {copy}{others}", soft_wrap=True)
         click.confirm(f"Delete {_counted(len(contents), 'run')}?", abort=True, err=True)
     changes.delete(contents)
     print_json(contents) if as_json else console.print(f"Deleted {_counted(len(contents), 'run')}")

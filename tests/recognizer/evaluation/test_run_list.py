@@ -197,7 +197,9 @@ def test_deletion_asks_and_says_what_goes(three: Store, db_url: str, answer: str
     )
     assert "run 1 (old one): ucf101, " in result.stderr
     assert "101 predictions, 0 impacts of texts" in result.stderr
-    assert "This cannot be undone. To keep a copy: recognize runs 1 3 --json" in result.stderr
+    assert (
+        "This cannot be undone. To keep a copy: recognize runs 1 --json > run-1.json (and so for each" in result.stderr
+    )
     assert "Delete 2 runs?" in result.stderr
     assert [run.id for run in three.runs()] == left
     assert (result.exit_code == 0) == (left == [2])
