@@ -1,10 +1,12 @@
-"""Agreement of reviewers: their last verdicts, and Cohen's kappa."""
+"""Agreement of reviewers: their last verdicts, and Cohen's kappa with its interval."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from math import sqrt
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +17,49 @@ from db.schema import ActionRow, DatasetRow, DescriptorRow, ReviewEventRow
 
 # whether the text is accepted unchanged; None: the verdict was withdrawn
 _VERDICTS: Mapping[DecisionKind, bool | None] = {"accept": True, "reject": False, "edit": False, "restore": None}
+
+_NORMAL_95 = 1.959964  # the quantile of the normal distribution for an interval of 95%
+
+
+@dataclass(frozen=True)
+class Kappa:
+    """Cohen's kappa of two judges, -1 to 1, and its standard error in large samples; the error is 0 for kappa 1."""
+
+    value: float
+    error: float
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval of 95%, within -1 and 1; None where the standard error is 0 and says nothing."""
+        if self.error <= 0:
+            return None
+        half = _NORMAL_95 * self.error
+        return max(-1.0, self.value - half), min(1.0, self.value + half)
+
+
+def kappa(table: Sequence[Sequence[int]]) -> Kappa | None:
+    """Return Cohen's kappa of a table of counts; None if chance alone explains every verdict, or there is none.
+
+    kappa = (p_o - p_e) / (1 - p_e), with p_o the observed fraction of equal verdicts, and p_e the fraction expected if
+    both judged independently, each at their own rates. After J. Cohen, "A coefficient of agreement for nominal scales",
+    Educational and Psychological Measurement 20(1), 1960. The standard error is that for kappa other than 0 by Fleiss,
+    Cohen and Everitt, "Large sample standard errors of kappa and weighted kappa", Psychological Bulletin 72(5), 1969.
+
+    Args:
+        table: [K, K], items that the first judge put in category i and the second in j.
+    """
+    n = sum(map(sum, table))
+    size = range(len(table))
+    first, second = [sum(row) for row in table], [sum(row[j] for row in table) for j in size]
+    by_chance = sum(a * b for a, b in zip(first, second, strict=True))  # p_e * n^2
+    if by_chance == n * n:  # also for n = 0
+        return None
+    equal = sum(table[i][i] for i in size)
+    value, chance = (equal * n - by_chance) / (n * n - by_chance), by_chance / n**2
+    on = sum(table[i][i] / n * (1 - (first[i] + second[i]) / n * (1 - value)) ** 2 for i in size)
+    off = sum(table[i][j] / n * ((second[i] + first[j]) / n) ** 2 for i in size for j in size if i != j)
+    variance = (on + (1 - value) ** 2 * off - (value - chance * (1 - value)) ** 2) / (n * (1 - chance) ** 2)
+    return Kappa(value, sqrt(variance) if equal < n and variance > 0 else 0.0)
 
 
 def verdicts(session: Session, dataset: str | None) -> dict[str, dict[int, bool]]:
@@ -37,28 +82,21 @@ def verdicts(session: Session, dataset: str | None) -> dict[str, dict[int, bool]
     }
 
 
-def agreements(verdicts: Mapping[str, Mapping[int, bool]]) -> list[Agreement]:
-    """Return the agreement of each pair of reviewers, sorted by name, from their `verdicts`."""
-    return [agreement(first, second, verdicts) for first, second in combinations(sorted(verdicts), 2)]
+def agreements(verdicts: Mapping[str, Mapping[int, bool]], *, kind: str = "") -> list[Agreement]:
+    """Return the agreement of each pair of reviewers, sorted by name, from their `verdicts` on texts of a kind."""
+    return [agreement(first, second, verdicts, kind=kind) for first, second in combinations(sorted(verdicts), 2)]
 
 
-def agreement(first: str, second: str, verdicts: Mapping[str, Mapping[int, bool]]) -> Agreement:
-    """Return Cohen's kappa of two reviewers over the descriptors that both judged.
-
-    kappa = (p_o - p_e) / (1 - p_e), with p_o the observed fraction of equal verdicts, and p_e the fraction expected if
-    both judged independently, each at their own acceptance rate. After J. Cohen, "A coefficient of agreement for
-    nominal scales", Educational and Psychological Measurement 20(1), 1960. Undefined for p_e = 1 and for n = 0.
-    """
+def agreement(first: str, second: str, verdicts: Mapping[str, Mapping[int, bool]], *, kind: str = "") -> Agreement:
+    """Return Cohen's kappa of two reviewers over the descriptors that both judged: see `kappa`."""
     by_first, by_second = verdicts[first], verdicts[second]
     cells = Counter((by_first[id_], by_second[id_]) for id_ in by_first.keys() & by_second.keys())
     n = cells.total()
-    equal = cells[True, True] + cells[False, False]
-    accepted = cells[True, True] + cells[True, False], cells[True, True] + cells[False, True]
-    by_chance = accepted[0] * accepted[1] + (n - accepted[0]) * (n - accepted[1])  # p_e * n^2
+    result = kappa([[cells[a, b] for b in (True, False)] for a in (True, False)])
     undefined = None
     if not n:
         undefined = "no descriptor that both judged"
-    elif by_chance == n * n:
+    elif result is None:
         undefined = "both gave every text the same verdict, so chance alone explains it"
     return Agreement(
         first=first,
@@ -68,7 +106,9 @@ def agreement(first: str, second: str, verdicts: Mapping[str, Mapping[int, bool]
         only_second=cells[False, True],
         both_refused=cells[False, False],
         n=n,
-        observed=equal / n if n else None,
-        kappa=None if undefined else (equal * n - by_chance) / (n * n - by_chance),
+        observed=(cells[True, True] + cells[False, False]) / n if n else None,
+        kappa=result.value if result else None,
         undefined=undefined,
+        interval=result.interval if result else None,
+        kind=kind,
     )

@@ -37,8 +37,14 @@ class Comments(Transactions):
     A comment belongs to a text and to all of its edits: it stays beside the text through edits and their undo.
     """
 
-    def add(self, descriptor: int, text: str, *, reviewer: str) -> Comment:
-        """Add a comment to a descriptor in use; return it as stored.
+    def add(self, descriptor: int, text: str, *, reviewer: str, in_use: bool = True) -> Comment:
+        """Add a comment to a descriptor; return it as stored.
+
+        Args:
+            descriptor: its id.
+            text: what is said.
+            reviewer: who says it.
+            in_use: whether the descriptor has to be in use itself; else an edit may be in its place.
 
         Raises:
             UsageError: no such descriptor is in use, or the text or the name of the reviewer is empty or too long.
@@ -46,7 +52,7 @@ class Comments(Transactions):
         words, name = _checked(text, "comment", LONGEST_COMMENT), reviewer_name(reviewer)
         with self._write() as session:
             [row] = review_decisions.rows_by_id(session, [descriptor])
-            if row.superseded_at is not None:
+            if in_use and row.superseded_at is not None:
                 raise UsageError(f"Out of use: {descriptor}. To see why: descgen history {descriptor}")
             session.add(added := CommentRow(descriptor_id=row.id, text=words, reviewer=name))
             session.flush()

@@ -372,6 +372,8 @@ class Agreement:
         observed: equal verdicts / n, 0 to 1; None for n = 0.
         kappa: Cohen's kappa, -1 to 1; None if undefined.
         undefined: why kappa is undefined.
+        interval: of kappa, 95%, for large n; None if kappa is undefined or 1.
+        kind: of the descriptors; empty: all kinds.
     """
 
     first: str
@@ -384,6 +386,23 @@ class Agreement:
     observed: float | None
     kappa: float | None
     undefined: str | None
+    interval: tuple[float, float] | None = None
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The verdicts of one reviewer that stand, and the time of the last decision; refused: rejected or edited."""
+
+    accepted: int
+    refused: int
+    last: datetime
+
+    @classmethod
+    def of(cls, verdicts: Mapping[int, bool], last: datetime) -> Progress:
+        """Count verdicts: descriptor id -> whether it accepted the text unchanged."""
+        accepted = sum(verdicts.values())
+        return cls(accepted, len(verdicts) - accepted, last)
 
 
 @dataclass(frozen=True)

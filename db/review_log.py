@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, insert, select
@@ -95,6 +96,19 @@ def _of_dataset(columns: Any, dataset: Dataset) -> Any:
         .order_by(ReviewEventRow.id)
     )
     return queries.only_actions(query, dataset)
+
+
+def last_times(session: Session, dataset: Dataset) -> dict[str, datetime]:
+    """Return reviewer -> time of the last decision about a dataset."""
+    query = (
+        select(ReviewEventRow.reviewer, func.max(ReviewEventRow.at))
+        .join(DescriptorRow, DescriptorRow.id == ReviewEventRow.descriptor_id)
+        .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
+        .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+        .where(DatasetRow.name == dataset.stored_as)
+        .group_by(ReviewEventRow.reviewer)
+    )
+    return dict(session.execute(query).all())
 
 
 def events_to_undo(session: Session, reviewer: str, decision: int | None) -> list[ReviewEvent]:

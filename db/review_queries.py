@@ -15,8 +15,8 @@ from db import queries, writers
 from db.engine import Transactions
 from db.errors import UsageError
 from db.local_paths import without_folders
-from db.records import ClassVerdict, Dataset, Descriptor, HistoryEntry, Impact, Verdicts, Writer, Written
-from db.schema import ActionRow, DatasetRow, DescriptorRow, GenerationRow, ImpactRow, RunRow
+from db.records import Action, ClassVerdict, Dataset, Descriptor, HistoryEntry, Impact, Verdicts, Writer, Written
+from db.schema import ActionRow, DatasetRow, DescriptorRow, GenerationRow, ImpactRow, ReviewEventRow, RunRow
 
 Stamp = tuple[int, ...]
 
@@ -46,6 +46,30 @@ class ReviewQueries(Transactions):
             newest = (session.scalar(_newest_impact_run(dataset)) or 0, session.scalar(_newest_controls(dataset)) or 0)
             stamps = {name: tuple(numbers) for name, *numbers in session.execute(query) if name in names}
             return {**stamps, "": newest}
+
+    def last_event(self) -> int:
+        """Return the id of the last event in the log, 0 if there is none."""
+        with self._read() as session:
+            return session.scalar(select(func.max(ReviewEventRow.id))) or 0
+
+    def changed_by(self, dataset: Dataset, action: Action, *, since: int) -> Mapping[str, int]:
+        """Return reviewer -> number of texts of a class that the reviewer decided on after an event of the log."""
+        query = (
+            select(ReviewEventRow.reviewer, ReviewEventRow.descriptor_id, ReviewEventRow.after)
+            .join(DescriptorRow, DescriptorRow.id == ReviewEventRow.descriptor_id)
+            .join(ActionRow, ActionRow.id == DescriptorRow.action_id)
+            .join(DatasetRow, DatasetRow.id == ActionRow.dataset_id)
+            .where(DatasetRow.name == dataset.stored_as, ActionRow.name == action.name, ReviewEventRow.id > since)
+            .order_by(ReviewEventRow.id)
+        )
+        edited_from: dict[int, int] = {}
+        texts: dict[str, set[int]] = {}
+        with self._read() as session:
+            for reviewer, descriptor, after in session.execute(query):
+                text = edited_from.get(descriptor, descriptor)
+                edited_from[after.get("id", descriptor)] = text
+                texts.setdefault(reviewer, set()).add(text)
+        return {reviewer: len(of_one) for reviewer, of_one in texts.items()}
 
     def call(self, generation: int) -> HistoryEntry:
         """Return one LLM call by its id.

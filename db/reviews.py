@@ -28,6 +28,7 @@ from db.records import (
     Descriptor,
     DescriptorRef,
     DescriptorStatus,
+    Progress,
     ReviewEvent,
 )
 from db.schema import ActionRow, DescriptorRow
@@ -158,6 +159,13 @@ class Reviews(Transactions):
         """Return the agreement of each pair of reviewers on a dataset, or on all datasets."""
         with self._read() as session:
             return agreements(verdicts(session, dataset.stored_as if dataset else None))
+
+    def progress(self, dataset: Dataset) -> dict[str, Progress]:
+        """Return reviewer -> what the reviewer has decided on a dataset."""
+        with self._read() as session:
+            times = review_log.last_times(session, dataset)
+            given = verdicts(session, dataset.stored_as)
+        return {name: Progress.of(given.get(name, {}), at) for name, at in times.items()}
 
     @contextmanager
     def _decide(self, reviewer: str) -> Iterator[tuple[Session, str]]:

@@ -49,6 +49,8 @@ from db.schema import (
 )
 
 if TYPE_CHECKING:
+    from db.blind_queries import BlindQueries
+    from db.blind_verdicts import BlindReviews, BlindVerdicts
     from db.claims import Claims
     from db.comments import Comments
     from db.own_datasets import OwnDatasets
@@ -112,6 +114,24 @@ class Store(Transactions, Catalogue):
         from db.comments import Comments
 
         return Comments(self._engine)
+
+    def blind_reviews(self, dataset: Dataset, reviewer: str) -> BlindReviews:
+        """Return the access of one blind reviewer to own verdicts: see `db.blind_verdicts`."""
+        from db.blind_verdicts import BlindReviews
+
+        return BlindReviews(self._engine, dataset, reviewer)
+
+    def blind_queries(self, own: BlindReviews) -> BlindQueries:
+        """Return the queries of the review application for a blind reviewer: see `db.blind_queries`."""
+        from db.blind_queries import BlindQueries
+
+        return BlindQueries(self._engine, own)
+
+    def blind_verdicts(self) -> BlindVerdicts:
+        """Return the verdicts of all blind reviewers: see `db.blind_verdicts`."""
+        from db.blind_verdicts import BlindVerdicts
+
+        return BlindVerdicts(self._engine)
 
     def review_queries(self) -> ReviewQueries:
         """Return the queries of the review application: see `db.review_queries`."""

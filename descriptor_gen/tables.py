@@ -57,9 +57,10 @@ _STOPPED_BY = {
 _DESCRIPTOR_COLUMNS = ("dataset", "kind", "written by", *(f">{status}" for status in STATUSES), ">all")
 _CALL_COLUMNS = ("provider", "model", "outcome", ">calls", ">tokens in", ">tokens out", ">seconds")
 _HISTORY_COLUMNS = ("action", "kind", "UTC", "llm", "template", ">sample", ">attempt", "outcome", "reply")
+_AGREEMENT = "Agreement of reviewers (+ accepted unchanged, - rejected or edited)"
+_BLIND_AGREEMENT = "Agreement of blind reviewers (+ accepted, - rejected)"
 _AGREEMENT_COLUMNS = (
-    *("reviewers", ">judged by both", ">both accepted", ">only the first", ">only the second", ">both refused"),
-    *(">agree %", ">Cohen's kappa"),
+    *("reviewers", ">texts", ">both +", ">first +", ">second +", ">both -", ">agree %", ">kappa", ">95% interval"),
 )
 
 
@@ -264,14 +265,22 @@ def raw_replies(entries: Sequence[HistoryEntry]) -> RenderableType:
     )
 
 
-def stats(counts: Mapping[str, Rows], agreement: Sequence[Agreement] = ()) -> RenderableType:
-    """Return a table of descriptors in use and one of calls; with two reviewers or more, one of their agreement."""
+def stats(
+    counts: Mapping[str, Rows], agreement: Sequence[Agreement] = (), blind: Sequence[Agreement] = ()
+) -> RenderableType:
+    """Return a table of descriptors in use and one of calls; with two reviewers or more, those of their agreement.
+
+    Args:
+        agreement: in the log.
+        blind: of blind verdicts, on all kinds and by kind.
+    """
     calls = [(*list(row.values())[:-1], f"{row['seconds']:.1f}") for row in counts["calls"]]
     return Group(
         table(*_DESCRIPTOR_COLUMNS, title="Descriptors in use", rows=_by_status(counts["descriptors"])),
         Text(),
         table(*_CALL_COLUMNS, title="Calls made", rows=calls),
-        *([Text(), _agreements(agreement)] if agreement else []),
+        *([Text(), _agreements(agreement, title=_AGREEMENT)] if agreement else []),
+        *([Text(), _agreements(blind, title=_BLIND_AGREEMENT)] if blind else []),
     )
 
 
@@ -411,11 +420,11 @@ def _cell(state: State | None, change: Change) -> str:
     return f"{state.id} {state.text} [{state.status}]" + (f", position {state.position}" if moved else "")
 
 
-def _agreements(agreement: Sequence[Agreement]) -> RenderableType:
+def _agreements(agreement: Sequence[Agreement], *, title: str) -> RenderableType:
     """Return a row for each pair of reviewers, and why a pair has no kappa."""
     body = [
         (
-            f"{pair.first}, {pair.second}",
+            f"  {pair.kind}" if pair.kind else f"{pair.first}, {pair.second}",
             pair.n,
             pair.both_accepted,
             pair.only_first,
@@ -423,9 +432,10 @@ def _agreements(agreement: Sequence[Agreement]) -> RenderableType:
             pair.both_refused,
             "" if pair.observed is None else f"{100 * pair.observed:.1f}",
             "" if pair.kappa is None else f"{pair.kappa:.3f}",
+            "" if pair.interval is None else f"{pair.interval[0]:.2f}\u00a0to\u00a0{pair.interval[1]:.2f}",
         )
         for pair in agreement
     ]
-    title = "Agreement of reviewers: accepted unchanged, or not (rejected, edited)"
-    reasons = [f"{pair.first}, {pair.second}: no kappa, {pair.undefined}" for pair in agreement if pair.undefined]
+    undefined = [pair for pair in agreement if pair.undefined and not pair.kind]
+    reasons = [f"{pair.first}, {pair.second}: no kappa, {pair.undefined}" for pair in undefined]
     return Group(table(*_AGREEMENT_COLUMNS, title=title, rows=body), *map(Text, reasons))

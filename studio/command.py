@@ -18,6 +18,7 @@ from db.records import STATUSES
 from db.texts import clean
 from descriptor_gen.commands.options import dataset_option
 from descriptor_gen.commands.review import reviewer_option
+from descriptor_gen.commands.reviewers import reviewers_options
 from encoders.registry import trusting_files
 from recognizer.commands.options import features_option
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from db.records import Dataset
     from db.store import Store
+    from descriptor_gen.review.reviewers import Panel, Reviewers
     from descriptor_gen.review.security import AccessRules
     from descriptor_gen.review.session import ReviewSession
     from studio.evidence import Videos
@@ -73,6 +75,7 @@ _TEMPERATURE = 0.8  # of regenerated texts: greedy decoding would write the same
 @trust_option(trusting_files)
 @features_option
 @reviewer_option
+@reviewers_options
 @click.pass_obj
 def review(
     database: Database,
@@ -91,6 +94,7 @@ def review(
     what_if_on_test: bool,
     features: Path,
     reviewer: str,
+    panel: Panel,
     page: str = "/",
 ) -> None:
     """Review the descriptors of a dataset in a browser, or with --tui in the terminal.
@@ -108,13 +112,26 @@ def review(
     def open_with_seed(seed: int) -> LLM:
         return open_llm(llm_name, LLMOptions(base_url=base_url, sampling=Sampling(_TEMPERATURE, seed)))
 
+    if tui and panel.header:
+        raise UsageError("--reviewer-header is for browsers. With --tui give --reviewer NAME")
     store = database.existing
     dataset = store.resolve(dataset_name)
 
     def report(line: str) -> None:
         notes.print(clean(hide(line, secrets_in(database.url))), soft_wrap=True)
 
-    session = ReviewSession(store, dataset, reviewer=reviewer, open_llm=open_with_seed, report=report)
+    is_blind = panel.blind and (tui or not panel.several)  # else the server's starter, who settles
+    session = ReviewSession(
+        store,
+        dataset,
+        reviewer=reviewer,
+        open_llm=open_with_seed,
+        blind=is_blind,
+        classes=panel.classes_of(" ".join(reviewer.split()), dataset) if tui else None,
+        report=report,
+    )
+    if is_blind and not session.snapshot().by_action and store.descriptors(dataset, statuses=STATUSES):
+        raise UserError(f"No text of {dataset.name} is for {reviewer} to judge blind: not what people added")
     if page == "/" and not session.snapshot().by_action:
         raise UserError(
             f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
@@ -125,7 +142,7 @@ def review(
         else:
             shown = videos_of(store, dataset, videos=videos, encoder=encoder, features=features, report=report)
             _in_browser(
-                session, shown, page=page, host=host, port=port, allowed_hosts=allowed_hosts,
+                session, shown, panel, page=page, host=host, port=port, allowed_hosts=allowed_hosts,
                 open_browser=not no_browser, what_if_on_test=what_if_on_test,
             )  # fmt: skip
     finally:
@@ -191,7 +208,14 @@ def videos_of(
     return Videos(load, report)
 
 
-def make_app(session: ReviewSession, rules: AccessRules, videos: Videos, *, what_if_on_test: bool = False) -> FastAPI:
+def make_app(
+    session: ReviewSession,
+    rules: AccessRules,
+    videos: Videos,
+    *,
+    what_if_on_test: bool = False,
+    reviewers: Reviewers | None = None,
+) -> FastAPI:
     """Return the whole application: the review and the sites of this package."""
     from descriptor_gen.review.app import create_app
     from studio.frames_site import frames_site
@@ -203,12 +227,13 @@ def make_app(session: ReviewSession, rules: AccessRules, videos: Videos, *, what
     frames = partial(frames_site, videos=videos, pictures=pictures)
     what_if = partial(what_if_site, videos=videos, on_test=what_if_on_test)
     runs = partial(runs_site, store=session.store, pictures=pictures)
-    return create_app(session, rules, sites=[frames, what_if, runs])
+    return create_app(session, rules, sites=[frames, what_if, runs], reviewers=reviewers)
 
 
 def _in_browser(
     session: ReviewSession,
     videos: Videos,
+    panel: Panel,
     *,
     page: str,
     host: str,
@@ -218,19 +243,25 @@ def _in_browser(
     what_if_on_test: bool,
 ) -> None:
     from descriptor_gen.review import server
+    from descriptor_gen.review.reviewers import Reviewers
     from descriptor_gen.review.security import access_rules
 
-    rules = access_rules(host, allowed_hosts)
+    reviewers = Reviewers(panel, session) if panel.several else None
+    rules = access_rules(host, allowed_hosts, identities=reviewers.identities(host) if reviewers else None)
     listener = server.bind(host, port)
     url = server.address(host, listener, rules.token, page=page)
 
     def on_ready() -> None:
+        if reviewers is not None:
+            announced = reviewers.announced(lambda secret: server.address(host, listener, secret, page=page))
+            notes.print(announced, soft_wrap=True)
+            return
         notes.print(f"{session.dataset.name}, reviewed by {session.reviewer}: {url}  (Ctrl-C quits)", soft_wrap=True)
         if open_browser:
             webbrowser.open(url)
 
     try:
-        app = make_app(session, rules, videos, what_if_on_test=what_if_on_test)
+        app = make_app(session, rules, videos, what_if_on_test=what_if_on_test, reviewers=reviewers)
         server.serve(app, listener, on_ready=on_ready)
     finally:
         videos.close()

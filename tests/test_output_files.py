@@ -58,7 +58,7 @@ def test_recognize_refuses_unknown_suffixes(
 
 
 DESCGEN = {
-    ("stats",): {"descriptors": [], "calls": [], "agreement": []},
+    ("stats",): {"descriptors": [], "calls": [], "agreement": [], "blind_agreement": []},
     ("show", "-d", "hmdb51"): [],
     ("show", "-d", "hmdb51", "--raw"): [],
     ("history", "-d", "hmdb51"): {"calls": [], "decisions": []},

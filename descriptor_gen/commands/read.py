@@ -74,8 +74,11 @@ def stats(database: Database, as_json: bool) -> None:
     """Count descriptors, calls, tokens and time by LLM, and show how far reviewers agree."""
     store = database.reading(as_json=as_json)
     counts = {"descriptors": store.counts(), "calls": store.generation_counts()}
-    agreement = store.reviews().agreement()
-    print_json({**counts, "agreement": agreement}) if as_json else console.print(tables.stats(counts, agreement))
+    agreement, blind = store.reviews().agreement(), store.blind_verdicts().agreement()
+    if as_json:
+        print_json({**counts, "agreement": agreement, "blind_agreement": blind})
+        return
+    console.print(tables.stats(counts, agreement, blind))
 
 
 @click.command()

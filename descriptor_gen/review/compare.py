@@ -166,6 +166,7 @@ def _known_or_first(value: str, choices: Sequence[str], *, known: Sequence[str] 
 def _actions(session: ReviewSession, written: Sequence[Mapping[str, Written]], search: str) -> list[Action]:
     """Return the classes that either writer wrote about, and whose name or phrase contains `search`."""
     names = set().union(*written)
+    names &= session.snapshot().by_action.keys() if session.blind else names  # a blind reviewer's own classes
     matching = (a for a in session.dataset.actions if search in a.phrase.casefold() or search in a.name.casefold())
     return [action for action in matching if action.name in names]
 

@@ -22,6 +22,7 @@ class Filter:
         comments: `any`: somebody has said something about the text.
         q: a part of the text, or of the class's name or phrase, in any case.
         order: the order of the classes, a key of `ORDERS`; not a condition.
+        classes: `all`: also those assigned to other reviewers; empty: those of the reviewer.
     """
 
     kind: str = ""
@@ -31,12 +32,14 @@ class Filter:
     comments: str = ""
     q: str = ""
     order: str = ""
+    classes: str = ""
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Filter:
         """Return the filter in the query of an address; unknown names are ignored."""
         known = {field.name: query.get(field.name, "").strip()[:300] for field in fields(cls)}
-        return cls(**known | {"order": known["order"] if known["order"] in ORDERS else ""})
+        order = known["order"] if known["order"] in ORDERS else ""
+        return cls(**known | {"order": order, "classes": "all" if known["classes"] == "all" else ""})
 
     @property
     def query(self) -> str:

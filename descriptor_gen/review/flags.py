@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from db.records import Dataset, Descriptor
 from descriptor_gen.lint.rules import Finding, Limits, lint, template_items
@@ -48,15 +48,24 @@ class Linter:
         self._dataset = dataset
         self._limits = Limits(items=template_items())
         self._submitted: Sequence[Descriptor] | None = None
+        self._linted: Sequence[tuple[int, str, int, bool]] = ()  # what flags depend on
         self._flags = Flags()
         self._changed = threading.Condition()
         self._busy = False
         threading.Thread(target=self._work, daemon=True).start()
 
-    def submit(self, descriptors: Sequence[Descriptor]) -> None:
-        """Lint these next; they replace submitted ones that linting has not started on."""
+    def submit(self, descriptors: Sequence[Descriptor], *, regardless: bool = False) -> None:
+        """Lint these next, unless they are as those before; they replace ones that linting has not started on.
+
+        Args:
+            regardless: of their status, as if all were pending.
+        """
+        linted = [(d.id, d.text, d.position, d.status == "rejected" and not regardless) for d in descriptors]
         with self._changed:
-            self._submitted = descriptors
+            if linted == self._linted:
+                return
+            pending = [replace(d, status="pending") for d in descriptors] if regardless else descriptors
+            self._linted, self._submitted = linted, pending
             self._changed.notify_all()
 
     def flags(self, *, wait: float = 0.0) -> tuple[Flags, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -117,6 +117,7 @@ def overview(session: ReviewSession, filter_: Filter, number: str = "", at: str 
         "comments": bool(session.comments()),
         "verdicts": snapshot.verdicts,
         "replaced": len(_replaced(snapshot, snapshot.by_action)),
+        "own_classes": len(session.classes) if session.classes is not None else None,
         "is_benchmark": session.dataset.stored_as in vocabulary.BUILT_IN,
         "choices": {
             "kinds": sorted({d.kind for d in snapshot.descriptors}),
@@ -194,7 +195,7 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
             and the `text` of the reviewer.
     """
     request = request or {"conflicts": (), "decision": "", "text": ""}
-    matching = {d.id for d in session.matching(filter_)}
+    matching = {d.id for d in session.matching(replace(filter_, classes="all"))}
     snapshot, (flags, _) = session.snapshot(), session.flags()
     texts = as_texts(session, shown(session, action, filter_), matching, request["conflicts"])
     kinds = groupby(texts, key=lambda text: text.descriptor.kind)
@@ -203,6 +204,7 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
         "counts": Counts.of(text.descriptor for text in texts if text.matches),
         "folded": sum(not text.matches for text in texts),
         "request": request,
+        "event": snapshot.event,
         "gone": [conflict for conflict in request["conflicts"] if not conflict.in_use],
         "verdicts": snapshot.verdicts,
         "verdict": snapshot.verdicts.by_class.get(action.name) if snapshot.verdicts else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from db.records import Action, Decision
 from descriptor_gen.review.filters import Filter
@@ -59,7 +59,8 @@ def _at(session: ReviewSession, descriptor: int) -> Next:
 
 def _following(session: ReviewSession, action: Action, decided: int, filter_: Filter, *, was_pending: bool) -> Next:
     """Return the pending text after one that was decided, from the start again at the end; else the next class."""
-    order, matching = shown(session, action, filter_), {d.id for d in session.matching(filter_)}
+    order = shown(session, action, filter_)
+    matching = {d.id for d in session.matching(replace(filter_, classes="all"))}
     place = next((index for index, d in enumerate(order) if d.id == decided), -1)
     following = [d for d in order[place + 1 :] + order[: max(place, 0)] if d.id in matching]
     pending = next((d for d in following if d.status == "pending"), None)

@@ -49,6 +49,9 @@ CHANGE: Replies = {
 }
 PAGE: Replies = {200: _text("A page, or a part of one", "text/html")}
 NOT_FOUND: Replies = {404: _refusal("There is no such class or job")}
+MESSAGE: Replies = {200: _refusal("A message, empty if there is nothing to say")}
+SETTLED: Replies = MESSAGE | {409: _refusal("Nothing was changed: others have changed these texts")}
+NOT_BLIND: Replies = {400: _refusal("The reviewer is blind")}
 UNKNOWN_ID: Replies = {400: _refusal("There is no such text or call")}
 JOB: Replies = {200: _json("The state of the job", TypeAdapter(Job).json_schema())}
 DECISION: Replies = {

@@ -11,6 +11,7 @@ from fastapi import Depends, HTTPException, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
+from db.blind_verdicts import REFUSED
 from db.records import STATUSES, Action, DescriptorRef
 from db.storable import LARGEST_INTEGER
 from descriptor_gen.review import compare, conflicts, pages, queue, replies
@@ -40,6 +41,7 @@ KEYS = (
     (("/",), "search"),
     (("?",), "these keys"),
 )
+CHANGING_KEYS = ("e", "<", "n")  # the first of those that change a text, which blind reviewers do not
 
 
 class DecisionBody(BaseModel):
@@ -77,6 +79,7 @@ def review_site(renderer: Renderer) -> Site:
         links=(("/compare", "Compare"), ("/log", "Decisions")),
         scripts=("review.js", "texts.js"),
         styles=("review.css", "texts.css"),
+        blind=True,
     )
 
 
@@ -85,7 +88,8 @@ class _Routes:
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
-        shared = {"keys": KEYS, "statuses": STATUSES, "cause": conflicts.cause}
+        shared = {"keys": KEYS, "statuses": STATUSES, "cause": conflicts.cause, "changing_keys": CHANGING_KEYS}
+        shared |= {"refused_when_blind": REFUSED}
         renderer.share(shared, marked=pages.marked)
         self.get: Mapping[str, Route] = {
             "/": (self.overview, replies.PAGE),

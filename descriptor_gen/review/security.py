@@ -12,18 +12,17 @@ import ipaddress
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from db.errors import UsageError
+from descriptor_gen.review.identity import SAFE_METHODS, Identities, same
 
 CSRF_HEADER = "x-csrf-token"
 MAX_BODY = 8 * 2**20  # bytes; 100,000 texts decided at once take about 3 MiB
 _LENGTH_DIGITS = 15
-_COOKIE = "review_token"
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # Pages load from the application only: no inline script or style, no frame around them, no form to another site.
 _HEADERS = {
@@ -53,30 +52,53 @@ class AccessRules:
 
     Attributes:
         hosts: allowed names in the Host header, without port; `*` allows any, then only the token protects.
-        token: required in the first address, afterwards in the cookie; None on loopback.
-        csrf: required in a header of requests that change something.
+        token: required in the first address, afterwards in the cookie; None on loopback, and for several reviewers.
+        csrf: required in a header of requests that change something; see `csrf_of`.
+        identities: of several reviewers; None: whoever passes is the one reviewer.
     """
 
     hosts: frozenset[str]
     token: str | None = None
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    identities: Identities | None = None
+
+    def csrf_of(self, sender: str) -> str:
+        """Return the secret of the pages of one of several reviewers: no page decides as another one."""
+        return hmac.new(self.csrf.encode(), sender.encode(), "sha256").hexdigest() if sender else self.csrf
 
 
-def access_rules(host: str, allowed: Iterable[str] = ()) -> AccessRules:
-    """Return the rules for a bind address: beyond loopback, a token is needed. `allowed`: further host names."""
+def access_rules(host: str, allowed: Iterable[str] = (), *, identities: Identities | None = None) -> AccessRules:
+    """Return the rules for a bind address: beyond loopback, a token is needed, unless each request says who sends it.
+
+    Args:
+        allowed: further host names.
+        identities: of several reviewers.
+
+    Raises:
+        UsageError: a proxy is to be believed, and any host name would be answered to: a page of another site, whose
+            name leads here, could send the proxy's header from a browser at the proxy's address.
+    """
     allowed_names = frozenset(name.lower() for name in allowed)
     if is_loopback(host):
-        return AccessRules(_LOOPBACK_NAMES | allowed_names)
+        return AccessRules(_LOOPBACK_NAMES | allowed_names, identities=identities)
+    if identities and identities.proxy and not allowed_names:
+        raise UsageError(f"--host {host} with --reviewer-header needs the name of the proxy: --allow-host NAME")
     everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     own_name = frozenset({"*"} if everywhere and not allowed_names else {host.lower()})
-    return AccessRules(_LOOPBACK_NAMES | allowed_names | own_name, token=secrets.token_urlsafe(24))
+    token = None if identities else secrets.token_urlsafe(24)
+    return AccessRules(_LOOPBACK_NAMES | allowed_names | own_name, token=token, identities=identities)
 
 
 class Guard:
-    """ASGI middleware that refuses requests that break the rules, and adds the security headers."""
+    """ASGI middleware that refuses requests that break the rules, and adds the security headers.
+
+    With several reviewers it says in the scope who of them sent a request, as `reviewer`; else that is empty.
+    """
 
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app, self._rules = app, rules
+        one = Identities({rules.token: ""}) if rules.token else None
+        self._identities = rules.identities or one
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on to the application."""
@@ -99,25 +121,14 @@ class Guard:
             return PlainTextResponse(
                 f"This application does not answer to the name {name!r}. Allow it with: --allow-host {name}\n", 421
             )
-        if (refusal := self._token_refusal(scope, headers)) is not None:
-            return refusal
-        if scope["method"] not in _SAFE_METHODS and not _same(headers.get(CSRF_HEADER, ""), self._rules.csrf):
+        sender = self._identities.identify(scope, headers) if self._identities else ""
+        if isinstance(sender, Response):
+            return sender
+        scope["reviewer"] = sender if self._rules.identities else ""
+        csrf = self._rules.csrf_of(scope["reviewer"])
+        if scope["method"] not in SAFE_METHODS and not same(headers.get(CSRF_HEADER, ""), csrf):
             return JSONResponse({"message": "This change is not from a page of this server. Reload the page"}, 403)
         return _length_refusal(scope, headers)
-
-    def _token_refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return a refusal, a redirect that moves the token from the address to a cookie, or None with that cookie."""
-        token = self._rules.token
-        if token is None or _same(cookie_parser(headers.get("cookie", "")).get(_COOKIE, ""), token):
-            return None
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if scope["method"] not in _SAFE_METHODS or not _same("".join(query.pop("token", [])), token):
-            return PlainTextResponse("Open the address with the token that the server printed\n", 401)
-        rest = urlencode(query, doseq=True)
-        path = "/" + scope["path"].lstrip("/")  # never //other.site
-        response = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
-        response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
-        return response
 
 
 def _secure(headers: MutableHeaders) -> None:
@@ -130,16 +141,12 @@ def _secure(headers: MutableHeaders) -> None:
 
 def _length_refusal(scope: Scope, headers: Headers) -> Response | None:
     """Return a refusal of a body that is too long, or that does not say beforehand how long it is."""
-    length = headers.get("content-length", "0" if scope["method"] in _SAFE_METHODS else "")
+    length = headers.get("content-length", "0" if scope["method"] in SAFE_METHODS else "")
     if "transfer-encoding" in headers or not (length.isascii() and length.isdecimal()):
         return JSONResponse({"message": "A request must give its length (Content-Length)"}, 411)
     if len(length) > _LENGTH_DIGITS or int(length) > MAX_BODY:
         return JSONResponse({"message": f"A request has at most {MAX_BODY // 2**20} MiB"}, 413)
     return None
-
-
-def _same(actual: str, expected: str) -> bool:
-    return hmac.compare_digest(actual.encode(), expected.encode())
 
 
 def _without_port(host: str) -> str:

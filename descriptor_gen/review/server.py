@@ -46,7 +46,13 @@ def address(host: str, listener: socket.socket, token: str | None, *, page: str 
 def config(app: ASGIApp, *, deadline: float = SECONDS) -> uvicorn.Config:
     """Return how the application is served; `deadline`: seconds that a connection may take to send a request."""
     return uvicorn.Config(
-        app, http=with_deadline(deadline), ws="none", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
+        app,
+        http=with_deadline(deadline),
+        ws="none",
+        log_level="warning",
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+        proxy_headers=False,  # else X-Forwarded-For, which anybody can send, would replace the client's address
     )
 
 

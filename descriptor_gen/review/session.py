@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from db.blind_verdicts import REFUSED, BlindReviews
 from db.errors import ConflictError, UsageError, UserError
 from db.records import (
     STATUSES,
@@ -24,6 +25,8 @@ from db.records import (
     PortableDescriptor,
     Verdicts,
 )
+from db.review_queries import ReviewQueries
+from db.reviews import Reviews
 from db.store import Store
 from descriptor_gen.prompting.prompt import load_prompts
 from descriptor_gen.review.conflicts import cause
@@ -63,11 +66,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The descriptors in use by action name, in label order; the impacts by descriptor id; the verdicts of controls."""
+    """The descriptors in use by action name, in label order; the impacts by descriptor id; the verdicts of controls.
+
+    `event` is an event of the log that the descriptors hold, with all before it.
+    """
 
     by_action: Mapping[str, Sequence[Descriptor]]
     impacts: Mapping[int, Impact]
     verdicts: Verdicts | None = None
+    event: int = 0
 
     @property
     def descriptors(self) -> list[Descriptor]:
@@ -117,26 +124,46 @@ class ReviewSession:
         reviewer: str,
         open_llm: OpenLLM | None = None,
         blind: bool = False,
+        classes: frozenset[str] | None = None,
+        beside: ReviewSession | None = None,
         report: Callable[[str], None] = _log.error,
     ) -> None:
-        """Open a session; without `open_llm` it cannot regenerate texts.
+        """Open a session; without `open_llm` it cannot regenerate texts, and blind it changes none.
 
         Args:
             blind: whether the reviewer must not learn what others decided or said.
+            classes: names of the classes that are the reviewer's own; None: all.
+            beside: the session of another reviewer, with which this one shares the jobs, and the linter if both or
+                neither are blind.
             report: takes the line about a fault of the database, which pages do not show.
         """
-        self.dataset, self.reviewer, self.blind = dataset, reviewer, blind
+        self.dataset, self.reviewer, self.blind, self.classes = dataset, reviewer, blind, classes
         self.phrases = {action.name: action.phrase for action in dataset.actions}
-        self.reviews, self.queries, self.notes = store.reviews(), store.review_queries(), store.comments()
-        self.faults = Faults(report)
-        self.jobs = Jobs(store, dataset, open_llm, faults=self.faults) if open_llm else None
+        own = store.blind_reviews(dataset, reviewer) if blind else None
+        self.reviews: Reviews | BlindReviews = own or store.reviews()
+        self.queries: ReviewQueries = store.blind_queries(own) if own else store.review_queries()
+        self.notes = store.comments()
+        self.faults: Faults = beside.faults if beside else Faults(report)
+        jobs = Jobs(store, dataset, open_llm, faults=self.faults) if open_llm and not blind else None
+        self.jobs: Jobs | None = beside.jobs if beside and not blind else jobs
+        self.log = None if blind else store.reviews()
+        self.all_verdicts = None if blind else store.blind_verdicts()
+        self._own = own
         self._store = store
         self._stamps: Mapping[str, tuple[int, ...]] = {}
-        self._snapshot = Snapshot({}, {})
+        self._snapshot = self._everything = Snapshot({}, {})
         self._read_at = float("-inf")
         self._lock = threading.Lock()
-        self._linter = Linter(dataset)
+        self._linter: Linter = beside._linter if beside and beside.blind == blind else Linter(dataset)
         self._pace = Pace()
+
+    def for_reviewer(
+        self, reviewer: str, *, blind: bool, classes: frozenset[str] | None, beside: ReviewSession
+    ) -> ReviewSession:
+        """Return a session of another reviewer of the same texts."""
+        other = ReviewSession(self._store, self.dataset, reviewer=reviewer, blind=blind, classes=classes, beside=beside)
+        other.all_verdicts = None  # who started the server settles
+        return other
 
     @property
     def store(self) -> Store:
@@ -157,26 +184,35 @@ class ReviewSession:
         with self._lock:
             if time.monotonic() - self._read_at < _FRESH_SECONDS:
                 return self._snapshot
+            event = self.queries.last_event()  # before the texts: a decision between the two is told, not missed
             stamps = self.queries.stamps(self.dataset)
             changed = {name for name, _ in stamps.items() ^ self._stamps.items()}
             if changed:
                 self._read(changed)
                 self._stamps = stamps
+            self._snapshot = replace(self._snapshot, event=event)
             self._read_at = time.monotonic()
             return self._snapshot
 
     def _read(self, changed: set[str]) -> None:
         actions = tuple(action for action in self.dataset.actions if action.name in changed)
         new: dict[str, list[Descriptor]] = {}
-        for descriptor in self._store.descriptors(replace(self.dataset, actions=actions), statuses=STATUSES):
+        for descriptor in self._texts(replace(self.dataset, actions=actions)):
             new.setdefault(descriptor.action, []).append(descriptor)
-        old = self._snapshot
+        old = self._everything
         names = (action.name for action in self.dataset.actions)
         by_action = {name: texts for name in names if (texts := (new if name in changed else old.by_action).get(name))}
         impacts, verdicts = self.queries.impacts(self.dataset), self.queries.verdicts(self.dataset)
-        self._snapshot = Snapshot(by_action, impacts, verdicts)
-        if _linted(old) != _linted(self._snapshot):
-            self._linter.submit(self._snapshot.descriptors)
+        self._everything = Snapshot(by_action, impacts, verdicts)
+        # one linter for all blind reviewers: flags that depend on a verdict would tell it to the others
+        self._linter.submit(self._everything.descriptors, regardless=self.blind)
+        shown = self.classes if self.blind else None
+        of_reviewer = {name: texts for name, texts in by_action.items() if shown is None or name in shown}
+        self._snapshot = Snapshot(of_reviewer, impacts, verdicts)
+
+    def _texts(self, part: Dataset) -> list[Descriptor]:
+        """Return the texts of some classes; a blind reviewer sees them as they were written."""
+        return self._own.texts(part) if self._own else self._store.descriptors(part, statuses=STATUSES)
 
     def flags(self, *, wait: float = 0.0) -> tuple[Flags, bool]:
         """Return the lint flags, and whether newer texts are still being linted after `wait` seconds."""
@@ -186,20 +222,48 @@ class ReviewSession:
         """Return the comments by descriptor id, see `db.comments`; who is blind sees only their own."""
         return self.notes.of_dataset(self.dataset, reviewer=self.reviewer if self.blind else None)
 
+    def comment(self, descriptor: int, text: str) -> None:
+        """Add a comment to a text in use; a blind reviewer knows it by the id that it was written under.
+
+        Raises:
+            UserError: there is no such text, or the comment is empty or too long.
+        """
+        if self.blind:
+            self.reviews.descriptors([descriptor])
+        self.notes.add(descriptor, text, reviewer=self.reviewer, in_use=not self.blind)
+
+    def set_guidelines(self, text: str, *, replaces: int) -> None:
+        """Set the guidelines in place of those that the reviewer read, see `db.comments`.
+
+        Raises:
+            UserError: others apply now, the text is too long, or the reviewer is blind.
+        """
+        if self.blind:
+            raise UserError("Who reviews blind does not change the guidelines: others would have other ones")
+        self.notes.set_guidelines(self.dataset, text, reviewer=self.reviewer, replaces=replaces)
+
     def matching(self, filter_: Filter, *, wait: float = 0.0) -> list[Descriptor]:
-        """Return the descriptors that pass a filter, in label order; `wait`: seconds to wait for lint flags."""
-        snapshot = self.snapshot()
+        """Return the descriptors that pass a filter, in label order; `wait`: seconds to wait for lint flags.
+
+        Those of the reviewer's own classes, unless the filter asks for all.
+        """
+        texts = self.snapshot().descriptors if filter_.classes else self.own()  # first: lint waits for new texts
         commented = self.comments() if filter_.comments else ()
         passes = filter_.predicate(self.phrases, self.flags(wait=wait)[0].rules, commented)
-        return [descriptor for descriptor in snapshot.descriptors if passes(descriptor)]
+        return [descriptor for descriptor in texts if passes(descriptor)]
+
+    def own(self) -> list[Descriptor]:
+        """Return the descriptors of the reviewer's own classes, in label order."""
+        texts = self.snapshot().descriptors
+        return texts if self.classes is None else [text for text in texts if text.action in self.classes]
 
     def portable(self, filter_: Filter) -> list[PortableDescriptor]:
         """Return the descriptors that pass a filter with all of their provenance."""
         return self._store.portable(self.dataset, {descriptor.id for descriptor in self.matching(filter_)})
 
     def totals(self) -> Counts:
-        """Count all descriptors by status."""
-        return Counts.of(self.snapshot().descriptors)
+        """Count the descriptors of the reviewer's own classes by status."""
+        return Counts.of(self.own())
 
     def time_left(self) -> str:
         """Return how long all pending texts take at the pace of this sitting, see `Pace.left`."""
@@ -216,6 +280,7 @@ class ReviewSession:
         self.refresh()
         try:
             refs = self._pending(request) if request.stamp else request.refs
+            self._refuse_foreign(refs)
             decision = _DECIDE[request.decision](self, request, refs)
             if decision.what in ("accept", "reject", "edit"):
                 self._pace.decided(len(decision.changes) + decision.already)
@@ -224,6 +289,12 @@ class ReviewSession:
             return Outcome(_conflicted(error.conflicts, self.reviewer), conflicts=error.conflicts)
         finally:
             self.refresh()  # the next page must show the decision
+
+    def _refuse_foreign(self, refs: Sequence[DescriptorRef]) -> None:
+        """Refuse texts that a blind reviewer was not given."""
+        given = {text.id for text in self.snapshot().descriptors} if self.blind else set()
+        if self.blind and (foreign := [str(ref.id) for ref in refs if ref.id not in given]):
+            raise UserError(f"Not among your texts: {', '.join(foreign[:10])}. Reload the page and decide again")
 
     def _pending(self, request: DecisionRequest) -> list[DescriptorRef]:
         """Return the pending descriptors of a filter, if they are unchanged since the reviewer read them.
@@ -242,17 +313,14 @@ class ReviewSession:
         Raises:
             UserError: the session has no LLM, or the kind no template.
         """
+        if self.blind:
+            raise UserError(REFUSED)
         if self.jobs is None:
             raise UserError("This server was started without an LLM. Start it with: descgen review --llm NAME")
         [prompt] = load_prompts([kind], stored=self._store.templates())
         if prompt.compares:
             raise UserError(f"{kind} compares classes. Regenerate it with: descgen build --kind {kind} --refresh")
         return self.jobs.start(action, prompt)
-
-
-def _linted(snapshot: Snapshot) -> list[tuple[int, str, int, bool]]:
-    """Return what lint flags depend on: of the status, whether a text is rejected."""
-    return [(d.id, d.text, d.position, d.status == "rejected") for d in snapshot.descriptors]
 
 
 def stamp(descriptors: Iterable[Descriptor]) -> str:

@@ -37,6 +37,7 @@ class Site:
         links: (address, name) of its pages in the navigation.
         scripts, styles: static files that every page loads.
         beside: templates that the page of a class shows beside its texts.
+        blind: whether blind reviewers may use it: nothing in it tells what others decided.
     """
 
     get: Mapping[str, Route]
@@ -46,6 +47,7 @@ class Site:
     scripts: Sequence[str] = ()
     styles: Sequence[str] = ()
     beside: Sequence[str] = ()
+    blind: bool = False
 
 
 def _nothing(_session: ReviewSession, _descriptor: Descriptor) -> str:
@@ -56,14 +58,15 @@ def _nothing(_session: ReviewSession, _descriptor: Descriptor) -> str:
 class Renderer:
     """Renders the templates of every site; pages extend `base.html` of the review."""
 
-    def __init__(self, csrf: str) -> None:
-        """Start without sites; `csrf` is the secret that our own pages hold."""
+    def __init__(self, csrf: Callable[[ReviewSession], str]) -> None:
+        """Start without sites; `csrf` returns the secret that the pages of a session hold."""
         self._loaders: list[PackageLoader] = []
         self._sites: list[Site] = []
         self._environment = Environment(
             loader=ChoiceLoader(self._loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._environment.globals.update(csrf=csrf, sites=self._sites, said_of=_nothing)
+        self._environment.globals.update(said_of=_nothing)
+        self._csrf = csrf
 
     def include(self, site: Site) -> None:
         """Add the templates of a site, and its links and scripts to every page.
@@ -85,7 +88,15 @@ class Renderer:
 
     def part(self, session: ReviewSession, name: str, values: Mapping[str, Any]) -> str:
         """Return a part of a page."""
-        shared = {"session": session, "dataset": session.dataset.name, "reviewer": session.reviewer}
+        shared = {
+            "session": session,
+            "dataset": session.dataset.name,
+            "reviewer": session.reviewer,
+            "blind": session.blind,
+            "csrf": self._csrf(session),
+            "sites": [site for site in self._sites if site.blind or not session.blind],
+            **({"said_of": _nothing} if session.blind else {}),
+        }
         return self._environment.get_template(f"{name}.html").render(shared | dict(values))
 
     def page(self, session: ReviewSession, name: str, values: Mapping[str, Any], filter_: Filter) -> Response:

@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
+from db.blind_verdicts import REFUSED
 from db.errors import UserError
 from db.records import Comment, Descriptor
 from descriptor_gen.review import pages
@@ -33,6 +34,7 @@ KEYS = (
     ("?", "these keys"),
     ("q", "quit; every decision is kept"),
 )
+_CHANGING = frozenset("en<>")  # keys that change texts
 _STYLES = {"pending": "", "accepted": "green", "rejected": "red"}
 
 
@@ -73,9 +75,16 @@ class Terminal:
             if key == "q":
                 return
             try:
-                self.message = _COMMANDS[key](self, texts) if key in _COMMANDS else f"No key {key!r}; ? shows the keys"
+                self.message = self._run(key, texts)
             except UserError as error:
                 self.message = str(error)
+
+    def _run(self, key: str, texts: Sequence[Descriptor]) -> str:
+        if key not in _COMMANDS:
+            return f"No key {key!r}; ? shows the keys"
+        if self.session.blind and key in _CHANGING:
+            raise UserError(REFUSED)  # before a text is asked for
+        return _COMMANDS[key](self, texts)
 
     def texts(self) -> list[Descriptor]:
         """Return the texts of the filter."""
@@ -139,9 +148,9 @@ class Terminal:
         counts = self.session.totals()
         title = Text(f"{self.session.phrases[current.action]} · {current.kind} · by {current.writer}", style="bold")
         decided, position = f"{counts.decided} of {counts.all} decided", f"text {self.index + 1} of {len(texts)}"
-        said = self.session.comments()
+        said, blind = self.session.comments(), ", blind" if self.session.blind else ""
         lines = [self._line(d, said.get(d.id, ()), is_current=d.id == current.id) for d in self.reply(current)]
-        footer = Text(f"{decided} · {position} · {self.session.reviewer}", style="dim")
+        footer = Text(f"{decided} · {position} · {self.session.reviewer}{blind}", style="dim")
         self.console.print(Group(Rule(title, align="left"), *lines, footer))
         self.console.print(Text(self.message, style="bold"))
 
@@ -218,7 +227,7 @@ def _comment(terminal: Terminal, texts: Sequence[Descriptor]) -> str:
     if not text:
         return "Nothing was said"
     session = terminal.session
-    session.notes.add(texts[terminal.index].id, text, reviewer=session.reviewer)
+    session.comment(texts[terminal.index].id, text)
     return "Comment added"
 
 
@@ -227,7 +236,8 @@ def _guidelines(terminal: Terminal, _texts: Sequence[Descriptor]) -> str:
     now = session.notes.guidelines(session.dataset)
     if now is None:
         return f"No guidelines yet: descgen guidelines --dataset {session.dataset.argument} --set FILE"
-    return f"{now.text}\n({now.reviewer}, {now.at:%Y-%m-%d %H:%M} UTC)"
+    who = "" if session.blind else f"{now.reviewer}, "
+    return f"{now.text}\n({who}{now.at:%Y-%m-%d %H:%M} UTC)"
 
 
 _COMMANDS: dict[str, Callable[[Terminal, Sequence[Descriptor]], str]] = {
@@ -247,5 +257,7 @@ _COMMANDS: dict[str, Callable[[Terminal, Sequence[Descriptor]], str]] = {
     "c": _comment,
     "g": _guidelines,
     "h": _history,
-    "?": lambda _terminal, _texts: "\n".join(f"{keys:<4} {effect}" for keys, effect in KEYS),
+    "?": lambda terminal, _texts: "\n".join(
+        f"{keys:<4} {effect}" for keys, effect in KEYS if not (terminal.session.blind and _CHANGING & set(keys))
+    ),
 }

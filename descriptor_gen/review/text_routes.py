@@ -83,7 +83,7 @@ class TextRoutes:
         return HTMLResponse(self._renderer.part(session, "_comments", pages.comments(session, descriptor)))
 
     def comment(self, session: Current, body: CommentBody) -> Response:
-        session.notes.add(body.descriptor, body.text, reviewer=session.reviewer)
+        session.comment(body.descriptor, body.text)
         return _done(session, "Comment added")
 
     def guidelines(self, session: Current) -> Response:
@@ -92,7 +92,7 @@ class TextRoutes:
 
     def set_guidelines(self, session: Current, body: GuidelinesBody) -> Response:
         try:
-            session.notes.set_guidelines(session.dataset, body.text, reviewer=session.reviewer, replaces=body.replaces)
+            session.set_guidelines(body.text, replaces=body.replaces)
         except OutdatedError as error:
             return JSONResponse({"message": str(error)}, 409)
         return _done(session, "Guidelines saved" if body.text.strip() else "The guidelines were taken away")

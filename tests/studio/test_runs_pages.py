@@ -328,9 +328,9 @@ def test_pages_hold_no_folder_of_the_machine(described: Path, recognize: Run, st
 def test_a_blind_reviewer_sees_no_run(store: Store) -> None:
     by_hand(store)
     web = Web(store, "hmdb51", blind=True)
-    said = "Runs tell what others decided on texts: they are not shown in a blind review"
+    said = "Blind reviewers do not see this page: it may tell what others decided"
     for page in ("", "/1", "/1/confusion", "/compare?a=1"):
-        shown = web.text(f"/runs{page}", status=400)
+        shown = web.text(f"/runs{page}", status=403)
         assert said in shown
         assert "a/1" not in shown
     for page in ("/1/contents", "/1/classes", "/1/frame/0"):

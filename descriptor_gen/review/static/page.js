@@ -55,7 +55,7 @@ export function focus(item) {
 }
 
 // Scroll such that neither the header nor the message covers an element.
-function uncover(element) {
+export function uncover(element) {
   if (!element || element === document.body || element.closest("dialog, header, .actions")) return;
   const place = element.getBoundingClientRect();
   const top = document.querySelector(".top").getBoundingClientRect();

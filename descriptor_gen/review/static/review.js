@@ -87,7 +87,7 @@ async function regenerate(kind) {
 }
 
 // Show the page as it is now; the focus stays at its text.
-async function refresh(id) {
+export async function refresh(id = (current() || chosen())?.dataset.id) {
   if (!panel() || compared()) return (await visit(location.href)) && focus(document.getElementById(`d${id}`) || items()[0]);
   const html = await request(`/class/${panel().dataset.label}/panel?${panel().dataset.query}`);
   if (!html) return undefined;
@@ -147,6 +147,8 @@ const keys = {
 
 // Run a command; for a decision, return a promise of whether it was made.
 function execute(name, id) {
+  const { blind } = document.body.dataset;
+  if (blind && ["edit", "add", "up", "down"].includes(name)) return void show(blind);
   if (pageCommands[name]) return pageCommands[name]();
   const item = id ? document.getElementById(`d${id}`) : current() || chosen();
   if (!item || !item.dataset.id || !itemCommands[name]) return undefined;

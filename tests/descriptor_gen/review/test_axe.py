@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from db.store import Store
 from tests.fixtures.axe import faults, look, needs_axe
 from tests.fixtures.browser import CHROMIUM, DRIVER, Open, open_browser, press, served, wait
 from tests.fixtures.reviewed import filled
@@ -20,13 +21,28 @@ PAGES = (
     "/compare?kind=decomposition",
     "/compare?kind=*",
     "/log",
+    "/reviewers",
+    "/disagreements",
     "/replace?old=hand&new=arm",
     "/replace?old=the+hand+falls+0&new=a+hand+is+raised+0",
 )
 
 
+def judge_blind(database: str) -> None:
+    """Have two reviewers judge three texts blind, and differ on one."""
+    store = Store.open(database, create=False)
+    dataset = store.dataset("hmdb51")
+    for name, rejected in (("anna", 1), ("ben", 2)):
+        own = store.blind_reviews(dataset, name)
+        first = [text.ref for text in own.texts(dataset)[:3]]
+        own.accept(first[rejected:], reviewer=name)
+        own.reject(first[:rejected], reviewer=name)
+    store.close()
+
+
 @needs_axe
 def test_axe_finds_nothing(filled: str, open_browser: Open) -> None:
+    judge_blind(filled)
     with served(filled, "anna") as address:
         browser = open_browser()
         browser.get(f"{address}/class/0?kind=context")

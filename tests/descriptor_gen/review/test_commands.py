@@ -151,7 +151,20 @@ def test_stats_show_how_far_reviewers_agree(built: Run) -> None:
     built("accept", one, "--reviewer", "carl")
     stats = built("stats").stdout
     row = next(line for line in stats.splitlines() if line.startswith("anna, bob"))
-    assert row.split() == ["anna,", "bob", "4", "2", "1", "0", "1", "75.0", "0.500"]  # p_e = 3/4 2/4 + 1/4 2/4
+    assert row.split() == [
+        "anna,",
+        "bob",
+        "4",
+        "2",
+        "1",
+        "0",
+        "1",
+        "75.0",
+        "0.500",
+        "-0.23",
+        "to",
+        "1.00",
+    ]  # p_e = 3/4 2/4 + 1/4 2/4
     assert "anna, carl: no kappa, both gave every text the same verdict" in stats
     agreement = json.loads(built("stats", "--json").stdout)["agreement"]
     assert [(each["first"], each["second"], each["n"], each["kappa"]) for each in agreement] == [

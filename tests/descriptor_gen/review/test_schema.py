@@ -18,8 +18,8 @@ from descriptor_gen.review.security import access_rules
 from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.commands import Run
 
-FILTER = {"kind", "source", "status", "flag", "comments", "q", "order"}
-OPERATIONS = 17
+FILTER = {"kind", "source", "status", "flag", "comments", "q", "order", "classes"}
+OPERATIONS = 21
 SEVERAL = st.dictionaries(st.sampled_from([*sorted(FILTER), "page", "left", "token", "x"]), st.text(max_size=20))
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
