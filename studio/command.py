@@ -101,42 +101,18 @@ def review(
 
     Ctrl-C quits; every decision is kept.
     """
-    if tui and (videos or encoder):
-        raise UsageError("--videos and --encoder show frames in a browser: leave --tui out, or them")
-    if tui and what_if_on_test:
-        raise UsageError("--what-if-on-test is for the browser: leave --tui out, or it")
-    from descriptor_gen.llms import LLM, Sampling
-    from descriptor_gen.llms.registry import LLMOptions, open_llm
-    from descriptor_gen.review.session import ReviewSession
-
-    def open_with_seed(seed: int) -> LLM:
-        return open_llm(llm_name, LLMOptions(base_url=base_url, sampling=Sampling(_TEMPERATURE, seed)))
-
-    if tui and panel.header:
-        raise UsageError("--reviewer-header is for browsers. With --tui give --reviewer NAME")
+    if tui:
+        _refuse_browser(videos=videos or encoder, what_if_on_test=what_if_on_test, header=panel.header)
     store = database.existing
     dataset = store.resolve(dataset_name)
 
     def report(line: str) -> None:
         notes.print(clean(hide(line, secrets_in(database.url))), soft_wrap=True)
 
-    is_blind = panel.blind and (tui or not panel.several)  # else the server's starter, who settles
-    session = ReviewSession(
-        store,
-        dataset,
-        reviewer=reviewer,
-        open_llm=open_with_seed,
-        blind=is_blind,
-        classes=panel.classes_of(" ".join(reviewer.split()), dataset) if tui else None,
-        report=report,
-    )
-    if is_blind and not session.snapshot().by_action and store.descriptors(dataset, statuses=STATUSES):
-        raise UserError(f"No text of {dataset.name} is for {reviewer} to judge blind: not what people added")
-    if page == "/" and not session.snapshot().by_action:
-        raise UserError(
-            f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
-        )
+    session = _session(store, dataset, panel, reviewer, tui=tui, llm=(llm_name, base_url), report=report)
     try:
+        if page == "/":
+            _refuse_nothing(session)
         if tui:
             _in_terminal(session, kind=kind, status=status or "")
         else:
@@ -147,6 +123,57 @@ def review(
             )  # fmt: skip
     finally:
         session.close()
+
+
+def _refuse_browser(*, videos: object, what_if_on_test: bool, header: object) -> None:
+    """Refuse options of the browser beside --tui."""
+    if videos:
+        raise UsageError("--videos and --encoder show frames in a browser: leave --tui out, or them")
+    if what_if_on_test:
+        raise UsageError("--what-if-on-test is for the browser: leave --tui out, or it")
+    if header:
+        raise UsageError("--reviewer-header is for browsers. With --tui give --reviewer NAME")
+
+
+def _session(
+    store: Store,
+    dataset: Dataset,
+    panel: Panel,
+    reviewer: str,
+    *,
+    tui: bool,
+    llm: tuple[str, str | None],
+    report: Callable[[str], None],
+) -> ReviewSession:
+    """Open the session of a reviewer; `llm`: name and address of the model that regenerates texts."""
+    from descriptor_gen.llms import LLM, Sampling
+    from descriptor_gen.llms.registry import LLMOptions, open_llm
+    from descriptor_gen.review.session import ReviewSession
+
+    def open_with_seed(seed: int) -> LLM:
+        return open_llm(llm[0], LLMOptions(base_url=llm[1], sampling=Sampling(_TEMPERATURE, seed)))
+
+    return ReviewSession(
+        store,
+        dataset,
+        reviewer=reviewer,
+        open_llm=open_with_seed,
+        blind=panel.blind and (tui or not panel.several),  # else it is of the server's starter, who settles
+        classes=panel.classes_of(" ".join(reviewer.split()), dataset) if tui else None,
+        report=report,
+    )
+
+
+def _refuse_nothing(session: ReviewSession) -> None:
+    """Raise a UserError if there is no text to review."""
+    dataset = session.dataset
+    if session.snapshot().by_action:
+        return
+    if session.blind and session.store.descriptors(dataset, statuses=STATUSES):
+        raise UserError(f"No text of {dataset.name} is for {session.reviewer} to judge blind: not what people added")
+    raise UserError(
+        f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
+    )
 
 
 def _serve(dataset_name: str | None, **options: Any) -> None:
