@@ -130,12 +130,8 @@ def review(
         classes=panel.classes_of(" ".join(reviewer.split()), dataset) if tui else None,
         report=report,
     )
-    if is_blind and not session.snapshot().by_action and store.descriptors(dataset, statuses=STATUSES):
-        raise UserError(f"No text of {dataset.name} is for {reviewer} to judge blind: not what people added")
-    if page == "/" and not session.snapshot().by_action:
-        raise UserError(
-            f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
-        )
+    if page == "/":
+        _refuse_empty(session)
     try:
         if tui:
             _in_terminal(session, kind=kind, status=status or "")
@@ -147,6 +143,18 @@ def review(
             )  # fmt: skip
     finally:
         session.close()
+
+
+def _refuse_empty(session: ReviewSession) -> None:
+    """Refuse a session without a text to review, and say why there is none."""
+    dataset = session.dataset
+    if session.snapshot().by_action:
+        return
+    if session.blind and session.store.descriptors(dataset, statuses=STATUSES):
+        raise UserError(f"No text of {dataset.name} is for {session.reviewer} to judge blind: not what people added")
+    raise UserError(
+        f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
+    )
 
 
 def _serve(dataset_name: str | None, **options: Any) -> None:
