@@ -261,7 +261,8 @@ def _in_browser(
 
     def on_ready() -> None:
         if reviewers is not None:
-            announced = reviewers.announced(lambda secret: server.address(host, listener, secret, page=page))
+            first = "/" if panel.blind else page  # runs are closed to blind reviewers
+            announced = reviewers.announced(lambda secret: server.address(host, listener, secret, page=first))
             notes.print(announced, soft_wrap=True)
             return
         notes.print(f"{session.dataset.name}, reviewed by {session.reviewer}: {url}  (Ctrl-C quits)", soft_wrap=True)
