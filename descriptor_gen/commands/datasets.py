@@ -210,8 +210,9 @@ def remove_dataset(database: Database, name: str, yes: bool) -> None:
         console.print(Text(f"Removed {name}: {_going(own.remove(name))}"), soft_wrap=True)
         return
     contents, quoted = own.removable(name), shlex.quote(name)
-    runs = f"; recognize runs {' '.join(map(str, contents.runs))} --json" if contents.runs else ""
-    export = f"To keep a copy: descgen export --dataset {quoted} -o FILE.json{runs}. " if contents.texts or runs else ""
+    copies = [f"descgen export --dataset {quoted} -o FILE.json"] if contents.texts or contents.runs else []
+    copies += [f"recognize runs {run} --json > run-{run}.json" for run in contents.runs]
+    export = f"To keep a copy: {'; '.join(copies)}. " if copies else ""
     raise UsageError(
         f"This removes {name} for good: {_going(contents)}. {export}"
         f"To remove it: descgen datasets remove {quoted} --yes"

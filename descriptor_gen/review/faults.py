@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from db.errors import DatabaseError
 
-UNAVAILABLE = "The database cannot be read or changed now; see the terminal of descgen review"
+UNAVAILABLE = "The database cannot be read or changed now; see the terminal of the server"
 
 
 class Faults:

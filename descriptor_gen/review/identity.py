@@ -65,7 +65,7 @@ class Identities:
             return owner
         if self.proxy is not None:
             return _named_by(self.proxy, scope, headers)
-        return PlainTextResponse("Open the address with the token that descgen review printed\n", 401)
+        return PlainTextResponse("Open the address with the token that the server printed\n", 401)
 
     def _owner(self, secret: str) -> str | None:
         return next((owner for known, owner in self.secrets.items() if same(secret, known)), None)

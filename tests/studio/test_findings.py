@@ -138,3 +138,24 @@ def test_the_rival_is_the_class_for_which_most_videos_are_taken(
         assert (len(set(mine)), len(set(theirs))) == (3, 2)
     assert rivals[0] is not None
     assert (rivals[0].label, rivals[0].taken) == (1, 5)  # blue balls are taken for green ones
+
+
+def test_a_run_of_labels_alone_and_a_dataset_without_texts_have_scores(
+    balls: Path, descgen: Run, recognize: Run, store: Store, features: Path
+) -> None:
+    evaluated(descgen, recognize, many(balls), "--method", "label")
+    with load_evidence(store, store.dataset("balls"), videos=None, encoder=None, features=features) as evidence:
+        assert evidence is not None
+        findings = find(evidence, current(store))
+        assert findings.by_texts is not None
+        assert findings.by_labels is not None
+        assert findings.by_texts.accuracy == findings.by_labels.accuracy
+        assert findings.effects == {}
+        assert len(findings.vectors) == 6
+        assert find(evidence, []).vectors == {}
+    evaluated(descgen, recognize, balls)
+    with load_evidence(store, store.dataset("balls"), videos=None, encoder=None, features=features) as evidence:
+        assert evidence is not None
+        findings = find(evidence, [])
+        assert findings.refused.startswith("No pending and accepted descriptors for balls")
+        assert findings.scores is findings.by_labels

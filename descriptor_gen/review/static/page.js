@@ -30,7 +30,7 @@ export async function request(path, body, { quiet = false } = {}) {
     if (answer.ok || answer.status === 409) return { ok: answer.ok, value };
     if (!quiet) show((json && value.message) || `The server failed (${answer.status}): reload the page, it shows what was decided.`);
   } catch {
-    if (!quiet) show("The server does not answer. Start descgen review again and reload the page: it shows what was decided.");
+    if (!quiet) show("The server does not answer. Start it again and reload the page: it shows what was decided.");
   } finally {
     clearTimeout(slow);
     if (messages.textContent.startsWith("Waiting")) messages.textContent = "";

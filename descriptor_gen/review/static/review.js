@@ -103,7 +103,7 @@ async function ended(job) {
     await new Promise((resolve) => setTimeout(resolve, 700));
     const answer = await request(`/jobs/${job.id}`, undefined, { quiet: true });
     if (!answer)
-      return { message: "The server was stopped while the model wrote. Start descgen review, reload the page, and ask again if the texts are not new." };
+      return { message: "The server was stopped while the model wrote. Start it again, reload the page, and ask again if the texts are not new." };
     job = answer.value;
   }
   return job;
