@@ -112,7 +112,7 @@ def review(
     session = _session(store, dataset, panel, reviewer, tui=tui, llm=(llm_name, base_url), report=report)
     try:
         if page == "/":
-            _refuse_nothing(session)
+            _refuse_empty(session)
         if tui:
             _in_terminal(session, kind=kind, status=status or "")
         else:
@@ -164,8 +164,8 @@ def _session(
     )
 
 
-def _refuse_nothing(session: ReviewSession) -> None:
-    """Raise a UserError if there is no text to review."""
+def _refuse_empty(session: ReviewSession) -> None:
+    """Refuse a session without a text to review, and say why there is none."""
     dataset = session.dataset
     if session.snapshot().by_action:
         return
@@ -280,7 +280,8 @@ def _in_browser(
 
     def on_ready() -> None:
         if reviewers is not None:
-            announced = reviewers.announced(lambda secret: server.address(host, listener, secret, page=page))
+            first = "/" if panel.blind else page  # runs are closed to blind reviewers
+            announced = reviewers.announced(lambda secret: server.address(host, listener, secret, page=first))
             notes.print(announced, soft_wrap=True)
             return
         notes.print(f"{session.dataset.name}, reviewed by {session.reviewer}: {url}  (Ctrl-C quits)", soft_wrap=True)

@@ -159,7 +159,7 @@ class _Routes:
     def newest(self, dataset: str, name: str) -> tuple[Run, str] | None:
         """Return the newest run of a dataset if it has a class, and the query of its videos of that class."""
         run = self._store.run_changes().newest(dataset)
-        if run is None or name not in (known for known, _ in run.settings["classes"]):
+        if run is None or name not in (known for known, _ in run.settings.get("classes", ())):
             return None
         return run, urlencode({"label": name})
 

@@ -80,10 +80,10 @@ class Watcher:
         snapshot = session.snapshot()
         with self._lock:
             state = self._states.setdefault(session, _State())
-            if state.wanted is not snapshot:
+            if not _same_texts(state.wanted, snapshot):
                 state.wanted = snapshot
                 self._waiting.put((evidence, state, snapshot))
-            is_fresh = state.known is snapshot
+            is_fresh = _same_texts(state.known, snapshot)
             return View(evidence, self._verdicts, state.findings, is_fresh, state.note)
 
     def _run(self) -> None:
@@ -112,3 +112,8 @@ class Watcher:
                 return None, ""
             _log.exception("The texts could not be compared with the videos")
             return None, f"Numbers are not shown: {without_folders(repr(error))}"
+
+
+def _same_texts(one: Snapshot | None, other: Snapshot) -> bool:
+    """Return whether two snapshots hold the same texts. Each read makes a new snapshot; `by_action` is new if texts are."""
+    return one is not None and one.by_action is other.by_action
