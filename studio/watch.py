@@ -115,5 +115,5 @@ class Watcher:
 
 
 def _same_texts(one: Snapshot | None, other: Snapshot) -> bool:
-    """Return whether two snapshots hold the same texts: every read makes a snapshot, but `by_action` anew for changes."""
+    """Return whether two snapshots hold the same texts: `by_action` is new only if a text is."""
     return one is not None and one.by_action is other.by_action
