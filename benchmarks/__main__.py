@@ -202,7 +202,6 @@ def impact_of_texts() -> Outcome:
     """Leave out each of the seven texts of 101 classes, on as many videos as UCF101's first test split has."""
     from benchmarks.synthetic import descriptors_for, random_embeddings
     from recognizer.evaluation.impact import leave_one_out
-    from recognizer.evaluation.ranking import labels_of
     from recognizer.evaluation.settings import Settings
     from recognizer.scoring.ensemble import build_ensemble
     from recognizer.scoring.methods import scores
@@ -215,7 +214,7 @@ def impact_of_texts() -> Outcome:
     start = time.perf_counter()
     for method in ("mean", "align"):
         leave_one_out(lambda texts, method=method: scores(batch, texts, method=method), ensemble,  # type: ignore[misc]
-                      labels_of(embedded.features))  # fmt: skip
+                      embedded.features.labels)  # fmt: skip
     seconds = time.perf_counter() - start
     return f"impact of {len(descriptors)} texts on 3783 videos, mean and align", seconds, "under 10 s", seconds < 10
 

@@ -7,10 +7,10 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from db import vocabulary
 from db.errors import UserError
@@ -19,75 +19,24 @@ from db.records import Dataset, Descriptor, Run
 from db.store import Store
 from recognizer.datasets.find import Video, VideoList, find_videos
 from recognizer.datasets.official import clip_groups
-from recognizer.evaluation.ranking import labels_of, pooled
+from recognizer.evaluation.ranking import pooled
 from recognizer.evaluation.replay import settings_of, wording_of
 from recognizer.evaluation.settings import Options, Settings
 from recognizer.features.caching_encoder import CachingEncoder, open_caching_encoder
 from recognizer.features.embed import Features, stored_videos, videos_on_disk
-from recognizer.scoring.ensemble import Ensemble, build_ensemble
+from recognizer.features.text_memory import TextMemory
+from recognizer.scoring.ensemble import Ensemble, build_ensemble, strings_of
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import Protocol
-from recognizer.scoring.selection import choose_descriptors
+from recognizer.scoring.selection import choose_among
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from encoders.protocol import Logits
 
 _log = logging.getLogger(__name__)
 DEFAULT_ENCODER = Options().encoder
 LOADING = "The videos are being loaded."
-
-
-class TextMemory:
-    """The text tower of an encoder, for several threads: each distinct string is encoded once.
-
-    `build_ensemble` takes it as its encoder. The strings go into the feature store too, as those of an evaluation do.
-    """
-
-    def __init__(self, encoder: CachingEncoder) -> None:
-        self.id, self.revision, self.traits = encoder.id, encoder.revision, encoder.traits
-        self._encoder = encoder
-        self._known: dict[str, tuple[Tensor, int]] = {}  # string -> embedding [D], not normalised; tokens
-        self.lock = threading.RLock()  # held by whoever uses the encoder itself
-
-    @property
-    def width(self) -> int:
-        """D."""
-        with self.lock:
-            return self._encoder.width
-
-    @property
-    def context_length(self) -> int:
-        """Largest number of tokens of a text."""
-        with self.lock:
-            return self._encoder.context_length
-
-    @property
-    def logits(self) -> Logits:
-        """Scale and bias of the model."""
-        with self.lock:
-            return self._encoder.logits
-
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return the embeddings [K, D] of texts; float32, not normalised."""
-        import torch
-
-        if not texts:
-            return torch.empty(0, self.width)
-        return torch.stack([vector for vector, _ in self._of(texts)])
-
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Return each text's length in tokens, before any cut."""
-        return [count for _, count in self._of(texts)]
-
-    def _of(self, texts: Sequence[str]) -> list[tuple[Tensor, int]]:
-        with self.lock:
-            new = list(dict.fromkeys(text for text in texts if text not in self._known))
-            if new:
-                vectors = self._encoder.encode_texts(new).clone()  # not a view of the mapped file
-                self._known.update(zip(new, zip(vectors, self._encoder.token_counts(new), strict=True), strict=True))
-            return [self._known[text] for text in texts]
 
 
 @dataclass(frozen=True)
@@ -99,8 +48,8 @@ class Evidence:
         root: folder or manifest of the videos.
         settings: every choice of that evaluation.
         protocol: how texts are worded.
-        encoder: open; use it through `texts`, or while `texts.lock` is held.
-        texts: encodes texts.
+        encoder: open; used by one thread at a time, which holds `lock`.
+        texts: encodes texts, likewise.
         video_list: the listed videos, embedded or not.
         features: of the V videos that are in the feature store.
         batch: their views, pooled as in the evaluation.
@@ -121,6 +70,7 @@ class Evidence:
     batch: VideoBatch
     left_out: Mapping[str, int]
     advice: str
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def is_benchmark(self) -> bool:
@@ -134,7 +84,7 @@ class Evidence:
     @cached_property
     def labels(self) -> Tensor:
         """The true labels of the V videos, int64 [V]; where each has one."""
-        return labels_of(self.features)
+        return self.features.labels
 
     @cached_property
     def members(self) -> list[list[int]]:
@@ -165,25 +115,20 @@ class Evidence:
             partial: whether classes that lack texts are taken without them, where an evaluation would refuse.
 
         Raises:
-            UserError: as in `choose_descriptors`.
+            UserError: as in `choose_among`.
         """
-        store = cast(Store, _InUse(descriptors))
         choice = self.settings.with_texts_used().choice
-        return choose_descriptors(store, self.dataset, replace(choice, partial=choice.partial or partial))
+        if choice.texts:
+            raise UserError(
+                f"The texts of run {self.run} are those of {choice.texts}, not those that are reviewed here"
+            )
+        return choose_among(self.dataset, descriptors, replace(choice, partial=choice.partial or partial))
 
     def ensemble(self, descriptors: Sequence[Descriptor]) -> Ensemble:
         """Return the labels and some descriptors as vectors; only strings that are new are encoded."""
-        return build_ensemble(self.dataset, descriptors, self.texts, self.protocol)
-
-
-@dataclass(frozen=True)
-class _InUse:
-    """The descriptors in use, as `choose_descriptors` reads them from a store."""
-
-    rows: Sequence[Descriptor]
-
-    def descriptors(self, _dataset: Dataset, *, statuses: Sequence[str] = ("pending", "accepted")) -> list[Descriptor]:
-        return [descriptor for descriptor in self.rows if descriptor.status in statuses]
+        with self.lock:
+            self.texts.learn(strings_of(self.dataset, descriptors, self.protocol))
+            return build_ensemble(self.dataset, descriptors, self.texts, self.protocol)
 
 
 @contextmanager

@@ -142,7 +142,7 @@ class Questions:
                     question.effect.set_exception(error)
 
     def _effect(self, evidence: Evidence, possible: Possible, texts: Texts) -> Effect:
-        with evidence.texts.lock:  # the encoder is shared with what else looks at texts
+        with evidence.lock:  # the encoder is shared with what else looks at texts
             what_if, known = self._prepared or (_prepare(evidence), None)
             if known is not texts:
                 what_if.update([descriptor for of_class in texts.values() for descriptor in of_class])
@@ -184,12 +184,9 @@ def short(effect: Effect, phrase: Phrase) -> str:
 
 def details(effect: Effect, evidence: Evidence, phrase: Phrase) -> list[str]:
     """Return what else there is to say about a decision: how sure it is, margins, classes, videos, settings."""
-    settings = evidence.settings
-    source = f"Settings of run {evidence.run}" if evidence.run else "Settings of a plain eval"
-    how = f"{without_folders(settings.encoder)}, protocol {settings.protocol}, method {settings.method}"
     return [
         *(_changes(effect, phrase) if effect.changes else []),
-        f"{source}: {how}. {wording.left_out(evidence).capitalize()}.",
+        f"{wording.source(evidence)}. {wording.left_out(evidence).capitalize()}.",
         *([] if evidence.is_benchmark else [_OWN_VIDEOS]),
     ]
 

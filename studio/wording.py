@@ -78,15 +78,20 @@ def percent(rate: Rate) -> str:
     return f"{100 * rate.value:.1f} % ({100 * rate.low:.1f} to {100 * rate.high:.1f})"
 
 
+def source(evidence: Evidence) -> str:
+    """Return whose settings were evaluated, and the main ones."""
+    settings = evidence.settings
+    of = f"run {evidence.run}" if evidence.run else "a plain eval"
+    how = f"{without_folders(settings.encoder)}, protocol {settings.protocol}, method {settings.method}"
+    return f"Settings of {of}: {how}"
+
+
 def facts(view: View, label: int) -> dict[str, str]:
     """Return what was evaluated, its numbers, and what they must not be used for."""
     evidence, findings = view.evidence, view.findings
     assert findings is not None  # noqa: S101 - the caller looked
-    settings = evidence.settings
-    source = f"Settings of run {evidence.run}" if evidence.run else "Settings of a plain eval"
-    how = f"{without_folders(settings.encoder)}, protocol {settings.protocol}, method {settings.method}"
     return {
-        "source": f"{source}: {how}",
+        "source": source(evidence),
         "videos": f"{len(evidence.features.videos):,} videos, {left_out(evidence)}",
         "numbers": _numbers(view, label),
         "refused": without_folders(findings.refused),

@@ -21,7 +21,6 @@ from recognizer.controls.swapped import Permuted, margins_of, permute
 from recognizer.controls.verdicts import verdicts, verdicts_by_class, verdicts_by_kind
 from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.multi_label import refuse_multi_label
-from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Replay, replay
 from recognizer.evaluation.tables import cautions, method_notes
 from recognizer.features.caching_encoder import CachingEncoder
@@ -199,7 +198,7 @@ class _Bench:
 
     def controls(self) -> RunControls:
         replayed, run = self.replayed, self.replayed.run
-        labels = labels_of(replayed.features)
+        labels = replayed.features.labels
         design = Design.of(labels.tolist(), clip_groups(video.id for video in replayed.features.videos))
         margins = self._margins(replayed.scores())
         own = margins > 0
@@ -233,7 +232,7 @@ class _Bench:
         return self._margins(scored) > 0
 
     def _margins(self, scored: Tensor) -> Tensor:
-        return margins_of(scored.T.clone(), labels_of(self.replayed.features))
+        return margins_of(scored.T.clone(), self.replayed.features.labels)
 
     def _score(self, part: slice, ensemble: Ensemble) -> Tensor:
         """Return the scores [v, C] of some of the videos, the mean over their views."""
@@ -248,7 +247,7 @@ class _Bench:
         moved = ensemble.kind >= 0 if kind == WHOLE else ensemble.kind == ensemble.kinds.index(kind)
         with self.bars(f"run {self.replayed.run.id}, texts of other classes: {kind}", "lists") as advance:
             return permute(
-                self._score, ensemble, moved, labels_of(self.replayed.features),
+                self._score, ensemble, moved, self.replayed.features.labels,
                 count=self.settings.permutations, seed=self.settings.seed,
                 apart=method_of(self.replayed.settings.method).classes_apart, on_progress=advance,
             )  # fmt: skip

@@ -28,7 +28,6 @@ from recognizer.evaluation.ranking import (
     TrueRanks,
     both_rows,
     embed_listed,
-    labels_of,
     pooled,
 )
 from recognizer.evaluation.settings import Settings
@@ -143,7 +142,7 @@ def with_texts(store: Store, run: Run) -> dict[str, Any]:
 
 def _results(embedded: EmbeddedDataset, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
     """Return accuracies and log loss by row, and the gain of descriptors; also by split if there are several."""
-    labels, groups = labels_of(embedded.features), embedded.groups
+    labels, groups = embedded.features.labels, embedded.groups
     before, after = rows[LABEL_ONLY].ranks, rows[WITH_DESCRIPTORS].ranks
     return {
         "rows": {name: asdict(accuracy(row.ranks, labels, groups)) for name, row in rows.items()},
@@ -159,7 +158,7 @@ def _by_split(embedded: EmbeddedDataset, rows: Mapping[str, TrueRanks]) -> dict[
     listed = {split for video in embedded.video_list.videos for split in video.splits}
     if len(listed) < 2:
         return {}
-    labels = labels_of(features)
+    labels = features.labels
     members = {n: [v for v, video in enumerate(features.videos) if n in video.splits] for n in sorted(listed)}
     splits = {
         str(n): {

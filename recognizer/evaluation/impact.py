@@ -16,7 +16,6 @@ from db.records import Descriptor, Impact, Run
 from db.store import Store
 from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.multi_label import refuse_multi_label
-from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import Replay, replay
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.scoring.ensemble import Ensemble
@@ -76,7 +75,7 @@ def measure_impact(
     if not replayed.descriptors or len(replayed.ensemble.present) < 2:
         reason = "used no descriptors" if not replayed.descriptors else "has one class only"
         raise UserError(f"Run {run.id} {reason}: no text can be left out")
-    labels, scored = labels_of(replayed.features), replayed.scores()
+    labels, scored = replayed.features.labels, replayed.scores()
     with bars(f"run {run.id} without each text", "slots") as advance:
         apart = method_of(replayed.settings.method).classes_apart
         changes = leave_one_out(replayed.scores, replayed.ensemble, labels, apart=apart, on_progress=advance)

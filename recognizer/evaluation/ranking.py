@@ -90,7 +90,7 @@ def rank_true_classes(
 
 def ranked(features: Features, scored: Tensor, ensemble: Ensemble, *, settings: ScoringSettings) -> TrueRanks:
     """Rank the true classes by scores [V, C], in the units of cosines; each video has one label."""
-    labels = labels_of(features)
+    labels = features.labels
     logs = log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature)
     return TrueRanks(scored, labels, ranks(scored, labels), log_loss(logs, labels))
 
@@ -128,11 +128,6 @@ def video_scores(features: Features, batch: VideoBatch, ensemble: Ensemble, *, s
         settings: method and temperature.
     """
     return features.over_views(scores(batch, ensemble, method=settings.method, temperature=settings.temperature))
-
-
-def labels_of(features: Features) -> Tensor:
-    """Return the true labels of videos, int64 [V]."""
-    return features.labels
 
 
 def truth_of(videos: Sequence[Video], classes: int) -> Flags:

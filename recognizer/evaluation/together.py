@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.records import Dataset
-from recognizer.evaluation.ranking import EmbeddedDataset, TrueRanks, labels_of, ranked
+from recognizer.evaluation.ranking import EmbeddedDataset, TrueRanks, ranked
 from recognizer.evaluation.settings import ScoringSettings
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble
@@ -76,7 +76,7 @@ def transductive_results(
         return {}
     features, groups = embedded.features, embedded.groups
     found = scored_together(embedded.dataset, features, batch, ensemble, alone.scores, settings=settings)
-    together, labels = ranked(features, found.scores, ensemble, settings=settings), labels_of(features)
+    together, labels = ranked(features, found.scores, ensemble, settings=settings), features.labels
     return {
         "transductive": {
             "name": settings.transductive,

@@ -15,7 +15,7 @@ from db.records import Action, Dataset, Descriptor
 from recognizer.datasets.official import clip_groups
 from recognizer.evaluation.compare import Paired, paired
 from recognizer.evaluation.decided import Possible, decided
-from recognizer.evaluation.ranking import labels_of, pooled, rank_by_labels, video_scores
+from recognizer.evaluation.ranking import pooled, rank_by_labels, video_scores
 from recognizer.evaluation.settings import Settings
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
@@ -121,7 +121,7 @@ class WhatIf:
         _refuse(dataset, features, self.settings)
         settings.check_for(encoder)
         self.dataset, self.left_out, self._features = dataset, left_out, features
-        self._batch, self._labels = pooled(features, settings=settings), labels_of(features)
+        self._batch, self._labels = pooled(features, settings=settings), features.labels
         self._design = Design.of(self._labels.tolist(), clip_groups(video.id for video in features.videos))
         self._texts, self._protocol = TextMemory(encoder), self.settings.wording()
         self._method = method_of(settings.method)

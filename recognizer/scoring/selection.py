@@ -57,6 +57,11 @@ class DescriptorChoice:
             return self.names != "off"
         return self.kinds is None or kind in self.kinds
 
+    @property
+    def labels_alone(self) -> bool:
+        """Whether no descriptor is chosen."""
+        return self.kinds == () and self.names == "off"
+
 
 def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice) -> list[Descriptor]:
     """Return the descriptors of a choice: at least one of each kind for every class, unless the choice is partial.
@@ -67,7 +72,7 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
             name of `choice.llms` means no writer, or several; a class has several texts of the kind `name`; or the
             texts of a pack are not all there.
     """
-    if choice.kinds == () and choice.names == "off":
+    if choice.labels_alone:
         return []
     if choice.texts is None:
         return choose_among(dataset, store.descriptors(dataset, statuses=STATUSES), choice)
@@ -76,6 +81,8 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
 
 def choose_among(dataset: Dataset, in_use: Sequence[Descriptor], choice: DescriptorChoice) -> list[Descriptor]:
     """Return the descriptors of a choice among those in use, of any status; errors as in `choose_descriptors`."""
+    if choice.labels_alone:
+        return []
     if NAME in (choice.kinds or ()) and choice.names == "off":
         raise UsageError(f"Texts of kind {NAME} stand for labels. Say how: --names replace or --names join")
     everything = [d for d in in_use if d.status in choice.statuses]

@@ -13,7 +13,6 @@ from db.errors import UserError
 from db.progress import ProgressBars, no_bars
 from db.records import Run
 from db.store import Store
-from recognizer.evaluation.ranking import labels_of
 from recognizer.evaluation.replay import replay
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.worlds.named import WORLDS
@@ -65,7 +64,7 @@ def place_run(
         replayed = replay(store, run, encoder, root=root, on_progress=advance)
     if not run.descriptor_ids or not (replayed.ensemble.kind >= 0).any():  # names that stand for labels are no others
         raise UserError(f"Run {run.id} used no descriptors: what its texts are like cannot be told")
-    labels = labels_of(replayed.features).repeat_interleave(replayed.features.views)
+    labels = replayed.features.labels.repeat_interleave(replayed.features.views)
     return place(Labelled(replayed.batch, replayed.ensemble, labels))
 
 

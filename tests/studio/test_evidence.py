@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from encoders.testing import FakeEncoder
 from recognizer.datasets.find import Video
 from recognizer.evaluation.replay import replay
 from recognizer.features.caching_encoder import open_caching_encoder
+from recognizer.scoring.ensemble import Ensemble
 from studio.evidence import Evidence, Videos, load_evidence
 from tests.fixtures.colours import balls, described, encoder
 from tests.fixtures.commands import Run
@@ -144,17 +146,15 @@ def test_each_string_is_encoded_once_by_any_thread(
     evaluated(recognize, described)
     with load_evidence(store, store.dataset("balls"), videos=None, encoder=None, features=features) as evidence:
         assert evidence is not None
-        texts = evidence.texts
+        chosen = [replace(d, text=f"new {d.text}") for d in store.descriptors(store.dataset("balls"))]
         before = len(encoder.encoded)
-        vectors: list[object] = []
-        ask = lambda: vectors.append(texts.encode_texts(["a thing", "b thing", "a thing"]).tolist())  # noqa: E731
-        threads = [threading.Thread(target=ask) for _ in range(8)]
+        ensembles: list[Ensemble] = []
+        threads = [threading.Thread(target=lambda: ensembles.append(evidence.ensemble(chosen))) for _ in range(8)]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
-        assert encoder.encoded[before:] == ["a thing", "b thing"]
-        assert all(vector == vectors[0] for vector in vectors)
-        assert texts.token_counts(["a thing", "c"]) == [4, 3]
-        assert texts.encode_texts([]).shape == (0, 32)
+        assert sorted(encoder.encoded[before:]) == sorted({descriptor.text for descriptor in chosen})
+        assert len(ensembles) == 8
+        assert all(ensemble.texts.equal(ensembles[0].texts) for ensemble in ensembles)
 
 
 def test_only_the_videos_of_the_store_have_paths(described: Path, recognize: Run, store: Store, features: Path) -> None:

@@ -17,7 +17,7 @@ from db.records import Dataset, Decision, Run
 from recognizer.datasets.find import find_videos
 from recognizer.datasets.records import Video
 from recognizer.evaluation.decided import Possible
-from recognizer.evaluation.ranking import embed_listed, labels_of, pooled, video_scores
+from recognizer.evaluation.ranking import embed_listed, pooled, video_scores
 from recognizer.evaluation.settings import Settings
 from recognizer.evaluation.what_if import Effect, WhatIf
 from recognizer.features.embed import Features
@@ -176,7 +176,7 @@ def test_a_text_that_two_classes_share_ties_and_counts_against_both(made: Made) 
         whole = build_ensemble(made.dataset, rows, made.encoder, Settings().wording())
         batch = pooled(features, settings=Settings())
         full = video_scores(features, batch, whole, settings=Settings(method="max"))
-        labels = labels_of(features)
+        labels = features.labels
         assert ranks(scores, labels).tolist() == ranks(full, labels).tolist()
         ties += int((full == full.amax(dim=1, keepdim=True)).sum()) - 90
     assert ties > 5
