@@ -251,7 +251,7 @@ def _differs(first: _Chosen, second: _Chosen, name: str) -> bool:
 
 def _refuse(dataset: Dataset, features: Features, settings: Settings) -> None:
     settings.refuse_transductive("An edit can be tried where each video is scored by itself")
-    if settings.choice.kinds == () and settings.choice.names == "off":
+    if settings.choice.labels_alone:
         raise UsageError("These settings score labels alone: no text changes the numbers. Choose kinds with --kind")
     if settings.choice.texts:
         raise UsageError(
