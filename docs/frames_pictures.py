@@ -1,4 +1,4 @@
-"""Make the pictures of frames beside texts in docs/review.md, from two clips that are cut into shorter ones."""
+"""Make the pictures of videos in docs/review.md and docs/runs.md, from two clips that are cut into shorter ones."""
 
 from __future__ import annotations
 
@@ -29,6 +29,22 @@ PARTS = 6  # clips that each one is cut into
 LOOKS = {"light": ("light", ""), "dark": ("dark", ""), "phone": ("light", "-phone")}
 
 
+# Scripts that say whether the pictures in view are there.
+SEEN = """
+  const seen = [...document.querySelectorAll("main img")].filter((one) => one.getBoundingClientRect().top < innerHeight);
+  return seen.every((one) => one.complete && one.naturalWidth);
+"""
+BESIDE = (
+    """
+  const details = document.querySelector(".clips");
+  if (!details || !document.querySelector(".verdict") || !document.querySelector(".cosine").textContent) return false;
+  details.open = true;
+"""
+    + SEEN
+)
+PAGES = {"review-frames": ("/class/0", BESIDE), "run": ("/runs/1", SEEN)}
+
+
 def main() -> None:
     """Make a dataset, texts and a run in a folder that is removed afterwards, and take pictures of a class."""
     with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +58,8 @@ def main() -> None:
         with served(database, "clips") as address:
             window = browser()
             for look, (scheme, size) in LOOKS.items():
-                take(window, f"{address}/class/0", PICTURES / f"review-frames-{look}.png", scheme, size)
+                for name, (page, ready) in PAGES.items():
+                    take(window, address + page, PICTURES / f"{name}-{look}.png", scheme, size, ready=ready)
             window.quit()
 
 
@@ -75,7 +92,7 @@ def call(program: str, database: str, *arguments: str) -> None:
     subprocess.run([command, "--db", database, *arguments], check=True)  # noqa: S603
 
 
-def take(window: webdriver.Chrome, url: str, file: Path, scheme: str, size: str) -> None:
+def take(window: webdriver.Chrome, url: str, file: Path, scheme: str, size: str, *, ready: str) -> None:
     """Write a picture of a page whose frames are there."""
     width, height, mobile = SIZES[size]
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
@@ -83,17 +100,9 @@ def take(window: webdriver.Chrome, url: str, file: Path, scheme: str, size: str)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     window.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     window.get(url)
-    WebDriverWait(window, 120).until(lambda browser: browser.execute_script(READY))
+    WebDriverWait(window, 120).until(lambda browser: browser.execute_script(ready))
     window.save_screenshot(str(file))
 
-
-READY = """
-  const details = document.querySelector(".clips");
-  if (!details || !document.querySelector(".verdict") || !document.querySelector(".cosine").textContent) return false;
-  details.open = true;
-  const seen = [...document.querySelectorAll(".thumb")].filter((one) => one.getBoundingClientRect().top < innerHeight);
-  return seen.every((one) => one.complete && one.naturalWidth);
-"""
 
 if __name__ == "__main__":
     main()
