@@ -31,7 +31,7 @@ LOOKS = {"light": ("light", ""), "dark": ("dark", ""), "phone": ("light", "-phon
 
 # Scripts that say whether the pictures in view are there.
 SEEN = """
-  const seen = [...document.querySelectorAll("main img")].filter((one) => one.getBoundingClientRect().top < innerHeight);
+  const seen = [...document.querySelectorAll("main img")].filter((at) => at.getBoundingClientRect().top < innerHeight);
   return seen.every((one) => one.complete && one.naturalWidth);
 """
 BESIDE = (
