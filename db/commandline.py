@@ -170,7 +170,8 @@ def progress(title: str, unit: str) -> Iterator[Progress]:
             bars.update(task, completed=done, total=total, rate=rate)
 
         yield advance
-        bars.remove_task(task)
+        if len(bars.tasks) > 1:  # the last one goes with the bars, which show its end first
+            bars.remove_task(task)
 
 
 _shown: list[Bars] = []  # the bars that are on the terminal now, if any: a terminal has one place for them

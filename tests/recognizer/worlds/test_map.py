@@ -68,7 +68,7 @@ def test_json_has_every_world_and_method_with_its_parameters(recognize: Run) -> 
         (["--method", "maen"], "Unknown method 'maen'. Did you mean mean"),
         (["--method", "mean+sinkhole"], "Unknown transductive 'sinkhole'. Did you mean sinkhorn"),
         (["--seeds", "1"], "1 is not in the range x>=2"),
-        (["--root", "."], "--root is for the videos of a run: give its number with --run"),
+        (["--root", "."], "--root is for the videos of a run: give its number or name with --run"),
         (["--picture", "map.gif"], "map.gif ends in .gif. Known: .png, .svg, .pdf"),
     ],
 )
