@@ -276,11 +276,11 @@ def _in_browser(
     reviewers = Reviewers(panel, session) if panel.several else None
     rules = access_rules(host, allowed_hosts, identities=reviewers.identities(host) if reviewers else None)
     listener = server.bind(host, port)
-    url = server.address(host, listener, rules.token, page=page)
+    first = "/" if panel.blind else page  # runs are closed to blind reviewers
+    url = server.address(host, listener, rules.token, page=first)
 
     def on_ready() -> None:
         if reviewers is not None:
-            first = "/" if panel.blind else page  # runs are closed to blind reviewers
             announced = reviewers.announced(lambda secret: server.address(host, listener, secret, page=first))
             notes.print(announced, soft_wrap=True)
             return

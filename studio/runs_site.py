@@ -75,16 +75,6 @@ _FRAME_REPLIES: replies.Replies = replies.UNKNOWN_ID | {
 }
 
 
-def _not_blind(session: Current) -> ReviewSession:
-    """Return the session, unless its reviewer must not learn what others decided: runs use only what they kept."""
-    if session.blind:
-        raise UserError("Runs tell what others decided on texts: they are not shown in a blind review")
-    return session
-
-
-Seeing = Annotated[ReviewSession, Depends(_not_blind)]
-
-
 class LabelsBody(BaseModel):
     """What people call a run and say about it; the tags separated by commas."""
 
@@ -219,7 +209,6 @@ class _Routes:
     def _page(self, session: ReviewSession, name: str, values: Callable[[], dict[str, Any]]) -> Response:
         """Return a page, or one that says why there is none."""
         try:
-            _not_blind(session)
             return self._renderer.page(session, name, values(), Filter())
         except DatabaseError:
             raise
@@ -228,15 +217,15 @@ class _Routes:
             refused.status_code = 400
             return refused
 
-    def classes(self, _session: Seeing, run: Number) -> Response:
+    def classes(self, run: Number) -> Response:
         """Answer with the names of the classes, which a page offers when the user begins to type one."""
         return JSONResponse(self._memory.get(run).classes)
 
-    def contents(self, _session: Seeing, run: Number) -> Response:
+    def contents(self, run: Number) -> Response:
         [contents] = self._store.run_changes().contents([run])
         return JSONResponse({**asdict(contents), "created_at": contents.created_at.isoformat()})
 
-    def change(self, _session: Seeing, run: Number, body: ChangeBody) -> Response:
+    def change(self, run: Number, body: ChangeBody) -> Response:
         """Change name, note and tags of a run to what a form holds."""
         old, new = _tags(body.read.tags), _tags(body.tags)
         change = RunChange(
@@ -249,14 +238,14 @@ class _Routes:
         [changed] = self._store.run_changes().change([run], change, read=read)
         return JSONResponse({"message": f"Saved: {changed.title}"})
 
-    def delete(self, _session: Seeing, run: Number, body: ContentsBody) -> Response:
+    def delete(self, run: Number, body: ContentsBody) -> Response:
         """Delete a run if it is the one that the user was told about."""
         if body.run != run:
             raise UsageError(f"Nothing was deleted: the request is about run {body.run} and run {run}")
         self._store.run_changes().delete([RunContents(**body.model_dump())])
         return JSONResponse({"message": f"Deleted run {run}"})
 
-    def frame(self, _session: Seeing, run: Number, place: Annotated[int, Path(ge=0, le=LARGEST_INTEGER)]) -> Response:
+    def frame(self, run: Number, place: Annotated[int, Path(ge=0, le=LARGEST_INTEGER)]) -> Response:
         """Answer where the picture of a video is, by its number in the run; with a grey one if it is not on disk."""
         stored = self._memory.get(run)
         if place >= len(stored.run.predictions):

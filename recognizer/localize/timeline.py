@@ -65,11 +65,7 @@ def draw_timeline(
     axes = figure.subplots(3, 1, sharex=True, height_ratios=heights)
     _draw_pictures(axes[0], timeline, _INCHES / pictures, decoding)
     _draw_scores(axes[1], timeline, classes, _SCORES[scale])
-    _draw_ambiguous(axes[2], timeline.annotations or ())
-    highest = max((segment.score for segment in _shown(timeline).segments[:top]), default=1.0)
-    for row in rows.values():
-        _draw_row(axes[2], row, highest, timeline.video.seconds)
-    _label_rows(axes[2], [dataset.actions[label].phrase for label in classes], list(rows.values()))
+    _draw_rows(axes[2], list(rows.values()), [dataset.actions[label].phrase for label in classes], timeline, top)
     others = len(candidates) - len(classes)
     title = f"{timeline.video.path.name} · {dataset.name}" + (f" · {others} classes more" if others else "")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
@@ -154,6 +150,14 @@ def _lanes(items: Sequence[Item]) -> list[list[Item]]:
             lanes.append(lane := [])
         lane.append(item)
     return lanes
+
+
+def _draw_rows(axes: Axes, rows: Sequence[_Row], names: Sequence[str], timeline: Timeline, top: int) -> None:
+    _draw_ambiguous(axes, timeline.annotations or ())
+    highest = max((segment.score for segment in _shown(timeline).segments[:top]), default=1.0)
+    for row in rows:
+        _draw_row(axes, row, highest, timeline.video.seconds)
+    _label_rows(axes, names, rows)
 
 
 def _draw_ambiguous(axes: Axes, actions: Sequence[AnnotatedAction]) -> None:
