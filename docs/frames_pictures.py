@@ -12,9 +12,7 @@ import tempfile
 from pathlib import Path
 
 import av
-from screenshots import PICTURES, SIZES, browser, served
-from selenium import webdriver
-from selenium.webdriver.support.ui import WebDriverWait
+from screenshots import PICTURES, browser, served, take
 
 CLIPS = {"riding_a_bike": "bikes.mp4", "talking": "carphone_pristine.mp4"}
 TEXTS = {
@@ -90,18 +88,6 @@ def call(program: str, database: str, *arguments: str) -> None:
     """Run one of the commands."""
     command = shutil.which(program, path=str(Path(sys.executable).parent)) or sys.exit(f"no {program}")
     subprocess.run([command, "--db", database, *arguments], check=True)  # noqa: S603
-
-
-def take(window: webdriver.Chrome, url: str, file: Path, scheme: str, size: str, *, ready: str) -> None:
-    """Write a picture of a page whose frames are there."""
-    width, height, mobile = SIZES[size]
-    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-    window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    window.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    window.get(url)
-    WebDriverWait(window, 120).until(lambda browser: browser.execute_script(ready))
-    window.save_screenshot(str(file))
 
 
 if __name__ == "__main__":

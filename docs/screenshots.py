@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
 
 PICTURES = Path(__file__).parent / "pictures"
 PAGES = {
@@ -62,14 +63,15 @@ def main() -> None:
         window.quit()
 
 
-def take(window: webdriver.Chrome, url: str, file: Path, scheme: str, size: str) -> None:
-    """Write a picture of one page."""
+def take(window: webdriver.Chrome, url: str, file: Path, scheme: str, size: str, *, ready: str = "return true") -> None:
+    """Write a picture of one page, once the script `ready` says that it is whole."""
     width, height, mobile = SIZES[size]
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
     window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     window.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     window.get(url)
+    WebDriverWait(window, 120).until(lambda browser: browser.execute_script(ready))
     window.save_screenshot(str(file))
 
 
