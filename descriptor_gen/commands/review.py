@@ -39,6 +39,7 @@ reviewer_option = click.option(
     envvar="DESCGEN_REVIEWER",
     show_envvar=True,
     default=_login,
+    show_default=False,
     metavar="NAME",
     help="Name of the reviewer. [the login name]",
 )

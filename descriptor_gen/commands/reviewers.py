@@ -38,6 +38,7 @@ _OPTIONS = (
         "--overlap",
         type=click.FloatRange(0, 1),
         default=0.0,
+        show_default=False,
         metavar="SHARE",
         help="With --reviewers: share of the classes that two of them get. [0]",
     ),

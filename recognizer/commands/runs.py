@@ -23,12 +23,26 @@ if TYPE_CHECKING:
 _MAKE_ONE = "Make one with: recognize eval --dataset hmdb51 --root FOLDER --encoder objects"
 _SORTS = ("oldest", "newest", "best", "gain", "name")
 _FILTERS = (
-    click.option("--encoder", "-e", default="", metavar="TEXT", help="List runs of encoders with this in their name."),
-    click.option("--method", default="", metavar="NAME", help="List runs by this scoring method."),
-    click.option("--protocol", default="", metavar="NAME", help="List runs by this protocol."),
-    click.option("--tagged", "tagged", default="", metavar="TAG", help="List runs with this tag."),
-    click.option("--search", default="", metavar="TEXT", help="List runs with this in their name or note."),
-    click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="List runs made on this day (UTC) or later."),
+    click.option(
+        "--encoder",
+        "-e",
+        default="",
+        show_default=False,
+        metavar="TEXT",
+        help="List runs of encoders with this in their name.",
+    ),
+    click.option("--method", default="", show_default=False, metavar="NAME", help="List runs by this scoring method."),
+    click.option("--protocol", default="", show_default=False, metavar="NAME", help="List runs by this protocol."),
+    click.option("--tagged", "tagged", default="", show_default=False, metavar="TAG", help="List runs with this tag."),
+    click.option(
+        "--search", default="", show_default=False, metavar="TEXT", help="List runs with this in their name or note."
+    ),
+    click.option(
+        "--since",
+        type=click.DateTime(["%Y-%m-%d"]),
+        metavar="YYYY-MM-DD",
+        help="List runs made on this day (UTC) or later.",
+    ),
 )
 _CHANGES = (
     click.option("--name", metavar="NAME", help="Name the run; commands take the name as RUN. '' takes it away."),
