@@ -14,8 +14,9 @@ import torch
 from db.records import Dataset, Descriptor
 from db.vocabulary import load
 from encoders.testing import FakeEncoder
-from recognizer.controls.controls import ControlSettings, RunControls, controls_of
 from recognizer.datasets.find import Video, VideoList
+from recognizer.evaluation.controls.controls import controls_of
+from recognizer.evaluation.controls.results import ControlSettings, RunControls
 from recognizer.evaluation.decided import Possible
 from recognizer.evaluation.evaluate import make_run
 from recognizer.evaluation.ranking import EmbeddedDataset

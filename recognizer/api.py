@@ -20,11 +20,11 @@ from encoders.own import name_of
 from encoders.precision import resolved_precision
 from encoders.protocol import Encoder, Precision
 from encoders.registry import find_encoder
-from recognizer.controls.controls import ControlSettings, RunControls, measure_controls
 from recognizer.datasets.given import refuse_same_names, refuse_unreadable, videos_at
 from recognizer.datasets.records import Split
-from recognizer.defaults import default_database, default_features
 from recognizer.evaluation.compare import Comparison, compare
+from recognizer.evaluation.controls.controls import measure_controls
+from recognizer.evaluation.controls.results import ControlSettings, RunControls
 from recognizer.evaluation.evaluate import evaluate
 from recognizer.evaluation.impact import RunImpact, measure_impact
 from recognizer.evaluation.leaderboard import Leaderboard, Measure, leaderboard
@@ -35,6 +35,7 @@ from recognizer.evaluation.sweep import Grid, named_grid, sweep
 from recognizer.explain.explain import Explanation, explain, refuse_pictures
 from recognizer.explain.output import check_output, write_explanations
 from recognizer.features.caching_encoder import CachingEncoder
+from recognizer.features.location import default_features
 from recognizer.features.store import FeatureStore
 from recognizer.localize.annotations import read_annotations
 from recognizer.localize.localize import Localization, find_actions
@@ -279,7 +280,7 @@ class Recognizer(Options):
 
     @contextmanager
     def _open_store(self, *, or_empty: bool = False) -> Iterator[Store]:
-        database = commandline.Database(str(self.db or default_database()))
+        database = commandline.Database(str(self.db or os.environ.get("DESCGEN_DB") or "descriptors.db"))
         try:
             yield database.existing_or_empty if or_empty else database.existing
         finally:

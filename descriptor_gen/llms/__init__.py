@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from db.records import LLMIdentity
 from descriptor_gen.llms.options import Prices
 
+OFFLINE = "Without any download or account: --llm smollm2"  # what an error proposes where a model cannot be had
+
 Message = Mapping[Literal["role", "content"], str]
 FinishReason = Literal["stop", "length", "refusal", "filter", "error"]
 StopReason = Literal["interrupt", "budget", "handed in", "unanswered"]

@@ -14,7 +14,7 @@ from typing import Any
 from db.errors import UsageError, UserError, did_you_mean
 from db.plugins import check_members, offered_names, plugin
 from db.records import LLMIdentity
-from descriptor_gen.llms import GREEDY, LLM, Sampling
+from descriptor_gen.llms import GREEDY, LLM, OFFLINE, Sampling
 from descriptor_gen.llms.options import ApiOptions, Prices
 from encoders.bundled import INSTALL, module_folder
 from encoders.weights import folder_digest, hub_commit, sha256_of, split_revision
@@ -26,7 +26,6 @@ _MEMBERS = {
     "environment": "how replies were made",
     "generate": "requests to replies",
 }
-OFFLINE = "Without any download or account: --llm smollm2"
 
 
 @dataclass(frozen=True)

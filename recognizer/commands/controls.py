@@ -29,8 +29,9 @@ def control_run(
     session: Session, name: str, root: Path | None, permutations: int, replicates: int, seed: int, show: int
 ) -> None:
     """Compare a run's texts with those of other classes and random words, and its frames with others."""
-    from recognizer.controls.controls import ControlSettings, measure_controls
-    from recognizer.controls.table import controls_report
+    from recognizer.evaluation.controls.controls import measure_controls
+    from recognizer.evaluation.controls.results import ControlSettings
+    from recognizer.evaluation.controls.table import controls_report
 
     store = session.database.existing
     run = store.run(name)

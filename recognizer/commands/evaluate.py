@@ -30,7 +30,7 @@ def evaluate_videos(
     session: Session, selection: VideoSelection, options: Options, tables: Path | None, controls: bool, worlds: bool
 ) -> None:
     """Classify the videos of a dataset, with its labels alone and with its descriptors, and store the run."""
-    from recognizer.controls.controls import with_controls
+    from recognizer.evaluation.controls.controls import with_controls
     from recognizer.evaluation.evaluate import evaluate, with_texts
     from recognizer.evaluation.tables import run_report
     from recognizer.report.csv_files import write_run

@@ -24,8 +24,8 @@ from encoders.protocol import Precision
 from encoders.registry import trusting_files
 from recognizer.commands.write_texts import write_missing
 from recognizer.datasets.records import Split
-from recognizer.defaults import default_features
 from recognizer.evaluation.settings import KNOWN, STATUSES, Options, Settings
+from recognizer.features.location import default_features
 from recognizer.scoring.methods import METHODS
 from recognizer.scoring.pooling import POOLINGS
 from recognizer.scoring.protocols import NAMES, PROTOCOLS, TEMPLATES

@@ -12,8 +12,8 @@ from db.errors import UsageError, UserError
 from recognizer.commands.options import COUNT, DECODING, LISTED, PATH
 
 if TYPE_CHECKING:
-    from recognizer.prepare.plan import Plan
-    from recognizer.prepare.steps import Step
+    from recognizer.datasets.prepare.plan import Plan
+    from recognizer.datasets.prepare.steps import Step
 
 
 def _frame_count(value: str) -> int:
@@ -58,8 +58,8 @@ def prepare_dataset(
     as_json: bool,
 ) -> None:
     """Print the official steps to get a dataset, or do them: download, check, unpack, extract frames."""
-    from recognizer.prepare.plan import plan, root_for
-    from recognizer.prepare.steps import ExtractFrames
+    from recognizer.datasets.prepare.plan import plan, root_for
+    from recognizer.datasets.prepare.steps import ExtractFrames
     from recognizer.video.pool import Decoding
 
     decoding = Decoding(workers, decode_timeout)

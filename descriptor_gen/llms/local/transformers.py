@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from db.errors import UserError
 from db.records import LLMIdentity
-from descriptor_gen.llms import GREEDY, FinishReason, Message, Reply, Request, Sampling
+from descriptor_gen.llms import GREEDY, OFFLINE, FinishReason, Message, Reply, Request, Sampling
 from descriptor_gen.llms.local.chat import ChatTemplate
 from descriptor_gen.llms.local.gumbel import GumbelSampling
 
@@ -198,7 +198,6 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
         UserError: they cannot be loaded; the message says what works without them.
     """
     from descriptor_gen.llms.local.gguf import unpacked
-    from descriptor_gen.llms.registry import OFFLINE
     from encoders.weights import hub_commit, unreachable
 
     if source is None:

@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit
 from db.errors import UserError
 from db.progress import Progress
 from db.records import Dataset
+from recognizer.datasets.prepare.archives import unpack, unpack_command, unpack_nested
+from recognizer.datasets.prepare.download import common_digest, fetch
+from recognizer.datasets.prepare.extract_frames import extract
 from recognizer.datasets.records import Download
-from recognizer.prepare.archives import unpack, unpack_command, unpack_nested
-from recognizer.prepare.download import common_digest, fetch
-from recognizer.prepare.extract_frames import extract
 from recognizer.video.pool import Decoding
 
 _CURL = "curl --fail --location --continue-at -"

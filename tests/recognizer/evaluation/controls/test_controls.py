@@ -17,11 +17,11 @@ from torch.nn.functional import normalize, one_hot
 
 from db.records import Dataset, Descriptor
 from encoders.testing import FakeEncoder
-from recognizer.controls.controls import ClassControl
-from recognizer.controls.frames import FRAMES, changed
-from recognizer.controls.random_texts import scrambled, shared, waffle
-from recognizer.controls.swapped import Permuted, assignments, permute, swap
-from recognizer.controls.verdicts import verdicts_by_class
+from recognizer.evaluation.controls.frames import FRAMES, changed
+from recognizer.evaluation.controls.random_texts import scrambled, shared, waffle
+from recognizer.evaluation.controls.results import ClassControl
+from recognizer.evaluation.controls.swapped import Permuted, assignments, permute, swap
+from recognizer.evaluation.controls.verdicts import verdicts_by_class
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
 from recognizer.scoring.methods import METHODS, scores
 from recognizer.scoring.pooling import VideoBatch

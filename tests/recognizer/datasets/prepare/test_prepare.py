@@ -20,9 +20,9 @@ from db.vocabulary import BUILT_IN, load
 from encoders.testing import FakeEncoder, registered
 from recognizer.datasets.find import find_videos
 from recognizer.datasets.official import OFFICIAL_DATASETS
-from recognizer.prepare.archives import unpack, unpack_nested
-from recognizer.prepare.download import fetch
-from recognizer.prepare.extract_frames import extract
+from recognizer.datasets.prepare.archives import unpack, unpack_nested
+from recognizer.datasets.prepare.download import fetch
+from recognizer.datasets.prepare.extract_frames import extract
 from recognizer.video.container import UnreadableVideo
 from recognizer.video.extracted import Extracted, refuse_other_frames
 from recognizer.video.frames import frame_indices, read_frames

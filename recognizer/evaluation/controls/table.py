@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.commandline import table
-from recognizer.controls.controls import ClassControl, Control, RunControls
+from recognizer.evaluation.controls.results import ClassControl, Control, RunControls
 from recognizer.evaluation.html import interval, signed_interval
 from recognizer.evaluation.tables import over_groups
 

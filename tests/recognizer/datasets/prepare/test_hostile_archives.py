@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from db.errors import UserError
-from recognizer.prepare.archives import unpack
-from recognizer.prepare.download import fetch
+from recognizer.datasets.prepare.archives import unpack
+from recognizer.datasets.prepare.download import fetch
 from tests.fixtures.archives import rar_of, tar_of, zip_of
 from tests.fixtures.file_server import FileServer
 

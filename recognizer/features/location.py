@@ -1,4 +1,4 @@
-"""Default locations of the database and the feature store."""
+"""Where the feature store lies if nobody says."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ import os
 from pathlib import Path
 
 from platformdirs import user_cache_path
-
-DATABASE = "descriptors.db"
-
-
-def default_database() -> str:
-    """Return DESCGEN_DB, else a SQLite file in the current folder."""
-    return os.environ.get("DESCGEN_DB") or DATABASE
 
 
 def default_features() -> Path:

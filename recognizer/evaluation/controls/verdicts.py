@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from recognizer.controls.controls import ClassControl, Control
+from recognizer.evaluation.controls.results import ClassControl, Control
 
 LEVEL = 0.05  # of p
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from db.errors import UsageError
 from db.records import Dataset
 from recognizer.datasets.official import OFFICIAL_DATASETS, official_of
+from recognizer.datasets.prepare.archives import missing_tool
+from recognizer.datasets.prepare.on_disk import OnDisk, on_disk
+from recognizer.datasets.prepare.steps import ExtractFrames, Step, steps_of
 from recognizer.datasets.records import OfficialDataset
-from recognizer.prepare.archives import missing_tool
-from recognizer.prepare.on_disk import OnDisk, on_disk
-from recognizer.prepare.steps import ExtractFrames, Step, steps_of
 
 
 @dataclass(frozen=True)

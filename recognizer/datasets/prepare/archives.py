@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from db.errors import UserError
 from db.progress import Progress
-from recognizer.prepare.members import UNREADABLE, RefusedArchiveError, target_below, unpack_tar, unpack_zip
+from recognizer.datasets.prepare.members import UNREADABLE, RefusedArchiveError, target_below, unpack_tar, unpack_zip
 
 
 class _Tool(NamedTuple):
