@@ -50,14 +50,14 @@ def secrets_in(text: str) -> tuple[str, ...]:
     scheme, user_and_password, _, query, fragment = match.groups()
     is_web = scheme.lower().startswith("http")
     parameters = parse_qsl((query or "").removeprefix("?"), keep_blank_values=True)
-    found = [value for name, value in parameters if is_web or _SECRET_NAME.search(name)]
-    found += [(fragment or "").removeprefix("#")] if is_web else []
+    secrets = [value for name, value in parameters if is_web or _SECRET_NAME.search(name)]
+    secrets += [(fragment or "").removeprefix("#")] if is_web else []
     after = text[len(scheme) :]
     for before in {user_and_password or "", after.partition("@")[0], after.rpartition("@")[0]} if "@" in after else ():
         user, colon, password = before.partition(":")  # a password may hold @, / and ?, though it should not
-        found += [user] if is_web else []
-        found += [password, base64.b64encode(unquote(before).encode()).decode()] if colon else []
-    return forms(found)
+        secrets += [user] if is_web else []
+        secrets += [password, base64.b64encode(unquote(before).encode()).decode()] if colon else []
+    return forms(secrets)
 
 
 def forms(secrets: Iterable[str]) -> tuple[str, ...]:

@@ -40,10 +40,10 @@ def is_whole(file: Path, *, revision: str) -> bool:
     """Return whether a file is a sound database of a revision of the schema."""
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            found = [connection.execute(query).fetchone() for query in ("PRAGMA quick_check(1)", _REVISION)]
+            answers = [connection.execute(query).fetchone() for query in ("PRAGMA quick_check(1)", _REVISION)]
     except sqlite3.Error:
         return False
-    return found == [("ok",), (revision,)]
+    return answers == [("ok",), (revision,)]
 
 
 def _remove(part: Path) -> None:

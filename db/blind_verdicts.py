@@ -154,7 +154,7 @@ class BlindReviews(Transactions):
         given = sitting.after(verdict, ids, id_=first, at=at)
         words = by_id(session, ids, DescriptorRow.text)
         changes = tuple(_change(given, text, words[text]) for text in given.statuses)
-        return Decision(given.id, given.what, self._reviewer, given.at, changes, already, given.undoes)
+        return Decision(given.id, given.kind, self._reviewer, given.at, changes, already, given.undoes)
 
     def descriptors(self, ids: Sequence[int]) -> list[Descriptor]:
         """Return texts as they were written by their ids, in that order.
@@ -191,7 +191,7 @@ class BlindReviews(Transactions):
             words = by_id(session, {text for *_, text in chosen}, DescriptorRow.text)
         return [
             ReviewEvent(
-                id_, given.id, given.what, self._reviewer, given.at, _change(given, text, words[text]), given.undoes
+                id_, given.id, given.kind, self._reviewer, given.at, _change(given, text, words[text]), given.undoes
             )
             for id_, given, text in chosen
         ]

@@ -44,7 +44,7 @@ class DatasetChanges:
     def of_classes(self) -> str:
         """The changed classes by count, with at most five names each; empty if the classes are the same."""
         parts = (("gone", self.gone), ("new", self.new), ("at another place", self.moved))
-        return ", ".join(f"{len(names)} {what} ({first_few(names)})" for what, names in parts if names)
+        return ", ".join(f"{len(names)} {change} ({first_few(names)})" for change, names in parts if names)
 
     @property
     def of_phrases(self) -> str:

@@ -251,9 +251,9 @@ def _refuse_replaced(url: URL, opened: list[tuple[int, int]]) -> None:
     """Refuse to go on in a file that no longer has its name: what is written to it would be lost."""
     now = _identity(url)
     if opened and now != opened:
-        what = "replaced by another file" if now else "deleted"
+        change = "replaced by another file" if now else "deleted"
         raise DatabaseError(
-            f"{display(url)} was {what} while it was in use: what this command stored in it went with the old "
+            f"{display(url)} was {change} while it was in use: what this command stored in it went with the old "
             "file, and nothing more can be. Put that file back, or end this command and run it again"
         )
 

@@ -33,20 +33,20 @@ def shortened(name: str, *, longest: int = _LONGEST_SHOWN) -> str:
     return name if len(name) <= longest else f"{name[:longest]}..."
 
 
-def unknown(what: str, given: str, known: Iterable[str], *, listed: int | None = None) -> str:
+def unknown(noun: str, given: str, known: Iterable[str], *, listed: int | None = None) -> str:
     """Return the beginning of a message: the unknown name, the known names like it, and the known names.
 
         Unknown method 'mena'. Did you mean mean? Known: align, label, max, mean
 
     Args:
-        what: what it is a name of.
+        noun: the kind of thing that it names, such as `method`.
         given: the unknown name.
         known: the names to choose from.
         listed: how many of them to list; None lists all.
     """
     names = list(dict.fromkeys(known))
     shown = first_few(names, count=listed or len(names)) or "none"
-    return f"Unknown {what} {given!r}. {did_you_mean(given, names)}Known: {shown}"
+    return f"Unknown {noun} {given!r}. {did_you_mean(given, names)}Known: {shown}"
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -22,7 +22,8 @@ class DatabaseFacts:
     Attributes:
         place: the path of a SQLite file, else the URL without its password.
         revision: of its tables; None if it has none yet.
-        counts: how many there are of what, descriptors in use by review status; empty if `revision` is not the newest.
+        counts: numbers of datasets, LLM calls and runs, and of descriptors in use by review status; empty if `revision`
+            is not the newest.
     """
 
     place: str
@@ -55,6 +56,9 @@ def _counts(connection: Connection) -> dict[str, int]:
     by_status = select(DescriptorRow.status, func.count()).where(in_use).group_by(DescriptorRow.status)
     descriptors = {row[0]: row[1] for row in connection.execute(by_status)}
     return {
-        **{what: connection.execute(select(func.count()).select_from(row)).scalar_one() for what, row in _ROWS.items()},
+        **{
+            title: connection.execute(select(func.count()).select_from(row)).scalar_one()
+            for title, row in _ROWS.items()
+        },
         **{f"{status} descriptors": descriptors.get(status, 0) for status in get_args(DescriptorStatus)},
     }

@@ -113,9 +113,9 @@ def _names(lines: Sequence[str]) -> list[str]:
     """Return the labels of lines without columns."""
     names = list(lines[1:] if len(lines) > 1 and role(lines[0].strip('"')) == "name" else lines)  # without the header
     for number, line in enumerate(names, start=1):
-        for pattern, what in _NOT_A_LABEL:
+        for pattern, description in _NOT_A_LABEL:
             if pattern.fullmatch(line):
-                raise LabelsError(f"has the line {line[:50]!r}, which looks like {what} (label {number})")
+                raise LabelsError(f"has the line {line[:50]!r}, which looks like {description} (label {number})")
     _check_commas(names)
     return without_numbers(names) or names
 
@@ -164,9 +164,9 @@ def _check(labels: Sequence[Label]) -> None:
         if fault := _fault(label):
             raise LabelsError(fault)
     names = [repr(label.name) for label in labels]
-    for fits, what in _NOT_CLASSES:
+    for fits, description in _NOT_CLASSES:
         if labels and all(map(fits, labels)):
-            raise LabelsError(f"has {first_few(names, count=3)}, which are {what}")
+            raise LabelsError(f"has {first_few(names, count=3)}, which are {description}")
 
 
 def _fault(label: Label) -> str | None:

@@ -22,7 +22,7 @@ def labels_of_json(document: Any) -> list[Label]:
         labels = read(document)
         if labels is not None:
             return labels
-    raise LabelsError(_seen(document))
+    raise LabelsError(_contents(document))
 
 
 def _names(items: Sequence[Any]) -> list[Label] | None:
@@ -76,7 +76,7 @@ def _are_texts(values: Sequence[Any]) -> bool:
     return all(isinstance(value, str) for value in values)
 
 
-def _seen(document: Any) -> str:
+def _contents(document: Any) -> str:
     """Return what a document of another form holds."""
     if not isinstance(document, dict | list):
         return f"is JSON, but neither a list nor an object: {str(document)[:50]!r}"

@@ -52,16 +52,16 @@ def without_numbers(lines: Sequence[str]) -> list[str] | None:
     Raises:
         NumberingError: numbers stand on all lines and do not count them, or count some of the lines only.
     """
-    found = {place: [_numbered(pattern, line) for line in lines] for place, pattern in _PLACES.items()}
-    whole = [place for place, items in found.items() if all(items) and (place == "begin" or len(lines) > 1)]
+    by_place = {place: [_numbered(pattern, line) for line in lines] for place, pattern in _PLACES.items()}
+    whole = [place for place, items in by_place.items() if all(items) and (place == "begin" or len(lines) > 1)]
     if len(whole) == 2:
         raise NumberingError("has lines that begin and end with a number")
-    for place, items in found.items():
+    for place, items in by_place.items():
         if place not in whole and _counts_a_part([item for item in items if item], len(lines)):
             raise NumberingError(f"has some lines that {place} with a number, and others that do not")
     if not whole:
         return None
-    numbered = [item for item in found[whole[0]] if item]
+    numbered = [item for item in by_place[whole[0]] if item]
     texts = in_order([item.number for item in numbered], [item.text for item in numbered])
     if len({item.letter for item in numbered}) > 1 or len(set(texts)) < len(texts):
         raise NumberingError(f"has lines that {whole[0]} with a number, but are not different without it")

@@ -36,11 +36,11 @@ def offered_names(group: str) -> list[str]:
     return sorted(entry_points(group=group).names)
 
 
-def check_members(what: str, plugged: object, members: dict[str, str]) -> None:
+def check_members(title: str, plugged: object, members: dict[str, str]) -> None:
     """Refuse an object that lacks members; they are looked up without running properties.
 
     Args:
-        what: its name in messages.
+        title: its name in messages.
         plugged: the object.
         members: the names that it needs, each with what it is.
 
@@ -49,7 +49,7 @@ def check_members(what: str, plugged: object, members: dict[str, str]) -> None:
     """
     missing = [f"{name} ({about})" for name, about in members.items() if not _has(plugged, name)]
     if missing:
-        raise UsageError(f"{what} is a {type(plugged).__name__} without {', '.join(missing)}")
+        raise UsageError(f"{title} is a {type(plugged).__name__} without {', '.join(missing)}")
 
 
 def _imported(module: str, name: str) -> Any:

@@ -42,8 +42,8 @@ def _of_command(defaults: dict[str, Any], program: click.Group, commands: list[s
     """Return the place of a command's defaults; that of the program itself has the key ""."""
     for name in commands[:-1]:
         defaults = defaults.setdefault(name, {})
-    found: _Options = defaults.setdefault(commands[-1] if commands else "", _Options(program, commands))
-    return found
+    options: _Options = defaults.setdefault(commands[-1] if commands else "", _Options(program, commands))
+    return options
 
 
 class _Options(Mapping[str, Any]):

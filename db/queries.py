@@ -80,8 +80,8 @@ def own_dataset(session: Session, name: str) -> Dataset | None:
         parent = own_dataset(session, session.scalars(select(DatasetRow.name).filter_by(id=row.parent_id)).one())
         return vocabulary.subset(name, parent, row.classes or ()) if parent else None
     query = select(ActionRow).where(ActionRow.dataset_id == row.id, ActionRow.label.is_not(None))
-    found = tuple(to_record(Action, action) for action in session.scalars(query.order_by(ActionRow.label)))
-    return Dataset(name, found, stored_as=name) if found else None
+    listed = tuple(to_record(Action, action) for action in session.scalars(query.order_by(ActionRow.label)))
+    return Dataset(name, listed, stored_as=name) if listed else None
 
 
 def actions(session: Session, dataset: Dataset) -> dict[str, ActionRow]:

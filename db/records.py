@@ -283,7 +283,13 @@ class Change:
 
 @dataclass(frozen=True)
 class ReviewEvent:
-    """One change in the log; `decision` is the id of its decision, `undoes` the id of the decision that it undid."""
+    """One change in the log.
+
+    Attributes:
+        decision: id of its decision.
+        what: kind of decision; the name is that of the database column and of the `--json` output.
+        undoes: id of the decision that this one undid.
+    """
 
     id: int
     decision: int

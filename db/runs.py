@@ -227,15 +227,15 @@ def _tag(given: str) -> str:
     return tag
 
 
-def _text(what: Literal["name", "note", "tag"], given: str, *, longest: int, lines: bool = False) -> str:
+def _text(noun: Literal["name", "note", "tag"], given: str, *, longest: int, lines: bool = False) -> str:
     """Return a text as it is stored: without what terminals obey, and with one space between words unless it has lines.
 
     Raises:
         UsageError: it is too long, or has characters that databases refuse.
     """
     if bad := NOT_STORABLE.search(given):
-        raise UsageError(f"A {what} cannot hold the character {bad.group()!r}")
+        raise UsageError(f"A {noun} cannot hold the character {bad.group()!r}")
     text = clean(given).strip() if lines else " ".join(clean(given).split())
     if len(text) > longest:
-        raise UsageError(f"A {what} has at most {longest} characters, not {len(text)}")
+        raise UsageError(f"A {noun} has at most {longest} characters, not {len(text)}")
     return text

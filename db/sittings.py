@@ -28,7 +28,7 @@ class Given:
     """One decision of one reviewer: descriptor id -> (status before, status after), in the order of the request."""
 
     id: int
-    what: DecisionKind
+    kind: DecisionKind
     at: datetime
     statuses: Mapping[int, tuple[DescriptorStatus, DescriptorStatus]]
     undoes: int | None = None
@@ -62,7 +62,7 @@ class Sitting:
         """Take a decision in."""
         self.given.append(decision)
         self.statuses.update({text: after for text, (_, after) in decision.statuses.items()})
-        if decision.what == "undo":
+        if decision.kind == "undo":
             self.standing.pop()
         else:
             self.standing.append(decision)

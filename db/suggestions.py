@@ -36,7 +36,7 @@ def with_database(message: str) -> str:
     if url is None:
         return message
     option = f" --db {shlex.quote(without_secrets(url))}"
-    return _SUGGESTED.sub(lambda found: found[0] + option, message)
+    return _SUGGESTED.sub(lambda match: match[0] + option, message)
 
 
 class SuggestingConsole(Console):

@@ -37,4 +37,4 @@ def clean(text: str) -> str:
 
 def escaped(document: str) -> str:
     """Return a JSON text with what terminals obey written as `\\u009b`: it means the same, and no terminal obeys it."""
-    return _IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", document)
+    return _IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", document)
