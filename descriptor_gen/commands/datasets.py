@@ -134,8 +134,10 @@ def add_dataset(database: Database, path: str, name: str | None, classes: str | 
 
 def _added(stored: Dataset | None, dataset: Dataset) -> str:
     changed = DatasetChanges.between(stored, dataset).of_classes if stored else ""
-    what = f"changed: {changed}" if changed else "stored already" if stored else "stored"
-    return f"{dataset.name}: {len(dataset.actions)} classes, {what}. Use it with: --dataset {shlex.quote(dataset.name)}"
+    outcome = f"changed: {changed}" if changed else "stored already" if stored else "stored"
+    return (
+        f"{dataset.name}: {len(dataset.actions)} classes, {outcome}. Use it with: --dataset {shlex.quote(dataset.name)}"
+    )
 
 
 def _refuse_lost(store: Store, dataset: Dataset) -> None:
@@ -173,14 +175,14 @@ def _class_names(parent: Dataset, classes: str) -> list[str]:
     path = Path(classes)
     given = [label.name for label in read_labels(path)] if path.is_file() else classes.split(",")
     wanted = [each.strip() for each in given if each.strip()]
-    found = {each: vocabulary.class_finder(parent)(each) for each in wanted}
-    if unknown := [each for each, action in found.items() if action is None]:
+    matches = {each: vocabulary.class_finder(parent)(each) for each in wanted}
+    if unknown := [each for each, action in matches.items() if action is None]:
         raise UsageError(
             f"{parent.name} has no class {first_few(unknown)}. "
             f"{did_you_mean(unknown[0], [action.name for action in parent.actions])}"
             f"Its classes: descgen list --dataset {parent.argument}"
         )
-    names = [action.name for each in wanted if (action := found[each])]
+    names = [action.name for each in wanted if (action := matches[each])]
     if repeated := [each for each, number in Counter(names).items() if number > 1]:
         raise UsageError(f"Twice in --classes: {first_few(repeated)}. Keep one of each")
     return names

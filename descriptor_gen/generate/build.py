@@ -244,8 +244,8 @@ class _Job:
 
         A reply that is no longer valid by the rules of this version counts as missing.
         """
-        found = self.store.generations(call.key for call in calls)
-        hits = {key: hit for key, hit in found.items() if hit.id not in self.replaced}
+        stored = self.store.generations(call.key for call in calls)
+        hits = {key: hit for key, hit in stored.items() if hit.id not in self.replaced}
         invalid = set()
         for prompt, prompt_calls in _by_prompt([call for call in calls if call.key in hits]):
             in_use = self.store.generations_in_use(self.dataset, prompt.kind)

@@ -202,10 +202,10 @@ def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
         UserError: templates have faults; the message lists all of them.
     """
     checked = {file: _checked(file) for file in template_files(paths)}
-    lines = [f"{file}: {fault}" for file, (_, found) in checked.items() for fault in found.faults]
+    lines = [f"{file}: {fault}" for file, (_, template) in checked.items() for fault in template.faults]
     if lines:
         raise UserError("\n".join(lines))
-    prompts = [_prompt_of_user(source, found, str(file)) for file, (source, found) in checked.items()]
+    prompts = [_prompt_of_user(source, template, str(file)) for file, (source, template) in checked.items()]
     first = {prompt.kind: prompt for prompt in reversed(prompts)}
     for prompt in prompts:
         if prompt is not first[prompt.kind]:

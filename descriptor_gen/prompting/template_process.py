@@ -93,10 +93,10 @@ def _error(message: str) -> str:
 def _check(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the faults of a template; without any, also its front matter, and whether it compares actions."""
     source = request["source"]
-    found = [_one_line(fault) for fault in faults(source)]
-    if found:
-        more = [f"and {len(found) - _MOST_FAULTS} more faults"] if len(found) > _MOST_FAULTS else []
-        return {"faults": [*found[:_MOST_FAULTS], *more]}
+    lines = [_one_line(fault) for fault in faults(source)]
+    if lines:
+        more = [f"and {len(lines) - _MOST_FAULTS} more faults"] if len(lines) > _MOST_FAULTS else []
+        return {"faults": [*lines[:_MOST_FAULTS], *more]}
     front, body = split(source)
     try:
         json.dumps(front, allow_nan=False)

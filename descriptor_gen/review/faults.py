@@ -15,15 +15,15 @@ class Faults:
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._lock = threading.Lock()
 
     def tell(self, error: DatabaseError) -> str:
         """Report a fault, unless it was before; return what a page says about it."""
         line = str(error)
         with self._lock:
-            is_new = line not in self._told
-            self._told.add(line)
+            is_new = line not in self._reported
+            self._reported.add(line)
         if is_new:
             self._report(line)
         return UNAVAILABLE

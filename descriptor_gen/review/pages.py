@@ -239,8 +239,8 @@ def _columns(texts: Sequence[Text], flags: Flags) -> list[Column]:
     columns = []
     for (source, sample, generation), group in groupby(texts, key=lambda text: _reply(text.descriptor)):
         reply = list(group)
-        found = flags.by_reply.get(tuple(text.descriptor.id for text in reply), ())
-        columns.append(Column(source, sample, generation or None, reply, found))
+        findings = flags.by_reply.get(tuple(text.descriptor.id for text in reply), ())
+        columns.append(Column(source, sample, generation or None, reply, findings))
     return columns
 
 

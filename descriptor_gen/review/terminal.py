@@ -131,8 +131,8 @@ class Terminal:
         self.index = ids.index(restored)
         return outcome.message
 
-    def _refused(self, what: str, outcome: Outcome) -> str:
-        return "\n".join((what, *(in_words(conflict, self.session.reviewer) for conflict in outcome.conflicts)))
+    def _refused(self, message: str, outcome: Outcome) -> str:
+        return "\n".join((message, *(in_words(conflict, self.session.reviewer) for conflict in outcome.conflicts)))
 
     def reply(self, current: Descriptor) -> list[Descriptor]:
         """Return the texts of the same reply, file or person, in order."""

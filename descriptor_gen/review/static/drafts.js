@@ -2,12 +2,13 @@
 // text, nor a conflict, nor a reload loses them.
 import { focus, panel, show } from "./page.js";
 
+// The place of a draft is the id of the text that is edited, or `add:` and the kind of the text to add.
 const home = document.querySelector(".top .home").textContent;
-const key = (what) => `draft:${home}:${panel()?.dataset.label}:${what}`;
+const key = (place) => `draft:${home}:${panel()?.dataset.label}:${place}`;
 
-export const keep = (what, text) => sessionStorage.setItem(key(what), text);
-export const drop = (what) => sessionStorage.removeItem(key(what));
-export const draft = (what) => sessionStorage.getItem(key(what));
+export const keep = (place, text) => sessionStorage.setItem(key(place), text);
+export const drop = (place) => sessionStorage.removeItem(key(place));
+export const draft = (place) => sessionStorage.getItem(key(place));
 
 export function edit(item, save, { focused = true } = {}) {
   const words = item.querySelector(".words"), id = item.dataset.id;
@@ -37,11 +38,11 @@ export function reopen(save) {
   if (!panel()) return;
   const start = key("");
   for (const stored of Object.keys(sessionStorage).filter((name) => name.startsWith(start))) {
-    const what = stored.slice(start.length), text = sessionStorage.getItem(stored);
-    const item = document.getElementById(`d${what}`), field = document.querySelector(`.add[data-kind="${CSS.escape(what.slice(4))}"] input`);
+    const place = stored.slice(start.length), text = sessionStorage.getItem(stored);
+    const item = document.getElementById(`d${place}`), field = document.querySelector(`.add[data-kind="${CSS.escape(place.slice(4))}"] input`);
     if (item && !item.querySelector(".conflict")) edit(item, save, { focused: false });
-    else if (what.startsWith("add:") && field) field.value = text;
-    else if (!item && !what.startsWith("add:")) lost(stored, text);
+    else if (place.startsWith("add:") && field) field.value = text;
+    else if (!item && !place.startsWith("add:")) lost(stored, text);
   }
 }
 
