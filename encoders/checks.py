@@ -38,7 +38,7 @@ def check_clip_encoder(encoder: ClipEncoder) -> None:
     check_texts(encoder.id, _TEXTS, encoder.encode_texts(_TEXTS))
     frames = traits_of(encoder).clip_frames or 1
     clips = torch.stack([encoder.preprocess(np.stack([frame] * frames)) for frame in _two_frames()])
-    check_frames(encoder.id, clips, encoder.encode_clips(clips), what="clip")
+    check_frames(encoder.id, clips, encoder.encode_clips(clips), item="clip")
 
 
 def _two_frames() -> NDArray[np.uint8]:
@@ -66,29 +66,29 @@ def check_texts(name: str, texts: Sequence[str], vectors: Tensor) -> None:
         )
 
 
-def check_frames(name: str, pixels: Tensor, vectors: Tensor, *, what: str = "frame") -> None:
+def check_frames(name: str, pixels: Tensor, vectors: Tensor, *, item: str = "frame") -> None:
     """Refuse the vectors [N, D] of preprocessed frames [N, 3, S, S], or of clips [N, T, 3, S, S].
 
     Raises:
         UserError: one is not finite, or all are the same though the frames differ clearly.
     """
-    _check_finite(name, what, range(len(vectors)), vectors)
+    _check_finite(name, item, range(len(vectors)), vectors)
     if len(vectors) < 2 or not (vectors == vectors[0]).all():
         return
     unit = 1.0 if pixels.is_floating_point() else _DEVIATION
     if (pixels.float() - pixels[0].float()).abs().flatten(1).mean(dim=1).amax() > _DIFFERENT * unit:
-        tower = "video" if what == "clip" else "image"
+        tower = "video" if item == "clip" else "image"
         raise UserError(
-            f"{name} gives different {what}s the same vector. Its {tower} tower or its preprocessing is not what it "
+            f"{name} gives different {item}s the same vector. Its {tower} tower or its preprocessing is not what it "
             "was trained with; check its files, or take another encoder with --encoder"
         )
 
 
-def _check_finite(name: str, what: str, inputs: Sequence[str | int], vectors: Tensor) -> None:
+def _check_finite(name: str, item: str, inputs: Sequence[str | int], vectors: Tensor) -> None:
     finite = vectors.isfinite().all(dim=1)
     if not finite.all():
         first = inputs[int(finite.int().argmin())]
         raise UserError(
-            f"{name} gives {int((~finite).sum())} of {len(vectors)} {what}s a vector that is not finite, such as "
-            f"{what} {first!r}. Its weights are damaged, or its precision is too low: try --precision float32"
+            f"{name} gives {int((~finite).sum())} of {len(vectors)} {item}s a vector that is not finite, such as "
+            f"{item} {first!r}. Its weights are damaged, or its precision is too low: try --precision float32"
         )

@@ -83,7 +83,7 @@ def source_of(name: str) -> Source:
         revision = hub_commit(model, wanted, hint="A copy in a folder is st:FOLDER.", files=(CONFIG,))
         config = hub_file(model, CONFIG, revision)
     prompts = _read(config).get("prompts") or {} if config else {}
-    instructions = {what: given.get(what, _first(prompts, names)) for what, names in _PROMPTS.items()}
+    instructions = {side: given.get(side, _first(prompts, names)) for side, names in _PROMPTS.items()}
     sizes = {option: _size(name, option, given.get(option, str(size))) for option, size in _SIZES.items()}
     return Source(model=model, id=id_, revision=revision, instructions=instructions, **sizes)
 

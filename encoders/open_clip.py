@@ -153,10 +153,10 @@ def _tokenizer(name: str, source: Source) -> Any:
 def _weights_in(name: str, folder: Path) -> Path:
     from open_clip.factory import _find_checkpoint_in_dir
 
-    found = _find_checkpoint_in_dir(folder)
-    if found is None:
+    checkpoint = _find_checkpoint_in_dir(folder)
+    if checkpoint is None:
         raise UserError(f"{name} has no weights: {folder} holds no .safetensors, .bin or .pth file")
-    return Path(found)
+    return Path(checkpoint)
 
 
 def _refuse_format(path: Path, *, trusted: bool) -> None:

@@ -199,10 +199,11 @@ def _tokenizer(config: Mapping[str, Any]) -> tuple[str, str] | None:
     return repository, hub_commit(repository, hint=_HINT, files=("tokenizer_config.json", "config.json"))
 
 
-def _trained_with_quick_gelu(what: str, architecture: str, weights: str) -> str:
+def _trained_with_quick_gelu(subject: str, architecture: str, weights: str) -> str:
     known = import_open_clip().list_models()
     other = f"{architecture}-quickgelu"
     instead = f": take --encoder {PREFIX}{other}/{weights}" if other in known else ""
     return (
-        f"{what} were trained with QuickGELU, and {architecture} computes GELU, which gives worse embeddings{instead}"
+        f"{subject} were trained with QuickGELU, and {architecture} computes GELU, which gives worse embeddings"
+        f"{instead}"
     )

@@ -48,35 +48,35 @@ def plugged_encoder(name: str) -> Any:
     Raises:
         UsageError: the name leads nowhere, or to no encoder.
     """
-    found = plugin(ENTRY_POINTS, name)
-    if found is None:
+    plugged = plugin(ENTRY_POINTS, name)
+    if plugged is None:
         return None
-    is_encoder = not isinstance(found, type) and hasattr(found, "encode_texts")
-    encoder = found() if callable(found) and not is_encoder else found
+    is_encoder = not isinstance(plugged, type) and hasattr(plugged, "encode_texts")
+    encoder = plugged() if callable(plugged) and not is_encoder else plugged
     check_texts_of(f"The encoder {name}", encoder)
     return encoder
 
 
-def check_texts_of(what: str, encoder: object) -> None:
+def check_texts_of(title: str, encoder: object) -> None:
     """Refuse an object that is no text tower: one without its members, or without an identity for the feature store.
 
     Raises:
         UsageError: something is missing.
     """
-    check_members(what, encoder, _TEXTS)
+    check_members(title, encoder, _TEXTS)
     for name in ("id", "revision"):
         value = getattr(encoder, name)
         if not isinstance(value, str) or not value.strip():
             raise UsageError(
-                f"{what} has the {name} {value!r}: stored embeddings are found again by id and revision, so both are "
+                f"{title} has the {name} {value!r}: stored embeddings are found again by id and revision, so both are "
                 "texts that are not empty, and revision changes whenever the weights do"
             )
 
 
-def with_frames(what: str, encoder: Any) -> Encoder:
+def with_frames(title: str, encoder: Any) -> Encoder:
     """Return an encoder; refuse one of texts alone."""
     if not hasattr(type(encoder), "encode_clips"):
-        check_members(what, encoder, _FRAMES)
+        check_members(title, encoder, _FRAMES)
     return cast(Encoder, encoder)
 
 

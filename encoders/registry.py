@@ -122,9 +122,9 @@ def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
             id=name, revision=OPENAI_CLIP[name], traits=_openai_traits(precision),
             load_images=lambda: _published_squares(name),
         )  # fmt: skip
-    for prefix, found in _BY_PREFIX.items():
+    for prefix, encoder_of in _BY_PREFIX.items():
         if name.startswith(prefix) and len(name) > len(prefix):
-            return found(name, precision)
+            return encoder_of(name, precision)
     return _at_path(name, precision)
 
 

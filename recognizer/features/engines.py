@@ -121,5 +121,5 @@ def encode_views(pixels: Tensor, encoder: Encoder, *, frames: int) -> Tensor:
         return vectors.reshape(-1, frames, vectors.shape[1])
     clips = pixels.reshape(-1, frames, *pixels.shape[1:])  # [N, T, 3, S, S]
     vectors = cast(ClipEncoder, encoder).encode_clips(clips)  # [N, D]
-    check_frames(encoder.id, clips, vectors, what="clip")
+    check_frames(encoder.id, clips, vectors, item="clip")
     return vectors[:, None]
