@@ -119,7 +119,7 @@ def check(
         *(Fault("unreadable", r.video.id, _reason(r), True) for r in results if r.inspection.unreadable),
         *(_misplaced(video_list, dataset) if dataset else ()),
         *_duplicates(readable, cache, harm=video_list.labels_by != "lists"),
-        *(Fault("truncated", r.video.id, seen, False) for r in readable if (seen := r.inspection.truncated)),
+        *(Fault("truncated", r.video.id, extent, False) for r in readable if (extent := r.inspection.truncated)),
         *_frame_faults(readable, frames),
         *(Fault(kind, name, *_SKIPPED[kind]) for name, kind in video_list.skipped_files if kind in _SKIPPED),
     ]

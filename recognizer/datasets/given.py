@@ -35,11 +35,11 @@ def videos_at(paths: Sequence[Path]) -> GivenVideos:
     Raises:
         UserError: a folder has neither videos nor images.
     """
-    found: list[Path] = []
+    all_videos: list[Path] = []
     skipped: list[tuple[str, SkipReason]] = []
     for path in paths:
         if not path.is_dir():
-            found.append(path)
+            all_videos.append(path)
             continue
         tree = scan(path, LIST_NAMES)
         videos = [tree.path(entry) for entry in tree.videos]
@@ -51,9 +51,9 @@ def videos_at(paths: Sequence[Path]) -> GivenVideos:
             raise UserError(
                 f"{path} holds neither videos nor the frames of one{beside}. Give files, or folders of them"
             )
-        found += videos
+        all_videos += videos
         skipped += [(str(path / name), reason) for name, reason in tree.skipped]
-    return GivenVideos(tuple(found), tuple(skipped))
+    return GivenVideos(tuple(all_videos), tuple(skipped))
 
 
 def refuse_unreadable(reasons: Sequence[tuple[str, str | None]]) -> None:

@@ -41,11 +41,11 @@ def _find(search: Search) -> VideoList | None:
     """Read a list, or class folders if there are replacements of corrupted videos beside them; they are used."""
     replacements = {entry.stem: entry for entry in search.tree.videos if _replaces(entry)}
     rest = tuple(entry for entry in search.tree.videos if not _replaces(entry))
-    found = replace(search, tree=replace(search.tree, videos=rest)) if replacements else search
-    video_list = _by_list(found)
+    originals = replace(search, tree=replace(search.tree, videos=rest)) if replacements else search
+    video_list = _by_list(originals)
     if not replacements:
         return video_list
-    video_list = video_list or CLASS_FOLDERS.find(found)
+    video_list = video_list or CLASS_FOLDERS.find(originals)
     return _with_replacements(video_list, search, replacements) if video_list else None
 
 

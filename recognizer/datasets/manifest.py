@@ -51,9 +51,9 @@ def read_manifest(dataset: Dataset, path: Path, *, split: str | None = None) -> 
     skipped = Counter({SkipReason.OTHER_DATASET: len(rows) - len(own), reason: len(own) - len(chosen)})
     videos = dict[str, Video]()
     for row in chosen:
-        if found := labels.read(row):
+        if indices := labels.read(row):
             numbered = bool(split) and row.get("split", "") in _PARTS["all"]
-            video = _video(row, path, found, (int(row["split"]),) if numbered else ())
+            video = _video(row, path, indices, (int(row["split"]),) if numbered else ())
             videos[row["path"]] = labels.joined(videos.get(row["path"], video), video)
         else:
             skipped[SkipReason.NOT_IN_DATASET] += 1
@@ -112,9 +112,9 @@ class _LabelReader:
         names, find = self.names(row), class_finder(self.dataset)
         marked = NONE_OF_THESE in map(str.casefold, names)
         if not names or (marked and len(names) > 1):
-            seen = f"{NONE_OF_THESE} beside a class" if names else "no label"
+            fault = f"{NONE_OF_THESE} beside a class" if names else "no label"
             raise UserError(
-                f"{self.path}: {row['path']} has {seen}. Write its classes into the column labels, or "
+                f"{self.path}: {row['path']} has {fault}. Write its classes into the column labels, or "
                 f"{NONE_OF_THESE} alone."
             )
         return (NO_CLASS,) if marked else tuple(action.label for name in names if (action := find(name)))
@@ -157,9 +157,9 @@ def _of_split(rows: list[dict[str, str]], path: Path, split: str) -> list[dict[s
     if chosen := [row for row in rows if row.get("split", "").lower() in part]:
         return chosen
     values = sorted({row["split"] for row in rows if row.get("split")})
-    found = f"it holds {first_few(values)}" if values else "there is no such column, or it is empty"
+    content = f"it holds {first_few(values)}" if values else "there is no such column, or it is empty"
     names = " or ".join(sorted(part))
-    raise UserError(f"{path} has no row with {names} in the column split: {found}. Choose another, or no --split.")
+    raise UserError(f"{path} has no row with {names} in the column split: {content}. Choose another, or no --split.")
 
 
 def _of_others(dataset: Dataset, path: Path, rows: list[dict[str, str]]) -> str:

@@ -37,5 +37,5 @@ def clip_groups(videos: Iterable[str]) -> list[str]:
 
 def _source(video: str) -> str | None:
     name = stem(video.rpartition("/")[2])
-    found = (official.source_by_file_name(name) for official in OFFICIAL_DATASETS.values())
-    return next(filter(None, found), None)
+    sources = (official.source_by_file_name(name) for official in OFFICIAL_DATASETS.values())
+    return next(filter(None, sources), None)

@@ -31,14 +31,14 @@ class InaccessibleVideo(UnreadableVideo):
 
 
 class TruncatedVideo(UnreadableVideo):
-    """A file that breaks off; `seen` says how much of it is there."""
+    """A file that breaks off; `extent` says how much of it is there."""
 
-    def __init__(self, seen: str) -> None:
-        super().__init__(TRUNCATED, f"{seen}; --allow-truncated reads what is there")
-        self.seen = seen
+    def __init__(self, extent: str) -> None:
+        super().__init__(TRUNCATED, f"{extent}; --allow-truncated reads what is there")
+        self.extent = extent
 
     def __reduce__(self) -> tuple[type[TruncatedVideo], tuple[str]]:
-        return TruncatedVideo, (self.seen,)
+        return TruncatedVideo, (self.extent,)
 
 
 @contextmanager

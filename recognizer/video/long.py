@@ -150,7 +150,7 @@ class _WhatIsThere:
         except TruncatedVideo as error:
             if not self.allowed:
                 raise
-            self.truncated = error.seen
+            self.truncated = error.extent
 
 
 def pictures_of(path: Path, *, fps: float, seconds: float, truncated: bool, room: float) -> list[Picture]:

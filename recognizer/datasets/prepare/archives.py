@@ -123,11 +123,11 @@ def _take_over(folder: Path, into: Path) -> None:
 def _plain_files(folder: Path) -> Iterator[Path]:
     for inside, folders, names in os.walk(folder):
         for path in (Path(inside, name) for name in (*folders, *names)):
-            found = path.lstat()
-            if not stat.S_ISDIR(found.st_mode) and (not stat.S_ISREG(found.st_mode) or found.st_nlink > 1):
+            status = path.lstat()
+            if not stat.S_ISDIR(status.st_mode) and (not stat.S_ISREG(status.st_mode) or status.st_nlink > 1):
                 name = path.relative_to(folder).as_posix()
                 raise RefusedArchiveError(f"it holds {name[:200]!r}, a link or a device, which no dataset needs")
-            if stat.S_ISREG(found.st_mode):
+            if stat.S_ISREG(status.st_mode):
                 yield path
 
 

@@ -46,7 +46,7 @@ def cut(path: Path, share: float) -> Path:
 def refused(path: Path) -> str:
     with pytest.raises(TruncatedVideo, match="--allow-truncated reads what is there") as error:
         read_frames(path, 16)
-    return error.value.seen
+    return error.value.extent
 
 
 @pytest.mark.parametrize(("codec", "suffix", "audio"), TELLING)
