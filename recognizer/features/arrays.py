@@ -78,10 +78,10 @@ def _safetensors(path: Path) -> tuple[NDArray[Any], dict[str, str]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            found = [name for name in _TENSORS if name in file.keys()]  # noqa: SIM118 - not a mapping
-            if len(found) != 1:
+            names = [name for name in _TENSORS if name in file.keys()]  # noqa: SIM118 - not a mapping
+            if len(names) != 1:
                 raise UserError(f"{path.name} holds the tensors {first_few(sorted(file.keys()))}. Name one {_TENSORS}")
-            tensor, metadata = file.get_tensor(found[0]), dict(file.metadata() or {})
+            tensor, metadata = file.get_tensor(names[0]), dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read as .safetensors: {error}") from error
     if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
@@ -130,12 +130,12 @@ def _check_vectors(path: Path, vectors: NDArray[np.float32], names: tuple[str, .
     if not vectors.size:
         raise UserError(f"{path.name} has the shape {list(vectors.shape)}: it holds no vectors")
     rows = vectors.reshape(len(vectors), -1)
-    for wrong, what in (
+    for wrong, fault in (
         (~np.isfinite(rows).all(axis=1), "a number that is not finite as float32"),
         (~vectors.any(axis=-1).reshape(len(vectors), -1).all(axis=1), "a vector that is zero"),
     ):
         if wrong.any():
             bad = [names[row] for row in np.flatnonzero(wrong)]
-            raise UserError(f"{path.name} has {what} for {len(bad)} of {len(names)} ids: {first_few(bad)}")
+            raise UserError(f"{path.name} has {fault} for {len(bad)} of {len(names)} ids: {first_few(bad)}")
     if len(rows) > 1 and (rows == rows[0]).all():
         raise UserError(f"{path.name} has the same numbers for all {len(rows)} ids")

@@ -65,6 +65,7 @@ class CachingEncoder:
         self._last: tuple[tuple[str, ...], list[str], StoredRecords] | None = None
 
     def _shelf(self, **key: object) -> Shelf:
+        """Return the shelf of a key, which the store keeps with these names; `what`: texts, frames, clips or long."""
         return Shelf(self._store, {"encoder": self.id, "revision": self.revision, **self.traits.key, **key})
 
     def frames_shelf(self, sampling: Sampling) -> Shelf:

@@ -82,9 +82,9 @@ def results(batch: Batch) -> list[Result]:
     return [tuple(getattr(pending, name) for name in _RESULT) for pending in batch]
 
 
-def fill_in(batch: Batch, found: Sequence[Result]) -> Batch:
+def fill_in(batch: Batch, outcomes: Sequence[Result]) -> Batch:
     """Fill what became of them elsewhere into the videos of a batch, and return it."""
-    for pending, values in zip(batch, found, strict=True):
+    for pending, values in zip(batch, outcomes, strict=True):
         for name, value in zip(_RESULT, values, strict=True):
             setattr(pending, name, value)
     return batch

@@ -281,7 +281,7 @@ class _Job:
             unreadable=tuple((p.video.id, entry.note) for p, _, entry in entries if entry.slot is None),
             readers=Counter(reader for _, _, (reader, _, _) in readable),
             new=new,
-            truncated=tuple((p.video.id, seen) for p, _, (_, _, seen) in readable if seen),
+            truncated=tuple((p.video.id, extent) for p, _, (_, _, extent) in readable if extent),
         )
 
     def features(self, outcome: _Outcome, stored: StoredRecords) -> Features:

@@ -68,7 +68,7 @@ def import_features(
     shape, of_clips = records.shape[1:], videos.of_clips or videos.vectors.ndim == 2
     words = _words(texts, width=shape[-1])
     encoder = _encoder(store, imported_encoder(f"{PREFIX}{name}"), videos, shape, of_clips=of_clips)
-    pending = _hashed(_found(videos.ids, video_list), Sampling(shape[1], shape[0]), on_progress)
+    pending = _hashed(_videos_of(videos.ids, video_list), Sampling(shape[1], shape[0]), on_progress)
     titles = {p.key or "": p.video.id for p in pending} | {
         text_key(text): text for text in (texts.ids if texts else ())
     }
@@ -133,7 +133,7 @@ def _encoder(
 
 def _shown(shape: Sequence[int]) -> str:
     return " x ".join(
-        f"{n} {what}" for n, what in zip(shape, ("views", "frames", "numbers")[-len(shape) :], strict=True)
+        f"{n} {axis}" for n, axis in zip(shape, ("views", "frames", "numbers")[-len(shape) :], strict=True)
     )
 
 
@@ -141,7 +141,7 @@ def _other_name(id_: str) -> str:
     return f"Choose another --name, or delete what is stored: recognize features prune --encoder {id_}"
 
 
-def _found(ids: Sequence[str], video_list: VideoList) -> list[Video]:
+def _videos_of(ids: Sequence[str], video_list: VideoList) -> list[Video]:
     """Return the videos of ids; an id that is none may be a file name, with or without suffix, or the end of a path."""
     by_id = {video.id: video for video in video_list.videos}
     by_name: dict[str, set[str]] = {}
@@ -157,8 +157,8 @@ def _found(ids: Sequence[str], video_list: VideoList) -> list[Video]:
     )  # fmt: skip
     _refuse([id_ for id_ in ids if len(meant[id_]) > 1], len(ids), "ids are names of several videos", "Give whole ids")
     videos = [by_id[next(iter(meant[id_]))] for id_ in ids]
-    seen: set[str] = set()
-    twice = [video.id for video in videos if video.id in seen or seen.add(video.id)]  # type: ignore[func-returns-value]
+    earlier: set[str] = set()
+    twice = [video.id for video in videos if video.id in earlier or earlier.add(video.id)]  # type: ignore[func-returns-value]
     _refuse(twice, len(ids), "videos are named twice", "Keep one row of each")
     absent = [video.id for video in videos if video.path is None]
     _refuse(
@@ -167,9 +167,9 @@ def _found(ids: Sequence[str], video_list: VideoList) -> list[Video]:
     return videos
 
 
-def _refuse(wrong: Sequence[str], total: int, what: str, advice: str) -> None:
+def _refuse(wrong: Sequence[str], total: int, fault: str, advice: str) -> None:
     if wrong:
-        raise UserError(f"{len(wrong)} of {total} {what}: {first_few(wrong)}. {advice}. Nothing was stored")
+        raise UserError(f"{len(wrong)} of {total} {fault}: {first_few(wrong)}. {advice}. Nothing was stored")
 
 
 def _hashed(videos: Sequence[Video], sampling: Sampling, on_progress: Progress) -> list[PendingVideo]:
@@ -207,7 +207,7 @@ def _by_content(pending: Sequence[PendingVideo], records: NDArray[np.float32]) -
     return [(key, record) for key, (_, record) in first.items()]
 
 
-def _new(shelf: Shelf, keyed: Sequence[_Keyed], what: str, id_: str, titles: Mapping[str, str]) -> list[_Keyed]:
+def _new(shelf: Shelf, keyed: Sequence[_Keyed], noun: str, id_: str, titles: Mapping[str, str]) -> list[_Keyed]:
     """Return the records that are not stored yet.
 
     Raises:
@@ -216,5 +216,5 @@ def _new(shelf: Shelf, keyed: Sequence[_Keyed], what: str, id_: str, titles: Map
     stored = shelf.load([key for key, _ in keyed])
     slots = {key: entry.slot for key, entry in stored.entries.items() if entry.slot is not None}
     wrong = [titles[key] for key, row in keyed if key in slots and not np.array_equal(stored.arrays[slots[key]], row)]
-    _refuse(wrong, len(keyed), f"{what} are stored with other numbers as {id_}", _other_name(id_))
+    _refuse(wrong, len(keyed), f"{noun} are stored with other numbers as {id_}", _other_name(id_))
     return [(key, row) for key, row in keyed if key not in slots]

@@ -57,9 +57,9 @@ def from_store(encoder: Imported, store: FeatureStore) -> Imported:
 
 def videos_key(encoder: Imported, shape: Sequence[int]) -> dict[str, Any]:
     """Return the key of the shelf of videos, records [W, T, D]."""
-    what = "frames" if encoder.traits.clip_frames is None else "clips"
+    records = "frames" if encoder.traits.clip_frames is None else "clips"
     sampling = {"frames": shape[1], "clips": shape[0], "crops": 1, "preprocessing": _UNKNOWN}
-    return {"encoder": encoder.id, "revision": encoder.revision, "what": what, **sampling}
+    return {"encoder": encoder.id, "revision": encoder.revision, "what": records, **sampling}
 
 
 def texts_key(encoder: Imported) -> dict[str, Any]:

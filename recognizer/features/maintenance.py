@@ -34,7 +34,7 @@ class ShelfSummary:
 
     encoder: str
     revision: str
-    what: str  # see `describe`
+    what: str  # see `describe`; the name is that of the `--json` output
     records: int  # in use
     unreadable: int  # videos stored without a record
     bytes: int  # of its file, including dropped and unfinished records
@@ -79,7 +79,7 @@ class ShelfCheck:
     """The result of verifying one shelf."""
 
     encoder: str
-    what: str
+    what: str  # see `describe`; the name is that of the `--json` output
     file: str
     records: int  # compared with their checksums
     damaged: tuple[str, ...]  # checksum does not match: videos by one of their paths, texts by their sha256
@@ -143,7 +143,7 @@ class PrunePlan:
     """The records of one shelf to drop."""
 
     row: ShelfRow
-    what: str  # see `describe`
+    what: str  # see `describe`; the name is that of the `--json` output
     keys: tuple[str, ...]
     whole: bool  # drop the shelf itself
     bytes: int

@@ -29,7 +29,7 @@ class MergedShelf:
 
     Attributes:
         source: the folder that it came from.
-        what: see `describe`.
+        what: see `describe`; the name is that of the `--json` output.
         added: records that were not stored yet.
         already: records of which the store has one; its own is kept.
         unreadable: videos that are stored as unreadable there.
@@ -70,7 +70,7 @@ def merge_stores(
 def _merge(store: FeatureStore, source: FeatureStore, row: ShelfRow) -> MergedShelf:
     with source.reading():
         entries, arrays = source.entries(row), source.arrays(row)
-        seen = source.query("SELECT path, stamp, key FROM seen WHERE shelf = ?", row.id)
+        rows = source.query("SELECT path, stamp, key FROM seen WHERE shelf = ?", row.id)
     damaged = damaged_keys(entries, arrays)
     shelf = Shelf(store, row.key)
     before = shelf.load(entries).entries
@@ -79,7 +79,7 @@ def _merge(store: FeatureStore, source: FeatureStore, row: ShelfRow) -> MergedSh
     for group in _groups(in_order):
         records = [NewRecord(key, None if e.slot is None else arrays[e.slot], e.note) for key, e in group]
         shelf.add(records, shape=row.shape, facts=row.facts)
-    files = [KnownFile(Path(os.fsdecode(path)), stamp, key) for path, stamp, key in seen if key not in damaged]
+    files = [KnownFile(Path(os.fsdecode(path)), stamp, key) for path, stamp, key in rows if key not in damaged]
     if entries:
         shelf.add([], shape=row.shape, files=files, facts=row.facts)
     records_of = {key for key, entry in entries.items() if entry.slot is not None} - damaged

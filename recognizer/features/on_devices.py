@@ -114,8 +114,8 @@ class _Process:
         """Yield the batches of a share as they are embedded, in order."""
         self._call(begin, task.results, share)
         for batch in share:
-            [found] = self._call(go_on)
-            yield fill_in(batch, found)
+            [outcomes] = self._call(go_on)
+            yield fill_in(batch, outcomes)
 
     def end(self) -> None:
         """End it, whatever it does; its decoders end with it."""

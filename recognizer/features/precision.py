@@ -16,7 +16,7 @@ class PrecisionGap:
     """The cosines between embeddings of the same inputs in float32 and in another precision, over all vectors."""
 
     encoder: str
-    what: str  # see `describe`; names the lower precision
+    what: str  # see `describe`; includes the lower precision; the name is that of the `--json` output
     records: int  # videos or texts that are stored in both
     lowest: float
     mean: float

@@ -246,12 +246,12 @@ class Shelf:
         row, by_bytes = self.row(), {_path_bytes(path): path for path in paths}
         if row is None:
             return {}
-        wanted, found = list(by_bytes), list[tuple[Any, ...]]()
+        wanted, rows = list(by_bytes), list[tuple[Any, ...]]()
         with self._store.reading():  # one lock for all paths
             for start in range(0, len(wanted), _VALUES):
                 part = wanted[start : start + _VALUES]
-                found += self._store.query(_SOME_FILES.format(marks=",".join("?" * len(part))), row.id, *part)
-        return {by_bytes[path]: KnownFile(by_bytes[path], stamp, key) for path, stamp, key in found}
+                rows += self._store.query(_SOME_FILES.format(marks=",".join("?" * len(part))), row.id, *part)
+        return {by_bytes[path]: KnownFile(by_bytes[path], stamp, key) for path, stamp, key in rows}
 
     def every_file(self) -> list[KnownFile]:
         """Return all known files, whether or not they changed since."""

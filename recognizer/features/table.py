@@ -25,7 +25,7 @@ def embed_report(name: str, report: EmbedReport, folder: Path) -> RenderableType
         f"{report.sampling}, {report.sampling.preprocessing} preprocessing · {report.layout}",
         "videos: " + _counts(report.counts),
         *([f"skipped: {_counts(report.ignored)}"] if report.ignored else []),
-        *(f"truncated, what is there is used: {video}: {seen}" for video, seen in report.truncated),
+        *(f"truncated, what is there is used: {video}: {extent}" for video, extent in report.truncated),
         *(f"unreadable: {video}: {reason}" for video, reason in report.unreadable),
         f"stored in {folder}",
     ]
