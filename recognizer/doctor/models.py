@@ -24,12 +24,12 @@ _FETCH = "python -c \"import clip; clip.load('ViT-B/16')\""
 
 def check_encoders(_: Surroundings) -> Iterator[Finding]:
     """Find the encoders whose weights are on this machine; without any, nothing can be recognised yet."""
-    found = [*_openai_clip(), *_hub("encoders"), _bundled("encoders", "objects", EFFICIENTNET, MINILM)]
-    if all(finding.name != "ViT-B/16" for finding in found):
+    findings = [*_openai_clip(), *_hub("encoders"), _bundled("encoders", "objects", EFFICIENTNET, MINILM)]
+    if all(finding.name != "ViT-B/16" for finding in findings):
         detail = f"the default encoder, not in {CLIP_CACHE}; its first use downloads 350 MB"
-        found.insert(0, Finding("encoders", "ViT-B/16", "optional", detail, _FETCH))
-    yield from found
-    if all(finding.state != "ok" for finding in found):
+        findings.insert(0, Finding("encoders", "ViT-B/16", "optional", detail, _FETCH))
+    yield from findings
+    if all(finding.state != "ok" for finding in findings):
         detail = f"no weights on this machine; the command fetches those of ViT-B/16. A weak one: {INSTALL}"
         yield Finding("encoders", "any encoder", "missing", detail, _FETCH)
 

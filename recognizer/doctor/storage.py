@@ -15,19 +15,19 @@ from recognizer.doctor.findings import Finding, Surroundings
 def check_database(surroundings: Surroundings) -> Iterator[Finding]:
     """Find the database, its revision and how much is in it."""
     try:
-        found = inspect_database(surroundings.database)
+        facts = inspect_database(surroundings.database)
     except UserError as error:
         yield Finding("database", "place", "missing", str(error))
         return
-    if found is None:
+    if facts is None:
         detail = f"none at {surroundings.database}; videos are recognised by the labels alone"
         yield Finding("database", "place", "optional", detail, "descgen build --dataset hmdb51 --llm smollm2")
         return
-    yield Finding("database", "place", "ok", found.place)
-    newest = "the newest" if found.is_newest else "older; the next command that uses it updates it, and keeps a copy"
-    yield Finding("database", "revision", "ok", f"{found.revision or 'none: it is empty'}, {newest}")
-    if found.counts:
-        yield Finding("database", "holds", "ok", ", ".join(f"{n} {what}" for what, n in found.counts.items()))
+    yield Finding("database", "place", "ok", facts.place)
+    newest = "the newest" if facts.is_newest else "older; the next command that uses it updates it, and keeps a copy"
+    yield Finding("database", "revision", "ok", f"{facts.revision or 'none: it is empty'}, {newest}")
+    if facts.counts:
+        yield Finding("database", "holds", "ok", ", ".join(f"{n} {title}" for title, n in facts.counts.items()))
 
 
 def check_features(surroundings: Surroundings) -> Iterator[Finding]:

@@ -90,11 +90,11 @@ def _of(dataset: Dataset, protocol: Protocol) -> Iterator[tuple[str, str]]:
 
 def _known(protocol: Protocol) -> Iterator[tuple[str, str]]:
     """Yield those of all built-in datasets, one for each set of words, then the neutral ones."""
-    seen = set[frozenset[str]]()
+    yielded = set[frozenset[str]]()
     for dataset in map(vocabulary.load, _DATASETS):
         for phrase, text in _of(dataset, protocol):
-            if words(phrase) not in seen:
-                seen.add(words(phrase))
+            if words(phrase) not in yielded:
+                yielded.add(words(phrase))
                 yield phrase, text
     yield from ((phrase, phrase) for phrase in _NEUTRAL)
 

@@ -26,12 +26,12 @@ def write_rankings(path: Path, texts: ClassTexts, rankings: Sequence[Ranking]) -
     """Write a row for each class of each ranking; a video that cannot be read has one row with the reason."""
     made_with = {**public_settings(texts.for_programs()), "descriptors": len(texts.descriptors)}
     names = public_names([ranking.video for ranking in rankings])
-    rows = [{"video": names[ranking.video], **made_with, **found} for ranking in rankings for found in _found(ranking)]
+    rows = [{"video": names[ranking.video], **made_with, **row} for ranking in rankings for row in _rows_of(ranking)]
     verdict = _VERDICT if texts.background else ()
     write_rows(path, ("video", *_RANKED, *verdict, "unreadable", *made_with), rows)
 
 
-def _found(ranking: Ranking) -> list[dict[str, Any]]:
+def _rows_of(ranking: Ranking) -> list[dict[str, Any]]:
     if ranking.unreadable:
         return [{"unreadable": without_folders(ranking.unreadable)}]
     values = (

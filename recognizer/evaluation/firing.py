@@ -93,12 +93,12 @@ class Crowd:
         with np.errstate(invalid="ignore"):
             means = self._sums(cosines) / self.counts  # [C], NaN without videos
         videos, others = int(self.counts[own]), int(len(cosines) - self.counts[own])
-        told = self.counts >= LEAST
-        rival = self._rival(means, own, told)
+        enough = self.counts >= LEAST
+        rival = self._rival(means, own, enough)
         rank = 1 + int((means > means[own]).sum()) if videos else 0
-        if not told[own] or others < LEAST:
+        if not enough[own] or others < LEAST:
             return Firing("few", videos, others, None, rival, means, rank)
-        areas, heights = self._areas(cosines), _standardised(means, told)
+        areas, heights = self._areas(cosines), _standardised(means, enough)
         area = self._rate(areas, own)
         verdict: Verdict = "own" if _fires(area) else "few" if area.low <= CHANCE and area.high >= FIRES else "nothing"
         if rival is not None and _fires(self._rate(areas, rival, corrected=True)):
@@ -109,8 +109,8 @@ class Crowd:
         """Return the sum of values [V] over the videos of each class, [C]."""
         return np.bincount(self.classes, values[self.rows], minlength=len(self.counts)).astype(float)
 
-    def _rival(self, means: Floats, own: int, told: Flags) -> int | None:
-        candidates = np.where(told, means, -np.inf)
+    def _rival(self, means: Floats, own: int, enough: Flags) -> int | None:
+        candidates = np.where(enough, means, -np.inf)
         candidates[own] = -np.inf
         best = int(candidates.argmax())
         return best if np.isfinite(candidates[best]) else None
@@ -132,10 +132,10 @@ class Crowd:
         return Rate(float(areas[c]), float(low), float(high))
 
 
-def _standardised(means: Floats, told: Flags) -> Floats:
+def _standardised(means: Floats, enough: Flags) -> Floats:
     """Return the mean cosines in deviations from their mean over the classes with enough videos, [C]."""
-    spread = means[told].std()
-    heights: Floats = (means - means[told].mean()) / (spread if spread > 0 else 1)
+    spread = means[enough].std()
+    heights: Floats = (means - means[enough].mean()) / (spread if spread > 0 else 1)
     return heights
 
 

@@ -103,13 +103,13 @@ class PackEncoder:
 
     def _classes(self, labels: Sequence[str]) -> list[str]:
         """Return the class of the pack that each label of a task means; each has texts, and no two are the same."""
-        found = max(self._readings(labels), key=lambda reading: len(reading) - reading.count(None))
-        if unknown := [label for label, name in zip(labels, found, strict=True) if name is None]:
+        reading = max(self._readings(labels), key=lambda reading: len(reading) - reading.count(None))
+        if unknown := [label for label, name in zip(labels, reading, strict=True) if name is None]:
             raise UserError(
                 f"{len(unknown)} of the {len(labels)} labels are no class of the pack {self._pack}: "
                 f"{first_few(unknown)}"
             )
-        names = [str(name) for name in found]
+        names = [str(name) for name in reading]
         if silent := [name for name in names if not self._texts.get(name)]:
             raise UserError(f"The pack {self._pack} has no text about {len(silent)} classes: {first_few(silent)}")
         if len(set(names)) < len(names):

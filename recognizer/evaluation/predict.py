@@ -158,8 +158,8 @@ def score_videos(
     scored = video_scores(features, batch, ensemble, settings=settings)
     alone, together = _ranks(scored), None
     if settings.transductive:
-        found = scored_together(texts.dataset, features, batch, ensemble, scored, settings=settings)
-        scored, together = found.scores, Together(len(scored), found.present, found.cautions)
+        transduced = scored_together(texts.dataset, features, batch, ensemble, scored, settings=settings)
+        scored, together = transduced.scores, Together(len(scored), transduced.present, transduced.cautions)
     by_label = features.over_views(scores(batch, ensemble.label_only(), method=BASELINE))
     probabilities = log_probabilities(scored, logit_scale=ensemble.logit_scale, temperature=settings.temperature).exp()
     return ScoredVideos(

@@ -91,17 +91,17 @@ class ScoringSettings:
             users = " or ".join(f"--transductive {way.name}" for way in TRANSDUCTIVE.values() if way.uses_prior)
             raise UsageError(f"--class-prior is used by {users} alone: give both, or leave it out")
 
-    def refuse_transductive(self, what: str) -> None:
+    def refuse_transductive(self, reason: str) -> None:
         """Refuse to score videos together.
 
         Args:
-            what: the command, and why it cannot.
+            reason: the command, and why it cannot.
 
         Raises:
             UsageError: the settings ask for it.
         """
         if self.transductive:
-            raise UsageError(f"{what}: leave transductive out; recognize eval and predict have it")
+            raise UsageError(f"{reason}: leave transductive out; recognize eval and predict have it")
 
     def check_for(self, encoder: CachingEncoder) -> None:
         """Refuse what compares texts with single frames, if the encoder gives one vector for a clip.

@@ -68,7 +68,7 @@ def run_lines(run: Run) -> list[str]:
         counts_line(run),
         *_log_loss(run),
         *([f"ignored: {in_words(settings['ignored'])}"] if settings.get("ignored") else []),
-        *(f"truncated, scored by what is there: {video}: {seen}" for video, seen in _truncated(settings)),
+        *(f"truncated, scored by what is there: {video}: {extent}" for video, extent in _truncated(settings)),
         *(f"unreadable: {video}: {reason}" for video, reason in run.left_out if reason != "missing"),
         *texts_cut(settings),
         *(f"note: {note}" for note in settings.get("encoder_notes", ())),

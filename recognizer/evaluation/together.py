@@ -75,15 +75,15 @@ def transductive_results(
     if not settings.transductive:
         return {}
     features, groups = embedded.features, embedded.groups
-    found = scored_together(embedded.dataset, features, batch, ensemble, alone.scores, settings=settings)
-    together, labels = ranked(features, found.scores, ensemble, settings=settings), features.labels
+    transduced = scored_together(embedded.dataset, features, batch, ensemble, alone.scores, settings=settings)
+    together, labels = ranked(features, transduced.scores, ensemble, settings=settings), features.labels
     return {
         "transductive": {
             "name": settings.transductive,
             "class_prior": settings.class_prior or "uniform",
-            "shares": found.shares,
-            "classes_present": found.present,
-            "cautions": found.cautions,
+            "shares": transduced.shares,
+            "classes_present": transduced.present,
+            "cautions": transduced.cautions,
             "row": asdict(accuracy(together.ranks, labels, groups)),
             "log_loss": together.log_loss,
             "gain": asdict(gain(alone.ranks, together.ranks, labels, groups)),

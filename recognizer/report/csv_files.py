@@ -81,11 +81,11 @@ def _with_verdicts(run: Run, rows: Rows) -> Rows:
 
 def _classes(run: Run) -> Rows:
     """Return a row for each class, in label order; rates are 0 to 1, and empty for a class without videos."""
-    found = {accuracy.label: accuracy for accuracy in class_accuracies(run)}
+    by_label = {accuracy.label: accuracy for accuracy in class_accuracies(run)}
     rows = []
     for label, (name, phrase) in enumerate(run.settings["classes"]):
         row: dict[str, Any] = {"label": label, "class": name, "phrase": phrase, "videos": 0}
-        if own := found.get(label):
+        if own := by_label.get(label):
             row |= {"videos": own.videos, "right": own.right, "label_only_right": own.label_only_right}
             row |= {**_flat("top1", own.with_descriptors), **_flat("label_only_top1", own.label_only)}
         rows.append(row)

@@ -39,10 +39,10 @@ def shared(descriptors: Texts, random: Random) -> list[Descriptor]:
     lines: dict[tuple[str, int], list[str]] = defaultdict(lambda: random.choices(words, k=longest))
     made = []
     for own in _by_class(descriptors):
-        seen: dict[str, int] = defaultdict(int)
+        counts: dict[str, int] = defaultdict(int)
         for text in own:
-            line = lines[text.kind, seen[text.kind]]
-            seen[text.kind] += 1
+            line = lines[text.kind, counts[text.kind]]
+            counts[text.kind] += 1
             made.append(replace(text, text=" ".join(line[: _length(text)])))
     return made
 

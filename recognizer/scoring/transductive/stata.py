@@ -97,12 +97,12 @@ class _Neighbours:
         import torch
 
         count, rows = min(NEIGHBOURS, len(videos) - 1), max(1, _AT_ONCE // len(videos))
-        found = []
+        nearest = []
         for start in range(0, len(videos), rows):
             cosines = videos[start : start + rows] @ videos.T
             cosines.diagonal(start).fill_(-torch.inf)  # itself
-            found.append(cosines.topk(count, dim=1))
-        return cls(torch.cat([best.indices for best in found]), torch.cat([best.values for best in found]))
+            nearest.append(cosines.topk(count, dim=1))
+        return cls(torch.cat([best.indices for best in nearest]), torch.cat([best.values for best in nearest]))
 
     def sums(self, z: Tensor) -> Tensor:
         """Return W z + W' z for predictions z [V, C], where W has the cosines of neighbours, else 0."""
