@@ -17,11 +17,11 @@ BETWEEN = re.compile(r"(?<=<!-- map -->\n).*(?=<!-- end of the map -->)", re.DOT
 
 def main() -> None:
     """Replace what stands between the marks, and the picture."""
-    found = measure(list(WORLDS.values()), list(COLUMNS), seeds=SEEDS)
+    world_map = measure(list(WORLDS.values()), list(COLUMNS), seeds=SEEDS)
     document = FOLDER / "methods.md"
-    made = markdown(found)
+    made = markdown(world_map)
     document.write_text(BETWEEN.sub(lambda _: f"\n{made}\n", document.read_text(encoding="utf-8")), encoding="utf-8")
-    draw_map(found, FOLDER / "pictures" / "worlds.png")
+    draw_map(world_map, FOLDER / "pictures" / "worlds.png")
 
 
 if __name__ == "__main__":

@@ -49,16 +49,16 @@ def measure_worlds(
     placement = None if name is None else _placement(session, name, root)
     nearest = placement.nearest[:SHOWN] if placement else WORLDS
     with progress("Worlds", "worlds") as advance:
-        found = measure(
+        world_map = measure(
             worlds or [WORLDS[name] for name in nearest],
             list(dict.fromkeys(methods)) or list(COLUMNS),
             seeds=seeds,
             on_progress=advance,
         )
     above = [placement_report(placement, name=f"run {name}")] if placement else []
-    session.show({"placement": placement, "map": found.for_programs()}, Group(*above, map_report(found)))
+    session.show({"placement": placement, "map": world_map.for_programs()}, Group(*above, map_report(world_map)))
     if picture:
-        draw_map(found, picture)
+        draw_map(world_map, picture)
         notes.print(f"Written: {picture}")
 
 

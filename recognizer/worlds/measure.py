@@ -102,9 +102,9 @@ def measure(
     label_only, cells = {}, {}
     for done, world in enumerate(worlds):
         on_progress(done, len(worlds))
-        baseline, found = _by_seed(world, methods, seeds)
+        baseline, by_method = _by_seed(world, methods, seeds)
         label_only[world.name] = over_seeds(baseline)
-        for method, top1 in found.items():
+        for method, top1 in by_method.items():
             gains = [with_texts - alone for with_texts, alone in zip(top1, baseline, strict=True)]
             cells[world.name, method] = Cell(over_seeds(top1), over_seeds(gains), tuple(gains))
     on_progress(len(worlds), len(worlds))
@@ -122,8 +122,8 @@ def _check(column: str) -> None:
 def _by_seed(world: NamedWorld, methods: Sequence[str], seeds: int) -> tuple[list[float], dict[str, list[float]]]:
     """Return the top1 of each seed, by labels alone and by each method."""
     drawn = [sample(world.world, seed=seed) for seed in range(seeds)]
-    found = {method: [top1(one, method) for one in drawn] for method in methods}
-    return [top1(one, BASELINE) for one in drawn], found
+    by_method = {method: [top1(one, method) for one in drawn] for method in methods}
+    return [top1(one, BASELINE) for one in drawn], by_method
 
 
 def top1(drawn: Sample, method: str) -> float:

@@ -64,5 +64,5 @@ def _placed(store: Store, run: Run, encoder: CachingEncoder, bars: ProgressBars)
 
 def _gains(placement: Placement, method: str) -> dict[str, Rate]:
     nearest = placement.nearest[:SHOWN]
-    found = measure([WORLDS[name] for name in nearest], [method], seeds=_SEEDS)
-    return {name: found.cells[name, method].gain for name in nearest}
+    world_map = measure([WORLDS[name] for name in nearest], [method], seeds=_SEEDS)
+    return {name: world_map.cells[name, method].gain for name in nearest}

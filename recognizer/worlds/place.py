@@ -79,11 +79,11 @@ def place(labelled: Labelled) -> Placement:
     own = traits(labelled)
     worlds = world_traits(Sizes.of(labelled))
     scale = {name: _deviation([values[name] for values in worlds.values()]) for name in own}
-    found = {name: _distance(own, values, scale) for name, values in worlds.items()}
+    distances = {name: _distance(own, values, scale) for name, values in worlds.items()}
     return Placement(
         traits={name: value if isfinite(value) else None for name, value in own.items()},
         worlds=worlds,
-        distances=dict(sorted(found.items(), key=lambda pair: pair[1])),
+        distances=dict(sorted(distances.items(), key=lambda pair: pair[1])),
     )
 
 
@@ -120,8 +120,8 @@ def world_traits(sizes: Sizes) -> Mapping[str, Mapping[str, float]]:
     means = {}
     for name, named in WORLDS.items():
         drawn = [sample(sizes.resize(named.world), seed=seed) for seed in range(_SEEDS)]
-        found = [traits(Labelled(one.videos, one.ensemble, one.labels)) for one in drawn]
-        means[name] = {trait: fmean(values[trait] for values in found) for trait in found[0]}
+        per_seed = [traits(Labelled(one.videos, one.ensemble, one.labels)) for one in drawn]
+        means[name] = {trait: fmean(values[trait] for values in per_seed) for trait in per_seed[0]}
     return means
 
 

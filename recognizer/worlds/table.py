@@ -13,20 +13,20 @@ from recognizer.worlds.traits import TRAITS
 from recognizer.worlds.wording import marked, placed, rules, sentences
 
 
-def map_report(found: WorldMap) -> RenderableType:
+def map_report(world_map: WorldMap) -> RenderableType:
     """Return the map: a row for each world, a column for each method, and what it says in words."""
-    heads = [">" + method.replace("-", "-\n").replace("+", "+\n") for method in found.methods]
+    heads = [">" + method.replace("-", "-\n").replace("+", "+\n") for method in world_map.methods]
     rows = [
-        (world.name, f"{100 * found.label_only[world.name].value:.1f}", *_cells(found, world.name))
-        for world in found.worlds
+        (world.name, f"{100 * world_map.label_only[world.name].value:.1f}", *_cells(world_map, world.name))
+        for world in world_map.worlds
     ]
     numbers = table("world", ">label\nonly %", *heads, rows=rows)
     for column in numbers.columns:
         column.no_wrap = True
-    worlds = table("", "", rows=[(world.name, world.about) for world in found.worlds])
+    worlds = table("", "", rows=[(world.name, world.about) for world in world_map.worlds])
     worlds.show_header = False
-    lines = (Text(line) for line in sentences(found))
-    return Group(numbers, Text(), Text(rules(found)), Text(), worlds, Text(), *lines)
+    lines = (Text(line) for line in sentences(world_map))
+    return Group(numbers, Text(), Text(rules(world_map)), Text(), worlds, Text(), *lines)
 
 
 def placement_report(placement: Placement, *, name: str) -> RenderableType:
@@ -48,20 +48,22 @@ def _value(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def markdown(found: WorldMap) -> str:
+def markdown(world_map: WorldMap) -> str:
     """Return the map in Markdown: the table, then the sentences as a list."""
     lines = [
-        "| world | what is special | label only % | " + " | ".join(f"`{method}`" for method in found.methods) + " |",
-        "|---|---|--:|" + "--:|" * len(found.methods),
+        "| world | what is special | label only % | "
+        + " | ".join(f"`{method}`" for method in world_map.methods)
+        + " |",
+        "|---|---|--:|" + "--:|" * len(world_map.methods),
         *(
-            f"| `{world.name}` | {world.about} | {100 * found.label_only[world.name].value:.1f} | "
-            + " | ".join(cell.strip() for cell in _cells(found, world.name))
+            f"| `{world.name}` | {world.about} | {100 * world_map.label_only[world.name].value:.1f} | "
+            + " | ".join(cell.strip() for cell in _cells(world_map, world.name))
             + " |"
-            for world in found.worlds
+            for world in world_map.worlds
         ),
     ]
-    return "\n".join([*lines, "", rules(found), "", *(f"- {line}" for line in sentences(found))]) + "\n"
+    return "\n".join([*lines, "", rules(world_map), "", *(f"- {line}" for line in sentences(world_map))]) + "\n"
 
 
-def _cells(found: WorldMap, world: str) -> list[str]:
-    return [marked(found, world, method) for method in found.methods]
+def _cells(world_map: WorldMap, world: str) -> list[str]:
+    return [marked(world_map, world, method) for method in world_map.methods]

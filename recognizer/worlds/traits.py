@@ -40,7 +40,7 @@ class Labelled:
     labels: Tensor
 
     @cached_property
-    def seen(self) -> Tensor:
+    def populated(self) -> Tensor:
         """The classes with videos, int64 [G]."""
         classes: Tensor = self.labels.unique()
         return classes
@@ -50,7 +50,7 @@ class Labelled:
         """The mean video of each class with videos, minus the mean of these classes, [G, D]."""
         import torch
 
-        means = torch.stack([self.videos.pooled[self.labels == label].mean(dim=0) for label in self.seen.tolist()])
+        means = torch.stack([self.videos.pooled[self.labels == label].mean(dim=0) for label in self.populated.tolist()])
         return means - means.mean(dim=0)
 
     @cached_property
@@ -59,7 +59,7 @@ class Labelled:
         import torch
 
         chosen = torch.zeros_like(self.ensemble.present)
-        chosen[self.seen, 1:] = self.ensemble.present[self.seen, 1:]
+        chosen[self.populated, 1:] = self.ensemble.present[self.populated, 1:]
         return chosen
 
     def fits(self, texts: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Labelled:
         """
         import torch
 
-        count = len(self.seen)
+        count = len(self.populated)
         if count == 1:
             return self.looks.new_full((1, 1), torch.nan)
         products = texts @ self.looks.T
@@ -92,9 +92,9 @@ def _gap(x: Labelled) -> Tensor:
 
 def _class_share(x: Labelled) -> Tensor:
     """Return omega squared: the share of classes in the variance, without what chance alone would give (Hays, 1963)."""
-    own = x.looks[(x.labels[:, None] == x.seen).long().argmax(dim=1)]  # [V, D]
+    own = x.looks[(x.labels[:, None] == x.populated).long().argmax(dim=1)]  # [V, D]
     centred = x.videos.pooled - x.videos.pooled.mean(dim=0)
-    total, groups, videos = centred.square().sum(), len(x.seen), len(x.labels)
+    total, groups, videos = centred.square().sum(), len(x.populated), len(x.labels)
     offset = (x.videos.pooled - own).mean(dim=0)
     within = (x.videos.pooled - own - offset).square().sum() / _or_nan(videos - groups)
     return ((total - within * (videos - 1)) / (total + within).clamp(min=_TINY)).clamp(min=0)
@@ -112,7 +112,7 @@ def _order(x: Labelled) -> Tensor:
 
     step = x.ensemble.steps()  # [C, K]
     better = []
-    for label in x.seen.tolist():
+    for label in x.populated.tolist():
         count = int(step[label].max()) + 1
         if count > 1 and x.videos.frames.shape[1] > 1:
             own = step[label]
@@ -134,23 +134,23 @@ def _likeness(x: Labelled) -> Tensor:
 
 
 def _label_fit(x: Labelled) -> Tensor:
-    return x.fits(x.ensemble.texts[x.seen, 0]).diagonal().mean()
+    return x.fits(x.ensemble.texts[x.populated, 0]).diagonal().mean()
 
 
 def _text_fit(x: Labelled) -> Tensor:
     """Return the mean over descriptors of how they fit their class; NaN without descriptors."""
-    found = []
+    fits = []
     for slot in range(1, x.descriptors.shape[1]):
-        rows = x.descriptors[x.seen, slot]
-        found.append(x.fits(x.ensemble.texts[x.seen, slot]).diagonal()[rows])
-    return _mean(found)
+        rows = x.descriptors[x.populated, slot]
+        fits.append(x.fits(x.ensemble.texts[x.populated, slot]).diagonal()[rows])
+    return _mean(fits)
 
 
 def _other_fit(x: Labelled) -> Tensor:
     """Return the mean over classes of how their mean descriptor fits the other class that it fits best."""
-    rows = x.descriptors[x.seen].any(dim=1)
+    rows = x.descriptors[x.populated].any(dim=1)
     own = replace(x.ensemble, present=x.descriptors)
-    fits = x.fits(own.text_sums()[x.seen] / own.text_counts()[x.seen].clamp(min=1))
+    fits = x.fits(own.text_sums()[x.populated] / own.text_counts()[x.populated].clamp(min=1))
     others = fits if len(fits) == 1 else fits.fill_diagonal_(-float("inf"))
     return _mean([others.amax(dim=1)[rows]])
 
@@ -195,13 +195,13 @@ def _by_kind(ensemble: Ensemble, values: Tensor) -> Tensor:
 def _present(x: Labelled) -> Tensor:
     import torch
 
-    return torch.tensor(len(x.seen) / len(x.ensemble.present))
+    return torch.tensor(len(x.populated) / len(x.ensemble.present))
 
 
 def _evenness(x: Labelled) -> Tensor:
     """Return exp(entropy of the classes of the videos) over the number of classes with videos."""
-    share = x.labels.bincount()[x.seen] / len(x.labels)
-    return (-(share * share.log()).sum()).exp() / len(x.seen)
+    share = x.labels.bincount()[x.populated] / len(x.labels)
+    return (-(share * share.log()).sum()).exp() / len(x.populated)
 
 
 def _mean(parts: list[Tensor]) -> Tensor:

@@ -14,9 +14,9 @@ _PHRASES = {
 }
 
 
-def sentences(found: WorldMap) -> list[str]:
+def sentences(world_map: WorldMap) -> list[str]:
     """Return one sentence for each method; in each list the world with the largest change comes first."""
-    return [f"{method} {_sentence(found, method)}." for method in found.methods]
+    return [f"{method} {_sentence(world_map, method)}." for method in world_map.methods]
 
 
 SHOWN = 3  # nearest worlds
@@ -31,16 +31,16 @@ def placed(placement: Placement, *, name: str) -> list[str]:
     return lines
 
 
-def rules(found: WorldMap) -> str:
+def rules(world_map: WorldMap) -> str:
     """Return what the numbers and the verdicts are, for the line below a table."""
     return (
-        f"Gain in points of top-1 over labels alone on the same videos, mean over {found.seeds} drawings of each "
+        f"Gain in points of top-1 over labels alone on the same videos, mean over {world_map.seeds} drawings of each "
         "world. *: the 95% interval excludes zero. Collapse: less than half of the labels' top-1 is left."
     )
 
 
-def _sentence(found: WorldMap, method: str) -> str:
-    cells = [(world.name, found.cells[world.name, method]) for world in found.worlds]
+def _sentence(world_map: WorldMap, method: str) -> str:
+    cells = [(world.name, world_map.cells[world.name, method]) for world in world_map.worlds]
     if all(not any(cell.by_seed) for _, cell in cells):
         return "is the same as the labels alone in every world"
     parts = []
@@ -63,7 +63,7 @@ def with_interval(gain: Rate) -> str:
     return f"{points(gain.value)} [{points(gain.low)}, {points(gain.high)}]"
 
 
-def marked(found: WorldMap, world: str, method: str) -> str:
+def marked(world_map: WorldMap, world: str, method: str) -> str:
     """Return the gain of a cell in points, with a star if its interval excludes zero, else a blank."""
-    cell = found.cells[world, method]
+    cell = world_map.cells[world, method]
     return points(cell.gain.value) + (" " if cell.verdict == "unclear" else "*")
