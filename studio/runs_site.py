@@ -59,9 +59,9 @@ _PAGE: replies.Replies = replies.PAGE | {
         "content": {"text/html": {"schema": {"type": "string"}}, "application/json": {}},
     }
 }
-_TOLD = {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]}
+_MESSAGE = {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]}
 _CHANGED: replies.Replies = replies.CHANGE | {
-    200: {"description": "What was done", "content": {"application/json": {"schema": _TOLD}}}
+    200: {"description": "What was done", "content": {"application/json": {"schema": _MESSAGE}}}
 }
 _CONTENTS: replies.Replies = replies.UNKNOWN_ID | {
     200: {"description": "What goes with a run", "content": {"application/json": {}}}
@@ -261,8 +261,8 @@ class _Routes:
 
     def _find(self, dataset: str, root: str, split: Any) -> Callable[..., str]:
         """Return what gives the addresses of the pictures of the videos in a folder."""
-        found = find_videos(self._store.dataset(dataset), File(root), split=split)
-        return self._pictures.offer({video.id: video.path for video in found.videos if video.path})
+        video_list = find_videos(self._store.dataset(dataset), File(root), split=split)
+        return self._pictures.offer({video.id: video.path for video in video_list.videos if video.path})
 
 
 def _about(stored: StoredRun, public: Run) -> dict[str, Any]:

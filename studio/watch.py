@@ -96,11 +96,11 @@ class Watcher:
         if state.wanted is not snapshot:
             return  # newer texts wait behind these
         self._verdicts = self._verdicts or Verdicts(evidence)
-        findings, note = self._found(evidence, snapshot.descriptors, state.findings)
+        findings, note = self._findings(evidence, snapshot.descriptors, state.findings)
         with self._lock:
             state.findings, state.note, state.known = findings, note, snapshot
 
-    def _found(
+    def _findings(
         self, evidence: Evidence, descriptors: Sequence[Descriptor], before: Findings | None
     ) -> tuple[Findings | None, str]:
         try:
