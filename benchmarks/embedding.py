@@ -68,11 +68,11 @@ def peaks() -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip, tiny = made_clip(folder / "clip.mp4", seconds=1, size=(160, 120)), archive(folder / "tiny.pt")
-        found = []
+        peak = []
         for count in (FEW, MANY):
             copies(clip, folder / f"{count}", count)
-            found.append(_embed(folder / f"{count}", tiny, folder / f"features {count}", 16)[1])
-        return found[0], found[1]
+            peak.append(_embed(folder / f"{count}", tiny, folder / f"features {count}", 16)[1])
+        return peak[0], peak[1]
 
 
 def copies(clip: Path, folder: Path, count: int) -> list[Path]:

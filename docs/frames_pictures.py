@@ -28,9 +28,9 @@ LOOKS = {"light": ("light", ""), "dark": ("dark", ""), "phone": ("light", "-phon
 
 
 # Scripts that say whether the pictures in view are there.
-SEEN = """
-  const seen = [...document.querySelectorAll("main img")].filter((at) => at.getBoundingClientRect().top < innerHeight);
-  return seen.every((one) => one.complete && one.naturalWidth);
+IN_VIEW = """
+  const near = [...document.querySelectorAll("main img")].filter((at) => at.getBoundingClientRect().top < innerHeight);
+  return near.every((one) => one.complete && one.naturalWidth);
 """
 BESIDE = (
     """
@@ -38,9 +38,9 @@ BESIDE = (
   if (!details || !document.querySelector(".verdict") || !document.querySelector(".cosine").textContent) return false;
   details.open = true;
 """
-    + SEEN
+    + IN_VIEW
 )
-PAGES = {"review-frames": ("/class/0", BESIDE), "run": ("/runs/1", SEEN)}
+PAGES = {"review-frames": ("/class/0", BESIDE), "run": ("/runs/1", IN_VIEW)}
 
 
 def main() -> None:

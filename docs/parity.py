@@ -54,8 +54,8 @@ def _row(method: str, reference: Reference | None) -> str:
 
 
 def _row_together(way: str, reference: Together) -> str:
-    found = max(reference.difference(seed) for seed in range(CASES))
-    return f"| `--transductive {way}` | {reference.follows} | {found:.0e} | computed in double |"
+    largest = max(reference.difference(seed) for seed in range(CASES))
+    return f"| `--transductive {way}` | {reference.follows} | {largest:.0e} | computed in double |"
 
 
 if __name__ == "__main__":

@@ -29,14 +29,14 @@ def licence_of(package: Message) -> str:
 
 def licences() -> dict[str, str]:
     """Return the licence of each installed package of hashes.txt; those of other platforms are missing."""
-    found: dict[str, str] = {}
+    by_package: dict[str, str] = {}
     for line in HASHES.read_text(encoding="utf-8").splitlines():
         name = line.partition("==")[0]
         try:
-            found |= {} if line.startswith("#") else {name: licence_of(cast(Message, metadata(name)))}
+            by_package |= {} if line.startswith("#") else {name: licence_of(cast(Message, metadata(name)))}
         except PackageNotFoundError:
             continue
-    return found
+    return by_package
 
 
 def page() -> str:
