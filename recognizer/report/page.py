@@ -13,6 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from db.local_paths import public_names, public_run, without_folders
+from db.records import Run
 from recognizer.evaluation.html import fill_template, signed
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.tables import cautions, over_groups
@@ -43,9 +44,6 @@ def write_page(findings: Findings, file: Path, *, decoding: Decoding | None = No
     videos = [sample.chosen.prediction.video for sample in findings.samples]
     with Pool(decoding or Decoding()) as pool:
         strips = {video: _public_strip(findings.paths.get(video), pool) for video in videos}
-    folder = files("recognizer.report") / "templates"
-    style, script = ((folder / f"report.{suffix}").read_text("utf-8") for suffix in ("css", "js"))
-    names, phrases = zip(*run.settings["classes"], strict=True)
     page = fill_template(
         "recognizer.report",
         "report.html",
@@ -55,36 +53,60 @@ def write_page(findings: Findings, file: Path, *, decoding: Decoding | None = No
             "chance": lambda p: f"p = {p:.3f}" if p >= 0.001 else "p < 0.001",
         },
         findings=findings,
-        run=run,
-        rows=run.results["rows"],
-        label_only=LABEL_ONLY,
-        with_descriptors=WITH_DESCRIPTORS,
-        measured=_MEASURED,
-        names=names,
-        phrases=phrases,
-        facts=facts(run),
-        gone=[without_folders(line) for line in findings.gone],
-        cautions=[
+        **_about_run(run, findings),
+        strips=strips,
+        video_names=public_names(videos),
+        **_charts(run, findings),
+        **_style_and_script(),
+    )
+    file.write_text(page, encoding="utf-8")
+    return sum(not frames.missing for frames in strips.values())
+
+
+def _about_run(run: Run, findings: Findings) -> dict[str, Any]:
+    """Return the facts about a public run, and the words for them."""
+    return {
+        "run": run,
+        "rows": run.results["rows"],
+        "label_only": LABEL_ONLY,
+        "with_descriptors": WITH_DESCRIPTORS,
+        "measured": _MEASURED,
+        "facts": facts(run),
+        "gone": [without_folders(line) for line in findings.gone],
+        "cautions": [
             *over_groups(findings.paired.groups, findings.paired.both),
             *run.results.get("transductive", {}).get("cautions", ()),
             *cautions(run),
         ],
-        matrix=draw_matrix(findings.confusion, names),
-        cells=_cells(findings.confusion),
-        levels=LEVELS,
-        sorts=_SORTS,
-        rejection=run.results.get("none_of_these"),
-        curve_path=_curve_path,
-        strips=strips,
-        video_names=public_names(videos),
-        shown_texts=SHOWN_TEXTS,
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
-    file.write_text(page, encoding="utf-8")
-    return sum(not frames.missing for frames in strips.values())
+        "rejection": run.results.get("none_of_these"),
+        "sorts": _SORTS,
+        "shown_texts": SHOWN_TEXTS,
+    }
+
+
+def _charts(run: Run, findings: Findings) -> dict[str, Any]:
+    """Return the confusion matrix with the names of its classes, and how to draw the curve of the rejection."""
+    names, phrases = zip(*run.settings["classes"], strict=True)
+    return {
+        "names": names,
+        "phrases": phrases,
+        "matrix": draw_matrix(findings.confusion, names),
+        "cells": _cells(findings.confusion),
+        "levels": LEVELS,
+        "curve_path": _curve_path,
+    }
+
+
+def _style_and_script() -> dict[str, str]:
+    """Return the style and the script of the page, with their hashes."""
+    folder = files("recognizer.report") / "templates"
+    style, script = ((folder / f"report.{suffix}").read_text("utf-8") for suffix in ("css", "js"))
+    return {
+        "style": Markup(style),  # noqa: S704 - our own file
+        "script": Markup(script),  # noqa: S704 - our own file
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+    }
 
 
 def _public_strip(path: Path | None, pool: Pool) -> Strip:
