@@ -122,28 +122,9 @@ def build_descriptors(
     """
     start = time.perf_counter()
     rephrased = store.register(dataset)
-    calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
-    stopped: StoppedEarlyError | None = None
-    not_sent: list[str] = []
-    while True:
-        try:
-            for _ in job.run(calls):
-                waiting = llm.waiting if isinstance(llm, Deferred) else 0
-                on_progress(min(job.done + waiting, len(calls)), len(calls))
-        except StoppedEarlyError as stop:
-            stopped = stop
-        except ParameterRefusedError as refusal:
-            not_sent.append(refusal.name)
-            calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
-            continue
-        break
-    last_generations = job.last_generations.values()
-    statuses = [generation.status for _, generation in last_generations]
-    problems = [
-        Problem(call.action.name, call.prompt.kind, generation.error)
-        for call, generation in last_generations
-        if generation.error
-    ]
+    ended = _make_calls(store, dataset, llm, prompts, options, on_progress)
+    job, stopped = ended.job, ended.stopped
+    statuses = [generation.status for _, generation in job.last_generations.values()]
     return BuildReport(
         dataset=dataset.name,
         llm=llm.identity.model,
@@ -156,14 +137,54 @@ def build_descriptors(
         tokens_in=job.tokens_in,
         tokens_out=job.tokens_out,
         seconds=time.perf_counter() - start,
-        problems=tuple(problems),
+        problems=job.problems,
         cost=job.cost,
         stopped=stopped.reason if stopped else None,
-        left=len(calls) - job.done if stopped else 0,
+        left=ended.calls - job.done if stopped else 0,
         least_budget=stopped.least_budget if stopped else 0.0,
-        not_sent=tuple(not_sent),
+        not_sent=ended.not_sent,
         rephrased=_still_in_use(store, dataset, rephrased),
     )
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A build whose calls were made, or that stopped early.
+
+    Attributes:
+        calls: number of all calls, cached ones included.
+        not_sent: parameters that the server refused.
+        stopped: why calls are left; None if none is.
+    """
+
+    job: _Job
+    calls: int
+    not_sent: tuple[str, ...]
+    stopped: StoppedEarlyError | None = None
+
+
+def _make_calls(
+    store: Store,
+    dataset: Dataset,
+    llm: LLM,
+    prompts: Sequence[Prompt],
+    options: BuildOptions,
+    on_progress: Progress,
+) -> _Ended:
+    """Make the missing calls; plan again, with other cache keys, whenever the server refuses a parameter."""
+    not_sent: list[str] = []
+    while True:
+        calls, job = plan(llm, dataset, prompts, options), _Job(store, dataset, llm, options)
+        try:
+            for _ in job.run(calls):
+                waiting = llm.waiting if isinstance(llm, Deferred) else 0
+                on_progress(min(job.done + waiting, len(calls)), len(calls))
+        except ParameterRefusedError as refusal:
+            not_sent.append(refusal.name)
+        except StoppedEarlyError as stop:
+            return _Ended(job, len(calls), tuple(not_sent), stop)
+        else:
+            return _Ended(job, len(calls), tuple(not_sent))
 
 
 def _still_in_use(store: Store, dataset: Dataset, rephrased: Sequence[Rephrased]) -> tuple[Rephrased, ...]:
@@ -196,6 +217,14 @@ class _Job:
     @property
     def done(self) -> int:
         return self.cached + len(self.last_generations)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(
+            Problem(call.action.name, call.prompt.kind, generation.error)
+            for call, generation in self.last_generations.values()
+            if generation.error
+        )
 
     def run(self, calls: Sequence[Call]) -> Iterator[None]:
         """Do the calls; yield after each commit."""
