@@ -306,8 +306,12 @@ def llm_rows() -> Rows:
 
 
 def _availability(entry: KnownLLM) -> str:
-    if entry.provider == "openai":
-        return "key set" if os.environ.get("OPENAI_API_KEY") else "no key set"
+    from descriptor_gen.llms.registry import LOCAL
+
+    if entry.key:
+        return "key set" if os.environ.get(entry.key) else "no key set"
+    if entry.provider != LOCAL:
+        return "needs no key"
     if entry.package:
         file = entry.file()
         return "installed" if file and file.is_file() else "not installed"
@@ -318,11 +322,10 @@ def _availability(entry: KnownLLM) -> str:
 
 
 def llm_table(rows: Rows) -> RenderableType:
+    from descriptor_gen.llms.registry import other_forms
+
     body = [(row["name"], row["model"], row["here"], row["about"]) for row in rows]
-    return Group(
-        table("--llm", "model", "here", "about", rows=body),
-        Text("\nAlso: hf:<repo or folder of a Hugging Face model>, a .gguf file, openai:<model> with --base-url"),
-    )
+    return Group(table("--llm", "model", "here", "about", rows=body), Text(f"\nAlso: {other_forms()}"))
 
 
 def prompt_rows(prompts: Sequence[Prompt]) -> Rows:

@@ -1,4 +1,4 @@
-"""Encoders of one's own: registered ones, `module:factory`, entry points, and objects given to `Recognizer`."""
+"""Encoders of one's own: registered ones, `module:factory`, and entry points."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any, cast
 
 from db.errors import UsageError
 from db.plugins import check_members, plugin
-from encoders.openai_digests import OPENAI_CLIP
-from encoders.protocol import Encoder, TextEncoder, traits_of
+from encoders.protocol import Encoder, TextEncoder
 
 ENTRY_POINTS = "recognizer.encoders"
 _TEXTS = {
@@ -20,7 +19,6 @@ _TEXTS = {
     "token_counts": "texts to numbers of tokens",
 }
 _FRAMES = {"preprocess": "frames to its input", "encode_frames": "its input to embeddings"}
-_RESERVED = (*OPENAI_CLIP, "objects", "minilm")
 _registered: dict[str, Any] = {}  # by name; looked up before all others
 
 
@@ -78,28 +76,3 @@ def with_frames(title: str, encoder: Any) -> Encoder:
     if not hasattr(type(encoder), "encode_clips"):
         check_members(title, encoder, _FRAMES)
     return cast(Encoder, encoder)
-
-
-def name_of(encoder: object) -> str:
-    """Register an encoder object under its id, and return that name.
-
-    Raises:
-        UsageError: it is no encoder, or its id is that of another one.
-    """
-    check_texts_of("The encoder", encoder)
-    checked = with_frames("The encoder", encoder)
-    name, other = checked.id, _registered.get(checked.id)
-    if name in _RESERVED and checked.revision != OPENAI_CLIP.get(name):
-        raise UsageError(f"The encoder has the id {name}, which is that of another encoder. Give it an id of its own")
-    if other is not None and _identity(other) != _identity(checked):
-        raise UsageError(
-            f"An encoder with the id {name} and another revision or key is in use already ({other.revision}, not "
-            f"{checked.revision}). Give it an id of its own"
-        )
-    register(name, checked)
-    return name
-
-
-def _identity(encoder: Any) -> tuple[str, dict[str, str], dict[str, str]]:
-    traits = traits_of(encoder)
-    return encoder.revision, dict(traits.key), dict(traits.texts_key)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from encoders.imported import PREFIX as IMPORTED
 from encoders.protocol import Precision
-from encoders.registry import own_encoder
+from encoders.registry import BY_NAME, own_encoder
 
 _CPU_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
@@ -22,7 +22,7 @@ def resolved_precision(encoder: str, precision: Precision | Literal["auto"]) -> 
     """
     if precision != "auto":
         return precision
-    of_one_precision = encoder == "objects" or encoder.startswith(IMPORTED) or own_encoder(encoder) is not None
+    of_one_precision = encoder in BY_NAME or encoder.startswith(IMPORTED) or own_encoder(encoder) is not None
     return "bfloat16" if not of_one_precision and _computes_in_bfloat16() else "float32"
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -47,10 +48,7 @@ if TYPE_CHECKING:
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")
 # How texts are changed before the tokenizer, by model type: see `lower_case` in encoders/transformers.py.
 _TEXT_CHANGES = {"siglip": {"texts": "lower case"}}
-# A template costs `objects` accuracy: MiniLM takes "a photo of" for a part of the meaning.
-_OBJECTS = Traits(label_templates=("{}",))
-_BUNDLED = ("objects", "minilm")
-_PREFIXES = ("hf:", "open_clip:", MULTIMODAL, IMPORTED)
+_OF_TEXTS = "minilm"  # bundled; only `open_text_encoder` opens it
 _EXAMPLE_ARCH = "ViT-B-32 (GELU) or ViT-B-32-quickgelu (as OpenAI's weights)"
 _FORMS = (
     "a .pt file of openai-clip; hf:REPO, hf:REPO@REVISION or hf:FOLDER for any dual encoder of transformers, such as "
@@ -81,7 +79,7 @@ def label_templates(name: str) -> tuple[str, ...]:
     own = own_encoder(name)
     if own is not None:
         return traits_of(own).label_templates
-    return _OBJECTS.label_templates if name == "objects" else ()
+    return BY_NAME[name].traits.label_templates if name in BY_NAME else ()
 
 
 def own_encoder(name: str) -> Any:
@@ -91,18 +89,23 @@ def own_encoder(name: str) -> Any:
         UsageError: the name leads nowhere, or to no encoder.
     """
     registered = registered_encoder(name)
-    if registered is not None or name in OPENAI_CLIP or name in _BUNDLED or name.startswith(_PREFIXES):
+    if registered is not None or name in reserved_names() or name.startswith((*BY_PREFIX, IMPORTED)):
         return registered
     return None if Path(name).expanduser().exists() else plugged_encoder(name)
+
+
+def reserved_names() -> list[str]:
+    """Return the plain names of the encoders that come with the program."""
+    return [*BY_NAME, _OF_TEXTS, *OPENAI_CLIP]
 
 
 def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
     """Return an encoder whose weights load at its first use.
 
     Args:
-        name: `objects`, one of `OPENAI_CLIP`, a `.pt` file, `hf:` and a repository or a folder, one of the forms of
+        name: one of `BY_NAME` or `OPENAI_CLIP`, a `.pt` file, `hf:` and a repository or a folder, one of the forms of
             `encoders.open_clip_files`, `module:factory`, what a package offers as an entry point, or `imported:NAME`.
-        precision: of weights and arithmetic; `objects` and your own encoders have one of their own.
+        precision: of weights and arithmetic; those of `BY_NAME` and your own encoders have one of their own.
 
     Raises:
         UsageError: the name is none of these, or the precision is not possible.
@@ -112,8 +115,8 @@ def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
     own = own_encoder(name)
     if own is not None:
         return _of_one_precision(with_frames(f"The encoder {name}", own), precision)
-    if name == "objects":
-        return _of_one_precision(_objects(), precision)
+    if name in BY_NAME:
+        return _of_one_precision(BY_NAME[name].open(), precision)
     if name.startswith(IMPORTED):
         return _of_one_precision(cast(Encoder, imported_encoder(name)), precision)
     if name in OPENAI_CLIP:
@@ -122,7 +125,7 @@ def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
             id=name, revision=OPENAI_CLIP[name], traits=_openai_traits(precision),
             load_images=lambda: _published_squares(name),
         )  # fmt: skip
-    for prefix, encoder_of in _BY_PREFIX.items():
+    for prefix, encoder_of in BY_PREFIX.items():
         if name.startswith(prefix) and len(name) > len(prefix):
             return encoder_of(name, precision)
     return _at_path(name, precision)
@@ -155,9 +158,9 @@ def _unknown(name: str, path: Path) -> str:
     elif re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) and not did_you_mean(name, OPENAI_CLIP):
         reason = f"Unknown encoder {name!r}. If it is a repository of Hugging Face: --encoder hf:{name}. "
     else:
-        names = [*_BUNDLED, *OPENAI_CLIP, *offered_names(ENTRY_POINTS)]
+        names = [*reserved_names(), *offered_names(ENTRY_POINTS)]
         reason = f"Unknown encoder {name!r}. {did_you_mean(name, names)}"
-    return f"{reason}Known: {', '.join(['objects', *OPENAI_CLIP, *offered_names(ENTRY_POINTS)])}, {_FORMS}"
+    return f"{reason}Known: {', '.join([*BY_NAME, *OPENAI_CLIP, *offered_names(ENTRY_POINTS)])}, {_FORMS}"
 
 
 def open_encoder(name: str) -> Encoder:
@@ -176,7 +179,7 @@ def open_text_encoder(name: str) -> TextEncoder:
     own: TextEncoder | None = own_encoder(name)
     if own is not None:
         return own
-    if name != "minilm":
+    if name != _OF_TEXTS:
         return open_encoder(name)
     from encoders.bundled import MINILM
     from encoders.minilm import MiniLM
@@ -258,6 +261,19 @@ def _objects() -> LazyEncoder:
     from encoders.objects import Objects
 
     return LazyEncoder(Objects, id=Objects.id, revision=Objects.revision, traits=_OBJECTS)
+
+
+@dataclass(frozen=True)
+class Named:
+    """An encoder that a plain name opens, in its one precision; `open` imports it, `traits` are those that it has."""
+
+    open: Callable[[], Encoder]
+    traits: Traits = field(default_factory=Traits)
+
+
+# A template costs `objects` accuracy: MiniLM takes "a photo of" for a part of the meaning.
+_OBJECTS = Traits(label_templates=("{}",))
+BY_NAME: Mapping[str, Named] = {"objects": Named(_objects, _OBJECTS)}
 
 
 def _check_precision(precision: str) -> None:
@@ -380,7 +396,7 @@ def _multimodal(name: str, precision: Precision) -> LazyEncoder:
     return LazyEncoder(load, id=source.id, revision=source.revision, traits=traits, load_images=load_images)
 
 
-_BY_PREFIX: Mapping[str, Callable[[str, Precision], LazyEncoder]] = {
+BY_PREFIX: Mapping[str, Callable[[str, Precision], LazyEncoder]] = {
     "hf:": _transformers,
     "open_clip:": _open_clip,
     MULTIMODAL: _multimodal,

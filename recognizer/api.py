@@ -16,7 +16,7 @@ from db.outputs import PAGES, check_file
 from db.progress import ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
-from encoders.own import name_of
+from encoders.given import name_of
 from encoders.precision import resolved_precision
 from encoders.protocol import Encoder, Precision
 from encoders.registry import find_encoder

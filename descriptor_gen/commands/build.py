@@ -42,7 +42,7 @@ _TO_RETRY = {
     default="smollm2",
     show_default=True,
     metavar="NAME",
-    help="A short name (descgen llms), hf:<repo or folder>, a .gguf file, or openai:<model>.",
+    help="A short name, hf:<repo or folder>, a .gguf file, openai:<model>; descgen llms lists all forms.",
 )
 @kind_option
 @action_option

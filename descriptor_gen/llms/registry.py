@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from db.errors import UsageError, UserError, did_you_mean
+from db.errors import UsageError, UserError, did_you_mean, unknown
 from db.plugins import check_members, offered_names, plugin
 from db.records import LLMIdentity
 from descriptor_gen.llms import GREEDY, LLM, OFFLINE, Sampling
@@ -33,6 +33,8 @@ class KnownLLM:
     """One entry of llms.toml.
 
     Attributes:
+        provider: `LOCAL`, or one of `PROVIDERS`.
+        key: the environment variable with the provider's key, if one is needed.
         package: the installed package that holds the weights, if one does.
         toy: whether its texts show how the program works, and are not for use.
         price_in: USD per million tokens, like the other prices.
@@ -43,6 +45,7 @@ class KnownLLM:
     model: str
     revision: str
     about: str
+    key: str = ""
     package: str = ""
     toy: bool = False
     repetition_penalty: float = 1.0
@@ -122,7 +125,8 @@ def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
     """Return a model by name; its weights load later.
 
     A name is a short name, `hf:<repo or folder>` (a repository may end in `@<revision>`), a GGUF file,
-    `openai:<model>`, what an installed package offers as an entry point, or `module:factory`.
+    `<provider>:<model>` with one of `PROVIDERS`, what an installed package offers as an entry point, or
+    `module:factory`.
 
     Raises:
         UsageError: the name is none of these, there is a budget but no prices, or options of API models were given
@@ -133,10 +137,10 @@ def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
         own = _OWN[name]
         return own(options) if callable(own) else own
     if name in known_llms():
-        entry = known_llms()[name]
-        return _known_openai(entry, options) if entry.provider == "openai" else _known_transformers(entry, options)
-    if name.startswith("openai:"):
-        return _openai(name.removeprefix("openai:"), options)
+        return _known(known_llms()[name], options)
+    provider, _, model = name.partition(":")
+    if provider in PROVIDERS and model:
+        return PROVIDERS[provider].open(model, options)
     if name.endswith(".gguf"):
         return _gguf(name, options)
     if name.startswith("hf:") or Path(name).is_dir():
@@ -172,17 +176,34 @@ def _unknown(name: str) -> str:
     hint = did_you_mean(name, [*known_llms(), *offered])
     if not hint and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name):
         hint = f"If it is a repository of Hugging Face: --llm hf:{name}. "
-    return (
-        f"Unknown LLM {name!r}. {hint}Known: {', '.join([*known_llms(), *offered])}; or hf:<repo or folder of a "
-        "Hugging Face model>, a .gguf file, openai:<model> (with --base-url for a compatible server), module:factory "
-        "for your own"
-    )
+    return f"Unknown LLM {name!r}. {hint}Known: {', '.join([*known_llms(), *offered])}; or {other_forms()}"
 
 
-def _known_openai(entry: KnownLLM, options: LLMOptions) -> LLM:
+def other_forms() -> str:
+    """Return the forms of names besides short names, in words."""
+    of_providers = [f"{name}:<model>{provider.note}" for name, provider in PROVIDERS.items()]
+    forms = [
+        "hf:<repo or folder of a Hugging Face model>",
+        "a .gguf file",
+        *of_providers,
+        "module:factory for your own",
+    ]
+    return ", ".join(forms)
+
+
+def _known(entry: KnownLLM, options: LLMOptions) -> LLM:
+    """Return the model of an entry of llms.toml.
+
+    Raises:
+        UsageError: the entry has an unknown provider.
+    """
+    if entry.provider == LOCAL:
+        return _known_transformers(entry, options)
+    if entry.provider not in PROVIDERS:
+        raise UsageError(f"[{entry.name}] of llms.toml: {unknown('provider', entry.provider, [LOCAL, *PROVIDERS])}")
     # Another server has its own prices.
     prices = options.api.prices or (entry.prices if options.base_url is None else None)
-    return _openai(entry.model, replace(options, api=replace(options.api, prices=prices)))
+    return PROVIDERS[entry.provider].open(entry.model, replace(options, api=replace(options.api, prices=prices)))
 
 
 def _openai(model: str, options: LLMOptions) -> LLM:
@@ -200,6 +221,23 @@ def _openai(model: str, options: LLMOptions) -> LLM:
         parameters=options.parameters,
         reasoning_tokens=options.reasoning_tokens,
     )
+
+
+@dataclass(frozen=True)
+class Provider:
+    """How the models of a provider open: `--llm <provider>:<model>`, and entries of llms.toml.
+
+    Attributes:
+        open: (model, options) -> the LLM; it imports the class of the provider.
+        note: what messages say beside the form `<provider>:<model>`.
+    """
+
+    open: Callable[[str, LLMOptions], LLM]
+    note: str = ""
+
+
+LOCAL = "transformers"  # the provider of entries of llms.toml that run on this machine
+PROVIDERS: Mapping[str, Provider] = {"openai": Provider(_openai, " (with --base-url for a compatible server)")}
 
 
 def _known_transformers(entry: KnownLLM, options: LLMOptions) -> LLM:
@@ -236,7 +274,7 @@ _MODEL_FILES = (".safetensors", ".bin", ".gguf", ".json", ".model", ".jinja")
 def _local(model: str, revision: str, options: LLMOptions, **more: Any) -> LLM:
     from descriptor_gen.llms.local.transformers import TransformersLLM
 
-    identity = LLMIdentity("transformers", model, revision)
+    identity = LLMIdentity(LOCAL, model, revision)
     return TransformersLLM(identity, batch_size=options.batch_size, sampling=options.sampling, **more)
 
 

@@ -35,7 +35,7 @@ ANSWERS: dict[str, Any] = {
     "name": "someone with a ball",
     "features": ["someone in a red shirt", "a rope along the wall", "both arms raised high"],
 }
-"""A valid value for each field of the built-in templates."""
+"""A valid value for fields of templates; for any other field the template's first example has one."""
 
 
 class FakeLLM:
@@ -77,8 +77,16 @@ class FakeLLM:
 
 
 def valid_reply(request: Request) -> str:
-    """Return a reply that fits the request's schema."""
-    return json.dumps({name: ANSWERS[name] for name in request.output_schema["properties"]})
+    """Return a reply that fits the request's schema, whatever the kind."""
+    fields = request.output_schema["properties"]
+    example = {} if fields.keys() <= ANSWERS.keys() else _first_example(request)
+    return json.dumps({name: ANSWERS.get(name, example.get(name)) for name in fields})
+
+
+def _first_example(request: Request) -> Mapping[str, Any]:
+    replies = (message["content"] for message in request.messages if message["role"] == "assistant")
+    example: Mapping[str, Any] = json.loads(next(replies))
+    return example
 
 
 class ManualClock:

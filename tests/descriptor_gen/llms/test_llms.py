@@ -15,13 +15,17 @@ from db.vocabulary import load
 from descriptor_gen.generate.calls import cache_key
 from descriptor_gen.llms import Request, Sampling
 from descriptor_gen.llms.local.transformers import TransformersLLM
-from descriptor_gen.llms.registry import LLMOptions, known_llms, open_llm
+from descriptor_gen.llms.registry import LOCAL, PROVIDERS, LLMOptions, known_llms, open_llm
 from descriptor_gen.llms.testing import registered
 from descriptor_gen.prompting.prompt import kinds, load_prompts
 from descriptor_gen.prompting.reply import parse_reply
 from tests.fixtures.api import open_tiny
 from tests.fixtures.chat_server import ChatServer
 from tests.fixtures.commands import Run
+
+
+def test_the_providers_of_short_names_are_known() -> None:
+    assert {entry.provider for entry in known_llms().values()} <= {LOCAL, *PROVIDERS}
 
 
 def test_an_openai_server_fills_the_same_cache(descgen: Run, server: ChatServer) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
-from descriptor_gen.llms import GREEDY, LLM, Sampling
+from descriptor_gen.llms import GREEDY, LLM, Message, Request, Sampling
 from descriptor_gen.llms.registry import LLMOptions, open_llm
 from descriptor_gen.llms.testing import FakeLLM, ManualClock, registered
 
@@ -51,3 +52,13 @@ def test_a_name_may_stand_for_a_function_from_options_to_a_model() -> None:
         assert open_llm("own").identity.model == "own"
         open_llm("own", LLMOptions(sampling=Sampling(0.5)))
     assert samplings == [GREEDY, Sampling(0.5)]
+
+
+def test_fields_of_a_kind_of_your_own_are_those_of_its_first_example() -> None:
+    replies = ['{"description": "an example", "colour": "red"}', '{"description": "another", "colour": "blue"}']
+    turns: list[Message] = [{"role": "assistant", "content": reply} for reply in replies]
+    fields = {"description": {"type": "string"}, "colour": {"type": "string"}}
+    [[reply]] = FakeLLM().generate([Request(tuple(turns), {"type": "object", "properties": fields}, max_tokens=10)])
+    own = json.loads(reply.text)
+    assert own.keys() == fields.keys()
+    assert own["colour"] == "red"

@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 from db.errors import UserError
+from db.kinds import built_in_kinds
 from db.records import Action
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
-from descriptor_gen.prompting.prompt import Prompt, kinds, load_prompts, read_prompts
+from descriptor_gen.prompting.prompt import Prompt, choose_prompts, kinds, load_prompts, read_prompts
 from tests.fixtures.commands import Run
 from tests.fixtures.light import LIGHT
 
@@ -113,6 +114,11 @@ def test_show_prints_the_source(descgen: Run, colours: Path) -> None:
     assert unknown.exit_code == 2
     known = "colours, context, contrast, decomposition, description, name, situation"
     assert f"Unknown kind 'colour'. Did you mean colours? Known: {known}" in unknown.stderr
+
+
+def test_the_help_says_which_kinds_must_be_named(descgen: Run) -> None:
+    unnamed = sorted(set(built_in_kinds()) - {prompt.kind for prompt in choose_prompts([], [])})
+    assert f"[all but {' and '.join(unnamed)}]" in " ".join(descgen("build", "--help").stdout.split())
 
 
 def test_render_shows_what_would_be_sent(descgen: Run, colours: Path, database: Path) -> None:
