@@ -126,7 +126,7 @@ def review(
 
 
 def _refuse_browser(*, videos: object, what_if_on_test: bool, header: object) -> None:
-    """Refuse options of the browser beside --tui."""
+    """Refuse options for the browser together with --tui."""
     if videos:
         raise UsageError("--videos and --encoder show frames in a browser: leave --tui out, or them")
     if what_if_on_test:
@@ -158,7 +158,8 @@ def _session(
         dataset,
         reviewer=reviewer,
         open_llm=open_with_seed,
-        blind=panel.blind and (tui or not panel.several),  # else it is of the server's starter, who settles
+        blind=panel.blind
+        and (tui or not panel.several),  # otherwise it is of the person who started the server, who settles
         classes=panel.classes_of(" ".join(reviewer.split()), dataset) if tui else None,
         report=report,
     )
