@@ -36,7 +36,7 @@ class PackOptions:
         name: by which it is used; the package is called `descgen-pack-<name>`.
         version: of the pack, such as `1.0`.
         licence: of the texts, an SPDX expression such as `CC-BY-4.0`.
-        run: number or name of the run whose accuracies and controls it tells; None for none.
+        run: number or name of the run whose accuracies and controls the pack includes; None for none.
     """
 
     name: str
@@ -87,7 +87,7 @@ def build_pack(
 
     Args:
         store: has the texts and the run.
-        dataset: whose descriptors in use are taken.
+        dataset: its descriptors in use are taken.
         folder: made if it is missing.
         chosen: which of them; rejected ones are never in a pack.
         options: names, licence and run.
