@@ -33,7 +33,7 @@ class MultiLabelAccuracy:
         classes: those with videos.
         classes_without_videos: the others; they have no average precision, and are not in the mean.
         map: mean over `classes` of the average precision (see `average_precision`).
-        top1_in_set: share of the videos with labels whose first class is one of these.
+        top1_in_set: share of the labelled videos whose first class is one of their labels.
     """
 
     videos: int

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNIFORM = "uniform"  # the prior with the same share for each class
-ENOUGH = 0.7  # least estimated classes with videos, as a part of those of the prior: below, Sinkhorn costs accuracy
+ENOUGH = 0.7  # least share of the prior's classes that should have videos; with fewer, Sinkhorn costs accuracy
 _VIDEOS_A_CLASS = 2  # fewer cannot tell which classes have videos
 
 
