@@ -163,9 +163,7 @@ def _run(store: Store, name: int | str, dataset: Dataset, descriptors: Sequence[
             f"{len(descriptors)} of this pack on {dataset.name}. Give the same --kind, --llm and --status to both"
         )
     if "controls" not in run.results:
-        raise UserError(
-            f"Run {run.id} has no controls yet, which a pack tells with it. Run: recognize controls {run.id}"
-        )
+        raise UserError(f"Run {run.id} has no controls yet, and a pack includes them. Run: recognize controls {run.id}")
     settings = {name: run.settings[name] for name in _RUN_SETTINGS if name in run.settings}
     results = {name: run.results[name] for name in ("rows", "gain", "controls")}
     return {**public_settings(settings), "counts": dict(run.counts), **results}

@@ -11,7 +11,7 @@ from descriptor_gen.review.session import ReviewSession
 
 FORMATS = {"csv": "text/csv", "json": "application/json"}
 _FIRST_LINT_SECONDS = 60.0  # to wait for flags: before they are known, the filter would miss texts
-_BLIND = "Who reviews blind downloads nothing: the file would hold what others decided"
+_BLIND = "A blind reviewer downloads nothing: the file would hold what others decided"
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,7 @@ class ReviewSession:
             UserError: they were replaced meanwhile, the text is too long, or the reviewer is blind.
         """
         if self.blind:
-            raise UserError("Who reviews blind does not change the guidelines: others would have other ones")
+            raise UserError("A blind reviewer cannot change the guidelines: others have judged by the present ones")
         self.notes.set_guidelines(self.dataset, text, reviewer=self.reviewer, replaces=replaces)
 
     def matching(self, filter_: Filter, *, wait: float = 0.0) -> list[Descriptor]:

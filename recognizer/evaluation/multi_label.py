@@ -54,7 +54,7 @@ def refuse_multi_label(run: Run, command: str) -> None:
     """Raise UserError if a run is of videos with several labels, for a command that needs one label a video."""
     if is_multi_label(run):
         raise UserError(
-            f"The videos of run {run.id} have several labels each, so that it has an mAP and no accuracies: "
+            f"The videos of run {run.id} have several labels each, so it has an mAP and no accuracies: "
             f"{command} needs one label a video. Its numbers: recognize runs {run.id}"
         )
 

@@ -83,7 +83,7 @@ class ScoringSettings:
         self.wording()
         if self.none_of_these and self.transductive:
             raise UsageError(
-                "--none-of-these judges each video by itself, --transductive all of them: give one of both"
+                "--none-of-these judges each video by itself, --transductive all together: give one of the two"
             )
         if self.transductive not in (None, *TRANSDUCTIVE):
             raise UsageError(unknown("transductive", str(self.transductive), TRANSDUCTIVE))

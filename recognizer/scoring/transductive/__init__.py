@@ -138,7 +138,7 @@ def _cautions(given: Unlabelled, present: float) -> tuple[str, ...]:
     if given.prior is not None:
         return (f"{seem}, the class prior is of {expected:.1f}: if it is wrong, sinkhorn costs accuracy",)
     raise UserError(
-        f"--transductive sinkhorn takes it that all {given.scores.shape[1]} classes have equally many videos, but "
+        f"--transductive sinkhorn assumes that all {given.scores.shape[1]} classes have equally many videos, but "
         f"{seem}: accuracy would collapse. Use --transductive stata, say the shares with --class-prior FILE, or leave "
         "--transductive out"
     )
