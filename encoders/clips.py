@@ -153,7 +153,7 @@ class ClipDualEncoder:
         return pixels.reshape(len(frames), *pixels.shape[-3:])
 
     def _measured_transform(self) -> tuple[Transform, Callable[[Tensor], Tensor]]:
-        """Return the steps of `tear`; mean and deviation are those that black and white frames show."""
+        """Return the steps of `tear`; mean and deviation are measured on a black and a white frame."""
         black, white = (self._preprocess_own(np.full((1, 64, 64, 3), value, np.uint8))[0] for value in (0, 255))
         low, high = black.mean(dim=(1, 2)), white.mean(dim=(1, 2))  # [3]: -mean / std, (1 - mean) / std
         std = 1 / (high - low)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Images:
-    """What an image processor makes of frames, its last step apart.
+    """An image processor, with its last step, normalising, kept apart.
 
     Attributes:
-        normalize: that step, uint8 [N, 3, S, S] -> float32.
+        normalize: the last step, uint8 [N, 3, S, S] -> float32.
         black: a preprocessed black frame, [1, 3, S, S]; another shape if the processor does not make squares.
     """
 

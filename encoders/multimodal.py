@@ -38,7 +38,7 @@ class MultimodalEncoder:
         self.id = source.id
         self.revision = source.revision
         self.traits = source.traits(precision)
-        self.logits = Logits()  # they learn no scale that their files keep
+        self.logits = Logits()  # the files of these models hold no learned scale
         self._squares = Squares(source.side)
         self._texts, self._videos = source.instructions["texts"], source.instructions["videos"]
         self._model = model
@@ -74,7 +74,7 @@ class MultimodalEncoder:
 
     def encode_clips(self, clips: Tensor) -> Tensor:
         frames = clips.shape[1]
-        # Without it the processor would make it up, with 24 frames a second.
+        # Without metadata the processor would assume 24 frames a second.
         metadata = {"fps": 2.0, "total_num_frames": frames, "frames_indices": list(range(frames))}
         videos = [{"array": clip.numpy(), "video_metadata": metadata} for clip in clips]
         at_once = max(1, FRAMES_PER_FORWARD.get(self._model.device.type, 16) // frames)
@@ -96,4 +96,4 @@ class MultimodalEncoder:
                 inputs, prompt=instruction, batch_size=at_once, show_progress_bar=False, convert_to_tensor=True,
                 **options,
             )  # fmt: skip
-        return vectors.clone().float().cpu()  # out of the mode of inference
+        return vectors.clone().float().cpu()  # a copy that is no inference tensor

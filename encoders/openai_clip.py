@@ -37,7 +37,7 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 # S of the published models, from their names and section 3.2 of the paper; the others have 224.
 _SIDES = {"RN50x4": 288, "RN50x16": 384, "RN50x64": 448, "ViT-L/14@336px": 336}
-_TEXTS_TO_REMEMBER = 4096  # texts are encoded, then counted, by 2048
+_TEXTS_TO_REMEMBER = 4096  # in groups of 2048, texts are encoded and then counted
 _WORDS_TO_REMEMBER = 2**16
 _PLAIN = re.compile(r"[ -%'-~]*")  # printable ASCII but for &: the tokenizer's cleaning leaves it as it is
 

@@ -72,7 +72,7 @@ def check_texts_of(title: str, encoder: object) -> None:
 
 
 def with_frames(title: str, encoder: Any) -> Encoder:
-    """Return an encoder; refuse one of texts alone."""
+    """Return an encoder of texts and frames or clips; refuse one of texts alone."""
     if not hasattr(type(encoder), "encode_clips"):
         check_members(title, encoder, _FRAMES)
     return cast(Encoder, encoder)

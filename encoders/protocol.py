@@ -27,8 +27,8 @@ class Traits:
             key of stored embeddings.
         texts_key: the same for texts alone, such as how texts are changed before they are tokenized.
         label_templates: its default templates of labels, each with `{}`; without any, those of the protocol are used.
-        clip_frames: T of an encoder of clips (`ClipEncoder`); None for an encoder of frames. An encoder that has both
-            towers is used by the one that this names.
+        clip_frames: T of an encoder of clips (`ClipEncoder`); None for an encoder of frames. An encoder that can embed
+            both frames and clips is used as this says.
         notes: how its numbers differ from published ones, each a sentence; stored with each run, and shown.
     """
 

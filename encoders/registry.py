@@ -61,7 +61,7 @@ _trusts_files = ContextVar("trusts_files", default=False)
 
 @contextmanager
 def trusting_files() -> Iterator[None]:
-    """Let encoders that are found inside run the code in their `.pt` file while it loads, whoever made it."""
+    """Within the block, let encoders run the code in their `.pt` file while it loads, whoever made it."""
     before = _trusts_files.set(True)
     try:
         yield
@@ -193,8 +193,8 @@ class LazyEncoder:
     Args:
         load: opens the encoder.
         id, revision, traits: as of `Encoder`.
-        load_images: opens what preprocesses frames as the encoder does, without weights: processes that only decode
-            need no more of it. None: the weights load for that too.
+        load_images: opens the encoder's preprocessing of frames without its weights, for processes that only decode.
+            None: the weights load for that too.
     """
 
     def __init__(

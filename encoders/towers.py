@@ -48,8 +48,8 @@ def encode_frames_in_batches(
 ) -> Tensor:
     """Return the embeddings [N, D] of pixels [N, 3, S, S], N at least 1; float32 on the CPU.
 
-    Bytes (uint8) are normalised on the device, a quarter of what floats would be to copy there; floats are taken as
-    normalised. Nothing waits for a GPU before its last batch.
+    Bytes (uint8) are normalised on the device: they take a quarter of the time of floats to copy there. Floats are
+    taken as normalised already. Nothing waits for a GPU before its last batch.
     """
     kind = torch.device(device).type
     pixels = pixels.pin_memory() if kind == "cuda" else pixels

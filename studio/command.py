@@ -126,11 +126,11 @@ def review(
 
 
 def _refuse_browser(*, videos: object, what_if_on_test: bool, header: object) -> None:
-    """Refuse options of the browser beside --tui."""
+    """Refuse options for the browser together with --tui."""
     if videos:
-        raise UsageError("--videos and --encoder show frames in a browser: leave --tui out, or them")
+        raise UsageError("--videos and --encoder show frames in a browser: leave out either --tui or them")
     if what_if_on_test:
-        raise UsageError("--what-if-on-test is for the browser: leave --tui out, or it")
+        raise UsageError("--what-if-on-test is for the browser: leave out either --tui or it")
     if header:
         raise UsageError("--reviewer-header is for browsers. With --tui give --reviewer NAME")
 
@@ -158,7 +158,8 @@ def _session(
         dataset,
         reviewer=reviewer,
         open_llm=open_with_seed,
-        blind=panel.blind and (tui or not panel.several),  # else it is of the server's starter, who settles
+        blind=panel.blind
+        and (tui or not panel.several),  # otherwise it is of the person who started the server, who settles
         classes=panel.classes_of(" ".join(reviewer.split()), dataset) if tui else None,
         report=report,
     )
@@ -170,7 +171,9 @@ def _refuse_empty(session: ReviewSession) -> None:
     if session.snapshot().by_action:
         return
     if session.blind and session.store.descriptors(dataset, statuses=STATUSES):
-        raise UserError(f"No text of {dataset.name} is for {session.reviewer} to judge blind: not what people added")
+        raise UserError(
+            f"{dataset.name} has no text for {session.reviewer} to judge blind: texts that people added are left out"
+        )
     raise UserError(
         f"No descriptors for {dataset.name} yet. Write them with: descgen build --dataset {dataset.argument}"
     )

@@ -1,4 +1,4 @@
-"""What the stored embeddings of a dataset's videos are: those of the newest run, or of a folder; and how they load."""
+"""Load the stored embeddings of a dataset's videos: those of the newest run, or those in a folder."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Evidence:
     """The V embedded videos of a dataset of C classes, and how texts are compared with them.
 
     Attributes:
-        run: id of the run whose settings these are; None: those of a plain `recognize eval`.
+        run: id of the run whose settings are used; None: the settings of a plain `recognize eval`.
         root: folder or manifest of the videos.
         settings: every choice of that evaluation.
         protocol: how texts are worded.
-        encoder: open; used by one thread at a time, which holds `lock`.
-        texts: encodes texts, likewise.
+        encoder: open; a thread that uses it must hold `lock`.
+        texts: encodes texts; a thread that uses it must hold `lock` too.
         video_list: the listed videos, embedded or not.
         features: of the V videos that are in the feature store.
         batch: their views, pooled as in the evaluation.
@@ -83,7 +83,7 @@ class Evidence:
 
     @cached_property
     def labels(self) -> Tensor:
-        """The true labels of the V videos, int64 [V]; where each has one."""
+        """The true labels of the V videos, int64 [V]; only if each video has one label."""
         return self.features.labels
 
     @cached_property
@@ -111,8 +111,8 @@ class Evidence:
         """Return the descriptors that an evaluation would use.
 
         Args:
-            descriptors: those in use, of any status, such as of a review's snapshot.
-            partial: whether classes that lack texts are taken without them, where an evaluation would refuse.
+            descriptors: the texts in use, whatever their status, such as those of a review's snapshot.
+            partial: whether to keep classes that lack texts, where an evaluation would refuse.
 
         Raises:
             UserError: as in `choose_among`.
@@ -135,14 +135,16 @@ class Evidence:
 def load_evidence(
     store: Store, dataset: Dataset, *, videos: Path | None, encoder: str | None, features: Path
 ) -> Iterator[Evidence | None]:
-    """Load what is in the feature store about the videos of a dataset; no video is decoded. Closed after the block.
+    """Load what is in the feature store about the videos of a dataset; no video is decoded.
+
+    The encoder is closed after the block.
 
     Args:
         store: has the runs.
         dataset: C classes.
-        videos: folder or manifest of its videos, with the settings of a plain `recognize eval`; None: those of the
-            newest run of the dataset, and its settings.
-        encoder: of a plain `eval`, or of the run; None: the default one, or of any run.
+        videos: folder or manifest of its videos, to be evaluated with the settings of a plain `recognize eval`; None:
+            the videos and the settings of the newest run of the dataset.
+        encoder: the encoder of the plain `eval`, or of the run to take; None: the default one, or that of any run.
         features: folder of the feature store.
 
     Yields:
@@ -165,7 +167,7 @@ def load_evidence(
 
 
 def _newest(runs: Sequence[Run], encoder: str | None) -> Run | None:
-    """Return the newest run, of some encoder if one is named.
+    """Return the newest run, or the newest one with `encoder`.
 
     Raises:
         UserError: there are runs, but none with that encoder.
@@ -220,22 +222,22 @@ def embed_command(dataset: Dataset, root: Path, settings: Settings) -> str:
         if (value := getattr(settings, name)) != getattr(plain, name):
             words += [f"--{name}", str(value)]
     words += ["--allow-truncated"] if settings.allow_truncated else []
-    return " ".join([*words, "--root", shlex.quote(str(root))])  # last: a page leaves its folders out
+    return " ".join([*words, "--root", shlex.quote(str(root))])  # last: pages cut folders off
 
 
 class Videos:
     """The evidence of an application, loaded in a thread once a page has asked for it.
 
     Attributes:
-        note: what pages say while there is none: that it is being loaded, or why it cannot be; empty if there are no
-            videos, or they are loaded.
+        note: what pages say while there is no evidence: that it is loading, or why it cannot load; empty once it is
+            loaded, and if there are no videos.
         is_closed: whether the server has stopped.
     """
 
     def __init__(
         self, load: Callable[[], AbstractContextManager[Evidence | None]], report: Callable[[str], None] = _log.error
     ) -> None:
-        """Take the loader, and what prints the line about a fault in full: a page leaves folders out."""
+        """`load` opens the evidence; `report` prints a fault in full, while pages leave folders out."""
         self.note, self.is_closed = LOADING, False
         self._load, self._report = load, report
         self._stack = ExitStack()
@@ -246,7 +248,7 @@ class Videos:
 
     @property
     def evidence(self) -> Evidence | None:
-        """None until it is loaded, and if there is none."""
+        """The evidence; None while it is loading, and if there are no videos."""
         return self._evidence
 
     @property
@@ -254,14 +256,14 @@ class Videos:
         return not self._done.is_set()
 
     def start(self) -> None:
-        """Begin to load, unless that has begun."""
+        """Begin to load, unless loading has begun already."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
 
     def wait(self, seconds: float) -> Evidence | None:
-        """Start, and return the evidence as soon as it is loaded, or None after some seconds."""
+        """Begin to load; return the evidence once it is loaded, or None if it is not after some seconds."""
         self.start()
         self._done.wait(seconds)
         return self._evidence

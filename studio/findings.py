@@ -27,7 +27,7 @@ _OWN_CLIPS, _RIVAL_CLIPS = 3, 2
 
 @dataclass(frozen=True)
 class Effect:
-    """What leaving a text out changes: videos that become right, and that become wrong, of all videos."""
+    """What leaving a text out changes: how many of all videos become right, and how many become wrong."""
 
     gained: int
     lost: int
@@ -55,11 +55,11 @@ class Findings:
     Attributes:
         vectors: descriptor id -> its text as a unit vector [D], of every text in use, chosen or rejected.
         labels: the labels alone as unit vectors, [C, D].
-        by_texts: by the texts that an evaluation would use; None if there are none (see `refused`), or videos have
-            several labels.
-        by_labels: by the labels alone; None if videos have several labels.
-        effects: descriptor id -> effect of leaving it out; none where the method makes that slow.
-        refused: why there are no scores by texts; empty if there are, or videos have several labels.
+        by_texts: scores by the texts that an evaluation would use; None if it would refuse them (see `refused`), or if
+            videos have several labels.
+        by_labels: scores by the labels alone; None if videos have several labels.
+        effects: descriptor id -> effect of leaving it out; empty for methods with which this is slow.
+        refused: why an evaluation would refuse the texts; empty if it would not, or if videos have several labels.
     """
 
     vectors: Mapping[int, Tensor]
@@ -71,7 +71,7 @@ class Findings:
 
     @property
     def scores(self) -> Scores | None:
-        """By texts, else by labels."""
+        """The scores by texts; without them, those by labels."""
         return self.by_texts or self.by_labels
 
 
@@ -80,7 +80,7 @@ def find(evidence: Evidence, descriptors: Sequence[Descriptor], *, before: Findi
 
     Args:
         evidence: the videos.
-        before: earlier findings about them; labels do not change.
+        before: earlier findings about the same videos, whose label scores are taken over.
         descriptors: every text in use, of any status. Classes that lack texts that the settings choose are scored
             without them, as with `--partial`.
     """
@@ -111,7 +111,7 @@ def _scores(evidence: Evidence, ensemble: Ensemble, *, method: str) -> Scores:
 
 
 def _effects(evidence: Evidence, ensemble: Ensemble) -> dict[int, Effect]:
-    """Return the effect of leaving out each text; nothing where each text would be an evaluation of its own."""
+    """Return the effect of leaving out each text; empty if the method would need an evaluation for each text."""
     method = method_of(evidence.settings.method)
     if not method.classes_apart or method.needs_frames or len(ensemble.present) < 2:
         return {}
@@ -146,9 +146,9 @@ class Rival:
     """The class most often confused with a class.
 
     Attributes:
-        label: of that class.
-        taken: number of videos of the class for which that class is first.
-        videos: number of videos of the class.
+        label: of the rival.
+        taken: number of the class's videos for which the rival is first.
+        videos: number of the class's videos.
     """
 
     label: int
@@ -157,7 +157,7 @@ class Rival:
 
 
 def rival_of(evidence: Evidence, scores: Scores, label: int) -> Rival | None:
-    """Return the class for which most videos of a class are taken; if for none, the one that scores best on them."""
+    """Return the class for which most videos of class `label` are mistaken; if none is, the best other one on them."""
     rows = evidence.members[label]
     if not rows or scores.values.shape[1] < 2:
         return None
@@ -175,8 +175,8 @@ def rival_of(evidence: Evidence, scores: Scores, label: int) -> Rival | None:
 def clips_of(evidence: Evidence, scores: Scores | None, label: int, rival: int | None) -> tuple[list[int], list[int]]:
     """Return the clips to show of a class and of its rival, as numbers in `evidence.features.videos`.
 
-    Of the class: the clip nearest to the rival, one in the middle, and the farthest; of the rival: those nearest to the
-    class. Without scores or rival, the first ones.
+    Of the class: clips from the nearest to the rival to the farthest, evenly spread; of the rival: the clips nearest to
+    the class. Without scores or a rival: the first clips of the class.
     """
     own = evidence.members[label]
     if scores is None or rival is None:
@@ -191,7 +191,7 @@ def clips_of(evidence: Evidence, scores: Scores | None, label: int, rival: int |
 def frame_cosines(evidence: Evidence, video: int, texts: Tensor) -> Tensor:
     """Return the cosines of texts [K, D] with the frames of a video's first clip, [K, T]; [K, 1] of a clip's vector.
 
-    Of several crops the mean is taken.
+    The cosines are means over the crops.
     """
     from torch.nn.functional import normalize
 

@@ -53,10 +53,12 @@ class _Routes:
         self._renderer, self._videos, self._pictures = renderer, videos, pictures
         self._watcher = Watcher(videos)
         self._address: Callable[..., str] | None = None
-        self._clips: dict[tuple[int, int | None], tuple[list[int], list[int]]] = {}  # they stay while one looks
+        self._clips: dict[
+            tuple[int, int | None], tuple[list[int], list[int]]
+        ] = {}  # kept: a page shows the same clips after each decision
 
     def state(self) -> Response:
-        """Begin to load the videos, and say whether they are there."""
+        """Begin to load the videos, and answer whether they are loaded."""
         self._videos.start()
         return JSONResponse(self._loading())
 
@@ -86,7 +88,7 @@ class _Routes:
         )
 
     def said_of(self, session: ReviewSession, descriptor: Descriptor) -> Markup:
-        """Return what the videos say about a text, with its stored impact if there is no newer one; or nothing."""
+        """Return what the videos say about a text, with its stored impact if no newer one is known; may be empty."""
         view = self._watcher.view(session)
         if view is None or view.findings is None or descriptor.id not in view.findings.vectors:
             return Markup()

@@ -68,7 +68,7 @@ class Pictures:
         self._pool = Pool(Decoding(workers=min(2, cores())))
         self._salt = secrets.token_bytes(16)
         self._offered: dict[str, Sequence[Path]] = {}
-        self._strips: OrderedDict[Wanted, Strip] = OrderedDict()  # the last one used is the last one
+        self._strips: OrderedDict[Wanted, Strip] = OrderedDict()  # in order of use, the latest last
         self._bytes = 0
         self._lock = threading.Lock()
         self._drawing: dict[Wanted, threading.Lock] = {}
@@ -89,7 +89,7 @@ class Pictures:
         """Return the frames of a video that was offered, by its number in the offer.
 
         Raises:
-            LookupError: it was not.
+            LookupError: it was not offered.
         """
         path, wanted = self._offered[key][number], (key, number, frames)
         with self._lock:

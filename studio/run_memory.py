@@ -1,4 +1,4 @@
-"""The stored runs that pages show, kept in memory as far as they never change."""
+"""The stored runs that pages show; what never changes about them is kept in memory."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StoredRun:
         """Return the label of a class by its name; None for an empty name.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the run has no such class.
         """
         if name and name not in self.labels:
             raise UsageError(unknown("class", name, self.classes, listed=5))
@@ -59,7 +59,7 @@ class StoredRun:
 
 
 class RunMemory:
-    """The runs that pages show: their numbers in short are read once, and the predictions of the last few."""
+    """The runs that pages show. Each summary is read once; the predictions of the last few runs are kept."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -68,11 +68,11 @@ class RunMemory:
         self._lock = Lock()
 
     def summaries(self, dataset: str | None) -> list[RunSummary]:
-        """Return the runs of a dataset, or of all, in short, oldest first; what people say about them is read anew."""
+        """Return summaries of the runs of a dataset, or of all, oldest first; names, tags and notes are read anew."""
         return [self._summary(heading) for heading in self._store.run_changes().headings(dataset)]
 
     def _summary(self, now: RunHeading) -> RunSummary:
-        key = (now.id, now.created_at)  # a number may be used again
+        key = (now.id, now.created_at)  # the number of a deleted run may be used again
         if key not in self._summaries:
             self._summaries[key] = summary(self._store.run_changes().without_predictions(now.id))
         return replace(self._summaries[key], dataset=now.dataset, name=now.name, note=now.note, tags=now.tags)

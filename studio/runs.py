@@ -35,7 +35,7 @@ OUTCOME_NAMES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class ListChoice:
-    """The query of the list of runs; `of` is empty for the dataset of the session, or `all`."""
+    """The query of the list of runs; `of` is `all` for all datasets, or empty for the dataset of the session."""
 
     of: str = ""
     encoder: str = ""
@@ -47,7 +47,7 @@ class ListChoice:
     page: str = "1"
 
     def query(self, **changed: object) -> str:
-        """Return the query of an address with other values; what is as by default is left out."""
+        """Return the query of an address with other values; defaults are left out."""
         default = asdict(ListChoice())
         values = {**asdict(self), **changed}
         return urlencode({name: value for name, value in values.items() if str(value) != default[name]})
@@ -118,7 +118,7 @@ class VideoRow:
         true: its class; None: it has none.
         predicted: the class that it got.
         score: of that class.
-        true_score: of its own class; None if it is not among the best, or the same.
+        true_score: of its own class; None if the run did not store it, or if it is the predicted class.
         rank, label_only_rank: of its own class, from 1.
         outcome: a key of `OUTCOME_NAMES`; empty if it has no class.
         rejected: whether it was rejected as none of the classes.
@@ -166,7 +166,10 @@ def videos(stored: StoredRun, dataset: Dataset, choice: VideoChoice) -> Values:
 
 
 def paged(rows: Sequence[Row], page: str, *, size: int = PAGE) -> tuple[Sequence[Row], Values]:
-    """Return the rows of a page, by its number as text, and what a template says about pages; at most the last page."""
+    """Return the rows of a page, and what a template says about pages.
+
+    `page` is its number as text; a number beyond the last page means the last page.
+    """
     pages = max(1, -(-len(rows) // size))
     number = min(max(int(page) if page.isascii() and page.isdecimal() else 1, 1), pages)
     first = (number - 1) * size
@@ -211,7 +214,7 @@ def _row(stored: StoredRun, links: Links, place: int, p: Prediction, *, rejected
 
 @dataclass(frozen=True)
 class UsedText:
-    """A text that a run used, and its place in the review; empty if it is out of use now."""
+    """A text that a run used, and its address in the review; empty if the text is out of use now."""
 
     descriptor: Descriptor
     address: str

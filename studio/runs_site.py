@@ -50,7 +50,7 @@ from studio.runs import (
 
 Number = Annotated[int, Path(ge=1, le=LARGEST_INTEGER)]
 Asked = Annotated[int, Query(ge=1, le=LARGEST_INTEGER)]
-_FRAME, _FRAMES = 3, 8  # the picture of a video: this frame of so many
+_FRAME, _FRAMES = 3, 8  # the picture of a video is frame 3 of 8, from 0
 _LONGEST_TAGS = 2000
 
 _PAGE: replies.Replies = replies.PAGE | {
@@ -76,7 +76,7 @@ _FRAME_REPLIES: replies.Replies = replies.UNKNOWN_ID | {
 
 
 class LabelsBody(BaseModel):
-    """What people call a run and say about it; the tags separated by commas."""
+    """Name, note and tags of a run; the tags are separated by commas."""
 
     name: str = Field(default="", max_length=LONGEST_NAME)
     note: str = Field(default="", max_length=LONGEST_NOTE)
@@ -84,13 +84,13 @@ class LabelsBody(BaseModel):
 
 
 class ChangeBody(LabelsBody):
-    """A change of it; `read` is what the page showed."""
+    """A change of name, note and tags; `read` holds those that the page showed."""
 
     read: LabelsBody
 
 
 class ContentsBody(BaseModel):
-    """A run to delete, as the user was told about it."""
+    """A run to delete, with the contents that the page told the user."""
 
     run: int = Field(ge=1, le=LARGEST_INTEGER)
     name: str | None
@@ -147,7 +147,7 @@ class _Routes:
         }
 
     def newest(self, dataset: str, name: str) -> tuple[Run, str] | None:
-        """Return the newest run of a dataset if it has a class, and the query of its videos of that class."""
+        """Return the newest run of a dataset, and the query of its videos of a class; None if it lacks the class."""
         run = self._store.run_changes().newest(dataset)
         if run is None or name not in (known for known, _ in run.settings.get("classes", ())):
             return None
@@ -182,7 +182,7 @@ class _Routes:
         return _about(stored, public) | rejection(public) | values | shown
 
     def _texts(self, session: ReviewSession, stored: StoredRun, choice: VideoChoice) -> Any:
-        """Return the texts of the class that the videos are chosen by, that of the true class first."""
+        """Return the texts of the class by which the videos are filtered; of two classes, the true one."""
         name = choice.label or choice.true or choice.predicted
         actions = {action.name: action for action in session.dataset.actions}
         in_use = {d.id: actions[d.action] for d in session.snapshot().descriptors}
@@ -239,14 +239,14 @@ class _Routes:
         return JSONResponse({"message": f"Saved: {changed.title}"})
 
     def delete(self, run: Number, body: ContentsBody) -> Response:
-        """Delete a run if it is the one that the user was told about."""
+        """Delete a run if its contents are still those that the page told the user."""
         if body.run != run:
             raise UsageError(f"Nothing was deleted: the request is about run {body.run} and run {run}")
         self._store.run_changes().delete([RunContents(**body.model_dump())])
         return JSONResponse({"message": f"Deleted run {run}"})
 
     def frame(self, run: Number, place: Annotated[int, Path(ge=0, le=LARGEST_INTEGER)]) -> Response:
-        """Answer where the picture of a video is, by its number in the run; with a grey one if it is not on disk."""
+        """Redirect to the picture of a video, by its number in the run; answer with a grey one if it is not on disk."""
         stored = self._memory.get(run)
         if place >= len(stored.run.predictions):
             raise UsageError(f"Run {run} has no video {place}. Reload the page")
@@ -260,7 +260,7 @@ class _Routes:
             return _no_picture(without_folders(str(error)))
 
     def _find(self, dataset: str, root: str, split: Any) -> Callable[..., str]:
-        """Return what gives the addresses of the pictures of the videos in a folder."""
+        """Return the function that gives addresses of frames of the videos in a folder; see `Pictures.offer`."""
         video_list = find_videos(self._store.dataset(dataset), File(root), split=split)
         return self._pictures.offer({video.id: video.path for video in video_list.videos if video.path})
 

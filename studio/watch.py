@@ -19,17 +19,17 @@ from studio.evidence import Evidence, Videos
 from studio.findings import Findings, Verdicts, find
 
 _log = logging.getLogger(__name__)
-_PAUSE = 0.3  # seconds without another change, before the texts are looked at again: decisions need the same core
+_PAUSE = 0.3  # seconds to wait after a change: decisions need the same core
 
 Find = Callable[..., Findings]
 
 
 @dataclass
 class _State:
-    """Of one session."""
+    """The findings of one session, and the texts that they are about."""
 
-    wanted: Snapshot | None = None  # the snapshot whose texts are to be looked at
-    known: Snapshot | None = None  # the one that was looked at
+    wanted: Snapshot | None = None  # the newest texts, which the next findings will be about
+    known: Snapshot | None = None  # the texts that `findings` are about
     findings: Findings | None = None
     note: str = ""
 
@@ -40,10 +40,10 @@ class View:
 
     Attributes:
         evidence: the videos.
-        verdicts: what each text fires on; there where findings are.
-        findings: about its texts, or about those before the last change; None before the first ones.
-        is_fresh: whether they are about its texts as they are now.
-        note: why there are none; empty if there are.
+        verdicts: what each text fires on; not None if there are findings.
+        findings: about the current texts, or those before the last change; None until the first ones are made.
+        is_fresh: whether the findings are about the current texts.
+        note: why there are no findings; empty if there are.
     """
 
     evidence: Evidence
@@ -53,7 +53,7 @@ class View:
     note: str
 
     def firing(self, descriptor: int | None, label: int) -> Firing:
-        """Return what a text of a class fires on, or the label of the class; there are findings, and it is known."""
+        """Return what a text of a class fires on, or the label if `descriptor` is None; `findings` must have it."""
         assert self.findings is not None  # noqa: S101 - the caller looked
         assert self.verdicts is not None  # noqa: S101 - as above
         vector = self.findings.labels[label] if descriptor is None else self.findings.vectors[descriptor]
@@ -61,10 +61,10 @@ class View:
 
 
 class Watcher:
-    """Looks at the texts of sessions, one at a time; a page never waits for it."""
+    """Makes findings about the texts of sessions, one session at a time; pages never wait for it."""
 
     def __init__(self, videos: Videos, *, find: Find = find) -> None:
-        """Take the videos, and what makes findings."""
+        """`find` makes the findings about the videos."""
         self._videos, self._find = videos, find
         self._states: WeakKeyDictionary[ReviewSession, _State] = WeakKeyDictionary()
         self._verdicts: Verdicts | None = None
@@ -73,7 +73,7 @@ class Watcher:
         threading.Thread(target=self._run, daemon=True).start()  # ends with the process, whatever it does
 
     def view(self, session: ReviewSession) -> View | None:
-        """Return what is known now, and look at newer texts; None while there are no videos."""
+        """Return what is known now, and have newer texts looked at; None while no videos are loaded."""
         evidence = self._videos.evidence
         if evidence is None:
             return None
@@ -94,7 +94,7 @@ class Watcher:
         if state.findings and state.wanted is snapshot:
             time.sleep(_PAUSE)
         if state.wanted is not snapshot:
-            return  # newer texts wait behind these
+            return  # newer texts are in the queue
         self._verdicts = self._verdicts or Verdicts(evidence)
         findings, note = self._findings(evidence, snapshot.descriptors, state.findings)
         with self._lock:

@@ -1,4 +1,4 @@
-"""What an edit does to the accuracy: the answer to the words that a reviewer types. Nothing is stored by it."""
+"""What an edit would do to the accuracy, answered while a reviewer types. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from studio import wording
 from studio.evidence import LOADING, Evidence, Videos
 
 _log = logging.getLogger(__name__)
-_SECONDS = 1.0  # that a request waits; the page asks again while the answer is being made
+_SECONDS = 1.0  # how long a request waits; the page asks again until there is an answer
 _LONGEST_TEXT, _LONGEST_NAME = 2000, 300
 _SHOWN = 3  # videos that are named
 Texts = Mapping[str, Sequence[Descriptor]]  # in use, by class: the same object as long as none of them changes
@@ -72,7 +72,7 @@ def what_if_site(_renderer: Renderer, *, videos: Videos, on_test: bool = False) 
 
 @dataclass(frozen=True)
 class _Question:
-    """A question of a session, about the texts in use then."""
+    """A question of a session, about the texts that were in use when it was asked."""
 
     possible: Possible
     texts: Texts
@@ -121,7 +121,7 @@ class Questions:
         return _answer("known", short(effect, phrase), **more, numbers=_numbers(effect, phrase))
 
     def _asked(self, session: ReviewSession, evidence: Evidence, possible: Possible, texts: Texts) -> Future[Effect]:
-        """Return the answer to a question, which may be asked again; the one before it is given up."""
+        """Return the future answer to a question, which may be asked again; another question cancels the last."""
         with self._lock:
             last = self._last.get(session)
             if last and last.possible == possible and last.texts is texts and not last.effect.cancelled():
@@ -138,11 +138,11 @@ class Questions:
             if question.effect.set_running_or_notify_cancel():
                 try:
                     question.effect.set_result(self._effect(evidence, question.possible, question.texts))
-                except Exception as error:  # it is for the request that waits
+                except Exception as error:  # raised in the request that waits
                     question.effect.set_exception(error)
 
     def _effect(self, evidence: Evidence, possible: Possible, texts: Texts) -> Effect:
-        with evidence.lock:  # the encoder is shared with what else looks at texts
+        with evidence.lock:  # the findings about texts use the same encoder
             what_if, known = self._prepared or (_prepare(evidence), None)
             if known is not texts:
                 what_if.update([descriptor for of_class in texts.values() for descriptor in of_class])
@@ -208,7 +208,7 @@ def _changes(effect: Effect, phrase: Phrase) -> list[str]:
 
 
 def _caution(evidence: Evidence) -> str:
-    """Return what has to stand beside every number; empty for videos of one's own."""
+    """Return the caution that stands beside every number; empty for one's own videos."""
     if not evidence.is_benchmark:
         return ""
     return (

@@ -79,7 +79,7 @@ def percent(rate: Rate) -> str:
 
 
 def source(evidence: Evidence) -> str:
-    """Return whose settings were evaluated, and the main ones."""
+    """Return which run's settings are used, and the main ones."""
     settings = evidence.settings
     of = f"run {evidence.run}" if evidence.run else "a plain eval"
     how = f"{without_folders(settings.encoder)}, protocol {settings.protocol}, method {settings.method}"
@@ -140,7 +140,7 @@ def outcome(view: View, video: int) -> str:
 
 
 def detail(view: View, action: Action, descriptor: Descriptor) -> tuple[str, str]:
-    """Return the whole verdict about a text, beside its label alone: the main numbers, and the others."""
+    """Return the verdict about a text in full, compared with its label alone: the main numbers, then the others."""
     phrases = [action.phrase for action in view.evidence.dataset.actions]
     firing, label = view.firing(descriptor.id, action.label), view.firing(None, action.label)
     effect = view.findings.effects.get(descriptor.id) if view.findings else None
@@ -151,7 +151,7 @@ def detail(view: View, action: Action, descriptor: Descriptor) -> tuple[str, str
 
 
 def label_detail(view: View, action: Action) -> tuple[str, str]:
-    """Return what the label alone fires on, likewise."""
+    """Return what the label alone fires on: the main numbers, then the others."""
     phrases = [action.phrase for action in view.evidence.dataset.actions]
     firing = view.firing(None, action.label)
     areas = f"AUROC {_area(firing)}" if firing.area else ""

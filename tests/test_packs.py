@@ -314,7 +314,7 @@ def test_a_run_is_told_with_its_controls(
     run = evaluated(recognize("eval", reviewed, "-k", "decomposition", *EVAL))
     without = descgen("pack", "balls", "-d", "balls", "--licence", "MIT", *options)
     assert without.exit_code == 1
-    assert "Run 1 has no controls yet, which a pack tells with it. Run: recognize controls 1" in without.stderr
+    assert "Run 1 has no controls yet, and a pack includes them. Run: recognize controls 1" in without.stderr
     assert recognize("controls", 1, "--permutations", 5).exit_code == 0
     facts = facts_of(pack("balls-made", *options))
     assert facts["run"]["rows"] == run["results"]["rows"]

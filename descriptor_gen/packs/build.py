@@ -36,7 +36,7 @@ class PackOptions:
         name: by which it is used; the package is called `descgen-pack-<name>`.
         version: of the pack, such as `1.0`.
         licence: of the texts, an SPDX expression such as `CC-BY-4.0`.
-        run: number or name of the run whose accuracies and controls it tells; None for none.
+        run: number or name of the run whose accuracies and controls the pack includes; None for none.
     """
 
     name: str
@@ -87,7 +87,7 @@ def build_pack(
 
     Args:
         store: has the texts and the run.
-        dataset: whose descriptors in use are taken.
+        dataset: its descriptors in use are taken.
         folder: made if it is missing.
         chosen: which of them; rejected ones are never in a pack.
         options: names, licence and run.
@@ -163,9 +163,7 @@ def _run(store: Store, name: int | str, dataset: Dataset, descriptors: Sequence[
             f"{len(descriptors)} of this pack on {dataset.name}. Give the same --kind, --llm and --status to both"
         )
     if "controls" not in run.results:
-        raise UserError(
-            f"Run {run.id} has no controls yet, which a pack tells with it. Run: recognize controls {run.id}"
-        )
+        raise UserError(f"Run {run.id} has no controls yet, and a pack includes them. Run: recognize controls {run.id}")
     settings = {name: run.settings[name] for name in _RUN_SETTINGS if name in run.settings}
     results = {name: run.results[name] for name in ("rows", "gain", "controls")}
     return {**public_settings(settings), "counts": dict(run.counts), **results}

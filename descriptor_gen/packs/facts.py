@@ -24,7 +24,7 @@ def metadata(facts: Mapping[str, Any]) -> str:
 
 
 def facts_lines(pack: Pack) -> list[str]:
-    """Return what is to know about the texts of an installed pack, a line each.
+    """Return what a user should know about the texts of an installed pack, a line each.
 
     Raises:
         UserError: a fact is missing, or is of another type.

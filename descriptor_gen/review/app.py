@@ -31,7 +31,7 @@ def create_app(
     """Return the application of one reviewer or several; it answers the requests that `rules` allow.
 
     Args:
-        session: of the reviewer; of several, that of the person who started the server.
+        session: that of the reviewer; if there are several, that of the person who started the server.
         rules: of access.
         sites: what other packages add to the review.
         reviewers: the others; the rules must have their `identities`.
@@ -76,7 +76,7 @@ async def _unavailable(session: ReviewSession, _request: Request, error: Excepti
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
-    """Name the first field that is not as it should be. What was sent is not repeated: JSON cannot hold all of it."""
+    """Name the first invalid field. What was sent is not repeated: JSON cannot hold all of it."""
     first = cast(RequestValidationError, error).errors()[0]
     if first["type"] == "json_invalid":
         return JSONResponse({"message": "The request is not valid JSON"}, 422)

@@ -115,9 +115,9 @@ def page(session: ReviewSession, chosen: Choice, *, request: dict[str, Any] | No
 
 
 def focus_after(session: ReviewSession, chosen: Choice, decision: Decision, current: int) -> tuple[int | None, str]:
-    """Return the text of the page that gets the focus after a decision, and how the reviewer is told that all is done.
+    """Return the text that gets the focus after a decision, and the message that everything is done.
 
-    None: no text of the page; empty: it is not done.
+    The text is None if it is not on the page; the message is empty if there is more to do.
     """
     order = [cell.text.descriptor for cell in _cells(_rows(session, _compared(session, chosen), ())) if not cell.reason]
     ids = [d.id for d in order]
@@ -146,7 +146,7 @@ def _compared(session: ReviewSession, chosen: Choice) -> _Compared:
 
 
 def _key(writer: Writer) -> str:
-    """Return the name of a writer for the page's address; a model may be called like a file."""
+    """Return the name of a writer for the page's address; it tells a model from a file of the same name."""
     template = f"@{writer.template_sha256[:_DIGITS]}" if writer.template_sha256 else ""
     return f"{writer.name}{template}" if writer.source == "model" else f"{writer.source}:{writer.name}"
 

@@ -1,4 +1,4 @@
-"""Connections that wait for the other side end after a time: half a request must not keep a connection for ever."""
+"""Connections that wait for the other side end after a time: half a request must not hold a connection for ever."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SECONDS = 30.0
 class DeadlineProtocol(H11Protocol):
     """HTTP/1.1 that closes a connection whose client sends no whole request, or reads no response, in `seconds`.
 
-    The time runs from the connection, from the end of each response, and from the moment when the client stops to
-    read. A request that came whole has all the time that its answer takes.
+    The time runs from the connection, from the end of each response, and from the moment when the client stops
+    reading. Once a request has arrived whole, its answer may take any time.
     """
 
     seconds: ClassVar[float] = SECONDS
@@ -56,5 +56,5 @@ class DeadlineProtocol(H11Protocol):
 
 
 def with_deadline(seconds: float) -> type[DeadlineProtocol]:
-    """Return the protocol with another time."""
+    """Return the protocol with another number of seconds."""
     return type("DeadlineProtocol", (DeadlineProtocol,), {"seconds": seconds})

@@ -10,8 +10,8 @@ from descriptor_gen.review.filters import Filter
 from descriptor_gen.review.session import ReviewSession
 
 FORMATS = {"csv": "text/csv", "json": "application/json"}
-_FIRST_LINT_SECONDS = 60.0  # a file of an incomplete filter would be wrong
-_BLIND = "Who reviews blind downloads nothing: the file would hold what others decided"
+_FIRST_LINT_SECONDS = 60.0  # to wait for flags: before they are known, the filter would miss texts
+_BLIND = "A blind reviewer downloads nothing: the file would hold what others decided"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def download(session: ReviewSession, filter_: Filter, layout: str) -> File:
         raise UsageError(unknown("format", layout[:50], FORMATS))
     if session.blind:
         raise UserError(_BLIND)
-    session.snapshot()  # the texts that are linted
+    session.snapshot()  # has the current texts linted
     if filter_.flag and session.flags(wait=_FIRST_LINT_SECONDS)[1]:
         raise UserError("Lint is still running, so it is not known which texts it flags. Try again")
     items = session.portable(filter_)

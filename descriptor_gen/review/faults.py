@@ -1,4 +1,4 @@
-"""Faults of the database: a page, which others may see, does not say where the database is; the terminal does."""
+"""Faults of the database: the terminal says where the database is; pages do not, since others may see them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNAVAILABLE = "The database cannot be read or changed now; see the terminal of t
 
 
 class Faults:
-    """Tells each fault once in the terminal."""
+    """Reports each fault once in the terminal."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
@@ -19,7 +19,7 @@ class Faults:
         self._lock = threading.Lock()
 
     def tell(self, error: DatabaseError) -> str:
-        """Report a fault, unless it was before; return what a page says about it."""
+        """Report a fault if it is new; return what a page says about it."""
         line = str(error)
         with self._lock:
             is_new = line not in self._reported

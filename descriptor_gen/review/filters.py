@@ -19,10 +19,10 @@ class Filter:
     Attributes:
         source: the writer, exactly: the name of a model, an imported file, or `hand`.
         flag: the name of a lint rule, or `any`.
-        comments: `any`: somebody has said something about the text.
+        comments: `any`: the text has comments.
         q: a part of the text, or of the class's name or phrase, in any case.
         order: the order of the classes, a key of `ORDERS`; not a condition.
-        classes: `all`: also those assigned to other reviewers; empty: those of the reviewer.
+        classes: `all` includes classes assigned to other reviewers; empty: the reviewer's own.
     """
 
     kind: str = ""

@@ -55,10 +55,10 @@ class Linter:
         threading.Thread(target=self._work, daemon=True).start()
 
     def submit(self, descriptors: Sequence[Descriptor], *, regardless: bool = False) -> None:
-        """Lint these next, unless they are as those before; they replace ones that linting has not started on.
+        """Lint these next, unless they are unchanged; they replace descriptors that are still waiting.
 
         Args:
-            regardless: of their status, as if all were pending.
+            regardless: whether to ignore their status, as if all were pending.
         """
         linted = [(d.id, d.text, d.position, d.status == "rejected" and not regardless) for d in descriptors]
         with self._changed:

@@ -37,7 +37,7 @@ class Job:
 class Jobs:
     """The builds of one server.
 
-    Their ids begin at a random number, so that a page of a server that was started again asks for no other job.
+    Ids begin at a random number: a page from before a restart of the server then cannot ask for another job.
     """
 
     def __init__(self, store: Store, dataset: Dataset, open_llm: OpenLLM, *, faults: Faults) -> None:

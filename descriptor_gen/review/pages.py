@@ -30,7 +30,7 @@ class ClassRow:
 
     Attributes:
         impact: top-1 accuracy, in points, that leaving out the worst text would gain; None if not measured.
-        comments: on these texts.
+        comments: number of comments on these texts.
     """
 
     action: Action
@@ -48,7 +48,7 @@ class Text:
         matches: whether it passes the filter; other texts of the class are folded.
         conflict: what somebody else did to it before a decision of the reviewer, which was refused.
         comments: what reviewers say about it.
-        marks: the text with the words marked that the one it is compared with lacks, which are `lacking`.
+        marks: the text, with marks around the words that the text beside it lacks; these are `lacking`.
     """
 
     descriptor: Descriptor
@@ -73,12 +73,12 @@ class Column:
 
     @property
     def matching(self) -> list[Text]:
-        """Those that pass the filter."""
+        """The texts that pass the filter."""
         return [text for text in self.texts if text.matches]
 
     @property
     def folded(self) -> list[Text]:
-        """The others."""
+        """The texts that do not pass the filter."""
         return [text for text in self.texts if not text.matches]
 
 
@@ -149,7 +149,7 @@ def class_rows(session: ReviewSession, matching: Sequence[Descriptor], order: st
 
 
 def _replaced(snapshot: Snapshot, actions: Iterable[str]) -> set[int]:
-    """Return the texts of some classes that a verdict is about and that are no longer in use, or rejected."""
+    """Return the ids of texts that a verdict on some classes is about, and that are out of use or rejected."""
     verdicts = snapshot.verdicts.by_class if snapshot.verdicts else {}
     return {
         text
@@ -175,7 +175,7 @@ def one_class(session: ReviewSession, action: Action, filter_: Filter) -> Values
 def shown(session: ReviewSession, action: Action, filter_: Filter) -> list[Descriptor]:
     """Return the texts on the page of a class in its order: by kind, writer, reply, and position in the reply.
 
-    Of the filter, kind and writer apply; the other conditions fold texts.
+    Only the filter's kind and writer leave texts out; its other conditions fold them.
     """
     texts = session.snapshot().by_action.get(action.name, ())
     chosen = (d for d in texts if filter_.kind in ("", d.kind) and filter_.source in ("", d.writer))
@@ -191,8 +191,8 @@ def panel(session: ReviewSession, action: Action, filter_: Filter, *, request: V
 
     Args:
         session, action, filter_: of the page.
-        request: what was asked, if it was refused because others changed texts first: its `conflicts`, the `decision`
-            and the `text` of the reviewer.
+        request: a decision that was refused because others had changed texts: its `conflicts`, the `decision` and the
+            reviewer's `text`.
     """
     request = request or {"conflicts": (), "decision": "", "text": ""}
     matching = {d.id for d in session.matching(replace(filter_, classes="all"))}
@@ -270,7 +270,7 @@ def history(session: ReviewSession, descriptor_id: int) -> Values:
 
 
 def comments(session: ReviewSession, descriptor_id: int) -> Values:
-    """Return what is said about one descriptor; to who is blind, only what they said."""
+    """Return the comments on one descriptor; a blind reviewer gets only their own."""
     [descriptor] = session.reviews.descriptors([descriptor_id])
     said = session.notes.of(descriptor_id, reviewer=session.reviewer if session.blind else None)
     return {"text": descriptor.text, "comments": said, "about": descriptor_id, "blind": session.blind}

@@ -34,12 +34,12 @@ class Paged(Generic[T]):
 
 
 def paged(items: Sequence[T], asked: str, query: str = "", *, rows: int = ROWS) -> Paged[T]:
-    """Return the page that is asked for; one that exists if it does not."""
+    """Return the page that is asked for; the nearest one if it does not exist."""
     return of_parts([items[start : start + rows] for start in range(0, len(items), rows)], asked, query)
 
 
 def of_parts(parts: Sequence[Sequence[T]], asked: str, query: str = "") -> Paged[T]:
-    """Return the page that is asked for, of pages that are given."""
+    """Return the page that is asked for, as `paged` does, of a list that is divided into pages already."""
     pages = max(1, len(parts))
     number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) <= _DIGITS else 1
     number = min(max(1, number), pages)

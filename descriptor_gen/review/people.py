@@ -18,7 +18,7 @@ class Person:
 
     Attributes:
         classes: number of classes that the reviewer got; None: no class is assigned.
-        texts, decided: in those classes; in a review that is not blind, decided by anybody.
+        texts, decided: numbers in those classes; unless the review is blind, decided by anybody.
         accepted, refused: own verdicts that stand.
         last: time of the last decision.
     """
@@ -33,7 +33,7 @@ class Person:
 
 
 def page(session: ReviewSession, reviewers: Reviewers | None) -> dict[str, Any]:
-    """Return the values of the page of reviewers; a blind one sees only the own row."""
+    """Return the values of the page of reviewers; a blind reviewer sees only their own row."""
     verdicts, log = session.all_verdicts, session.log
     if log is None:
         return {"people": [_myself(session)], "pairs": [], "is_blind": True, "differing": None}
@@ -69,7 +69,7 @@ def _person(
 
 
 def _texts(session: ReviewSession, classes: frozenset[str] | None, *, is_blind: bool) -> Sequence[Descriptor]:
-    """Return the texts that a reviewer is to judge; blind, those that people added are not among them."""
+    """Return the texts that a reviewer is to judge; in a blind review, without texts that people added."""
     texts = session.snapshot().descriptors
     own = texts if classes is None else [text for text in texts if text.action in classes]
     return [text for text in own if not (is_blind and text.by_hand)]

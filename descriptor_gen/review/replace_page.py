@@ -16,7 +16,7 @@ from descriptor_gen.review.session import ReviewSession, stamp
 from descriptor_gen.review.wording import differences, marked
 
 _CHANGED = "The texts of this preview have changed meanwhile, and nothing was replaced. Look at the preview again"
-_BLIND = "Who reviews blind changes no text for others: give verdicts on the pages of the classes"
+_BLIND = "A blind reviewer changes no text: give verdicts on the pages of the classes"
 
 
 @dataclass(frozen=True)

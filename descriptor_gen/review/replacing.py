@@ -26,8 +26,8 @@ class Words:
     Attributes:
         old: any part of a text, as it is written.
         new: may be empty.
-        whole: only where `old` begins and ends with the words of the text.
-        case: only in the same case.
+        whole: only whole words.
+        case: only where upper and lower case are the same.
     """
 
     old: str
@@ -63,7 +63,7 @@ class Replaced:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A text that has the words and stays as it is; `reason`: what it would become."""
+    """A text that has the words and stays as it is; `reason`: what would be wrong with the new text."""
 
     descriptor: Descriptor
     reason: Reason
@@ -76,7 +76,7 @@ class Preview:
     Attributes:
         searched: how many texts were looked at.
         replaced: the texts that would change, in order.
-        left_out: those that have the words and would not.
+        left_out: the texts that have the words and would not change.
     """
 
     searched: int

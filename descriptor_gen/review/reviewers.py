@@ -79,7 +79,7 @@ class Reviewers:
     """The sessions of several reviewers, made when they are first needed."""
 
     def __init__(self, panel: Panel, starter: ReviewSession) -> None:
-        """Start without sessions but that of the person who started the server, who may settle what others decided."""
+        """Start with one session: that of the person who started the server, who may settle what others decided."""
         self.panel, self.starter = panel, starter
         self.assigned = panel.assigned([action.name for action in starter.dataset.actions])
         self._sessions: dict[str, ReviewSession] = {}
@@ -94,7 +94,7 @@ class Reviewers:
         """Return how requests say who sends them.
 
         Raises:
-            UsageError: others could connect to `host` in place of the proxy, or an address of it is none.
+            UsageError: others could connect to `host` in place of the proxy, or an address of the proxy is invalid.
         """
         owners = {secret: name for name, secret in self.secrets.items()}
         if not self.panel.header:
@@ -128,7 +128,7 @@ class Reviewers:
         return "" if classes is None else f" ({len(classes)} classes, {shared} of them with another reviewer)"
 
     def classes_of(self, name: str) -> frozenset[str] | None:
-        """Return the names of the classes that a reviewer got; None: none is assigned, or the name is no reviewer."""
+        """Return the names of a reviewer's classes; None if no classes are assigned, or the name is no reviewer."""
         return classes_of(name, self.assigned) if name in self.panel.names else None
 
     def session_of(self, request: Request) -> ReviewSession:
@@ -137,7 +137,7 @@ class Reviewers:
         return self.starter if name == SETTLER else self.session(name)
 
     def key(self, session: ReviewSession) -> str:
-        """Return how requests of a session are told, as `Identities` returns it."""
+        """Return the sender that `Identities` finds in requests of a session."""
         return SETTLER if session is self.starter else session.reviewer
 
     def session(self, name: str) -> ReviewSession:

@@ -41,7 +41,7 @@ KEYS = (
     (("/",), "search"),
     (("?",), "these keys"),
 )
-CHANGING_KEYS = ("e", "<", "n")  # the first of those that change a text, which blind reviewers do not
+CHANGING_KEYS = ("e", "<", "n")  # first keys of the rows of `KEYS` that change texts: blind reviewers do not see these
 
 
 class DecisionBody(BaseModel):

@@ -63,7 +63,7 @@ class AccessRules:
     identities: Identities | None = None
 
     def csrf_of(self, sender: str) -> str:
-        """Return the secret of the pages of one of several reviewers: no page decides as another one."""
+        """Return the secret in the pages of one of several reviewers, so that no page decides as another reviewer."""
         return hmac.new(self.csrf.encode(), sender.encode(), "sha256").hexdigest() if sender else self.csrf
 
 
@@ -75,8 +75,8 @@ def access_rules(host: str, allowed: Iterable[str] = (), *, identities: Identiti
         identities: of several reviewers.
 
     Raises:
-        UsageError: a proxy is to be believed, and any host name would be answered to: a page of another site, whose
-            name leads here, could send the proxy's header from a browser at the proxy's address.
+        UsageError: a proxy is to be believed, and any host name is allowed. A page of another site whose name leads
+            here could then send the proxy's header, from a browser at the proxy's address.
     """
     allowed_names = frozenset(name.lower() for name in allowed)
     if is_loopback(host):
@@ -92,7 +92,7 @@ def access_rules(host: str, allowed: Iterable[str] = (), *, identities: Identiti
 class Guard:
     """ASGI middleware that refuses requests that break the rules, and adds the security headers.
 
-    With several reviewers it says in the scope who of them sent a request, as `reviewer`; else that is empty.
+    It sets `reviewer` in the scope to the reviewer who sent the request; empty if there is only one.
     """
 
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:

@@ -68,7 +68,7 @@ class Counts:
 class Snapshot:
     """The descriptors in use by action name, in label order; the impacts by descriptor id; the verdicts of controls.
 
-    `event` is an event of the log that the descriptors hold, with all before it.
+    `event` is the last event of the log that the descriptors include.
     """
 
     by_action: Mapping[str, Sequence[Descriptor]]
@@ -133,9 +133,9 @@ class ReviewSession:
         Args:
             blind: whether the reviewer must not learn what others decided or said.
             classes: names of the classes that are the reviewer's own; None: all.
-            beside: the session of another reviewer, with which this one shares the jobs, and the linter if both or
-                neither are blind.
-            report: takes the line about a fault of the database, which pages do not show.
+            beside: the session of another reviewer. Both share the jobs, and the linter if both are blind or neither
+                is.
+            report: prints a fault of the database, which pages do not show.
         """
         self.dataset, self.reviewer, self.blind, self.classes = dataset, reviewer, blind, classes
         self.phrases = {action.name: action.phrase for action in dataset.actions}
@@ -162,7 +162,7 @@ class ReviewSession:
     ) -> ReviewSession:
         """Return a session of another reviewer of the same texts."""
         other = ReviewSession(self._store, self.dataset, reviewer=reviewer, blind=blind, classes=classes, beside=beside)
-        other.all_verdicts = None  # who started the server settles
+        other.all_verdicts = None  # only the person who started the server settles
         return other
 
     @property
@@ -184,7 +184,7 @@ class ReviewSession:
         with self._lock:
             if time.monotonic() - self._read_at < _FRESH_SECONDS:
                 return self._snapshot
-            event = self.queries.last_event()  # before the texts: a decision between the two is told, not missed
+            event = self.queries.last_event()  # read before the texts, so that a decision in between is not missed
             stamps = self.queries.stamps(self.dataset)
             changed = {name for name, _ in stamps.items() ^ self._stamps.items()}
             if changed:
@@ -219,7 +219,7 @@ class ReviewSession:
         return self._linter.flags(wait=wait)
 
     def comments(self) -> Mapping[int, Sequence[Comment]]:
-        """Return the comments by descriptor id, see `db.comments`; who is blind sees only their own."""
+        """Return the comments by descriptor id, see `db.comments`; a blind reviewer gets only their own."""
         return self.notes.of_dataset(self.dataset, reviewer=self.reviewer if self.blind else None)
 
     def comment(self, descriptor: int, text: str) -> None:
@@ -236,16 +236,16 @@ class ReviewSession:
         """Set the guidelines in place of those that the reviewer read, see `db.comments`.
 
         Raises:
-            UserError: others apply now, the text is too long, or the reviewer is blind.
+            UserError: they were replaced meanwhile, the text is too long, or the reviewer is blind.
         """
         if self.blind:
-            raise UserError("Who reviews blind does not change the guidelines: others would have other ones")
+            raise UserError("A blind reviewer cannot change the guidelines: others have judged by the present ones")
         self.notes.set_guidelines(self.dataset, text, reviewer=self.reviewer, replaces=replaces)
 
     def matching(self, filter_: Filter, *, wait: float = 0.0) -> list[Descriptor]:
         """Return the descriptors that pass a filter, in label order; `wait`: seconds to wait for lint flags.
 
-        Those of the reviewer's own classes, unless the filter asks for all.
+        Only those of the reviewer's own classes, unless the filter asks for all.
         """
         texts = self.snapshot().descriptors if filter_.classes else self.own()  # first: lint waits for new texts
         commented = self.comments() if filter_.comments else ()

@@ -47,8 +47,8 @@ def verdicts_of(session: ReviewSession) -> BlindVerdicts:
     """
     if session.all_verdicts is None:
         raise UserError(
-            "Who started the server settles a blind review, at the address printed as: to settle; or alone, with: "
-            f"descgen review --dataset {session.dataset.argument}"
+            "Only the person who started the server settles a blind review, at the address printed as: to settle. "
+            f"Without other reviewers: descgen review --dataset {session.dataset.argument}"
         )
     return session.all_verdicts
 

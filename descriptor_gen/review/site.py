@@ -51,7 +51,7 @@ class Site:
 
 
 def _nothing(_session: ReviewSession, _descriptor: Descriptor) -> str:
-    """Return what another site says about a text in place of its stored impact, as HTML; a site may `share` its own."""
+    """Say nothing about a text in place of its stored impact; a site may `share` a function that returns HTML."""
     return ""
 
 

@@ -89,7 +89,7 @@ def _of(dataset: Dataset, protocol: Protocol) -> Iterator[tuple[str, str]]:
 
 
 def _known(protocol: Protocol) -> Iterator[tuple[str, str]]:
-    """Yield those of all built-in datasets, one for each set of words, then the neutral ones."""
+    """Yield the pairs of all built-in datasets, one for each set of words, then the neutral scenes."""
     yielded = set[frozenset[str]]()
     for dataset in map(vocabulary.load, _DATASETS):
         for phrase, text in _of(dataset, protocol):
@@ -110,7 +110,7 @@ def _shares_words(dataset: Dataset) -> Callable[[str], bool]:
 
 
 def words(phrase: str) -> frozenset[str]:
-    """Return the words of a phrase without endings and small words; if it has no others, these."""
+    """Return the words of a phrase without endings and small words; only small words if it has no others."""
     every = re.findall(r"\w+", phrase.casefold())
     return frozenset(_stem(word) for word in every if word not in _SMALL) or frozenset(every)
 

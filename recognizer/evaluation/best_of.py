@@ -15,7 +15,7 @@ _HALVES = 200  # random halves of the videos
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """The evaluation that is best on one half of the videos, on the other half; means over random halves.
+    """How the evaluation that is best on one half of the videos does on the other; means over random halves.
 
     Attributes:
         halves: how often the videos were divided.
@@ -33,7 +33,7 @@ class Elsewhere:
 
 
 def corrected_p(before: Flags, after: Flags, groups: Indices, *, seed: int = 0) -> list[float]:
-    """Return, for each of N evaluations, p that descriptors are no better than labels, corrected for trying N.
+    """Return, for each of N evaluations, p of `descriptors are no better than labels`, corrected for trying N.
 
     One-sided, by the largest gain: each group of clips changes the sign of all its differences at once, in all
     evaluations, and p is the share of such changes in which the largest gain of all N is at least the evaluation's own
@@ -57,7 +57,7 @@ def corrected_p(before: Flags, after: Flags, groups: Indices, *, seed: int = 0) 
 
 
 def _largest_gains(sums: Floats, count: int, random: np.random.Generator) -> Floats:
-    """Return the largest gain [count] of sums [G, N] under random changes of sign of rows; sums are whole, so exact."""
+    """Return the largest gain [count] of sums [G, N] under random changes of sign of rows; whole sums are exact."""
     signs = random.integers(0, 2, size=(count, len(sums)), dtype=np.int8) * 2 - 1
     largest: Floats = (signs.astype(np.float32) @ sums).max(axis=1)
     return largest

@@ -45,7 +45,7 @@ def decided(dataset: Dataset, in_use: Sequence[Descriptor], possible: Possible) 
     """Return the texts in use after a decision.
 
     Args:
-        dataset: its actions are known.
+        dataset: has the actions.
         in_use: the texts in use before it, of any status.
         possible: the decision.
 

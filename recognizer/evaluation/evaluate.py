@@ -85,7 +85,9 @@ def evaluate(
     batch = pooled(embedded.features, settings=settings)
     if background:
         outside = Outside.embed(embedded, encoder, settings, bars=bars)
-        embedded = replace(embedded, video_list=replace(video_list, outside=()))  # they do not count as skipped
+        embedded = replace(
+            embedded, video_list=replace(video_list, outside=())
+        )  # videos of no class do not count as skipped
     rows = both_rows(embedded.features, batch, ensemble, settings=settings)
     run = make_run(embedded, batch, ensemble, descriptors, settings=settings, rows=rows)
     if background:

@@ -30,7 +30,7 @@ class Firing:
     Attributes:
         verdict: `own`: it fires on its class; `also`: on another one too; `more`: on another one more, or instead;
             `nothing`: on no class in particular; `few`: its class or the others have fewer than `LEAST` videos, or the
-            interval of `area` holds both chance and what would be firing.
+            interval of `area` holds both `CHANCE` and `FIRES`.
         videos: number of its class's videos.
         others: number of all other videos.
         area: AUROC of its class's videos against all others by their cosine with the text, with the 95% interval over
@@ -67,8 +67,8 @@ class Crowd:
     Attributes:
         rows, classes: the pairs of a video, numbered from 0, and one of its classes, [N] each.
         counts: [C], videos of each class.
-        units: [C], groups of clips cut from one source, of each class: as many as videos, if no groups are known.
-        other_units: [C], groups of the videos of no such class.
+        units: [C], number of groups of clips cut from one source in each class; that of videos if none are known.
+        other_units: [C], number of groups with videos that are not of the class.
     """
 
     rows: Indices
@@ -125,7 +125,7 @@ class Crowd:
         return areas
 
     def _rate(self, areas: Floats, c: int, *, corrected: bool = False) -> Rate:
-        """Return the area of class c with its interval; `corrected` for as many classes as it was chosen from."""
+        """Return the area of class c with its interval; `corrected`: for choosing c among all classes."""
         chances = (self.counts >= LEAST).sum() if corrected else 1
         z = NormalDist().inv_cdf(1 - _LEVEL / 2 / max(1, int(chances)))
         low, high = newcombe(areas[c], self.units[c], self.other_units[c], z=z)

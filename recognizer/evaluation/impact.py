@@ -117,7 +117,8 @@ def leave_one_out(
 ) -> Changes:
     """Return the effect of leaving out each text of each class by itself; a class's only text is never left out.
 
-    Without its name, a class has its label as it is; that counts as leaving out text k = 0, also without `with_labels`.
+    A name that stands for a label is text k = 0: without it the class has its label again. It is always left out, also
+    without `with_labels`.
 
     Where the scores of a class depend only on its own texts, slot k is cleared in all classes at once, and the new
     column of each class is compared with the unchanged columns of the others. Elsewhere each text is an evaluation.

@@ -126,7 +126,7 @@ class Leaderboard:
     Attributes:
         measure: the accuracy that is shown.
         columns: the column with the most rows first.
-        rows: best first, by the first column that has them.
+        rows: best first, by the first column in which they have a number.
         entries: one for each row and column that has runs.
         notes: what a reader has to know about the numbers, a sentence each.
     """
@@ -209,7 +209,7 @@ def _row(run: Run) -> Row:
 
 
 def _writer(name: str, dataset: str) -> str:
-    """Return a writer; in the name of an imported file, `<dataset>` stands for the dataset, so that rows meet."""
+    """Return a writer; in the name of an imported file, `<dataset>` stands for the dataset, to share rows."""
     file, digest, _ = name.partition(" sha256:")
     return re.sub(re.escape(dataset), "<dataset>", file, flags=re.IGNORECASE) if digest else name
 
@@ -276,7 +276,7 @@ def _notes(columns: Sequence[Column], entries: Sequence[Entry]) -> list[str]:
 
 
 def _others(count: int, measure: Measure) -> list[str]:
-    """Return a sentence if runs have no such measure."""
+    """Return a sentence on the runs that lack the measure, if there are any."""
     kinds = ("one label", "top1") if measure == "map" else ("several labels", "map")
     runs = "1 run is" if count == 1 else f"{count} runs are"
     return [f"{runs} not shown, of videos with {kinds[0]} each: --measure {kinds[1]}"] if count else []

@@ -39,7 +39,7 @@ def row_heads(board: Leaderboard) -> tuple[str, ...]:
 
 
 def row_cells(board: Leaderboard, row: Row) -> tuple[str, ...]:
-    """Return the cells of `row_heads`; encoders of one name and other weights have their revision."""
+    """Return the cells of `row_heads`; encoders that share a name but not weights show their revision."""
     revisions = {other.encoder_revision for other in board.rows if other.encoder == row.encoder}
     encoder = row.encoder if len(revisions) == 1 else f"{row.encoder} ({row.encoder_revision[:8]})"
     return (encoder, *(getattr(row, name) for name in row_heads(board)[1:]))

@@ -36,7 +36,7 @@ _SPLIT = re.compile(r" test split (\d)")  # in a layout that has the videos of o
 
 
 def means_of(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return at least two runs, the mean and deviation of each measure over them, and the settings that differ.
+    """Return two or more runs, the mean and deviation of each measure over them, and the settings that differ.
 
     As in the 3 x 160 protocol of Kinetics-600, whose three parts have different classes.
 
@@ -60,7 +60,7 @@ def means_of(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _differ(first: Run, second: Run) -> str:
-    """Return in what two runs differ so that their mean says nothing; empty if nothing."""
+    """Return the difference between two runs that makes their mean meaningless; empty if there is none."""
     classes = [{name for name, _ in run.settings["classes"]} for run in (first, second)]
     if first.dataset != second.dataset:
         parts = _whole(first.dataset) == _whole(second.dataset) and classes[0].isdisjoint(classes[1])

@@ -77,7 +77,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Outside:
-    """The videos that are listed as of no class."""
+    """The listed videos that are of no class."""
 
     video_list: VideoList
     features: Features | None  # None: none of them is on disk
@@ -86,7 +86,7 @@ class Outside:
     def embed(
         cls, embedded: EmbeddedDataset, encoder: CachingEncoder, settings: Settings, *, bars: ProgressBars
     ) -> Outside:
-        """Return those of a dataset, at most as many as the limit, with their embeddings."""
+        """Return a dataset's videos of no class, up to the limit, with their embeddings."""
         listed = replace(embedded.video_list, videos=embedded.video_list.outside, outside=())
         if not any(video.path for video in listed.videos):
             return cls(listed, None)
@@ -133,7 +133,7 @@ def with_rejection(
     *,
     settings: Settings,
 ) -> Run:
-    """Return a run with the numbers of rejection among its results, `none_of_these`; both rows as in its table.
+    """Return a run with the numbers of rejection, for both rows of its table, as its result `none_of_these`.
 
     Args:
         run: of V videos.
@@ -175,7 +175,7 @@ class _Bench:
 
     embedded: EmbeddedDataset
     outside: Outside
-    least: float  # log odds of a video that is kept
+    least: float  # lowest log odds of a video that is kept
     rows: Mapping[str, TrueRanks]
 
     def numbers(self, odds: Mapping[str, Floats], beyond: Mapping[str, Floats]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class PackEncoder:
     of the texts of the pack. Videos, images and sounds go through the encoder as they are. MTEB keeps the results apart
     from those of the encoder alone: the pack is one of the `experiment_kwargs` of `mteb_model_meta`.
 
-    Texts that are longer than the encoder reads are cut by it without a word; `descgen lint` finds those that are too
+    Texts that are longer than the encoder reads are cut by it silently; `descgen lint` finds those that are too
     long for CLIP.
     """
 
@@ -117,7 +117,7 @@ class PackEncoder:
         return names
 
     def _readings(self, labels: Sequence[str]) -> Iterator[list[str | None]]:
-        """Yield the classes that labels name without the words of a template, which is before all of them."""
+        """Yield the classes that labels name without their first 0, 1, ... words, as long as all share these."""
         words = [label.split() for label in labels]
         for first in range(min(map(len, words))):
             if len({tuple(each[:first]) for each in words}) == 1:
@@ -126,7 +126,7 @@ class PackEncoder:
 
 
 def _loader(labels: Any, strings: Sequence[str]) -> Any:
-    """Return a loader of texts like that of the labels, whose dataset it is made of: an encoder may look into it."""
+    """Return a loader of texts whose dataset is of the type of that of the labels: an encoder may look into it."""
     from torch.utils.data import DataLoader
 
     dataset: Any = type(labels.dataset).from_dict({"text": list(strings)})

@@ -33,7 +33,7 @@ class MultiLabelAccuracy:
         classes: those with videos.
         classes_without_videos: the others; they have no average precision, and are not in the mean.
         map: mean over `classes` of the average precision (see `average_precision`).
-        top1_in_set: share of the videos with labels whose first class is one of these.
+        top1_in_set: share of the labelled videos whose first class is one of their labels.
     """
 
     videos: int
@@ -54,7 +54,7 @@ def refuse_multi_label(run: Run, command: str) -> None:
     """Raise UserError if a run is of videos with several labels, for a command that needs one label a video."""
     if is_multi_label(run):
         raise UserError(
-            f"The videos of run {run.id} have several labels each, so that it has an mAP and no accuracies: "
+            f"The videos of run {run.id} have several labels each, so it has an mAP and no accuracies: "
             f"{command} needs one label a video. Its numbers: recognize runs {run.id}"
         )
 

@@ -24,7 +24,7 @@ class Verdict:
     """Whether a video is of one of the classes.
 
     Attributes:
-        one_of_these: probability that it is, 0 to 1, if that is as likely as not before it is seen.
+        one_of_these: probability that it is, 0 to 1, from a prior of 1/2.
         rejected: whether that is below the threshold: the answer is `none of these`.
         background: the background text with the best score.
     """

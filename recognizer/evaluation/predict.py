@@ -50,7 +50,7 @@ class ClassTexts:
 
     @staticmethod
     def _descriptors(store: Store, dataset: Dataset, settings: Settings) -> Sequence[Descriptor]:
-        if not method_of(settings.method).uses_descriptors:  # they are shown, as not used
+        if not method_of(settings.method).uses_descriptors:  # the choice is shown as not used
             names = choose_descriptors(store, dataset, settings.choice.without_descriptors)
             others = store.descriptors(dataset, statuses=settings.choice.statuses)
             return [*names, *(d for d in others if d.kind != NAME)]
@@ -78,7 +78,7 @@ class ClassTexts:
 class Candidate:
     """One class for one video: its score (cosine, -1 to 1), its probability, and its rank by the labels alone.
 
-    `inductive_rank` is its rank without the other videos: `rank`, unless the videos are scored together.
+    `inductive_rank` is its rank with each video scored by itself; it equals `rank` unless they are scored together.
     """
 
     rank: int
@@ -92,7 +92,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Together:
-    """What is said of videos that are scored together: their number, and as in `Transduced`."""
+    """What users are told about videos that are scored together: their number, and fields of `Transduced`."""
 
     videos: int
     classes_present: float

@@ -27,7 +27,7 @@ class RunSummary:
         dataset: its name.
         split: official splits, or the part of a CSV file of videos; empty for all videos.
         encoder, protocol, method: of its settings.
-        transductive: how videos were also scored together; None if they were not. No number here is of that row.
+        transductive: how videos were also scored together; None if they were not. No number here comes from it.
         texts: kinds and writers of its descriptors, or `labels alone`.
         descriptors: how many.
         counts: videos listed, evaluated, missing, unreadable and so on.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recognizer.features.caching_encoder import CachingEncoder
 
 Status = Literal["any", "accepted"]
-KNOWN = "known"  # the background texts that are there without asking
+KNOWN = "known"  # the default background texts
 STATUSES: Mapping[Status, tuple[str, ...]] = {"any": ("pending", "accepted"), "accepted": ("accepted",)}
 
 
@@ -39,18 +39,18 @@ class ScoringSettings:
         frames: frames per clip.
         clips: clips per video, each over its whole length; their scores are averaged.
         crops: crops per frame, 1 or 3; their scores are averaged.
-        allow_truncated: whether a video that breaks off counts by what is there of it; else it is unreadable.
+        allow_truncated: whether a file that breaks off is scored by the part that is there; else it is unreadable.
         pooling: how frames become one vector: `avg` or `max`.
         unit_frames: whether each frame is brought to unit length before pooling.
         templates: templates around texts: `protocol` (its own; of labels those of the encoder, if it names any), the
             name of a set, or a file.
         condition: whether the label is put before each descriptor.
         temperature: softmax temperature of the probabilities, and of method `soft`.
-        none_of_these: whether `predict` and `evaluate` reject videos that are of no class; others do not look at it.
+        none_of_these: whether `predict` and `evaluate` reject videos that are of no class; other commands ignore it.
         background: texts of what such videos may show: `known`, or the name or path of a dataset.
         threshold: probability of being of one of the classes below which a video is rejected, above 0 and below 1.
         transductive: how `eval` and `predict` also score the videos together, a name in
-            `recognizer.scoring.transductive.TRANSDUCTIVE`; None: each by itself alone.
+            `recognizer.scoring.transductive.TRANSDUCTIVE`; None: each is scored by itself only.
         class_prior: CSV file of the shares of the classes, for `sinkhorn`; None: all alike.
     """
 
@@ -83,7 +83,7 @@ class ScoringSettings:
         self.wording()
         if self.none_of_these and self.transductive:
             raise UsageError(
-                "--none-of-these judges each video by itself, --transductive all of them: give one of both"
+                "--none-of-these judges each video by itself, --transductive all together: give one of the two"
             )
         if self.transductive not in (None, *TRANSDUCTIVE):
             raise UsageError(unknown("transductive", str(self.transductive), TRANSDUCTIVE))
@@ -95,7 +95,7 @@ class ScoringSettings:
         """Refuse to score videos together.
 
         Args:
-            reason: the command, and why it cannot.
+            reason: beginning of the message: the command, and why it cannot.
 
         Raises:
             UsageError: the settings ask for it.
@@ -104,7 +104,7 @@ class ScoringSettings:
             raise UsageError(f"{reason}: leave transductive out; recognize eval and predict have it")
 
     def check_for(self, encoder: CachingEncoder) -> None:
-        """Refuse what compares texts with single frames, if the encoder gives one vector for a clip.
+        """Refuse settings that compare texts with single frames, if the encoder gives one vector for a clip.
 
         Raises:
             UsageError: the method, the pooling or `unit_frames` needs frames.

@@ -56,7 +56,7 @@ def run_report(run: Run) -> RenderableType:
 
 
 def run_lines(run: Run) -> list[str]:
-    """Return what is to be said about a run beside its numbers, a line each: choices, what was left out, cautions."""
+    """Return what stands beside the numbers of a run, a line each: choices, what was left out, cautions."""
     settings = run.settings
     return [
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · method {settings['method']} · "
@@ -159,7 +159,7 @@ def changed_choices(settings: Mapping[str, Any]) -> list[str]:
 
 
 def method_notes(settings: Mapping[str, Any]) -> list[str]:
-    """Return what has to be said beside the numbers of a method, if anything: see `Method.note`."""
+    """Return the note that belongs to the numbers of a method, if it has one: see `Method.note`."""
     method = METHODS.get(settings["method"])  # that of a run may be another version's
     note = method.note(settings.get("logit_bias")) if method else ""
     return [note] if note else []

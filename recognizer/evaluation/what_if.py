@@ -63,7 +63,7 @@ class Effect:
         margin_change: mean over all videos, in score units.
         class_videos: videos of that class.
         class_margin_change: mean over these; None if there are none.
-        nearest, nearest_before: to that class.
+        nearest, nearest_before: the class nearest to that class, after and before it.
         texts: descriptors of that class that are scored after it; 0: its label alone.
         cut: strings with the new text that exceed the encoder's context and are cut.
     """
@@ -130,13 +130,13 @@ class WhatIf:
         self._now: _State | None = None
 
     def update(self, in_use: Sequence[Descriptor]) -> None:
-        """Take the texts that are in use now; only classes whose texts changed are scored again, if that is enough.
+        """Take the texts that are in use now; where possible, only classes whose texts changed are scored again.
 
         Args:
-            in_use: of any status.
+            in_use: whatever their status.
 
         Raises:
-            UserError: these texts cannot be evaluated, as in `choose_descriptors`; nothing is taken.
+            UserError: these texts cannot be evaluated, as in `choose_descriptors`; the earlier texts stay.
         """
         chosen = choose_among(self.dataset, in_use, self.settings.choice)
         self._texts.learn(strings_of(self.dataset, chosen, self._protocol))
@@ -244,7 +244,7 @@ class WhatIf:
 
 
 def _differs(first: _Chosen, second: _Chosen, name: str) -> bool:
-    """Return whether the texts of a class are scored otherwise."""
+    """Return whether a class is scored with other texts."""
     one, other = (sorted((d.kind, d.position, d.text) for d in chosen.get(name, ())) for chosen in (first, second))
     return one != other
 

@@ -18,7 +18,7 @@ from recognizer.worlds.sample import Sample, sample
 if TYPE_CHECKING:
     from torch import Tensor
 
-COLUMNS = (*METHODS, *(f"mean+{name}" for name in TRANSDUCTIVE))  # what the map is of
+COLUMNS = (*METHODS, *(f"mean+{name}" for name in TRANSDUCTIVE))  # of the map
 # Two-sided 95% quantiles of Student's t for 1, 2, ... degrees of freedom.
 _T95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -34,7 +34,7 @@ class Cell:
 
     Attributes:
         top1: mean over seeds of the share of videos whose class is ranked first, with its 95% interval.
-        gain: mean over seeds of top1 minus that of labels alone on the same videos, likewise.
+        gain: mean over seeds of top1 minus that of labels alone on the same videos, with its 95% interval.
         by_seed: the gain of each seed, -1 to 1.
     """
 
@@ -44,7 +44,11 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """`helps` or `hurts` if the interval of the gain excludes zero, `collapses` if under half of top1 is left."""
+        """What the method does in this world.
+
+        `helps` or `hurts` if the interval of the gain excludes zero, else `unclear`; `collapses` if it hurts and less
+        than half of the labels' top1 is left.
+        """
         if self.gain.low > 0:
             return "helps"
         if self.gain.high >= 0:
@@ -59,7 +63,7 @@ class WorldMap:
     Attributes:
         worlds: the rows.
         methods: the columns, some of `COLUMNS`: a method, or one with `+` and a way to score videos together, which is
-            measured also where `eval` would refuse it.
+            measured even where `eval` would refuse it.
         seeds: drawings of each world.
         label_only: top1 of labels alone by world.
         cells: by (world, method).

@@ -21,8 +21,8 @@ from recognizer.worlds.traits import Labelled, traits
 from recognizer.worlds.world import World
 
 _SEEDS = 5  # of each world, for its mean traits
-FAR = 1.5  # a distance from which on worlds are no guide; drawings of a world are at 0.1 to 1.0 from it
-_MOST = 3.0  # deviations that a trait counts at most
+FAR = 1.5  # worlds at this distance or more are no guide; drawings of a world are 0.1 to 1.0 away from it
+_MOST = 3.0  # deviations; a larger difference of a trait counts as this
 _MOST_CLASSES, _MOST_VIDEOS, _MOST_STEPS = 200, 1000, 6
 
 
@@ -31,10 +31,10 @@ class Placement:
     """Where videos and texts are on the map.
 
     Attributes:
-        traits: by name; None where one is not defined, as the order of steps without steps.
+        traits: value by name; None if it is undefined, such as the order of steps without steps.
         worlds: the mean traits of each world, drawn in about the same sizes.
-        distances: of each world, nearest first: the root of the mean over traits of the squared difference, in the
-            trait's deviations over worlds, at most 3.
+        distances: by world, nearest first: the root mean square, over traits, of the difference in standard deviations
+            of the trait over worlds; a trait counts at most 3.
     """
 
     traits: Mapping[str, float | None]
@@ -62,7 +62,7 @@ def place_run(
     """
     with bars(f"run {run.id}", "videos") as advance:
         replayed = replay(store, run, encoder, root=root, on_progress=advance)
-    if not run.descriptor_ids or not (replayed.ensemble.kind >= 0).any():  # names that stand for labels are no others
+    if not run.descriptor_ids or not (replayed.ensemble.kind >= 0).any():  # names that stand for labels do not count
         raise UserError(f"Run {run.id} used no descriptors: what its texts are like cannot be told")
     labels = replayed.features.labels.repeat_interleave(replayed.features.views)
     return place(Labelled(replayed.batch, replayed.ensemble, labels))
@@ -98,7 +98,7 @@ class Sizes:
 
     @classmethod
     def of(cls, labelled: Labelled) -> Sizes:
-        """Return the sizes of the worlds to compare with: those of the videos and texts, within what takes seconds."""
+        """Return sizes of worlds to compare with: those of the videos and texts, limited so that it takes seconds."""
         classes, videos = len(labelled.ensemble.present), len(labelled.labels)
         steps = int(labelled.ensemble.steps().max()) + 1
         return cls(

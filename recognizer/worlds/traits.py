@@ -65,9 +65,9 @@ class Labelled:
     def fits(self, texts: Tensor) -> Tensor:
         """Return how texts [G, D], one for each class with videos, fit the mean videos of these classes.
 
-        [G, G], -1 to 1; row of the text, column of the videos. It is the correlation, over classes, of the products
-        with the text and of being this class. 1: the text is nearer to this class than to the others, and equally near
-        to all of these. NaN if one class alone has videos.
+        [G, G], -1 to 1; row of the text, column of the videos. It is the correlation, over classes, between the
+        products with the text and an indicator of the class. 1: the text is nearer to this class than to the others,
+        and equally near to all others. NaN if only one class has videos.
         """
         import torch
 
@@ -91,7 +91,7 @@ def _gap(x: Labelled) -> Tensor:
 
 
 def _class_share(x: Labelled) -> Tensor:
-    """Return omega squared: the share of classes in the variance, without what chance alone would give (Hays, 1963)."""
+    """Return omega squared: the share of classes in the variance, corrected for chance (Hays, 1963)."""
     own = x.looks[(x.labels[:, None] == x.populated).long().argmax(dim=1)]  # [V, D]
     centred = x.videos.pooled - x.videos.pooled.mean(dim=0)
     total, groups, videos = centred.square().sum(), len(x.populated), len(x.labels)
@@ -107,7 +107,7 @@ def _frame_share(x: Labelled) -> Tensor:
 
 
 def _order(x: Labelled) -> Tensor:
-    """Return in how many videos the steps of the class fit equal parts of the video better in order than reversed."""
+    """Return the share of videos whose equal parts fit the steps of their class better in order than reversed."""
     import torch
 
     step = x.ensemble.steps()  # [C, K]
@@ -124,7 +124,7 @@ def _order(x: Labelled) -> Tensor:
 
 
 def _likeness(x: Labelled) -> Tensor:
-    """Return the mean over labels of the cosine with the nearest other label, after their mean is taken away."""
+    """Return the mean over labels of the cosine with the nearest other label, after subtracting their mean."""
     import torch
     from torch.nn.functional import normalize
 
@@ -147,7 +147,7 @@ def _text_fit(x: Labelled) -> Tensor:
 
 
 def _other_fit(x: Labelled) -> Tensor:
-    """Return the mean over classes of how their mean descriptor fits the other class that it fits best."""
+    """Return the mean over classes of how well their mean descriptor fits the best other class."""
     rows = x.descriptors[x.populated].any(dim=1)
     own = replace(x.ensemble, present=x.descriptors)
     fits = x.fits(own.text_sums()[x.populated] / own.text_counts()[x.populated].clamp(min=1))

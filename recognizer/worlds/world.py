@@ -55,7 +55,7 @@ class World:
         text_noise: of a descriptor.
         label_noise: of a label.
         noise_spread: text_noise and label_noise of class c are times exp(noise_spread g_c), g normal: some classes have
-            texts that agree, others have not.
+            texts that agree, others do not.
         templates: M, over which a label is averaged.
         template_effect: length of what a template adds to every label.
         template_noise: of one label in one template; the mean over templates has about 1 / sqrt(M) of it.

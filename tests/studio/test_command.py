@@ -16,7 +16,7 @@ __all__ = ["filled"]  # fixture
 def test_a_terminal_shows_no_frames(option: tuple[str, str], filled: str, descgen: Run) -> None:
     result = descgen("review", "-d", "hmdb51", "--tui", *option)
     assert result.exit_code == 2
-    assert "leave --tui out, or them" in result.output
+    assert "leave out either --tui or them" in result.output
 
 
 def test_the_folder_of_videos_exists(filled: str, descgen: Run, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SWAPPED = "swapped"
 WHOLE = "all kinds"
-_ENOUGH = 19  # replicates, of which p can fall to 1 / 20
+_ENOUGH = 19  # replicates, the fewest with which p can be 1 / 20
 
 
 def measure_controls(
@@ -75,7 +75,7 @@ def controls_of(
 
     Args:
         replayed: the run with its videos and texts.
-        encoder: of random texts.
+        encoder: encodes random texts.
         settings: how controls are made.
         bars: opens a progress bar.
     """
@@ -156,7 +156,7 @@ class _Bench:
         return scored.reshape(part.stop - part.start, views, -1).mean(dim=1)
 
     def _permuted(self, kind: str) -> Permuted:
-        """Return the videos with the texts of a kind, or all of them, in the hands of other classes."""
+        """Return the videos scored with the texts of a kind, or with all texts, given to other classes."""
         ensemble = self.replayed.ensemble
         moved = ensemble.kind >= 0 if kind == WHOLE else ensemble.kind == ensemble.kinds.index(kind)
         with self.bars(f"run {self.replayed.run.id}, texts of other classes: {kind}", "lists") as advance:
@@ -169,7 +169,7 @@ class _Bench:
     def _random_texts(self, own: Tensor, design: Design) -> Iterator[Control]:
         """Yield each control of `RANDOM_TEXTS`, in the words of the run's texts."""
         replayed, count = self.replayed, self.settings.replicates
-        labels = set(replayed.ensemble.ids[:, 0].tolist())  # of the names that stand for labels: they stay
+        labels = set(replayed.ensemble.ids[:, 0].tolist())  # ids of names that stand for labels: these stay
         names = [text for text in replayed.descriptors if text.id in labels]
         others = [text for text in replayed.descriptors if text.id not in labels]
         made = {
@@ -209,7 +209,7 @@ class _Bench:
     def _frames(self, design: Design) -> Iterator[Control]:
         """Yield each control of `FRAMES` for the run's method, and for those that compare steps with single frames.
 
-        A method that pools the frames first does not see their order: it has no control of it.
+        A method that pools the frames first does not see their order, so it has no control of order.
         """
         batch, replayed = self.replayed.batch, self.replayed
         if replayed.features.of_clips or batch.frames.shape[1] < 2:
@@ -247,7 +247,7 @@ def control(
     """Return the comparison of a run's hits [V] with those of replicates [N, V].
 
     The interval is Tango's for paired differences, with each video's change in place of counts: its hit minus the mean
-    of its hits over the replicates. It is that of a replicate drawn anew for each video, and so a little too wide.
+    of its hits over the replicates. It holds for a replicate drawn anew for each video, so it is a little too wide.
     """
     replicates = hits.mean(axis=1)
     changes: Floats = own.astype(float) - hits.mean(axis=0)

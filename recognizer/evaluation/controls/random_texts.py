@@ -14,14 +14,14 @@ Texts = Sequence[Descriptor]
 
 
 def scrambled(descriptors: Texts, random: Random) -> list[Descriptor]:
-    """Deal the words of a class's texts anew among them; each text keeps its number of words."""
+    """Shuffle the words of a class over its texts; each text keeps its number of words."""
     return [text for own in _by_class(descriptors) for text in _dealt(own, random)]
 
 
 def waffle(descriptors: Texts, random: Random) -> list[Descriptor]:
     """Replace each text: every second one by random letters in words of the same lengths, the others by random words.
 
-    The random words are drawn from the texts of all classes, each as often as it is there. After WaffleCLIP (Roth et
+    The random words are drawn from the texts of all classes, by their frequency there. After WaffleCLIP (Roth et
     al., ICCV 2023), which takes random words and random characters likewise.
     """
     words = [word for text in descriptors for word in text.text.split()]

@@ -12,8 +12,8 @@ class ControlSettings:
     """How controls are made.
 
     Attributes:
-        permutations: of lists of texts among classes; fewer if there are fewer.
-        replicates: of each control by chance: of random texts, which have to be encoded, and of shuffled frames.
+        permutations: of lists of texts among classes; fewer if fewer are possible.
+        replicates: of each random control: random texts, which have to be encoded, and shuffled frames.
         seed: of all that is random.
     """
 

@@ -141,7 +141,7 @@ def _apart(score: Score, ensemble: Ensemble, moved: Tensor, orders: Tensor, on_p
     """Yield the scores [C, v] of each order, where the score of a class depends on its own texts alone.
 
     Each class is scored once with each list: C scorings, in which class c has list c + shift. An order picks C of these
-    C * C columns, so that any method is as fast as any other from there.
+    C * C columns, which takes the same time for every method.
     """
     import torch
 

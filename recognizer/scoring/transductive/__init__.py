@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNIFORM = "uniform"  # the prior with the same share for each class
-ENOUGH = 0.7  # least estimated classes with videos, as a part of those of the prior: below, Sinkhorn costs accuracy
+ENOUGH = 0.7  # least share of the prior's classes that should have videos; with fewer, Sinkhorn costs accuracy
 _VIDEOS_A_CLASS = 2  # fewer cannot tell which classes have videos
 
 
@@ -138,7 +138,7 @@ def _cautions(given: Unlabelled, present: float) -> tuple[str, ...]:
     if given.prior is not None:
         return (f"{seem}, the class prior is of {expected:.1f}: if it is wrong, sinkhorn costs accuracy",)
     raise UserError(
-        f"--transductive sinkhorn takes it that all {given.scores.shape[1]} classes have equally many videos, but "
+        f"--transductive sinkhorn assumes that all {given.scores.shape[1]} classes have equally many videos, but "
         f"{seem}: accuracy would collapse. Use --transductive stata, say the shares with --class-prior FILE, or leave "
         "--transductive out"
     )

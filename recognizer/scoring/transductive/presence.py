@@ -16,10 +16,10 @@ def classes_present(scores: Tensor) -> float:
     """Return the effective number of classes that videos are of, 1 to C, from their scores [V, C].
 
     It is 1 / sum of squared shares: the number of classes, if all have equally many videos, and fewer where some have
-    most. A class that is near to every video gets predictions although it has no videos; so from the scores of each
-    class its lower quartile is taken away, which is that of videos of other classes. Errors spread over all classes;
-    so only the half of the videos with the largest margins is counted. Where nearly all plain predictions are of one
-    class, even the quartile may be of its own videos; there the plain predictions count.
+    most. A class that is near to every video is predicted even if it has no videos; so the lower quartile of a class's
+    scores, which stands for videos of other classes, is subtracted from them. Errors spread over all classes; so only
+    the half of the videos with the largest margins is counted. If nearly all plain predictions are of one class, its
+    quartile may be of its own videos; then the plain predictions are counted instead.
     """
     plain = _effective(scores)
     low = scores.kthvalue(1 + int(_LOW * (len(scores) - 1)), dim=0).values  # [C]

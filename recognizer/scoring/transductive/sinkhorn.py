@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 _ROUNDS = 5000
 _NEAR = 1e-6  # largest error of the log of a class's share at which the rounds end
-_ENOUGH = 1e-3  # the same after the last round: logits of an uncalibrated encoder come near slowly
+_ENOUGH = 1e-3  # largest error accepted after the last round: uncalibrated logits converge slowly
 
 
 def sinkhorn(log_probabilities: Tensor, prior: Tensor) -> Tensor:
     """Return the log of the matrix Q nearest to the predictions whose classes have the shares of a prior, [V, C].
 
     Of all Q with rows of sum 1 and columns of sum V * prior it has the smallest Kullback-Leibler divergence from the
-    predictions P. So log Q = log P + a number for each video + a number for each class: the ranking of a video changes
-    by one number for each class, the same for all videos.
+    predictions P. So log Q = log P + a number for each video + a number for each class: the scores of
+    a class are shifted by one number, the same for all videos.
 
     Args:
         log_probabilities: log P, float64 [V, C]; rows of P sum to 1.

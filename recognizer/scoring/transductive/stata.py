@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-ALPHA = 1.0  # weight of a class's text, in videos; this and the next are the authors', for all datasets
+ALPHA = 1.0  # the text of a class weighs as many videos; this and NEIGHBOURS are the authors' values
 NEIGHBOURS = 3  # videos that a video agrees with
-_ROUNDS, _STEPS = 10, 5  # of fitting the Gaussians; of the predictions between two fits
-_FLATNESS = 50.0  # likelihoods count as their power 1 / 50
+_ROUNDS, _STEPS = 10, 5  # fits of the Gaussians; updates of the predictions between two fits
+_FLATNESS = 50.0  # likelihoods are raised to the power 1 / 50
 _TINY = 1e-12  # variances and sums of weights are at least this
 _AT_ONCE = 2**24  # cosines between videos that are held in memory
 
@@ -44,8 +44,8 @@ def stata(log_probabilities: Tensor, videos: Tensor, texts: Tensor) -> Tensor:
 def _fitted(log_z: Tensor, videos: Tensor, texts: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
     """Return the means, unit norm, and the variances of the classes, [C, D] each.
 
-    A class that is the best one for n videos is the mixture of them, n / (n + alpha), and of its anchor: its text, with
-    the spread of all videos around their texts.
+    A class that is the best one for n videos takes its mean and variance from the videos with weight n / (n + alpha),
+    else from its anchor: the mean is its text, the variance that of all videos around their texts.
     """
     from torch.nn.functional import normalize
 
@@ -87,7 +87,7 @@ def _log_likelihood(videos: Tensor, means: Tensor, variances: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """The nearest other videos of each video, int64 [V, N], and their cosines; N is less than 3 of few videos."""
+    """The nearest other videos of each video, int64 [V, N], and their cosines; N is below 3 if there are few videos."""
 
     index: Tensor
     cosines: Tensor

@@ -173,7 +173,7 @@ def test_changes_of_texts_are_refused_in_a_plain_sentence(opened: Open, store: S
     assert "changes no text" in anna.post("/regenerate", label=0, kind="context", expected=400)["message"]
     for control in ('class="add"', 'data-do="edit"', 'data-do="up"', "data-regenerate", "<kbd>e</kbd>", 'id="event"'):
         assert control not in page, control
-    assert "Who started the server settles a blind review" in anna.get("/disagreements", expected=400)
+    assert "Only the person who started the server settles a blind review" in anna.get("/disagreements", expected=400)
 
 
 def test_a_blind_reviewer_has_own_classes_only(opened: Open, store: Store) -> None:
@@ -344,6 +344,6 @@ def test_the_terminal_is_blind_too(opened: Open, descgen: Run, store: Store) -> 
 def test_the_command_is_blind_for_one_or_says_why_not(descgen: Run, llm: FakeLLM) -> None:
     descgen("add", "a text", "-d", "hmdb51", "-a", "wave", "-k", "context", "--reviewer", "bob")
     refused: Any = descgen("review", "-d", "hmdb51", "--blind", "--reviewer", "anna", "--no-browser")
-    assert (refused.exit_code, "No text of hmdb51 is for anna to judge blind" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "hmdb51 has no text for anna to judge blind" in refused.stderr) == (1, True)
     piped = descgen("review", "-d", "hmdb51", "--tui", "--reviewers", "anna,bob", "--reviewer", "eve")
     assert (piped.exit_code, "eve is not among --reviewers anna,bob" in piped.stderr) == (2, True)
