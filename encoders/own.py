@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, cast
 
 from db.errors import UsageError
-from db.plugins import check_members, plugin
+from db.plugins import check_members, made_by, plugin
 from encoders.protocol import Encoder, TextEncoder
 
 ENTRY_POINTS = "recognizer.encoders"
@@ -50,7 +50,7 @@ def plugged_encoder(name: str) -> Any:
     if found is None:
         return None
     is_encoder = not isinstance(found, type) and hasattr(found, "encode_texts")
-    encoder = found() if callable(found) and not is_encoder else found
+    encoder = made_by(f"The encoder {name}", found) if callable(found) and not is_encoder else found
     check_texts_of(f"The encoder {name}", encoder)
     return encoder
 
