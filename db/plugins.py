@@ -7,7 +7,7 @@ from functools import cache, reduce
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from inspect import getattr_static
+from inspect import getattr_static, signature
 from typing import Any
 
 from db.errors import UsageError
@@ -34,6 +34,22 @@ def plugin(group: str, name: str) -> Any:
 def offered_names(group: str) -> list[str]:
     """Return the names that installed packages offer as entry points of a group."""
     return sorted(entry_points(group=group).names)
+
+
+def made_by(title: str, factory: Any, *arguments: Any) -> Any:
+    """Return what a factory makes.
+
+    Raises:
+        UsageError: it does not take these arguments.
+    """
+    try:
+        signature(factory).bind(*arguments)
+    except ValueError:  # some callables of C have no signature
+        pass
+    except TypeError as error:
+        takes = " and ".join(f"one {type(argument).__name__}" for argument in arguments) or "no arguments"
+        raise UsageError(f"{title} is made by calling it with {takes}, which it does not take: {error}") from error
+    return factory(*arguments)
 
 
 def check_members(title: str, plugged: object, members: dict[str, str]) -> None:

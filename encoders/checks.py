@@ -1,4 +1,4 @@
-"""Refuse encoders whose vectors carry nothing: the same for different inputs, or not finite."""
+"""Refuse encoders whose vectors are no float32 tensor, or carry nothing: the same for different inputs, not finite."""
 
 from __future__ import annotations
 
@@ -54,8 +54,10 @@ def check_texts(name: str, texts: Sequence[str], vectors: Tensor) -> None:
     """Refuse the vectors [K, D] of texts.
 
     Raises:
-        UserError: one is not finite, or all are the same though the texts differ in letters or digits.
+        UserError: they are no such tensor, one is not finite, or all are the same though the texts differ in letters
+            or digits.
     """
+    _check_form(name, "text", len(texts), vectors)
     _check_finite(name, "text", texts, vectors)
     if len(texts) < 2 or not (vectors == vectors[0]).all():
         return
@@ -70,8 +72,9 @@ def check_frames(name: str, pixels: Tensor, vectors: Tensor, *, item: str = "fra
     """Refuse the vectors [N, D] of preprocessed frames [N, 3, S, S], or of clips [N, T, 3, S, S].
 
     Raises:
-        UserError: one is not finite, or all are the same though the frames differ clearly.
+        UserError: they are no such tensor, one is not finite, or all are the same though the frames differ clearly.
     """
+    _check_form(name, item, len(pixels), vectors)
     _check_finite(name, item, range(len(vectors)), vectors)
     if len(vectors) < 2 or not (vectors == vectors[0]).all():
         return
@@ -82,6 +85,23 @@ def check_frames(name: str, pixels: Tensor, vectors: Tensor, *, item: str = "fra
             f"{name} gives different {item}s the same vector. Its {tower} tower or its preprocessing is not what it "
             "was trained with; check its files, or take another encoder with --encoder"
         )
+
+
+def _check_form(name: str, item: str, count: int, vectors: object) -> None:
+    import torch
+
+    if not isinstance(vectors, torch.Tensor):
+        given = f"an object of {type(vectors).__module__}.{type(vectors).__qualname__}"
+    elif (
+        vectors.ndim == 2 and len(vectors) == count and vectors.dtype == torch.float32 and vectors.device.type == "cpu"
+    ):
+        return
+    else:
+        given = f"a tensor {list(vectors.shape)} of {vectors.dtype} on {vectors.device}"
+    raise UserError(
+        f"{name} gives the vectors of {count} {item}s as {given}. An encoder gives a tensor [{count}, D] of "
+        "torch.float32 on the CPU (docs/own-models.md)"
+    )
 
 
 def _check_finite(name: str, item: str, inputs: Sequence[str | int], vectors: Tensor) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, cast
 
 from db.errors import UsageError
-from db.plugins import check_members, plugin
+from db.plugins import check_members, made_by, plugin
 from encoders.protocol import Encoder, TextEncoder
 
 ENTRY_POINTS = "recognizer.encoders"
@@ -50,7 +50,7 @@ def plugged_encoder(name: str) -> Any:
     if plugged is None:
         return None
     is_encoder = not isinstance(plugged, type) and hasattr(plugged, "encode_texts")
-    encoder = plugged() if callable(plugged) and not is_encoder else plugged
+    encoder = made_by(f"The encoder {name}", plugged) if callable(plugged) and not is_encoder else plugged
     check_texts_of(f"The encoder {name}", encoder)
     return encoder
 

@@ -99,6 +99,14 @@ def test_the_entry_points_of_the_page(folder: Path) -> None:
     assert EntryPoint(names[0][1], names[0][2], names[0][0]).load()().revision == "1"
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_factory_that_takes_other_arguments_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"with no arguments, which it does not take: missing .* 'options'"):
+        find_encoder("my_llm:make")
+    with pytest.raises(UsageError, match="with one LLMOptions, which it does not take: too many"):
+        open_llm("my_encoder:make")
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from db.claims import Claims
+from db.errors import UserError
 from db.progress import Progress
 from db.records import STATUSES, Dataset, GeneratedTexts, Generation, GenerationStatus, Rephrased
 from db.storable import storable
@@ -369,7 +370,7 @@ def _replies(llm: LLM, requests: Sequence[Request], guard: _Guard) -> Iterator[S
     waiting = list(guard.still_mine(requests))
     while waiting:
         for replies in llm.generate(waiting):
-            answered = {id(reply.request) for reply in replies}
+            answered = _answered(llm, waiting, replies)
             waiting = [request for request in waiting if id(request) not in answered]
             yield replies
             allowed = guard.still_mine(waiting)
@@ -377,7 +378,33 @@ def _replies(llm: LLM, requests: Sequence[Request], guard: _Guard) -> Iterator[S
                 waiting = list(allowed)
                 break  # ask again, without those that another builder took over
         else:
+            _refuse_unanswered(llm, waiting, of=len(requests))
             return
+
+
+def _answered(llm: LLM, requests: Sequence[Request], replies: Sequence[Reply] | Reply) -> set[int]:
+    """Return the ids of the objects that a group of replies answers.
+
+    Raises:
+        UserError: it is no group, or answers what was not asked.
+    """
+    if isinstance(replies, Reply):
+        raise UserError(f"The LLM {llm.identity.model} yields a Reply: it must yield groups of them, such as [reply]")
+    answered = {id(reply.request) for reply in replies}
+    if answered - {id(request) for request in requests}:
+        raise UserError(
+            f"The LLM {llm.identity.model} replies to a request that was not made, or answered before: the request of "
+            "a Reply is one of those given to generate, the object itself"
+        )
+    return answered
+
+
+def _refuse_unanswered(llm: LLM, requests: Sequence[Request], *, of: int) -> None:
+    if requests:
+        raise UserError(
+            f"The LLM {llm.identity.model} ended without a reply to {len(requests)} of {of} requests. A call that "
+            "failed needs a Reply too, with the error"
+        )
 
 
 def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:

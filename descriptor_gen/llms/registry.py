@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from db.errors import UsageError, UserError, did_you_mean, unknown
-from db.plugins import check_members, offered_names, plugin
+from db.plugins import check_members, made_by, offered_names, plugin
 from db.records import LLMIdentity
 from descriptor_gen.llms import GREEDY, LLM, OFFLINE, Sampling
 from descriptor_gen.llms.options import ApiOptions, Prices
@@ -158,7 +158,7 @@ def _plugged(name: str, own: Any, options: LLMOptions) -> LLM:
         UsageError: it is no LLM.
     """
     is_llm = not isinstance(own, type) and hasattr(own, "generate")
-    llm: LLM = own(options) if callable(own) and not is_llm else own
+    llm: LLM = made_by(f"The LLM {name}", own, options) if callable(own) and not is_llm else own
     check_members(f"The LLM {name}", llm, _MEMBERS)
     if not isinstance(llm.identity, LLMIdentity) or not all(
         (llm.identity.provider, llm.identity.model, llm.identity.revision)

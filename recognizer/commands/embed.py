@@ -110,8 +110,8 @@ def embed(
     from recognizer.features.table import embed_report
 
     shard = _of_launcher(shard, devices, os.environ)
-    if devices and engine == "ray":
-        raise UsageError("--devices are of this machine: give either them or --engine ray")
+    if devices and engine != "local":
+        raise UsageError(f"--devices are of this machine: give either them or --engine {engine}")
     dataset, root = selection.open(session.database.catalogue)
     video_list = find_videos(dataset, root, split=selection.split).with_outside
     title = f"{dataset.name}, {options.encoder}"

@@ -83,7 +83,8 @@ _TEMPERATURE = (
 _TRANSDUCTIVE = "Score the videos together too, without their labels. " + (
     "; ".join(f"{way.name}: {way.about}" for way in TRANSDUCTIVE.values()) + "."
 )
-_CLASS_PRIOR = "Shares of the classes for --transductive sinkhorn: a CSV file, class,share. [all alike]"
+_WITH_PRIOR = " or ".join(way.name for way in TRANSDUCTIVE.values() if way.uses_prior)
+_CLASS_PRIOR = f"Shares of the classes for --transductive {_WITH_PRIOR}: a CSV file, class,share. [all alike]"
 
 
 def _precision(context: click.Context, _option: click.Parameter, value: Any) -> Precision:

@@ -34,7 +34,6 @@ class Ensemble:
         ids: int64 [C, K], `Descriptor.id`; -1 likewise, but at k = 0 that of the name, where a class has one.
         cut: the texts that exceed the encoder's context and were cut.
         logit_scale, logit_bias: of the encoder; see `Logits`.
-        logit_scale: of the encoder; see `Logits`.
         labels: [C, D], unit norm, each label as it is; None if no name stands for one: then it is the text k = 0.
     """
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from db.errors import UserError
+from encoders.checks import check_texts
 from encoders.protocol import Traits
 from encoders.registry import label_templates, open_encoder
 from encoders.testing import FakeEncoder, registered
@@ -122,6 +123,18 @@ def test_your_own_encoder_with_one_vector_for_all_is_refused(tmp_path: Path) -> 
         frames[1] = 255
         with pytest.raises(UserError, match="fake gives different frames the same vector"):
             encoder.encode_frames(encoder.preprocess(frames))
+
+
+def test_your_own_encoder_whose_vectors_have_another_form_is_refused() -> None:
+    texts = FakeEncoder().encode_texts(["a dog", "a cat"])
+    given = {
+        "an object of numpy.ndarray": texts.numpy(),
+        r"a tensor \[2, 32\] of torch.float16 on cpu": texts.half(),
+        r"a tensor \[1, 32\] of torch.float32 on cpu": texts[:1],
+    }
+    for seen, vectors in given.items():
+        with pytest.raises(UserError, match=f"mine gives the vectors of 2 texts as {seen}"):
+            check_texts("mine", ["a dog", "a cat"], vectors)
 
 
 def test_your_own_encoder_with_infinite_vectors_is_refused(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def transduce(name: str, given: Unlabelled) -> Transduced:
     """
     way, present = TRANSDUCTIVE[name], classes_present(given.scores)
     _refuse_few_videos(way, given)
-    cautions = _cautions(given, present) if way.uses_prior else ()
+    cautions = _cautions(way.name, given, present) if way.uses_prior else ()
     scores = (way.log_predictions(given) / given.scale).to(given.scores)
     return Transduced(scores, present, cautions, () if given.prior is None else tuple(given.prior.tolist()))
 
@@ -129,16 +129,16 @@ def _refuse_few_videos(way: Transductive, given: Unlabelled) -> None:
         )
 
 
-def _cautions(given: Unlabelled, present: float) -> tuple[str, ...]:
+def _cautions(name: str, given: Unlabelled, present: float) -> tuple[str, ...]:
     """Refuse a uniform prior, and warn of another one, if too few of its classes seem to have videos."""
     expected = 1 / float(given.shares().square().sum())
     if present >= ENOUGH * expected:
         return ()
     seem = f"the videos seem to be of about {present:.1f} classes"
     if given.prior is not None:
-        return (f"{seem}, the class prior is of {expected:.1f}: if it is wrong, sinkhorn costs accuracy",)
+        return (f"{seem}, the class prior is of {expected:.1f}: if it is wrong, {name} costs accuracy",)
     raise UserError(
-        f"--transductive sinkhorn assumes that all {given.scores.shape[1]} classes have equally many videos, but "
+        f"--transductive {name} assumes that all {given.scores.shape[1]} classes have equally many videos, but "
         f"{seem}: accuracy would collapse. Use --transductive stata, say the shares with --class-prior FILE, or leave "
         "--transductive out"
     )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from db.errors import UserError
 from db.store import Store
-from descriptor_gen.llms.testing import FakeLLM
+from descriptor_gen.llms import Reply, Request
+from descriptor_gen.llms.testing import FakeLLM, registered
 from tests.fixtures.commands import Run
 from tests.fixtures.prompts import reworded
 
@@ -337,3 +340,35 @@ def test_a_missing_api_key_is_told_before_any_progress(
     built = descgen("build", "-d", "hmdb51", "--llm", "gpt", "--limit", "1", *more)
     assert built.exit_code == 1
     assert built.stderr.startswith("Error: Cannot call gpt-4.1-mini-2025-04-14: no API key. Set OPENAI_API_KEY")
+
+
+class Careless(FakeLLM):
+    """An LLM whose replies are those that a function makes of the right ones."""
+
+    def __init__(self, change: Callable[[Sequence[Reply]], Any]) -> None:
+        super().__init__()
+        self.change = change
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
+        for replies in super().generate(requests):
+            yield from self.change(replies)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda replies: [replies[1:]], "ended without a reply to 1 of 3 requests"),
+        (lambda replies: replies, "yields a Reply: it must yield groups"),
+        (
+            lambda replies: [[replace(reply, request=replace(reply.request)) for reply in replies]],
+            "replies to a request that was not made",
+        ),
+    ],
+)
+def test_an_llm_that_does_not_answer_its_requests_is_refused(
+    descgen: Run, change: Callable[[Sequence[Reply]], Any], said: str
+) -> None:
+    with registered(Careless(change), "careless"):
+        done = descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "3", "--llm", "careless")
+    assert done.exit_code == 1
+    assert f"The LLM fake {said}" in done.stderr

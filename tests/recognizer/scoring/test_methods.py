@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from itertools import combinations_with_replacement
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 import torch
@@ -16,8 +18,9 @@ from torch.nn.functional import normalize
 
 from db.records import Dataset, Descriptor
 from encoders.testing import FakeEncoder
+from recognizer.scoring import methods
 from recognizer.scoring.ensemble import Ensemble
-from recognizer.scoring.methods import METHODS, attribution, log_probabilities, scores
+from recognizer.scoring.methods import METHODS, attribution, log_probabilities, method, scores
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import PROTOCOLS
 from recognizer.scoring.temporal import best_assignment, best_path, steps_of_frames
@@ -236,6 +239,13 @@ def test_the_attribution_of_a_text_is_its_own_term(method: str, frames: Tensor, 
     assert torch.allclose(one[:, c, k], -other[:, c, k], atol=1e-6)
     one[:, c, k] = other[:, c, k] = 0
     assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_every_file_has_methods_and_each_name_is_of_one() -> None:
+    modules = [import_module(f"{methods.__name__}.{module.name}") for module in iter_modules(methods.__path__)]
+    assert [module.__name__ for module in modules if not hasattr(module, "METHODS")] == [method.__name__]
+    names = [each.name for module in modules if module is not method for each in module.METHODS]
+    assert sorted(names) == list(METHODS)
 
 
 def test_every_method_is_in_the_docs() -> None:
