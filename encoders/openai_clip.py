@@ -17,6 +17,7 @@ from torch import Tensor
 
 from db.errors import UserError
 from encoders.checks import check_encoder
+from encoders.clip_towers import keep_class_token, text_features
 from encoders.protocol import Logits
 from encoders.towers import (
     Squares,
@@ -149,27 +150,6 @@ class OpenAIClip:
         return pad_sequence([torch.tensor(row, dtype=torch.int) for row in rows], batch_first=True)
 
 
-def text_features(model: Any, tokens: Tensor) -> Tensor:
-    """Return what `encode_text` of a model of `clip` does, [K, D], for tokens [K, L] of any length up to its context.
-
-    Its own takes 77 tokens. A token sees only those before it, so the padding after the last one changes nothing; most
-    texts have fewer than 20 tokens, so four times less is computed.
-    """
-    import torch
-
-    dtype, length = model.dtype, tokens.shape[1]
-    states = model.token_embedding(tokens).type(dtype) + model.positional_embedding[:length].type(dtype)
-    states = states.permute(1, 0, 2)  # [L, K, W]
-    mask = model.transformer.resblocks[0].attn_mask[:length, :length].to(states)
-    for block in model.transformer.resblocks:
-        normed = block.ln_1(states)
-        states = states + block.attn(normed, normed, normed, need_weights=False, attn_mask=mask)[0]
-        states = states + block.mlp(block.ln_2(states))
-    states = model.ln_final(states.permute(1, 0, 2)).type(dtype)
-    features: Tensor = states[torch.arange(len(tokens)), tokens.argmax(dim=-1)] @ model.text_projection
-    return features
-
-
 def by_words(tokenizer: Any) -> Callable[[str], list[int]]:
     """Return `encode` of the tokenizer of `clip`, with the tokens of each word remembered.
 
@@ -252,4 +232,5 @@ def _load(name: str) -> Any:
         # The warning is about the format of the published weights.
         warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated")
         model, _ = _import_clip().load(name, device=best_device())
+    keep_class_token(model)
     return model.float()  # half precision on a GPU otherwise; TEAR calls float too
