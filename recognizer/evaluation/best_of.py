@@ -71,12 +71,16 @@ def elsewhere(before: Flags, after: Flags, groups: Indices, *, seed: int = 0) ->
     count, random = int(groups.max()) + 1, np.random.default_rng(seed)
     if count < 2:
         return None
-    rows: list[tuple[float, float, float]] = []
-    for _ in range(_HALVES):
-        chosen = np.isin(groups, random.permutation(count)[: count // 2])
-        best = int(after[:, chosen].mean(axis=1).argmax())
-        other = after[best, ~chosen].mean()
-        rows.append((after[best, chosen].mean(), other, other - before[best, ~chosen].mean()))
-    values: Floats = np.array(rows)
-    here, top1, gain = values.mean(axis=0).tolist()
-    return Elsewhere(_HALVES, here, top1, gain, float(values[:, 2].std(ddof=1)))
+    flags = np.zeros((_HALVES, count), np.float32)
+    np.put_along_axis(flags, np.stack([random.permutation(count) for _ in range(_HALVES)])[:, : count // 2], 1, axis=1)
+    flags = flags[:, groups]  # [halves, V]: whether a video is in the half; sums of so few are exact
+    size, halves = flags.sum(axis=1).astype(float), np.arange(_HALVES)
+    right = (flags @ after.T.astype(np.float32)).astype(float)  # [halves, N] of the videos in the half
+    best = right.argmax(axis=1)
+    by_labels = (flags @ before.T.astype(np.float32)).astype(float)[halves, best]
+    here, rest = right[halves, best], len(groups) - size
+    top1 = (after.sum(axis=1)[best] - here) / rest
+    gain = top1 - (before.sum(axis=1)[best] - by_labels) / rest
+    return Elsewhere(
+        _HALVES, float((here / size).mean()), float(top1.mean()), float(gain.mean()), float(gain.std(ddof=1))
+    )

@@ -35,7 +35,7 @@ from recognizer.scoring.intervals import Design
 from recognizer.scoring.methods import BASELINE, method_of
 from recognizer.scoring.pooling import Pooling, VideoBatch
 from recognizer.scoring.protocols import Names, Protocol
-from recognizer.scoring.selection import DescriptorChoice, choose_descriptors
+from recognizer.scoring.selection import DescriptorChoice, choose_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,8 +140,7 @@ def sweep(
         each.refuse_transductive("A sweep scores each video by itself")
     recorded = str(root.resolve())
     settings = [replace(each, root=recorded) for each in settings]
-    choices = dict.fromkeys(each.choice for each in settings)
-    descriptors = {choice: choose_descriptors(store, dataset, choice) for choice in choices}
+    descriptors = choose_each(store, dataset, dict.fromkeys(each.choice for each in settings))
     video_list = find_videos(dataset, root, split=settings[0].split)
     if video_list.multi_label:
         raise UserError(

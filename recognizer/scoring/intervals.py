@@ -147,7 +147,18 @@ def rate_interval(hits: Floats, design: Design) -> tuple[Floats, Floats]:
 
 def difference_interval(changes: Floats, design: Design) -> tuple[Floats, Floats]:
     """Return the 95% interval [...] of the mean of changes [..., V], 1 (gained), -1 (lost) or 0: Tango's, likewise."""
-    return tango(design.mean(changes > 0), design.mean(changes < 0), design.effective_videos(changes))
+    return tango(*_shares(changes, design))
+
+
+def difference_intervals(pairs: Sequence[tuple[Floats, Design]]) -> tuple[Floats, Floats]:
+    """Return the interval of each (changes [V], design), as `difference_interval` does: arrays of one value a pair."""
+    gained, lost, videos = np.array([_shares(changes, design) for changes, design in pairs]).T
+    return tango(gained, lost, videos)
+
+
+def _shares(changes: Floats, design: Design) -> tuple[Floats, Floats, Floats]:
+    """Return the shares of gained and of lost videos [...], and the effective videos [...], of changes [..., V]."""
+    return design.mean(changes > 0), design.mean(changes < 0), design.effective_videos(changes)
 
 
 def wilson(rate: Floats, videos: Floats) -> tuple[Floats, Floats]:

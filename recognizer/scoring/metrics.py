@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import mean, stdev
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from recognizer.scoring.intervals import Design, Flags, difference_interval, rate_interval
+from recognizer.scoring.intervals import Design, Flags, Floats, difference_intervals, rate_interval
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +106,8 @@ def gain(before: ArrayLike, after: ArrayLike, labels: ArrayLike, groups: Sequenc
     """Return the difference of the accuracies of two sets of ranks [V] of the same videos; others as in `accuracy`."""
     first, second = np.asarray(before), np.asarray(after)
     designs = _designs(labels, groups)
-    return Gain(**{key: difference(first <= _WITHIN[key], second <= _WITHIN[key], d) for key, d in designs.items()})
+    changes = {key: _changes(first <= _WITHIN[key], second <= _WITHIN[key]) for key in designs}
+    return Gain(**dict(zip(designs, _differences(changes.values(), designs.values()), strict=True)))
 
 
 def rate(hit: Flags, design: Design) -> Rate:
@@ -117,10 +118,22 @@ def rate(hit: Flags, design: Design) -> Rate:
 
 
 def difference(first: Flags, second: Flags, design: Design) -> Rate:
-    """Return the mean of second - first, hits [V] each, with its interval (see `difference_interval`)."""
-    changes = second.astype(float) - first
-    low, high = difference_interval(changes, design)
-    return Rate(float(design.mean(changes)), float(low), float(high))
+    """Return the mean of second - first, hits [V] each, with its interval (see `difference_intervals`)."""
+    [rate] = _differences([_changes(first, second)], [design])
+    return rate
+
+
+def _changes(first: Flags, second: Flags) -> Floats:
+    changes: Floats = second.astype(float) - first
+    return changes
+
+
+def _differences(changes: Iterable[Floats], designs: Iterable[Design]) -> list[Rate]:
+    """Return the mean of each row of changes [V] by its design, with its interval; all intervals at once."""
+    pairs = list(zip(changes, designs, strict=True))
+    low, high = difference_intervals(pairs)
+    means = (design.mean(row) for row, design in pairs)
+    return [Rate(*map(float, values)) for values in zip(means, low, high, strict=True)]
 
 
 def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,14 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
     if choice.texts is None:
         return choose_among(dataset, store.descriptors(dataset, statuses=STATUSES), choice)
     return choose_among(dataset, pack_descriptors(store, dataset, choice.texts), choice)
+
+
+def choose_each(
+    store: Store, dataset: Dataset, choices: Iterable[DescriptorChoice]
+) -> dict[DescriptorChoice, list[Descriptor]]:
+    """Return the descriptors of several choices, none of them a pack's; the store is read once. Errors as above."""
+    in_use = store.descriptors(dataset, statuses=STATUSES)
+    return {choice: choose_among(dataset, in_use, choice) for choice in choices}
 
 
 def choose_among(dataset: Dataset, in_use: Sequence[Descriptor], choice: DescriptorChoice) -> list[Descriptor]:
