@@ -100,7 +100,7 @@ def _check_form(name: str, item: str, count: int, vectors: object) -> None:
         given = f"a tensor {list(vectors.shape)} of {vectors.dtype} on {vectors.device}"
     raise UserError(
         f"{name} gives the vectors of {count} {item}s as {given}. An encoder gives a tensor [{count}, D] of "
-        "torch.float32 on the CPU (docs/own-models.md)"
+        "torch.float32 on the CPU"
     )
 
 
