@@ -30,8 +30,8 @@ def text_features(model: Any, tokens: Tensor) -> Tensor:
 def keep_class_token(model: Any) -> None:
     """Have the last block of the image tower of a model of `clip` compute its class token alone.
 
-    No other token leaves a vision transformer, so that the rest of that block, nearly all of it, is for nothing: 7% of
-    ViT-B/32. A ResNet stays as it is.
+    No other token leaves a vision transformer, so that most of what that block computes is for nothing: 6% of the time
+    of ViT-B/32. A ResNet stays as it is.
     """
     if hasattr(model.visual, "transformer"):
         blocks = model.visual.transformer.resblocks
