@@ -23,7 +23,7 @@ from db.texts import clean
 
 # Read when torch loads. Else its threads wait for each other in busy loops, and take the processor from the processes
 # that decode, and from everybody else on a shared machine: a sweep took 24 s instead of 12 beside other work.
-_WAITING = "OMP_WAIT_POLICY", "passive"
+WAITING = "OMP_WAIT_POLICY", "passive"
 
 
 class Listed(NamedTuple):
@@ -127,7 +127,7 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; show errors that a user can fix without a traceback."""
-        os.environ.setdefault(*_WAITING)
+        os.environ.setdefault(*WAITING)
         try:
             with interrupts(lambda: "What was stored stays"):
                 return super().invoke(ctx)
