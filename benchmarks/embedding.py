@@ -1,7 +1,6 @@
 """`recognize embed` beside its parts on the same clips, and its memory: `python -m benchmarks.embedding` prints all.
 
-Decoding alone is decord, without any check of the file, and encoding alone is `encode_image` of the package `clip`, on
-frames that lie ready, as many at a time as is fastest.
+Decoding alone is decord, without any check of the file, and encoding alone is the encoder on frames that lie ready.
 Both use all cores, as `recognize embed` does: a core is slower when the others work too. Their CPU time over the number
 of cores is what embedding would take if it did nothing else and no core ever waited. All files are in the file cache.
 """
@@ -149,20 +148,19 @@ def _decode(paths: Sequence[str]) -> float:
     return time.process_time() - start
 
 
-def _encode(archive: str) -> float:
-    import clip
+def _encode(encoder: str) -> float:
     import torch
 
-    from encoders.towers import FRAMES_PER_FORWARD
+    from encoders.registry import open_encoder, trusting_files
 
-    model = clip.load(archive, device="cpu")[0].float()
-    batch = torch.randn(FRAMES_PER_FORWARD["cpu"], 3, 224, 224)
-    with torch.no_grad():
-        model.encode_image(batch)
-        start = time.process_time()
-        for _ in range(TIMED_FRAMES // len(batch)):
-            model.encode_image(batch)
-        return time.process_time() - start
+    with trusting_files():
+        opened = open_encoder(encoder)
+    batch = torch.randint(0, 256, (128, 3, 224, 224), dtype=torch.uint8)
+    opened.encode_frames(batch)
+    start = time.process_time()
+    for _ in range(TIMED_FRAMES // len(batch)):
+        opened.encode_frames(batch)
+    return time.process_time() - start
 
 
 def main() -> None:
