@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import mean, stdev
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from recognizer.scoring.intervals import Design, Flags, Floats, difference_intervals, rate_interval
+from recognizer.scoring.intervals import Design, Flags, Floats, difference_interval, difference_intervals, rate_interval
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,8 +106,11 @@ def gain(before: ArrayLike, after: ArrayLike, labels: ArrayLike, groups: Sequenc
     """Return the difference of the accuracies of two sets of ranks [V] of the same videos; others as in `accuracy`."""
     first, second = np.asarray(before), np.asarray(after)
     designs = _designs(labels, groups)
-    changes = {key: _changes(first <= _WITHIN[key], second <= _WITHIN[key]) for key in designs}
-    return Gain(**dict(zip(designs, _differences(changes.values(), designs.values()), strict=True)))
+    changes = [_changes(first <= _WITHIN[key], second <= _WITHIN[key]) for key in designs]
+    low, high = difference_intervals(list(zip(changes, designs.values(), strict=True)))
+    means = [design.mean(row) for row, design in zip(changes, designs.values(), strict=True)]
+    rates = (Rate(*map(float, values)) for values in zip(means, low, high, strict=True))
+    return Gain(**dict(zip(designs, rates, strict=True)))
 
 
 def rate(hit: Flags, design: Design) -> Rate:
@@ -118,22 +121,15 @@ def rate(hit: Flags, design: Design) -> Rate:
 
 
 def difference(first: Flags, second: Flags, design: Design) -> Rate:
-    """Return the mean of second - first, hits [V] each, with its interval (see `difference_intervals`)."""
-    [rate] = _differences([_changes(first, second)], [design])
-    return rate
+    """Return the mean of second - first, hits [V] each, with its interval (see `difference_interval`)."""
+    changes = _changes(first, second)
+    low, high = difference_interval(changes, design)
+    return Rate(float(design.mean(changes)), float(low), float(high))
 
 
 def _changes(first: Flags, second: Flags) -> Floats:
     changes: Floats = second.astype(float) - first
     return changes
-
-
-def _differences(changes: Iterable[Floats], designs: Iterable[Design]) -> list[Rate]:
-    """Return the mean of each row of changes [V] by its design, with its interval; all intervals at once."""
-    pairs = list(zip(changes, designs, strict=True))
-    low, high = difference_intervals(pairs)
-    means = (design.mean(row) for row, design in pairs)
-    return [Rate(*map(float, values)) for values in zip(means, low, high, strict=True)]
 
 
 def log_loss(log_probabilities: Tensor, labels: Tensor) -> float:
