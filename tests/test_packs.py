@@ -21,6 +21,8 @@ from packaging.utils import parse_wheel_filename
 
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
+from recognizer import Recognizer
+from recognizer.evaluation.sweep import Grid
 from tests.fixtures.colours import COLOURS, balls, encoder
 from tests.fixtures.commands import Run
 
@@ -155,6 +157,27 @@ def test_only_the_texts_of_the_pack_are_used(
     missing = recognize("eval", reviewed, "--texts", "pack:balls-steps", "-k", "context", *EVAL)
     assert missing.exit_code == 1
     assert "of kind context" in missing.stderr
+
+
+def test_a_sweep_keeps_to_the_pack(
+    reviewed: Path, pack: Callable[..., Path], install: Install, db_url: str, features: Path
+) -> None:
+    install(pack("balls-steps", "-k", "decomposition"))
+    with_pack = Recognizer(
+        "balls",
+        encoder="fake",
+        frames=3,
+        texts="pack:balls-steps",
+        db=db_url,
+        features=features,
+        workers=0,
+        progress=False,
+    )
+    runs = with_pack.sweep(reviewed, Grid(kinds=(None, ()), methods=("mean", "max")))
+    choices = sorted((len(run.descriptor_ids), run.settings["choice"]["texts"] or "") for run in runs)
+    assert [(count, texts.partition(" ")[0]) for count, texts in choices] == [
+        (0, ""), (8, "pack:balls-steps"), (8, "pack:balls-steps")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("change", ["edit", "reject", "reorder", "phrase"])

@@ -59,7 +59,9 @@ class Grid:
     names: tuple[Names, ...] = ("off",)
 
     def settings(self, base: Settings) -> list[Settings]:
-        """Return the settings of each combination, without duplicates; `base` has the shared ones.
+        """Return the settings of each combination, without duplicates.
+
+        `base` has the shared ones, a text pack and `partial` of its choice among them.
 
         Labels alone appear once, because method, source and conditioning do not change their scores; except with a
         protocol that repeats the label (`tear`), which keeps methods and conditioning, and with methods that pool the
@@ -73,7 +75,8 @@ class Grid:
         names = ("protocol", "templates", "condition", "pooling", "unit_frames", "method")
         parts = product(self.kinds, self.statuses, self.llms, self.names)
         choices = [
-            DescriptorChoice(kinds, statuses, llms, names=labels_by) for kinds, statuses, llms, labels_by in parts
+            replace(base.choice, kinds=kinds, statuses=statuses, llms=llms, names=labels_by)
+            for kinds, statuses, llms, labels_by in parts
         ]
         combinations: Iterator[dict[str, Any]] = (dict(zip(names, values, strict=True)) for values in product(*axes))
         every = (replace(base, **values, choice=choice) for values, choice in product(combinations, choices))

@@ -82,9 +82,12 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
 def choose_each(
     store: Store, dataset: Dataset, choices: Iterable[DescriptorChoice]
 ) -> dict[DescriptorChoice, list[Descriptor]]:
-    """Return the descriptors of several choices, none of them a pack's; the store is read once. Errors as above."""
+    """Return the descriptors of several choices, as `choose_descriptors` does; but for packs the store is read once."""
     in_use = store.descriptors(dataset, statuses=STATUSES)
-    return {choice: choose_among(dataset, in_use, choice) for choice in choices}
+    return {
+        choice: choose_descriptors(store, dataset, choice) if choice.texts else choose_among(dataset, in_use, choice)
+        for choice in choices
+    }
 
 
 def choose_among(dataset: Dataset, in_use: Sequence[Descriptor], choice: DescriptorChoice) -> list[Descriptor]:
