@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from db.errors import UserError
 from encoders.weights import sha256_of
@@ -77,3 +79,27 @@ def module_folder(module: str) -> Path | None:
     except ImportError:
         return None
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+@cache
+def module_alone(package: str, module: str) -> ModuleType:
+    """Import one file of an installed package, without the `__init__` of the package.
+
+    That of `clip` imports torchvision, whose operators import torch's compiler: twice the start of torch itself, for
+    nothing that is used here. If somebody imports the whole package too, its module is another one of the same content.
+
+    Args:
+        package: such as `clip`.
+        module: the name of a file in it, such as `model`, which imports nothing of its package.
+
+    Raises:
+        ModuleNotFoundError: the package is not installed.
+    """
+    folder = module_folder(package)
+    if folder is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    spec = importlib.util.spec_from_file_location(f"{package}_{module}_alone", folder / f"{module}.py")
+    assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - a file that ends in .py has both
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded

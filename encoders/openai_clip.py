@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from db.errors import UserError
+from encoders.bundled import module_alone
 from encoders.checks import check_encoder
 from encoders.clip_towers import keep_class_token, text_features
+from encoders.openai_digests import OPENAI_CLIP, published_file
 from encoders.protocol import Logits
 from encoders.towers import (
     Squares,
@@ -26,6 +29,7 @@ from encoders.towers import (
     encode_in_batches,
     normalizer,
 )
+from encoders.weights import sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,26 +69,23 @@ class OpenAIClip:
         self.width = int(model.text_projection.shape[1])
         self.context_length = int(model.context_length)
         self._model = _in_precision(model, precision)
-        self._clip = _import_clip()
-        self._tokens = lru_cache(maxsize=_TEXTS_TO_REMEMBER)(by_words(self._clip.clip._tokenizer))
+        self._tokenizer = module_alone("clip", "simple_tokenizer").SimpleTokenizer()
+        self._tokens = lru_cache(maxsize=_TEXTS_TO_REMEMBER)(by_words(self._tokenizer))
         self._squares = Squares(model.visual.input_resolution)
         self._normalize = normalizer(mean=MEAN, std=STD)
         check_encoder(self)
 
     @classmethod
     def published(cls, name: str, *, precision: Precision = "float32") -> OpenAIClip:
-        """Open a published model by name, such as `ViT-B/16`; downloads it the first time."""
-        url: str = _import_clip().clip._MODELS[name]
-        try:
-            model = _load(name)
-        except (OSError, RuntimeError, HTTPException, TypeError) as error:  # TypeError: a reply without a length
-            raise UserError(
-                f"The weights of {name} are not in {Path('~/.cache/clip').expanduser()} and could not be fetched from "
-                f"{url} ({error}). With a copy of that file: --encoder /path/{url.split('/')[-1]}. "
-                "Without any download: --encoder objects (weaker)."
-            ) from error
-        revision = url.split("/")[-2]  # clip.load has checked this digest
-        return cls(model, id=name, revision=revision, precision=precision)
+        """Open a published model by name, such as `ViT-B/16`; downloads it the first time.
+
+        Raises:
+            UserError: it is not on this machine, and cannot be downloaded.
+        """
+        file = published_file(name)
+        if not file.is_file() or sha256_of(file) != OPENAI_CLIP[name]:
+            _download(name, file)
+        return cls(_load(file), id=name, revision=OPENAI_CLIP[name], precision=precision)
 
     @classmethod
     def from_file(
@@ -111,7 +112,7 @@ class OpenAIClip:
         try:
             _refuse_code(path, trusted=trusted)
             _refuse_gelu(path)
-            model = _load(str(path))
+            model = _load(path)
         except (EOFError, RuntimeError, KeyError, IndexError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{path} is not a TorchScript archive of a CLIP model, the one format that the package `clip` reads. "
@@ -142,10 +143,9 @@ class OpenAIClip:
 
     def _tokenized(self, texts: Sequence[str]) -> Tensor:
         """Return what `clip.tokenize` does with `truncate`, but padded to the longest text: int32 [K, L]."""
-        import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        start, end = (self._clip.clip._tokenizer.encoder[f"<|{word}oftext|>"] for word in ("start", "end"))
+        start, end = (self._tokenizer.encoder[f"<|{word}oftext|>"] for word in ("start", "end"))
         rows = [[start, *self._tokens(text)[: self.context_length - 2], end] for text in texts]
         return pad_sequence([torch.tensor(row, dtype=torch.int) for row in rows], batch_first=True)
 
@@ -209,8 +209,6 @@ def _in_precision(model: Any, precision: Precision) -> Any:
 
     The statistics of layer and batch norms stay in float32, as in `clip.model.convert_weights`.
     """
-    import torch
-
     model.to(getattr(torch, precision))
     for module in model.modules():
         if isinstance(module, torch.nn.LayerNorm | torch.nn.BatchNorm2d):
@@ -218,19 +216,52 @@ def _in_precision(model: Any, precision: Precision) -> Any:
     return model
 
 
-def _import_clip() -> ModuleType:
+def _download(name: str, file: Path) -> None:
+    """Have the package `clip` download the weights of a published model, whose digest it checks."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-        import clip
+        from clip import clip
+    url: str = clip._MODELS[name]
+    try:
+        clip._download(url, str(file.parent))
+    except (OSError, RuntimeError, HTTPException, TypeError) as error:  # TypeError: a reply without a length
+        raise UserError(
+            f"The weights of {name} are not in {file.parent} and could not be fetched from {url} ({error}). "
+            f"With a copy of that file: --encoder /path/{file.name}. "
+            "Without any download: --encoder objects (weaker)."
+        ) from error
 
-        module: ModuleType = clip
-    return module
+
+def _load(file: Path) -> Any:
+    """Return the model of a file as `clip.load` makes it on a CPU, on the best device.
+
+    The random values that a new model gets first are left out: each of them would be overwritten by the file's. They
+    take as long as the rest.
+    """
+    with _NoRandomValues():
+        model = module_alone("clip", "model").build_model(_state(file))
+    keep_class_token(model)
+    return model.to(best_device()).float()  # half precision until here; TEAR calls float too
 
 
-def _load(name: str) -> Any:
-    with warnings.catch_warnings():
+def _state(file: Path) -> dict[str, Tensor]:
+    """Return the weights of an archive, or of a file that holds these alone."""
+    with warnings.catch_warnings(), file.open("rb") as opened:
         # The warning is about the format of the published weights.
         warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated")
-        model, _ = _import_clip().load(name, device=best_device())
-    keep_class_token(model)
-    return model.float()  # half precision on a GPU otherwise; TEAR calls float too
+        try:
+            state: dict[str, Tensor] = torch.jit.load(opened, map_location="cpu").state_dict()
+        except RuntimeError:
+            state = torch.load(opened, map_location="cpu")
+    return state
+
+
+class _NoRandomValues(TorchFunctionMode):
+    """Within its block, the functions that fill a tensor with random values leave it as it is."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))

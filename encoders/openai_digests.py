@@ -1,5 +1,11 @@
 """The models that OpenAI published."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+CLIP_CACHE = Path("~/.cache/clip")  # where the package `clip` keeps its downloads
+
 # Name -> sha256 of the weights, for all of clip.available_models(). Copied here, so that --help, error messages and
 # reading the feature store need not import torch.
 OPENAI_CLIP = {
@@ -13,3 +19,8 @@ OPENAI_CLIP = {
     "ViT-L/14": "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
     "ViT-L/14@336px": "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
 }
+
+
+def published_file(name: str) -> Path:
+    """Return where the package `clip` keeps the weights of a published model, whether they are there or not."""
+    return CLIP_CACHE.expanduser() / f"{name.replace('/', '-').replace('@', '-')}.pt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,22 +75,32 @@ def normalizer(*, mean: Sequence[float], std: Sequence[float]) -> Callable[[Tens
 
     To the last bit what torchvision's ToTensor and Normalize do.
     """
-    from torchvision.transforms.functional import normalize
 
-    return lambda pixels: normalize(pixels.float().div_(255), list(mean), list(std), inplace=True)
+    @cache
+    def on_device(device: torch.device) -> list[Tensor]:
+        return [torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1) for values in (mean, std)]
+
+    def normalize(pixels: Tensor) -> Tensor:
+        means, deviations = on_device(pixels.device)
+        return pixels.float().div_(255).sub_(means).div_(deviations)
+
+    return normalize
 
 
 def square_transform(*, resize: int, crop: int) -> Transform:
-    """Return a transform PIL image -> PIL image of crop x crop.
+    """Return a transform PIL image -> PIL image of crop x crop, at most `resize`.
 
-    The shorter side becomes `resize` (bicubic, with PIL's antialiasing), and the centre square is cut.
+    The shorter side becomes `resize` (bicubic, with PIL's antialiasing), and the centre square is cut. To the last bit
+    what torchvision's Resize and CenterCrop do; importing torchvision takes longer than torch.
     """
-    from torchvision import transforms
 
-    bicubic = transforms.InterpolationMode.BICUBIC
-    transform: Transform = transforms.Compose(
-        [transforms.Resize(resize, interpolation=bicubic), transforms.CenterCrop(crop)]
-    )
+    def transform(image: Image.Image) -> Image.Image:
+        shorter = min(image.size)
+        width, height = (resize * side // shorter for side in image.size)  # rounded down
+        resized = image.resize((width, height), Image.Resampling.BICUBIC)
+        left, top = (round((side - crop) / 2) for side in resized.size)
+        return resized.crop((left, top, left + crop, top + crop))
+
     return transform
 
 

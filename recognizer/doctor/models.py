@@ -9,12 +9,11 @@ from pathlib import Path
 
 from db.errors import UserError
 from encoders.bundled import EFFICIENTNET, INSTALL, MINILM, SMOLLM2, Bundled, module_folder
-from encoders.registry import OPENAI_CLIP
+from encoders.openai_digests import CLIP_CACHE, OPENAI_CLIP, published_file
 from encoders.weights import sha256_of
 from recognizer.doctor.findings import Finding, Surroundings
 from recognizer.doctor.packages import is_there, load
 
-CLIP_CACHE = Path("~/.cache/clip")  # where clip.load keeps its downloads
 _KEYS = (
     ("OPENAI_API_KEY", "needed by --llm gpt and openai:<model>", "export OPENAI_API_KEY=..."),
     ("OPENAI_BASE_URL", "only another server than OpenAI's needs it, or --base-url", ""),
@@ -71,7 +70,7 @@ def _bundled(section: str, name: str, *parts: Bundled) -> Finding:
 def _openai_clip() -> Iterator[Finding]:
     """Find the models that clip.load has downloaded; a file of other content is told."""
     for name, digest in OPENAI_CLIP.items():
-        file = CLIP_CACHE.expanduser() / f"{name.replace('/', '-').replace('@', '-')}.pt"
+        file = published_file(name)
         if not file.is_file():
             continue
         whole = sha256_of(file) == digest

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -26,6 +26,8 @@ from torch.nn.functional import normalize
 
 from db.errors import UsageError, UserError
 from descriptor_gen.llms.registry import open_llm
+from encoders.bundled import module_alone
+from encoders.openai_digests import published_file
 from encoders.protocol import Encoder
 from encoders.registry import OPENAI_CLIP, find_encoder, open_encoder, trusting_files
 from tests.fixtures.encoders import SIZE, WIDTH, tiny_clip, word_tokenizer
@@ -80,6 +82,18 @@ def test_the_names_written_down_are_those_of_clip() -> None:
     assert list(OPENAI_CLIP) == clip.available_models()
     digests = {name: url.split("/")[-2] for name, url in clip.clip._MODELS.items()}
     assert digests == OPENAI_CLIP
+    files = {name: url.split("/")[-1] for name, url in clip.clip._MODELS.items()}
+    assert files == {name: published_file(name).name for name in OPENAI_CLIP}
+
+
+def test_opening_clip_imports_neither_torchvision_nor_the_compiler_of_torch(tiny_clip_archive: Path) -> None:
+    code = (
+        "import sys, encoders.registry as e\n"
+        "with e.trusting_files(): e.open_encoder(sys.argv[1])\n"
+        "print(sorted({'torch', 'torchvision', 'torch._dynamo', 'pkg_resources'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tiny_clip_archive)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "['torch']\n"
 
 
 @pytest.mark.parametrize("name", ["hf:", "", "missing.pt"])
@@ -145,6 +159,23 @@ def test_tear_resizes_to_the_side_times_256_by_224_and_cuts_the_centre(
     left, top = (48 - SIZE) // 2, (side - SIZE) // 2
     cut = torch.tensor(np.asarray(image.crop((left, top, left + SIZE, top + SIZE)))).permute(2, 0, 1)
     assert torch.equal(pixels[0], cut)
+
+
+@given(st.tuples(st.integers(1, 700), st.integers(1, 700)), st.integers(1, 300), st.integers(0, 60))
+@example((1, 700), 260, 32)
+@settings(max_examples=200, deadline=None)
+def test_squares_are_those_of_torchvision(size: tuple[int, int], crop: int, border: int) -> None:
+    from torchvision import transforms
+
+    from encoders.towers import square_transform
+
+    longer = max(size) * (crop + border) // min(size)
+    assume(longer < 3000)  # the picture between, which would take long
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
+    resize = transforms.Resize(crop + border, interpolation=transforms.InterpolationMode.BICUBIC)
+    library = transforms.Compose([resize, transforms.CenterCrop(crop)])
+    own = square_transform(resize=crop + border, crop=crop)
+    assert np.array_equal(np.asarray(own(image)), np.asarray(library(image)))
 
 
 def test_bytes_are_normalised_as_torchvision_does(frames: NDArray[np.uint8]) -> None:
@@ -284,7 +315,8 @@ def test_words_that_are_remembered_give_the_tokens_of_clip(text: str) -> None:
 
     from encoders.openai_clip import by_words
 
-    assert by_words(clip.clip._tokenizer)(text) == clip.clip._tokenizer.encode(text)
+    tokenizer = module_alone("clip", "simple_tokenizer").SimpleTokenizer()
+    assert by_words(tokenizer)(text) == clip.clip._tokenizer.encode(text)
 
 
 def test_siglip_texts_are_padded_in_full_and_seen_without_mask(siglip: Encoder, tiny_siglip_folder: Path) -> None:
