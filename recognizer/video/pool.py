@@ -28,7 +28,7 @@ from db.errors import UsageError, UserError
 from recognizer.video.container import InaccessibleVideo, UnreadableVideo
 from recognizer.video.extracted import read_video
 from recognizer.video.frames import Frames
-from recognizer.video.worker import START, Call, Outcome, begin, go_on, half_of_memory, receive, send
+from recognizer.video.worker import START, Call, Outcome, begin, go_on, half_of_memory, receive, send, widen
 
 DIED = "the decoder died"
 TOO_LONG = "the decoder took too long"
@@ -206,6 +206,7 @@ class Start:
         library: what it imports first.
         memory: bytes that it may allocate; 0 is no limit.
         environment: variables that differ from those of this process.
+        nice: how far it stands back behind this process for the processor, 0 to 19.
     """
 
     purpose: str
@@ -213,6 +214,7 @@ class Start:
     library: str
     memory: int
     environment: Mapping[str, str]
+    nice: int = 0
 
 
 def _for_decoding() -> Start:
@@ -222,6 +224,9 @@ def _for_decoding() -> Start:
         library="decord",  # without torch, which takes seconds
         memory=half_of_memory(),
         environment={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # it has one of the cores
+        # The threads of an encoder on all cores wait for the slowest of them: they go first, and decoding takes what is
+        # left. Not 19, with which a busy machine would let decoding stand still until its time limit.
+        nice=10,
     )
 
 
@@ -231,7 +236,7 @@ class Worker:
     def __init__(self, start: Start) -> None:
         self._start = start
         paths = json.dumps([path for path in sys.path if isinstance(path, str)])
-        command = [sys.executable, "-P", "-c", START, paths, start.library, str(start.memory)]
+        command = [sys.executable, "-P", "-c", START, paths, start.library, str(start.memory), str(start.nice)]
         try:
             self._process = subprocess.Popen(  # noqa: S603
                 command,
@@ -244,6 +249,7 @@ class Worker:
             raise self._cannot_start(error) from error
         self._calls = cast(BinaryIO, self._process.stdin)
         self._outcomes = cast(BinaryIO, self._process.stdout)
+        widen(self._outcomes)
         self._is_ready = False
 
     def ask(self, call: Call, seconds: float) -> Outcome:

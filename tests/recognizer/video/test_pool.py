@@ -16,7 +16,7 @@ from db.errors import UsageError
 from recognizer.video.container import InaccessibleVideo, UnreadableVideo
 from recognizer.video.extracted import read_video
 from recognizer.video.pool import Decoding, Pool
-from recognizer.video.worker import half_of_memory
+from recognizer.video.worker import half_of_memory, widen
 from tests.fixtures import decoders
 from tests.fixtures.videos import CLIPS, make_images, make_video, needs_clips
 
@@ -82,6 +82,24 @@ def test_a_worker_imports_no_torch_and_stays_for_the_next_videos() -> None:
             assert not pool.call(decoders.has_module, "torch", size=0)
             numbers.append(pool.call(decoders.process_number, size=0))
     assert numbers[0] == numbers[1] != os.getpid()
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="this system has no niceness")
+def test_decoding_stands_back_behind_the_encoder() -> None:
+    with Pool(Decoding(workers=1)) as pool:
+        assert pool.call(os.nice, 0, size=0) == min(19, os.nice(0) + 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the size of a pipe is known on Linux only")
+def test_a_pipe_that_cannot_be_widened_stays_as_it_is() -> None:
+    from fcntl import F_GETPIPE_SZ, fcntl
+
+    readable, writable = os.pipe()
+    with os.fdopen(readable, "rb") as pipe, os.fdopen(writable, "wb"):
+        widen(pipe)
+        assert fcntl(pipe, F_GETPIPE_SZ) >= 2**16
+    with Path(os.devnull).open("rb") as no_pipe:
+        widen(no_pipe)  # no error
 
 
 def test_without_workers_nothing_starts() -> None:
