@@ -266,7 +266,7 @@ class Worker:
             self._refuse_no_start(error)
             raise DiedError("") from error
         self._await_start()
-        with _TimeLimit(self._process, seconds) as limit:
+        with TimeLimit(self._process, seconds) as limit:
             try:
                 outcome: Outcome = receive(self._outcomes)
             except Exception as error:  # whatever a dying process sends
@@ -316,22 +316,39 @@ def _too_long(seconds: float) -> InaccessibleVideo:
     return InaccessibleVideo(TOO_LONG, f"more than {seconds:.3g} seconds; --decode-timeout allows more")
 
 
-class _TimeLimit:
-    """Ends a process after some seconds; those in which this process stands still (Ctrl-Z) do not count."""
+def waited(process: int) -> float:
+    """Return the seconds in which a process could have run but had no processor; 0.0 where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
 
-    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+
+class TimeLimit:
+    """Ends a process after some seconds; a context manager.
+
+    Those in which this process stands still (Ctrl-Z) do not count, nor those in which that one waits for a processor: a
+    busy machine makes no video unreadable.
+
+    Attributes:
+        is_over: whether it ended the process.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], seconds: float, *, waited: Callable[[int], float] = waited
+    ) -> None:
         self.is_over = False
-        self._process = process
-        self._left = seconds
+        self._process, self._seconds, self._waited = process, seconds, waited
         self._done = Event()
         self._thread = Thread(target=self._watch, daemon=True)
 
     def _watch(self) -> None:
-        while self._left > 0:
-            step = min(1.0, self._left)
+        passed, before = 0.0, self._waited(self._process.pid)
+        waited = before
+        while (left := self._seconds + waited - before - passed) > 0:
+            step = min(1.0, left)
             if self._done.wait(step):
                 return
-            self._left -= step
+            passed, waited = passed + step, max(waited, self._waited(self._process.pid))  # 0 once it has ended
         self.is_over = True
         self._process.kill()
 
