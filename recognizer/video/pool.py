@@ -317,7 +317,7 @@ def _too_long(seconds: float) -> InaccessibleVideo:
 
 
 def waited(process: int) -> float:
-    """Return the seconds in which a process could have run but had no processor; 0.0 where the system does not say."""
+    """Return the seconds in which a process's main thread waited for a processor; 0.0 where the system does not say."""
     with suppress(OSError, ValueError, IndexError):
         return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
     return 0.0
@@ -326,8 +326,8 @@ def waited(process: int) -> float:
 class TimeLimit:
     """Ends a process after some seconds; a context manager.
 
-    Those in which this process stands still (Ctrl-Z) do not count, nor those in which that one waits for a processor: a
-    busy machine makes no video unreadable.
+    Those in which this process stands still (Ctrl-Z) do not count, nor those in which the main
+    thread of that one waits for a processor.
 
     Attributes:
         is_over: whether it ended the process.

@@ -231,7 +231,7 @@ def run_script(tmp_path: Path, script: str, *arguments: object) -> subprocess.Po
 IMPORTS = """
 from pathlib import Path
 import os, sys
-from recognizer.video.pool import Decoding, Pool, TimeLimit, waited
+from recognizer.video.pool import Decoding, Pool
 from tests.fixtures import decoders
 """
 
