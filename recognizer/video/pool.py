@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import BoundedSemaphore, Event, Lock, Thread
+from threading import BoundedSemaphore, Lock
 from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from db.errors import UsageError, UserError
 from recognizer.video.container import InaccessibleVideo, UnreadableVideo
 from recognizer.video.extracted import read_video
 from recognizer.video.frames import Frames
+from recognizer.video.time_limit import TimeLimit
 from recognizer.video.worker import START, Call, Outcome, begin, go_on, half_of_memory, receive, send, widen
 
 DIED = "the decoder died"
@@ -314,51 +315,6 @@ class Worker:
 
 def _too_long(seconds: float) -> InaccessibleVideo:
     return InaccessibleVideo(TOO_LONG, f"more than {seconds:.3g} seconds; --decode-timeout allows more")
-
-
-def waited(process: int) -> float:
-    """Return the seconds in which a process's main thread waited for a processor; 0.0 where the system does not say."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
-    return 0.0
-
-
-class TimeLimit:
-    """Ends a process after some seconds; a context manager.
-
-    Those in which this process stands still (Ctrl-Z) do not count, nor those in which the main
-    thread of that one waits for a processor.
-
-    Attributes:
-        is_over: whether it ended the process.
-    """
-
-    def __init__(
-        self, process: subprocess.Popen[bytes], seconds: float, *, waited: Callable[[int], float] = waited
-    ) -> None:
-        self.is_over = False
-        self._process, self._seconds, self._waited = process, seconds, waited
-        self._done = Event()
-        self._thread = Thread(target=self._watch, daemon=True)
-
-    def _watch(self) -> None:
-        passed, before = 0.0, self._waited(self._process.pid)
-        waited = before
-        while (left := self._seconds + waited - before - passed) > 0:
-            step = min(1.0, left)
-            if self._done.wait(step):
-                return
-            passed, waited = passed + step, max(waited, self._waited(self._process.pid))  # 0 once it has ended
-        self.is_over = True
-        self._process.kill()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
 
 
 class _Resting:
