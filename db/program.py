@@ -5,11 +5,13 @@ This is all that `--help` of a program imports: click and the profile, no databa
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
+import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -141,6 +143,35 @@ class Program(click.Group):
         except UserError as error:
             database = ctx.find_root().params.get("url")
             raise _shown(error, secrets_in(database) if isinstance(database, str) else ()) from error
+
+
+def run(program: click.Command, name: str) -> NoReturn:
+    """Run a program as all that its process does, and end the process.
+
+    Python's modules are not taken apart, which takes half a second once torch is loaded. What is to be done at the end
+    is done: threads are waited for, functions of `atexit` run, output is written; the system frees the memory.
+    """
+    codes = list[int]()
+    atexit.register(_end, codes)  # the first to register is the last to run
+    try:
+        program(prog_name=name)
+    except SystemExit as error:
+        if error.code is None or isinstance(error.code, int):
+            codes.append(error.code or 0)
+        raise
+    raise AssertionError("a program of click ends with SystemExit")
+
+
+def _end(codes: Sequence[int]) -> None:
+    """End the process with an exit code, unless there is none: after other errors, Python says what it has to say."""
+    if not codes:
+        return
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except (OSError, ValueError):  # nobody reads any more; Python has an exit code of its own for that
+        return
+    os._exit(codes[0] & 0xFF)
 
 
 def database_option(command: Any) -> Any:

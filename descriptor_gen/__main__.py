@@ -1,5 +1,5 @@
 """`python -m descriptor_gen` is the command `descgen`."""
 
-from descriptor_gen.cli import descgen
+from descriptor_gen.cli import main
 
-descgen(prog_name="descgen")
+main()

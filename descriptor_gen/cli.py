@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import click
 
-from db.program import Listed, Program, database_option, open_when_needed
+from db.program import Listed, Program, database_option, open_when_needed, run
 
 _COMMANDS = {
     "build": Listed("descriptor_gen.commands.build:build", "Write the missing descriptors of a dataset with an LLM."),
@@ -118,3 +120,8 @@ def descgen(context: click.Context, url: str) -> None:
     descgen config set llm llama                   the LLM when --llm is not given
     """
     open_when_needed(context, url)
+
+
+def main() -> NoReturn:
+    """Run the command `descgen` and end the process."""
+    run(descgen, "descgen")

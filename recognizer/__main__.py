@@ -1,5 +1,5 @@
 """`python -m recognizer` is the command `recognize`."""
 
-from recognizer.cli import recognize
+from recognizer.cli import main
 
-recognize(prog_name="recognize")
+main()

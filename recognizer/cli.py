@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import click
 
-from db.program import Listed, Program, database_option, open_when_needed
+from db.program import Listed, Program, database_option, open_when_needed, run
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True}
 
@@ -114,3 +116,8 @@ def recognize(context: click.Context, url: str) -> None:
     recognize doctor                                   what this machine has, and how to get what it lacks
     """
     open_when_needed(context, url)
+
+
+def main() -> NoReturn:
+    """Run the command `recognize` and end the process."""
+    run(recognize, "recognize")
