@@ -29,22 +29,22 @@ def thread_times(process: int) -> Times:
 
 
 def time_without_processor(before: Times, after: Times, seconds: float) -> float:
-    """Return how many of the `seconds` between two looks a process lost because other processes had the processors.
+    """Return how many of the `seconds` between two looks a process lost because its threads waited for a processor.
 
-    That is the share that waiting has in the time in which its threads wanted a processor, and at most what they
-    waited: two threads that take turns on one core lost half, and one that slept lost nothing.
+    That is the share that waiting has in the time in which they wanted one, and at most what they waited: a process
+    that got half of a core lost half, and one that slept lost nothing.
     """
     pairs = [(before.get(thread, (0.0, 0.0)), times) for thread, times in after.items()]
-    ran = sum(new[0] - old[0] for old, new in pairs)
-    waited = sum(new[1] - old[1] for old, new in pairs)
+    ran = sum(max(0.0, new[0] - old[0]) for old, new in pairs)  # less: another thread got the number of one that ended
+    waited = sum(max(0.0, new[1] - old[1]) for old, new in pairs)
     return waited * seconds / max(seconds, ran + waited)
 
 
 class TimeLimit:
     """Ends a process after some seconds; a context manager.
 
-    Those in which this process stands still (Ctrl-Z) do not count, nor those that the other one lost waiting for a
-    processor.
+    Those in which this process stands still (Ctrl-Z) do not count, nor those that the other one lost by waiting for a
+    processor; see `time_without_processor`.
 
     Attributes:
         is_over: whether it ended the process.

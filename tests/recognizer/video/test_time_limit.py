@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from itertools import count
 
@@ -28,6 +29,7 @@ START: Times = {"1": (5.0, 7.0)}
         ({"1": (5.1, 7.4), "2": (0.1, 0.4)}, 0.8),  # one works when the other has done its part
         ({"1": (5.5, 7.5), "2": (0.5, 0.5)}, 0.5),  # two share one core
         ({"1": (6.0, 7.0), "2": (0.0, 1.0)}, 0.5),
+        ({"1": (0.1, 0.2)}, 0.0),  # another thread has its number
         ({}, 0.0),  # it has ended, or the system does not say
     ],
 )
@@ -44,12 +46,12 @@ def sleeping() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_process_that_gets_no_processor_is_not_ended(sleeping: subprocess.Popen[bytes]) -> None:
-    looks = count()
-    with TimeLimit(sleeping, 0.1, times=lambda _: {"1": (0.0, 10.0 * next(looks))}) as limit:
-        with pytest.raises(subprocess.TimeoutExpired):
-            sleeping.wait(1)
-        assert next(looks) < 25  # it does not look more and more often
+    looks, begin = count(), time.monotonic()
+    limit = TimeLimit(sleeping, 0.001, times=lambda _: {"1": (0.0, 10.0 * next(looks))})
+    with limit, pytest.raises(subprocess.TimeoutExpired):
+        sleeping.wait(1)
     assert not limit.is_over
+    assert next(looks) < 2 + (time.monotonic() - begin) / 0.05  # however little time is left, it looks no more often
 
 
 def test_a_process_that_sleeps_is_ended(sleeping: subprocess.Popen[bytes]) -> None:
