@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from db.errors import UserError
 from db.progress import ProgressBars, no_bars
@@ -35,7 +38,8 @@ from recognizer.evaluation.together import transductive_results
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import Features
 from recognizer.scoring.ensemble import Ensemble, build_ensemble
-from recognizer.scoring.metrics import accuracy, gain, over_splits
+from recognizer.scoring.intervals import Indices
+from recognizer.scoring.metrics import accuracies, gains, over_splits
 from recognizer.scoring.pooling import VideoBatch
 from recognizer.scoring.protocols import Protocol
 from recognizer.scoring.selection import choose_descriptors, classes_without, descriptors_digest
@@ -107,6 +111,7 @@ def make_run(
     *,
     settings: Settings,
     rows: Mapping[str, TrueRanks] | None = None,
+    results: Mapping[str, Any] | None = None,
     with_predictions: bool = True,
 ) -> Run:
     """Return the run of one choice of texts and method; `seconds` is the time of the scoring.
@@ -118,6 +123,7 @@ def make_run(
         descriptors: recorded in the run.
         settings: the method, and everything else to record.
         rows: the ranks of both rows of the table, if already computed.
+        results: of these rows, if they are not to be computed here; see `results_of`.
         with_predictions: whether the run keeps every prediction.
     """
     start = time.perf_counter()
@@ -130,7 +136,7 @@ def make_run(
         descriptor_ids=tuple(descriptor.id for descriptor in descriptors),
         counts=_counts(video_list, features),
         left_out=(*features.unreadable, *((id_, "missing") for id_ in video_list.missing)),
-        results=(multi_label_results if video_list.multi_label else _results)(embedded, rows),
+        results=dict(results_of(embedded, [rows])[0] if results is None else results),
         seconds=time.perf_counter() - start,
         predictions=_predictions(features, rows) if with_predictions else (),
     )
@@ -142,40 +148,67 @@ def with_texts(store: Store, run: Run) -> dict[str, Any]:
     return {"format": FORMAT, **asdict(run), "descriptors": [asdict(text) for text in texts]}
 
 
-def _results(embedded: EmbeddedDataset, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
-    """Return accuracies and log loss by row, and the gain of descriptors; also by split if there are several."""
-    labels, groups = embedded.features.labels, embedded.groups
-    before, after = rows[LABEL_ONLY].ranks, rows[WITH_DESCRIPTORS].ranks
-    return {
-        "rows": {name: asdict(accuracy(row.ranks, labels, groups)) for name, row in rows.items()},
-        "log_loss": {name: row.log_loss for name, row in rows.items()},
-        "gain": asdict(gain(before, after, labels, groups)),
-        **_by_split(embedded, rows),
+def results_of(embedded: EmbeddedDataset, evaluations: Sequence[Mapping[str, TrueRanks]]) -> list[dict[str, Any]]:
+    """Return the results of evaluations of the same videos, each given by the ranks of both rows of its table."""
+    if embedded.video_list.multi_label:
+        return [multi_label_results(embedded, rows) for rows in evaluations]
+    ranks = {
+        name: np.stack([rows[name].ranks.numpy() for rows in evaluations]) for name in (LABEL_ONLY, WITH_DESCRIPTORS)
     }
+    labels, groups = embedded.features.labels, embedded.groups
+    gained = gains(ranks[LABEL_ONLY], ranks[WITH_DESCRIPTORS], labels, groups)
+    return [
+        {
+            "rows": measured,
+            "log_loss": {name: row.log_loss for name, row in rows.items()},
+            "gain": asdict(gain),
+            **by_split,
+        }
+        for rows, measured, gain, by_split in zip(
+            evaluations, _by_row(ranks, labels, groups), gained, _by_split(embedded, ranks), strict=True
+        )
+    ]
 
 
-def _by_split(embedded: EmbeddedDataset, rows: Mapping[str, TrueRanks]) -> dict[str, Any]:
-    """Return accuracies by official split with mean and deviation, if there are several, and the splits without any."""
+def _by_row(
+    ranks: Mapping[str, Indices], labels: ArrayLike, groups: Sequence[Hashable]
+) -> list[dict[str, dict[str, Any]]]:
+    """Return the accuracies by row of the table, for each of R evaluations; `ranks` has [R, V] for each row."""
+    columns = [[asdict(each) for each in accuracies(rank, labels, groups)] for rank in ranks.values()]
+    return [dict(zip(ranks, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _by_split(embedded: EmbeddedDataset, ranks: Mapping[str, Indices]) -> list[dict[str, Any]]:
+    """Return, for each evaluation, the accuracies by official split with mean and deviation, if there are several
+    splits, and the splits without any video.
+    """
     features, groups = embedded.features, embedded.groups
     listed = {split for video in embedded.video_list.videos for split in video.splits}
     if len(listed) < 2:
-        return {}
-    labels = features.labels
+        return [{} for _ in ranks[LABEL_ONLY]]
     members = {n: [v for v, video in enumerate(features.videos) if n in video.splits] for n in sorted(listed)}
     splits = {
-        str(n): {
-            name: asdict(accuracy(row.ranks[own], labels[own], [groups[v] for v in own])) for name, row in rows.items()
-        }
+        str(n): _by_row(
+            {name: rank[:, own] for name, rank in ranks.items()}, features.labels[own], [groups[v] for v in own]
+        )
         for n, own in members.items()
         if own
     }
+    empty = [str(n) for n, own in members.items() if not own]
+    return [
+        _over_splits(dict(zip(splits, values, strict=True)), empty)
+        for values in (zip(*splits.values(), strict=True) if splits else [()] * len(ranks[LABEL_ONLY]))
+    ]
+
+
+def _over_splits(splits: dict[str, dict[str, Any]], empty: list[str]) -> dict[str, Any]:
     spreads = over_splits(list(splits.values())) if len(splits) > 1 else {}
     return {
         "splits": splits,
         "over_splits": {
             row: {name: asdict(spread) for name, spread in by_measure.items()} for row, by_measure in spreads.items()
         },
-        "splits_without_videos": [str(n) for n, own in members.items() if not own],
+        "splits_without_videos": empty,
     }
 
 

@@ -77,6 +77,10 @@ class TrueRanks:
     ranks: Tensor  # of that class, from 1, int64 [V]
     log_loss: float | None  # see `metrics.log_loss`; None if videos have several labels
 
+    def without_scores(self) -> TrueRanks:
+        """Return the ranks alone, with scores [V, 0]: those of many evaluations fill the memory."""
+        return replace(self, scores=self.scores.new_empty(len(self.scores), 0))
+
 
 def rank_true_classes(
     features: Features, batch: VideoBatch, ensemble: Ensemble, *, settings: ScoringSettings

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from db.store import Store
 from encoders.protocol import Preprocessing
 from recognizer.datasets.find import find_videos
 from recognizer.evaluation.best_of import corrected_p, elsewhere
-from recognizer.evaluation.evaluate import make_run
+from recognizer.evaluation.evaluate import make_run, results_of
 from recognizer.evaluation.ranking import (
     LABEL_ONLY,
     WITH_DESCRIPTORS,
@@ -36,9 +36,6 @@ from recognizer.scoring.methods import BASELINE, method_of
 from recognizer.scoring.pooling import Pooling, VideoBatch
 from recognizer.scoring.protocols import Names, Protocol
 from recognizer.scoring.selection import DescriptorChoice, choose_each
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 DescriptorsByChoice = Mapping[DescriptorChoice, Sequence[Descriptor]]
 
@@ -182,7 +179,7 @@ def score_grid(
     batches: dict[object, VideoBatch] = {}
     baselines: dict[object, TrueRanks] = {}
     runs: list[Run] = []
-    hits: list[tuple[Tensor, Tensor]] = []
+    rows: list[dict[str, TrueRanks]] = []
     for each in settings:
         protocol = each.wording()
         videos, ensemble = embedded[protocol.preprocessing], ensembles[each.choice, protocol]
@@ -193,26 +190,33 @@ def score_grid(
         if labels not in baselines:  # the same for every method
             baselines[labels] = rank_by_labels(videos.features, batch, ensemble, settings=each)
         ranked = rank_true_classes(videos.features, batch, ensemble, settings=each)
-        run = make_run(
-            videos, batch, ensemble, descriptors[each.choice], settings=each, with_predictions=with_predictions,
-            rows={LABEL_ONLY: baselines[labels], WITH_DESCRIPTORS: ranked},
+        both = {LABEL_ONLY: baselines[labels], WITH_DESCRIPTORS: ranked}
+        runs.append(
+            make_run(
+                videos, batch, ensemble, descriptors[each.choice],
+                settings=each, rows=both, results={}, with_predictions=with_predictions,
+            )
         )  # fmt: skip
-        runs.append(run)
-        hits.append((baselines[labels].ranks <= 1, ranked.ranks <= 1))
+        rows.append({name: row.without_scores() for name, row in both.items()})
         on_progress(len(runs), len(settings))
-    return _best_first(runs, hits, videos.groups)
+    results = results_of(videos, rows)  # any preprocessing has the same videos
+    return _best_first(
+        [replace(run, results=each) for run, each in zip(runs, results, strict=True)], rows, videos.groups
+    )
 
 
-def _best_first(runs: Sequence[Run], hits: Sequence[tuple[Tensor, Tensor]], sources: Sequence[str]) -> list[Run]:
+def _best_first(runs: Sequence[Run], rows: Sequence[Mapping[str, TrueRanks]], sources: Sequence[str]) -> list[Run]:
     """Return the runs, best top-1 first, each with its p corrected for their number; the first, if they are several,
     also says what the best is worth on other videos.
 
     Args:
         runs: of the same V videos.
-        hits: by run, which videos are right by the labels alone and with descriptors, bool [V] each.
-        sources: their groups; see `clip_groups`.
+        rows: by run, the ranks by the labels alone and with descriptors.
+        sources: the group of each video; see `clip_groups`.
     """
-    before, after = (np.stack([row.numpy() for row in rows]) for rows in zip(*hits, strict=True))
+    before, after = (
+        np.stack([row[name].ranks.numpy() <= 1 for row in rows]) for name in (LABEL_ONLY, WITH_DESCRIPTORS)
+    )
     groups = Design.of([0] * len(sources), sources).groups
     with_p = [
         replace(run, results={**run.results, "corrected_p": p})

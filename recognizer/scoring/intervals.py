@@ -151,8 +151,8 @@ def difference_interval(changes: Floats, design: Design) -> tuple[Floats, Floats
 
 
 def difference_intervals(pairs: Sequence[tuple[Floats, Design]]) -> tuple[Floats, Floats]:
-    """Return the interval of each (changes [V], design), as `difference_interval` does: arrays of one value a pair."""
-    gained, lost, videos = np.array([_shares(changes, design) for changes, design in pairs]).T
+    """Return the interval of each of P (changes [..., V], design), as `difference_interval` does: [P, ...]."""
+    gained, lost, videos = np.swapaxes([_shares(changes, design) for changes, design in pairs], 0, 1)
     return tango(gained, lost, videos)
 
 

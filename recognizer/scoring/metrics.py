@@ -93,31 +93,53 @@ def accuracy(rank: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] | No
         labels: int [V], of the true class.
         groups: [V], the source that each video was cut from; None takes videos as independent.
     """
+    return accuracies(np.asarray(rank)[None], labels, groups)[0]
+
+
+def accuracies(rank: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] | None = None) -> list[Accuracy]:
+    """Return the accuracies of each row of ranks [R, V] of the same videos; others as in `accuracy`."""
     designs = _designs(labels, groups)
-    return Accuracy(
-        videos=len(designs["top1"].classes),
-        classes=len(np.unique(designs["top1"].classes)),
-        groups=designs["top1"].group_count,
-        **{key: rate(np.asarray(rank) <= _WITHIN[key], design) for key, design in designs.items()},
-    )
+    columns = [_rates(np.asarray(rank) <= _WITHIN[key], design) for key, design in designs.items()]
+    videos, classes = len(designs["top1"].classes), len(np.unique(designs["top1"].classes))
+    groups_in_all = designs["top1"].group_count
+    return [
+        Accuracy(videos, classes, groups_in_all, **dict(zip(designs, rates, strict=True)))
+        for rates in zip(*columns, strict=True)
+    ]
 
 
 def gain(before: ArrayLike, after: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] | None = None) -> Gain:
     """Return the difference of the accuracies of two sets of ranks [V] of the same videos; others as in `accuracy`."""
+    return gains(np.asarray(before)[None], np.asarray(after)[None], labels, groups)[0]
+
+
+def gains(
+    before: ArrayLike, after: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] | None = None
+) -> list[Gain]:
+    """Return the gain of each pair of rows of ranks [R, V] of the same videos; others as in `accuracy`."""
     first, second = np.asarray(before), np.asarray(after)
     designs = _designs(labels, groups)
     changes = [_changes(first <= _WITHIN[key], second <= _WITHIN[key]) for key in designs]
-    low, high = difference_intervals(list(zip(changes, designs.values(), strict=True)))
-    means = [design.mean(row) for row, design in zip(changes, designs.values(), strict=True)]
-    rates = (Rate(*map(float, values)) for values in zip(means, low, high, strict=True))
-    return Gain(**dict(zip(designs, rates, strict=True)))
+    low, high = difference_intervals(list(zip(changes, designs.values(), strict=True)))  # [3, R]
+    means = [design.mean(rows) for rows, design in zip(changes, designs.values(), strict=True)]
+    columns = [_as_rates(*values) for values in zip(means, low, high, strict=True)]
+    return [Gain(**dict(zip(designs, rates, strict=True))) for rates in zip(*columns, strict=True)]
 
 
 def rate(hit: Flags, design: Design) -> Rate:
     """Return the mean of hits [V] with its interval (see `rate_interval`)."""
-    value = float(design.mean(hit))
-    low, high = rate_interval(hit.astype(float), design)
-    return Rate(value, max(0.0, min(value, float(low))), min(1.0, max(value, float(high))))
+    return _rates(hit[None], design)[0]
+
+
+def _rates(hits: Flags, design: Design) -> list[Rate]:
+    """Return the mean of each row of hits [R, V] with its interval."""
+    values = design.mean(hits)
+    low, high = rate_interval(hits.astype(float), design)
+    return _as_rates(values, np.minimum(values, low).clip(min=0), np.maximum(values, high).clip(max=1))
+
+
+def _as_rates(*columns: Floats) -> list[Rate]:
+    return [Rate(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def difference(first: Flags, second: Flags, design: Design) -> Rate:
