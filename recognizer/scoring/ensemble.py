@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from db.kinds import NAME
@@ -123,7 +124,8 @@ def build_ensembles(
     dataset: Dataset, choices: Sequence[tuple[Sequence[Descriptor], Protocol]], encoder: TextEncoder
 ) -> list[Ensemble]:
     """Return an ensemble for each (descriptors, protocol); each distinct string of all of them is encoded once."""
-    text_lists = [_texts(dataset, descriptors, protocol) for descriptors, protocol in choices]
+    fill = cache(_filled)  # choices have most texts in common
+    text_lists = [_texts(dataset, descriptors, protocol, fill) for descriptors, protocol in choices]
     encoded = _encode(
         list(dict.fromkeys(part for texts in text_lists for text in texts for part in text.parts)), encoder
     )
@@ -136,7 +138,7 @@ def build_ensembles(
 
 def strings_of(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protocol) -> list[str]:
     """Return every distinct string that `build_ensemble` encodes, templates filled in."""
-    texts = _texts(dataset, descriptors, protocol)
+    texts = _texts(dataset, descriptors, protocol, _filled)
     return list(dict.fromkeys(string for text in texts for part in text.parts for string in part))
 
 
@@ -150,6 +152,7 @@ def labels_again(dataset: Dataset, protocol: Protocol) -> list[Descriptor]:
 
 
 _Strings = tuple[str, ...]  # one text filled into each template
+_Fill = Callable[[tuple[str, ...], str], _Strings]
 
 
 @dataclass(frozen=True)
@@ -167,29 +170,29 @@ class _Text:
         return (self.strings, self.label) if self.label else (self.strings,)
 
 
-def _texts(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protocol) -> list[_Text]:
-    """Return the texts of all classes; within a class, in the order of their slots."""
+def _texts(dataset: Dataset, descriptors: Sequence[Descriptor], protocol: Protocol, fill: _Fill) -> list[_Text]:
+    """Return the texts of all classes, filled into templates; within a class, in the order of their slots."""
     row = {action.name: index for index, action in enumerate(dataset.actions)}
     labels = [protocol.label_text(dataset, action) for action in dataset.actions]
     names = {row[d.action]: d for d in descriptors if d.kind == NAME} if protocol.names != "off" else {}
-    texts = [_label(c, label, names.get(c), protocol) for c, label in enumerate(labels)]
+    texts = [_label(c, label, names.get(c), protocol, fill) for c, label in enumerate(labels)]
     if protocol.names == "replace":
         labels = [names[c].text if c in names else label for c, label in enumerate(labels)]
     filled, placed = [1] * len(row), {name.id for name in names.values()}
     for descriptor in sorted((d for d in descriptors if d.id not in placed), key=_in_order(row)):
         c = row[descriptor.action]
-        strings = _filled(protocol.descriptor_templates, protocol.descriptor_text(labels[c], descriptor.text))
+        strings = fill(protocol.descriptor_templates, protocol.descriptor_text(labels[c], descriptor.text))
         texts.append(_Text(c, filled[c], descriptor.kind, descriptor.position, descriptor.id, strings))
         filled[c] += 1
     return texts
 
 
-def _label(c: int, label: str, name: Descriptor | None, protocol: Protocol) -> _Text:
+def _label(c: int, label: str, name: Descriptor | None, protocol: Protocol, fill: _Fill) -> _Text:
     """Return text k = 0 of class c: its label, or its name, or both."""
-    as_it_is = _filled(protocol.label_templates, label)
+    as_it_is = fill(protocol.label_templates, label)
     if name is None:
         return _Text(c, 0, "", -1, -1, as_it_is)
-    named = _filled(protocol.label_templates, name.text)
+    named = fill(protocol.label_templates, name.text)
     return _Text(c, 0, "", -1, name.id, named if protocol.names == "replace" else as_it_is + named, label=as_it_is)
 
 
@@ -207,7 +210,7 @@ def kind_order(kind: str) -> tuple[int, str]:
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER), kind
 
 
-def _filled(templates: Sequence[str], text: str) -> _Strings:
+def _filled(templates: tuple[str, ...], text: str) -> _Strings:
     return tuple(template.replace("{}", text) for template in templates)
 
 

@@ -50,6 +50,16 @@ class Design:
         return cls(weights, numbers, _numbered(list(zip(numbers.tolist(), own, strict=True))))
 
     @property
+    def video_count(self) -> int:
+        """How many videos there are."""
+        return len(self.classes)
+
+    @property
+    def class_count(self) -> int:
+        """How many classes have videos."""
+        return int(self.classes.max()) + 1
+
+    @property
     def group_count(self) -> int:
         """How many groups there are: as many as videos, if no two were cut from one source."""
         return int(self.groups.max()) + 1

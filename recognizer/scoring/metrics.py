@@ -100,12 +100,8 @@ def accuracies(rank: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] | 
     """Return the accuracies of each row of ranks [R, V] of the same videos; others as in `accuracy`."""
     designs = _designs(labels, groups)
     columns = [_rates(np.asarray(rank) <= _WITHIN[key], design) for key, design in designs.items()]
-    videos, classes = len(designs["top1"].classes), len(np.unique(designs["top1"].classes))
-    groups_in_all = designs["top1"].group_count
-    return [
-        Accuracy(videos, classes, groups_in_all, **dict(zip(designs, rates, strict=True)))
-        for rates in zip(*columns, strict=True)
-    ]
+    counts = designs["top1"].video_count, designs["top1"].class_count, designs["top1"].group_count
+    return [Accuracy(*counts, **dict(zip(designs, rates, strict=True))) for rates in zip(*columns, strict=True)]
 
 
 def gain(before: ArrayLike, after: ArrayLike, labels: ArrayLike, groups: Sequence[Hashable] | None = None) -> Gain:
