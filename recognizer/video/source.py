@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 
 from encoders.weights import sha256_of
 from recognizer.video.container import os_errors_as_unreadable
@@ -35,10 +36,13 @@ def source_of(path: Path, frames: int | None = None) -> Source:
         UnreadableVideo: there are no files, or they cannot be accessed.
     """
     with os_errors_as_unreadable():
-        names = image_names(path) if path.is_dir() else []
+        own = path.stat()  # asked for once: a network drive answers slowly
+        names = image_names(path) if S_ISDIR(own.st_mode) else []
         chosen = range(len(names)) if frames is None or not names else sorted(set(frame_indices(len(names), frames)))
-        files = tuple(path / names[index] for index in chosen) or (path,)
-        facts = [(file.name, (status := file.stat()).st_size, status.st_mtime_ns) for file in files]
+        images = tuple(path / names[index] for index in chosen)
+        files = images or (path,)
+        statuses = [image.stat() for image in images] or [own]
+    facts = [(file.name, status.st_size, status.st_mtime_ns) for file, status in zip(files, statuses, strict=True)]
     stamp = hashlib.sha256(repr((len(names), facts)).encode()).hexdigest()
     return Source(files, len(names), sum(size for _, size, _ in facts), stamp)
 
