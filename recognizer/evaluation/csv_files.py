@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db.local_paths import public_names, public_settings, without_folders
-from recognizer.evaluation.predict import ClassTexts, Ranking
+
+if TYPE_CHECKING:  # a sweep writes none of them
+    from recognizer.evaluation.predict import ClassTexts, Ranking
 
 _RANKED = ("rank", "class", "phrase", "score", "probability", "label_only_rank", "inductive_rank")
 _VERDICT = ("rejected", "one_of_these", "best_background_text")  # only if videos of no class are rejected

@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -14,13 +14,10 @@ from rich.text import Text
 from db.commandline import table
 from db.records import Run
 from encoders.protocol import LOGIT_SCALE
-from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
 from recognizer.evaluation.html import interval, signed_interval
-from recognizer.evaluation.impact import RunImpact, TextImpact
 from recognizer.evaluation.means import means_of
 from recognizer.evaluation.multi_label import is_multi_label
 from recognizer.evaluation.multi_label_table import Numbers, multi_label_lines, precisions
-from recognizer.evaluation.predict import ClassTexts, Ranking, Together
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
 from recognizer.evaluation.rejection_table import (
     background_line,
@@ -37,6 +34,11 @@ from recognizer.scoring.protocols import NAMES, PROTOCOLS
 from recognizer.scoring.selection import classes_without
 from recognizer.scoring.transductive import TRANSDUCTIVE
 from recognizer.video.sampling import Sampling
+
+if TYPE_CHECKING:  # a sweep uses none of them
+    from recognizer.evaluation.compare import ClassChange, Comparison, Paired, PairedRates
+    from recognizer.evaluation.impact import RunImpact, TextImpact
+    from recognizer.evaluation.predict import ClassTexts, Ranking, Together
 
 WEAK = "encoder objects is weak: it is there to try everything without a download; for real numbers use CLIP"
 UNCALIBRATED = "probabilities are not calibrated: encoder objects has no trained logit scale, 100 is taken"

@@ -249,6 +249,11 @@ def _ensemble(classes: int, texts: Sequence[_Text], vectors: dict[_Strings, Tens
         kind=spread(torch.tensor([kinds.index(text.kind) if text.kind else -1 for text in texts]), -1),
         position=spread(torch.tensor([text.position for text in texts]), -1),
         ids=spread(torch.tensor([text.id for text in texts]), -1),
-        cut=tuple(dict.fromkeys(string for text in texts for part in text.parts for string in part if string in cut)),
+        cut=_cut_ones(texts, cut) if cut else (),
         labels=labels if any(text.label for text in texts) else None,
     )
+
+
+def _cut_ones(texts: Sequence[_Text], cut: frozenset[str]) -> tuple[str, ...]:
+    """Return the strings of texts that were cut, in order."""
+    return tuple(dict.fromkeys(string for text in texts for part in text.parts for string in part if string in cut))
