@@ -193,11 +193,12 @@ class FeatureStore:
 
     def entries(self, row: ShelfRow, keys: Iterable[str] | None = None) -> dict[str, IndexEntry]:
         """Return the entries of a shelf by key: all, or those of some keys."""
-        if keys is None:
+        wanted = None if keys is None else set(keys)
+        if wanted is None or 2 * len(wanted) > row.records:  # to look most of them up one by one takes longer
             rows = self.query("SELECT key, slot, checksum, note FROM entry WHERE shelf = ?", row.id)
         else:
-            rows = self.query(_SOME_ENTRIES, row.id, json.dumps(list(keys)))
-        return {key: IndexEntry(*columns) for key, *columns in rows}
+            rows = self.query(_SOME_ENTRIES, row.id, json.dumps(list(wanted)))
+        return {key: IndexEntry(*columns) for key, *columns in rows if wanted is None or key in wanted}
 
     def arrays(self, row: ShelfRow) -> NDArray[np.float32]:
         """Return the records [N, *shape] in the file of a shelf, memory-mapped."""

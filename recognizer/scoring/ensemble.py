@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from db.kinds import NAME
@@ -217,13 +218,13 @@ def _filled(templates: tuple[str, ...], text: str) -> _Strings:
 def _encode(texts: Sequence[_Strings], encoder: TextEncoder) -> tuple[dict[_Strings, Tensor], frozenset[str]]:
     """Return the unit vector [D] of each distinct text, the mean over its templates, and the strings that were cut."""
     import torch
-    from torch.nn.functional import normalize
+    from torch.nn.functional import embedding_bag, normalize
 
     index = {string: s for s, string in enumerate(dict.fromkeys(string for strings in texts for string in strings))}
     encoded = normalize(encoder.encode_texts(list(index)), dim=-1)  # [S, D]
-    owner = torch.tensor([n for n, strings in enumerate(texts) for _ in strings])
     member = torch.tensor([index[string] for strings in texts for string in strings])
-    sums = encoded.new_zeros(len(texts), encoded.shape[1]).index_add(0, owner, encoded[member])  # [N, D]
+    starts = torch.tensor([0, *accumulate(map(len, texts))][:-1])
+    sums = embedding_bag(member, encoded, starts, mode="sum")  # [N, D]
     counts, limit = zip(index, encoder.token_counts(list(index)), strict=True), encoder.context_length
     cut = frozenset(string for string, count in counts if count > limit)
     return dict(zip(texts, normalize(sums, dim=-1), strict=True)), cut  # a sum and a mean point the same way
