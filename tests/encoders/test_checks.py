@@ -142,6 +142,28 @@ def test_your_own_encoder_with_infinite_vectors_is_refused(tmp_path: Path) -> No
         CachingEncoder(Infinite(), store).encode_texts(["a cat", "a dog"])
 
 
+@pytest.mark.parametrize("values", [(torch.inf, -torch.inf), (torch.nan, 0), (3e38, torch.inf)])
+def test_every_value_that_is_not_finite_is_seen(values: tuple[float, float]) -> None:
+    vectors = torch.eye(3)
+    vectors[1, :2] = torch.tensor(values)
+    with pytest.raises(UserError, match=r"1 of 3 texts a vector that is not finite, such as text 'b'"):
+        check_texts("mine", ["a", "b", "c"], vectors)
+
+
+def test_finite_vectors_whose_sum_is_not_are_taken() -> None:
+    vectors = torch.eye(3) * 3e38
+    assert not vectors.sum().isfinite()
+    check_texts("mine", ["a", "b", "c"], vectors)
+
+
+def test_one_vector_that_differs_is_enough() -> None:
+    vectors = torch.ones(3, 4)
+    vectors[1, 2] = 2
+    check_texts("mine", ["a dog", "a cat", "a cow"], vectors)
+    with pytest.raises(UserError, match="gives different texts the same vector"):
+        check_texts("mine", ["a dog", "a cat", "a cow"], torch.ones(3, 4))
+
+
 def test_equal_vectors_that_were_stored_before_are_refused(tmp_path: Path) -> None:
     with FeatureStore.open(tmp_path) as store:
         encoder = CachingEncoder(Constant(), store)

@@ -173,6 +173,22 @@ def test_splits_are_reported_with_their_mean_and_deviation(
     assert "over_splits" not in one
 
 
+def test_a_sweep_has_the_numbers_of_every_split(
+    descgen: Run, recognize: Run, llm: FakeLLM, three_splits: Path, encoder: ColourEncoder
+) -> None:
+    encoder.colours["waving"] = COLOURS["red_ball"]
+    descgen("build", "-d", "hmdb51", "-k", "context")
+    asked = ("-d", "hmdb51", "--root", three_splits, "-e", "fake", "--split", "all")
+    result = recognize("sweep", *asked, "--method", "mean", "--method", "max", "--store")
+    assert result.exit_code == 0, result.output
+    for number in (1, 2):
+        swept = json.loads(recognize("runs", number, "--json").stdout)
+        alone = json.loads(recognize("eval", *asked, "--method", swept["settings"]["method"], "--json").stdout)
+        assert swept["results"]["splits"]["2"]["label only"]["top1"]["value"] == 0.5
+        for part in ("rows", "gain", "splits", "over_splits", "splits_without_videos"):
+            assert swept["results"][part] == alone["results"][part]
+
+
 def test_a_split_without_videos_is_told(
     descgen: Run, recognize: Run, llm: FakeLLM, three_splits: Path, encoder: ColourEncoder
 ) -> None:

@@ -718,3 +718,18 @@ def test_prune_drops_damaged_records(embed: Callable[..., dict[str, Any]], recog
     [check] = verify(recognize)
     assert check["records"] == VIDEOS - 2
     assert embed()["counts"]["embedded"] == 2
+
+
+@pytest.mark.parametrize("asked", [0, 1, 4, 5, 6, 10])
+def test_however_many_records_are_asked_for_they_are_the_right_ones(features: Path, asked: int) -> None:
+    texts = [f"text {number}" for number in range(10)]
+    with FeatureStore.open(features) as store:
+        encoder = CachingEncoder(FakeEncoder(), store)
+        encoder.encode_texts(texts)
+        [row] = store.shelves()
+        every = store.entries(row)
+        keys = sorted(every)[:asked]
+        assert store.entries(row, [*keys, "no such key"]) == {key: every[key] for key in keys}
+        assert torch.equal(
+            encoder.encode_texts(texts[asked - 1 :: -1]), FakeEncoder().encode_texts(texts[asked - 1 :: -1])
+        )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from recognizer.scoring.metrics import accuracy, gain, log_loss, ranks
+from recognizer.scoring.metrics import accuracies, accuracy, gain, gains, log_loss, ranks
 
 
 def test_rank_counts_the_classes_that_score_as_high() -> None:
@@ -47,3 +48,30 @@ def test_the_gain_is_the_difference_of_the_accuracies() -> None:
         one, other, rate = (getattr(each, key) for each in (first, second, found))
         assert rate.value == pytest.approx(other.value - one.value)
         assert -1 <= rate.low < rate.value < rate.high <= 1
+
+
+@pytest.mark.parametrize("videos", [1, 7, 300])
+def test_many_sets_of_ranks_have_the_numbers_that_each_has_by_itself(videos: int) -> None:
+    random = np.random.default_rng(videos)
+    before, after = random.integers(1, 9, size=(2, 5, videos))
+    after[0] = before[0]  # no change at all
+    labels = random.integers(0, 4, size=videos)
+    for groups in (
+        None,
+        [f"{label} {number}" for label, number in zip(labels, random.integers(0, 20, videos), strict=True)],
+    ):
+        assert accuracies(after, labels, groups) == [accuracy(row, labels, groups) for row in after]
+        pairs = zip(before, after, strict=True)
+        assert gains(before, after, labels, groups) == [gain(*pair, labels, groups) for pair in pairs]
+
+
+def test_the_numbers_of_many_sets_are_those_of_their_hits() -> None:
+    found = accuracies([[1, 2, 6, 1], [9, 9, 9, 9]], [0, 0, 5, 5])
+    assert [(each.top1.value, each.top5.value, each.mean_per_class.value) for each in found] == [
+        (0.5, 0.75, 0.5),
+        (0, 0, 0),
+    ]
+    assert [(each.videos, each.classes, each.groups) for each in found] == [(4, 2, 4)] * 2
+    [change] = gains([[1, 2, 6, 1]], [[1, 1, 1, 6]], [0, 0, 0, 5])
+    assert (change.top1.value, change.top5.value) == (0.25, 0)
+    assert change.mean_per_class.value == pytest.approx((2 / 3 - 1) / 2)
