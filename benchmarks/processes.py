@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 from recognizer.evaluation.settings import Settings
 from recognizer.video.source import content_of, source_of
@@ -31,8 +33,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         common = _setup(folder)
-        for seconds, texts in zip(_two_sweeps(common), ("encoded", "stored"), strict=True):
-            print(f"{seconds:7.1f} s  one recognize sweep --grid tear, texts {texts}", flush=True)
+        times = _sweeps(common)
+        print(f"{times.first:7.1f} s  one recognize sweep --grid tear, texts encoded")
+        print(f"{times.again:7.1f} s  one recognize sweep --grid tear, texts stored")
+        print(f"{times.torch:7.1f} s  of them import torch", flush=True)
         seconds = _seconds("sweep", *common, "--grid", "tear", "--store")
         print(f"{seconds:7.1f} s  the same with --store: {40 * VIDEOS} predictions are kept", flush=True)
         settings = GRIDS["tear"].settings(Settings())
@@ -42,15 +46,37 @@ def main() -> None:
         )
 
 
+class SweepTimes(NamedTuple):
+    """Seconds of whole processes, one after the other.
+
+    Attributes:
+        first: the sweep that encodes and stores the texts.
+        again: the same, when all is stored; median of three.
+        torch: a process that does no more than import torch, which every sweep does; median of three, in between.
+    """
+
+    first: float
+    again: float
+    torch: float
+
+
 @cache
-def sweep_seconds() -> tuple[float, float]:
-    """Return the seconds of the first sweep, which encodes and stores the texts, and of the second."""
+def sweep_times() -> SweepTimes:
+    """Measure the sweep on embeddings of its own."""
     with tempfile.TemporaryDirectory() as name:
-        return _two_sweeps(_setup(Path(name)))
+        return _sweeps(_setup(Path(name)))
 
 
-def _two_sweeps(common: Sequence[object]) -> tuple[float, float]:
-    return _seconds("sweep", *common, "--grid", "tear"), _seconds("sweep", *common, "--grid", "tear")
+def _sweeps(common: Sequence[object]) -> SweepTimes:
+    first = _seconds("sweep", *common, "--grid", "tear")
+    pairs = [(_seconds("sweep", *common, "--grid", "tear"), _importing_torch()) for _ in range(3)]
+    return SweepTimes(first, *map(median, zip(*pairs, strict=True)))
+
+
+def _importing_torch() -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import os, torch; os._exit(0)"], check=True)
+    return time.perf_counter() - start
 
 
 def _options(settings: Settings) -> list[str]:
