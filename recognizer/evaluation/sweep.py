@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from db.errors import UsageError, UserError, unknown
+from db.errors import UsageError, UserError, first_few, unknown
 from db.progress import Progress, ProgressBars, no_bars
 from db.records import Dataset, Descriptor, Run
 from db.store import Store
@@ -175,34 +176,47 @@ def score_grid(
         with_predictions: whether the runs keep every prediction.
         on_progress: called with (runs done, runs in all).
     """
+    videos = _same_videos(list(embedded.values()))
     ensembles = _ensembles(embedded, descriptors, settings)
     batches: dict[object, VideoBatch] = {}
     baselines: dict[object, TrueRanks] = {}
     runs: list[Run] = []
     rows: list[dict[str, TrueRanks]] = []
     for each in settings:
-        protocol = each.wording()
-        videos, ensemble = embedded[protocol.preprocessing], ensembles[each.choice, protocol]
+        start, protocol = time.perf_counter(), each.wording()
+        own, ensemble = embedded[protocol.preprocessing], ensembles[each.choice, protocol]
         pooling = (protocol.preprocessing, each.pooling, each.unit_frames)
         if pooling not in batches:
-            batches[pooling] = pooled(videos.features, settings=each)
+            batches[pooling] = pooled(own.features, settings=each)
         batch, labels = batches[pooling], (protocol.name, protocol.label_templates, pooling)
         if labels not in baselines:  # the same for every method
-            baselines[labels] = rank_by_labels(videos.features, batch, ensemble, settings=each)
-        ranked = rank_true_classes(videos.features, batch, ensemble, settings=each)
+            baselines[labels] = rank_by_labels(own.features, batch, ensemble, settings=each)
+        ranked = rank_true_classes(own.features, batch, ensemble, settings=each)
         both = {LABEL_ONLY: baselines[labels], WITH_DESCRIPTORS: ranked}
-        runs.append(
-            make_run(
-                videos, batch, ensemble, descriptors[each.choice],
-                settings=each, rows=both, results={}, with_predictions=with_predictions,
-            )
+        run = make_run(
+            own, batch, ensemble, descriptors[each.choice],
+            settings=each, rows=both, results={}, with_predictions=with_predictions,
         )  # fmt: skip
+        runs.append(replace(run, seconds=time.perf_counter() - start))
         rows.append({name: row.without_scores() for name, row in both.items()})
         on_progress(len(runs), len(settings))
-    results = results_of(videos, rows)  # any preprocessing has the same videos
-    return _best_first(
-        [replace(run, results=each) for run, each in zip(runs, results, strict=True)], rows, videos.groups
-    )
+    runs = [replace(run, results=each) for run, each in zip(runs, results_of(videos, rows), strict=True)]
+    return _best_first(runs, rows, videos.groups)
+
+
+def _same_videos(embedded: Sequence[EmbeddedDataset]) -> EmbeddedDataset:
+    """Return the first of several; refuse them if other videos can be read in others: their rows are compared.
+
+    Raises:
+        UserError: as said.
+    """
+    first, *others = ({video.id for video in each.features.videos} for each in embedded)
+    if differing := sorted(set().union(*(first ^ other for other in others))):
+        raise UserError(
+            f"Of the videos, {len(differing)} can be read with the preprocessing of one protocol but not of another: "
+            f"{first_few(differing)}. Read the unreadable ones again: --retry. Or sweep one --protocol at a time"
+        )
+    return embedded[0]
 
 
 def _best_first(runs: Sequence[Run], rows: Sequence[Mapping[str, TrueRanks]], sources: Sequence[str]) -> list[Run]:

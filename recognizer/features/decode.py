@@ -68,6 +68,7 @@ class PendingVideo:
     source: Source | None = None  # None: it could not be located
     key: str | None = None  # its content hash, once known
     failure: str | None = None  # why it cannot be read now; not a property of its content, so not stored
+    frames: Frames | None = None  # as they were read, while they wait for `preprocess`
     pixels: Tensor | None = None  # [W * T, 3, S, S], see `Encoder.preprocess`; None: unreadable, or stored already
     vectors: NDArray[np.float32] | None = None  # its embeddings [W, T, D], or [W, 1, D] of clips, once encoded
     note: str = ""  # name of the reader, or why the content is unreadable; empty if stored already
@@ -86,23 +87,42 @@ def locate(video: Video, sampling: Sampling) -> PendingVideo:
 
 
 def decode(
-    pending: PendingVideo, sampling: Sampling, encoder: Encoder, *, is_stored: Callable[[str], bool], pool: Pool
+    pending: PendingVideo,
+    sampling: Sampling,
+    encoder: Encoder,
+    *,
+    is_stored: Callable[[str], bool],
+    pool: Pool,
+    may_wait: Callable[[int], bool] = lambda _size: False,
 ) -> PendingVideo:
     """Decode and preprocess a located video, unless a record of its content is stored; return it.
 
-    The pool decodes it; preprocessing needs torch, and is done here.
+    The pool decodes it; preprocessing needs torch, and is done here. If frames of so many bytes `may_wait`, they are
+    left for `preprocess`.
     """
     assert pending.source is not None  # noqa: S101 - the caller passes videos that were located
     try:
         pending.key = pending.key or content_of(pending.source)
-        if not is_stored(pending.key):
-            frames, reason = _read(pending.path, pending.source.size, sampling, pool)
-            pixels = _preprocess(frames, sampling, encoder) if frames else None
-            refuse_change(pending.path, sampling.frames * sampling.clips, before=pending.source)
-            pending.pixels, pending.note = pixels, frames.reader if frames else reason
-            pending.truncated = frames.truncated if frames else ""
-    except UnreadableVideo as reason:
-        pending.failure = str(reason)
+        if is_stored(pending.key):
+            return pending
+        frames, reason = _read(pending.path, pending.source.size, sampling, pool)
+        refuse_change(pending.path, sampling.frames * sampling.clips, before=pending.source)
+    except UnreadableVideo as failure:
+        pending.failure = str(failure)
+        return pending
+    pending.frames, pending.note = frames, frames.reader if frames else reason
+    pending.truncated = frames.truncated if frames else ""
+    return pending if frames and may_wait(frames.pixels.nbytes) else preprocess(pending, sampling, encoder)
+
+
+def preprocess(pending: PendingVideo, sampling: Sampling, encoder: Encoder) -> PendingVideo:
+    """Preprocess the frames of a video, if some wait for it; return it."""
+    if pending.frames is not None:
+        import torch
+
+        views = cut_views(pending.frames.pixels, sampling)
+        pending.pixels = torch.cat([encoder.preprocess(view, preprocessing=sampling.preprocessing) for view in views])
+        pending.frames = None
     return pending
 
 
@@ -137,10 +157,3 @@ def _read(path: Path, size: int, sampling: Sampling, pool: Pool) -> tuple[Frames
         raise
     except UnreadableVideo as reason:
         return None, str(reason)
-
-
-def _preprocess(frames: Frames, sampling: Sampling, encoder: Encoder) -> Tensor:
-    import torch
-
-    views = cut_views(frames.pixels, sampling)
-    return torch.cat([encoder.preprocess(view, preprocessing=sampling.preprocessing) for view in views])

@@ -11,11 +11,12 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
+from threading import Event
 from typing import TYPE_CHECKING, cast
 
 from encoders.checks import check_frames
 from encoders.protocol import ClipEncoder, Encoder, traits_of
-from recognizer.features.decode import THREADS, PendingVideo, ThreadPool, decode, look_up
+from recognizer.features.decode import THREADS, PendingVideo, ThreadPool, decode, look_up, preprocess
 from recognizer.video.pool import Decoding, Pool
 from recognizer.video.sampling import Sampling
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _BATCH_FRAMES = 128
 _FRAMES_AHEAD = 256  # decoded frames that wait for the encoder, besides those in progress: 40 MB at 224 x 224
+_BYTES_AHEAD = 2**28  # of frames as they were read, while the encoder loads
 
 Batch = Sequence[PendingVideo]
 
@@ -66,12 +68,28 @@ def batches_of(videos: Sequence[PendingVideo], work: Work) -> list[Batch]:
 
 
 def on_this_machine(batches: Sequence[Batch], work: Work) -> Generator[Batch]:
-    """Decode in worker processes, preprocess in threads, and encode in this thread meanwhile; batches in order."""
+    """Decode in worker processes, preprocess in threads, and encode in this thread meanwhile; batches in order.
+
+    To preprocess, torch and often the weights must have been loaded. Until then, threads read on: small frames wait,
+    and the first of them load the encoder in this thread.
+    """
     ahead = THREADS + _FRAMES_AHEAD // work.frames  # videos
+    loaded = Event()
+    decode_one = partial(
+        decode_video, work=work, may_wait=lambda size: not loaded.is_set() and size <= _BYTES_AHEAD // ahead
+    )
     with ThreadPool(THREADS) as threads, Pool(work.decoding) as pool:
-        decoded = threads.map_ahead(partial(decode_video, work=work, pool=pool), chain(*batches), ahead=ahead)
+        decoded = threads.map_ahead(partial(decode_one, pool=pool), chain(*batches), ahead=ahead)
         for batch in batches:
-            yield encode_batch([next(decoded) for _ in batch], work)
+            yield encode_batch([_preprocessed(next(decoded), work, loaded) for _ in batch], work)
+
+
+def _preprocessed(pending: PendingVideo, work: Work, loaded: Event) -> PendingVideo:
+    """Preprocess the frames of a video, if they waited; from then on the encoder is loaded."""
+    if pending.frames is not None:
+        preprocess(pending, work.sampling, work.encoder)
+        loaded.set()
+    return pending
 
 
 def nowhere(batches: Sequence[Batch], work: Work) -> Generator[Batch]:
@@ -82,9 +100,11 @@ def nowhere(batches: Sequence[Batch], work: Work) -> Generator[Batch]:
             yield list(threads.map(look, batch))
 
 
-def decode_video(pending: PendingVideo, *, work: Work, pool: Pool) -> PendingVideo:
+def decode_video(
+    pending: PendingVideo, *, work: Work, pool: Pool, may_wait: Callable[[int], bool] = lambda _size: False
+) -> PendingVideo:
     """Decode and preprocess one video; see `decode`."""
-    return decode(pending, work.sampling, work.encoder, is_stored=work.is_stored, pool=pool)
+    return decode(pending, work.sampling, work.encoder, is_stored=work.is_stored, pool=pool, may_wait=may_wait)
 
 
 def encode_batch(batch: Batch, work: Work) -> Batch:

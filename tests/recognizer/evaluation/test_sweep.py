@@ -10,6 +10,7 @@ import pytest
 
 from db.store import Store
 from encoders.testing import FakeEncoder
+from recognizer.features.store import FeatureStore
 from tests.fixtures.colours import balls, described, encoder
 from tests.fixtures.commands import Run
 
@@ -61,6 +62,22 @@ def test_videos_are_embedded_once_for_each_preprocessing_and_strings_once_in_all
     before = (list(encoder.frames), list(encoder.encoded))
     sweep(recognize, described, *LISTS)  # all of it is in the feature store
     assert (encoder.frames, encoder.encoded) == before
+
+
+def test_rows_are_of_the_same_videos_or_refused(recognize: Run, described: Path, features: Path) -> None:
+    protocols = ("--protocol", "default", "--protocol", "tear")
+    sweep(recognize, described, *protocols)
+    with FeatureStore.open(features) as store, store.writing() as connection:
+        [_, of_tear] = [row for row in store.shelves() if row.shape[-2:] == (16, 32)]
+        connection.execute(
+            "UPDATE entry SET slot = NULL, note = 'the decoder died' WHERE shelf = ? AND slot = 2", (of_tear.id,)
+        )
+    result = recognize("sweep", "-d", "balls", "--root", described, "-e", "fake", *protocols)
+    assert result.exit_code == 1
+    message = " ".join(result.stderr.split())
+    assert "Of the videos, 1 can be read with the preprocessing of one protocol but not of another: " in message
+    assert {row["videos"] for row in sweep(recognize, described, "--protocol", "tear")} == {5}
+    assert {row["videos"] for row in sweep(recognize, described, *protocols, "--retry")} == {6}
 
 
 def test_the_grid_of_tear_is_one_command(recognize: Run, described: Path, encoder: FakeEncoder) -> None:

@@ -9,8 +9,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from PIL import Image
 from descriptor_gen.llms.testing import FakeLLM
 from encoders.testing import FakeEncoder, registered
 from recognizer.datasets.find import Video
+from recognizer.features import decode, engines
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import embed_videos
 from recognizer.features.store import FeatureStore
@@ -733,3 +735,43 @@ def test_however_many_records_are_asked_for_they_are_the_right_ones(features: Pa
         assert torch.equal(
             encoder.encode_texts(texts[asked - 1 :: -1]), FakeEncoder().encode_texts(texts[asked - 1 :: -1])
         )
+
+
+class LoadsSlowly(FakeEncoder):
+    """An encoder that is not loaded before more videos were read than there are threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.many_were_read = threading.Event()
+
+    def preprocess(self, frames: Any, *, preprocessing: str = "own") -> Any:
+        assert self.many_were_read.wait(120), "reading stood still"
+        return super().preprocess(frames, preprocessing=preprocessing)
+
+
+def embedded_while_loading(clips: Path, monkeypatch: pytest.MonkeyPatch, *, bytes_ahead: int) -> torch.Tensor:
+    encoder, asked = LoadsSlowly(), list[str]()
+
+    def is_stored(key: str) -> bool:
+        asked.append(key)
+        if len(asked) > decode.THREADS or not bytes_ahead:
+            encoder.many_were_read.set()
+        return False
+
+    monkeypatch.setattr(engines, "_BYTES_AHEAD", bytes_ahead)
+    pending = [decode.locate(Video(path.name, 0, path, ()), Sampling(8)) for path in sorted(clips.glob("*/*.mp4"))]
+    work = engines.Work(encoder, Sampling(8), is_stored=is_stored)
+    with closing(engines.on_this_machine(engines.batches_of(pending, work), work)) as batches:
+        videos = [video for batch in batches for video in batch]
+    assert [video.path for video in videos] == [video.path for video in pending]
+    assert all(video.frames is None and video.pixels is None for video in videos)
+    return torch.from_numpy(np.concatenate([video.vectors for video in videos if video.vectors is not None]))
+
+
+def test_videos_are_read_on_while_the_encoder_loads(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "THREADS", 4)
+    monkeypatch.setattr(engines, "THREADS", 4)
+    small = embedded_while_loading(clips, monkeypatch, bytes_ahead=2**28)
+    assert len(small) == VIDEOS
+    large = embedded_while_loading(clips, monkeypatch, bytes_ahead=0)  # none waits for the encoder with its frames
+    assert torch.equal(small, large)
