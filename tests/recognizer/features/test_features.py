@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from recognizer.features import decode, engines
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import embed_videos
 from recognizer.features.store import FeatureStore
-from recognizer.video.frames import read_frames
+from recognizer.video.extracted import read_video
+from recognizer.video.frames import Frames, read_frames
+from recognizer.video.pool import Decoding
 from recognizer.video.sampling import Sampling
 from tests.fixtures.commands import Run
 from tests.fixtures.light import run_without
@@ -260,22 +262,25 @@ def test_an_unreadable_video_is_tried_when_it_changes(embed: Callable[..., dict[
 
 
 def test_a_video_that_changes_while_it_is_read_is_not_stored(
-    embed: Callable[..., dict[str, Any]], recognize: Run, clips: Path
+    embed: Callable[..., dict[str, Any]], features: Path, clips: Path
 ) -> None:
-    """The first frames that are preprocessed let a video grow that was located before, and is decoded now or later."""
-    growing = clips / "dark" / "00.mp4"
-    parts = [b"more"]
+    """The first video that is read grows while it is, and so does one that is read with it, or later."""
+    growing = [clips / "dark" / "00.mp4", clips / "grey" / "19.mp4"]
+    reading = threading.Lock()
 
-    class SlowEncoder(FakeEncoder):
-        def preprocess(self, frames: Any, *, preprocessing: str = "own") -> Any:
-            with suppress(IndexError), growing.open("ab") as file:
-                file.write(parts.pop())
-            return super().preprocess(frames, preprocessing=preprocessing)
+    def read(path: Path, frames: int, *, allow_truncated: bool = False) -> Frames:
+        with reading:
+            for video in growing:
+                with video.open("ab") as file:
+                    file.write(b"more")
+            growing.clear()
+        return read_video(path, frames, allow_truncated=allow_truncated)
 
-    with registered(SlowEncoder(), "slow"):
-        result = recognize("embed", "-d", clips, "--root", clips, "-e", "slow", "--json")
-    assert json.loads(result.stdout)["unreadable"] == [["dark/00.mp4", "changed while it was read"]]
-    assert embed()["counts"] == NOTHING | {"stored before": VIDEOS - 1, "embedded": 1}
+    videos = [Video(path.name, 0, path, ()) for path in sorted(clips.glob("*/*.mp4"))]
+    with FeatureStore.open(features) as store:
+        embedded = embed_videos(videos, CachingEncoder(FakeEncoder(), store, decoding=Decoding(0, read=read)))
+    assert sorted(embedded.unreadable) == [(name, "changed while it was read") for name in ("00.mp4", "19.mp4")]
+    assert embed()["counts"] == NOTHING | {"stored before": VIDEOS - 2, "embedded": 2}
 
 
 def test_a_video_that_vanishes_is_counted(features: Path, clips: Path) -> None:

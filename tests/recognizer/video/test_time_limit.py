@@ -80,7 +80,8 @@ def test_the_waiting_of_a_busy_thread_is_what_lacks_in_its_processor_time() -> N
         ran, waited, lost = map(float, process.communicate(timeout=300)[0].split())
         if not ran:
             pytest.skip("this system does not count for how long a thread waits")
-        assert lost / 2 - 0.1 < waited < lost + 0.1  # a virtual machine loses time of which its system does not know
+        # A virtual machine also loses time of which its system does not know: on a busy host, most of it.
+        assert min(lost, 1) / 5 - 0.1 < waited < lost + 0.1
 
 
 def test_an_unknown_process_has_no_times() -> None:
