@@ -196,8 +196,8 @@ def _by_split(embedded: EmbeddedDataset, ranks: Mapping[str, Indices]) -> list[d
     }
     empty = [str(n) for n, own in members.items() if not own]
     return [
-        _over_splits(dict(zip(splits, values, strict=True)), empty)
-        for values in (zip(*splits.values(), strict=True) if splits else [()] * len(ranks[LABEL_ONLY]))
+        _over_splits({n: by_row[evaluation] for n, by_row in splits.items()}, empty)
+        for evaluation in range(len(ranks[LABEL_ONLY]))
     ]
 
 

@@ -175,6 +175,9 @@ def score_grid(
         settings: of the evaluations.
         with_predictions: whether the runs keep every prediction.
         on_progress: called with (runs done, runs in all).
+
+    Raises:
+        UserError: the videos that can be read differ between preprocessings.
     """
     videos = _same_videos(list(embedded.values()))
     ensembles = _ensembles(embedded, descriptors, settings)
@@ -205,11 +208,7 @@ def score_grid(
 
 
 def _same_videos(embedded: Sequence[EmbeddedDataset]) -> EmbeddedDataset:
-    """Return the first of several; refuse them if other videos can be read in others: their rows are compared.
-
-    Raises:
-        UserError: as said.
-    """
+    """Return the first, whose videos are those of all; refuse other videos, since their rows are compared."""
     first, *others = ({video.id for video in each.features.videos} for each in embedded)
     if differing := sorted(set().union(*(first ^ other for other in others))):
         raise UserError(

@@ -71,7 +71,7 @@ def on_this_machine(batches: Sequence[Batch], work: Work) -> Generator[Batch]:
     """Decode in worker processes, preprocess in threads, and encode in this thread meanwhile; batches in order.
 
     To preprocess, torch and often the weights must have been loaded. Until then, threads read on: small frames wait,
-    and the first of them load the encoder in this thread.
+    and the first of them load what is missing in this thread.
     """
     ahead = THREADS + _FRAMES_AHEAD // work.frames  # videos
     loaded = Event()
@@ -85,7 +85,7 @@ def on_this_machine(batches: Sequence[Batch], work: Work) -> Generator[Batch]:
 
 
 def _preprocessed(pending: PendingVideo, work: Work, loaded: Event) -> PendingVideo:
-    """Preprocess the frames of a video, if they waited; from then on the encoder is loaded."""
+    """Preprocess the frames of a video, if they waited; from then on, what that needs is loaded."""
     if pending.frames is not None:
         preprocess(pending, work.sampling, work.encoder)
         loaded.set()

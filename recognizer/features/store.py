@@ -59,6 +59,7 @@ CREATE TABLE IF NOT EXISTS seen (
   PRIMARY KEY (shelf, path)
 ) WITHOUT ROWID;
 """
+_LOOKED_UP = 500  # keys at most, without looking whether they are most of the index
 _VALUES = 500  # in one IN clause; SQLite's oldest limit on parameters is 999
 _SOME_FILES = "SELECT path, stamp, key FROM seen WHERE shelf = ? AND path IN ({marks})"
 _SOME_ENTRIES = """
@@ -194,7 +195,7 @@ class FeatureStore:
     def entries(self, row: ShelfRow, keys: Iterable[str] | None = None) -> dict[str, IndexEntry]:
         """Return the entries of a shelf by key: all, or those of some keys."""
         wanted = None if keys is None else set(keys)
-        if wanted is None or 2 * len(wanted) > row.records:  # to look most of them up one by one takes longer
+        if wanted is None or len(wanted) > max(_LOOKED_UP, row.records // 2):  # one by one takes longer
             rows = self.query("SELECT key, slot, checksum, note FROM entry WHERE shelf = ?", row.id)
         else:
             rows = self.query(_SOME_ENTRIES, row.id, json.dumps(list(wanted)))

@@ -728,7 +728,10 @@ def test_prune_drops_damaged_records(embed: Callable[..., dict[str, Any]], recog
 
 
 @pytest.mark.parametrize("asked", [0, 1, 4, 5, 6, 10])
-def test_however_many_records_are_asked_for_they_are_the_right_ones(features: Path, asked: int) -> None:
+def test_however_many_records_are_asked_for_they_are_the_right_ones(
+    features: Path, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.features.store._LOOKED_UP", 3)  # fewer are always looked up one by one
     texts = [f"text {number}" for number in range(10)]
     with FeatureStore.open(features) as store:
         encoder = CachingEncoder(FakeEncoder(), store)

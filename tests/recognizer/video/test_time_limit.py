@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import count
+from statistics import median
 
 import pytest
 
@@ -74,14 +75,20 @@ print(after[0], after[1] - before[1], time.perf_counter() - begin - (time.proces
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how long a thread waits for a processor")
 def test_the_waiting_of_a_busy_thread_is_what_lacks_in_its_processor_time() -> None:
+    """Of three pairs, the middle one: a virtual machine may stand still for a while, and its system does not know."""
     command = [sys.executable, "-c", SPIN, str(min(os.sched_getaffinity(0)))]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]  # on one core, if it can be
-    for process in both:
-        ran, waited, lost = map(float, process.communicate(timeout=300)[0].split())
-        if not ran:
-            pytest.skip("this system does not count for how long a thread waits")
-        # A virtual machine also loses time of which its system does not know: on a busy host, most of it.
-        assert min(lost, 1) / 5 - 0.1 < waited < lost + 0.1
+    unexplained = []
+    for _ in range(3):
+        both = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)
+        ]  # on one core, if it can be
+        for process in both:
+            ran, waited, lost = map(float, process.communicate(timeout=300)[0].split())
+            if not ran:
+                pytest.skip("this system does not count for how long a thread waits")
+            assert waited < lost + 0.1
+            unexplained.append(lost / 2 - waited)
+    assert median(unexplained) < 0.1
 
 
 def test_an_unknown_process_has_no_times() -> None:
