@@ -32,6 +32,14 @@ FEW, MANY = 200, 2000  # videos for memory
 _ONE_CORE = {"OMP_NUM_THREADS": "1"}
 _PASSIVE = {"OMP_WAIT_POLICY": "passive"}  # as the commands set it: threads that wait use no CPU
 
+# A process counts the memory of the one that started it as its own largest (Linux). This one is small; it waits for it.
+_SMALL_PARENT = """
+import os, sys
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+_, status, used = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet), 0)
+print(status, used.ru_maxrss)
+"""
+
 
 class Times(NamedTuple):
     """Seconds for all clips: CPU time of the parts alone, and of the clock for `recognize embed` as a whole process."""
@@ -132,14 +140,14 @@ def _embed(clips: Path, encoder: Path, features: Path, frames: int) -> tuple[flo
     """Return the seconds of `recognize embed` and its largest resident memory in MB, without those it starts."""
     command = ["-m", "recognizer", "embed", clips, "-e", encoder, "--trust-file", "--frames", frames]
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *map(str, command), "--features", str(features)], stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    started = subprocess.run(
+        [sys.executable, "-c", _SMALL_PARENT, sys.executable, *map(str, command), "--features", str(features)],
+        check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    _, status, used = os.wait4(process.pid, 0)
+    seconds, (status, peak) = time.perf_counter() - start, map(int, started.stdout.split())
     if status:
         raise RuntimeError(f"recognize embed ended with status {status}")
-    return time.perf_counter() - start, used.ru_maxrss / 1000
+    return seconds, peak / 1000
 
 
 def _decode(paths: Sequence[str]) -> float:
