@@ -26,6 +26,7 @@ from db.texts import clean
 # Read when torch loads. Else its threads wait for each other in busy loops, and take the processor from the processes
 # that decode, and from everybody else on a shared machine: a sweep took 24 s instead of 12 beside other work.
 WAITING = "OMP_WAIT_POLICY", "passive"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Listed(NamedTuple):
@@ -154,7 +155,7 @@ def run(program: click.Command, name: str) -> NoReturn:
     codes = list[int]()
     atexit.register(_end, codes)  # the first to register is the last to run
     try:
-        program(prog_name=name)
+        _call(program, name)
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
             codes.append(error.code or 0)
@@ -162,16 +163,38 @@ def run(program: click.Command, name: str) -> NoReturn:
     raise AssertionError("a program of click ends with SystemExit")
 
 
+def _call(program: click.Command, name: str) -> None:
+    """Call a program; a full disk is told in one line, be it of the output or of a file whose name is not known."""
+    try:
+        program(prog_name=name)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _tell_no_room(error)
+        sys.exit(1)
+
+
+def _tell_no_room(error: OSError) -> None:
+    click.echo(f"Error: Not all could be written: {error.strerror}. Make room, then run the same again", err=True)
+
+
 def _end(codes: Sequence[int]) -> None:
     """End the process with an exit code, unless there is none: after other errors, Python says what it has to say."""
     if not codes:
         return
+    code = codes[0]
     try:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
-    except (OSError, ValueError):  # nobody reads any more; Python has an exit code of its own for that
+    except OSError as error:
+        if error.errno not in _NO_ROOM:  # nobody reads any more; Python has an exit code of its own for that
+            return
+        if not code:  # else the command has said already that it failed
+            _tell_no_room(error)
+        code = code or 1
+    except ValueError:  # closed
         return
-    os._exit(codes[0] & 0xFF)
+    os._exit(code & 0xFF)
 
 
 def database_option(command: Any) -> Any:

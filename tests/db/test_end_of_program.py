@@ -28,6 +28,8 @@ def program(how):
     sys.stdout.write("output\\n")
     if how == "error":
         raise RuntimeError("a fault")
+    if how == "flush":
+        sys.stdout.flush()
     sys.exit(int(how) if how.isdecimal() else how or None)
 
 run(program, "program")
@@ -53,12 +55,17 @@ def test_an_error_ends_as_python_ends() -> None:
     assert (process.stderr, process.returncode) == ("a message\n", 1)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
-def test_output_that_finds_no_room_has_the_exit_code_of_python() -> None:
+def ended_without_room(how: str) -> subprocess.CompletedProcess[str]:
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("w") as full:
-        process = subprocess.run(
-            [sys.executable, "-c", SCRIPT, "0"], stdout=full, stderr=subprocess.PIPE, text=True, env=buffered
+        return subprocess.run(
+            [sys.executable, "-c", SCRIPT, how], stdout=full, stderr=subprocess.PIPE, text=True, env=buffered
         )
-    assert process.returncode == 120
-    assert "No space left on device" in process.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("how", ["0", "flush", "--help"])
+def test_output_that_finds_no_room_is_told_in_one_line(how: str) -> None:
+    process = ended_without_room(how)
+    told = "Error: Not all could be written: No space left on device. Make room, then run the same again\n"
+    assert (process.stderr, process.returncode) == (told, 1)
