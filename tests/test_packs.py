@@ -28,6 +28,7 @@ from tests.fixtures.commands import Run
 
 __all__ = ["balls", "encoder"]  # fixtures
 Install = Callable[..., Path]
+WITH = "label + descriptors"
 EVAL = ("-e", "fake", "--frames", 3, "--workers", 0, "--json")
 
 
@@ -160,7 +161,7 @@ def test_only_the_texts_of_the_pack_are_used(
 
 
 def test_a_sweep_keeps_to_the_pack(
-    reviewed: Path, pack: Callable[..., Path], install: Install, db_url: str, features: Path
+    recognize: Run, reviewed: Path, pack: Callable[..., Path], install: Install, db_url: str, features: Path
 ) -> None:
     install(pack("balls-steps", "-k", "decomposition"))
     with_pack = Recognizer(
@@ -178,6 +179,15 @@ def test_a_sweep_keeps_to_the_pack(
     assert [(count, texts.partition(" ")[0]) for count, texts in choices] == [
         (0, ""), (8, "pack:balls-steps"), (8, "pack:balls-steps")
     ]  # fmt: skip
+    lists = ("--kinds", "every", "--kinds", "label", "--method", "mean", "--method", "max")
+    result = recognize("sweep", reviewed, "--texts", "pack:balls-steps", *lists, *EVAL)
+    rows = json.loads(result.stdout)
+    assert [(row["descriptors"], row["texts"], row["top1"]) for row in rows] == [
+        (len(run.descriptor_ids), run.settings["choice"]["texts"] or "", run.results["rows"][WITH]["top1"]["value"])
+        for run in runs
+    ]
+    shown = recognize("sweep", reviewed, "--texts", "pack:balls-steps", *lists, *EVAL[:-1]).stdout
+    assert "texts of pack:balls-steps 1.0" in shown
 
 
 @pytest.mark.parametrize("change", ["edit", "reject", "reorder", "phrase"])

@@ -287,7 +287,7 @@ texts_options = gathered(
     "none_of_these",
     "background",
 )
-sweep_options = gathered(Settings, "base", "encoder", "precision", *SAMPLING, "temperature")
+sweep_options = gathered(Options, "options", "encoder", "precision", "texts", "partial", *SAMPLING, "temperature")
 
 
 @dataclass(frozen=True)

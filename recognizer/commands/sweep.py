@@ -26,7 +26,7 @@ from recognizer.commands.options import (
     reading_options,
     sweep_options,
 )
-from recognizer.evaluation.settings import STATUSES, Settings
+from recognizer.evaluation.settings import STATUSES, Options
 from recognizer.scoring.pooling import POOLINGS
 from recognizer.scoring.protocols import NAMES, PROTOCOLS
 
@@ -72,7 +72,7 @@ def sweep_choices(
     store_runs: bool,
     csv_file: Path | None,
     picture: Path | None,
-    base: Settings,
+    options: Options,
     **lists: Any,
 ) -> None:
     """Evaluate every combination of lists of choices; videos are embedded once. Repeat an option to make a list."""
@@ -81,10 +81,10 @@ def sweep_choices(
 
     check_file(csv_file, CSV)
     check_file(picture, PICTURES)
-    settings = _grid(grid, lists).settings(selection.restrict(base))
+    settings = _grid(grid, lists).settings(selection.restrict(options.settings))
     store = session.database.existing
     dataset, root = selection.open(store)
-    with session.encoder(base.encoder, base.precision) as encoder:
+    with session.encoder(options.encoder, options.precision) as encoder:
         runs = sweep(store, dataset, root, encoder, settings=settings, store_runs=store_runs, bars=progress)
     session.show([row_of(run) for run in runs], sweep_report(runs))
     for write, path in ((write_csv, csv_file), (draw, picture)):

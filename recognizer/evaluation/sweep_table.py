@@ -15,7 +15,7 @@ from db.records import Run
 from recognizer.evaluation.csv_files import write_rows
 from recognizer.evaluation.html import interval, signed_interval
 from recognizer.evaluation.ranking import LABEL_ONLY, WITH_DESCRIPTORS
-from recognizer.evaluation.tables import cautions, counts_line, method_notes, over_groups
+from recognizer.evaluation.tables import cautions, classes_scored_without, counts_line, method_notes, over_groups
 
 CHOICES = ("protocol", "kinds", "method", "templates", "condition", "names", "llm", "status", "pooling")
 
@@ -32,6 +32,8 @@ def row_of(run: Run) -> dict[str, Any]:
         "temperature": settings["temperature"],
         "descriptors": len(run.descriptor_ids),
         "by": "+".join(settings["llms"]),
+        "texts": settings["choice"].get("texts") or "",
+        "classes_without": " ".join(f"{kind}:{count}" for kind, count in settings["classes_without"].items()),
         "texts_cut": len(settings["texts_cut"]),
         "videos": with_descriptors["videos"],
         **_flat("top1", with_descriptors["top1"]),
@@ -75,6 +77,8 @@ def sweep_report(runs: Sequence[Run]) -> RenderableType:
     lines = [
         f"encoder {first.settings['encoder']} · {first.settings['frames']} frames · {first.settings['layout']}",
         " · ".join(f"{name} {shared[name]}" for name in CHOICES if name not in varying and _is_shown(name, shared)),
+        *dict.fromkeys(f"texts of {pack}" for run in runs if (pack := run.settings["choice"].get("texts"))),
+        *_partial(runs),
         counts_line(first),
         *dict.fromkeys(note for run in runs for note in method_notes(run.settings)),
         *_cut(runs),
@@ -119,6 +123,14 @@ def _cells(run: Run, varying: Sequence[str]) -> tuple[object, ...]:
         f"{run.results['corrected_p']:.4f}",
         *((run.id,) if run.id else ()),
     )
+
+
+def _partial(runs: Sequence[Run]) -> list[str]:
+    missing: dict[str, int] = {}
+    for run in runs:
+        for kind, count in run.settings["classes_without"].items():
+            missing[kind] = max(count, missing.get(kind, 0))
+    return classes_scored_without(missing)
 
 
 def _cut(runs: Sequence[Run]) -> list[str]:

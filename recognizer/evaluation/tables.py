@@ -142,7 +142,7 @@ def _descriptors(run: Run) -> str:
 
 def classes_scored_without(missing: Mapping[str, int]) -> list[str]:
     """Return a line if some classes lack descriptors of a kind; `missing` is kind -> number of classes."""
-    parts = ", ".join(f"{count} classes without {kind}" for kind, count in missing.items())
+    parts = ", ".join(f"{count} class{'es' if count > 1 else ''} without {kind}" for kind, count in missing.items())
     return [f"partial: {parts}; a class without any descriptor is scored by its label alone"] if missing else []
 
 

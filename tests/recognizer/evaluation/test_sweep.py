@@ -122,6 +122,25 @@ def test_the_table_shows_what_differs_and_the_files_hold_all(recognize: Run, des
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_classes_without_descriptors_are_refused_or_told(
+    recognize: Run, described: Path, descgen: Run, store: Store
+) -> None:
+    for text in store.descriptors(store.dataset("balls"), kinds=["context"]):
+        if text.action == "red_ball":
+            assert descgen("reject", text.id, "--reviewer", "kim").exit_code == 0
+    videos = ("-d", "balls", "--root", described, "-e", "fake")
+    lists = ("--kinds", "context", "--kinds", "decomposition")
+    refused = recognize("sweep", *videos, *lists)
+    assert refused.exit_code == 1
+    assert "score those classes by label alone: --partial" in " ".join(refused.stderr.split())
+    told = "partial: 1 class without context; a class without any descriptor is scored by its label alone"
+    assert told in " ".join(recognize("sweep", *videos, *lists, "--partial").stdout.split())
+    rows = {row["kinds"]: row for row in sweep(recognize, described, *lists, "--partial")}
+    assert [rows[kind]["classes_without"] for kind in ("context", "decomposition")] == ["context:1", ""]
+    run = json.loads(recognize("eval", *videos, "--kind", "context", "--partial", "--json").stdout)
+    assert rows["context"]["top1"] == run["results"]["rows"]["label + descriptors"]["top1"]["value"]
+
+
 def test_runs_are_stored_when_asked_for(recognize: Run, described: Path, store: Store) -> None:
     lists = ("--kinds", "context", "--kinds", "label", "--method", "mean", "--method", "align")
     assert [row["run"] for row in sweep(recognize, described, *lists)] == [None] * 3
