@@ -269,7 +269,7 @@ scoring_options = gathered(_options, "options", *_SCORING)
 full_scoring_options = gathered(
     _options, "options", *_SCORING, "none_of_these", "background", "threshold", "transductive", "class_prior"
 )
-long_options = gathered(_options, "options", *TEXTS, "allow_truncated")
+long_options = gathered(_options, "options", *TEXTS, "partial", "allow_truncated")
 sampling_options = gathered(_options, "options", "encoder", "precision", "protocol", *SAMPLING)
 texts_options = gathered(
     _options,

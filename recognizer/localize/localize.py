@@ -42,6 +42,7 @@ class Query:
     settings: LocalizeSettings = field(default_factory=LocalizeSettings)
     allow_truncated: bool = False  # see `embed_long_video`
     precision: Precision = "float32"  # of the encoder
+    texts: str | None = None  # the text pack that the descriptors are of
 
     def wording(self) -> Protocol:
         """Return the protocol with the encoder's templates, if it names any."""
@@ -157,6 +158,7 @@ def find_actions(
         settings,
         allow_truncated=chosen.allow_truncated,
         precision=chosen.precision,
+        texts=chosen.choice.texts,
     )
     with bars(f"{texts.dataset.name}, {query.encoder}", "seconds of video") as advance:
         return localize_videos(
@@ -243,6 +245,7 @@ def _settings(
         "fps": query.fps,
         "allow_truncated": query.allow_truncated,
         **asdict(query.settings),
+        "texts": query.texts,
         "descriptors": len(descriptors),
         "descriptors_sha256": descriptors_digest(descriptors),
         **texts,

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from db.commandline import table
 from recognizer.evaluation.ranking import LABEL_ONLY
-from recognizer.evaluation.tables import WEAK, texts_cut
+from recognizer.evaluation.tables import WEAK, classes_scored_without, texts_cut
 from recognizer.localize.annotations import Annotations
 from recognizer.localize.localize import Localization, VideoSegments
 from recognizer.localize.mean_ap import best_iou
@@ -42,6 +42,9 @@ def _header(localization: Localization) -> list[str]:
         f"protocol {settings['protocol']} · encoder {settings['encoder']} · {settings['fps']:g} frames a second · "
         f"scale {settings['scale']}",
     ]
+    if pack := settings["texts"]:
+        lines.append(f"texts of {pack}")
+    lines += classes_scored_without(settings["classes_without"])
     if settings["encoder"] == "objects":
         lines.append(WEAK)
     if settings["descriptors"] and SITUATION not in settings["kinds"]:

@@ -159,6 +159,25 @@ def test_situations_move_the_ends(recognize: Run, descgen: Run, labels: Path, tm
     assert (red["start"], red["end"]) == (5.0, 8.0)
 
 
+def test_classes_without_texts_are_refused_or_told(
+    recognize: Run, descgen: Run, labels: Path, film: Path, tmp_path: Path
+) -> None:
+    """With `--partial`, a class without texts is found where its label alone finds it."""
+    table = tmp_path / "texts.csv"
+    table.write_text("action,kind,position,text\nred_light,context,0,a red lamp\n")
+    assert descgen("import", table, "-d", labels).exit_code == 0
+    refused = recognize("localize", film, "-d", "lights", *PLAIN)
+    assert refused.exit_code == 1
+    assert "score those classes by label alone: --partial" in " ".join(refused.stderr.split())
+    told = "partial: 3 classes without context; a class without any descriptor is scored by its label alone"
+    assert told in " ".join(recognize("localize", film, "-d", "lights", "--partial", *PLAIN).stdout.split())
+    result = recognize("localize", film, "-d", "lights", "--partial", *PLAIN, "--json")
+    segments = json.loads(result.stdout)["videos"][0]["segments"]
+    green = {row: [(s["start"], s["end"]) for s in found if s["class"] == "green_light"][:1]
+             for row, found in segments.items()}  # fmt: skip
+    assert green == {"label only": [(10.0, 12.0)], "label + descriptors": [(10.0, 12.0)]}
+
+
 def test_a_timeline_is_drawn_of_each_video(
     recognize: Run, film: Path, labels: Path, annotations: Path, tmp_path: Path
 ) -> None:
