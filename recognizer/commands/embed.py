@@ -70,7 +70,8 @@ def _of_launcher(shard: Shard, devices: Sequence[str], environment: MutableMappi
     "--shard",
     metavar="NUMBER/COUNT",
     callback=_read_shard,
-    help="Only every COUNT-th video, from the NUMBER-th on: the parts of a job on several machines, such as 3/8. "
+    help="Only every COUNT-th batch of videos (128 frames), from the NUMBER-th on: the parts of a job on several "
+    "machines, such as 3/8. "
     "[by torchrun and accelerate launch: RANK + 1 of WORLD_SIZE]",
 )
 @click.option(

@@ -39,14 +39,20 @@ class Video:
 
 @dataclass(frozen=True)
 class Shard:
-    """One part of a list that is dealt like cards: every `count`-th video, from the `number`-th (from 1) on."""
+    """One part of a list that is dealt like cards, some videos at a time.
+
+    It is every `count`-th deal, from the `number`-th on, counted from 1.
+    """
 
     number: int = 1
     count: int = 1
 
-    def of(self, videos: Sequence[Video]) -> Sequence[Video]:
+    def of(self, videos: Sequence[Video], *, at_a_time: int) -> Sequence[Video]:
         """Return the videos of this part; those of all parts are all videos, each once."""
-        return videos[self.number - 1 :: self.count]
+        if self.count == 1:
+            return videos
+        starts = range((self.number - 1) * at_a_time, len(videos), self.count * at_a_time)
+        return [video for start in starts for video in videos[start : start + at_a_time]]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from recognizer.datasets.find import Video, VideoList
 from recognizer.datasets.records import Shard
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.decode import THREADS, PendingVideo, ThreadPool, locate, truncated_key
-from recognizer.features.engines import Batch, Engine, Work, batches_of, nowhere, on_this_machine
+from recognizer.features.engines import Batch, Engine, Work, batches_of, nowhere, on_this_machine, videos_per_batch
 from recognizer.features.store import IndexEntry, KnownFile, NewRecord, Shelf, StoredRecords
 from recognizer.video.container import REMEMBERED, TRUNCATED, TruncatedVideo
 from recognizer.video.sampling import Sampling
@@ -354,7 +354,8 @@ def embed_dataset(
 ) -> EmbedReport:
     """Embed the videos of a dataset that are on disk and not in the store; arguments as in `embed_videos`.
 
-    Of the videos on disk, at most `limit`, only those of the shard.
+    Of the videos on disk, at most `limit`, only those of the shard. Shards have whole batches, those of one process:
+    the last bits of an embedding depend on the frames that are encoded with its own.
 
     Raises:
         UserError: no video is on disk, the encoder's weights are missing, or the store cannot be read or written.
@@ -362,7 +363,8 @@ def embed_dataset(
     start = time.perf_counter()
     present = videos_on_disk(dataset, video_list, limit)
     job = _Job(encoder, sampling, with_vectors=False)
-    embedded, _ = _embed(shard.of(present), job, engine=engine, on_progress=on_progress)
+    ours = shard.of(present, at_a_time=videos_per_batch(sampling))
+    embedded, _ = _embed(ours, job, engine=engine, on_progress=on_progress)
     missing = len(video_list.missing)
     counts = {
         "listed": len(video_list.videos),
@@ -370,7 +372,7 @@ def embed_dataset(
         "embedded": embedded.new,
         "truncated": len(embedded.truncated),
         "unreadable": len(embedded.unreadable),
-        **({"in other shards": len(present) - len(shard.of(present))} if shard.count > 1 else {}),
+        **({"in other shards": len(present) - len(ours)} if shard.count > 1 else {}),
         "missing": missing,
         "beyond the limit": len(video_list.videos) - missing - len(present),
     }

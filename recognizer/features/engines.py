@@ -53,7 +53,7 @@ class Work:
     @property
     def frames(self) -> int:
         """Frames of one video, those of all views."""
-        return self.sampling.frames * self.sampling.views
+        return frames_of_video(self.sampling)
 
 
 # Yields the batches, each as `embed_batch` returns it, in any order. Raises UserError if the encoder or the machines
@@ -61,9 +61,19 @@ class Work:
 Engine = Callable[[Sequence[Batch], Work], Generator[Batch]]
 
 
+def frames_of_video(sampling: Sampling) -> int:
+    """Return how many frames of one video are encoded, those of all views."""
+    return sampling.frames * sampling.views
+
+
+def videos_per_batch(sampling: Sampling) -> int:
+    """Return how many videos have about 128 frames."""
+    return -(-_BATCH_FRAMES // frames_of_video(sampling))
+
+
 def batches_of(videos: Sequence[PendingVideo], work: Work) -> list[Batch]:
     """Cut a list of videos into batches of about 128 frames."""
-    size = -(-_BATCH_FRAMES // work.frames)
+    size = videos_per_batch(work.sampling)
     return [videos[start : start + size] for start in range(0, len(videos), size)]
 
 
