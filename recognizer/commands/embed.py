@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,14 +13,21 @@ import click
 
 from db.commandline import notes, progress
 from db.errors import UsageError
-from recognizer.commands.options import Session, VideoSelection, dataset_options, reading_options, sampling_options
+from recognizer.commands.devices import VISIBLE, chosen_device, named_devices, visible_gpu
+from recognizer.commands.options import (
+    COUNT,
+    Session,
+    VideoSelection,
+    dataset_options,
+    reading_options,
+    sampling_options,
+)
 from recognizer.datasets.records import Shard
 from recognizer.evaluation.settings import Options
 
 if TYPE_CHECKING:
     from recognizer.features.caching_encoder import CachingEncoder
     from recognizer.features.engines import Engine
-    from recognizer.features.on_devices import Device
 
 
 def _read_shard(_context: click.Context, _option: click.Parameter, value: str | None) -> Shard:
@@ -39,27 +46,21 @@ def _read_devices(_context: click.Context, _option: click.Parameter, value: str 
     return names
 
 
-def _visible_gpu(number: int, environment: Mapping[str, str]) -> str:
-    """Return CUDA_VISIBLE_DEVICES for a process that is to see only one of the GPUs that this process sees."""
-    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return visible[number] if number < len(visible) and visible != [""] else str(number)
-
-
 def _of_launcher(shard: Shard, devices: Sequence[str], environment: MutableMapping[str, str]) -> Shard:
     """Return the shard of this process under torchrun or accelerate launch, and choose its GPU; else the one given.
 
     Raises:
-        UsageError: --shard or --devices is given too.
+        UsageError: --shard, --devices or --device is given too.
     """
     rank, world = (environment.get(name, "") for name in ("RANK", "WORLD_SIZE"))
     if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world) and int(world) > 1):
         return shard
-    if shard.count > 1 or devices:
-        given = "--devices" if devices else "--shard"
+    if shard.count > 1 or devices or chosen_device():
+        given = "--shard" if shard.count > 1 else "--devices" if devices else "--device"
         raise UsageError(f"{given} is given, and so are RANK {rank} and WORLD_SIZE {world} of a launcher: unset them")
     local = environment.get("LOCAL_RANK", "")
     if local.isdecimal():  # torch is not imported yet: it sees only this GPU
-        environment["CUDA_VISIBLE_DEVICES"] = _visible_gpu(int(local), environment)
+        environment[VISIBLE] = visible_gpu(int(local), environment)
     notes.print(f"Process {rank} of {world}: shard {int(rank) + 1}/{world}")
     return Shard(int(rank) + 1, int(world))
 
@@ -82,6 +83,13 @@ def _of_launcher(shard: Shard, devices: Sequence[str], environment: MutableMappi
     "[this process, on the first GPU if there is one]",
 )
 @click.option(
+    "--batch-size",
+    "batch_frames",
+    type=COUNT,
+    metavar="FRAMES",
+    help="Frames that are encoded together, at least those of one video: fewer need less memory. [128]",
+)
+@click.option(
     "--engine",
     type=click.Choice(("local", "ray")),
     default="local",
@@ -102,17 +110,22 @@ def embed(
     options: Options,
     shard: Shard,
     devices: tuple[str, ...],
+    batch_frames: int | None,
     engine: str,
     ray_address: str | None,
 ) -> None:
     """Decode and encode the videos of a dataset, once for all commands; run it again to resume."""
     from recognizer.datasets.find import find_videos
     from recognizer.features.embed import embed_dataset
+    from recognizer.features.engines import BATCH_FRAMES
     from recognizer.features.table import embed_report
 
     shard = _of_launcher(shard, devices, os.environ)
     if devices and engine != "local":
         raise UsageError(f"--devices are of this machine: give either them or --engine {engine}")
+    if chosen_device() and (devices or engine != "local"):
+        other = "--devices" if devices else f"--engine {engine}"
+        raise UsageError(f"--device is for one process on this machine: give either it or {other}")
     dataset, root = selection.open(session.database.catalogue)
     video_list = find_videos(dataset, root, split=selection.split).with_outside
     title = f"{dataset.name}, {options.encoder}"
@@ -128,6 +141,7 @@ def embed(
             sampling=options.sampling,
             limit=selection.limit,
             shard=shard,
+            batch_frames=batch_frames or BATCH_FRAMES,
             engine=embedding,
             on_progress=advance,
         )
@@ -153,28 +167,9 @@ def _engine(
     if not isinstance(place, str):
         from recognizer.features.on_devices import on_devices
 
-        yield partial(on_devices, encoder=named, devices=_devices(place, os.environ))
+        yield partial(on_devices, encoder=named, devices=named_devices(place, os.environ))
         return
     from recognizer.features.on_ray import on_ray
 
     with redirect_stdout(sys.stderr):  # standard output belongs to the report: what Ray prints goes elsewhere
         yield partial(on_ray, encoder=named, address=address)
-
-
-def _devices(names: Sequence[str], environment: Mapping[str, str]) -> list[Device]:
-    """Return the devices of these names.
-
-    Raises:
-        UsageError: PyTorch has no such GPU here.
-    """
-    from recognizer.features.on_devices import CPU, Device
-
-    numbers = [int(name) for name in names if name != CPU]
-    if numbers:
-        import torch
-
-        count = torch.cuda.device_count()
-        if max(numbers) >= count:
-            here = f"has GPUs 0 to {count - 1}" if count else "has no GPU"
-            raise UsageError(f"--devices {','.join(names)}: PyTorch {here} here. Ask: recognize doctor")
-    return [Device(name, "" if name == CPU else _visible_gpu(int(name), environment)) for name in names]

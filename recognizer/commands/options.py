@@ -22,6 +22,7 @@ from db.kinds import NAME
 from db.records import Dataset
 from encoders.protocol import Precision
 from encoders.registry import trusting_files
+from recognizer.commands.devices import device_option
 from recognizer.commands.write_texts import write_missing
 from recognizer.datasets.records import Split
 from recognizer.evaluation.settings import KNOWN, STATUSES, Options, Settings
@@ -109,7 +110,7 @@ SHARED: dict[str, Callable[[Any], Any]] = {  # by the parameter that each one fi
     "limit": click.option("--limit", type=COUNT, help=_LIMIT),
     "encoder": lambda command: click.option(
         "--encoder", "-e", default="ViT-B/16", metavar="NAME", is_eager=True, help=_ENCODERS
-    )(trust_option(trusting_files)(command)),
+    )(device_option(trust_option(trusting_files)(command))),
     "precision": click.option(
         "--precision",
         type=click.Choice([*get_args(Precision), "auto"]),

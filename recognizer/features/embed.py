@@ -20,7 +20,16 @@ from recognizer.datasets.find import Video, VideoList
 from recognizer.datasets.records import Shard
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.decode import THREADS, PendingVideo, ThreadPool, locate, truncated_key
-from recognizer.features.engines import Batch, Engine, Work, batches_of, nowhere, on_this_machine, videos_per_batch
+from recognizer.features.engines import (
+    BATCH_FRAMES,
+    Batch,
+    Engine,
+    Work,
+    batches_of,
+    nowhere,
+    on_this_machine,
+    videos_per_batch,
+)
 from recognizer.features.store import IndexEntry, KnownFile, NewRecord, Shelf, StoredRecords
 from recognizer.video.container import REMEMBERED, TRUNCATED, TruncatedVideo
 from recognizer.video.sampling import Sampling
@@ -210,7 +219,9 @@ class _Job:
         work: for an engine.
     """
 
-    def __init__(self, encoder: CachingEncoder, sampling: Sampling, *, with_vectors: bool) -> None:
+    def __init__(
+        self, encoder: CachingEncoder, sampling: Sampling, *, with_vectors: bool, batch_frames: int = BATCH_FRAMES
+    ) -> None:
         self.imported = encoder.imported
         self._encoder = encoder
         self._sampling = sampling
@@ -219,7 +230,7 @@ class _Job:
         self.records = _Records(self._shelf, allow_truncated=sampling.allow_truncated, retry=encoder.retry)
         self._read = set[str]()  # keys of what was read just now
         self._added = set[str]()  # keys of those that have features now, and had none before
-        self.work = Work(encoder.uncached, sampling, encoder.decoding, self.records.is_stored)
+        self.work = Work(encoder.uncached, sampling, encoder.decoding, self.records.is_stored, batch_frames)
 
     def load(self, pending: Sequence[PendingVideo]) -> StoredRecords:
         """Fill in the keys of unchanged files, and return the stored records of all videos with keys.
@@ -349,6 +360,7 @@ def embed_dataset(
     sampling: Sampling,
     limit: int | None = None,
     shard: Shard = Shard(),  # noqa: B008 - frozen
+    batch_frames: int = BATCH_FRAMES,
     engine: Engine = on_this_machine,
     on_progress: Progress = lambda done, total: None,
 ) -> EmbedReport:
@@ -362,8 +374,8 @@ def embed_dataset(
     """
     start = time.perf_counter()
     present = videos_on_disk(dataset, video_list, limit)
-    job = _Job(encoder, sampling, with_vectors=False)
-    ours = shard.of(present, at_a_time=videos_per_batch(sampling))
+    job = _Job(encoder, sampling, with_vectors=False, batch_frames=batch_frames)
+    ours = shard.of(present, at_a_time=videos_per_batch(job.work))
     embedded, _ = _embed(ours, job, engine=engine, on_progress=on_progress)
     missing = len(video_list.missing)
     counts = {

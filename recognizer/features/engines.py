@@ -23,7 +23,7 @@ from recognizer.video.sampling import Sampling
 if TYPE_CHECKING:
     from torch import Tensor
 
-_BATCH_FRAMES = 128
+BATCH_FRAMES = 128
 _FRAMES_AHEAD = 256  # decoded frames that wait for the encoder, besides those in progress: 40 MB at 224 x 224
 _BYTES_AHEAD = 2**28  # of frames as they were read, while the encoder loads
 
@@ -43,17 +43,19 @@ class Work:
         sampling: which frames.
         decoding: in how many processes videos are read, and how long.
         is_stored: whether the content under a key need not be decoded; called from threads. Without it each is.
+        batch_frames: see `videos_per_batch`.
     """
 
     encoder: Encoder
     sampling: Sampling = field(default_factory=Sampling)
     decoding: Decoding = field(default_factory=Decoding)
     is_stored: Callable[[str], bool] = _never
+    batch_frames: int = BATCH_FRAMES
 
     @property
     def frames(self) -> int:
         """Frames of one video, those of all views."""
-        return frames_of_video(self.sampling)
+        return self.sampling.frames * self.sampling.views
 
 
 # Yields the batches, each as `embed_batch` returns it, in any order. Raises UserError if the encoder or the machines
@@ -61,19 +63,14 @@ class Work:
 Engine = Callable[[Sequence[Batch], Work], Generator[Batch]]
 
 
-def frames_of_video(sampling: Sampling) -> int:
-    """Return how many frames of one video are encoded, those of all views."""
-    return sampling.frames * sampling.views
-
-
-def videos_per_batch(sampling: Sampling) -> int:
-    """Return how many videos have about 128 frames."""
-    return -(-_BATCH_FRAMES // frames_of_video(sampling))
+def videos_per_batch(work: Work) -> int:
+    """Return how many videos have `batch_frames` frames, or just more."""
+    return -(-work.batch_frames // work.frames)
 
 
 def batches_of(videos: Sequence[PendingVideo], work: Work) -> list[Batch]:
-    """Cut a list of videos into batches of about 128 frames."""
-    size = videos_per_batch(work.sampling)
+    """Cut a list of videos into batches."""
+    size = videos_per_batch(work)
     return [videos[start : start + size] for start in range(0, len(videos), size)]
 
 
