@@ -121,11 +121,7 @@ def embed(
     from recognizer.features.table import embed_report
 
     shard = _of_launcher(shard, devices, os.environ)
-    if devices and engine != "local":
-        raise UsageError(f"--devices are of this machine: give either them or --engine {engine}")
-    if chosen_device() and (devices or engine != "local"):
-        other = "--devices" if devices else f"--engine {engine}"
-        raise UsageError(f"--device is for one process on this machine: give either it or {other}")
+    _refuse_two_places(devices, engine)
     dataset, root = selection.open(session.database.catalogue)
     video_list = find_videos(dataset, root, split=selection.split).with_outside
     title = f"{dataset.name}, {options.encoder}"
@@ -146,6 +142,14 @@ def embed(
             on_progress=advance,
         )
     session.show(report, embed_report(dataset.name, report, session.features))
+
+
+def _refuse_two_places(devices: Sequence[str], engine: str) -> None:
+    if devices and engine != "local":
+        raise UsageError(f"--devices are of this machine: give either them or --engine {engine}")
+    if chosen_device() and (devices or engine != "local"):
+        other = "--devices" if devices else f"--engine {engine}"
+        raise UsageError(f"--device is for one process on this machine: give either it or {other}")
 
 
 @contextmanager

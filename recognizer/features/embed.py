@@ -377,17 +377,7 @@ def embed_dataset(
     job = _Job(encoder, sampling, with_vectors=False, batch_frames=batch_frames)
     ours = shard.of(present, at_a_time=videos_per_batch(job.work))
     embedded, _ = _embed(ours, job, engine=engine, on_progress=on_progress)
-    missing = len(video_list.missing)
-    counts = {
-        "listed": len(video_list.videos),
-        "stored before": len(embedded.videos) - embedded.new,
-        "embedded": embedded.new,
-        "truncated": len(embedded.truncated),
-        "unreadable": len(embedded.unreadable),
-        **({"in other shards": len(present) - len(ours)} if shard.count > 1 else {}),
-        "missing": missing,
-        "beyond the limit": len(video_list.videos) - missing - len(present),
-    }
+    counts = _counts(embedded, video_list, present=len(present), ours=len(ours), in_shards=shard.count > 1)
     return EmbedReport(
         encoder=encoder.id,
         sampling=sampling,
@@ -398,3 +388,19 @@ def embed_dataset(
         truncated=embedded.truncated,
         seconds=time.perf_counter() - start,
     )
+
+
+def _counts(
+    embedded: _Outcome, video_list: VideoList, *, present: int, ours: int, in_shards: bool
+) -> Mapping[str, int]:
+    missing = len(video_list.missing)
+    return {
+        "listed": len(video_list.videos),
+        "stored before": len(embedded.videos) - embedded.new,
+        "embedded": embedded.new,
+        "truncated": len(embedded.truncated),
+        "unreadable": len(embedded.unreadable),
+        **({"in other shards": present - ours} if in_shards else {}),
+        "missing": missing,
+        "beyond the limit": len(video_list.videos) - missing - present,
+    }
