@@ -55,9 +55,15 @@ def verify_report(checks: Sequence[ShelfCheck], folder: Path) -> RenderableType:
 
 
 def precision_table(gaps: Sequence[PrecisionGap]) -> RenderableType:
-    """Show the cosines between embeddings in float32 and in other precisions."""
+    """Show the cosines between embeddings in float32 and in other precisions, and how to get the accuracies."""
     rows = [(g.encoder, g.what, g.records, f"{g.lowest:.6f}", f"{g.mean:.6f}") for g in gaps]
-    return table("encoder", "what", ">records in both", ">lowest cosine", ">mean cosine", rows=rows)
+    return Group(
+        table("encoder", "what", ">records in both", ">lowest cosine", ">mean cosine", rows=rows),
+        Text(
+            "\nWhat it does to accuracy, with its interval: recognize eval with --precision float32 and with the other "
+            "(what is stored is not encoded again), then recognize compare RUN RUN"
+        ),
+    )
 
 
 def merge_report(merged: Sequence[MergedShelf], folder: Path) -> RenderableType:
