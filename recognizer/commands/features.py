@@ -144,8 +144,10 @@ def precision(session: Session) -> None:
 
 @features.command("export")
 @dataset_options
-@click.option("--to", type=click.Choice(["safetensors", "parquet"]), required=True, help="Format of the file.")
-@click.option("--output", "-o", type=FILE, required=True, help="The file to write.")
+@click.option(
+    "--to", type=click.Choice(["safetensors", "parquet", "fiftyone"]), required=True, help="Format of the file."
+)
+@click.option("--output", "-o", type=FILE, required=True, help="The file to write; for fiftyone .json.")
 @sampling_options
 @reading_options
 def export_file(session: Session, selection: VideoSelection, options: Options, to: Format, output: Path) -> None:
@@ -165,6 +167,7 @@ def export_file(session: Session, selection: VideoSelection, options: Options, t
             encoder,
             output,
             to=to,
+            root=root,
             sampling=options.sampling,
             limit=selection.limit,
             on_progress=advance,

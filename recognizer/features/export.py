@@ -1,4 +1,4 @@
-"""Export the stored embeddings of videos for other programs: .safetensors, .parquet."""
+"""Export the stored embeddings of videos for other programs: .safetensors, .parquet, and .json for FiftyOne."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from recognizer.datasets.records import NO_CLASS, NONE_OF_THESE
 from recognizer.features.arrays import FRAMES
 from recognizer.features.caching_encoder import CachingEncoder
 from recognizer.features.embed import embed_videos, videos_on_disk
+from recognizer.features.fiftyone import Media, document, find_media
 from recognizer.video.sampling import Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Format = Literal["safetensors", "parquet"]
+Format = Literal["safetensors", "parquet", "fiftyone"]
+_SUFFIXES: Mapping[str, str] = {"safetensors": ".safetensors", "parquet": ".parquet", "fiftyone": ".json"}
 _PACKAGES = ("descgen-recognize", "torch")
 
 
@@ -38,6 +40,29 @@ class ExportReport:
     unreadable: tuple[tuple[str, str], ...]  # (video id, reason): they are not in the file
     missing: int  # listed, but not on disk: not in the file
     beyond_the_limit: int
+    rel_dir: str | None = None  # for FiftyOne: the folder in which the paths in the file begin
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a format may write, of V videos."""
+
+    views: Tensor  # [V, W, T, D]
+    ids: list[str]
+    classes: list[list[str]]  # names of the classes of each video
+    multi_label: bool
+    facts: Mapping[str, Any]  # about all of them
+    media: Media | None  # for FiftyOne
+
+    @property
+    def labels(self) -> list[str]:
+        """The class of each video; several with semicolons between."""
+        return [";".join(names) for names in self.classes]
+
+    @property
+    def means(self) -> Tensor:
+        """The mean over views and frames, not of unit length: float32 [V, D]."""
+        return self.views.mean(dim=(1, 2))
 
 
 def check_export(file: Path, to: str) -> None:
@@ -49,7 +74,7 @@ def check_export(file: Path, to: str) -> None:
     """
     if to not in get_args(Format):
         raise UsageError(unknown("format", to, get_args(Format)))
-    check_file(file, (f".{to}",))
+    check_file(file, (_SUFFIXES[to],))
     if to == "parquet":
         _pyarrow()
 
@@ -61,48 +86,59 @@ def export_features(
     file: Path,
     *,
     to: Format,
+    root: Path,
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     limit: int | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> ExportReport:
     """Write the embeddings of the videos that are on disk to a file; those that are not stored are computed first.
 
-    The file is there as a whole or not at all, and holds no absolute path. Arguments as in `embed_dataset`.
+    The file is there as a whole or not at all, and holds no absolute path. `root` is the folder of the videos, or
+    their .csv file. The other arguments are as in `embed_dataset`.
 
     Raises:
         UsageError: see `check_export`.
-        UserError: no video is on disk or can be read, or the file cannot be written.
+        UserError: no video is on disk or can be read, the file cannot be written, or see `find_media`.
     """
     check_export(file, to)
     present = videos_on_disk(dataset, video_list, limit)
     features = embed_videos(present, encoder, sampling=sampling, on_progress=on_progress)
     if not features.videos:
         raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")
-    views = features.frames.reshape(len(features.videos), features.views, *features.frames.shape[1:])  # [V, W, T, D]
     names = public_names([video.id for video in features.videos])
     classes = {NO_CLASS: NONE_OF_THESE, **{action.label: action.name for action in dataset.actions}}
-    facts = {
-        "ids": [names[video.id] for video in features.videos],
-        "labels": [";".join(classes[label] for label in video.labels or (video.label,)) for video in features.videos],
-        "dataset": without_folders(dataset.name),
-        "encoder": without_folders(encoder.id),
-        "revision": encoder.revision,
-        "what": "clips" if features.of_clips else "frames",
-        "sampling": asdict(sampling),
-        "precision": encoder.traits.precision,
-        "versions": {package: version(package) for package in _PACKAGES},
-    }
-    _write(file, lambda part: _WRITERS[to](part, views, facts))
+    content = _Content(
+        views=features.frames.reshape(len(features.videos), features.views, *features.frames.shape[1:]),
+        ids=[names[video.id] for video in features.videos],
+        classes=[[classes[label] for label in video.labels or (video.label,)] for video in features.videos],
+        multi_label=video_list.multi_label,
+        facts=_facts(dataset, encoder, sampling, of_clips=features.of_clips),
+        media=find_media(features.videos, root) if to == "fiftyone" else None,
+    )
+    _write(file, lambda part: _WRITERS[to](part, content))
     missing = len(video_list.missing)
-    videos, width_views, frames, width = views.shape
+    videos, views, frames, width = content.views.shape
     return ExportReport(
         file=str(file),
-        shape=(videos, width_views, frames, width),
+        shape=(videos, views, frames, width),
         embedded=features.new,
         unreadable=features.unreadable,
         missing=missing,
         beyond_the_limit=len(video_list.videos) - missing - len(present),
+        rel_dir=str(content.media.folder) if content.media else None,
     )
+
+
+def _facts(dataset: Dataset, encoder: CachingEncoder, sampling: Sampling, *, of_clips: bool) -> dict[str, Any]:
+    return {
+        "dataset": without_folders(dataset.name),
+        "encoder": without_folders(encoder.id),
+        "revision": encoder.revision,
+        "what": "clips" if of_clips else "frames",
+        "sampling": asdict(sampling),
+        "precision": encoder.traits.precision,
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
 
 
 def _write(file: Path, write: Callable[[Path], None]) -> None:
@@ -120,25 +156,35 @@ def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
     return {name: json.dumps(value, ensure_ascii=False) for name, value in facts.items()}
 
 
-def _safetensors(file: Path, views: Tensor, facts: Mapping[str, Any]) -> None:
+def _safetensors(file: Path, content: _Content) -> None:
     from safetensors.torch import save_file
 
-    save_file({FRAMES: views.contiguous()}, file, metadata=_texts(facts))
+    metadata = _texts({"ids": content.ids, "labels": content.labels, **content.facts})
+    save_file({FRAMES: content.views.contiguous()}, file, metadata=metadata)
 
 
-def _parquet(file: Path, views: Tensor, facts: Mapping[str, Any]) -> None:
-    """Write one row a video: id, label, embedding (float32, the mean over views and frames, not of unit length)."""
-    pyarrow = _pyarrow()
-    means = views.mean(dim=(1, 2))  # [V, D]
+def _parquet(file: Path, content: _Content) -> None:
+    """Write one row a video: id, label, embedding."""
+    pyarrow, means = _pyarrow(), content.means
     vectors = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(means.flatten().numpy()), means.shape[1])
-    columns = {"id": pyarrow.array(facts["ids"]), "label": pyarrow.array(facts["labels"]), "embedding": vectors}
-    metadata = {name: text for name, text in _texts(facts).items() if name not in ("ids", "labels")}
-    pyarrow.parquet.write_table(pyarrow.table(columns, metadata=metadata), file)
+    columns = {"id": pyarrow.array(content.ids), "label": pyarrow.array(content.labels), "embedding": vectors}
+    pyarrow.parquet.write_table(pyarrow.table(columns, metadata=_texts(content.facts)), file)
 
 
-_WRITERS: Mapping[Format, Callable[[Path, Tensor, Mapping[str, Any]], None]] = {
+def _fiftyone(file: Path, content: _Content) -> None:
+    """Write one sample a video: filepath, video (its id), ground_truth, embedding."""
+    assert content.media  # noqa: S101 - it is found for this format
+    written = document(
+        content.means.numpy(), content.media, content.ids, content.classes,
+        info=content.facts, multi_label=content.multi_label,
+    )  # fmt: skip
+    file.write_text(json.dumps(written), encoding="utf-8")
+
+
+_WRITERS: Mapping[Format, Callable[[Path, _Content], None]] = {
     "safetensors": _safetensors,
     "parquet": _parquet,
+    "fiftyone": _fiftyone,
 }
 
 

@@ -80,11 +80,13 @@ def export_report(report: ExportReport) -> RenderableType:
         "unreadable": len(report.unreadable), "missing": report.missing, "beyond the limit": report.beyond_the_limit,
     }  # fmt: skip
     not_in_it = ", ".join(f"{count} {name}" for name, count in left_out.items() if count)
+    opened = f"fiftyone.Dataset.from_json({report.file!r}, rel_dir={report.rel_dir!r})"
     lines = [
         f"{videos} videos (V) x {views} views (W) x {frames} frames (T) x {width} numbers (D)",
         f"{report.embedded} of them were not stored before",
         *([f"not in the file: {not_in_it}"] if not_in_it else []),
         *(f"unreadable: {video}: {reason}" for video, reason in report.unreadable),
+        *([f"open it with: {opened}"] if report.rel_dir else []),
     ]
     return Group(Text(f"Written: {report.file}", style="bold"), Text("\n".join(lines)))
 

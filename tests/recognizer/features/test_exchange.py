@@ -21,7 +21,6 @@ from tests.fixtures.commands import Run
 __all__ = ["balls", "described", "encoder"]  # fixtures
 
 IDS = [f"{name}/{take}" for name in sorted(COLOURS) for take in "ab"]
-DOCUMENT = Path(__file__).parents[3] / "docs" / "features.md"
 
 
 @pytest.fixture
@@ -112,7 +111,7 @@ def test_exported_labels_are_all_labels_of_a_video_or_say_that_it_has_none(
         assert labels.get("red_ball/a", "blue_ball;red_ball") == "blue_ball;red_ball"
 
 
-def test_parquet_has_a_row_a_video_and_the_documented_lines_read_it(
+def test_parquet_has_a_row_a_video(
     recognize: Run, distinct: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -127,18 +126,6 @@ def test_parquet_has_a_row_a_video_and_the_documented_lines_read_it(
     np.testing.assert_allclose(np.array(table["embedding"].to_pylist()), frames.mean(axis=(1, 2)), rtol=1e-6)
     assert json.loads(table.schema.metadata[b"sampling"])["clips"] == 2
     assert str(tmp_path).encode() not in Path("features.parquet").read_bytes()
-
-    class Dataset:
-        def set_values(self, field: str, values: dict[str, Any], key_field: str) -> None:
-            self.set = (field, values, key_field)
-
-    lines = re.search(r"^(vectors = .*\n.*set_values.*)$", DOCUMENT.read_text(), re.MULTILINE)
-    assert lines
-    names = {"dataset": Dataset(), "root": distinct, "pq": parquet}
-    exec(lines[1], names)  # noqa: S102 - our own document
-    field, values, key = names["dataset"].set
-    assert (field, key, set(values)) == ("embedding", "filepath", {str(distinct / name) for name in IDS})
-    assert values[str(distinct / IDS[0])] == table["embedding"][0].as_py()
 
 
 @pytest.mark.parametrize("shape", [(16,), (4, 16), (2, 4, 16)])
