@@ -18,7 +18,7 @@ help:
 	@echo "make demo       write descriptors for 51 classes, then recognise two real clips; CLIPS=folder adds yours"
 	@echo "make test       every test, end to end with the real bundled models"
 	@echo "make test-fast  the tests that need no model"
-	@echo "make test-postgresql  the tests of db, descgen and review on the server of TEST_POSTGRESQL_URL"
+	@echo "make test-postgresql  every test of db, descgen and review on the server of TEST_POSTGRESQL_URL"
 	@echo "make test-matrix  frames of every codec in every container, with and without sound"
 	@echo "make torture    kill, suspend and crowd real processes for MINUTES=10; SEED=0"
 	@echo "make check      format, lint, types, import rules"
@@ -87,11 +87,12 @@ test: setup
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow" $(WORKERS)
 
-# On a server, each test in a database of its own; the tests that use none are left out. In .ci/run the server is there.
+# On a server, each test in a database of its own, slow ones too. Left out are tests about the file of a SQLite database,
+# and those that use no database. In .ci/run the server is there.
 test-postgresql: setup
 	@test -n "$(TEST_POSTGRESQL_URL)" || { echo "Name a server on which databases may be made and dropped: \
 	TEST_POSTGRESQL_URL=postgresql+psycopg://user@host/name make test-postgresql"; exit 1; }
-	TEST_DATABASE=postgresql $(BIN)/python -m pytest -m "not slow" -n 2 tests/db tests/descriptor_gen
+	TEST_DATABASE=postgresql $(BIN)/python -m pytest -n 2 --dist worksteal tests/db tests/descriptor_gen
 
 test-matrix: setup
 	MATRIX=whole $(BIN)/python -m pytest $(WORKERS) tests/recognizer/video/test_matrix.py

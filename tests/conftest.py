@@ -65,13 +65,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
+_OF_SERVER = {"db_url", "other_db_url", "module_db_url", "any_database"}
+
+
 def _uses_server(fixtures: Collection[str]) -> bool:
-    return "database" not in fixtures and not {"db_url", "any_database"}.isdisjoint(fixtures)
+    return "database" not in fixtures and not _OF_SERVER.isdisjoint(fixtures)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """The file of a database that does not exist yet; tests that only need a database take `db_url`."""
+    """The file of a database that does not exist yet, for tests about that file; no server can run them.
+
+    Tests that only need a database take `db_url`, and those that need a folder beside it `tmp_path`.
+    """
     return tmp_path / "descriptors.db"
 
 
@@ -93,6 +99,13 @@ def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def other_db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Another database, likewise."""
     with own_database(request, tmp_path / "elsewhere.db") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_db_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database for all tests of a file, which takes long to fill; likewise."""
+    with own_database(request, tmp_path_factory.mktemp("module") / "descriptors.db") as url:
         yield url
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -74,3 +75,9 @@ def test_every_command_has_help_and_is_in_the_documents() -> None:
             assert all(option.help for option in options), name
             is_part = len(name.split()) > 2  # of a group that the README names
             assert name in (documents if is_part else readme), f"{name} is not in {'docs' if is_part else 'README.md'}"
+
+
+def test_every_extra_is_in_the_documents() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    section = (ROOT / "docs" / "config.md").read_text().split("## Extras")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE)) == set(project["optional-dependencies"])

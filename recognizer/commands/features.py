@@ -86,11 +86,10 @@ def verify_features(session: Session) -> None:
 def merge_features(session: Session, folders: tuple[Path, ...]) -> None:
     """Copy the embeddings in other folders into this store, such as those of other machines; see embed --shard."""
     from recognizer.features.merge import merge_stores
-    from recognizer.features.store import FeatureStore
     from recognizer.features.table import merge_report
 
-    with FeatureStore.open(session.features) as store, progress("merge", "folders") as advance:
-        merged = merge_stores(store, folders, on_progress=advance)
+    with progress("merge", "folders") as advance:
+        merged = merge_stores(session.features, folders, on_progress=advance)
     session.show(merged, merge_report(merged, session.features))
     if damaged := sum(shelf.damaged for shelf in merged):
         raise UserError(f"{damaged} records are damaged and were left out. Embed their videos again, there or here")

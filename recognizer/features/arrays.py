@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from db import strict_json
 from db.errors import UsageError, UserError, first_few
 from db.given_files import read_text
+from encoders.checks import LONGEST, SHORTEST
 
 FRAMES = "frames"  # the tensor that `recognize features export` writes
 _TENSORS = (FRAMES, "embeddings")
 _FLOATS = (np.float16, np.float32, np.float64)
+_SCALE = ". float32 cannot compare such vectors rightly: multiply all by one number, such as 1 divided by a usual norm"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def read_array(path: Path, *, ids: Path | None, ids_option: str) -> GivenArray:
     Raises:
         UsageError: the suffix is unknown, or ids are given twice or not at all.
         UserError: the file is damaged, holds other things than numbers, its rows are not as many as its ids, an id
-            stands twice, a vector is not finite or zero, or all vectors are equal.
+            stands twice, a vector is not finite, zero, or too long or too short for float32, or all vectors are equal.
     """
     suffix = path.suffix.lower()
     if suffix not in _READERS:
@@ -130,12 +132,21 @@ def _check_vectors(path: Path, vectors: NDArray[np.float32], names: tuple[str, .
     if not vectors.size:
         raise UserError(f"{path.name} has the shape {list(vectors.shape)}: it holds no vectors")
     rows = vectors.reshape(len(vectors), -1)
-    for wrong, fault in (
-        (~np.isfinite(rows).all(axis=1), "a number that is not finite as float32"),
-        (~vectors.any(axis=-1).reshape(len(vectors), -1).all(axis=1), "a vector that is zero"),
+    for wrong, fault, advice in (
+        (~np.isfinite(rows).all(axis=1), "a number that is not finite as float32", ""),
+        (~vectors.any(axis=-1).reshape(len(vectors), -1).all(axis=1), "a vector that is zero", ""),
+        (_beyond_norms(vectors), f"a vector whose norm is not from {SHORTEST:g} to {LONGEST:g}", _SCALE),
     ):
         if wrong.any():
             bad = [names[row] for row in np.flatnonzero(wrong)]
-            raise UserError(f"{path.name} has {fault} for {len(bad)} of {len(names)} ids: {first_few(bad)}")
+            raise UserError(f"{path.name} has {fault} for {len(bad)} of {len(names)} ids: {first_few(bad)}{advice}")
     if len(rows) > 1 and (rows == rows[0]).all():
         raise UserError(f"{path.name} has the same numbers for all {len(rows)} ids")
+
+
+def _beyond_norms(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return for each row whether it has a vector that float32 does not bring to unit norm without loss, [V]."""
+    with np.errstate(over="ignore", invalid="ignore"):  # squares too large for float32 make the norm infinite
+        norms = np.sqrt(np.einsum("...d,...d->...", vectors, vectors)).reshape(len(vectors), -1)
+    wrong: NDArray[np.bool_] = ~((norms >= SHORTEST) & (norms <= LONGEST)).all(axis=1)
+    return wrong

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from db.errors import UsageError
+from db.errors import UsageError, UserError, first_few
 from db.progress import Progress
 from recognizer.features.maintenance import describe
 from recognizer.features.store import (
+    INDEX,
     FeatureStore,
     IndexEntry,
     KnownFile,
@@ -46,25 +47,40 @@ class MergedShelf:
 
 
 def merge_stores(
-    store: FeatureStore, sources: Sequence[Path], *, on_progress: Progress = lambda done, total: None
+    into: Path, sources: Sequence[Path], *, on_progress: Progress = lambda done, total: None
 ) -> list[MergedShelf]:
-    """Copy all records of other stores into a store; the sources are only read.
+    """Copy all records of the stores in other folders into the one in a folder, which need not exist yet.
 
-    It may be stopped and repeated: what is stored stays.
+    The sources are only read. It may be stopped and repeated: what is stored stays.
 
     Raises:
         UsageError: a source is the store itself.
-        UserError: a source is no feature store, or an encoder has records of another shape there.
+        UserError: a source is no feature store (nothing is merged then), or an encoder has records of another shape
+            there.
     """
-    if any(source.resolve() == store.folder.resolve() for source in sources):
-        raise UsageError(f"{store.folder} cannot be merged into itself. Name the other folders, or another --features")
+    _check(sources, into)
     merged: list[MergedShelf] = []
-    for number, folder in enumerate(sources):
-        on_progress(number, len(sources))
-        with FeatureStore.open(folder, create=False) as source:
-            merged += [_merge(store, source, row) for row in source.shelves()]
+    with FeatureStore.open(into) as store:
+        for number, folder in enumerate(sources):
+            on_progress(number, len(sources))
+            with FeatureStore.open(folder, create=False) as source:
+                merged += [_merge(store, source, row) for row in source.shelves()]
     on_progress(len(sources), len(sources))
     return merged
+
+
+def _check(sources: Sequence[Path], into: Path) -> None:
+    """Refuse sources that cannot be merged, before anything is made."""
+    if any(source.resolve() == into.resolve() for source in sources):
+        raise UsageError(f"{into} cannot be merged into itself. Name the other folders, or another --features")
+    if missing := [str(source) for source in sources if not (source / INDEX).exists()]:
+        raise UserError(
+            f"{len(missing)} of {len(sources)} folders hold no embeddings: {first_few(missing)}. Nothing was merged. "
+            "Name folders that recognize embed filled; see what one holds: recognize features list --features FOLDER"
+        )
+    for source in sources:
+        with FeatureStore.open(source, create=False):
+            pass  # it can be read, and is not of a newer version
 
 
 def _merge(store: FeatureStore, source: FeatureStore, row: ShelfRow) -> MergedShelf:

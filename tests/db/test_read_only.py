@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from db.errors import UserError
 from db.read_only import read_into_memory
@@ -23,6 +24,7 @@ from descriptor_gen.generate.build import build_descriptors
 from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.prompting.prompt import load_prompts
 from tests.fixtures.commands import Run
+from tests.fixtures.databases import engine_of
 
 DATA = Path(__file__).parents[1] / "data"
 AS_USER = (
@@ -139,10 +141,11 @@ def test_a_full_disk_stops_before_a_call_and_nothing_is_paid_again(tmp_path: Pat
         subprocess.run(["umount", str(disk)], check=True)  # noqa: S607
 
 
-def test_a_database_that_lost_its_classes_is_a_user_error(store: Store, database: Path) -> None:
+def test_a_database_that_lost_its_classes_is_a_user_error(store: Store, db_url: str) -> None:
     def progress(done: int, total: int) -> None:
-        with sqlite3.connect(database) as connection:
-            connection.executescript("DELETE FROM descriptor; DELETE FROM generation; DELETE FROM action;")
+        with engine_of(db_url).begin() as connection:
+            for table in ("descriptor", "generation", "action"):
+                connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608
 
     with pytest.raises(UserError, match="no longer whole"):
         build_descriptors(

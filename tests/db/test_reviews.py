@@ -411,9 +411,9 @@ def test_reviewed_texts_go_and_come_with_their_reply(
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Store]:
+def elsewhere(other_db_url: str) -> Iterator[Store]:
     """Another store, with no descriptors."""
-    opened = Store.open(str(tmp_path / "elsewhere.db"))
+    opened = Store.open(other_db_url)
     yield opened
     opened.close()
 

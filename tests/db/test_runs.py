@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from db.errors import UsageError, UserError
 from db.records import Impact, Prediction, Run
@@ -15,6 +15,7 @@ from db.store import Store
 from descriptor_gen.generate.build import build_descriptors
 from descriptor_gen.llms.testing import FakeLLM
 from descriptor_gen.prompting.prompt import load_prompts
+from tests.fixtures.databases import engine_of
 
 WHEN = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -102,11 +103,9 @@ def test_a_deleted_run_goes_with_its_predictions_and_impacts_alone(store: Store,
     assert (contents.predictions, contents.impacts, contents.dataset) == (2, 3, "hmdb51")
     runs.delete([contents])
     assert [run.id for run in store.runs()] == [kept]
-    engine = create_engine(db_url if "://" in db_url else f"sqlite:///{db_url}")
-    with engine.connect() as connection:
+    with engine_of(db_url).connect() as connection:
         for table, count in (("prediction", 1), ("impact", 3), ("run", 1), ("descriptor", len(texts))):
             assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar() == count, table  # noqa: S608
-    engine.dispose()
     with pytest.raises(UsageError, match=f"No run {gone}"):
         runs.delete([contents])
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from sqlalchemy import text
 
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.commands import Run
+from tests.fixtures.databases import engine_of
 
 TITLE, OVERRIDE = "\x1b]0;owned\x07", "\u202e"
 PLANTED = f"{TITLE}a hand{OVERRIDE} waves\x9b2J"
@@ -26,17 +27,20 @@ def assert_clean(result: Result, code: int = 0) -> None:
 
 
 @pytest.fixture
-def planted(descgen: Run, llm: FakeLLM, store: Store, database: Path) -> Run:
+def planted(descgen: Run, llm: FakeLLM, store: Store, db_url: str) -> Run:
     """A database of an older version: a reply, texts, a file's name, a reviewer and a class with such characters."""
     assert descgen("build", "-d", "hmdb51", "-k", "context", "-a", "wave").exit_code == 0
     [first, *_] = store.descriptors(store.dataset("hmdb51"))
     assert descgen("edit", first.id, "a waving hand", "--reviewer", "kim").exit_code == 0
-    with sqlite3.connect(database) as connection:
-        connection.execute("UPDATE descriptor SET text = ? || text, origin = ?", (PLANTED, PLANTED))
-        connection.execute("UPDATE generation SET reply = reply || ?", (PLANTED,))
-        connection.execute("UPDATE llm SET model = ?", (PLANTED,))
-        connection.execute("UPDATE review_event SET reviewer = ?", (PLANTED,))
-        connection.execute("UPDATE action SET phrase = ?", (PLANTED,))
+    with engine_of(db_url).begin() as connection:
+        for change in (
+            "descriptor SET text = :planted || text, origin = :planted",
+            "generation SET reply = reply || :planted",
+            "llm SET model = :planted",
+            "review_event SET reviewer = :planted",
+            "action SET phrase = :planted",
+        ):
+            connection.execute(text(f"UPDATE {change}"), {"planted": PLANTED})
     return descgen
 
 
@@ -147,11 +151,10 @@ def test_a_spreadsheet_safe_export_comes_back_as_it_was(
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Run:
+def elsewhere(other_db_url: str) -> Run:
     """`descgen` on another database."""
     from click.testing import CliRunner
 
     from descriptor_gen.cli import descgen as command
 
-    path = tmp_path / "elsewhere.db"
-    return lambda *arguments: CliRunner().invoke(command, ["--db", str(path), *map(str, arguments)])
+    return lambda *arguments: CliRunner().invoke(command, ["--db", other_db_url, *map(str, arguments)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import warnings
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from db.errors import UserError
-from encoders.checks import check_texts
+from encoders.checks import check_frames, check_texts
 from encoders.protocol import Traits
 from encoders.registry import label_templates, open_encoder
 from encoders.testing import FakeEncoder, registered
@@ -150,10 +151,22 @@ def test_every_value_that_is_not_finite_is_seen(values: tuple[float, float]) -> 
         check_texts("mine", ["a", "b", "c"], vectors)
 
 
-def test_finite_vectors_whose_sum_is_not_are_taken() -> None:
-    vectors = torch.eye(3) * 3e38
-    assert not vectors.sum().isfinite()
-    check_texts("mine", ["a", "b", "c"], vectors)
+# By hand: the vector (3, 4, 0) has the norm 5. Squares of 1e20 are no float32, those of 1e-30 are zero.
+@pytest.mark.parametrize(
+    ("factor", "norm"), [(6e37, "3e+38"), (1e20, "5e+20"), (3e14, "1.5e+15"), (1e-9, "5e-09"), (1e-30, "5e-30")]
+)
+def test_vectors_that_float32_cannot_compare_are_refused(factor: float, norm: str) -> None:
+    vectors = torch.tensor([[1.0, 0, 0], [3 * factor, 4 * factor, 0], [0, 0, 1]])
+    message = f"gives 1 of 3 texts a vector whose norm is not from 1e-08 to 1e+15, such as text 'b', {norm}: "
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_texts("mine", ["a", "b", "c"], vectors)
+    with pytest.raises(UserError, match=r"gives 3 of 3 frames .* such as frame 0, .* Multiply all vectors"):
+        check_frames("mine", torch.zeros(3, 3, 4, 4), vectors[1].repeat(3, 1) * torch.tensor([[1.0], [1.0], [1.1]]))
+
+
+def test_long_short_and_zero_vectors_are_taken() -> None:
+    for factor in (1e14, 2e-8):
+        check_texts("mine", ["a", "b", "c"], torch.tensor([[factor, 0, 0], [0, 0, 0], [3.0, 4, 0]]))
 
 
 def test_one_vector_that_differs_is_enough() -> None:

@@ -6,7 +6,6 @@ import copy
 import io
 import json
 import random
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,21 +14,23 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from db.errors import UserError
 from db.records import Call, Generation, LLMIdentity, PortableDescriptor, Template
 from db.store import Store
 from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.commands import Run
+from tests.fixtures.databases import engine_of
 
 TABLES = ("dataset", "action", "descriptor", "generation", "llm", "template", "review_event")
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
-def rows(database: Path) -> list[int]:
+def rows(url: str) -> list[int]:
     """Return the number of rows of each table."""
-    with sqlite3.connect(database) as connection:
-        return [connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in TABLES]  # noqa: S608
+    with engine_of(url).connect() as connection:
+        return [connection.scalar(text(f"SELECT COUNT(*) FROM {table}")) or 0 for table in TABLES]  # noqa: S608
 
 
 @pytest.fixture
@@ -45,15 +46,14 @@ def export(descgen: Run, llm: FakeLLM, store: Store, tmp_path: Path) -> dict[str
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> tuple[Path, Run]:
+def elsewhere(other_db_url: str) -> tuple[str, Run]:
     """Another database, with tables and without rows, and `descgen` on it."""
     from click.testing import CliRunner
 
     from descriptor_gen.cli import descgen as command
 
-    path = tmp_path / "elsewhere.db"
-    Store.open(str(path)).close()
-    return path, lambda *arguments: CliRunner().invoke(command, ["--db", str(path), *map(str, arguments)])
+    Store.open(other_db_url).close()
+    return other_db_url, lambda *arguments: CliRunner().invoke(command, ["--db", other_db_url, *map(str, arguments)])
 
 
 def with_call(**fields: Any) -> Callable[[dict[str, Any]], None]:
@@ -89,7 +89,7 @@ BROKEN_EXPORTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize("name", BROKEN_EXPORTS)
 def test_an_export_with_an_impossible_value_is_refused_in_one_line(
-    export: dict[str, Any], elsewhere: tuple[Path, Run], tmp_path: Path, name: str
+    export: dict[str, Any], elsewhere: tuple[str, Run], tmp_path: Path, name: str
 ) -> None:
     database, descgen = elsewhere
     change, said = BROKEN_EXPORTS[name]
@@ -129,7 +129,7 @@ BROKEN_FILES = {
 
 @pytest.mark.parametrize("name", BROKEN_FILES)
 def test_a_file_made_to_break_its_reader_is_refused_in_one_line(
-    elsewhere: tuple[Path, Run], tmp_path: Path, name: str
+    elsewhere: tuple[str, Run], tmp_path: Path, name: str
 ) -> None:
     database, descgen = elsewhere
     file_name, content, said = BROKEN_FILES[name]
@@ -150,7 +150,7 @@ def sparse(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".json", ".csv", ".txt", ".parquet"])
-def test_a_file_of_1_gib_is_not_read(elsewhere: tuple[Path, Run], tmp_path: Path, suffix: str) -> None:
+def test_a_file_of_1_gib_is_not_read(elsewhere: tuple[str, Run], tmp_path: Path, suffix: str) -> None:
     file = sparse(tmp_path / f"x{suffix}")
     refused = elsewhere[1]("import", file, "-d", "hmdb51", "-k", "context")
     assert refused.exit_code == 1
@@ -160,7 +160,7 @@ def test_a_file_of_1_gib_is_not_read(elsewhere: tuple[Path, Run], tmp_path: Path
 
 
 def test_labels_profiles_and_templates_of_1_gib_are_not_read(
-    elsewhere: tuple[Path, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: tuple[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, descgen = elsewhere
     labels = descgen("datasets", "add", sparse(tmp_path / "labels.txt"))
@@ -174,7 +174,7 @@ def test_labels_profiles_and_templates_of_1_gib_are_not_read(
     assert "descgen.toml is larger than 256 KiB, the most that is read" in profile.stderr
 
 
-def test_an_import_is_one_transaction(elsewhere: tuple[Path, Run], store: Store, database: Path) -> None:
+def test_an_import_is_one_transaction(store: Store, db_url: str) -> None:
     """What fails after the classes are stored takes them back: here a number that no column holds."""
     generation = Generation("a" * 64, 0, {}, {}, (), {}, "reply", "stop", "ok", None, 1, 1, 0.1)
     call = Call(generation, LLMIdentity("p", "m", ""), Template("context", 1, "0" * 64, "source"))
@@ -184,7 +184,7 @@ def test_an_import_is_one_transaction(elsewhere: tuple[Path, Run], store: Store,
     )
     with pytest.raises(UserError):
         store.add_portable(store.dataset("hmdb51"), [good, bad])
-    assert rows(database) == [0] * len(TABLES)
+    assert rows(db_url) == [0] * len(TABLES)
 
 
 # What hypothesis puts into files: values that readers have stumbled over, and any others.
@@ -256,7 +256,7 @@ def files(export: dict[str, Any], others: dict[str, bytes]) -> st.SearchStrategy
 
 
 def imports(
-    count: int, export: dict[str, Any], elsewhere: tuple[Path, Run], folder: Path, others: dict[str, bytes]
+    count: int, export: dict[str, Any], elsewhere: tuple[str, Run], folder: Path, others: dict[str, bytes]
 ) -> None:
     """Import `count` files: each ends with 0 and what it says, or with 1 or 2, one error and nothing written."""
     database, descgen = elsewhere
@@ -295,13 +295,13 @@ def others(export: dict[str, Any], descgen: Run, tmp_path: Path) -> dict[str, by
 
 
 def test_a_hundred_imports_of_anything_give_no_traceback_and_no_part(
-    export: dict[str, Any], elsewhere: tuple[Path, Run], tmp_path: Path, others: dict[str, bytes]
+    export: dict[str, Any], elsewhere: tuple[str, Run], tmp_path: Path, others: dict[str, bytes]
 ) -> None:
     imports(100, export, elsewhere, tmp_path, others)
 
 
 @pytest.mark.slow
 def test_a_thousand_imports_of_anything_give_no_traceback_and_no_part(
-    export: dict[str, Any], elsewhere: tuple[Path, Run], tmp_path: Path, others: dict[str, bytes]
+    export: dict[str, Any], elsewhere: tuple[str, Run], tmp_path: Path, others: dict[str, bytes]
 ) -> None:
     imports(1000, export, elsewhere, tmp_path, others)

@@ -34,6 +34,10 @@ Build = Callable[..., dict[str, Any]]
 @pytest.fixture
 def build(descgen: Run, batches: BatchServer) -> Build:
     """Build by batch, with further batch options; the report, with `exit_code` and `stderr` of the command."""
+    return built_by(descgen, batches)
+
+
+def built_by(descgen: Run, batches: BatchServer) -> Build:
 
     def run(*options: str | int, **changes: Any) -> dict[str, Any]:
         tiny = open_tiny(clock=batches.clock, batches=BatchOptions(**changes))
@@ -312,11 +316,11 @@ def test_batches_of_other_programs_are_ignored(build: Build, batches: BatchServe
 
 
 def test_what_another_database_submitted_serves_this_one_too(
-    build: Build, batches: BatchServer, database: Path
+    build: Build, descgen: Run, batches: BatchServer, other_db_url: str
 ) -> None:
     build("--limit", 3)
-    database.unlink()
-    assert counts(build("--limit", 5)) == (0, 5, 0, 0)
+    elsewhere = built_by(lambda *arguments: descgen("--db", other_db_url, *arguments), batches)
+    assert counts(elsewhere("--limit", 5)) == (0, 5, 0, 0)
     assert [len(keys) for keys in batches.submitted] == [3, 2]
 
 

@@ -47,9 +47,9 @@ def documents(items: list[PortableDescriptor]) -> dict[str, object]:
     return export_document(vocabulary.load("hmdb51"), items)
 
 
-def imported(file: Path, folder: Path) -> list[PortableDescriptor]:
+def imported(file: Path, url: str) -> list[PortableDescriptor]:
     """Import a file into a new database; return what it holds."""
-    other = Store.open(str(folder / "other.db"))
+    other = Store.open(url)
     import_descriptors(other, other.dataset("hmdb51"), read(file), strict=True)
     items = everything(other)
     other.close()
@@ -58,13 +58,13 @@ def imported(file: Path, folder: Path) -> list[PortableDescriptor]:
 
 @pytest.mark.parametrize("layout", ["csv", "json"])
 def test_a_download_is_imported_again_without_loss(
-    client: ReviewClient, store: Store, tmp_path: Path, layout: str
+    client: ReviewClient, store: Store, other_db_url: str, tmp_path: Path, layout: str
 ) -> None:
     answer = client.http.get(f"/download?format={layout}")
     assert answer.headers["content-disposition"] == f'attachment; filename="hmdb51.{layout}"'
     file = tmp_path / f"hmdb51.{layout}"
     file.write_bytes(answer.content)
-    assert documents(imported(file, tmp_path)) == documents(everything(store))
+    assert documents(imported(file, other_db_url)) == documents(everything(store))
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def test_a_download_is_imported_again_without_loss(
     ],
 )
 def test_a_download_holds_what_the_filter_shows(
-    client: ReviewClient, store: Store, tmp_path: Path, query: str, expected: object
+    client: ReviewClient, store: Store, other_db_url: str, tmp_path: Path, query: str, expected: object
 ) -> None:
     assert callable(expected)
     file = tmp_path / "some.csv"
     file.write_bytes(client.http.get(f"/download?{query}&format=csv").content)
     texts = [d for d in everything(store) if expected(d)]
     assert texts
-    assert documents(imported(file, tmp_path)) == documents(texts)
+    assert documents(imported(file, other_db_url)) == documents(texts)
     shown = client.get(f"/?{query}")
     assert f'href="/download?{query.replace("&", "&amp;")}&amp;format=csv"' in shown
     assert f"<strong>{len(texts)}</strong> texts match" in shown

@@ -17,6 +17,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from db.store import Store
@@ -27,6 +28,7 @@ from descriptor_gen.review.faults import UNAVAILABLE
 from descriptor_gen.review.security import access_rules
 from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.commands import Run
+from tests.fixtures.databases import engine_of
 
 PATHS = (
     "/",
@@ -96,6 +98,25 @@ def test_a_page_does_not_say_where_a_lost_database_is(
     assert server.lines
     assert all(str(database) in line for line in server.lines)
     assert len(server.lines) == len(set(server.lines))  # each line once
+
+
+def test_a_page_does_not_say_on_which_server_a_lost_database_is(server: Server, store: Store, db_url: str) -> None:
+    """The server of the database takes no more connections to it, and ends those that it has."""
+    if "://" not in db_url:
+        pytest.skip("about a database on a server: TEST_DATABASE=postgresql")
+    name = db_url.rpartition("/")[2]
+    with engine_of(os.environ["TEST_POSTGRESQL_URL"]).begin() as connection:
+        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(ended, {"name": name})
+    answers = [server.client.post("/decide", json=DECISION, headers=server.csrf)]
+    for path in PATHS:
+        server.session.refresh()
+        answers.append(server.client.get(path))
+    for answer in answers:
+        assert (answer.status_code, answer.json()) == (503, {"message": UNAVAILABLE}), str(answer.url)
+    assert server.lines
+    assert all(name in line for line in server.lines)
 
 
 def test_a_job_does_not_say_where_a_lost_database_is(server: Server, database: Path) -> None:

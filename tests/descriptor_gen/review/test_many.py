@@ -34,10 +34,9 @@ PAGES = (
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> str:
+def many(module_db_url: str) -> str:
     """The address of a database with 14,400 texts by two files; all texts of one are accepted."""
-    address = str(tmp_path_factory.mktemp("many") / "many.db")
-    store = Store.open(address)
+    store = Store.open(module_db_url)
     dataset = store.dataset("kinetics600")
     items = [
         PortableDescriptor(
@@ -54,7 +53,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> str:
     ones = [d.ref for d in store.descriptors(dataset) if d.origin == "one.json sha256:0"]
     store.reviews().accept(ones, reviewer="ben")
     store.close()
-    return address
+    return module_db_url
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from descriptor_gen.review.app import create_app
 from descriptor_gen.review.security import MAX_BODY, access_rules
 from descriptor_gen.review.session import ReviewSession
 from tests.fixtures.commands import Run
+from tests.fixtures.databases import place_of
 
 HUGE = "9" * 5000
 ODD_VALUES = (
@@ -54,12 +54,12 @@ class Client:
 
 
 @pytest.fixture
-def client(descgen: Run, llm: FakeLLM, store: Store, database: Path) -> Iterator[Client]:
+def client(descgen: Run, llm: FakeLLM, store: Store, db_url: str) -> Iterator[Client]:
     """A client of a database with two classes of one kind."""
     descgen("build", "-d", "hmdb51", "-k", "context", "--limit", "2")
     session = ReviewSession(store, store.dataset("hmdb51"), reviewer="anna", open_llm=lambda seed: llm)
     rules = access_rules("127.0.0.1")
-    yield Client(create_app(session, rules), rules.csrf, str(database.parent))
+    yield Client(create_app(session, rules), rules.csrf, place_of(db_url))
     session.close()
 
 

@@ -128,18 +128,18 @@ def test_parquet_has_a_row_a_video(
     assert str(tmp_path).encode() not in Path("features.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("shape", [(16,), (4, 16), (2, 4, 16)])
+@pytest.mark.parametrize(("shape", "factor"), [((16,), 1), ((4, 16), 1), ((2, 4, 16), 5e13), ((2, 4, 16), 4e-9)])
 def test_a_pipeline_of_ones_own_is_right_as_often_as_numpy_says(
-    recognize: Run, distinct: Path, tmp_path: Path, shape: tuple[int, ...]
+    recognize: Run, distinct: Path, tmp_path: Path, shape: tuple[int, ...], factor: float
 ) -> None:
-    """Random vectors around a planted class, with so much noise that some are wrong."""
+    """Random vectors around a planted class, with so much noise that some are wrong; as long and short as may be."""
     random = np.random.default_rng(3)
     planted = random.normal(size=(3, 16))
     classes = [name.split("_")[0] for name in sorted(COLOURS)]
     labels = [classes.index(name.split("_")[0]) for name in IDS]
     noise = random.normal(size=(len(IDS), *shape)) * 2.5
     centres = planted[labels].reshape(len(IDS), *(1,) * (len(shape) - 1), 16)
-    videos = (centres + noise).astype(np.float32)
+    videos = ((centres + noise) * factor).astype(np.float32)
     vector_of: dict[str, Any] = {}
 
     def vectors(texts: list[str]) -> Any:
@@ -162,6 +162,7 @@ def test_a_pipeline_of_ones_own_is_right_as_often_as_numpy_says(
         return array / np.linalg.norm(array, axis=-1, keepdims=True)
 
     of_class = [unit(np.array([v for t, v in vector_of.items() if name in t])).sum(0) for name in classes]
+    videos = videos.astype(np.float64)
     views = unit(videos.reshape(len(IDS), -1, shape[-2] if len(shape) > 1 else 1, 16)).mean(axis=2)
     guesses = (unit(views) @ unit(np.array(of_class)).T).mean(axis=1).argmax(axis=1)
     right = np.mean(guesses == np.array(labels))
@@ -195,6 +196,10 @@ def changed(**cells: float) -> Any:
         (changed(cell=np.nan), IDS, "not finite as float32 for 1 of 6 ids: green_ball/a"),
         (changed(cell=1e300), IDS, "not finite as float32 for 1 of 6 ids: green_ball/a"),
         (changed(row=0), IDS, "a vector that is zero for 1 of 6 ids: red_ball/a"),
+        (changed() * 1e20, IDS, "norm is not from 1e-08 to 1e+15 for 6 of 6 ids: blue_ball/a"),
+        (changed(row=6e14), IDS, "norm is not from 1e-08 to 1e+15 for 1 of 6 ids: red_ball/a"),  # 6e14 sqrt(8) = 1.7e15
+        (changed(row=3e-9), IDS, "norm is not from 1e-08 to 1e+15 for 1 of 6 ids: red_ball/a"),  # 8.5e-9
+        (changed(row=1e-44), IDS, "compare such vectors rightly: multiply all by one number"),
         (np.ones((6, 2, 8)), IDS, "the same numbers for all 6 ids"),
         (np.ones((6, 2, 8), np.int64), IDS, "holds int64"),
         (np.ones((6, 1, 1, 1, 8)) * np.arange(1, 7).reshape(6, 1, 1, 1, 1), IDS, "Known: [V, D], [V, T, D]"),

@@ -120,6 +120,21 @@ def test_what_is_no_other_store_is_refused(recognize: Run, clips: Path, tmp_path
     assert content(tmp_path / "whole") == content(tmp_path / "copy")
 
 
+def test_a_folder_without_features_is_named_before_anything_is_made(
+    recognize: Run, clips: Path, tmp_path: Path
+) -> None:
+    embed(recognize, clips, tmp_path / "whole")
+    target = ("--features", tmp_path / "merged")
+    refused = recognize("features", "merge", tmp_path / "whole", tmp_path / "nosuch", *target)
+    assert refused.exit_code == 1
+    assert f"1 of 2 folders hold no embeddings: {tmp_path / 'nosuch'}. Nothing was merged" in refused.stderr
+    assert "with --features" not in refused.stderr  # the store to fill is right
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "index.db").write_text("no database" * 100)
+    assert recognize("features", "merge", tmp_path / "whole", tmp_path / "copy", *target).exit_code == 1
+    assert not (tmp_path / "merged").exists()
+
+
 @pytest.mark.parametrize("value", ["3", "0/3", "4/3", "a/b", "1/0", "/"])
 def test_a_shard_is_a_number_of_a_count(recognize: Run, clips: Path, value: str) -> None:
     result = recognize("embed", clips, "-e", "fake", "--shard", value)
