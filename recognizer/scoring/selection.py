@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from db.descriptor_filter import find_writer
+from db.descriptor_filter import find_writer, near_writers
 from db.errors import UsageError, UserError, first_few, unknown
 from db.kinds import NAME, built_in_kinds
 from db.records import STATUSES, Dataset, Descriptor
@@ -147,9 +147,11 @@ def classes_without(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Mapp
 def _writers(names: Sequence[str], descriptors: Sequence[Descriptor]) -> set[str]:
     known = {descriptor.writer for descriptor in descriptors}
     writers = {name: find_writer(name, known) for name in names}
-    unknown = [name for name, writer in writers.items() if writer is None]
-    if unknown:
-        raise UserError(f"No descriptors by {', '.join(unknown)}. There are some by: {', '.join(sorted(known)) or '-'}")
+    absent = [name for name, writer in writers.items() if writer is None]
+    if absent:
+        near = "".join(near_writers(name, known) for name in absent)
+        there = ", ".join(sorted(known)) or "-"
+        raise UserError(f"No descriptors by {', '.join(absent)}. {near}There are some by: {there}")
     return {writer for writer in writers.values() if writer}
 
 

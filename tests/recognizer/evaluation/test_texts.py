@@ -121,6 +121,30 @@ def test_a_writer_is_named_whole_or_by_a_part_that_only_it_has(name: str, writer
     assert find_writer(name, WRITERS) == writer
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("handd", "Did you mean hand? "),
+        ("my_file.jsn", "Did you mean my file.json? "),
+        ("qwen", ""),
+    ],
+)
+def test_an_unknown_writer_is_told_with_those_like_it(
+    recognize: Run, descgen: Run, balls: Path, name: str, said: str
+) -> None:
+    assert descgen("datasets", "add", balls).exit_code == 0
+    imported(descgen, balls.parent, "my file.json")
+    assert descgen("add", "-d", "balls", "-a", "red_ball", "-k", "context", "a tomato").exit_code == 0
+    for command, before, after in (
+        (("eval", balls, "-e", "fake", "--llm", name), f"No descriptors by {name}. ", "There are some by: hand, "),
+        (("lint", "-d", "balls", "--llm", name), f"descriptors by {name} of balls", "Stored: "),
+    ):
+        told = (recognize if command[0] == "eval" else descgen)(*command)
+        assert told.exit_code == 1
+        assert before in told.stderr
+        assert f". {said}{after}" in told.stderr, told.stderr
+
+
 @pytest.mark.parametrize("name", ["gpt", "tear", "sha256"])
 def test_a_name_that_means_several_writers_is_refused_with_all_of_them(name: str) -> None:
     with pytest.raises(UserError, match=f"--llm {name} means several: .*, .*Give more of the name"):
