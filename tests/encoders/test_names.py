@@ -15,7 +15,8 @@ import pytest
 from db.errors import UsageError, UserError
 from encoders import open_clip_files
 from encoders.protocol import traits_of
-from encoders.registry import find_encoder, open_encoder
+from encoders.registry import BY_PREFIX, find_encoder, open_encoder
+from tests.fixtures.commands import Run
 from tests.fixtures.open_clip import in_cache
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -226,6 +227,14 @@ def test_out_of_reach_the_form_of_a_copy_is_that_of_the_name(name: str, copy: st
     message = said(name)
     assert f"A copy in a folder is {copy}. Without any download: --encoder objects" in message
     assert message.count("A copy in a folder") == 1
+
+
+@pytest.mark.parametrize("form", [*BY_PREFIX, "module:factory", "objects"])
+def test_help_and_the_table_of_commands_name_every_form(recognize: Run, form: str) -> None:
+    [option] = re.findall(r"--encoder NAME(.*?)--trust-file", recognize("eval", "--help").stdout, re.DOTALL)
+    assert form in option
+    table = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| `{form}", table.partition("| `--encoder` |")[2], re.MULTILINE)
 
 
 def test_a_wrong_name_loads_open_clip_only_if_it_may_be_of_it() -> None:
