@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from db.errors import UserError, did_you_mean
+from db.kinds import built_in_kinds
 from db.records import Dataset, Descriptor, PortableDescriptor
 
 Text = TypeVar("Text", Descriptor, PortableDescriptor)
@@ -82,6 +83,7 @@ def filter_descriptors(dataset: Dataset, stored: Sequence[Text], descriptor_filt
         raise UserError(f"No descriptors of {subject} in this database. Write them with: {command}")
     counts = Counter((text.kind, text.status, text.writer) for text in stored)
     others = ", ".join(f"{count} {kind} {status} by {name}" for (kind, status, name), count in sorted(counts.items()))
-    kinds = "".join(f" --kind {kind}" for kind in chosen.kinds or ())
+    prompts = {*built_in_kinds(), *(text.kind for text in stored if text.source == "llm")}  # others were imported
+    kinds = "".join(f" --kind {kind}" for kind in chosen.kinds or () if kind in prompts)
     near = near_writers(chosen.llm, writers) if chosen.llm and writer is None else ""
     raise UserError(f"No {chosen} of {subject}. {near}Stored: {others}. Write others with: {command}{kinds}")

@@ -252,3 +252,17 @@ def test_a_kind_that_is_known_elsewhere_is_written_or_imported_as_the_message_sa
         done = descgen(*(file if word == "FILE" else word for word in shlex.split(command)))
         assert done.exit_code == 0, done.output
         assert recognize(*asked).exit_code == 0
+
+
+def test_filters_of_descgen_take_known_kinds_and_suggest_what_works(
+    descgen: Run, kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (["export"], ["lint"], ["similarity"], ["pack", "mine", "--licence", "MIT"]):
+        told = descgen(*command, "-d", "balls", "-k", "contxt")
+        assert (told.exit_code, "Unknown kind 'contxt'. Did you mean context" in told.stderr) == (2, True), told.output
+    for dataset, kind, suggested in (("colours", "mood", ""), ("colours", "situation", " --kind situation")):
+        told = descgen("export", "-d", dataset, "-k", kind)
+        assert told.exit_code == 1
+        assert told.stderr.endswith(f"Write others with: descgen build --dataset {dataset}{suggested}\n")
+        assert descgen("build", *told.stderr.split("descgen build ")[1].split(), "--dry-run").exit_code == 0
