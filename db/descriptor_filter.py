@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from db.errors import UserError
+from db.errors import UserError, did_you_mean
+from db.kinds import built_in_kinds
 from db.records import Dataset, Descriptor, PortableDescriptor
 
 Text = TypeVar("Text", Descriptor, PortableDescriptor)
@@ -51,6 +52,11 @@ def find_writer(name: str, writers: Collection[str]) -> str | None:
     return matching[0] if matching else None
 
 
+def near_writers(name: str, writers: Collection[str]) -> str:
+    """Return `Did you mean a or b? `, the writers that are spelled like a name, files without their digests."""
+    return did_you_mean(name, sorted({writer.rpartition(" ")[0] or writer for writer in writers}))
+
+
 def filter_descriptors(dataset: Dataset, stored: Sequence[Text], descriptor_filter: DescriptorFilter) -> list[Text]:
     """Return the stored descriptors of a dataset that match a filter.
 
@@ -59,7 +65,8 @@ def filter_descriptors(dataset: Dataset, stored: Sequence[Text], descriptor_filt
             means several.
     """
     chosen = descriptor_filter
-    writer = find_writer(chosen.llm, {text.writer for text in stored}) if chosen.llm else None
+    writers = {text.writer for text in stored}
+    writer = find_writer(chosen.llm, writers) if chosen.llm else None
     matching = [
         text
         for text in stored
@@ -76,5 +83,7 @@ def filter_descriptors(dataset: Dataset, stored: Sequence[Text], descriptor_filt
         raise UserError(f"No descriptors of {subject} in this database. Write them with: {command}")
     counts = Counter((text.kind, text.status, text.writer) for text in stored)
     others = ", ".join(f"{count} {kind} {status} by {name}" for (kind, status, name), count in sorted(counts.items()))
-    kinds = "".join(f" --kind {kind}" for kind in chosen.kinds or ())
-    raise UserError(f"No {chosen} of {subject}. Stored: {others}. Write others with: {command}{kinds}")
+    prompts = {*built_in_kinds(), *(text.kind for text in stored if text.source == "llm")}  # others were imported
+    kinds = "".join(f" --kind {kind}" for kind in chosen.kinds or () if kind in prompts)
+    near = near_writers(chosen.llm, writers) if chosen.llm and writer is None else ""
+    raise UserError(f"No {chosen} of {subject}. {near}Stored: {others}. Write others with: {command}{kinds}")

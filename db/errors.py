@@ -53,14 +53,15 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return `Did you mean a or b? `, the names that are spelled like the given one; "" if none is."""
     by_letters: dict[str, str] = {}
     for name in known:
-        by_letters.setdefault(_letters(name), name)
-    near = get_close_matches(_letters(given), by_letters, n=3, cutoff=0.7)
-    if _letters(given) in near:  # the same letters and digits: no other name was meant
-        near = [_letters(given)]
-    return f"Did you mean {' or '.join(by_letters[letters] for letters in near)}? " if near else ""
+        by_letters.setdefault(letters(name), name)
+    near = get_close_matches(letters(given), by_letters, n=3, cutoff=0.7)
+    if letters(given) in near:  # the same letters and digits: no other name was meant
+        near = [letters(given)]
+    return f"Did you mean {' or '.join(by_letters[each] for each in near)}? " if near else ""
 
 
-def _letters(name: str) -> str:
+def letters(name: str) -> str:
+    """Return the letters and digits of a name in lower case: two spellings of one name have the same."""
     return "".join(filter(str.isalnum, name.lower())) or name
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from db.errors import UsageError
+from db.errors import UsageError, shortened, unknown
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 NAME = "name"  # the kind whose texts are other words for labels: one for each class
-_LONGEST_SHOWN = 100
 
 
 def built_in_kinds() -> list[str]:
@@ -35,4 +34,4 @@ def refuse_unknown_kind(session: Session, kind: str) -> None:
     for column in (TemplateRow.kind, DescriptorRow.kind):
         known.update(session.scalars(select(column).distinct()))
     if kind not in known:
-        raise UsageError(f"Unknown kind {kind[:_LONGEST_SHOWN]!r}. Known: {', '.join(sorted(known))}")
+        raise UsageError(unknown("kind", shortened(kind), sorted(known)))

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db import queries, vocabulary
 from db.engine import Transactions
-from db.errors import UsageError, first_few
+from db.errors import UsageError, did_you_mean, first_few
 from db.records import Dataset
 from db.schema import (
     ActionRow,
@@ -120,7 +120,8 @@ class OwnDatasets(Transactions):
 def _row(session: Session, name: str) -> DatasetRow:
     row = session.scalar(select(DatasetRow).where(DatasetRow.name == name))
     if row is None:
-        raise UsageError(f"No stored dataset {name}. All datasets: descgen datasets")
+        near = did_you_mean(name, session.scalars(select(DatasetRow.name).order_by(DatasetRow.name)))
+        raise UsageError(f"No stored dataset {name}. {near}All datasets: descgen datasets")
     return row
 
 

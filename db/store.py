@@ -17,6 +17,7 @@ from db.catalogue import Catalogue
 from db.dataset_changes import Update
 from db.engine import Transactions, open_engine, refuse_missing, sqlite_path
 from db.errors import DatabaseError, UserError, first_few
+from db.kinds import built_in_kinds
 from db.progress import Progress, no_progress
 from db.records import (
     STATUSES,
@@ -328,6 +329,11 @@ class Store(Transactions, Catalogue):
         query = queries.descriptor_query().with_only_columns(DescriptorRow.kind).distinct()
         with self._read() as session:
             return list(session.scalars(query.order_by(DescriptorRow.kind)))
+
+    def prompt_kinds(self) -> list[str]:
+        """Return the kinds that a prompt asks for: the built-in ones, and those of stored templates."""
+        with self._read() as session:
+            return sorted({*built_in_kinds(), *session.scalars(select(TemplateRow.kind).distinct())})
 
     def portable(self, dataset: Dataset, ids: Collection[int] | None = None) -> list[PortableDescriptor]:
         """Return the descriptors in use for a dataset's actions with all of their provenance, in the same order.

@@ -23,6 +23,7 @@ _SIZES = {"frames": 16, "side": 224}
 _LARGEST = {"frames": 2048, "side": 2048}
 CONFIG = "config_sentence_transformers.json"
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
+_HINT = "Without any download: --encoder objects (weaker)."
 _OWN_MODULES = "sentence_transformers."
 # Which of the model's own prompts is taken, as `encode_query` and `encode_document` do.
 _PROMPTS = {"texts": ("query",), "videos": ("document", "passage", "corpus")}
@@ -80,7 +81,7 @@ def source_of(name: str) -> Source:
     else:
         model, wanted = split_revision(model)
         id_ = f"{PREFIX}{model}"
-        revision = hub_commit(model, wanted, hint="A copy in a folder is st:FOLDER.", files=(CONFIG,))
+        revision = hub_commit(model, wanted, hint=_HINT, copy=f"{PREFIX}FOLDER", files=(CONFIG,))
         config = hub_file(model, CONFIG, revision)
     prompts = _read(config).get("prompts") or {} if config else {}
     instructions = {side: given.get(side, _first(prompts, names)) for side, names in _PROMPTS.items()}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -117,8 +118,8 @@ class OpenAIClip:
             raise UserError(
                 f"{path} is not a TorchScript archive of a CLIP model, the one format that the package `clip` reads. "
                 "If it is a state dict, name the architecture, which says the activation that it was trained with: "
-                f"--encoder open_clip:ViT-B-32-quickgelu/{path} (QuickGELU, as OpenAI's weights) or "
-                f"open_clip:ViT-B-32/{path} (GELU); or convert it: "
+                f"--encoder {quote(f'open_clip:ViT-B-32-quickgelu/{path}')} (QuickGELU, as OpenAI's weights) or "
+                f"{quote(f'open_clip:ViT-B-32/{path}')} (GELU); or convert it: "
                 "--encoder hf:FOLDER. If it is a broken download, fetch it again."
             ) from error
         except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,12 +11,13 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from db.errors import UsageError, did_you_mean, unknown
+from db.errors import UsageError, unknown
 from db.imports import uncollected
 from db.plugins import offered_names
 from encoders.clip_models import clip_traits
 from encoders.imported import PREFIX as IMPORTED
 from encoders.imported import imported_encoder
+from encoders.multimodal_names import CONFIG as MULTIMODAL_CONFIG
 from encoders.multimodal_names import PREFIX as MULTIMODAL
 from encoders.openai_digests import OPENAI_CLIP as OPENAI_CLIP
 from encoders.own import ENTRY_POINTS, plugged_encoder, registered_encoder, with_frames
@@ -35,7 +35,8 @@ from encoders.protocol import (
     logits_of,
     traits_of,
 )
-from encoders.weights import folder_digest, hub_commit, hub_file, sha256_of, split_revision
+from encoders.unknown_names import OF_TEXTS, other_spelling, why_unknown
+from encoders.weights import folder_digest, hub_commit, hub_file, path_of, sha256_of, split_revision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,14 +49,6 @@ if TYPE_CHECKING:
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")
 # How texts are changed before the tokenizer, by model type: see `lower_case` in encoders/transformers.py.
 _TEXT_CHANGES = {"siglip": {"texts": "lower case"}}
-_OF_TEXTS = "minilm"  # bundled; only `open_text_encoder` opens it
-_EXAMPLE_ARCH = "ViT-B-32 (GELU) or ViT-B-32-quickgelu (as OpenAI's weights)"
-_FORMS = (
-    "a .pt file of openai-clip; hf:REPO, hf:REPO@REVISION or hf:FOLDER for any dual encoder of transformers, such as "
-    "hf:google/siglip2-base-patch16-224; open_clip:ARCH/TAG, open_clip:ARCH/FILE or open_clip:hf-hub:REPO for those of "
-    "open_clip; st:REPO or st:FOLDER for embedders of videos of sentence-transformers; module:factory for your own; "
-    "imported:NAME for embeddings made elsewhere"
-)
 _trusts_files = ContextVar("trusts_files", default=False)
 
 
@@ -91,12 +84,12 @@ def own_encoder(name: str) -> Any:
     registered = registered_encoder(name)
     if registered is not None or name in reserved_names() or name.startswith((*BY_PREFIX, IMPORTED)):
         return registered
-    return None if Path(name).expanduser().exists() else plugged_encoder(name)
+    return None if path_of(name).exists() or other_spelling(name) else plugged_encoder(name)
 
 
 def reserved_names() -> list[str]:
     """Return the plain names of the encoders that come with the program."""
-    return [*BY_NAME, _OF_TEXTS, *OPENAI_CLIP]
+    return [*BY_NAME, OF_TEXTS, *OPENAI_CLIP]
 
 
 def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
@@ -133,34 +126,16 @@ def find_encoder(name: str, *, precision: Precision = "float32") -> Encoder:
 
 def _at_path(name: str, precision: Precision) -> LazyEncoder:
     """Return the encoder of a file or folder that is named without a prefix."""
-    path = Path(name).expanduser()
+    path, given = path_of(name), name.partition("?")[0]  # a folder of sentence-transformers may have options
     if name.endswith(".pt") and path.is_file():
         return _file(path, precision)
     if name and (path / "open_clip_config.json").is_file():
         return _open_clip(f"open_clip:local-dir:{path}", precision)
-    if name and (path / "config_sentence_transformers.json").is_file():
-        return _multimodal(f"{MULTIMODAL}{path}", precision)
+    if given and (path_of(given) / MULTIMODAL_CONFIG).is_file():
+        return _multimodal(f"{MULTIMODAL}{name}", precision)
     if name and (path / "config.json").is_file():
         return _transformers(f"hf:{path}", precision)
-    raise UsageError(_unknown(name, path))
-
-
-def _unknown(name: str, path: Path) -> str:
-    """Return the message for a name that is no encoder's: why not, and what may have been meant."""
-    if name.endswith(".pt"):
-        reason = f"There is no file {name}. "
-    elif name and path.is_dir():
-        reason = f"The folder {name} has no config.json (transformers) and no open_clip_config.json (open_clip). "
-    elif name and path.is_file():
-        reason = (
-            f"The file {name} says no architecture: take --encoder open_clip:ARCH/{name}, such as {_EXAMPLE_ARCH}. "
-        )
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) and not did_you_mean(name, OPENAI_CLIP):
-        reason = f"Unknown encoder {name!r}. If it is a repository of Hugging Face: --encoder hf:{name}. "
-    else:
-        names = [*reserved_names(), *offered_names(ENTRY_POINTS)]
-        reason = f"Unknown encoder {name!r}. {did_you_mean(name, names)}"
-    return f"{reason}Known: {', '.join([*BY_NAME, *OPENAI_CLIP, *offered_names(ENTRY_POINTS)])}, {_FORMS}"
+    raise UsageError(why_unknown(name, [*BY_NAME, *OPENAI_CLIP, *offered_names(ENTRY_POINTS)]))
 
 
 def open_encoder(name: str) -> Encoder:
@@ -179,7 +154,7 @@ def open_text_encoder(name: str) -> TextEncoder:
     own: TextEncoder | None = own_encoder(name)
     if own is not None:
         return own
-    if name != _OF_TEXTS:
+    if name != OF_TEXTS:
         return open_encoder(name)
     from encoders.bundled import MINILM
     from encoders.minilm import MiniLM

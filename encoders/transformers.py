@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -262,7 +263,8 @@ def _check_towers(name: str, config: Any, model: str, revision: str) -> None:
     reason = f"model type {config.model_type}"
     if _has_file(model, SENTENCE_TRANSFORMERS, revision):
         raise UserError(
-            f"{name} is no dual encoder ({reason}), but a model of sentence-transformers: --encoder st:{model}"
+            f"{name} is no dual encoder ({reason}), but a model of sentence-transformers: "
+            f"--encoder {shlex.quote(f'st:{model}')}"
         )
     raise UserError(_not_dual(name, reason))
 

@@ -6,6 +6,7 @@ Both programs determine the revision of encoders and LLMs here, without loading 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -18,6 +19,16 @@ def sha256_of(path: Path) -> str:
     """Return the hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def path_of(name: str) -> Path:
+    """Return the path that a name may be, `~` expanded; what can be none is a path that is not there."""
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError):  # too long for a file, the home of nobody
+        return Path(os.devnull) / "nothing"
+    return path
 
 
 def folder_digest(folder: Path, suffixes: Collection[str], *, end: str = "") -> str:
@@ -47,7 +58,12 @@ def split_revision(name: str) -> tuple[str, str | None]:
 
 
 def hub_commit(
-    repository: str, revision: str | None = None, *, hint: str, files: Sequence[str] = ("config.json",)
+    repository: str,
+    revision: str | None = None,
+    *,
+    hint: str,
+    copy: str = "hf:FOLDER",
+    files: Sequence[str] = ("config.json",),
 ) -> str:
     """Return the commit of a repository on the hub: that of `revision`, or of `main`.
 
@@ -62,6 +78,7 @@ def hub_commit(
         repository: OWNER/NAME.
         revision: a commit, tag or branch; None is `main`.
         hint: end of the error messages: what works without the hub.
+        copy: how a copy of the repository's files in a folder is named; "" if it cannot be.
         files: small files of which the repository has at least one.
 
     Raises:
@@ -84,7 +101,7 @@ def hub_commit(
     except errors.RevisionNotFoundError as error:
         raise UserError(f"{page} has no revision {revision}: no commit, tag or branch of that name.") from error
     except Exception as error:  # out of reach; the version of the hub's client decides which HTTP library raises
-        raise UserError(unreachable(repository, error, hint=hint)) from error
+        raise UserError(unreachable(repository, error, hint=hint, copy=copy)) from error
 
 
 def _cached_commit(repository: str, revision: str | None, files: Sequence[str]) -> str | None:
@@ -122,13 +139,14 @@ def hub_file(repository: str, file: str, commit: str) -> Path | None:
 _ACCESS = "Accept its licence or ask for access on that page, then run: hf auth login."
 
 
-def unreachable(repository: str, error: Exception, *, hint: str) -> str:
-    """Return the error message for a model that is not in the cache and cannot be fetched from the hub."""
+def unreachable(repository: str, error: Exception, *, hint: str, copy: str = "hf:FOLDER") -> str:
+    """Return the error message for a model that is not in the cache and cannot be fetched; see `hub_commit`."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    named = f" A copy in a folder is {copy}." if copy else ""
     return (
         f"https://huggingface.co/{repository} is not in the local cache {HF_HUB_CACHE} and could not be fetched "
-        f"({first_line(error)}). If it is gated: {_ACCESS} A copy in a folder is hf:FOLDER. {hint}"
+        f"({first_line(error)}). If it is gated: {_ACCESS}{named} {hint}"
     )
 
 

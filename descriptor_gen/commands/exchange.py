@@ -163,7 +163,7 @@ def export_descriptors(
     dataset = store.resolve(dataset_name)
     statuses = _STATUSES[status] if status else _NOT_REJECTED if layout == "tear" else _STATUSES["any"]
     ids = _matching(store, dataset, action_names, Filter(flag=flag or "", q=search))
-    chosen = DescriptorFilter(statuses, kind_names or None, llm)
+    chosen = DescriptorFilter(statuses, tables.select_kinds(store, kind_names), llm)
     items = filter_descriptors(dataset, store.portable(dataset, ids), chosen)
     if output is None:
         click.echo(text_of(dataset, items, layout=layout, spreadsheet_safe=spreadsheet_safe), nl=False)

@@ -58,7 +58,7 @@ def pack(
         store,
         store.resolve(dataset_name),
         output,
-        chosen=DescriptorFilter(USABLE[status], kind_names or None, llm),
+        chosen=DescriptorFilter(USABLE[status], tables.select_kinds(store, kind_names), llm),
         options=PackOptions(name, version, licence, run),
     )
     print_json(built) if as_json else console.print(tables.built_pack(built), soft_wrap=True)

@@ -11,6 +11,7 @@ from rich.text import Text
 from db.commandline import Database, bar, console, json_option, notes, print_json, table, trust_option
 from db.descriptor_filter import DescriptorFilter, filter_descriptors
 from db.outputs import CSV, PICTURES, check_file
+from descriptor_gen import tables
 from descriptor_gen.commands.options import dataset_option, kind_option, number_option, writer_option
 from descriptor_gen.lint.similarity import Pair, Similarity, most_alike, similarity
 from encoders.registry import open_text_encoder, trusting_files
@@ -56,9 +57,8 @@ def similar_classes(
     dataset = store.resolve(dataset_name)
     descriptors = [] if label_only else store.descriptors(dataset)
     if kind_names or llm:
-        descriptors = filter_descriptors(
-            dataset, descriptors, DescriptorFilter(("pending", "accepted"), kind_names or None, llm)
-        )
+        chosen = DescriptorFilter(("pending", "accepted"), tables.select_kinds(store, kind_names), llm)
+        descriptors = filter_descriptors(dataset, descriptors, chosen)
     opened = open_text_encoder(encoder)
     with bar(f"{dataset.name}, {encoder}", "texts") as advance:
         classes = similarity(dataset, descriptors, opened, on_batch=advance)

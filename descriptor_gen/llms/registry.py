@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,13 +12,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from db.errors import UsageError, UserError, did_you_mean, unknown
+from db.errors import UsageError, UserError, did_you_mean, letters, shortened, unknown
 from db.plugins import check_members, made_by, offered_names, plugin
+from db.prefixes import hub_repository, meant_prefix
 from db.records import LLMIdentity
 from descriptor_gen.llms import GREEDY, LLM, OFFLINE, Sampling
 from descriptor_gen.llms.options import ApiOptions, Prices
 from encoders.bundled import INSTALL, module_folder
-from encoders.weights import folder_digest, hub_commit, sha256_of, split_revision
+from encoders.weights import folder_digest, hub_commit, path_of, sha256_of, split_revision
 
 ENTRY_POINTS = "descriptor_gen.llms"
 _MEMBERS = {
@@ -143,12 +145,12 @@ def open_llm(name: str, options: LLMOptions = LLMOptions()) -> LLM:
         return PROVIDERS[provider].open(model, options)
     if name.endswith(".gguf"):
         return _gguf(name, options)
-    if name.startswith("hf:") or Path(name).is_dir():
+    if name.startswith("hf:") or path_of(name).is_dir():
         return _hf(name, options)
-    own = plugin(ENTRY_POINTS, name)
-    if own is None:
+    plugged: Any = None if _other_spelling(name) else plugin(ENTRY_POINTS, name)
+    if plugged is None:
         raise UsageError(_unknown(name))
-    return _plugged(name, own, options)
+    return _plugged(name, plugged, options)
 
 
 def _plugged(name: str, own: Any, options: LLMOptions) -> LLM:
@@ -171,12 +173,63 @@ def _plugged(name: str, own: Any, options: LLMOptions) -> LLM:
 
 
 def _unknown(name: str) -> str:
-    """Return the message for a name that is no LLM's, with what may have been meant."""
-    offered = offered_names(ENTRY_POINTS)
-    hint = did_you_mean(name, [*known_llms(), *offered])
-    if not hint and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name):
-        hint = f"If it is a repository of Hugging Face: --llm hf:{name}. "
-    return f"Unknown LLM {name!r}. {hint}Known: {', '.join([*known_llms(), *offered])}; or {other_forms()}"
+    """Return the message for a name that is no LLM's: the true reason, or what may have been meant."""
+    known = [*known_llms(), *offered_names(ENTRY_POINTS)]
+    hint = next(filter(None, (hint(name) for hint in _HINTS)), "") or did_you_mean(name, known)
+    return f"Unknown LLM {shortened(name)!r}. {hint}Known: {', '.join(known)}; or {other_forms()}"
+
+
+def _typed(name: str) -> str:
+    return f"--llm {shlex.quote(name)}"
+
+
+def _other_spelling(name: str) -> str | None:
+    """Return a name with the prefix that was meant in place of one that is spelled otherwise, such as `opena:`."""
+    providers = {letters(provider): f"{provider}:" for provider in PROVIDERS}
+    return meant_prefix(name, {"hf": "hf:", "huggingface": "hf:", **providers})
+
+
+def _of_another_prefix(name: str) -> str:
+    meant = _other_spelling(name)
+    return f"Did you mean {_typed(meant)}? " if meant else ""
+
+
+def _under_a_short_name(name: str) -> str:
+    """Say which short name opens a model; its owner, the date of its version and its suffix may be left out."""
+    for entry in known_llms().values():
+        model = re.sub(r"(\.\w+)?\.gguf$|-\d{4}-\d\d-\d\d$", "", entry.model)
+        if letters(name) in {letters(each) for each in (entry.model, model, model.rpartition("/")[2])}:
+            return f"It is there as {_typed(entry.name)}. "
+    return ""
+
+
+def _of_openai(name: str) -> str:
+    return f"For a model of OpenAI: {_typed(f'openai:{name}')}. " if _OPENAI.match(name) else ""
+
+
+def _at_hub(name: str) -> str:
+    """Say how a repository is named whose address was typed, or its name alone."""
+    repository = hub_repository(name) or (name if _REPOSITORY.fullmatch(name) else "")
+    return f"For a repository of Hugging Face: {_typed(f'hf:{repository}')}. " if repository else ""
+
+
+def _at_path(name: str) -> str:
+    if path_of(name).is_file():
+        return f"The file {name} is no .gguf file; the folder of a model is --llm hf:FOLDER. "
+    is_path = name.startswith(("/", "./", "../", "~")) or name.endswith("/")
+    return f"There is no folder or file {name}. " if is_path else ""
+
+
+def _at_a_server(name: str) -> str:
+    """Say how a model of a server is named that has a tag, as those of Ollama do: `qwen2.5:7b`."""
+    return f"For a model of a server: {_typed(f'openai:{name}')} --base-url URL. " if ":" in name else ""
+
+
+_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?")
+_OPENAI = re.compile(r"(chat)?gpt-|o\d")
+_HINTS: tuple[Callable[[str], str], ...] = (
+    _of_another_prefix, _under_a_short_name, _of_openai, _at_path, _at_hub, _at_a_server
+)  # fmt: skip
 
 
 def other_forms() -> str:
@@ -251,9 +304,9 @@ def _known_transformers(entry: KnownLLM, options: LLMOptions) -> LLM:
 
 def _gguf(name: str, options: LLMOptions) -> LLM:
     _refuse_api_options(name, options)
-    path = Path(name)
+    path = path_of(name)
     if not path.is_file():
-        raise UserError(f"No file {path}. {OFFLINE}")
+        raise UserError(f"No file {name}. {OFFLINE}")
     return _local(path.stem, sha256_of(path), options, source=path)
 
 

@@ -54,7 +54,10 @@ NAMES_HELP = f"Use of texts of kind {NAME}. " + "; ".join(f"{name}: {about}" for
 CONDITION_HELP = "Put the label before each descriptor."
 POOLING_HELP = "How the frames of a video become one vector."
 UNIT_FRAMES_HELP = "Bring each frame to unit length before pooling."
-_ENCODERS = "An openai-clip name or .pt archive; hf:<repo or folder> of any dual encoder; or objects (no download)."
+_ENCODERS = (
+    "An openai-clip name or .pt archive; hf:<repo or folder> (dual encoders of transformers), open_clip:ARCH/TAG, "
+    "st:<repo or folder> (of videos), module:factory (your own); or objects (no download)."
+)
 _PRECISION = (
     "Of weights and arithmetic; part of the key of stored embeddings. auto: bfloat16 where the hardware has it, else "
     "float32."

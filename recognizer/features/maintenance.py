@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from db.errors import UsageError
+from db.errors import UsageError, did_you_mean
 from db.progress import Progress
 from recognizer.datasets.records import printable
 from recognizer.features.decode import content_hash
@@ -160,9 +160,8 @@ def plan_prune(store: FeatureStore, selected: PruneFilter) -> list[PrunePlan]:
     rows = store.shelves()
     encoders = sorted({row.key["encoder"] for row in rows})
     if selected.encoder is not None and selected.encoder not in encoders:
-        raise UsageError(
-            f"No features of encoder {selected.encoder!r}. Stored are those of: {', '.join(encoders) or 'none'}"
-        )
+        near, there = did_you_mean(selected.encoder, encoders), ", ".join(encoders) or "none"
+        raise UsageError(f"No features of encoder {selected.encoder!r}. {near}Stored are those of: {there}")
     last_day = (datetime.now(UTC).date() - timedelta(days=selected.unused_days or 0)).isoformat()
     plans = [
         _plan(store, row, selected)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from db.descriptor_filter import find_writer
-from db.errors import UsageError, UserError, first_few
-from db.kinds import NAME
+from db.descriptor_filter import find_writer, near_writers
+from db.errors import UsageError, UserError, first_few, unknown
+from db.kinds import NAME, built_in_kinds
 from db.records import STATUSES, Dataset, Descriptor
 from recognizer.scoring.pack_texts import pack_descriptors
 from recognizer.scoring.protocols import Names
@@ -67,7 +67,7 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
     """Return the descriptors of a choice: at least one of each kind for every class, unless the choice is partial.
 
     Raises:
-        UsageError: the kind `name` is chosen, but not what its texts are used for.
+        UsageError: a kind is unknown; or the kind `name` is chosen, but not what its texts are used for.
         UserError: there are none; classes lack a kind; they are from several LLMs or files of which none is chosen; a
             name of `choice.llms` means no writer, or several; a class has several texts of the kind `name`; or the
             texts of a pack are not all there.
@@ -75,23 +75,48 @@ def choose_descriptors(store: Store, dataset: Dataset, choice: DescriptorChoice)
     if choice.labels_alone:
         return []
     if choice.texts is None:
-        return choose_among(dataset, store.descriptors(dataset, statuses=STATUSES), choice)
-    return choose_among(dataset, pack_descriptors(store, dataset, choice.texts), choice)
+        in_use = store.descriptors(dataset, statuses=STATUSES)
+    else:
+        in_use = pack_descriptors(store, dataset, choice.texts)
+    return choose_among(dataset, in_use, choice, prompts=_prompt_kinds(store, choice.required))
 
 
 def choose_each(
     store: Store, dataset: Dataset, choices: Iterable[DescriptorChoice]
 ) -> dict[DescriptorChoice, list[Descriptor]]:
     """Return the descriptors of several choices, as `choose_descriptors` does; but for packs the store is read once."""
+    every = list(choices)
     in_use = store.descriptors(dataset, statuses=STATUSES)
+    prompts = _prompt_kinds(store, [kind for choice in every for kind in choice.required])
     return {
-        choice: choose_descriptors(store, dataset, choice) if choice.texts else choose_among(dataset, in_use, choice)
-        for choice in choices
+        choice: choose_descriptors(store, dataset, choice)
+        if choice.texts
+        else choose_among(dataset, in_use, choice, prompts=prompts)
+        for choice in every
     }
 
 
-def choose_among(dataset: Dataset, in_use: Sequence[Descriptor], choice: DescriptorChoice) -> list[Descriptor]:
-    """Return the descriptors of a choice among those in use, of any status; errors as in `choose_descriptors`."""
+def _prompt_kinds(store: Store, chosen: Iterable[str]) -> Collection[str]:
+    """Return the kinds that a prompt asks for; refuse chosen kinds that have neither prompt nor texts."""
+    prompts = store.prompt_kinds()
+    known = sorted({*prompts, *store.kinds()})
+    for kind in chosen:
+        if kind not in known:
+            raise UsageError(unknown("kind", kind, known))
+    return prompts
+
+
+def choose_among(
+    dataset: Dataset,
+    in_use: Sequence[Descriptor],
+    choice: DescriptorChoice,
+    *,
+    prompts: Collection[str] | None = None,
+) -> list[Descriptor]:
+    """Return the descriptors of a choice among those in use, of any status; errors as in `choose_descriptors`.
+
+    `prompts` are the kinds that `descgen build` can write; None: the built-in ones.
+    """
     if choice.labels_alone:
         return []
     if NAME in (choice.kinds or ()) and choice.names == "off":
@@ -103,10 +128,11 @@ def choose_among(dataset: Dataset, in_use: Sequence[Descriptor], choice: Descrip
         descriptors = [d for d in descriptors if d.by_hand or d.writer in writers]
     elif not choice.texts:
         _refuse_mixtures(dataset, descriptors)
-    known_kinds = sorted({descriptor.kind for descriptor in everything})
-    _refuse_nothing(dataset, choice, descriptors, known_kinds)
+    stored_kinds = sorted({descriptor.kind for descriptor in everything})
+    prompts = built_in_kinds() if prompts is None else prompts
+    _refuse_nothing(dataset, choice, descriptors, stored_kinds, prompts)
     if not choice.partial:
-        _refuse_gaps(dataset, choice, descriptors)
+        _refuse_gaps(dataset, choice, descriptors, prompts)
     _refuse_several_names(descriptors)
     return descriptors
 
@@ -121,9 +147,11 @@ def classes_without(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Mapp
 def _writers(names: Sequence[str], descriptors: Sequence[Descriptor]) -> set[str]:
     known = {descriptor.writer for descriptor in descriptors}
     writers = {name: find_writer(name, known) for name in names}
-    unknown = [name for name, writer in writers.items() if writer is None]
-    if unknown:
-        raise UserError(f"No descriptors by {', '.join(unknown)}. There are some by: {', '.join(sorted(known)) or '-'}")
+    absent = [name for name, writer in writers.items() if writer is None]
+    if absent:
+        near = "".join(near_writers(name, known) for name in absent)
+        there = ", ".join(sorted(known)) or "-"
+        raise UserError(f"No descriptors by {', '.join(absent)}. {near}There are some by: {there}")
     return {writer for writer in writers.values() if writer}
 
 
@@ -149,28 +177,33 @@ def _refuse_mixtures(dataset: Dataset, descriptors: Sequence[Descriptor]) -> Non
 
 
 def _refuse_nothing(
-    dataset: Dataset, choice: DescriptorChoice, descriptors: Sequence[Descriptor], known_kinds: Sequence[str]
+    dataset: Dataset,
+    choice: DescriptorChoice,
+    descriptors: Sequence[Descriptor],
+    stored_kinds: Sequence[str],
+    prompts: Collection[str],
 ) -> None:
     """Refuse a choice, or a kind of it, that no descriptor fits."""
     written = {descriptor.kind for descriptor in descriptors}
     empty = [kind for kind in choice.required if kind not in written]
     if empty or not descriptors:
         of_kind = f" of kind {', '.join(empty)}" if empty else ""
-        known = f" (known kinds: {', '.join(known_kinds)})" if empty and known_kinds else ""
-        names = f", or use its names alone: --names replace --kind {NAME}" if known_kinds == [NAME] else ""
-        raise UserError(
-            f"No {_described(choice)}{of_kind} for {dataset.name}{known}. {_next(dataset, choice, empty)}{names}"
-        )
+        others = f" (kinds with texts: {', '.join(stored_kinds)})" if empty and stored_kinds else ""
+        names = f", or use its names alone: --names replace --kind {NAME}" if stored_kinds == [NAME] else ""
+        command = _next(dataset, choice, empty, prompts)
+        raise UserError(f"No {_described(choice)}{of_kind} for {dataset.name}{others}. {command}{names}")
 
 
-def _refuse_gaps(dataset: Dataset, choice: DescriptorChoice, descriptors: Sequence[Descriptor]) -> None:
+def _refuse_gaps(
+    dataset: Dataset, choice: DescriptorChoice, descriptors: Sequence[Descriptor], prompts: Collection[str]
+) -> None:
     """Refuse classes without descriptors of a kind: their scores would not be comparable to the others'."""
     for kind in dict.fromkeys((*choice.required, *sorted({descriptor.kind for descriptor in descriptors}))):
         if missing := _without(dataset, descriptors, kind):
+            command = _next(dataset, choice, [kind], prompts)
             raise UserError(
                 f"No {_described(choice)} of kind {kind} for {len(missing)} of the {len(dataset.actions)} classes of "
-                f"{dataset.name}: {first_few(missing)}. {_next(dataset, choice, [kind])}, or score those classes "
-                "by label alone: --partial"
+                f"{dataset.name}: {first_few(missing)}. {command}, or score those classes by label alone: --partial"
             )
 
 
@@ -194,11 +227,17 @@ def _described(choice: DescriptorChoice) -> str:
     return f"{' and '.join(choice.statuses)} descriptors" + (f" by {' or '.join(choice.llms)}" if choice.llms else "")
 
 
-def _next(dataset: Dataset, choice: DescriptorChoice, kinds: Sequence[str]) -> str:
-    """Return the command that gives a choice its descriptors."""
+def _next(dataset: Dataset, choice: DescriptorChoice, kinds: Sequence[str], prompts: Collection[str]) -> str:
+    """Return the command that gives a choice its descriptors; a kind without a prompt was imported."""
     of_kind = "".join(f" --kind {kind}" for kind in kinds)
     if choice.statuses == ("accepted",):
         return f"Accept them with: descgen accept --dataset {dataset.argument}{of_kind or ' --all'}"
+    imported = next((kind for kind in kinds if kind not in prompts), None)
+    if imported is not None:
+        return (
+            f"No prompt here asks for {imported}; import such texts: "
+            f"descgen import FILE --dataset {dataset.argument} --kind {imported}"
+        )
     return f"Write them with: descgen build --dataset {dataset.argument}{of_kind}"
 
 

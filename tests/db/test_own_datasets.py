@@ -161,6 +161,23 @@ def test_built_in_datasets_are_not_renamed_or_removed(store: Store) -> None:
             change("ucf101")
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("vidss", "No stored dataset vidss. Did you mean vids? All datasets: descgen datasets"),
+        ("My_Films", "No stored dataset My_Films. Did you mean my films? All datasets: descgen datasets"),
+        ("quite else", "No stored dataset quite else. All datasets: descgen datasets"),
+    ],
+)
+def test_an_unknown_dataset_is_told_with_those_like_it(store: Store, name: str, said: str) -> None:
+    for stored in ("vids", "my films"):
+        store.register(from_labels(stored, ["a"]))
+    for change in (store.own_datasets().remove, lambda given: store.own_datasets().rename(given, "x")):
+        with pytest.raises(UsageError) as caught:
+            change(name)
+        assert str(caught.value) == said
+
+
 def test_a_file_stored_twice_is_the_one_with_its_classes(store: Store, labels: Path) -> None:
     store.register(store.resolve(str(labels)))
     labels.write_text("c\nd\n")

@@ -120,7 +120,7 @@ def test_a_kind_that_nobody_knows_is_not_stored(client: Client, store: Store) ->
     before = store.descriptors(store.dataset("hmdb51"))
     answer = client.send("POST", "/decide", json=USUAL | {"kind": "contxt"})
     assert answer.status_code == 400
-    assert "Unknown kind 'contxt'. Known: context, contrast" in answer.json()["message"]
+    assert "Unknown kind 'contxt'. Did you mean context or contrast? Known: context, " in answer.json()["message"]
     assert store.descriptors(store.dataset("hmdb51")) == before
 
 

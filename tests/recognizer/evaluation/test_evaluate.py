@@ -358,9 +358,9 @@ def test_several_writers_are_not_mixed(descgen: Run, recognize: Run, llm: FakeLL
         (
             ["-k", "situation"],
             1,
-            "(known kinds: context). Write them with: descgen build --dataset balls --kind situation",
+            "(kinds with texts: context). Write them with: descgen build --dataset balls --kind situation",
         ),
-        (["-k", "context", "-k", "contxt"], 1, "of kind contxt for balls (known kinds: context)"),
+        (["-k", "context", "-k", "contxt"], 2, "Unknown kind 'contxt'. Did you mean context or contrast? Known: "),
     ],
 )
 def test_wrong_use_is_told(

@@ -162,7 +162,7 @@ def test_runs_are_stored_when_asked_for(recognize: Run, described: Path, store: 
         (["--grid", "bear"], 2, "Unknown grid 'bear'. Did you mean tear? Known: tear"),
         (["--method", "mean", "--method", "median"], 2, "Unknown method 'median'. "),
         (["--templates", "tear15"], 2, "Unknown templates 'tear15'"),
-        (["--kinds", "context+contxt"], 1, "of kind contxt for balls (known kinds: "),
+        (["--kinds", "context+contxt"], 2, "Unknown kind 'contxt'. Did you mean context or contrast?"),
         (["--llm", "qwen"], 1, "No descriptors by qwen. There are some by: "),
         (["--plot", "a.jpeg2"], 2, "a.jpeg2 ends in .jpeg2. Known: .png, .svg, .pdf"),
         (["--csv", "nowhere/a.csv"], 2, "There is no folder nowhere to write a.csv to"),

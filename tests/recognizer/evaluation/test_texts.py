@@ -121,6 +121,30 @@ def test_a_writer_is_named_whole_or_by_a_part_that_only_it_has(name: str, writer
     assert find_writer(name, WRITERS) == writer
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("handd", "Did you mean hand? "),
+        ("my_file.jsn", "Did you mean my file.json? "),
+        ("qwen", ""),
+    ],
+)
+def test_an_unknown_writer_is_told_with_those_like_it(
+    recognize: Run, descgen: Run, balls: Path, name: str, said: str
+) -> None:
+    assert descgen("datasets", "add", balls).exit_code == 0
+    imported(descgen, balls.parent, "my file.json")
+    assert descgen("add", "-d", "balls", "-a", "red_ball", "-k", "context", "a tomato").exit_code == 0
+    for command, before, after in (
+        (("eval", balls, "-e", "fake", "--llm", name), f"No descriptors by {name}. ", "There are some by: hand, "),
+        (("lint", "-d", "balls", "--llm", name), f"descriptors by {name} of balls", "Stored: "),
+    ):
+        told = (recognize if command[0] == "eval" else descgen)(*command)
+        assert told.exit_code == 1
+        assert before in told.stderr
+        assert f". {said}{after}" in told.stderr, told.stderr
+
+
 @pytest.mark.parametrize("name", ["gpt", "tear", "sha256"])
 def test_a_name_that_means_several_writers_is_refused_with_all_of_them(name: str) -> None:
     with pytest.raises(UserError, match=f"--llm {name} means several: .*, .*Give more of the name"):
@@ -173,3 +197,72 @@ def test_names_are_written_too_where_they_are_used(
     result = recognize(*asked, "--names", "replace", *options)
     assert result.exit_code == 1
     assert result.stderr.strip().endswith(f"--llm nobody {kinds}".strip())
+
+
+@pytest.fixture
+def kinds(descgen: Run, llm: FakeLLM, balls: Path) -> Path:
+    """Two datasets: the balls have texts of an imported kind, the labels of the returned file those of a prompt."""
+    assert descgen("datasets", "add", balls).exit_code == 0
+    imported(descgen, balls.parent, "moods.json", kind="mood")
+    template = balls.parent / "setting.j2"
+    template.write_text(descgen("prompts", "show", "context").stdout.replace("kind: context", "kind: setting"))
+    labels = balls.parent / "colours.txt"
+    labels.write_text("\n".join(sorted(COLOURS)))
+    assert descgen("build", "-d", labels, "--template", template).exit_code == 0
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("contxt", "Unknown kind 'contxt'. Did you mean context or contrast? Known: "),
+        ("Context", "Unknown kind 'Context'. Did you mean context? Known: "),
+        ("moods", "Unknown kind 'moods'. Did you mean mood? Known: "),
+        ("seting", "Unknown kind 'seting'. Did you mean setting? Known: "),
+        ("qqqq", "Unknown kind 'qqqq'. Known: "),
+    ],
+)
+def test_an_unknown_kind_is_told_with_those_like_it(recognize: Run, kinds: Path, kind: str, said: str) -> None:
+    every = "context, contrast, decomposition, description, mood, name, setting, situation\n"
+    video = kinds.parent / "balls" / "red_ball" / "a"
+    for command in (
+        ("eval", video.parents[1], "-e", "fake", "-k", kind),
+        ("sweep", video.parents[1], "-e", "fake", "--kinds", f"mood+{kind}"),
+        ("predict", video, "-d", "balls", "-e", "fake", "-k", kind),
+    ):
+        told = recognize(*command)
+        assert told.exit_code == 2, told.output
+        assert said in told.stderr
+        assert told.stderr.endswith(every)
+
+
+def test_a_kind_that_is_known_elsewhere_is_written_or_imported_as_the_message_says(
+    recognize: Run, descgen: Run, kinds: Path
+) -> None:
+    video = kinds.parent / "balls" / "red_ball" / "a"
+    for dataset, kind, said in (
+        ("balls", "setting", "Write them with: descgen build --dataset balls --kind setting"),
+        ("colours", "mood", "import such texts: descgen import FILE --dataset colours --kind mood"),
+    ):
+        asked = ("predict", video, "-d", dataset, "-e", "fake", "-k", kind)
+        told = recognize(*asked)
+        assert (told.exit_code, said in told.stderr) == (1, True), told.output
+        [command] = re.findall(rf"descgen ((?:build|import) .*--kind {kind})", told.stderr)
+        file = str(kinds.parent / "moods.json")
+        done = descgen(*(file if word == "FILE" else word for word in shlex.split(command)))
+        assert done.exit_code == 0, done.output
+        assert recognize(*asked).exit_code == 0
+
+
+def test_filters_of_descgen_take_known_kinds_and_suggest_what_works(
+    descgen: Run, kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (["export"], ["lint"], ["similarity"], ["pack", "mine", "--licence", "MIT"]):
+        told = descgen(*command, "-d", "balls", "-k", "contxt")
+        assert (told.exit_code, "Unknown kind 'contxt'. Did you mean context" in told.stderr) == (2, True), told.output
+    for dataset, kind, suggested in (("colours", "mood", ""), ("colours", "situation", " --kind situation")):
+        told = descgen("export", "-d", dataset, "-k", kind)
+        assert told.exit_code == 1
+        assert told.stderr.endswith(f"Write others with: descgen build --dataset {dataset}{suggested}\n")
+        assert descgen("build", *told.stderr.split("descgen build ")[1].split(), "--dry-run").exit_code == 0

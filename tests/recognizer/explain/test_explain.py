@@ -384,7 +384,7 @@ def test_pictures_of_several_videos_are_named_after_them(recognize: Run, describ
         (["--class", "yellow ball"], 2, "balls has no class yellow ball. "),
         (["--method", "median"], 2, "Unknown method 'median'. "),
         (["--labels", "labels.txt"], 2, "either --dataset NAME, or --labels FILE"),
-        (["--kind", "contxt"], 1, "of kind contxt for balls (known kinds: "),
+        (["--kind", "contxt"], 2, "Unknown kind 'contxt'. Did you mean context or contrast?"),
     ],
 )
 def test_wrong_use_is_told_before_any_work(

@@ -666,8 +666,12 @@ def test_prune_drops_an_encoder(
     embed("--limit", 2)
     encoder.id = "other"
     embed("--limit", 3)
-    unknown = recognize("features", "prune", "-e", "nobody")
-    assert (unknown.exit_code, "Stored are those of: fake, other" in unknown.stderr) == (2, True)
+    for name, said in (
+        ("nobody", "No features of encoder 'nobody'. Stored are those of: fake, other"),
+        ("othre", "No features of encoder 'othre'. Did you mean other? Stored are those of: fake, other"),
+    ):
+        unknown = recognize("features", "prune", "-e", name)
+        assert (unknown.exit_code, said in unknown.stderr) == (2, True), unknown.output
     assert recognize("features", "prune").exit_code == 2
     dry = recognize("features", "prune", "-e", "fake", "--dry-run", "--json")
     assert [(cut["whole"], len(cut["keys"]), cut["bytes"]) for cut in json.loads(dry.stdout)] == [(True, 2, 4096)]
