@@ -16,6 +16,7 @@ from encoders.multimodal_names import Source
 from encoders.protocol import Logits
 from encoders.towers import FRAMES_PER_FORWARD, Squares, best_device
 from encoders.transformers import loading, quiet_transformers
+from encoders.whole import whole_models
 
 if TYPE_CHECKING:
     from encoders.protocol import Precision, Preprocessing
@@ -61,12 +62,13 @@ class MultimodalEncoder:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise UserError(_ABSENT.format(name=source.id)) from error
-        with quiet_transformers(), loading(source.id):
+        with quiet_transformers(), loading(source.id), whole_models(source.id):
             model = SentenceTransformer(
                 source.model, revision=source.revision, trust_remote_code=False, device=best_device(),
                 model_kwargs={"dtype": getattr(torch, precision)},
             ).eval()  # fmt: skip
-        return cls(model, source, precision=precision)
+            _settle_pixels(model)
+            return cls(model, source, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         """Return squares; the model's processor resizes and normalises them as it always does."""
@@ -97,3 +99,14 @@ class MultimodalEncoder:
                 **options,
             )  # fmt: skip
         return vectors.clone().float().cpu()  # a copy that is no inference tensor
+
+
+def _settle_pixels(model: Any) -> None:
+    """Leave the pixels of frames uncapped, unless the model's files say otherwise.
+
+    transformers announces that it will cap them by default: vectors would change under the same key.
+    """
+    videos: Any = getattr(model.processor, "video_processor", None)
+    if hasattr(videos, "cap_pixels_per_frame"):
+        stated = videos.cap_pixels_per_frame != type(videos).cap_pixels_per_frame
+        videos.cap_pixels_per_frame = stated and videos.cap_pixels_per_frame

@@ -19,6 +19,8 @@ from encoders.multimodal_names import CONFIG as SENTENCE_TRANSFORMERS
 from encoders.protocol import Logits
 from encoders.towers import best_device, encode_frames_in_batches, encode_in_batches
 from encoders.weights import first_line, hub_file
+from encoders.whole import OPTIONS as WHOLE
+from encoders.whole import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,8 +93,9 @@ class DualEncoder:
             tokenizer = transformers.AutoTokenizer.from_pretrained(**location)
             image_processor = transformers.AutoImageProcessor.from_pretrained(**location)
             # Without a dtype, checkpoints in half precision would stay so.
-            towers = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32).eval().to(best_device())
-        return cls(towers, tokenizer, image_processor, id=id, revision=revision, precision=precision)
+            loaded = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32, **WHOLE)
+            towers = whole(id, loaded).eval().to(best_device())
+            return cls(towers, tokenizer, image_processor, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         return self._images.preprocess(frames, preprocessing=preprocessing)
@@ -151,10 +154,16 @@ class DualEncoder:
 
 
 def _logits(model: Any) -> Logits:
-    """Return scale and bias of a model: CLIP and SigLIP learn the log of the scale, ALIGN the temperature."""
+    """Return scale and bias of a model: CLIP and SigLIP learn the log of the scale, ALIGN the temperature.
+
+    AIMv2's forward pass keeps the scale between 1 and a limit of its configuration.
+    """
     if hasattr(model, "logit_scale"):
         bias = float(model.logit_bias.detach()) if hasattr(model, "logit_bias") else 0.0
-        return Logits(scale=float(model.logit_scale.detach().exp()), bias=bias, calibrated=True)
+        log = model.logit_scale.detach()
+        if hasattr(model, "max_log_logit_scale"):
+            log = log.clamp(0, model.max_log_logit_scale)
+        return Logits(scale=float(log.exp()), bias=bias, calibrated=True)
     if isinstance(temperature := getattr(model, "temperature", None), Tensor):
         return Logits(scale=1 / float(temperature.detach()), calibrated=True)
     return Logits()
@@ -175,11 +184,14 @@ def lower_case(tokenizer: Any) -> Any:
     return tokenizer
 
 
+_EXAMPLES = (
+    "Dual encoders are, for example, hf:openai/clip-vit-base-patch16, hf:google/siglip2-base-patch16-224, "
+    "hf:facebook/metaclip-b16-400m"
+)
+
+
 def _not_dual(name: str, reason: str) -> str:
-    return (
-        f"{name} does not embed frames and texts in one space ({reason}). Dual encoders are, for example, "
-        "hf:openai/clip-vit-base-patch16, hf:google/siglip2-base-patch16-224, hf:facebook/metaclip-b16-400m"
-    )
+    return f"{name} does not embed frames and texts in one space ({reason}). {_EXAMPLES}"
 
 
 def _embeddings(output: Any) -> Tensor:
@@ -214,6 +226,12 @@ def loading(name: str) -> Iterator[None]:
 
     try:
         yield
+    except (AttributeError, TypeError, LookupError) as error:  # the files are whole, but of another form
+        cause = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(
+            f"{name} cannot be read as an encoder ({cause}). It is of another form than its config.json says, or than "
+            "the installed version of transformers reads. Take another encoder with --encoder"
+        ) from error
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         absent = [package for package in _TOKENIZER_PACKAGES if package in str(error).lower()]
         reason = _PACKAGES_ABSENT.format(packages=" ".join(absent)) if absent else first_line(error)
@@ -259,14 +277,45 @@ def _check_towers(name: str, config: Any, model: str, revision: str) -> None:
     model_class = MODEL_MAPPING.get(type(config), None)
     towers = ("get_image_features", "get_text_features")
     if all(hasattr(model_class, tower) for tower in towers) and hasattr(config, "text_config"):
-        return
+        return _check_images(name, config)
     reason = f"model type {config.model_type}"
     if _has_file(model, SENTENCE_TRANSFORMERS, revision):
         raise UserError(
             f"{name} is no dual encoder ({reason}), but a model of sentence-transformers: "
             f"--encoder {shlex.quote(f'st:{model}')}"
         )
+    _check_video(name, config.model_type, model_class)
     raise UserError(_not_dual(name, reason))
+
+
+# Video models with text features that transformers' class does not give one by one, by model type.
+_TOGETHER = {
+    "pe_video": "gives the vectors of videos and of texts only together, in its forward pass: transformers defines "
+    "get_video_features and get_text_features inside its constructor, where nothing can call them",
+    "pe_audio_video": "has no get_video_features and get_text_features, but methods of its own, for sound too",
+}
+
+
+def _check_video(name: str, model_type: str, model_class: Any) -> None:
+    """Refuse video models that are not among those of encoders/clips.py, each with its reason."""
+    reason = _TOGETHER.get(model_type)
+    if reason is None and hasattr(model_class, "get_video_features"):
+        reason = "has features of videos, but none of texts alone: it reads both in one prompt"
+    if reason:
+        title = getattr(model_class, "__name__", model_type)
+        raise UserError(
+            f"{name} is not read as an encoder of clips: {title} {reason}. Encoders of clips are, for example, "
+            "hf:microsoft/xclip-base-patch32, hf:google/videoprism-lvt-base-f16r288 and st:Qwen/Qwen3-VL-Embedding-2B"
+        )
+
+
+def _check_images(name: str, config: Any) -> None:
+    """Refuse FLAVA and its like: their image features are one vector for each patch, not one for the image."""
+    if not hasattr(config, "vision_config"):
+        raise UserError(
+            f"{name} is not read: its {type(config).__name__} has no vision_config, and features of such models are of "
+            f"single patches and tokens, not of whole images and texts. {_EXAMPLES}"
+        )
 
 
 def _has_file(model: str, file: str, revision: str) -> bool:

@@ -15,6 +15,7 @@ import pytest
 
 from descriptor_gen.cli import descgen
 from recognizer.cli import recognize
+from recognizer.scoring.methods import METHODS
 
 PROGRAMS = {"descgen": descgen, "recognize": recognize}
 ROOT = Path(__file__).parents[1]
@@ -81,3 +82,10 @@ def test_every_extra_is_in_the_documents() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     section = (ROOT / "docs" / "config.md").read_text().split("## Extras")[1].split("\n## ")[0]
     assert set(re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE)) == set(project["optional-dependencies"])
+
+
+def test_the_methods_refused_with_encoders_of_clips_are_in_the_document() -> None:
+    page = (ROOT / "docs/clips.md").read_text()
+    (refused,) = re.findall(r"^- \*\*Refused\*\*.*?(?=^\n|^- )", page, re.MULTILINE | re.DOTALL)
+    told = set(re.findall(r"`(\w+)`", refused.partition("`--pooling")[0]))
+    assert told == {name for name, method in METHODS.items() if method.needs_frames}
