@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from descriptor_gen.llms.api.completion import Completion
+from descriptor_gen.llms.batch.files import CallError, read_call, read_lines, read_result
 from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.api import stored
 from tests.fixtures.commands import Run
 
 LLM = ("--llm", "openai:some/model", "--base-url", "http://cluster/v1")
 BUILD = ("build", "-d", "hmdb51", "-k", "context", *LLM, "--limit", 4)
+NAMES = (  # of what stands in the lines of the files
+    *("custom_id", "response", "error", "status_code", "body", "choices", "message", "content", "code", "usage"),
+    *("messages", "response_format", "type", "role", "tool_calls", "function", "arguments", "prompt_tokens", "index"),
+    *("finish_reason", "native_finish_reason", "refusal", "completion_tokens_details", "reasoning_tokens", "text"),
+)
 VALID = json.dumps({"setting": "a green field", "objects": ["a ball", "a bat"]})
 
 
@@ -82,7 +91,7 @@ def test_what_is_not_answered_is_counted_and_written_again(
     assert result.exit_code == 1
     assert "1 generated, 1 invalid, 1 failed" in result.stdout
     assert "too long" in result.stdout
-    assert "1 lines are no JSON objects" in result.stderr
+    assert "1 lines are no answers in JSON" in result.stderr
     assert "1 calls have no answer in these files" in result.stderr
     rows = len(stored(db_url))
     assert descgen(*BUILD, "--read-batch", first).exit_code == 1
@@ -162,3 +171,76 @@ def test_the_answers_of_another_address_are_not_taken_for_these(
     result = descgen(*BUILD, "--base-url", "http://elsewhere/v1", "--read-batch", path)
     assert result.exit_code == 1
     assert "--base-url" in result.stderr
+
+
+DEEP = "[" * 400 + "]" * 400
+ODD_ANSWERS = {  # what stands beside the custom_id -> a part of the reason that is told
+    '"response": "oops"': "oops",
+    '"response": [1, 2]': "[1, 2]",
+    '"response": 7': "7",
+    '"response": true': "rue",
+    '"response": null, "error": null': "no reason was given",
+    '"response": {}, "error": 5': "5",
+    '"error": ["one", "two"]': "two",
+    '"error": {"message": {"deep": 1}}': "deep",
+    '"response": {"status_code": "none", "body": {}}': "no reason was given",
+    '"response": {"status_code": {"a": 1}, "body": [3, 4]}': "[3, 4]",
+    '"response": {"status_code": 200, "body": [5]}': "no chat completion",
+    '"response": {"status_code": 200, "body": null}': "no chat completion",
+    '"response": {"status_code": 200, "body": {"choices": {}}}': "no chat completion",
+    '"response": {"status_code": "500", "body": "worn out"}': "500: worn out",
+    '"response": {"status_code": 1e999, "body": NaN}': "nan",
+    f'"response": {{"status_code": 200, "body": {DEEP}}}': "no chat completion",
+}
+DAMAGED = (
+    *('{"custom_id": [1], "response": {}}', '{"custom_id": {}, "response": {}}', '{"custom_id": null, "error": {}}'),
+    *('{"custom_id": 5, "error": 5}', '{"response": {}}', "{}", "[]", "7", "null", '{"cut off', "\\udc80", DEEP),
+)
+
+
+def test_odd_lines_are_failed_or_damaged_and_the_others_are_stored(descgen: Run, db_url: str, tmp_path: Path) -> None:
+    of_all = (*BUILD[:-1], 2 * len(ODD_ANSWERS))
+    descgen(*of_all, "--write-batch", tmp_path / "calls.jsonl")
+    calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    lines = [answer(call) for call in calls[len(ODD_ANSWERS) :]]
+    for call, odd, damaged in zip(calls, ODD_ANSWERS, [*DAMAGED, *[""] * len(ODD_ANSWERS)], strict=False):
+        lines += [f'{{"custom_id": "{call["custom_id"]}", {odd}}}', damaged]
+    path = write(tmp_path / "answers.jsonl", lines)
+    result = descgen(*of_all, "--read-batch", path, "--json")
+    assert "Traceback" not in result.output
+    report = json.loads(result.stdout)
+    assert (report["generated"], report["failed"]) == (len(ODD_ANSWERS), len(ODD_ANSWERS))
+    reasons = [problem["reason"] for problem in report["problems"]]
+    missing = [(part, said) for part, said in zip(ODD_ANSWERS.values(), reasons, strict=True) if part not in said]
+    assert missing == []
+    assert f"{len(DAMAGED)} lines are no answers in JSON" in result.stderr  # blank lines are none
+    assert len(stored(db_url)) == len(calls)
+
+
+def test_a_line_of_a_call_among_the_answers_is_passed_over(
+    descgen: Run, calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "answers.jsonl", [*map(json.dumps, calls), *map(answer, calls)])
+    result = descgen(*BUILD, "--read-batch", path)
+    assert (result.exit_code, "4 lines are no answers" in result.stderr) == (0, True), result.output
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([200, "200", 400]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), JSON))
+def test_any_object_is_read(line: dict[str, Any]) -> None:
+    """Also where the lines come from a server's Batch API, which has the same reader."""
+    lines = read_lines(json.dumps(line).encode() + b"\n")
+    assert len(lines) == isinstance(line.get("custom_id"), str)
+    result = read_result(line)
+    assert isinstance(result, Completion | CallError)
+    if isinstance(result, CallError):
+        assert str(result)
+        assert result.status_code is None or 100 <= result.status_code < 600
+    call = read_call(line)
+    assert all(isinstance(message, dict) for message in call.messages or ())
