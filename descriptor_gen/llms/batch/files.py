@@ -11,6 +11,7 @@ from typing import Any
 from descriptor_gen.llms import Message, Request
 from descriptor_gen.llms.api.completion import Completion, read_completion
 from descriptor_gen.llms.api.dialect import Form, form_of_body
+from descriptor_gen.llms.api.errors import words_of
 from descriptor_gen.llms.options import BatchOptions
 
 _ENDPOINT = "/v1/chat/completions"
@@ -40,7 +41,8 @@ class CallError:
     param: str | None = None
 
     def __str__(self) -> str:
-        return ": ".join(str(part) for part in (self.status_code, self.code, self.message) if part)
+        parts = dict.fromkeys(str(part) for part in (self.status_code, self.code, self.message) if part)
+        return ": ".join(parts)  # vLLM gives the status as code too
 
 
 def call_line(key: str, body: Mapping[str, Any], *, url: str = _ENDPOINT) -> bytes:
@@ -100,13 +102,20 @@ def _read_result(line: Mapping[str, Any]) -> Completion | CallError:
     response = line.get("response")
     response = response if isinstance(response, dict) else {"body": response}
     status, body = _status(response.get("status_code")), response.get("body")
-    if status == 200:
+    if status == 200 and (body or not line.get("error")):
         return read_completion(json.dumps(body))
-    error = (body.get("error") if isinstance(body, dict) else body) or line.get("error") or {}
-    if not isinstance(error, dict):
-        return CallError(str(error), status)
-    fields = {name: None if error.get(name) is None else str(error[name]) for name in ("code", "type", "param")}
-    return CallError(str(error.get("message") or "no reason was given"), status, **fields)
+    error = _innermost(body) or _innermost(line.get("error"))
+    fields = error if isinstance(error, dict) else {}
+    named = {name: str(fields[name]) for name in ("code", "type", "param") if isinstance(fields.get(name), str | int)}
+    failed = None if status == 200 else status
+    return CallError(words_of(error) or "no reason was given", failed, **named)
+
+
+def _innermost(error: Any) -> Any:
+    """Return an error without what it is wrapped in: vLLM's run-batch has it as `{"error": {"error": {...}}}`."""
+    while isinstance(error, dict) and error.get("error"):
+        error = error["error"]
+    return error
 
 
 def _status(value: Any) -> int | None:

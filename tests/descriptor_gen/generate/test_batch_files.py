@@ -189,7 +189,7 @@ ODD_ANSWERS = {  # what stands beside the custom_id -> a part of the reason that
     '"response": {"status_code": 200, "body": null}': "no chat completion",
     '"response": {"status_code": 200, "body": {"choices": {}}}': "no chat completion",
     '"response": {"status_code": "500", "body": "worn out"}': "500: worn out",
-    '"response": {"status_code": 1e999, "body": NaN}': "nan",
+    '"response": {"status_code": 1e999, "body": NaN}': "NaN",
     f'"response": {{"status_code": 200, "body": {DEEP}}}': "no chat completion",
 }
 DAMAGED = (
@@ -215,6 +215,29 @@ def test_odd_lines_are_failed_or_damaged_and_the_others_are_stored(descgen: Run,
     assert missing == []
     assert f"{len(DAMAGED)} lines are no answers in JSON" in result.stderr  # blank lines are none
     assert len(stored(db_url)) == len(calls)
+
+
+REFUSED = {"message": "The prompt is too long", "type": "BadRequestError", "param": None, "code": 400}
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "reason"),
+    [
+        ({"status_code": 400, "body": None}, {"error": REFUSED}, "400: The prompt is too long"),  # vLLM's run-batch
+        ({"status_code": 400, "body": None}, {"object": "error", **REFUSED}, "400: The prompt is too long"),  # older
+        ({"status_code": 400, "body": None}, "list index out of range", "400: list index out of range"),  # any fault
+        ({"status_code": 200, "body": None}, {"error": REFUSED}, "400: The prompt is too long"),
+        ({"status_code": 400, "body": {"error": REFUSED}}, None, "400: The prompt is too long"),  # OpenAI
+        ({"status_code": 422, "body": {"detail": [{"msg": "too long"}]}}, None, "422: too long"),  # FastAPI
+        (None, {"code": "batch_expired", "message": "too late"}, "batch_expired: too late"),  # OpenAI
+    ],
+)
+def test_the_reason_of_a_failed_call_is_told(
+    descgen: Run, calls: list[dict[str, Any]], tmp_path: Path, response: Any, error: Any, reason: str
+) -> None:
+    lines = [*map(answer, calls[:3]), answer(calls[3], response=response, error=error)]
+    result = descgen(*BUILD, "--read-batch", write(tmp_path / "answers.jsonl", lines), "--json")
+    assert [problem["reason"] for problem in json.loads(result.stdout)["problems"]] == [reason]
 
 
 def test_a_line_of_a_call_among_the_answers_is_passed_over(
