@@ -64,6 +64,26 @@ def test_the_file_is_what_the_server_would_be_asked(descgen: Run, calls: list[di
     assert stored(db_url) == []
 
 
+@pytest.mark.parametrize(
+    ("llm", "is_hosted"),
+    [
+        (("--llm", "gpt"), True),
+        (("--llm", "gpt", "--base-url", "https://api.openai.com/v1"), True),
+        (("--llm", "openai:our-gpt", "--base-url", "https://us.openai.azure.com/openai/v1"), True),
+        (("--llm", "openai:some/model", "--base-url", "http://cluster/v1"), False),
+    ],
+)
+def test_vllm_is_named_only_for_models_that_it_can_run(
+    descgen: Run, tmp_path: Path, llm: tuple[str, ...], is_hosted: bool
+) -> None:
+    result = descgen("build", "-d", "hmdb51", "-k", "context", *llm, "--write-batch", tmp_path / "calls.jsonl")
+    assert ("vllm run-batch" in result.stdout, "the provider's Batch API" in result.stdout) == (
+        not is_hosted,
+        is_hosted,
+    )
+    assert "--read-batch answers.jsonl" in result.stdout
+
+
 def test_answers_in_any_order_become_the_same_rows(
     descgen: Run, calls: list[dict[str, Any]], db_url: str, tmp_path: Path
 ) -> None:
