@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ class BatchFiles(OpenAIBatch):
     call, so the answers may come in any order and in several files, and lines of other builds may lie between them.
     """
 
+    calls_at_a_time = sys.maxsize  # a call without an answer must not keep the answers of later ones from being read
     _lines = _known = _calls = 0
 
     @property

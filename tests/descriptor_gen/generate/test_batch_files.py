@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from descriptor_gen.llms.api.completion import Completion
 from descriptor_gen.llms.batch.files import CallError, read_call, read_lines, read_result
+from descriptor_gen.llms.batch.openai_batch import OpenAIBatch
 from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.api import stored
 from tests.fixtures.commands import Run
@@ -132,6 +133,17 @@ def test_a_file_that_is_read_again_says_how_many_calls_it_leaves(
     for said in ("2 calls have no answer", "answers one of the 2 missing calls. If it was read before"):
         result = descgen(*BUILD, "--read-batch", half)
         assert (result.exit_code, said in result.stderr) == (1, True), result.stderr
+
+
+def test_answers_are_read_beyond_any_number_of_calls_without_one(
+    descgen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OpenAIBatch, "calls_at_a_time", 3)
+    descgen(*BUILD[:-1], 6, "--write-batch", tmp_path / "calls.jsonl")
+    calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    path = write(tmp_path / "answers.jsonl", map(answer, calls[3:]))
+    report = json.loads(descgen(*BUILD[:-1], 6, "--read-batch", path, "--json").stdout)
+    assert (report["generated"], report["left"]) == (3, 3)
 
 
 @pytest.mark.parametrize("option", ["--write-batch", "--read-batch"])
