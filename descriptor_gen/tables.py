@@ -110,12 +110,17 @@ def written_batch(written: WrittenBatch) -> RenderableType:
     """Return what a file of calls holds, and what to do with it."""
     if written.file is None:
         return Text(f"{written.estimate.dataset}: every reply is cached; no file was written")
-    name, calls, model = shlex.quote(written.file), written.estimate.calls, shlex.quote(written.estimate.llm)
     return Text(
-        f"{written.file}: {calls} calls, {written.bytes:,} bytes. Have them answered, for example by\n"
-        f"  vllm run-batch -i {name} -o answers.jsonl --model {model}\n"
+        f"{written.file}: {written.estimate.calls} calls, {written.bytes:,} bytes. {_to_be_answered(written)}\n"
         "then run the same command with --read-batch answers.jsonl instead of --write-batch"
     )
+
+
+def _to_be_answered(written: WrittenBatch) -> str:
+    if written.hosted:
+        return "Submit it to the provider's Batch API, and download the answers as answers.jsonl,"
+    name, model = shlex.quote(written.file or ""), shlex.quote(written.estimate.llm)
+    return f"Have them answered, for example by\n  vllm run-batch -i {name} -o answers.jsonl --model {model}"
 
 
 def import_report(report: ImportReport) -> RenderableType:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from db.errors import UserError
 from db.records import Dataset
@@ -33,11 +34,13 @@ class WrittenBatch:
     Attributes:
         file: its name; None if every reply is cached, so that none was written.
         bytes: its size.
+        hosted: whether only a provider with a Batch API runs the model: it is OpenAI's own.
     """
 
     file: str | None
     bytes: int
     estimate: Estimate
+    hosted: bool = False
 
 
 def write_batch(
@@ -72,4 +75,11 @@ def write_batch(
     except OSError as error:
         part.unlink(missing_ok=True)
         raise UserError(f"Cannot write {path}: {error.strerror}") from error
-    return WrittenBatch(str(path), path.stat().st_size, estimated)
+    return WrittenBatch(str(path), path.stat().st_size, estimated, _is_hosted(llm))
+
+
+def _is_hosted(llm: LLM) -> bool:
+    """Return whether a model is behind OpenAI's own address, or Azure's."""
+    _, at, address = llm.identity.provider.partition("@")
+    host = urlsplit(address).hostname or ""
+    return not at or host.endswith((".openai.com", ".azure.com"))

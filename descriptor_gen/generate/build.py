@@ -125,7 +125,7 @@ def build_descriptors(
     rephrased = store.register(dataset)
     ended = _make_calls(store, dataset, llm, prompts, options, on_progress)
     job, stopped = ended.job, ended.stopped
-    statuses = [generation.status for _, generation in job.last_generations.values()]
+    statuses = [status for _, status, _ in job.outcomes.values()]
     return BuildReport(
         dataset=dataset.name,
         llm=llm.identity.model,
@@ -199,7 +199,8 @@ class _Job:
     """One build at work, with its sums over all attempts.
 
     Attributes:
-        last_generations: by key, each call with its last one.
+        outcomes: by key, each call with the status and the error of its last reply; not the reply, for there may be
+            millions.
         replaced: ids of cached replies that do not count: no longer valid, or older than a build with `refresh`.
     """
 
@@ -212,19 +213,17 @@ class _Job:
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = 0.0
-    last_generations: dict[str, tuple[Call, Generation]] = field(default_factory=dict)
+    outcomes: dict[str, tuple[Call, GenerationStatus, str | None]] = field(default_factory=dict)
     replaced: set[int] = field(default_factory=set)
 
     @property
     def done(self) -> int:
-        return self.cached + len(self.last_generations)
+        return self.cached + len(self.outcomes)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         return tuple(
-            Problem(call.action.name, call.prompt.kind, generation.error)
-            for call, generation in self.last_generations.values()
-            if generation.error
+            Problem(call.action.name, call.prompt.kind, error) for call, _, error in self.outcomes.values() if error
         )
 
     def run(self, calls: Sequence[Call]) -> Iterator[None]:
@@ -252,7 +251,7 @@ class _Job:
         """Return the calls that another builder took over: its reply is awaited, or they are claimed again."""
         again = [call for call in calls if call.key in taken_over]
         for call in again:
-            self.last_generations.pop(call.key, None)
+            self.outcomes.pop(call.key, None)
         taken_over.clear()
         return again
 
@@ -325,16 +324,16 @@ class _Job:
         return retries
 
     def _add(self, call: Call, generation: Generation, *, is_late: bool) -> None:
-        self.retries += call.key in self.last_generations
+        self.retries += call.key in self.outcomes
         self.tokens_in += generation.tokens_in or 0
         self.tokens_out += generation.tokens_out or 0
         cost = generation.environment.get("cost_usd")
         self.cost = None if cost is None or self.cost is None else self.cost + cost
         if is_late:  # the reply of another builder is in use
             self.cached += 1
-            self.last_generations.pop(call.key, None)
+            self.outcomes.pop(call.key, None)
         else:
-            self.last_generations[call.key] = (call, generation)
+            self.outcomes[call.key] = (call, generation.status, generation.error)
 
 
 class _Guard:

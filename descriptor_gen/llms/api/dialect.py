@@ -99,8 +99,9 @@ def _about_format(words: str) -> bool:
 
 def form_of_body(body: Mapping[str, Any]) -> Form:
     """Return the form of a request from its body, as far as it shows there: not the keywords that were left out."""
+    asked = body.get("response_format")
     return Form(
-        mode=str((body.get("response_format") or {}).get("type", "none")),
+        mode=str(asked.get("type", "none")) if isinstance(asked, dict) else "none",
         limit="max_completion_tokens" if "max_completion_tokens" in body else "max_tokens",
         folds_system=all(message.get("role") != "system" for message in body.get("messages") or ()),
     )

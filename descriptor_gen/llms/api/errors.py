@@ -101,9 +101,17 @@ def describe(error: Any, *, timeout_seconds: float) -> str:
 def reason_of(error: Any) -> str:
     """Return the server's words, in whatever form it sent them, with the HTTP status."""
     status, body = getattr(error, "status_code", None), getattr(error, "body", None)
-    words = _words(body) or str(error.message)
-    shown = str(storable(" ".join(words.split())))[:_SHOWN]
+    shown = _shortened(_words(body) or str(error.message))
     return shown if status is None or str(status) in shown else f"{status}: {shown}"
+
+
+def words_of(body: Any) -> str:
+    """Return the sentence in the body of an error, or else the body itself; empty if there is none."""
+    return _shortened(_words(body) or (json.dumps(body) if body else ""))
+
+
+def _shortened(words: str) -> str:
+    return str(storable(" ".join(words.split())))[:_SHOWN]
 
 
 def _words(body: Any) -> str:

@@ -176,14 +176,14 @@ class BatchClient:
         """
         lines = self.lines(batch.input_file_id)
         if lines is not None:
-            return {str(line.get("custom_id")): read_call(line) for line in lines}
+            return {line["custom_id"]: read_call(line) for line in lines}
         results = [*(self.lines(batch.output_file_id) or ()), *(self.lines(batch.error_file_id) or ())]
         if not results and batch.status not in ("expired", "cancelled", "completed"):
             raise UserError(
                 f"Batch {batch.id} is running, and its file was deleted from {self._url}, so its calls are unknown. "
                 "Wait until it ends or cancel it there, then run the same command"
             )
-        return {str(line.get("custom_id")): BatchCall(None, Form("unknown")) for line in results}
+        return {line["custom_id"]: BatchCall(None, Form("unknown")) for line in results}
 
     def _request(self, action: str, send: Callable[[], Result], retry: RetryPolicy | None = None) -> Result:
         import openai

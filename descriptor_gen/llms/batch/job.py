@@ -175,7 +175,7 @@ class BatchJob:
         self, submission: SubmittedBatch, line: Mapping[str, object], refused: list[Request]
     ) -> Reply | None:
         """Return the reply of a result line; a call whose form was refused is added to `refused` instead."""
-        key, result = str(line.get("custom_id")), read_result(line)
+        key, result = str(line["custom_id"]), read_result(line)
         if key not in submission.calls:
             return None
         if isinstance(result, CallError) and self._can_change(result, submission.calls[key]):

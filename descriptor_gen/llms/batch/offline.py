@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,8 @@ class BatchFiles(OpenAIBatch):
     call, so the answers may come in any order and in several files, and lines of other builds may lie between them.
     """
 
-    _lines = _known = 0
+    calls_at_a_time = sys.maxsize  # a call without an answer must not keep the answers of later ones from being read
+    _lines = _known = _calls = 0
 
     @property
     def _paths(self) -> tuple[Path, ...]:
@@ -50,10 +52,12 @@ class BatchFiles(OpenAIBatch):
         """
         self.environment = {"api": "batch file"}
         waiting = {request.key: request for request in requests}
-        self._lines, self._known = 0, 0
+        self._lines, self._known, self._calls = 0, 0, 0
         for path in self._paths:
             yield from self._answers(path, waiting)
         names = ", ".join(map(str, self._paths))
+        if self._calls and not self._known:
+            raise UserError("--read-batch was given a file of calls. Give the answers that the other program wrote")
         if not self._known:
             raise UserError(
                 f"None of the {self._lines} lines of {names} answers one of the {len(requests)} missing calls. If it "
@@ -71,19 +75,23 @@ class BatchFiles(OpenAIBatch):
             while lines := list(islice(file, self._options.batches.replies_per_group)):
                 if self._stopped:
                     raise StoppedEarlyError("interrupt")
-                answers = read_lines(b"".join(lines))
+                answers = [line for line in read_lines(b"".join(lines)) if self._is_answer(line)]
                 self._lines += len(lines)
-                damaged += len(lines) - len(answers)
-                ours = [answer for answer in answers if answer.get("custom_id") in waiting]
-                new = {str(answer["custom_id"]): answer for answer in reversed(ours)}
+                damaged += sum(not line.isspace() for line in lines) - len(answers)
+                ours = [answer for answer in answers if answer["custom_id"] in waiting]
+                new: dict[str, dict[str, Any]] = {}
+                for answer in ours:
+                    new.setdefault(answer["custom_id"], answer)
                 self._known += len(ours)
                 yield [self._reply(waiting.pop(key), new[key], batch) for key in new if key not in stored]
         if damaged:
-            self.notify(f"{path}: {damaged} lines are no JSON objects; their calls count as unanswered")
+            self.notify(f"{path}: {damaged} lines are no answers in JSON; their calls count as unanswered")
+
+    def _is_answer(self, line: Mapping[str, Any]) -> bool:
+        self._calls += "body" in line
+        return "response" in line or "error" in line
 
     def _reply(self, request: Request, line: Mapping[str, Any], batch: str) -> Reply:
-        if "response" not in line and "error" not in line:
-            raise UserError("--read-batch was given a file of calls. Give the answers that the other program wrote")
         result = read_result(line)
         completion: Completion = failure(str(result)) if isinstance(result, CallError) else result
         form, model = self._model.dialect.form, self._model

@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from descriptor_gen.llms.api.completion import Completion
+from descriptor_gen.llms.batch.files import CallError, read_call, read_lines, read_result
+from descriptor_gen.llms.batch.openai_batch import OpenAIBatch
 from descriptor_gen.llms.testing import FakeLLM
 from tests.fixtures.api import stored
 from tests.fixtures.commands import Run
 
 LLM = ("--llm", "openai:some/model", "--base-url", "http://cluster/v1")
 BUILD = ("build", "-d", "hmdb51", "-k", "context", *LLM, "--limit", 4)
+NAMES = (  # of what stands in the lines of the files
+    *("custom_id", "response", "error", "status_code", "body", "choices", "message", "content", "code", "usage"),
+    *("messages", "response_format", "type", "role", "tool_calls", "function", "arguments", "prompt_tokens", "index"),
+    *("finish_reason", "native_finish_reason", "refusal", "completion_tokens_details", "reasoning_tokens", "text"),
+)
 VALID = json.dumps({"setting": "a green field", "objects": ["a ball", "a bat"]})
 
 
@@ -55,6 +65,26 @@ def test_the_file_is_what_the_server_would_be_asked(descgen: Run, calls: list[di
     assert stored(db_url) == []
 
 
+@pytest.mark.parametrize(
+    ("llm", "is_hosted"),
+    [
+        (("--llm", "gpt"), True),
+        (("--llm", "gpt", "--base-url", "https://api.openai.com/v1"), True),
+        (("--llm", "openai:our-gpt", "--base-url", "https://us.openai.azure.com/openai/v1"), True),
+        (("--llm", "openai:some/model", "--base-url", "http://cluster/v1"), False),
+    ],
+)
+def test_vllm_is_named_only_for_models_that_it_can_run(
+    descgen: Run, tmp_path: Path, llm: tuple[str, ...], is_hosted: bool
+) -> None:
+    result = descgen("build", "-d", "hmdb51", "-k", "context", *llm, "--write-batch", tmp_path / "calls.jsonl")
+    assert ("vllm run-batch" in result.stdout, "the provider's Batch API" in result.stdout) == (
+        not is_hosted,
+        is_hosted,
+    )
+    assert "--read-batch answers.jsonl" in result.stdout
+
+
 def test_answers_in_any_order_become_the_same_rows(
     descgen: Run, calls: list[dict[str, Any]], db_url: str, tmp_path: Path
 ) -> None:
@@ -82,7 +112,7 @@ def test_what_is_not_answered_is_counted_and_written_again(
     assert result.exit_code == 1
     assert "1 generated, 1 invalid, 1 failed" in result.stdout
     assert "too long" in result.stdout
-    assert "1 lines are no JSON objects" in result.stderr
+    assert "1 lines are no answers in JSON" in result.stderr
     assert "1 calls have no answer in these files" in result.stderr
     rows = len(stored(db_url))
     assert descgen(*BUILD, "--read-batch", first).exit_code == 1
@@ -103,6 +133,17 @@ def test_a_file_that_is_read_again_says_how_many_calls_it_leaves(
     for said in ("2 calls have no answer", "answers one of the 2 missing calls. If it was read before"):
         result = descgen(*BUILD, "--read-batch", half)
         assert (result.exit_code, said in result.stderr) == (1, True), result.stderr
+
+
+def test_answers_are_read_beyond_any_number_of_calls_without_one(
+    descgen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OpenAIBatch, "calls_at_a_time", 3)
+    descgen(*BUILD[:-1], 6, "--write-batch", tmp_path / "calls.jsonl")
+    calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    path = write(tmp_path / "answers.jsonl", map(answer, calls[3:]))
+    report = json.loads(descgen(*BUILD[:-1], 6, "--read-batch", path, "--json").stdout)
+    assert (report["generated"], report["left"]) == (3, 3)
 
 
 @pytest.mark.parametrize("option", ["--write-batch", "--read-batch"])
@@ -162,3 +203,99 @@ def test_the_answers_of_another_address_are_not_taken_for_these(
     result = descgen(*BUILD, "--base-url", "http://elsewhere/v1", "--read-batch", path)
     assert result.exit_code == 1
     assert "--base-url" in result.stderr
+
+
+DEEP = "[" * 400 + "]" * 400
+ODD_ANSWERS = {  # what stands beside the custom_id -> a part of the reason that is told
+    '"response": "oops"': "oops",
+    '"response": [1, 2]': "[1, 2]",
+    '"response": 7': "7",
+    '"response": true': "rue",
+    '"response": null, "error": null': "no reason was given",
+    '"response": {}, "error": 5': "5",
+    '"error": ["one", "two"]': "two",
+    '"error": {"message": {"deep": 1}}': "deep",
+    '"response": {"status_code": "none", "body": {}}': "no reason was given",
+    '"response": {"status_code": {"a": 1}, "body": [3, 4]}': "[3, 4]",
+    '"response": {"status_code": 200, "body": [5]}': "no chat completion",
+    '"response": {"status_code": 200, "body": null}': "no chat completion",
+    '"response": {"status_code": 200, "body": {"choices": {}}}': "no chat completion",
+    '"response": {"status_code": "500", "body": "worn out"}': "500: worn out",
+    '"response": {"status_code": 1e999, "body": NaN}': "NaN",
+    f'"response": {{"status_code": 200, "body": {DEEP}}}': "no chat completion",
+}
+DAMAGED = (
+    *('{"custom_id": [1], "response": {}}', '{"custom_id": {}, "response": {}}', '{"custom_id": null, "error": {}}'),
+    *('{"custom_id": 5, "error": 5}', '{"response": {}}', "{}", "[]", "7", "null", '{"cut off', "\\udc80", DEEP),
+)
+
+
+def test_odd_lines_are_failed_or_damaged_and_the_others_are_stored(descgen: Run, db_url: str, tmp_path: Path) -> None:
+    of_all = (*BUILD[:-1], 2 * len(ODD_ANSWERS))
+    descgen(*of_all, "--write-batch", tmp_path / "calls.jsonl")
+    calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    lines = [answer(call) for call in calls[len(ODD_ANSWERS) :]]
+    for call, odd, damaged in zip(calls, ODD_ANSWERS, [*DAMAGED, *[""] * len(ODD_ANSWERS)], strict=False):
+        lines += [f'{{"custom_id": "{call["custom_id"]}", {odd}}}', damaged]
+    path = write(tmp_path / "answers.jsonl", lines)
+    result = descgen(*of_all, "--read-batch", path, "--json")
+    assert "Traceback" not in result.output
+    report = json.loads(result.stdout)
+    assert (report["generated"], report["failed"]) == (len(ODD_ANSWERS), len(ODD_ANSWERS))
+    reasons = [problem["reason"] for problem in report["problems"]]
+    missing = [(part, said) for part, said in zip(ODD_ANSWERS.values(), reasons, strict=True) if part not in said]
+    assert missing == []
+    assert f"{len(DAMAGED)} lines are no answers in JSON" in result.stderr  # blank lines are none
+    assert len(stored(db_url)) == len(calls)
+
+
+REFUSED = {"message": "The prompt is too long", "type": "BadRequestError", "param": None, "code": 400}
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "reason"),
+    [
+        ({"status_code": 400, "body": None}, {"error": REFUSED}, "400: The prompt is too long"),  # vLLM's run-batch
+        ({"status_code": 400, "body": None}, {"object": "error", **REFUSED}, "400: The prompt is too long"),  # older
+        ({"status_code": 400, "body": None}, "list index out of range", "400: list index out of range"),  # any fault
+        ({"status_code": 200, "body": None}, {"error": REFUSED}, "400: The prompt is too long"),
+        ({"status_code": 400, "body": {"error": REFUSED}}, None, "400: The prompt is too long"),  # OpenAI
+        ({"status_code": 422, "body": {"detail": [{"msg": "too long"}]}}, None, "422: too long"),  # FastAPI
+        (None, {"code": "batch_expired", "message": "too late"}, "batch_expired: too late"),  # OpenAI
+    ],
+)
+def test_the_reason_of_a_failed_call_is_told(
+    descgen: Run, calls: list[dict[str, Any]], tmp_path: Path, response: Any, error: Any, reason: str
+) -> None:
+    lines = [*map(answer, calls[:3]), answer(calls[3], response=response, error=error)]
+    result = descgen(*BUILD, "--read-batch", write(tmp_path / "answers.jsonl", lines), "--json")
+    assert [problem["reason"] for problem in json.loads(result.stdout)["problems"]] == [reason]
+
+
+def test_a_line_of_a_call_among_the_answers_is_passed_over(
+    descgen: Run, calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "answers.jsonl", [*map(json.dumps, calls), *map(answer, calls)])
+    result = descgen(*BUILD, "--read-batch", path)
+    assert (result.exit_code, "4 lines are no answers" in result.stderr) == (0, True), result.output
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([200, "200", 400]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), JSON))
+def test_any_object_is_read(line: dict[str, Any]) -> None:
+    """Also where the lines come from a server's Batch API, which has the same reader."""
+    lines = read_lines(json.dumps(line).encode() + b"\n")
+    assert len(lines) == isinstance(line.get("custom_id"), str)
+    result = read_result(line)
+    assert isinstance(result, Completion | CallError)
+    if isinstance(result, CallError):
+        assert str(result)
+        assert result.status_code is None or 100 <= result.status_code < 600
+    call = read_call(line)
+    assert all(isinstance(message, dict) for message in call.messages or ())

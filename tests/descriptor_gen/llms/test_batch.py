@@ -377,6 +377,20 @@ def test_results_that_are_gone_are_reported(build: Build, batches: BatchServer) 
     assert counts(build("--limit", 3)) == (0, 3, 0, 0)
 
 
+def test_odd_lines_of_its_files_fail_alone(build: Build, batches: BatchServer) -> None:
+    batch = left_under_way(build, batches)
+    batches.courses["batch_0"] = batches.course = ["completed"]
+    odd_call, odd_answer = {"body": [{"messages": 1}]}, {"response": "oops"}
+    for kind, odd in (("input", odd_call), ("output", odd_answer)):
+        first, *others = batches.files[batch[f"{kind}_file_id"]].splitlines()
+        named = json.dumps({"custom_id": json.loads(first)["custom_id"], **odd}).encode()
+        nameless = [b'{"custom_id": [1]}', b'{"custom_id": 5, "response": 5}', b"7"]
+        batches.files[batch[f"{kind}_file_id"]] = b"\n".join([*nameless, named, *others])
+    report = build("--limit", 3)
+    assert counts(report) == (0, 2, 0, 1)
+    assert report["problems"][0]["reason"] == "oops"
+
+
 def test_batches_of_two_months_ago_are_not_waited_for_nor_listed_to_the_end(build: Build, batches: BatchServer) -> None:
     old = left_under_way(build, batches)
     old["created_at"] -= 60 * 86_400
