@@ -18,25 +18,37 @@ OPTIONS = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # what
 _replacing = RLock()
 
 
-def whole(name: str, loaded: tuple[Any, Mapping[str, Any]]) -> Any:
+def whole(
+    name: str,
+    loaded: tuple[Any, Mapping[str, Any]],
+    *,
+    unread: re.Pattern[str] | None = _UNREAD,
+    gives: str = "embeddings would mean nothing",
+) -> Any:
     """Return the model that `from_pretrained(..., **OPTIONS)` gave together with what it found.
 
     Tied weights, and the buffers that a model does not store, are not absent for transformers.
+
+    Args:
+        name: of the model, for the message.
+        loaded: the model, and the keys that it found missing or of other shapes.
+        unread: parameters that nothing reads, so that they may be absent.
+        gives: what the message says of random weights.
 
     Raises:
         UserError: the files lack weights, or hold some in other shapes than config.json says.
     """
     model, found = loaded
     made = {buffer for buffer, _ in model.named_buffers() if not _LEARNED_BUFFER.search(buffer)}
-    absent = [key for key in sorted(found["missing_keys"]) if key not in made and not _UNREAD.search(key)]
+    absent = [key for key in sorted(found["missing_keys"]) if key not in made and not (unread and unread.search(key))]
     other = [f"{key}: {_shape(its)} for {_shape(due)}" for key, its, due in sorted(found["mismatched_keys"])]
     if absent or other:
         lacks = f"lack {len(absent)} ({first_few(absent, count=3)})" if absent else ""
         holds = f"hold {len(other)} in another shape ({first_few(other, count=3)})" if other else ""
         raise UserError(
             f"{name} cannot be used: of the {len(model.state_dict())} tensors of {type(model).__name__}, its files "
-            f"{' and '.join(filter(None, (lacks, holds)))}. Random numbers would take their place, and embeddings "
-            f"would mean nothing. {_saved_from(model)}Take a folder or repository with all weights of "
+            f"{' and '.join(filter(None, (lacks, holds)))}. Random numbers would take their place, and {gives}. "
+            f"{_saved_from(model)}Take a folder or repository with all weights of "
             f"{type(model).__name__}"
         )
     return model

@@ -199,6 +199,8 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     """
     from descriptor_gen.llms.local.gguf import unpacked
     from encoders.weights import hub_commit, unreachable
+    from encoders.whole import OPTIONS as WHOLE
+    from encoders.whole import whole
 
     if source is None:
         hub_commit(identity.model, identity.revision, hint=OFFLINE)  # fails early, before heavy imports
@@ -217,11 +219,13 @@ def _load(identity: LLMIdentity, source: Path | None) -> tuple[Any, Any]:
     name = str(source or identity.model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", **location)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, device_map="auto" if gpu else None, **location)
+        options = {"dtype": dtype, "device_map": "auto" if gpu else None, **location, **WHOLE}
+        loaded = AutoModelForCausalLM.from_pretrained(name, **options)
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         if source is not None:
             raise UserError(f"Cannot load {name}: {error}") from error
         raise UserError(unreachable(identity.model, error, hint=OFFLINE)) from error
+    model = whole(name, loaded, unread=None, gives="its replies would mean nothing")
     if not tokenizer.chat_template:
         raise UserError(f"{identity.model} has no chat template. Use an instruct model, such as --llm smollm2")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
