@@ -53,6 +53,9 @@ def why_unknown(name: str, known: Sequence[str]) -> str:
         name: what was typed.
         known: the plain names to choose from.
     """
+    model, mark, _ = name.partition("?")
+    if mark and model in known:
+        return f"The options after ? are those of models of sentence-transformers: leave them out, {_typed(model)}"
     if message := next(filter(None, (tell(name) for tell in _EXACT)), ""):
         return message
     return f"{_file_or_folder(name) or _guessed(name, known)}Known: {', '.join(known)}, {FORMS}"

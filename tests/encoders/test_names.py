@@ -101,6 +101,7 @@ def test_the_true_reason_is_said(name: str, reason: str) -> None:
         ),
         ("Qwen/Qwen3?frames=4&side=64", ["st:Qwen/Qwen3?frames=4&side=64"]),
         ("models?frames=4", ["models"]),
+        ("ViT-B/16?frames=4", ["ViT-B/16"]),
         ("weights.safetensors", ["open_clip:ARCH/weights.safetensors"]),
         ("two words.bin", ["open_clip:ARCH/two words.bin"]),
     ],
