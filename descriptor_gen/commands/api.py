@@ -30,10 +30,10 @@ _NEXT = {
     "interrupt": "Run the same command to continue",
     "handed in": "Their batches continue at the provider, and are paid for. Run the same command to pick them up",
 }
-_UNANSWERED = (
-    "{left} calls have no answer in these files. For a file of them alone: the same command with --write-batch instead "
-    "of --read-batch"
+_TO_RETRY = (
+    "For a file of them alone: --write-batch instead of --read-batch. To ask a server: the same command with neither"
 )
+_TO_REFRESH = "What they had before stays in use. To go on: the same command with a further --read-batch"
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 _NOT_BATCH = ("concurrency", "requests_per_minute", "tokens_per_minute")  # options that the Batch API does not have
 
@@ -200,7 +200,7 @@ def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
     """End the command if calls are left; the message says what to do next.
 
     Raises:
-        UserError: the budget stopped it, or the files of a batch do not answer all calls.
+        UserError: the budget stopped it.
         click.exceptions.Exit: Ctrl-C did.
     """
     if report.stopped == "budget" and report.least_budget > (api.max_cost or 0):
@@ -213,8 +213,22 @@ def end_if_stopped(report: BuildReport, api: ApiOptions) -> None:
             f"The budget of {api.max_cost:g} USD stopped the build with {report.left} calls left. "
             "Run the same command to continue: --max-cost applies to each run"
         )
-    if report.stopped == "unanswered":
-        raise UserError(_UNANSWERED.format(left=report.left))
-    if report.stopped:
+    if report.stopped in _NEXT:
         click.echo(f"Stopped with {report.left} calls left. {_NEXT[report.stopped]}", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
+
+
+def refuse_incomplete(report: BuildReport, api: ApiOptions, *, refresh: bool) -> None:
+    """Raise a UserError if calls gave no descriptors; it says how many and what to do next."""
+    without = {"invalid": report.invalid, "failed": report.failed, "absent": report.left}
+    if not any(without.values()):
+        return
+    if not api.batch_files:
+        raise UserError(
+            f"{report.invalid + report.failed} calls gave no descriptors. Run the same command to retry them"
+        )
+    counts = ", ".join(f"{count} {word}" for word, count in without.items() if count)
+    raise UserError(
+        f"{sum(without.values())} calls have no valid answer in these files ({counts}). "
+        f"{_TO_REFRESH if refresh else _TO_RETRY}"
+    )

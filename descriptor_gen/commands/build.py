@@ -9,9 +9,16 @@ from typing import Any
 import click
 
 from db.commandline import Database, console, json_option, notes, print_json, progress, trust_option
-from db.errors import UsageError, UserError
+from db.errors import UsageError
 from descriptor_gen import tables
-from descriptor_gen.commands.api import api_options, batch_file_options, end_if_stopped, interruptible, param_option
+from descriptor_gen.commands.api import (
+    api_options,
+    batch_file_options,
+    end_if_stopped,
+    interruptible,
+    param_option,
+    refuse_incomplete,
+)
 from descriptor_gen.commands.options import (
     action_option,
     dataset_option,
@@ -24,11 +31,6 @@ from descriptor_gen.commands.options import (
 from descriptor_gen.commands.planning import locked_option, planned, refuse_other_build, refuse_other_result
 from descriptor_gen.llms.options import ApiOptions
 from encoders.registry import trusting_files
-
-_TO_RETRY = {
-    False: "Run the same command to retry them",
-    True: "To retry them: the same command with --write-batch instead of --read-batch, or without both",
-}
 
 
 @click.command()
@@ -116,6 +118,5 @@ def build(
         )
     print_json(report) if as_json else console.print(tables.build_report(report), soft_wrap=True)
     end_if_stopped(report, api)
-    if report.invalid or report.failed:
-        raise UserError(f"{report.invalid + report.failed} calls gave no descriptors. {_TO_RETRY[bool(read_batch)]}")
+    refuse_incomplete(report, api, refresh=options.refresh)
     refuse_other_result(database, locked, dataset)

@@ -25,6 +25,7 @@ from descriptor_gen.generate.calls import (
 )
 from descriptor_gen.llms import (
     LLM,
+    Answered,
     Checked,
     Deferred,
     Guarded,
@@ -228,8 +229,10 @@ class _Job:
 
     def run(self, calls: Sequence[Call]) -> Iterator[None]:
         """Do the calls; yield after each commit."""
+        own = self._files()
         if self.options.refresh:
-            self.replaced |= {hit.id for hit in self.store.generations(call.key for call in calls).values() if hit.id}
+            hits = self.store.generations(call.key for call in calls).values()
+            self.replaced |= {hit.id for hit in hits if hit.id and hit.environment.get("batch") not in own}
         missing = self._reuse(calls)
         if missing and isinstance(self.llm, Checked):
             self.llm.check()
@@ -246,6 +249,13 @@ class _Job:
                     time.sleep(_POLL_SECONDS)  # another builder is making the missing calls
                 missing += self._without(mine, guard.taken_over)
                 yield
+
+    def _files(self) -> Collection[str]:
+        """Return the files whose answers are to be stored: one that is stored already is new enough for `refresh`."""
+        if not isinstance(self.llm, Answered):
+            return ()
+        self.llm.is_valid = lambda reply: _judged(reply)[0] is not None
+        return self.llm.batches()
 
     def _without(self, calls: Sequence[Call], taken_over: set[str]) -> list[Call]:
         """Return the calls that another builder took over: its reply is awaited, or they are claimed again."""
@@ -282,7 +292,7 @@ class _Job:
             for call in prompt_calls:
                 if hits[call.key].id in in_use.get(call.action.name, ()):
                     continue
-                parsed, _ = _read(call, hits[call.key].reply)
+                parsed, _ = _read(call.request, hits[call.key].reply)
                 if parsed:
                     written.append(GeneratedTexts(call.action.name, hits[call.key], parsed.texts))
                 else:
@@ -310,13 +320,16 @@ class _Job:
         """Store a group of replies; return the next attempts at the invalid ones."""
         checked = {call.key: _checked(self.llm, call, reply) for call, reply in outcomes}
         late: set[str] = set()
-        for prompt, prompt_calls in _by_prompt([call for call, _ in outcomes]):
+        for prompt, prompt_calls in _by_prompt([call for call, reply in outcomes if not reply.is_stored]):
             written = [GeneratedTexts(call.action.name, *checked[call.key]) for call in prompt_calls]
             late |= self.store.save(self.dataset, self.llm.identity, prompt.template, written, known=self.replaced)
         retries = []
         for call, reply in outcomes:
             generation, _ = checked[call.key]
-            self._add(call, generation, is_late=call.key in late)
+            if reply.is_stored:
+                self.outcomes[call.key] = (call, generation.status, generation.error)
+            else:
+                self._add(call, generation, is_late=call.key in late)
             if generation.status == "invalid":
                 cut = reply.finish_reason == "length" and self.options.max_tokens is None
                 room = (_THOUGHTS if reply.environment.get("thinks") else call.request.max_tokens) if cut else 0
@@ -414,14 +427,8 @@ def _by_prompt(calls: Sequence[Call]) -> list[tuple[Prompt, list[Call]]]:
 
 
 def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str, ...]]:
-    text = storable(reply.text)
-    parsed, error = (None, storable(reply.error)) if reply.error else _read(call, text)
-    if reply.finish_reason == "length":
-        parsed = None  # what is whole in a reply that was cut off may be a draft
+    parsed, error = _judged(reply)
     status: GenerationStatus = "error" if reply.error else "ok" if parsed else "invalid"
-    if status == "invalid" and reply.finish_reason == "length":
-        tokens = "" if reply.tokens_out is None else f" after {reply.tokens_out} tokens"
-        error = f"cut off{tokens}, so it must be shorter"
     read_as = {"read_as": parsed.read_as} if parsed else {}
     return Generation(
         cache_key=call.key,
@@ -430,7 +437,7 @@ def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str,
         environment=storable({**llm.environment, **reply.environment, **read_as}),
         messages=reply.messages or call.request.messages,
         output_schema=call.request.output_schema,
-        reply=text,
+        reply=storable(reply.text),
         finish_reason=reply.finish_reason,
         status=status,
         error=error,
@@ -440,9 +447,19 @@ def _checked(llm: LLM, call: Call, reply: Reply) -> tuple[Generation, tuple[str,
     ), parsed.texts if parsed else ()
 
 
-def _read(call: Call, reply: str) -> tuple[ParsedReply | None, str | None]:
+def _judged(reply: Reply) -> tuple[ParsedReply | None, str | None]:
+    """Return the texts of a reply, or why it has none."""
+    if reply.error:
+        return None, storable(reply.error)
+    if reply.finish_reason == "length":  # what is whole in a reply that was cut off may be a draft
+        tokens = "" if reply.tokens_out is None else f" after {reply.tokens_out} tokens"
+        return None, f"cut off{tokens}, so it must be shorter"
+    return _read(reply.request, storable(reply.text))
+
+
+def _read(request: Request, reply: str) -> tuple[ParsedReply | None, str | None]:
     """Return the texts of a reply, or why it is invalid."""
     try:
-        return parse_reply(reply, call.request.output_schema), None
+        return parse_reply(reply, request.output_schema), None
     except InvalidReplyError as problem:
         return None, storable(str(problem))

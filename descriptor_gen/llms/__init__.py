@@ -65,6 +65,7 @@ class Reply:
         error: why there is no reply: the call failed, or the reply was refused or filtered; None if there is one.
         environment: how this reply was made, besides the LLM's own environment; `cost_usd` if the prices are known.
         messages: what was sent, if an earlier run sent other messages than the request's; None: the request's.
+        is_stored: whether an earlier run stored it: it counts, and is not stored twice.
     """
 
     request: Request
@@ -76,6 +77,7 @@ class Reply:
     error: str | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     messages: tuple[Message, ...] | None = None
+    is_stored: bool = False
 
 
 class StoppedEarlyError(Exception):
@@ -185,4 +187,23 @@ class Deferred(Protocol):
 
     def exclude_stored(self, stored: Mapping[str, Collection[str]]) -> None:
         """Skip replies that are stored already: id of the batch -> cache keys. Call it before `generate`."""
+        ...
+
+
+@runtime_checkable
+class Answered(Protocol):
+    """An LLM whose replies lie in files: several to one request, of which it gives the first valid one.
+
+    Attributes:
+        is_valid: whether a reply has descriptors; set by a build.
+    """
+
+    is_valid: Callable[[Reply], bool]
+
+    def batches(self) -> Collection[str]:
+        """Return the ids of the files, as `batch` in the environment of their replies.
+
+        Raises:
+            UserError: one cannot be read.
+        """
         ...

@@ -41,6 +41,10 @@ def answer(call: Mapping[str, Any], text: str = VALID, **changes: Any) -> str:
     return json.dumps({"id": "vllm-1", "custom_id": call["custom_id"], "response": response, "error": None} | changes)
 
 
+def failed(call: Mapping[str, Any]) -> str:
+    return answer(call, response={"status_code": 400, "body": {"error": {"message": "too long"}}})
+
+
 @pytest.fixture
 def calls(descgen: Run, tmp_path: Path) -> list[dict[str, Any]]:
     """The calls of a build, written to a file."""
@@ -106,17 +110,20 @@ def test_answers_in_any_order_become_the_same_rows(
 def test_what_is_not_answered_is_counted_and_written_again(
     descgen: Run, calls: list[dict[str, Any]], db_url: str, tmp_path: Path
 ) -> None:
-    failed = answer(calls[1], response={"status_code": 400, "body": {"error": {"message": "too long"}}})
-    first = write(tmp_path / "first.jsonl", [answer(calls[0]), failed, answer(calls[2], "no json"), '{"cut off'])
+    first = write(
+        tmp_path / "first.jsonl", [answer(calls[0]), failed(calls[1]), answer(calls[2], "no json"), '{"cut off']
+    )
     result = descgen(*BUILD, "--read-batch", first)
     assert result.exit_code == 1
     assert "1 generated, 1 invalid, 1 failed" in result.stdout
     assert "too long" in result.stdout
     assert "1 lines are no answers in JSON" in result.stderr
-    assert "1 calls have no answer in these files" in result.stderr
-    rows = len(stored(db_url))
-    assert descgen(*BUILD, "--read-batch", first).exit_code == 1
-    assert len(stored(db_url)) == rows == 3  # the failed and the invalid answer are not stored twice
+    assert "3 calls have no valid answer in these files (1 invalid, 1 failed, 1 absent)" in result.stderr
+    assert "--write-batch" in result.stderr
+    again = descgen(*BUILD, "--read-batch", first)
+    assert "1 cached, 0 generated, 1 invalid, 1 failed" in again.stdout
+    assert "3 calls have no valid answer in these files (1 invalid, 1 failed, 1 absent)" in again.stderr
+    assert len(stored(db_url)) == 3  # the failed and the invalid answer are not stored twice
     rest = tmp_path / "rest.jsonl"
     assert descgen(*BUILD, "--write-batch", rest).exit_code == 0
     left = [json.loads(line) for line in rest.read_text().splitlines()]
@@ -130,7 +137,10 @@ def test_a_file_that_is_read_again_says_how_many_calls_it_leaves(
     descgen: Run, calls: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     half = write(tmp_path / "half.jsonl", map(answer, calls[:2]))
-    for said in ("2 calls have no answer", "answers one of the 2 missing calls. If it was read before"):
+    for said in (
+        "2 calls have no valid answer in these files (2 absent)",
+        "answers one of the 2 missing calls. If it was read before",
+    ):
         result = descgen(*BUILD, "--read-batch", half)
         assert (result.exit_code, said in result.stderr) == (1, True), result.stderr
 
@@ -153,14 +163,84 @@ def test_an_llm_of_ones_own_is_not_called_instead(descgen: Run, llm: FakeLLM, tm
     assert "fake is not asked by files" in result.stderr
 
 
-def test_the_first_answer_to_a_call_counts(
+def test_the_first_valid_answer_to_a_call_counts(
     descgen: Run, calls: list[dict[str, Any]], db_url: str, tmp_path: Path
 ) -> None:
     other = VALID.replace("green field", "narrow street")
-    lines = [answer(calls[0], other), *map(answer, calls)]
-    assert descgen(*BUILD, "--read-batch", write(tmp_path / "answers.jsonl", lines)).exit_code == 0
-    replies = [row["reply"] for row in stored(db_url) if row["cache_key"] == calls[0]["custom_id"]]
-    assert replies == [other]
+    cut_off = json.loads(answer(calls[3]))
+    cut_off["response"]["body"]["choices"][0]["finish_reason"] = "length"
+    lines = [
+        *(answer(calls[0], other), answer(calls[1], "no json"), failed(calls[2]), json.dumps(cut_off)),
+        *(answer(call) for call in calls),
+        *(answer(call, "no json") for call in calls),
+    ]
+    result = descgen(*BUILD, "--read-batch", write(tmp_path / "answers.jsonl", lines))
+    assert (result.exit_code, "0 cached, 4 generated, 0 invalid, 0 failed" in result.stdout) == (0, True)
+    replies = {row["cache_key"]: row["reply"] for row in stored(db_url)}
+    assert replies == {call["custom_id"]: other if call is calls[0] else VALID for call in calls}
+    assert len(stored(db_url)) == 4
+
+
+@pytest.mark.parametrize("at_a_time", ["bad first", "good first", "bad before", "both before"])
+def test_the_order_of_reading_changes_nothing_but_the_history(
+    descgen: Run, calls: list[dict[str, Any]], db_url: str, tmp_path: Path, at_a_time: str
+) -> None:
+    bad = write(tmp_path / "bad.jsonl", [answer(calls[0], "no json"), *map(failed, calls[1:])])
+    good = write(tmp_path / "good.jsonl", [answer(calls[0], "no json"), *map(answer, calls)])
+    if at_a_time in ("bad before", "both before"):
+        assert "4 calls have no valid answer" in descgen(*BUILD, "--read-batch", bad).stderr
+    if at_a_time == "both before":
+        descgen(*BUILD, "--read-batch", bad)
+    files = [good, bad] if at_a_time == "good first" else [bad, good]
+    report = json.loads(descgen(*BUILD, "--read-batch", files[0], "--read-batch", files[1], "--json").stdout)
+    assert (report["generated"], report["invalid"], report["failed"], report["left"]) == (4, 0, 0, 0)
+    valid = {row["cache_key"]: row["reply"] for row in stored(db_url) if row["status"] == "ok"}
+    assert valid == dict.fromkeys((call["custom_id"] for call in calls), VALID)
+    assert len(stored(db_url)) == (8 if "before" in at_a_time else 4)  # the bad ones are stored once
+
+
+def test_what_is_left_is_told_and_is_what_the_next_file_holds(descgen: Run, db_url: str, tmp_path: Path) -> None:
+    of_six = (*BUILD[:-1], 6)
+    descgen(*of_six, "--write-batch", tmp_path / "calls.jsonl")
+    calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    lines = [*map(answer, calls[:2]), answer(calls[2], "no json"), failed(calls[3])]
+    path = write(tmp_path / "answers.jsonl", lines)
+    for cached in (0, 2):
+        result = descgen(*of_six, "--read-batch", path, "--json")
+        report = json.loads(result.stdout)
+        assert (result.exit_code, report["cached"], report["left"]) == (1, cached, 2)
+        assert [problem["reason"] for problem in report["problems"]][1:] == ["400: too long"]
+        assert "4 calls have no valid answer in these files (1 invalid, 1 failed, 2 absent)" in result.stderr
+    assert len(stored(db_url)) == 4
+    descgen(*of_six, "--write-batch", tmp_path / "rest.jsonl")
+    rest = [json.loads(line)["custom_id"] for line in (tmp_path / "rest.jsonl").read_text().splitlines()]
+    assert rest == [call["custom_id"] for call in calls[2:]]
+
+
+def test_a_refresh_goes_on_with_the_same_file(
+    descgen: Run, calls: list[dict[str, Any]], db_url: str, tmp_path: Path
+) -> None:
+    descgen(*BUILD, "--read-batch", write(tmp_path / "old.jsonl", map(answer, calls)))
+    new = VALID.replace("green field", "narrow street")
+    half = write(tmp_path / "half.jsonl", [answer(call, new) for call in calls[:2]])
+    result = descgen(*BUILD, "--refresh", "--read-batch", half)
+    assert "0 cached, 2 generated" in result.stdout
+    assert "2 calls have no valid answer in these files (2 absent)" in result.stderr
+    assert "--write-batch" not in result.stderr  # it would write all calls again
+    rest = write(tmp_path / "rest.jsonl", [answer(call, new) for call in calls])
+    refresh = (*BUILD, "--refresh", "--read-batch", half, "--read-batch", rest)
+    for counts in ("2 cached, 2 generated", "4 cached, 0 generated"):
+        result = descgen(*refresh)
+        assert (result.exit_code, counts in result.stdout) == (0, True), result.output
+    assert len(stored(db_url)) == 8
+
+
+def test_a_file_that_is_not_there_is_told_when_every_reply_is_cached(
+    descgen: Run, calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    descgen(*BUILD, "--read-batch", write(tmp_path / "answers.jsonl", map(answer, calls)))
+    result = descgen(*BUILD, "--read-batch", tmp_path / "gone.jsonl")
+    assert (result.exit_code, "No such file" in result.stderr) == (1, True), result.output
 
 
 @pytest.mark.parametrize(
