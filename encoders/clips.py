@@ -26,6 +26,8 @@ from encoders.towers import (
     transform_frames,
 )
 from encoders.transformers import check_tokenizer_files, loading, quiet_transformers
+from encoders.whole import OPTIONS as WHOLE
+from encoders.whole import whole
 
 if TYPE_CHECKING:
     from encoders.protocol import Precision, Preprocessing
@@ -115,7 +117,8 @@ class ClipDualEncoder:
         with quiet_transformers(), loading(id):
             check_tokenizer_files(id, Path(model))
             processor = transformers.AutoProcessor.from_pretrained(**location)
-            towers = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32).eval().to(best_device())
+            loaded = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32, **WHOLE)
+            towers = whole(id, loaded).eval().to(best_device())
         return cls(towers, processor, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:

@@ -16,6 +16,7 @@ from encoders.multimodal_names import Source
 from encoders.protocol import Logits
 from encoders.towers import FRAMES_PER_FORWARD, Squares, best_device
 from encoders.transformers import loading, quiet_transformers
+from encoders.whole import whole_models
 
 if TYPE_CHECKING:
     from encoders.protocol import Precision, Preprocessing
@@ -61,7 +62,7 @@ class MultimodalEncoder:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise UserError(_ABSENT.format(name=source.id)) from error
-        with quiet_transformers(), loading(source.id):
+        with quiet_transformers(), loading(source.id), whole_models(source.id):
             model = SentenceTransformer(
                 source.model, revision=source.revision, trust_remote_code=False, device=best_device(),
                 model_kwargs={"dtype": getattr(torch, precision)},

@@ -18,6 +18,8 @@ from encoders.multimodal_names import CONFIG as SENTENCE_TRANSFORMERS
 from encoders.protocol import Logits
 from encoders.towers import best_device, encode_frames_in_batches, encode_in_batches
 from encoders.weights import first_line, hub_file
+from encoders.whole import OPTIONS as WHOLE
+from encoders.whole import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +92,8 @@ class DualEncoder:
             tokenizer = transformers.AutoTokenizer.from_pretrained(**location)
             image_processor = transformers.AutoImageProcessor.from_pretrained(**location)
             # Without a dtype, checkpoints in half precision would stay so.
-            towers = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32).eval().to(best_device())
+            loaded = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32, **WHOLE)
+            towers = whole(id, loaded).eval().to(best_device())
         return cls(towers, tokenizer, image_processor, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
