@@ -63,7 +63,7 @@ def check_members(title: str, plugged: object, members: dict[str, str]) -> None:
     Raises:
         UsageError: one is missing.
     """
-    missing = [f"{name} ({about})" for name, about in members.items() if not _has(plugged, name)]
+    missing = [f"{name} ({about})" for name, about in members.items() if not has_member(plugged, name)]
     if missing:
         raise UsageError(f"{title} is a {type(plugged).__name__} without {', '.join(missing)}")
 
@@ -89,6 +89,7 @@ def _exists(module: str) -> bool:
         return False
 
 
-def _has(plugged: object, name: str) -> bool:
+def has_member(plugged: object, name: str) -> bool:
+    """Return whether an object has a member of that name, without running properties."""
     absent = object()
     return getattr_static(plugged, name, absent) is not absent

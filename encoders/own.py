@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any, cast
 
 from db.errors import UsageError
-from db.plugins import check_members, made_by, plugin
-from encoders.protocol import Encoder, TextEncoder
+from db.plugins import check_members, has_member, made_by, plugin
+from encoders.protocol import Encoder, TextEncoder, Traits, traits_of
 
 ENTRY_POINTS = "recognizer.encoders"
 _TEXTS = {
@@ -19,6 +19,7 @@ _TEXTS = {
     "token_counts": "texts to numbers of tokens",
 }
 _FRAMES = {"preprocess": "frames to its input", "encode_frames": "its input to embeddings"}
+_CLIPS = {"preprocess": "the frames of a clip to its input", "encode_clips": "inputs of clips to embeddings"}
 _registered: dict[str, Any] = {}  # by name; looked up before all others
 
 
@@ -59,9 +60,12 @@ def check_texts_of(title: str, encoder: object) -> None:
     """Refuse an object that is no text tower: one without its members, or without an identity for the feature store.
 
     Raises:
-        UsageError: something is missing.
+        UsageError: something is missing, or its traits are none.
     """
     check_members(title, encoder, _TEXTS)
+    traits = traits_of(cast(TextEncoder, encoder))
+    if not isinstance(traits, Traits):
+        raise UsageError(f"{title} has a {type(traits).__name__} as traits. {_TRAITS}")
     for name in ("id", "revision"):
         value = getattr(encoder, name)
         if not isinstance(value, str) or not value.strip():
@@ -72,7 +76,18 @@ def check_texts_of(title: str, encoder: object) -> None:
 
 
 def with_frames(title: str, encoder: Any) -> Encoder:
-    """Return an encoder of texts and frames or clips; refuse one of texts alone."""
-    if not hasattr(type(encoder), "encode_clips"):
-        check_members(title, encoder, _FRAMES)
+    """Return an encoder of texts and frames or clips; its traits say which of them.
+
+    Raises:
+        UsageError: it is one of texts alone, or its traits do not say how many frames a clip has.
+    """
+    frames = traits_of(encoder).clip_frames
+    if frames is None and has_member(encoder, "encode_clips") and not has_member(encoder, "encode_frames"):
+        raise UsageError(f"{title} has encode_clips, but its traits do not say how many frames a clip has. {_TRAITS}")
+    if frames is not None and (not isinstance(frames, int) or isinstance(frames, bool) or frames < 1):
+        raise UsageError(f"{title} has clips of {frames!r} frames. {_TRAITS}")
+    check_members(title, encoder, _FRAMES if frames is None else _CLIPS)
     return cast(Encoder, encoder)
+
+
+_TRAITS = "Write: traits = encoders.protocol.Traits(clip_frames=T), T a whole number; see docs/clips.md"

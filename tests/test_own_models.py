@@ -1,4 +1,4 @@
-"""docs/own-models.md: its examples are run; objects that are no encoder or LLM are refused."""
+"""docs/own-models.md and docs/clips.md: their examples are run; objects that are no encoder or LLM are refused."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 import re
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,13 +18,14 @@ from db.errors import UsageError
 from db.plugins import plugin
 from descriptor_gen.llms.registry import open_llm
 from encoders.own import plugged_encoder
+from encoders.protocol import Traits
 from encoders.registry import find_encoder, label_templates, unregister
 from encoders.testing import FakeEncoder
 from recognizer import Recognizer
 from tests.fixtures.videos import make_images
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs/own-models.md").read_text()
+PAGE = (ROOT / "docs/own-models.md").read_text() + (ROOT / "docs/clips.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -31,7 +33,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with the modules of the page."""
     modules = re.findall(r"^`(my_\w+)\.py`:\n\n```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in modules] == ["my_encoder", "my_llm"]
+    assert [name for name, _ in modules] == ["my_encoder", "my_llm", "my_clips"]
     for name, code in modules:
         (tmp_path / f"{name}.py").write_text(code)
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -49,15 +51,16 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-def test_the_encoder_of_the_page_by_its_module(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["my_encoder:make", "my_clips:Motion"])
+def test_the_encoders_of_the_pages_by_their_modules(name: str, folder: Path) -> None:
     for colour in ("red", "blue"):
         (folder / "videos" / colour).mkdir(parents=True)
         make_images(folder / "videos" / colour / "take", ["frame_1.png", "frame_2.png"], size=(30, 20))
-    line = next(line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines() if "my_encoder" in line)
+    line = next(line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines() if name in line)
     words = line.removeprefix("PYTHONPATH=. recognize ").split()
     done = run("recognizer", *words, "--method", "label")
     assert done.returncode == 0, done.stderr
-    assert "encoder my_encoder:make" in done.stdout + done.stderr
+    assert f"encoder {name}" in done.stdout + done.stderr
 
 
 def test_the_encoder_of_the_page_as_an_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,3 +157,30 @@ def test_an_object_needs_an_identity_of_its_own() -> None:
 def _texts_only() -> Any:
     members = {"id": "texts", "revision": "1", "width": 3, "context_length": 9}
     return SimpleNamespace(**members, encode_texts=list, token_counts=list)
+
+
+def test_an_encoder_of_clips_names_its_frames_and_has_all_members(tmp_path: Path, monkeypatch: Any) -> None:
+    """As an object, and by its module."""
+    members = {"id": "mine", "revision": "1", "width": 3, "context_length": 9, "encode_texts": list}
+    members |= {"token_counts": list, "preprocess": list, "encode_clips": list}
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for number, (changes, hint) in enumerate(
+        (
+            ({}, "has encode_clips, but its traits do not say how many frames a clip has"),
+            ({"traits": Traits(clip_frames=4), "preprocess": None}, "SimpleNamespace without preprocess"),
+            ({"traits": Traits(clip_frames=4), "encode_clips": None}, "SimpleNamespace without encode_clips"),
+            ({"traits": {"clip_frames": 4}}, "has a dict as traits"),
+            ({"traits": Traits(clip_frames=0)}, "has clips of 0 frames"),
+            ({"traits": Traits(clip_frames=cast(int, "4"))}, "has clips of '4' frames"),
+        )
+    ):
+        encoder = SimpleNamespace(**{name: value for name, value in (members | changes).items() if value is not None})
+        module = f"clips_module_{number}"
+        monkeypatch.setitem(sys.modules, module, SimpleNamespace(encoder=encoder, __spec__=ModuleSpec(module, None)))
+        for opened in (
+            lambda given=encoder: Recognizer(["a"], encoder=given),
+            lambda m=module: find_encoder(f"{m}:encoder"),
+        ):
+            with pytest.raises(UsageError, match=hint) as caught:
+                opened()
+            assert "without" in hint or "Traits(clip_frames=T)" in str(caught.value)
