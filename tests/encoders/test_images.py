@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from db.errors import UserError
+from encoders.images import Images
 from encoders.openai_clip import MEAN, STD
 from encoders.protocol import Preprocessing
 from encoders.registry import LazyEncoder, find_encoder
@@ -47,3 +50,44 @@ def test_published_models_of_openai_preprocess_as_their_package_before_any_downl
     own = torch.stack([_transform(side)(Image.fromarray(frame)) for frame in FRAMES])
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     torch.testing.assert_close((pixels / 255 - mean) / std, own)
+
+
+@pytest.mark.parametrize(
+    ("settings", "black", "white"),
+    [  # of ALIGN: kakaobrain/align-base sets the first; mean and deviation are 0.5
+        ({"rescale_offset": True, "rescale_factor": 1 / 127.5, "do_normalize": False, "include_top": False}, -1, 1),
+        ({"rescale_offset": True, "rescale_factor": 1 / 127.5, "include_top": False}, -3, 1),
+        ({"include_top": True}, -2, 2),
+        ({"include_top": False}, -1, 1),
+    ],
+)
+def test_efficientnets_processor_normalises_the_frames_of_tear_as_its_own(
+    settings: dict[str, float], black: float, white: float
+) -> None:
+    from transformers import EfficientNetImageProcessor
+
+    size = {"height": 32, "width": 32}
+    processor = EfficientNetImageProcessor(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3, **settings)
+    images = Images(processor)
+    frames = np.stack([np.full((32, 32, 3), level, np.uint8) for level in (0, 255)])
+    for preprocessing in ("own", "tear"):
+        pixels = images.preprocess(frames, preprocessing=preprocessing)  # type: ignore[arg-type]
+        normalised = images.normalize(pixels) if pixels.dtype == torch.uint8 else pixels
+        expected = torch.tensor([black, white]).float().view(2, 1, 1, 1).expand(2, 3, 32, 32)
+        torch.testing.assert_close(normalised, expected, atol=1e-5, rtol=0)
+
+
+def test_a_processor_whose_last_step_is_not_known_has_no_tear() -> None:
+    from transformers import CLIPImageProcessor
+
+    class Gamma(CLIPImageProcessor):
+        def _preprocess(self, *arguments: Any, **options: Any) -> Any:
+            output = super()._preprocess(*arguments, **options)
+            output["pixel_values"] = output["pixel_values"] ** 2
+            return output
+
+    processor = Gamma(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    images = Images(processor)
+    assert torch.equal(images.preprocess(FRAMES), processor(list(FRAMES), return_tensors="pt")["pixel_values"])
+    with pytest.raises(UserError, match=r"what Gamma does with values is not known here. Take --protocol default"):
+        images.preprocess(FRAMES, preprocessing="tear")
