@@ -119,7 +119,7 @@ class ClipDualEncoder:
             processor = transformers.AutoProcessor.from_pretrained(**location)
             loaded = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32, **WHOLE)
             towers = whole(id, loaded).eval().to(best_device())
-        return cls(towers, processor, id=id, revision=revision, precision=precision)
+            return cls(towers, processor, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         if preprocessing == "own":

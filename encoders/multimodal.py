@@ -67,7 +67,7 @@ class MultimodalEncoder:
                 source.model, revision=source.revision, trust_remote_code=False, device=best_device(),
                 model_kwargs={"dtype": getattr(torch, precision)},
             ).eval()  # fmt: skip
-        return cls(model, source, precision=precision)
+            return cls(model, source, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         """Return squares; the model's processor resizes and normalises them as it always does."""

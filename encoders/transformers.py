@@ -94,7 +94,7 @@ class DualEncoder:
             # Without a dtype, checkpoints in half precision would stay so.
             loaded = transformers.AutoModel.from_pretrained(**location, dtype=torch.float32, **WHOLE)
             towers = whole(id, loaded).eval().to(best_device())
-        return cls(towers, tokenizer, image_processor, id=id, revision=revision, precision=precision)
+            return cls(towers, tokenizer, image_processor, id=id, revision=revision, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
         return self._images.preprocess(frames, preprocessing=preprocessing)
@@ -177,11 +177,14 @@ def lower_case(tokenizer: Any) -> Any:
     return tokenizer
 
 
+_EXAMPLES = (
+    "Dual encoders are, for example, hf:openai/clip-vit-base-patch16, hf:google/siglip2-base-patch16-224, "
+    "hf:facebook/metaclip-b16-400m"
+)
+
+
 def _not_dual(name: str, reason: str) -> str:
-    return (
-        f"{name} does not embed frames and texts in one space ({reason}). Dual encoders are, for example, "
-        "hf:openai/clip-vit-base-patch16, hf:google/siglip2-base-patch16-224, hf:facebook/metaclip-b16-400m"
-    )
+    return f"{name} does not embed frames and texts in one space ({reason}). {_EXAMPLES}"
 
 
 def _embeddings(output: Any) -> Tensor:
@@ -216,6 +219,12 @@ def loading(name: str) -> Iterator[None]:
 
     try:
         yield
+    except (AttributeError, TypeError, LookupError) as error:  # the files are whole, but of another form
+        cause = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(
+            f"{name} cannot be read as an encoder ({cause}). It is of another form than its config.json says, or than "
+            "the installed version of transformers reads. Take another encoder with --encoder"
+        ) from error
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         absent = [package for package in _TOKENIZER_PACKAGES if package in str(error).lower()]
         reason = _PACKAGES_ABSENT.format(packages=" ".join(absent)) if absent else first_line(error)
@@ -261,13 +270,22 @@ def _check_towers(name: str, config: Any, model: str, revision: str) -> None:
     model_class = MODEL_MAPPING.get(type(config), None)
     towers = ("get_image_features", "get_text_features")
     if all(hasattr(model_class, tower) for tower in towers) and hasattr(config, "text_config"):
-        return
+        return _check_images(name, config)
     reason = f"model type {config.model_type}"
     if _has_file(model, SENTENCE_TRANSFORMERS, revision):
         raise UserError(
             f"{name} is no dual encoder ({reason}), but a model of sentence-transformers: --encoder st:{model}"
         )
     raise UserError(_not_dual(name, reason))
+
+
+def _check_images(name: str, config: Any) -> None:
+    """Refuse FLAVA and its like: their image features are one vector for each patch, not one for the image."""
+    if not hasattr(config, "vision_config"):
+        raise UserError(
+            f"{name} is not read: its {type(config).__name__} has no vision_config, and features of such models are of "
+            f"single patches and tokens, not of whole images and texts. {_EXAMPLES}"
+        )
 
 
 def _has_file(model: str, file: str, revision: str) -> bool:

@@ -367,6 +367,27 @@ def test_a_text_model_is_no_dual_encoder(tmp_path: Path) -> None:
     assert "hf:openai/clip-vit-base-patch16" in text
 
 
+def test_flava_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
+    from transformers import FlavaConfig
+
+    FlavaConfig().save_pretrained(tmp_path)
+    text = message(f"hf:{tmp_path}")
+    assert "its FlavaConfig has no vision_config" in text
+    assert "hf:openai/clip-vit-base-patch16" in text
+
+
+def test_files_that_do_not_fit_each_other_are_told_with_the_cause(tiny_hf_clip_folder: Path, tmp_path: Path) -> None:
+    """Its tokenizer has more tokens than its text tower has vectors."""
+    from transformers import CLIPConfig, CLIPModel
+
+    for file in tiny_hf_clip_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = CLIPConfig.from_pretrained(tiny_hf_clip_folder)
+    config.text_config.vocab_size = 1000
+    CLIPModel(config).save_pretrained(tmp_path)
+    assert "cannot be read as an encoder (IndexError: index out of range in self)" in message(f"hf:{tmp_path}")
+
+
 def test_naflex_is_refused(tmp_path: Path) -> None:
     from transformers import Siglip2Config, Siglip2ImageProcessor, Siglip2Model
 
