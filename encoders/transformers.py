@@ -276,7 +276,29 @@ def _check_towers(name: str, config: Any, model: str, revision: str) -> None:
         raise UserError(
             f"{name} is no dual encoder ({reason}), but a model of sentence-transformers: --encoder st:{model}"
         )
+    _check_video(name, config.model_type, model_class)
     raise UserError(_not_dual(name, reason))
+
+
+# Video models with text features that transformers' class does not give one by one, by model type.
+_TOGETHER = {
+    "pe_video": "gives the vectors of videos and of texts only together, in its forward pass: transformers defines "
+    "get_video_features and get_text_features inside its constructor, where nothing can call them",
+    "pe_audio_video": "has no get_video_features and get_text_features, but methods of its own, for sound too",
+}
+
+
+def _check_video(name: str, model_type: str, model_class: Any) -> None:
+    """Refuse video models that are not among those of encoders/clips.py, each with its reason."""
+    reason = _TOGETHER.get(model_type)
+    if reason is None and hasattr(model_class, "get_video_features"):
+        reason = "has features of videos, but none of texts alone: it reads both in one prompt"
+    if reason:
+        title = getattr(model_class, "__name__", model_type)
+        raise UserError(
+            f"{name} is not read as an encoder of clips: {title} {reason}. Encoders of clips are, for example, "
+            "hf:microsoft/xclip-base-patch32, hf:google/videoprism-lvt-base-f16r288 and st:Qwen/Qwen3-VL-Embedding-2B"
+        )
 
 
 def _check_images(name: str, config: Any) -> None:

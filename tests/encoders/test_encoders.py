@@ -367,6 +367,24 @@ def test_a_text_model_is_no_dual_encoder(tmp_path: Path) -> None:
     assert "hf:openai/clip-vit-base-patch16" in text
 
 
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("PeVideoConfig", "PeVideoModel gives the vectors of videos and of texts only together, in its forward pass"),
+        ("PeAudioVideoConfig", "PeAudioVideoModel has no get_video_features and get_text_features, but methods of its"),
+        ("Qwen2VLConfig", "Qwen2VLModel has features of videos, but none of texts alone: it reads both in one prompt"),
+        ("LlavaOnevisionConfig", "LlavaOnevisionModel has features of videos, but none of texts alone"),
+    ],
+)
+def test_video_models_that_are_not_read_say_why(config: str, reason: str, tmp_path: Path) -> None:
+    import transformers
+
+    getattr(transformers, config)().save_pretrained(tmp_path)
+    text = message(f"hf:{tmp_path}")
+    assert f"is not read as an encoder of clips: {reason}" in text
+    assert "hf:microsoft/xclip-base-patch32" in text
+
+
 def test_flava_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
     from transformers import FlavaConfig
 
