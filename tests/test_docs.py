@@ -14,6 +14,7 @@ import pytest
 
 from descriptor_gen.cli import descgen
 from recognizer.cli import recognize
+from recognizer.scoring.methods import METHODS
 
 PROGRAMS = {"descgen": descgen, "recognize": recognize}
 ROOT = Path(__file__).parents[1]
@@ -74,3 +75,10 @@ def test_every_command_has_help_and_is_in_the_documents() -> None:
             assert all(option.help for option in options), name
             is_part = len(name.split()) > 2  # of a group that the README names
             assert name in (documents if is_part else readme), f"{name} is not in {'docs' if is_part else 'README.md'}"
+
+
+def test_the_methods_refused_with_encoders_of_clips_are_in_the_document() -> None:
+    page = (ROOT / "docs/clips.md").read_text()
+    (refused,) = re.findall(r"^- \*\*Refused\*\*.*?(?=^\n|^- )", page, re.MULTILINE | re.DOTALL)
+    told = set(re.findall(r"`(\w+)`", refused.partition("`--pooling")[0]))
+    assert told == {name for name, method in METHODS.items() if method.needs_frames}
