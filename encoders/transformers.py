@@ -153,10 +153,16 @@ class DualEncoder:
 
 
 def _logits(model: Any) -> Logits:
-    """Return scale and bias of a model: CLIP and SigLIP learn the log of the scale, ALIGN the temperature."""
+    """Return scale and bias of a model: CLIP and SigLIP learn the log of the scale, ALIGN the temperature.
+
+    AIMv2's forward pass keeps the scale between 1 and a limit of its configuration.
+    """
     if hasattr(model, "logit_scale"):
         bias = float(model.logit_bias.detach()) if hasattr(model, "logit_bias") else 0.0
-        return Logits(scale=float(model.logit_scale.detach().exp()), bias=bias, calibrated=True)
+        log = model.logit_scale.detach()
+        if hasattr(model, "max_log_logit_scale"):
+            log = log.clamp(0, model.max_log_logit_scale)
+        return Logits(scale=float(log.exp()), bias=bias, calibrated=True)
     if isinstance(temperature := getattr(model, "temperature", None), Tensor):
         return Logits(scale=1 / float(temperature.detach()), calibrated=True)
     return Logits()

@@ -62,6 +62,34 @@ def test_siglip_has_the_scale_and_the_bias_of_its_weights(tiny_siglip2_folder: P
     torch.testing.assert_close(ours, expected.log_softmax(dim=-1), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("learned", [150.0, 50.0, 0.5])
+def test_aimv2_has_the_scale_of_its_forward_pass(learned: float, tiny_hf_clip_folder: Path, tmp_path: Path) -> None:
+    """Which is between 1 and 100."""
+    from transformers import Aimv2Config, Aimv2Model, AutoTokenizer
+
+    for file in tiny_hf_clip_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tower = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**tower, "vocab_size": 49408, "max_position_embeddings": 77, "eos_token_id": 49407}
+    vision = {**tower, "image_size": 32, "patch_size": 16}
+    torch.manual_seed(0)
+    model = Aimv2Model(Aimv2Config(text_config=text, vision_config=vision, projection_dim=48)).eval()
+    torch.nn.init.constant_(model.logit_scale, math.log(learned))
+    for parameter in model.parameters():  # at its first initialisation all inputs come out alike
+        torch.nn.init.normal_(parameter, std=0.1) if parameter.ndim > 1 else None
+    model.save_pretrained(tmp_path)
+    encoder = open_encoder(f"hf:{tmp_path}")
+    pixels = torch.randn(2, 3, 32, 32)
+    texts = ["a dog", "a red bike"]
+    tokens = AutoTokenizer.from_pretrained(tmp_path)(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = model(**tokens, pixel_values=pixels).logits_per_image
+    unit = torch.nn.functional.normalize
+    cosines = unit(encoder.encode_frames(pixels), dim=-1) @ unit(encoder.encode_texts(texts), dim=-1).T
+    assert cosines.abs().max() > 0.01
+    torch.testing.assert_close(cosines * logits_of(encoder).scale, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_the_scale_is_stored_with_the_texts(tiny_hf_clip_folder: Path, tmp_path: Path) -> None:
     from encoders.registry import find_encoder
 
