@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ _LARGEST = {"frames": 2048, "side": 2048}
 CONFIG = "config_sentence_transformers.json"
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
 _OWN_MODULES = "sentence_transformers."
-# Which of the model's own prompts is taken, as `encode_query` and `encode_document` do.
-_PROMPTS = {"texts": ("query",), "videos": ("document", "passage", "corpus")}
+# Which of the model's own prompts is taken. `encode_query` and `encode_document` take these as well: each model has a
+# `document` there, "" if its files have none, so that they never take `passage` or `corpus`.
+_PROMPTS = {"texts": "query", "videos": "document"}
 _NOTE = (
     "Videos are {frames} frames, cut to squares of {side} px and taken as 2 frames a second, whatever the video's "
     "length: a model that reads times in its prompt reads these"
@@ -82,8 +83,8 @@ def source_of(name: str) -> Source:
         id_ = f"{PREFIX}{model}"
         revision = hub_commit(model, wanted, hint="A copy in a folder is st:FOLDER.", files=(CONFIG,))
         config = hub_file(model, CONFIG, revision)
-    prompts = _read(config).get("prompts") or {} if config else {}
-    instructions = {side: given.get(side, _first(prompts, names)) for side, names in _PROMPTS.items()}
+    prompts = _prompts(config) if config else {}
+    instructions = {side: given.get(side, prompts.get(name) or "") for side, name in _PROMPTS.items()}
     sizes = {option: _size(name, option, given.get(option, str(size))) for option, size in _SIZES.items()}
     return Source(model=model, id=id_, revision=revision, instructions=instructions, **sizes)
 
@@ -104,8 +105,12 @@ def _options(name: str, options: str) -> dict[str, str]:
     return given
 
 
-def _first(prompts: Mapping[str, str], names: Sequence[str]) -> str:
-    return next((prompts[name] for name in names if prompts.get(name)), "")
+def _prompts(config: Path) -> Mapping[str, str | None]:
+    content = _read(config)
+    prompts = content.get("prompts") or {} if isinstance(content, dict) else None
+    if not isinstance(prompts, dict) or not all(isinstance(prompt, str | None) for prompt in prompts.values()):
+        raise UserError(f"{config} is not as sentence-transformers writes it: an object with `prompts`, texts by name.")
+    return prompts
 
 
 def _digest(folder: Path) -> str:
@@ -113,12 +118,21 @@ def _digest(folder: Path) -> str:
     modules = folder / "modules.json"
     if not modules.is_file() or not (folder / CONFIG).is_file():
         raise UserError(f"{folder} has no modules.json or no {CONFIG}: not a folder that sentence-transformers saved.")
-    foreign = [module["type"] for module in _read(modules) if not module["type"].startswith(_OWN_MODULES)]
+    foreign = [type_ for type_ in _module_types(modules) if not type_.startswith(_OWN_MODULES)]
     if foreign:
         raise UserError(f"{folder} brings code of its own ({', '.join(foreign)} in modules.json), which is never run.")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in _MODEL_FILES)
     listing = "\n".join(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}" for path in files)
     return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _module_types(modules: Path) -> list[str]:
+    content = _read(modules)
+    entries = content if isinstance(content, list) else []
+    types = [entry["type"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("type"), str)]
+    if not types or len(types) < len(entries):
+        raise UserError(f"{modules} is not as sentence-transformers writes it: a list of modules, each with a `type`.")
+    return types
 
 
 def _read(file: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,55 @@ def test_instructions_change_the_vectors_and_their_keys_alone(tiny_qwen3_vl_fold
     assert not torch.allclose(*vectors)
     assert not torch.allclose(own.encode_texts(TEXTS), other.encode_texts(TEXTS))
     assert own.token_counts(["a"])[0] == other.token_counts(["a"])[0] + len("Find the video.") - len("Name the action.")
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        {"query": "Find.", "passage": "P: "},
+        {"corpus": "C: "},
+        {"query": None, "document": "D: ", "passage": "P: "},
+        None,
+    ],
+)
+def test_the_models_prompts_are_taken_as_sentence_transformers_takes_them(
+    prompts: dict[str, str | None] | None, tiny_qwen3_vl_folder: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = shutil.copytree(tiny_qwen3_vl_folder, tmp_path / "model")
+    config = folder / "config_sentence_transformers.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "prompts": prompts or {}}))
+    encoder: Any = find_encoder(f"st:{folder}?frames=4&side=64")
+    model = SentenceTransformer(str(folder), device="cpu")
+    texts = model.encode_query(TEXTS, convert_to_tensor=True)
+    torch.testing.assert_close(encoder.encode_texts(TEXTS), texts.clone(), atol=1e-5, rtol=0)
+    clip = encoder.preprocess(np.random.default_rng(1).integers(0, 256, (4, 64, 64, 3), np.uint8))
+    metadata = {"fps": 2.0, "total_num_frames": 4, "frames_indices": [0, 1, 2, 3]}
+    expected = sentence_transformer(folder, {"array": clip.numpy(), "video_metadata": metadata})
+    torch.testing.assert_close(encoder.encode_clips(clip[None])[0], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("modules.json", [{"path": ""}], "a list of modules, each with a `type`"),
+        ("modules.json", ["sentence_transformers.Pooling"], "a list of modules, each with a `type`"),
+        ("modules.json", {"type": "sentence_transformers.Pooling"}, "a list of modules, each with a `type`"),
+        ("modules.json", None, "a list of modules, each with a `type`"),
+        ("modules.json", [], "a list of modules, each with a `type`"),
+        ("config_sentence_transformers.json", [1], "an object with `prompts`, texts by name"),
+        ("config_sentence_transformers.json", {"prompts": ["Find."]}, "an object with `prompts`, texts by name"),
+        ("config_sentence_transformers.json", {"prompts": {"query": 3}}, "an object with `prompts`, texts by name"),
+    ],
+)
+def test_broken_files_are_refused_by_name(
+    file: str, content: Any, reason: str, tiny_qwen3_vl_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_qwen3_vl_folder, tmp_path / "model")
+    (folder / file).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"{folder / file} is not as sentence-transformers writes it: {reason}"):
+        find_encoder(f"st:{folder}")
 
 
 def test_what_is_refused_says_why(tiny_qwen3_vl_folder: Path, tmp_path: Path) -> None:
