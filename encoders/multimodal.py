@@ -67,6 +67,7 @@ class MultimodalEncoder:
                 source.model, revision=source.revision, trust_remote_code=False, device=best_device(),
                 model_kwargs={"dtype": getattr(torch, precision)},
             ).eval()  # fmt: skip
+            _settle_pixels(model)
             return cls(model, source, precision=precision)
 
     def preprocess(self, frames: NDArray[np.uint8], *, preprocessing: Preprocessing = "own") -> Tensor:
@@ -98,3 +99,14 @@ class MultimodalEncoder:
                 **options,
             )  # fmt: skip
         return vectors.clone().float().cpu()  # a copy that is no inference tensor
+
+
+def _settle_pixels(model: Any) -> None:
+    """Leave the pixels of frames uncapped, unless the model's files say otherwise.
+
+    transformers announces that it will cap them by default: vectors would change under the same key.
+    """
+    videos: Any = getattr(model.processor, "video_processor", None)
+    if hasattr(videos, "cap_pixels_per_frame"):
+        stated = videos.cap_pixels_per_frame != type(videos).cap_pixels_per_frame
+        videos.cap_pixels_per_frame = stated and videos.cap_pixels_per_frame

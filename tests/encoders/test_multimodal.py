@@ -82,6 +82,44 @@ def test_instructions_change_the_vectors_and_their_keys_alone(tiny_qwen3_vl_fold
     assert own.token_counts(["a"])[0] == other.token_counts(["a"])[0] + len("Find the video.") - len("Name the action.")
 
 
+@pytest.mark.parametrize("default", [None, True])
+def test_pixels_of_frames_are_not_capped_whatever_the_library_does_by_default(
+    default: bool | None, tiny_qwen3_vl_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers says that its default will change."""
+    from sentence_transformers import SentenceTransformer
+    from transformers import Qwen3VLVideoProcessor
+
+    model = SentenceTransformer(str(tiny_qwen3_vl_folder), device="cpu")
+    clip = torch.from_numpy(clips(1)).permute(0, 1, 4, 2, 3)
+    metadata = {"fps": 2.0, "total_num_frames": 16, "frames_indices": list(range(16))}
+    capped, uncapped = (
+        model.encode_document(
+            [{"array": clip[0].numpy(), "video_metadata": metadata}], convert_to_tensor=True,
+            processing_kwargs={"video": {"do_sample_frames": False, "cap_pixels_per_frame": cap}},
+        ).clone()
+        for cap in (True, False)
+    )  # fmt: skip
+    assert not torch.allclose(capped, uncapped, atol=1e-3)
+    monkeypatch.setattr(Qwen3VLVideoProcessor, "cap_pixels_per_frame", default)
+    encoder: Any = find_encoder(f"st:{tiny_qwen3_vl_folder}")
+    torch.testing.assert_close(encoder.encode_clips(clip), uncapped, atol=1e-5, rtol=0)
+
+
+def test_files_that_cap_the_pixels_of_frames_are_followed(tiny_qwen3_vl_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_qwen3_vl_folder, tmp_path / "model")
+    config = json.loads((folder / "processor_config.json").read_text())
+    config["video_processor"]["cap_pixels_per_frame"] = True
+    (folder / "processor_config.json").write_text(json.dumps(config))
+    encoder: Any = find_encoder(f"st:{folder}")
+    clip = encoder.preprocess(clips(1)[0])
+    metadata = {"fps": 2.0, "total_num_frames": 16, "frames_indices": list(range(16))}
+    expected = sentence_transformer(folder, {"array": clip.numpy(), "video_metadata": metadata})
+    torch.testing.assert_close(encoder.encode_clips(clip[None])[0], expected, atol=1e-5, rtol=0)
+    other: Any = find_encoder(f"st:{tiny_qwen3_vl_folder}")
+    assert not torch.allclose(other.encode_clips(clip[None])[0], expected, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "prompts",
     [
