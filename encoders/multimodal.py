@@ -106,7 +106,7 @@ def _settle_pixels(model: Any) -> None:
 
     transformers announces that it will cap them by default: vectors would change under the same key.
     """
-    videos: Any = getattr(model.processor, "video_processor", None)
+    videos: Any = getattr(getattr(model, "processor", None), "video_processor", None)
     if hasattr(videos, "cap_pixels_per_frame"):
         stated = videos.cap_pixels_per_frame != type(videos).cap_pixels_per_frame
         videos.cap_pixels_per_frame = stated and videos.cap_pixels_per_frame

@@ -25,7 +25,7 @@ def whole(
     unread: re.Pattern[str] | None = _UNREAD,
     gives: str = "embeddings would mean nothing",
 ) -> Any:
-    """Return the model that `from_pretrained(..., **OPTIONS)` gave together with what it found.
+    """Return the model that `from_pretrained(..., **OPTIONS)` gave together with its report.
 
     Tied weights, and the buffers that a model does not store, are not absent for transformers.
 
@@ -38,10 +38,10 @@ def whole(
     Raises:
         UserError: the files lack weights, or hold some in other shapes than config.json says.
     """
-    model, found = loaded
+    model, report = loaded
     made = {buffer for buffer, _ in model.named_buffers() if not _LEARNED_BUFFER.search(buffer)}
-    absent = [key for key in sorted(found["missing_keys"]) if key not in made and not (unread and unread.search(key))]
-    other = [f"{key}: {_shape(its)} for {_shape(due)}" for key, its, due in sorted(found["mismatched_keys"])]
+    absent = [key for key in sorted(report["missing_keys"]) if key not in made and not (unread and unread.search(key))]
+    other = [f"{key}: {_shape(its)} for {_shape(due)}" for key, its, due in sorted(report["mismatched_keys"])]
     if absent or other:
         lacks = f"lack {len(absent)} ({first_few(absent, count=3)})" if absent else ""
         holds = f"hold {len(other)} in another shape ({first_few(other, count=3)})" if other else ""
