@@ -90,4 +90,4 @@ def with_frames(title: str, encoder: Any) -> Encoder:
     return cast(Encoder, encoder)
 
 
-_TRAITS = "Write: traits = encoders.protocol.Traits(clip_frames=T), T a whole number; see docs/clips.md"
+_TRAITS = "Write: traits = encoders.protocol.Traits(clip_frames=T), T a whole number"

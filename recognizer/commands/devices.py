@@ -71,7 +71,7 @@ def _choose(context: click.Context, _option: click.Parameter, value: str | None)
     if value != CPU and not (value.isascii() and value.isdecimal()):
         raise UsageError(f"--device {value}: write the number of a GPU, such as 1, or cpu")
     context.meta[_CHOSEN] = value
-    context.with_resource(_seen("" if value == CPU else visible_gpu(int(value), os.environ)))
+    context.with_resource(_visible_only("" if value == CPU else visible_gpu(int(value), os.environ)))
     if value != CPU:
         import torch  # sees that GPU alone
 
@@ -80,7 +80,7 @@ def _choose(context: click.Context, _option: click.Parameter, value: str | None)
 
 
 @contextmanager
-def _seen(visible: str) -> Iterator[None]:
+def _visible_only(visible: str) -> Iterator[None]:
     before = os.environ.get(VISIBLE)
     os.environ[VISIBLE] = visible
     try:
