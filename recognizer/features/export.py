@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,7 +18,7 @@ from recognizer.datasets.find import VideoList
 from recognizer.datasets.records import NO_CLASS, NONE_OF_THESE
 from recognizer.features.arrays import FRAMES
 from recognizer.features.caching_encoder import CachingEncoder
-from recognizer.features.embed import embed_videos, videos_on_disk
+from recognizer.features.embed import Features, embed_videos, videos_on_disk
 from recognizer.features.fiftyone import Media, document, find_media
 from recognizer.video.sampling import Sampling
 
@@ -52,7 +52,7 @@ class _Content:
     classes: list[list[str]]  # names of the classes of each video
     multi_label: bool
     facts: Mapping[str, Any]  # about all of them
-    media: Media | None  # for FiftyOne
+    media: Media | None = None  # for FiftyOne
 
     @property
     def labels(self) -> list[str]:
@@ -105,16 +105,10 @@ def export_features(
     features = embed_videos(present, encoder, sampling=sampling, on_progress=on_progress)
     if not features.videos:
         raise UserError(f"None of {len(present)} videos can be read; the first: {': '.join(features.unreadable[0])}")
-    names = public_names([video.id for video in features.videos])
-    classes = {NO_CLASS: NONE_OF_THESE, **{action.label: action.name for action in dataset.actions}}
-    content = _Content(
-        views=features.frames.reshape(len(features.videos), features.views, *features.frames.shape[1:]),
-        ids=[names[video.id] for video in features.videos],
-        classes=[[classes[label] for label in video.labels or (video.label,)] for video in features.videos],
-        multi_label=video_list.multi_label,
-        facts=_facts(dataset, encoder, sampling, of_clips=features.of_clips),
-        media=find_media(features.videos, root) if to == "fiftyone" else None,
-    )
+    facts = _facts(dataset, encoder, sampling, of_clips=features.of_clips)
+    content = _content(dataset, features, facts, multi_label=video_list.multi_label)
+    if to == "fiftyone":
+        content = replace(content, media=find_media(features.videos, root))
     _write(file, lambda part: _WRITERS[to](part, content))
     missing = len(video_list.missing)
     videos, views, frames, width = content.views.shape
@@ -126,6 +120,18 @@ def export_features(
         missing=missing,
         beyond_the_limit=len(video_list.videos) - missing - len(present),
         rel_dir=str(content.media.folder) if content.media else None,
+    )
+
+
+def _content(dataset: Dataset, features: Features, facts: Mapping[str, Any], *, multi_label: bool) -> _Content:
+    names = public_names([video.id for video in features.videos])
+    classes = {NO_CLASS: NONE_OF_THESE, **{action.label: action.name for action in dataset.actions}}
+    return _Content(
+        views=features.frames.reshape(len(features.videos), features.views, *features.frames.shape[1:]),
+        ids=[names[video.id] for video in features.videos],
+        classes=[[classes[label] for label in video.labels or (video.label,)] for video in features.videos],
+        multi_label=multi_label,
+        facts=facts,
     )
 
 
