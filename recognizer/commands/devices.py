@@ -37,10 +37,15 @@ def chosen_device() -> str | None:
     return chosen
 
 
-def visible_gpu(number: int, environment: Mapping[str, str]) -> str:
-    """Return CUDA_VISIBLE_DEVICES for a process that is to see only one of the GPUs that this process sees."""
-    visible = environment.get(VISIBLE, "").split(",")
-    return visible[number] if number < len(visible) and visible != [""] else str(number)
+def visible_gpu(number: int, environment: Mapping[str, str]) -> str | None:
+    """Return CUDA_VISIBLE_DEVICES for a process that is to see only one of the GPUs that this process sees.
+
+    None if the variable names fewer: those that it hides stay hidden.
+    """
+    if VISIBLE not in environment:
+        return str(number)
+    visible = [name.strip() for name in environment[VISIBLE].split(",") if name.strip()]
+    return visible[number] if number < len(visible) else None
 
 
 def named_devices(names: Sequence[str], environment: Mapping[str, str]) -> list[Device]:
@@ -58,7 +63,7 @@ def named_devices(names: Sequence[str], environment: Mapping[str, str]) -> list[
         count = torch.cuda.device_count()
         if max(numbers) >= count:
             raise UsageError(f"--devices {','.join(names)}: PyTorch {_gpus_here(count)} here. Ask: recognize doctor")
-    return [Device(name, "" if name == CPU else visible_gpu(int(name), environment)) for name in names]
+    return [Device(name, "" if name == CPU else visible_gpu(int(name), environment) or name) for name in names]
 
 
 def _gpus_here(count: int) -> str:
@@ -71,7 +76,10 @@ def _choose(context: click.Context, _option: click.Parameter, value: str | None)
     if value != CPU and not (value.isascii() and value.isdecimal()):
         raise UsageError(f"--device {value}: write the number of a GPU, such as 1, or cpu")
     context.meta[_CHOSEN] = value
-    context.with_resource(_visible_only("" if value == CPU else visible_gpu(int(value), os.environ)))
+    visible = "" if value == CPU else visible_gpu(int(value), os.environ)
+    if visible is None:
+        raise UsageError(f"--device {value}: {VISIBLE}={os.environ[VISIBLE]!r} names no such GPU. Count from 0 in it")
+    context.with_resource(_visible_only(visible))
     if value != CPU:
         import torch  # sees that GPU alone
 

@@ -50,7 +50,7 @@ def _of_launcher(shard: Shard, devices: Sequence[str], environment: MutableMappi
     """Return the shard of this process under torchrun or accelerate launch, and choose its GPU; else the one given.
 
     Raises:
-        UsageError: --shard, --devices or --device is given too.
+        UsageError: --shard, --devices or --device is given too, or there are fewer GPUs than processes.
     """
     rank, world = (environment.get(name, "") for name in ("RANK", "WORLD_SIZE"))
     if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world) and int(world) > 1):
@@ -59,8 +59,14 @@ def _of_launcher(shard: Shard, devices: Sequence[str], environment: MutableMappi
         given = "--shard" if shard.count > 1 else "--devices" if devices else "--device"
         raise UsageError(f"{given} is given, and so are RANK {rank} and WORLD_SIZE {world} of a launcher: unset them")
     local = environment.get("LOCAL_RANK", "")
-    if local.isdecimal():  # torch is not imported yet: it sees only this GPU
-        environment[VISIBLE] = visible_gpu(int(local), environment)
+    if local.isdecimal() and environment.get(VISIBLE) != "":  # "" hides every GPU, and that stays so
+        visible = visible_gpu(int(local), environment)
+        if visible is None:
+            raise UsageError(
+                f"LOCAL_RANK {local} of a launcher, and {VISIBLE}={environment[VISIBLE]} names fewer GPUs: start at "
+                "most one process for each of them"
+            )
+        environment[VISIBLE] = visible  # torch is not imported yet: it sees only this GPU
     notes.print(f"Process {rank} of {world}: shard {int(rank) + 1}/{world}")
     return Shard(int(rank) + 1, int(world))
 

@@ -57,7 +57,7 @@ def test_the_cpu_is_chosen_for_the_command_alone(
     assert os.environ[VISIBLE] == "4,7"
 
 
-@pytest.mark.parametrize(("visible", "number", "seen"), [("4,7", 1, "7"), ("", 2, "2"), (None, 2, "2")])
+@pytest.mark.parametrize(("visible", "number", "seen"), [("4,7", 1, "7"), ("4, GPU-5", 1, "GPU-5"), (None, 2, "2")])
 def test_a_gpu_is_one_of_those_that_are_visible(
     recognize: Run, clips: Path, encoder: NotingEncoder, monkeypatch: pytest.MonkeyPatch,
     visible: str | None, number: int, seen: str,
@@ -69,6 +69,39 @@ def test_a_gpu_is_one_of_those_that_are_visible(
     assert embed(recognize, clips, "--device", number)[0] == 0
     assert encoder.seen == {seen}
     assert os.environ.get(VISIBLE) == visible
+
+
+@pytest.mark.parametrize("visible", ["4,7", ""])
+def test_a_gpu_that_is_hidden_stays_so(
+    recognize: Run, clips: Path, encoder: NotingEncoder, monkeypatch: pytest.MonkeyPatch, visible: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv(VISIBLE, visible)
+    code, output = embed(recognize, clips, "--device", 2)
+    assert (code, f"CUDA_VISIBLE_DEVICES='{visible}' names no such GPU" in " ".join(output.split())) == (2, True)
+    assert encoder.frames == []
+
+
+@pytest.mark.parametrize(("visible", "local", "seen"), [("4,7", "1", "7"), ("", "1", ""), (None, "1", "1")])
+def test_a_launcher_gives_each_process_a_visible_gpu(
+    recognize: Run, clips: Path, encoder: NotingEncoder, monkeypatch: pytest.MonkeyPatch,
+    visible: str | None, local: str, seen: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", local)
+    monkeypatch.setenv(VISIBLE, visible or "")
+    if visible is None:
+        monkeypatch.delenv(VISIBLE)
+    assert embed(recognize, clips)[0] == 0
+    assert encoder.seen == {seen}
+
+
+def test_more_processes_than_gpus_are_refused(recognize: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1"), (VISIBLE, "4")):
+        monkeypatch.setenv(name, value)
+    code, output = embed(recognize, clips)
+    assert (code, "CUDA_VISIBLE_DEVICES=4 names fewer GPUs" in " ".join(output.split())) == (2, True)
 
 
 @pytest.mark.parametrize(
